@@ -1,0 +1,221 @@
+import { z } from 'zod';
+
+/** What the server was told by its environment, checked once at start. Sizes in bytes, times in milliseconds. */
+export interface Config {
+  readonly port: number;
+  readonly host: string;
+  readonly production: boolean;
+  /** Neither DATABASE_URL nor NATS_URL is set: this process brings its own servers, demo data and development login. */
+  readonly embedded: boolean;
+  readonly dataDir: string;
+  readonly logLevel: (typeof logLevels)[number];
+  readonly database: { readonly url: string | undefined; readonly poolSize: number; readonly replayPoolSize: number };
+  readonly nats: NatsConfig;
+  readonly auth: AuthConfig;
+  readonly allowedOrigins: readonly string[];
+  readonly userDirectory: boolean;
+  readonly introspection: boolean;
+  readonly graphiql: boolean;
+  readonly metricsToken: string | undefined;
+  readonly limits: LimitsConfig;
+}
+
+export interface NatsConfig {
+  readonly url: string | undefined;
+  readonly user: string | undefined;
+  readonly password: string | undefined;
+  /** Path of a NATS credentials file. */
+  readonly creds: string | undefined;
+  readonly replicas: number;
+}
+
+export interface AuthConfig {
+  readonly secret: string | undefined;
+  readonly jwksUrl: string | undefined;
+  readonly algorithms: readonly string[];
+  readonly issuer: string | undefined;
+  readonly audience: string | undefined;
+}
+
+export interface LimitsConfig {
+  readonly maxBodyBytes: number;
+  readonly maxDepth: number;
+  readonly maxAliases: number;
+  readonly maxTokens: number;
+  readonly maxSubscriptionsPerSocket: number;
+  readonly maxSocketsPerUser: number;
+  readonly sendsPerMinute: number;
+  readonly maxContentLength: number;
+  readonly maxRoomMembers: number;
+  readonly maxPageSize: number;
+  /** A live subscription further behind than this many log entries is cut off as a slow consumer. */
+  readonly maxLag: number;
+  readonly sendTimeoutMs: number;
+}
+
+/** Every mistake in the environment, one a line. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+  constructor(readonly problems: readonly string[]) {
+    super(`The configuration cannot be used:\n${problems.map((problem) => `  - ${problem}`).join('\n')}`);
+  }
+}
+
+const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
+const minSecretBytes = 32;
+
+const count = (fallback: number, max = 1_000_000_000) => z.coerce.number().int().min(1).max(max).default(fallback);
+const url = (...schemes: string[]) =>
+  z.string().refine((value) => URL.canParse(value) && schemes.includes(new URL(value).protocol), {
+    error: `must be a URL that starts with ${schemes.map((scheme) => `${scheme}//`).join(' or ')}`,
+  });
+const list = z.string().transform((text) => text.split(',').map((item) => item.trim()).filter((item) => item !== ''));
+const onOff = z.enum(['on', 'off']).transform((value) => value === 'on');
+
+const origin = z.string().refine((value) => URL.canParse(value) && new URL(value).origin === value, {
+  error: 'must be a list of origins such as https://app.example.com, without a path',
+});
+
+const environment = z.object({
+  PORT: z.coerce.number().int().min(0).max(65_535).default(4000),
+  HOST: z.string().optional(),
+  NODE_ENV: z.string().optional(),
+  DATA_DIR: z.string().default('.data'),
+  LOG_LEVEL: z.enum(logLevels).default('info'),
+  DATABASE_URL: url('postgres:', 'postgresql:').optional(),
+  DATABASE_POOL_SIZE: count(10, 1_000),
+  REPLAY_POOL_SIZE: count(4, 1_000),
+  NATS_URL: z.string().optional(),
+  NATS_USER: z.string().optional(),
+  NATS_PASSWORD: z.string().optional(),
+  NATS_CREDS: z.string().optional(),
+  NATS_REPLICAS: count(1, 5),
+  AUTH_JWT_SECRET: z.string().optional(),
+  AUTH_JWKS_URL: url('https:', 'http:').optional(),
+  AUTH_ALGORITHMS: list.optional(),
+  AUTH_ISSUER: z.string().optional(),
+  AUTH_AUDIENCE: z.string().optional(),
+  ALLOWED_ORIGINS: list.pipe(z.array(origin)).default([]),
+  USER_DIRECTORY: onOff.optional(),
+  INTROSPECTION: onOff.optional(),
+  GRAPHIQL: onOff.optional(),
+  METRICS_TOKEN: z.string().min(16).optional(),
+  MAX_BODY_BYTES: count(262_144),
+  MAX_DEPTH: count(10, 100),
+  MAX_ALIASES: count(15, 10_000),
+  MAX_TOKENS: count(1_000, 1_000_000),
+  MAX_SUBSCRIPTIONS_PER_SOCKET: count(50, 10_000),
+  MAX_SOCKETS_PER_USER: count(10, 10_000),
+  SENDS_PER_MINUTE: count(120, 1_000_000),
+  MAX_CONTENT_LENGTH: count(4_000, 40_000),
+  MAX_ROOM_MEMBERS: count(500, 10_000),
+  MAX_PAGE_SIZE: count(100, 1_000),
+  MAX_LAG: count(10_000),
+  SEND_TIMEOUT_MS: count(15_000, 3_600_000),
+});
+type Environment = z.infer<typeof environment>;
+
+const asymmetricAlgorithms = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA'];
+
+/**
+ * Reads the environment once; nothing else in the program does. An empty variable counts as absent.
+ * @throws {ConfigError} naming every mistake at once
+ */
+export function readConfig(env: NodeJS.ProcessEnv): Config {
+  const present = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
+  const parsed = environment.safeParse(present);
+  if (!parsed.success) {
+    throw new ConfigError(parsed.error.issues.map((issue) => `${issue.path[0]?.toString()}: ${issue.message}`));
+  }
+  const values = parsed.data;
+  const problems = [...authProblems(values), ...modeProblems(values)];
+  if (problems.length > 0) throw new ConfigError(problems);
+
+  return Object.freeze(toConfig(values));
+}
+
+const isEmbedded = (values: Environment) => values.DATABASE_URL === undefined && values.NATS_URL === undefined;
+
+function authProblems(values: Environment): string[] {
+  const problems: string[] = [];
+  const { AUTH_JWT_SECRET: secret, AUTH_JWKS_URL: jwksUrl, AUTH_ALGORITHMS: algorithms } = values;
+  if (secret !== undefined && jwksUrl !== undefined) {
+    problems.push('AUTH_JWT_SECRET and AUTH_JWKS_URL: set one of the two, not both');
+  }
+  if (secret === undefined && jwksUrl === undefined && !isEmbedded(values)) {
+    problems.push('AUTH_JWT_SECRET or AUTH_JWKS_URL: one of the two is needed to verify tokens');
+  }
+  if (secret !== undefined && Buffer.byteLength(secret) < minSecretBytes) {
+    problems.push(`AUTH_JWT_SECRET: must have at least ${minSecretBytes} bytes, has ${Buffer.byteLength(secret)}`);
+  }
+  if (algorithms !== undefined && jwksUrl === undefined) {
+    problems.push('AUTH_ALGORITHMS: belongs to AUTH_JWKS_URL; a secret always means HS256');
+  }
+  const unknown = algorithms?.filter((algorithm) => !asymmetricAlgorithms.includes(algorithm)) ?? [];
+  if (unknown.length > 0 || algorithms?.length === 0) {
+    problems.push(`AUTH_ALGORITHMS: must be a list of ${asymmetricAlgorithms.join(', ')}`);
+  }
+  return problems;
+}
+
+function modeProblems(values: Environment): string[] {
+  const problems: string[] = [];
+  if (values.NODE_ENV === 'production') {
+    if (values.DATABASE_URL === undefined) problems.push('DATABASE_URL: needed when NODE_ENV is production');
+    if (values.NATS_URL === undefined) problems.push('NATS_URL: needed when NODE_ENV is production');
+  }
+  if ((values.NATS_USER === undefined) !== (values.NATS_PASSWORD === undefined)) {
+    problems.push('NATS_USER and NATS_PASSWORD: go together');
+  }
+  if (values.NATS_CREDS !== undefined && values.NATS_USER !== undefined) {
+    problems.push('NATS_CREDS and NATS_USER: set one of the two, not both');
+  }
+  return problems;
+}
+
+function toConfig(values: Environment): Config {
+  const production = values.NODE_ENV === 'production';
+  const embedded = isEmbedded(values);
+  return {
+    port: values.PORT,
+    host: values.HOST ?? (embedded ? '127.0.0.1' : '0.0.0.0'),
+    production,
+    embedded,
+    dataDir: values.DATA_DIR,
+    logLevel: values.LOG_LEVEL,
+    database: { url: values.DATABASE_URL, poolSize: values.DATABASE_POOL_SIZE, replayPoolSize: values.REPLAY_POOL_SIZE },
+    nats: {
+      url: values.NATS_URL,
+      user: values.NATS_USER,
+      password: values.NATS_PASSWORD,
+      creds: values.NATS_CREDS,
+      replicas: values.NATS_REPLICAS,
+    },
+    auth: {
+      secret: values.AUTH_JWT_SECRET,
+      jwksUrl: values.AUTH_JWKS_URL,
+      algorithms: values.AUTH_JWKS_URL === undefined ? ['HS256'] : (values.AUTH_ALGORITHMS ?? ['RS256', 'ES256']),
+      issuer: values.AUTH_ISSUER,
+      audience: values.AUTH_AUDIENCE,
+    },
+    allowedOrigins: values.ALLOWED_ORIGINS,
+    userDirectory: values.USER_DIRECTORY ?? embedded,
+    introspection: values.INTROSPECTION ?? !production,
+    graphiql: values.GRAPHIQL ?? !production,
+    metricsToken: values.METRICS_TOKEN,
+    limits: {
+      maxBodyBytes: values.MAX_BODY_BYTES,
+      maxDepth: values.MAX_DEPTH,
+      maxAliases: values.MAX_ALIASES,
+      maxTokens: values.MAX_TOKENS,
+      maxSubscriptionsPerSocket: values.MAX_SUBSCRIPTIONS_PER_SOCKET,
+      maxSocketsPerUser: values.MAX_SOCKETS_PER_USER,
+      sendsPerMinute: values.SENDS_PER_MINUTE,
+      maxContentLength: values.MAX_CONTENT_LENGTH,
+      maxRoomMembers: values.MAX_ROOM_MEMBERS,
+      maxPageSize: values.MAX_PAGE_SIZE,
+      maxLag: values.MAX_LAG,
+      sendTimeoutMs: values.SEND_TIMEOUT_MS,
+    },
+  };
+}
