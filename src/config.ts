@@ -81,7 +81,7 @@ const environment = z.object({
   HOST: z.string().optional(),
   NODE_ENV: z.string().optional(),
   DATA_DIR: z.string().default('.data'),
-  LOG_LEVEL: z.enum(logLevels).default('info'),
+  LOG_LEVEL: z.enum(logLevels).optional(),
   DATABASE_URL: url('postgres:', 'postgresql:').optional(),
   DATABASE_POOL_SIZE: count(10, 1_000),
   REPLAY_POOL_SIZE: count(4, 1_000),
@@ -182,7 +182,8 @@ function toConfig(values: Environment): Config {
     production,
     embedded,
     dataDir: values.DATA_DIR,
-    logLevel: values.LOG_LEVEL,
+    // The terminal of a first try shows what to read, not a log.
+    logLevel: values.LOG_LEVEL ?? (embedded ? 'warn' : 'info'),
     database: { url: values.DATABASE_URL, poolSize: values.DATABASE_POOL_SIZE, replayPoolSize: values.REPLAY_POOL_SIZE },
     nats: {
       url: values.NATS_URL,

@@ -1,0 +1,16 @@
+import { pathToFileURL } from 'node:url';
+import { join } from 'node:path';
+import { root, runQuietly } from './run-command.mjs';
+
+/**
+ * Writes the Prisma client and the Pothos types into src/db/generated.
+ *
+ * `prisma generate` insists on having the schema engine, although it never runs it, and would download it. Any
+ * executable satisfies it, so it gets the one that is certainly there: a generate needs no network.
+ */
+export async function generate() {
+  const env = { ...process.env, PRISMA_SCHEMA_ENGINE_BINARY: process.execPath, PRISMA_HIDE_UPDATE_MESSAGE: '1', CHECKPOINT_DISABLE: '1' };
+  await runQuietly(process.execPath, [join(root, 'node_modules/prisma/build/index.js'), 'generate', '--no-hints'], { env });
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) await generate();

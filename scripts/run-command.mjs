@@ -1,0 +1,59 @@
+import { spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+
+/** The folder of the project; every path and command of the scripts is relative to it, wherever they are called from. */
+export const root = fileURLToPath(new URL('..', import.meta.url));
+
+/**
+ * Runs a command and keeps its output to itself unless it fails.
+ * @param {string} command
+ * @param {string[]} args
+ * @param {{ env?: NodeJS.ProcessEnv }} [options]
+ * @returns {Promise<string>} what it wrote
+ * @throws {Error} with everything that it wrote, when it ends with another code than 0
+ */
+export async function runQuietly(command, args, options = {}) {
+  const { code, output } = await runAndCollect(command, args, options);
+  if (code !== 0) throw new Error(`${[command, ...args].join(' ')} failed with code ${code}:\n${output}`);
+  return output;
+}
+
+/**
+ * Runs a command to its end, whatever that is.
+ * @param {string} command
+ * @param {string[]} args
+ * @param {{ env?: NodeJS.ProcessEnv }} [options]
+ * @returns {Promise<{ code: number, output: string, stdout: string }>} `output` is stdout and stderr as they came
+ */
+export function runAndCollect(command, args, { env = process.env } = {}) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'] });
+    let output = '';
+    let stdout = '';
+    child.stdout.setEncoding('utf8').on('data', (text) => {
+      output += text;
+      stdout += text;
+    });
+    child.stderr.setEncoding('utf8').on('data', (text) => {
+      output += text;
+    });
+    child.on('error', reject);
+    child.on('close', (code) => resolve({ code: code ?? 1, output, stdout }));
+  });
+}
+
+/**
+ * Runs a command in this terminal.
+ * @param {string} command
+ * @param {string[]} args
+ * @returns {Promise<number>} its exit code
+ */
+export function runInTerminal(command, args) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { cwd: root, stdio: 'inherit' });
+    // Ctrl-C reaches the child through the terminal; this process only waits for it.
+    for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM'])) process.on(signal, () => child.kill(signal));
+    child.on('error', reject);
+    child.on('close', (code, signal) => resolve(code ?? (signal === 'SIGINT' ? 130 : 1)));
+  });
+}

@@ -1,0 +1,130 @@
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { fingerprint, readStamp } from './fingerprint.mjs';
+import { generate } from './generate.mjs';
+import { step } from './progress.mjs';
+import { root, runQuietly } from './run-command.mjs';
+import { withLock } from './setup-lock.mjs';
+
+const requiredNode = [20, 19];
+const generatedStamp = 'src/db/generated/.fingerprint';
+const buildStamp = 'dist/.fingerprint';
+const operationsStamp = 'test/e2e/generated/.fingerprint';
+
+const generateSources = ['package-lock.json', 'prisma.config.ts', 'prisma/schema.prisma'];
+const buildSources = [...generateSources, 'tsconfig.json', 'tsconfig.build.json', 'src'];
+const operationSources = ['package-lock.json', 'codegen.ts', 'schema.graphql', 'test'];
+
+/**
+ * Brings a clone into a state in which it runs: packages, generated client, build. Does only what is missing or out of
+ * date, which on a second call is nothing; several processes may call it at once.
+ * @param {{ operations?: boolean }} [options] operations: also the types of the GraphQL operations in the tests
+ */
+export async function setUp({ operations = false } = {}) {
+  assertNodeVersion();
+  const steps = () => {
+    // Each in its turn: what is generated belongs to the packages, and the build to both.
+    if (!isInstalled()) return { what: 'Installing packages', run: install };
+    if (!isGenerated()) return { what: 'Generating the database client', run: generateClient };
+    if (!isBuilt()) return { what: 'Building', run: build };
+    if (operations && !areOperationsTyped()) return { what: 'Typing the operations', run: typeOperations };
+    return undefined;
+  };
+  if (steps() === undefined) return;
+  await withLock(join(root, '.setup.lock'), async () => {
+    for (let next = steps(); next !== undefined; next = steps()) await step(next.what, next.run);
+  });
+}
+
+function assertNodeVersion() {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+  const [requiredMajor = 0, requiredMinor = 0] = requiredNode;
+  if (major > requiredMajor || (major === requiredMajor && minor >= requiredMinor)) return;
+  throw new Error(`Fairway needs Node ${requiredNode.join('.')} or newer; this is ${process.versions.node}.`);
+}
+
+/**
+ * Whether node_modules holds what the lockfile says. npm leaves its own record there when, and only when, an install
+ * came to its end. Packages that the record lacks are fine if they are optional: those of other platforms.
+ */
+function isInstalled() {
+  const recordPath = join(root, 'node_modules/.package-lock.json');
+  if (!existsSync(recordPath)) return false;
+  const wanted = readPackages(join(root, 'package-lock.json'));
+  const present = readPackages(recordPath);
+  return Object.entries(wanted).every(([path, { version, optional, devOptional }]) => {
+    if (path === '') return true;
+    const found = present[path];
+    return found === undefined ? optional === true || devOptional === true : found.version === version;
+  });
+}
+
+/**
+ * @param {string} path
+ * @returns {Record<string, { version?: string, optional?: boolean, devOptional?: boolean }>}
+ */
+const readPackages = (path) => JSON.parse(readFileSync(path, 'utf8')).packages;
+
+const install = async () => {
+  // The build needs the development packages even where the environment says production.
+  await runQuietly('npm', ['ci', '--include=dev', '--include=optional', '--no-fund', '--no-audit', '--no-progress']);
+};
+
+const isGenerated = () => readStamp(generatedStamp) === fingerprint(generateSources);
+
+async function generateClient() {
+  const stamp = fingerprint(generateSources);
+  await generate();
+  writeFileSync(join(root, generatedStamp), stamp);
+}
+
+const isBuilt = () => readStamp(buildStamp) === fingerprint(buildSources, { except: ['src/db/generated'] });
+
+/** Builds beside dist and swaps the two, so that no process sees half a build or a file whose source is gone. */
+async function build() {
+  const stamp = fingerprint(buildSources, { except: ['src/db/generated'] });
+  const fresh = join(root, `dist.${process.pid}`);
+  const stale = join(root, `dist.${process.pid}.stale`);
+  rmSync(fresh, { recursive: true, force: true });
+  try {
+    await runQuietly(process.execPath, [
+      join(root, 'node_modules/typescript/bin/tsc'),
+      ...['-p', 'tsconfig.build.json', '--outDir', fresh],
+    ]);
+    writeFileSync(join(fresh, '.fingerprint'), stamp);
+    if (existsSync(join(root, 'dist'))) renameSync(join(root, 'dist'), stale);
+    renameSync(fresh, join(root, 'dist'));
+  } finally {
+    rmSync(fresh, { recursive: true, force: true });
+    rmSync(stale, { recursive: true, force: true });
+  }
+}
+
+const operationsFingerprint = () => fingerprint(operationSources, { except: ['test/e2e/generated'] });
+const areOperationsTyped = () => readStamp(operationsStamp) === operationsFingerprint();
+
+async function typeOperations() {
+  const stamp = operationsFingerprint();
+  mkdirSync(join(root, 'test/e2e/generated'), { recursive: true });
+  await runQuietly(process.execPath, [
+    join(root, 'node_modules/@graphql-codegen/cli/cjs/bin.js'),
+    ...['--config', 'codegen.ts', '--silent'],
+  ]);
+  writeFileSync(join(root, operationsStamp), stamp);
+}
+
+/**
+ * Runs a script's body; what goes wrong is told in words instead of a stack, and ends it with code 1.
+ * @param {() => Promise<unknown>} body
+ */
+export async function runScript(body) {
+  try {
+    await body();
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    process.exitCode = 1;
+  }
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) await runScript(() => setUp());

@@ -1,0 +1,7 @@
+import { seedDemo } from '../db/seed-demo.js';
+import { requireDatabaseUrl, runCommand } from './run-command.js';
+
+/** `npm run demo`: writes the demo into the migrated database of DATABASE_URL. Twice is as good as once. */
+await runCommand(async () =>
+  (await seedDemo(requireDatabaseUrl())) ? 'The demo is written.' : 'The demo was there already; nothing was changed.',
+);

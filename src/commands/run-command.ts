@@ -1,0 +1,22 @@
+/** What was asked for cannot be done, and the message says why; there is no need of a stack. */
+export class CommandError extends Error {
+  override readonly name = 'CommandError';
+}
+
+/** Prints what the command returns; a failure is told on stderr and ends the process with code 1. */
+export async function runCommand(command: () => Promise<string>): Promise<never> {
+  try {
+    process.stdout.write(`${await command()}\n`);
+    process.exit(0);
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    process.exit(1);
+  }
+}
+
+/** @throws {CommandError} where it is not set */
+export function requireDatabaseUrl(): string {
+  const url = process.env.DATABASE_URL;
+  if (url !== undefined && url !== '') return url;
+  throw new CommandError('Set DATABASE_URL to the database that is meant: postgresql://user:password@host:5432/name');
+}

@@ -1,0 +1,45 @@
+import { parseArgs } from 'node:util';
+import { signToken } from '../auth/sign-token.js';
+import { readConfig } from '../config.js';
+import { readOrCreateSecret } from '../embedded/data-dir.js';
+import { authSecretName } from '../embedded/embedded-servers.js';
+import { CommandError, runCommand } from './run-command.js';
+
+const usage = 'npm run token -- --user 4 [--name 김철수] [--ttl 12h]';
+const maxUserId = 2 ** 31 - 1;
+
+/** `npm run token`: a token for that user, signed with AUTH_JWT_SECRET or the secret that the embedded mode keeps. */
+await runCommand(async () => {
+  const { user, name, ttl } = readArguments();
+  const { auth, embedded, dataDir } = readConfig(process.env);
+  const secret = auth.secret ?? (embedded && auth.jwksUrl === undefined ? readOrCreateSecret(dataDir, authSecretName) : undefined);
+  if (secret === undefined) {
+    throw new CommandError('Tokens for AUTH_JWKS_URL are signed by whoever holds the private key; Fairway has none.');
+  }
+  const claims = name === undefined ? { userId: user } : { userId: user, name };
+  return signToken(secret, claims, {
+    expiresIn: ttl,
+    ...(auth.issuer === undefined ? {} : { issuer: auth.issuer }),
+    ...(auth.audience === undefined ? {} : { audience: auth.audience }),
+  });
+});
+
+function readArguments(): { user: number; name: string | undefined; ttl: string } {
+  const { values } = parseArguments();
+  const user = Number(values.user);
+  if (!Number.isInteger(user) || user < 1 || user > maxUserId) {
+    throw new CommandError(`--user: the number of a user, 1 to ${maxUserId}\n${usage}`);
+  }
+  if (!/^\d+ ?[smh]$/.test(values.ttl)) throw new CommandError(`--ttl: a time such as 30m or 12h, at most 24h\n${usage}`);
+  return { user, name: values.name, ttl: values.ttl };
+}
+
+function parseArguments() {
+  try {
+    return parseArgs({
+      options: { user: { type: 'string' }, name: { type: 'string' }, ttl: { type: 'string', default: '12h' } },
+    });
+  } catch (error) {
+    throw new CommandError(`${(error as Error).message}\n${usage}`);
+  }
+}

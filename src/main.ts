@@ -1,0 +1,81 @@
+import { fileURLToPath } from 'node:url';
+import { type Logger, pino } from 'pino';
+import { startApp } from './app.js';
+import { type Config, readConfig } from './config.js';
+import { migrate } from './db/migrate.js';
+import { seedDemo } from './db/seed-demo.js';
+import { startEmbeddedServers } from './embedded/embedded-servers.js';
+import { Lifecycle, StartInterruptedError } from './lifecycle.js';
+import { describeStartError } from './start-error.js';
+import { printWelcome, tellStep } from './terminal.js';
+
+const migrationsDir = fileURLToPath(new URL('../prisma/migrations', import.meta.url));
+
+/** Builds the server from the bottom to the top; the lifecycle takes it down in reverse. */
+async function start(config: Config, log: Logger, lifecycle: Lifecycle): Promise<void> {
+  const complete = await lifecycle.startStep(() => provideServers(config, log, lifecycle));
+  const { url } = complete.database;
+  await lifecycle.startStep(() => tellStep('Migrating the database', () => migrate(url, migrationsDir, log)));
+  if (config.embedded) await lifecycle.startStep(() => tellStep('Writing the demo', () => seedDemo(url)));
+
+  const port = await lifecycle.startStep(async () => {
+    const app = await startApp(complete, log);
+    lifecycle.onStop({ name: 'the server', stop: () => app.stop() });
+    return app.port;
+  });
+  if (config.embedded) printWelcome(config.host, port);
+  log.info({ host: config.host, port }, 'Serving');
+  process.send?.({ type: 'ready', port });
+}
+
+/** The configuration with an address for every server: those that it does not name are started here. */
+async function provideServers(config: Config, log: Logger, lifecycle: Lifecycle) {
+  const { database, nats, auth } = config;
+  if (database.url !== undefined && nats.url !== undefined) {
+    return { ...config, database: { ...database, url: database.url } };
+  }
+  const servers = await startEmbeddedServers({
+    dataDir: config.dataDir,
+    log,
+    postgres: database.url === undefined,
+    nats: nats.url === undefined,
+  });
+  lifecycle.onStop({ name: 'the embedded servers', stop: servers.stop, killNow: servers.killNow });
+  const keptSecret = auth.jwksUrl === undefined ? servers.authSecret : undefined;
+  return {
+    ...config,
+    database: { ...database, url: servers.postgres?.url ?? (database.url as string) },
+    nats: servers.nats === undefined ? nats : { ...nats, ...pickAddress(servers.nats) },
+    auth: { ...auth, secret: auth.secret ?? keptSecret },
+  };
+}
+
+const pickAddress = ({ url, user, password }: { url: string; user: string; password: string }) => ({ url, user, password });
+
+async function main(): Promise<void> {
+  const config = readConfig(process.env);
+  const log = pino({ level: config.logLevel });
+  const lifecycle = new Lifecycle(log);
+  lifecycle.listen();
+  try {
+    await start(config, log, lifecycle);
+  } catch (error) {
+    if (error instanceof StartInterruptedError) return; // the lifecycle is stopping
+    report(error, config, log);
+    await lifecycle.stop(1);
+  }
+}
+
+/** A mistake that its reader can put right is told in words; anything else is a bug and comes with its stack. */
+function report(error: unknown, config: Config | undefined, log: Logger): void {
+  const text = describeStartError(error, config);
+  if (text === undefined) log.fatal({ err: error }, 'Fairway could not start');
+  else process.stderr.write(`${text}\n`);
+}
+
+try {
+  await main();
+} catch (error) {
+  report(error, undefined, pino());
+  process.exitCode = 1;
+}

@@ -1,0 +1,26 @@
+import { type Config, ConfigError } from './config.js';
+import { MigrationError } from './db/migrate.js';
+import { DataDirInUseError } from './embedded/data-dir.js';
+import { NatsServerNotFoundError } from './embedded/nats-binary.js';
+import { ClusterUnusableError } from './embedded/postgres-cluster.js';
+import { PostgresNotFoundError } from './embedded/postgres-binaries.js';
+
+const selfExplaining = [
+  ConfigError,
+  DataDirInUseError,
+  NatsServerNotFoundError,
+  PostgresNotFoundError,
+  ClusterUnusableError,
+  MigrationError,
+];
+
+/** What to tell the person who started the server, or undefined where it is not theirs to put right. */
+export function describeStartError(error: unknown, config: Config | undefined): string | undefined {
+  if (selfExplaining.some((type) => error instanceof type)) return (error as Error).message;
+  const { code, syscall } = error as NodeJS.ErrnoException;
+  if (syscall !== 'listen' || config === undefined) return undefined;
+  const { host, port } = config;
+  if (code === 'EADDRINUSE') return `Port ${port} of ${host} is taken. Choose another: PORT=${port + 1} npm start`;
+  if (code === 'EACCES') return `Port ${port} of ${host} is not for ordinary users. Choose one from 1024 on: PORT=4000 npm start`;
+  return `Cannot listen on port ${port} of ${host}: ${(error as Error).message}`;
+}

@@ -1,0 +1,35 @@
+const announceAfterMs = 1_000;
+
+/** Runs one step and tells about it on stderr if it takes over a second: when that is over, and its duration at the end. */
+export async function tellStep<T>(what: string, run: () => Promise<T>): Promise<T> {
+  const startedAt = performance.now();
+  let announced = false;
+  const timer = setTimeout(() => {
+    announced = true;
+    process.stderr.write(`  ${what} ...\n`);
+  }, announceAfterMs);
+  try {
+    return await run();
+  } finally {
+    clearTimeout(timer);
+    const seconds = ((performance.now() - startedAt) / 1_000).toFixed(1);
+    if (announced || Number(seconds) >= 1) process.stderr.write(`  ${what}: ${seconds} s\n`);
+  }
+}
+
+/** Where the embedded server is, who is in its demo, and how to end it. */
+export function printWelcome(host: string, port: number): void {
+  const shown = ['0.0.0.0', '::'].includes(host) ? 'localhost' : host.includes(':') ? `[${host}]` : host;
+  const address = `${shown}:${port}`;
+  process.stdout.write(`
+  Fairway is ready.
+
+    GraphiQL and GraphQL   http://${address}/graphql
+    Subscriptions          ws://${address}/graphql
+    Demo users             김철수 (4)  이영희 (5)  박영희 (6)  최민수 (7)
+    A token for one        npm run token -- --user 4
+
+  Ctrl-C stops it; everything is kept.
+
+`);
+}
