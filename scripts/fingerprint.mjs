@@ -12,7 +12,10 @@ import { root } from './run-command.mjs';
 export function fingerprint(paths, { except = [] } = {}) {
   const hash = createHash('sha256');
   for (const path of paths.flatMap((path) => filesUnder(path, except))) {
-    hash.update(`${path}\0`).update(readFileSync(join(root, path))).update('\0');
+    hash
+      .update(`${path}\0`)
+      .update(readFileSync(join(root, path)))
+      .update('\0');
   }
   return hash.digest('hex');
 }

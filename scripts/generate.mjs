@@ -1,5 +1,5 @@
-import { pathToFileURL } from 'node:url';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { root, runQuietly } from './run-command.mjs';
 
 /**
@@ -9,8 +9,15 @@ import { root, runQuietly } from './run-command.mjs';
  * executable satisfies it, so it gets the one that is certainly there: a generate needs no network.
  */
 export async function generate() {
-  const env = { ...process.env, PRISMA_SCHEMA_ENGINE_BINARY: process.execPath, PRISMA_HIDE_UPDATE_MESSAGE: '1', CHECKPOINT_DISABLE: '1' };
-  await runQuietly(process.execPath, [join(root, 'node_modules/prisma/build/index.js'), 'generate', '--no-hints'], { env });
+  const env = {
+    ...process.env,
+    PRISMA_SCHEMA_ENGINE_BINARY: process.execPath,
+    PRISMA_HIDE_UPDATE_MESSAGE: '1',
+    CHECKPOINT_DISABLE: '1',
+  };
+  await runQuietly(process.execPath, [join(root, 'node_modules/prisma/build/index.js'), 'generate', '--no-hints'], {
+    env,
+  });
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) await generate();

@@ -69,7 +69,12 @@ const url = (...schemes: string[]) =>
   z.string().refine((value) => URL.canParse(value) && schemes.includes(new URL(value).protocol), {
     error: `must be a URL that starts with ${schemes.map((scheme) => `${scheme}//`).join(' or ')}`,
   });
-const list = z.string().transform((text) => text.split(',').map((item) => item.trim()).filter((item) => item !== ''));
+const list = z.string().transform((text) =>
+  text
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== ''),
+);
 const onOff = z.enum(['on', 'off']).transform((value) => value === 'on');
 
 const origin = z.string().refine((value) => URL.canParse(value) && new URL(value).origin === value, {
@@ -184,7 +189,11 @@ function toConfig(values: Environment): Config {
     dataDir: values.DATA_DIR,
     // The terminal of a first try shows what to read, not a log.
     logLevel: values.LOG_LEVEL ?? (embedded ? 'warn' : 'info'),
-    database: { url: values.DATABASE_URL, poolSize: values.DATABASE_POOL_SIZE, replayPoolSize: values.REPLAY_POOL_SIZE },
+    database: {
+      url: values.DATABASE_URL,
+      poolSize: values.DATABASE_POOL_SIZE,
+      replayPoolSize: values.REPLAY_POOL_SIZE,
+    },
     nats: {
       url: values.NATS_URL,
       user: values.NATS_USER,

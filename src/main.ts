@@ -50,7 +50,11 @@ async function provideServers(config: Config, log: Logger, lifecycle: Lifecycle)
   };
 }
 
-const pickAddress = ({ url, user, password }: { url: string; user: string; password: string }) => ({ url, user, password });
+const pickAddress = ({ url, user, password }: { url: string; user: string; password: string }) => ({
+  url,
+  user,
+  password,
+});
 
 async function main(): Promise<void> {
   const config = readConfig(process.env);

@@ -2,8 +2,8 @@ import { type Config, ConfigError } from './config.js';
 import { MigrationError } from './db/migrate.js';
 import { DataDirInUseError } from './embedded/data-dir.js';
 import { NatsServerNotFoundError } from './embedded/nats-binary.js';
-import { ClusterUnusableError } from './embedded/postgres-cluster.js';
 import { PostgresNotFoundError } from './embedded/postgres-binaries.js';
+import { ClusterUnusableError } from './embedded/postgres-cluster.js';
 
 const selfExplaining = [
   ConfigError,
@@ -21,6 +21,7 @@ export function describeStartError(error: unknown, config: Config | undefined): 
   if (syscall !== 'listen' || config === undefined) return undefined;
   const { host, port } = config;
   if (code === 'EADDRINUSE') return `Port ${port} of ${host} is taken. Choose another: PORT=${port + 1} npm start`;
-  if (code === 'EACCES') return `Port ${port} of ${host} is not for ordinary users. Choose one from 1024 on: PORT=4000 npm start`;
+  if (code === 'EACCES')
+    return `Port ${port} of ${host} is not for ordinary users. Choose one from 1024 on: PORT=4000 npm start`;
   return `Cannot listen on port ${port} of ${host}: ${(error as Error).message}`;
 }

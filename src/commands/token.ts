@@ -12,7 +12,8 @@ const maxUserId = 2 ** 31 - 1;
 await runCommand(async () => {
   const { user, name, ttl } = readArguments();
   const { auth, embedded, dataDir } = readConfig(process.env);
-  const secret = auth.secret ?? (embedded && auth.jwksUrl === undefined ? readOrCreateSecret(dataDir, authSecretName) : undefined);
+  const secret =
+    auth.secret ?? (embedded && auth.jwksUrl === undefined ? readOrCreateSecret(dataDir, authSecretName) : undefined);
   if (secret === undefined) {
     throw new CommandError('Tokens for AUTH_JWKS_URL are signed by whoever holds the private key; Fairway has none.');
   }
@@ -30,7 +31,8 @@ function readArguments(): { user: number; name: string | undefined; ttl: string 
   if (!Number.isInteger(user) || user < 1 || user > maxUserId) {
     throw new CommandError(`--user: the number of a user, 1 to ${maxUserId}\n${usage}`);
   }
-  if (!/^\d+ ?[smh]$/.test(values.ttl)) throw new CommandError(`--ttl: a time such as 30m or 12h, at most 24h\n${usage}`);
+  if (!/^\d+ ?[smh]$/.test(values.ttl))
+    throw new CommandError(`--ttl: a time such as 30m or 12h, at most 24h\n${usage}`);
   return { user, name: values.name, ttl: values.ttl };
 }
 

@@ -71,7 +71,9 @@ async function forgetUnfinished(client: pg.Client): Promise<void> {
 }
 
 async function hasRecords(client: pg.Client): Promise<boolean> {
-  const { rows } = await client.query<{ found: boolean }>(`SELECT to_regclass('_prisma_migrations') IS NOT NULL AS found`);
+  const { rows } = await client.query<{ found: boolean }>(
+    `SELECT to_regclass('_prisma_migrations') IS NOT NULL AS found`,
+  );
   return rows[0]?.found === true;
 }
 

@@ -1,7 +1,11 @@
 import { createHash } from 'node:crypto';
 import { PrismaPg } from '@prisma/adapter-pg';
-import type { SqlDriverAdapter, SqlMigrationAwareDriverAdapterFactory } from '@prisma/driver-adapter-utils';
-import pg from 'pg';
+import {
+  DriverAdapterError,
+  type SqlDriverAdapter,
+  type SqlMigrationAwareDriverAdapterFactory,
+} from '@prisma/driver-adapter-utils';
+import type pg from 'pg';
 
 /** How Prisma recognises a migration that was changed afterwards. */
 export const checksum = (sql: string): string => createHash('sha256').update(sql).digest('hex');
@@ -28,12 +32,18 @@ export function createMigrationAdapter(
   const connect = async (): Promise<SqlDriverAdapter> => {
     const adapter = await factory.connect();
     adapter.executeScript = async (script) => {
-      await pool.query(recordMigrations ? script + markFinished(script) : script);
+      await pool.query(recordMigrations ? script + markFinished(script) : script).catch(throwForEngine);
     };
     return adapter;
   };
   // The engine's shadow database is the scratch database that it was given.
   return { provider: factory.provider, adapterName: factory.adapterName, connect, connectToShadowDb: connect };
+}
+
+/** The one kind of error whose text the engine passes on. */
+function throwForEngine(error: pg.DatabaseError): never {
+  const { code = 'N/A', severity = 'ERROR', message, detail, column, hint } = error;
+  throw new DriverAdapterError({ kind: 'postgres', code, severity, message, detail, column, hint });
 }
 
 function readCharAsText(pool: pg.Pool): pg.Pool {

@@ -17,7 +17,11 @@ const filters = { externalTables: [], externalEnums: [] };
  * Applies what the database lacks, by the engine of `prisma migrate deploy`, here as WebAssembly: nothing to download.
  * The caller sees to it that it runs once at a time.
  */
-export function applyMigrations(databaseUrl: string, baseDir: string, migrations: readonly Migration[]): Promise<string[]> {
+export function applyMigrations(
+  databaseUrl: string,
+  baseDir: string,
+  migrations: readonly Migration[],
+): Promise<string[]> {
   return withEngine(databaseUrl, async (engine) => {
     const migrationsList = listMigrations(baseDir, migrations);
     const { appliedMigrationNames } = await engine.applyMigrations({ migrationsList, filters });
@@ -44,7 +48,11 @@ export function diffMigrations(
   );
 }
 
-async function withEngine<T>(databaseUrl: string, use: (engine: SchemaEngine) => Promise<T>, schema?: string): Promise<T> {
+async function withEngine<T>(
+  databaseUrl: string,
+  use: (engine: SchemaEngine) => Promise<T>,
+  schema?: string,
+): Promise<T> {
   const { SchemaEngine } = await loadEngine();
   // The adapter ends a pool of its own too late for the next migration, so it gets one that is ended here.
   const pool = new pg.Pool({ connectionString: databaseUrl, max: 2 });
@@ -52,7 +60,9 @@ async function withEngine<T>(databaseUrl: string, use: (engine: SchemaEngine) =>
   const failures: unknown[] = [];
   const registry = panicRegistry((message) => failures.push(new Error(message)));
   try {
-    const adapter = bindMigrationAwareSqlAdapterFactory(createMigrationAdapter(pool, { recordMigrations: schema === undefined }));
+    const adapter = bindMigrationAwareSqlAdapterFactory(
+      createMigrationAdapter(pool, { recordMigrations: schema === undefined }),
+    );
     const datamodels: [string, string][] | undefined = schema === undefined ? undefined : [['schema.prisma', schema]];
     const engine = await SchemaEngine.new({ datamodels }, () => undefined, adapter);
     try {
@@ -82,12 +92,24 @@ function loadEngine() {
     const file = createRequire(import.meta.url)
       .resolve('@prisma/schema-engine-wasm/schema_engine_bg')
       .replace(/\.js$/, '.wasm');
-    const { instance } = await WebAssembly.instantiate(await readFile(file), { './schema_engine_bg.js': { ...engine } });
+    const { instance } = await WebAssembly.instantiate(await readFile(file), {
+      './schema_engine_bg.js': withoutLinger({ ...engine }),
+    });
     engine.__wbg_set_wasm(instance.exports);
     (instance.exports as { __wbindgen_start(): void }).__wbindgen_start();
     return engine;
   })();
   return engineModule;
+}
+
+/**
+ * The engine never takes back the timer with which it limits the wait for its own lock, and a process that has migrated
+ * would have to live on for those 10 s.
+ */
+function withoutLinger(imports: Record<string, unknown>): Record<string, unknown> {
+  const name = Object.keys(imports).find((key) => key.startsWith('__wbg_setTimeout_'));
+  const setBriefTimeout = (callback: () => void, ms: number) => setTimeout(callback, ms >>> 0).unref();
+  return name === undefined ? imports : { ...imports, [name]: setBriefTimeout };
 }
 
 /** Where the engine leaves the message of a panic, which would otherwise be a bare "unreachable". */

@@ -18,13 +18,23 @@ export class NatsServerNotFoundError extends Error {
 }
 
 /** Package managers put servers where an ordinary user's PATH does not lead. */
-const usualFolders = ['/usr/sbin', '/usr/local/sbin', '/usr/local/bin', '/usr/bin', '/opt/homebrew/bin', '/home/linuxbrew/.linuxbrew/bin'];
+const usualFolders = [
+  '/usr/sbin',
+  '/usr/local/sbin',
+  '/usr/local/bin',
+  '/usr/bin',
+  '/opt/homebrew/bin',
+  '/home/linuxbrew/.linuxbrew/bin',
+];
 
 /** The path of nats-server, or undefined. */
 export function findNatsServer(
   folders: readonly string[] = [...(process.env['PATH'] ?? '').split(delimiter), ...usualFolders],
 ): string | undefined {
-  return folders.filter((folder) => folder !== '').map((folder) => join(folder, 'nats-server')).find(isExecutable);
+  return folders
+    .filter((folder) => folder !== '')
+    .map((folder) => join(folder, 'nats-server'))
+    .find(isExecutable);
 }
 
 /**
@@ -54,7 +64,12 @@ async function install(): Promise<string> {
 /** @returns an empty string, or the last line of what went wrong */
 function run(command: string, args: string[]): Promise<string> {
   return new Promise((resolve) => {
-    const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', HOMEBREW_NO_AUTO_UPDATE: '1', NONINTERACTIVE: '1' };
+    const env = {
+      ...process.env,
+      DEBIAN_FRONTEND: 'noninteractive',
+      HOMEBREW_NO_AUTO_UPDATE: '1',
+      NONINTERACTIVE: '1',
+    };
     const child = spawn(command, args, { env, stdio: ['ignore', 'ignore', 'pipe'], timeout: 300_000 });
     let errors = '';
     child.stderr.setEncoding('utf8').on('data', (text: string) => {

@@ -100,7 +100,11 @@ function spawnNats(binary: string, folder: string): ChildProcess {
   rmSync(logPath(folder), { force: true });
   const output = openSync(logPath(folder), 'a', 0o600);
   try {
-    return spawn(binary, ['-c', configPath(folder)], { cwd: folder, detached: true, stdio: ['ignore', output, output] });
+    return spawn(binary, ['-c', configPath(folder)], {
+      cwd: folder,
+      detached: true,
+      stdio: ['ignore', output, output],
+    });
   } finally {
     closeSync(output);
   }

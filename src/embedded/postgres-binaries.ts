@@ -1,9 +1,20 @@
-import { accessSync, chmodSync, constants, cpSync, existsSync, lstatSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import {
+  accessSync,
+  chmodSync,
+  constants,
+  cpSync,
+  existsSync,
+  lstatSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import { delimiter, dirname, join } from 'node:path';
-import { spawnSync } from 'node:child_process';
-import { canRun, makeOpenFolder, type RunAs } from './unprivileged.js';
 import { sharedFolder } from './shared-folder.js';
+import { canRun, makeOpenFolder, type RunAs } from './unprivileged.js';
 
 /** One installation of PostgreSQL: the folder with `initdb` and `postgres`, and its major version. */
 export interface PostgresBinaries {
@@ -24,7 +35,8 @@ export class PostgresNotFoundError extends Error {
  * @throws {PostgresNotFoundError}
  */
 export function findPostgres(clusterMajor: number | undefined, runAs: RunAs): PostgresBinaries {
-  const fits = ({ major }: PostgresBinaries) => (clusterMajor === undefined ? major >= oldestMajor : major === clusterMajor);
+  const fits = ({ major }: PostgresBinaries) =>
+    clusterMajor === undefined ? major >= oldestMajor : major === clusterMajor;
   const system = findSystemPostgres()
     .filter((found) => canRun(join(found.folder, 'postgres'), runAs))
     .filter(fits)
@@ -43,7 +55,10 @@ export function findPostgres(clusterMajor: number | undefined, runAs: RunAs): Po
 }
 
 function findSystemPostgres(): PostgresBinaries[] {
-  const folders = [...(process.env['PATH'] ?? '').split(delimiter).filter((folder) => folder !== ''), ...usualFolders()];
+  const folders = [
+    ...(process.env['PATH'] ?? '').split(delimiter).filter((folder) => folder !== ''),
+    ...usualFolders(),
+  ];
   return [...new Set(folders)].flatMap((folder) => {
     if (!isExecutable(join(folder, 'postgres')) || !isExecutable(join(folder, 'initdb'))) return [];
     const major = readMajor(join(folder, 'postgres'));
@@ -54,9 +69,13 @@ function findSystemPostgres(): PostgresBinaries[] {
 /** Debian and Ubuntu keep the servers off PATH, one folder a version; so does Homebrew. */
 function usualFolders(): string[] {
   const debian = list('/usr/lib/postgresql').map((version) => `/usr/lib/postgresql/${version}/bin`);
-  const redHat = list('/usr').filter((name) => name.startsWith('pgsql-')).map((name) => `/usr/${name}/bin`);
+  const redHat = list('/usr')
+    .filter((name) => name.startsWith('pgsql-'))
+    .map((name) => `/usr/${name}/bin`);
   const homebrew = ['/opt/homebrew/opt', '/usr/local/opt', '/home/linuxbrew/.linuxbrew/opt'].flatMap((opt) =>
-    list(opt).filter((name) => name.startsWith('postgresql')).map((name) => `${opt}/${name}/bin`),
+    list(opt)
+      .filter((name) => name.startsWith('postgresql'))
+      .map((name) => `${opt}/${name}/bin`),
   );
   return [...debian, ...redHat, ...homebrew];
 }

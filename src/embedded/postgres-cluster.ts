@@ -38,11 +38,15 @@ export function openClusterFolder(dataDir: string, runAs: RunAs): string {
   const path = join(dataDir, 'postgres');
   const link = lstatSync(path, { throwIfNoEntry: false });
   if (link?.isSymbolicLink() && !existsSync(path)) {
-    throw new ClusterUnusableError(`${path} links to ${readlinkSync(path)}, which is gone. Bring it back, or remove the link to start empty.`);
+    throw new ClusterUnusableError(
+      `${path} links to ${readlinkSync(path)}, which is gone. Bring it back, or remove the link to start empty.`,
+    );
   }
   if (link !== undefined && canReach(join(realpathSync(path), 'data'), runAs)) return realpathSync(path);
   if (link !== undefined) {
-    throw new ClusterUnusableError(`${path} lies where the user ${runAs.uid}, who runs PostgreSQL, cannot get. Move it or use another DATA_DIR.`);
+    throw new ClusterUnusableError(
+      `${path} lies where the user ${runAs.uid}, who runs PostgreSQL, cannot get. Move it or use another DATA_DIR.`,
+    );
   }
   if (canReach(join(path, 'data'), runAs)) {
     makePrivateFolder(path, runAs);
@@ -90,7 +94,9 @@ export function createCluster(folder: string, binaries: PostgresBinaries, passwo
 export function assertOwnCluster(folder: string, { uid = process.getuid?.() }: RunAs): void {
   const owner = statSync(folder).uid;
   if (uid === undefined || owner === uid) return;
-  throw new ClusterUnusableError(`${folder} belongs to another user (${owner}). Use another DATA_DIR, or start as that user.`);
+  throw new ClusterUnusableError(
+    `${folder} belongs to another user (${owner}). Use another DATA_DIR, or start as that user.`,
+  );
 }
 
 function run(binaries: PostgresBinaries, program: string, runAs: RunAs, args: string[], input = ''): void {

@@ -6,8 +6,14 @@ import type { Logger } from 'pino';
 import { ChildServer, hasEnded, type StopPlan, stopForeignProcess } from './child-server.js';
 import { readOrCreateSecret } from './data-dir.js';
 import { findFreePort } from './free-port.js';
-import { assertOwnCluster, clusterName, createCluster, openClusterFolder, readClusterMajor } from './postgres-cluster.js';
 import { findPostgres, type PostgresBinaries } from './postgres-binaries.js';
+import {
+  assertOwnCluster,
+  clusterName,
+  createCluster,
+  openClusterFolder,
+  readClusterMajor,
+} from './postgres-cluster.js';
 import { readCommandLine } from './process-identity.js';
 import { chooseUser, type RunAs } from './unprivileged.js';
 
@@ -102,7 +108,12 @@ export async function startPostgres({ log, settings = {}, ...options }: Postgres
 }
 
 /** Its own process group: Ctrl-C goes to a whole group, and the database has to be the last to stop, not the first. */
-function spawnPostgres(folder: string, { folder: bin }: PostgresBinaries, runAs: RunAs, settings: Record<string, string>): ChildProcess {
+function spawnPostgres(
+  folder: string,
+  { folder: bin }: PostgresBinaries,
+  runAs: RunAs,
+  settings: Record<string, string>,
+): ChildProcess {
   const args = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
   rmSync(logPath(folder), { force: true });
   const output = openSync(logPath(folder), 'a', 0o600);

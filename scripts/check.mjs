@@ -1,0 +1,46 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { root, runAndCollect } from './run-command.mjs';
+import { runScript, setUp } from './setup.mjs';
+
+/** @param {string} script a package's program, relative to node_modules */
+const program = (script) => join(root, 'node_modules', script);
+
+/**
+ * Every check by name. Each answers with what is wrong, or with an empty string.
+ * @type {Record<string, () => Promise<string>>}
+ */
+const checks = {
+  types: () => run(program('typescript/bin/tsc'), '-p', 'tsconfig.json'),
+  'format, lint and imports': () => run(program('@biomejs/biome/bin/biome'), 'check', '--error-on-warnings', '.'),
+  'dead code': () => run(program('knip/bin/knip.js'), '--no-progress'),
+  'schema.graphql': compareSchema,
+};
+
+await runScript(async () => {
+  // The types of the operations in the tests are made anew where schema.graphql, a test or codegen.ts has changed, so
+  // an operation that the schema does not have fails here, and one that is used wrongly fails the types.
+  await setUp({ operations: existsSync(join(root, 'codegen.ts')) });
+  const results = await Promise.all(
+    Object.entries(checks).map(async ([name, check]) => ({ name, problem: (await check()).trim() })),
+  );
+  for (const { name, problem } of results) {
+    process.stdout.write(problem === '' ? `ok      ${name}\n` : `FAILED  ${name}\n${problem}\n\n`);
+  }
+  if (results.some(({ problem }) => problem !== '')) process.exitCode = 1;
+});
+
+/** @param {[string, ...string[]]} args */
+async function run(...args) {
+  const { code, output } = await runAndCollect(process.execPath, args);
+  return code === 0 ? '' : output.trim() || `ended with code ${code}`;
+}
+
+async function compareSchema() {
+  const { code, stdout, output } = await runAndCollect(process.execPath, [join(root, 'dist/schema/print.js')]);
+  if (code !== 0) return output;
+  const path = join(root, 'schema.graphql');
+  const written = existsSync(path) ? readFileSync(path, 'utf8') : '';
+  if (written.trim() === stdout.trim()) return '';
+  return 'schema.graphql is not what the code says. Write it anew: node dist/schema/print.js > schema.graphql';
+}

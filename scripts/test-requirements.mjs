@@ -1,0 +1,62 @@
+import { accessSync, constants } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { step } from './progress.mjs';
+import { runAndCollect } from './run-command.mjs';
+
+/** @returns {Promise<string>} why the tests that need it will be skipped, or an empty string */
+export const ensureNatsServer = () =>
+  ensure('nats-server', ['nats-server'], { apt: 'nats-server', brew: ['nats-server'] });
+
+/** @returns {Promise<string>} why the tests that need it will be skipped, or an empty string */
+export const ensureChromium = () =>
+  ensure(
+    'Chromium',
+    ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable', 'Chromium', 'Google Chrome'],
+    { apt: 'chromium' },
+  );
+
+const usualFolders = ['/usr/sbin', '/usr/local/sbin', '/usr/local/bin', '/usr/bin', '/opt/homebrew/bin', '/snap/bin'];
+const macApps = ['/Applications/Chromium.app/Contents/MacOS', '/Applications/Google Chrome.app/Contents/MacOS'];
+
+/**
+ * Installs a program through the system's package manager where that works without a question.
+ * @param {string} name
+ * @param {string[]} programs any of these will do
+ * @param {{ apt: string, brew?: string[] }} packages
+ * @returns {Promise<string>}
+ */
+async function ensure(name, programs, { apt, brew }) {
+  if (isThere(programs)) return '';
+  if (process.getuid?.() === 0 && isThere(['apt-get'])) await step(`Installing ${name}`, () => aptInstall(apt));
+  else if (brew !== undefined && isThere(['brew']))
+    await step(`Installing ${name}`, () => runAndCollect('brew', ['install', ...brew]));
+  return isThere(programs)
+    ? ''
+    : `${name} is not on this machine and could not be installed; tests that need it were not run.`;
+}
+
+/** @param {string} packageName */
+async function aptInstall(packageName) {
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+  const install = () =>
+    runAndCollect('apt-get', ['install', '-y', '-q', '--no-install-recommends', packageName], { env });
+  if ((await install()).code === 0) return;
+  await runAndCollect('apt-get', ['update', '-q'], { env });
+  await install();
+}
+
+/** @param {string[]} programs */
+function isThere(programs) {
+  const folders = [...(process.env['PATH'] ?? '').split(delimiter), ...usualFolders, ...macApps];
+  return folders.some((folder) => folder !== '' && programs.some((program) => isExecutable(join(folder, program))));
+}
+
+/** @param {string} path */
+function isExecutable(path) {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}

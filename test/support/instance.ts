@@ -1,0 +1,103 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { resolve } from 'node:path';
+
+/** A server process of one's own, as a production one would be started. */
+export interface Instance {
+  readonly port: number;
+  /** `http://127.0.0.1:port`, without a path. */
+  readonly url: string;
+  readonly pid: number;
+  readonly process: ChildProcess;
+  /** What it wrote so far, stdout and stderr as they came. */
+  readonly output: () => string;
+  /** SIGTERM; resolves with the exit code. */
+  stop(): Promise<number | null>;
+  /** SIGKILL; resolves once it is gone. */
+  kill(): Promise<void>;
+}
+
+interface InstanceOptions {
+  readonly databaseUrl: string;
+  readonly nats: { readonly url: string; readonly user: string; readonly password: string };
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** What the instances verify tokens with, unless their `env` says otherwise. */
+export const testSecret = 'a-secret-for-tests-of-32-bytes-or-more';
+
+const main = resolve(import.meta.dirname, '../../dist/main.js');
+const startTimeoutMs = 30_000;
+const running = new Set<ChildProcess>();
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
+/** Resolves once it serves, on a port of its own choice. */
+export async function startInstance({ databaseUrl, nats, env = {} }: InstanceOptions): Promise<Instance> {
+  const child = spawn(process.execPath, ['--enable-source-maps', main], {
+    env: {
+      PATH: process.env.PATH,
+      PORT: '0',
+      HOST: '127.0.0.1',
+      DATABASE_URL: databaseUrl,
+      NATS_URL: nats.url,
+      NATS_USER: nats.user,
+      NATS_PASSWORD: nats.password,
+      AUTH_JWT_SECRET: testSecret,
+      LOG_LEVEL: 'warn',
+      ...env,
+    },
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+  });
+  running.add(child);
+  child.once('exit', () => running.delete(child));
+  const output = collectOutput(child);
+  const port = await waitUntilReady(child, output);
+  return {
+    port,
+    url: `http://127.0.0.1:${port}`,
+    pid: child.pid ?? -1,
+    process: child,
+    output,
+    stop: async () => {
+      await end(child, 'SIGTERM');
+      return child.exitCode;
+    },
+    kill: () => end(child, 'SIGKILL'),
+  };
+}
+
+function collectOutput(child: ChildProcess): () => string {
+  let text = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream?.setEncoding('utf8').on('data', (part: string) => {
+      text += part;
+    });
+  }
+  return () => text;
+}
+
+function waitUntilReady(child: ChildProcess, output: () => string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const fail = (why: string) => {
+      clearTimeout(timer);
+      child.kill('SIGKILL');
+      reject(new Error(`The instance ${why}. It wrote:\n${output()}`));
+    };
+    const timer = setTimeout(() => fail(`is not ready after ${startTimeoutMs} ms`), startTimeoutMs);
+    child.once('close', (code, signal) => fail(`ended with ${code ?? signal}`));
+    child.on('message', (message: { type?: string; port?: number }) => {
+      if (message.type !== 'ready' || message.port === undefined) return;
+      clearTimeout(timer);
+      resolve(message.port);
+    });
+  });
+}
+
+async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exited = once(child, 'exit');
+  child.kill(signal);
+  await exited;
+}

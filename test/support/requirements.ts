@@ -1,0 +1,14 @@
+import { describe, inject } from 'vitest';
+
+/** `describe`, reported as skipped with the reason where there is no nats-server and none could be installed. */
+export const describeWithNats = describeUnless(inject('natsMissing'));
+
+/** `describe`, reported as skipped with the reason where nats-server or Chromium is missing. */
+export const describeWithBrowser = describeUnless(inject('natsMissing') || inject('chromiumMissing'));
+
+function describeUnless(reason: string) {
+  return (name: string, body: () => void): void => {
+    if (reason === '') describe(name, body);
+    else describe.skip(`${name} [skipped: ${reason}]`, body);
+  };
+}

@@ -1,0 +1,34 @@
+import { setTimeout as delay } from 'node:timers/promises';
+
+interface WaitOptions {
+  /** How the failure names what was waited for: "the second message". */
+  readonly what: string;
+  readonly timeoutMs?: number;
+  readonly pollMs?: number;
+}
+
+/**
+ * Resolves with the first value of `condition` that is neither undefined, null nor false.
+ * @throws {Error} naming what never came and, if `condition` throws, why
+ */
+export async function waitFor<T>(
+  condition: () => T | Promise<T>,
+  { what, timeoutMs = 10_000, pollMs = 20 }: WaitOptions,
+): Promise<Exclude<T, undefined | null | false>> {
+  const deadline = performance.now() + timeoutMs;
+  let lastError: unknown;
+  for (;;) {
+    try {
+      const value = await condition();
+      if (value !== undefined && value !== null && value !== false)
+        return value as Exclude<T, undefined | null | false>;
+      lastError = undefined;
+    } catch (error) {
+      lastError = error;
+    }
+    if (performance.now() > deadline) {
+      throw new Error(`Waited ${timeoutMs} ms in vain for ${what}`, { cause: lastError });
+    }
+    await delay(pollMs);
+  }
+}
