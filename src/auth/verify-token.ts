@@ -1,0 +1,83 @@
+import { createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose';
+import { ChatError } from '../domain/errors.js';
+import { isUserId } from '../domain/ids.js';
+import type { Viewer } from '../domain/viewer.js';
+
+/** A verified token's viewer. */
+export type VerifyToken = (token: string) => Promise<Viewer>;
+
+export interface VerifyOptions {
+  /** HS256 with this secret, or else the keys at `jwksUrl`. */
+  readonly secret: string | undefined;
+  readonly jwksUrl: string | undefined;
+  /** The only algorithms that a token may use; what the token says of itself decides nothing. */
+  readonly algorithms: readonly string[];
+  readonly issuer: string | undefined;
+  readonly audience: string | undefined;
+}
+
+const maxTokenAgeSeconds = 24 * 60 * 60;
+const leewaySeconds = 30;
+const maxNameLength = 200;
+
+/**
+ * Verifies tokens with jose, which left to its defaults accepts a missing `exp` and any issuer or audience.
+ * The result throws ChatErrors: UNAUTHENTICATED for a token that is not good, UNAVAILABLE where the keys cannot be had.
+ */
+export function createTokenVerifier(options: VerifyOptions): VerifyToken {
+  const keys = createKeys(options);
+  const { algorithms, issuer, audience } = options;
+  const rules = {
+    algorithms: [...algorithms],
+    requiredClaims: ['exp', 'iat', 'sub'],
+    maxTokenAge: maxTokenAgeSeconds,
+    clockTolerance: leewaySeconds,
+    ...(issuer === undefined ? {} : { issuer }),
+    ...(audience === undefined ? {} : { audience }),
+  };
+  return async (token) => {
+    const { payload } = await jwtVerify(token, keys, rules).catch(refuse);
+    return toViewer(payload);
+  };
+}
+
+function createKeys({ secret, jwksUrl }: VerifyOptions): JWTVerifyGetKey {
+  if (jwksUrl !== undefined) return createRemoteJWKSet(new URL(jwksUrl), { timeoutDuration: 5_000 });
+  if (secret === undefined) throw new Error('A secret or a JWKS URL is needed to verify tokens');
+  const key = new TextEncoder().encode(secret);
+  return async () => key;
+}
+
+function toViewer({ sub = '', name, iat = 0, exp = 0 }: JWTPayload & { name?: unknown }): Viewer {
+  if (!isUserId(sub)) throw unauthenticated("The token's sub is not a user's number");
+  if (name !== undefined && !isName(name)) throw unauthenticated("The token's name is not a name");
+  return {
+    userId: Number(sub),
+    name,
+    issuedAt: new Date(iat * 1_000),
+    expiresAt: new Date(Math.min(exp, iat + maxTokenAgeSeconds) * 1_000),
+  };
+}
+
+const isName = (name: unknown): name is string =>
+  typeof name === 'string' &&
+  name.trim() !== '' &&
+  name.length <= maxNameLength &&
+  !name.includes('\0') &&
+  name.isWellFormed();
+
+function refuse(error: unknown): never {
+  if (error instanceof errors.JWKSTimeout || isKeyServerFault(error)) {
+    throw new ChatError('UNAVAILABLE', 'Tokens cannot be verified just now; try again', { cause: error });
+  }
+  if (error instanceof errors.JWTExpired) throw unauthenticated('The token has expired', error);
+  if (error instanceof errors.JOSEError) throw unauthenticated('The token is not valid', error);
+  throw error;
+}
+
+/** jose reports an unreachable or broken key server as a plain JOSEError or as fetch's own TypeError. */
+const isKeyServerFault = (error: unknown): boolean =>
+  (error instanceof errors.JOSEError && (error.code === 'ERR_JOSE_GENERIC' || error instanceof errors.JWKSInvalid)) ||
+  (error instanceof TypeError && error.message.includes('fetch'));
+
+const unauthenticated = (message: string, cause?: unknown) => new ChatError('UNAUTHENTICATED', message, { cause });

@@ -1,0 +1,103 @@
+import { PrismaPg } from '@prisma/adapter-pg';
+import { ChatError } from '../domain/errors.js';
+import { Prisma, PrismaClient } from './generated/prisma/client.js';
+
+/** PostgreSQL through Prisma. Owned by who connected it. */
+export interface Database {
+  readonly prisma: PrismaClient;
+  /** A small pool of its own for replays: a storm of reconnects cannot starve sends. */
+  readonly replay: PrismaClient;
+  close(): Promise<void>;
+}
+
+export interface DatabaseOptions {
+  readonly url: string;
+  readonly poolSize: number;
+  readonly replayPoolSize: number;
+  readonly onError: (error: unknown) => void;
+}
+
+const connectTimeoutMs = 5_000;
+const statementTimeoutMs = 15_000;
+
+/** Connects lazily: the first query opens the first connection. */
+export function connectDatabase({ url, poolSize, replayPoolSize, onError }: DatabaseOptions): Database {
+  const prisma = createClient(url, poolSize, onError);
+  const replay = createClient(url, replayPoolSize, onError);
+  return {
+    prisma,
+    replay,
+    close: async () => {
+      await Promise.all([prisma.$disconnect(), replay.$disconnect()]);
+    },
+  };
+}
+
+function createClient(url: string, max: number, onError: (error: unknown) => void): PrismaClient {
+  const adapter = new PrismaPg(
+    {
+      connectionString: url,
+      max,
+      connectionTimeoutMillis: connectTimeoutMs,
+      statement_timeout: statementTimeoutMs,
+      // Longer than the server's own limit: only a connection that died without a word is cut by it.
+      query_timeout: statementTimeoutMs + connectTimeoutMs,
+      keepAlive: true,
+      application_name: 'fairway',
+    },
+    { onPoolError: onError, onConnectionError: onError, statementNameGenerator: createStatementNames() },
+  );
+  const client = new PrismaClient({ adapter, log: [] });
+  return client.$extends({
+    query: { $allOperations: ({ args, query }) => query(args).catch(rethrowUnreachable) },
+  }) as unknown as PrismaClient;
+}
+
+/** Each statement of this program is prepared once a connection. They are few: lists of ids are arrays, never IN (...). */
+function createStatementNames() {
+  const names = new Map<string, string>();
+  return ({ sql }: { sql: string }): string => {
+    const name = names.get(sql) ?? `fairway_${names.size}`;
+    names.set(sql, name);
+    return name;
+  };
+}
+
+/** PostgreSQL away, restarting or out of connections: the caller may try again. */
+function rethrowUnreachable(error: unknown): never {
+  if (isUnreachable(error)) {
+    throw new ChatError('UNAVAILABLE', 'The database cannot be reached; try again', { cause: error });
+  }
+  throw error;
+}
+
+const unreachableCodes = new Set(['P1001', 'P1002', 'P1008', 'P1017', 'P2024', 'P2028', 'P2037']);
+const unreachableKinds = new Set([
+  'DatabaseNotReachable',
+  'ConnectionClosed',
+  'SocketTimeout',
+  'TooManyConnections',
+  'DatabaseAccessDenied',
+]);
+/** Connection exceptions (08), too many connections, shutting down, starting up, a terminated backend (57P0x). */
+const unreachableStates = /^(08...|53300|57P0[1-5])$/;
+const unreachableWords =
+  /ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|ENOTFOUND|Connection terminated|timeout exceeded when trying to connect|Query read timeout|Client has encountered a connection error|not queryable/;
+
+function isUnreachable(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  if (error instanceof Prisma.PrismaClientInitializationError) return true;
+  if (error instanceof Prisma.PrismaClientKnownRequestError) {
+    if (unreachableCodes.has(error.code)) return true;
+    const adapterError = error.meta?.driverAdapterError as { cause?: DriverCause } | undefined;
+    const cause = adapterError?.cause;
+    if (cause !== undefined && unreachableKinds.has(cause.kind ?? '')) return true;
+    if (cause?.originalCode !== undefined && unreachableStates.test(cause.originalCode)) return true;
+  }
+  return unreachableWords.test(error.message);
+}
+
+interface DriverCause {
+  readonly kind?: string;
+  readonly originalCode?: string;
+}

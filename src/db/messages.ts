@@ -1,0 +1,72 @@
+import type { Message } from '../domain/message.js';
+import { decodeCursor, encodeCursor, type Page, type PageRequest, toPage } from '../domain/page.js';
+import type { Database } from './database.js';
+import { Prisma } from './generated/prisma/client.js';
+import { type MessageRow, messageColumns, toMessage } from './rows.js';
+
+/** The message where the user is a member of its room now, or null. */
+export async function findMessage({ prisma }: Database, id: string, userId: number): Promise<Message | null> {
+  const rows = await prisma.$queryRaw<MessageRow[]>`
+    SELECT ${messageColumns('c')} FROM chat_messages c JOIN chat_room_members m ON m.room_id = c.room_id
+    WHERE c.id = ${id}::uuid AND m.user_id = ${userId}::int AND m.left_at IS NULL`;
+  return rows[0] === undefined ? null : toMessage(rows[0]);
+}
+
+const messageCursor = /^(\d{1,10})$/;
+export const cursorOfMessage = (message: Message): string => encodeCursor('message', message.seq);
+
+const seqOf = (cursor: string | undefined, fallback: number): number =>
+  cursor === undefined ? fallback : Number(decodeCursor('message', cursor, messageCursor)[0]);
+
+/** A page of a room's history by seq, oldest first. */
+export async function pageMessages({ prisma }: Database, roomId: string, page: PageRequest): Promise<Page<Message>> {
+  const above = seqOf(page.after, 0);
+  const below = seqOf(page.before, 2 ** 31);
+  const rows = await prisma.$queryRaw<MessageRow[]>`
+    SELECT ${messageColumns('m')} FROM chat_messages m
+    WHERE m.room_id = ${roomId}::uuid AND m.seq > ${above}::bigint AND m.seq < ${below}::bigint
+    ORDER BY m.seq ${page.backward ? Prisma.sql`DESC` : Prisma.sql`ASC`} LIMIT ${page.count + 1}::int`;
+  return toPage(rows.map(toMessage), page);
+}
+
+/** What of a message decides who has read it. */
+export type ReadPosition = Pick<Message, 'id' | 'roomId' | 'seq' | 'senderId'>;
+
+const positions = (messages: readonly ReadPosition[]): Prisma.Sql => Prisma.sql`unnest(
+  ${messages.map(({ id }) => id)}::uuid[], ${messages.map(({ roomId }) => roomId)}::uuid[],
+  ${messages.map(({ seq }) => seq)}::int[], ${messages.map(({ senderId }) => senderId)}::int[]
+) AS c(id, room_id, seq, sender_id)`;
+
+/** Members other than the author whose read mark is at or past the message. */
+const readersOfMessage = Prisma.sql`
+  chat_room_members m
+  WHERE m.room_id = c.room_id AND m.left_at IS NULL AND m.user_id <> c.sender_id AND m.last_read_seq >= c.seq`;
+
+export async function countReaders(
+  { prisma }: Database,
+  messages: readonly ReadPosition[],
+): Promise<Map<string, number>> {
+  const rows = await prisma.$queryRaw<{ id: string; count: number }[]>`
+    SELECT c.id, (SELECT count(*) FROM ${readersOfMessage})::int AS count FROM ${positions(messages)}`;
+  return new Map(rows.map(({ id, count }) => [id, count]));
+}
+
+export interface Reader {
+  readonly messageId: string;
+  readonly userId: number;
+  readonly readAt: Date;
+}
+
+/** When each reader's mark first stood at or past the message, the earliest first. */
+export async function findReaders({ prisma }: Database, messages: readonly ReadPosition[]): Promise<Reader[]> {
+  return prisma.$queryRaw<Reader[]>`
+    SELECT c.id AS "messageId", r.user_id AS "userId", r.read_at AS "readAt"
+    FROM ${positions(messages)} CROSS JOIN LATERAL (
+      SELECT m.user_id, coalesce(
+        (SELECT d.read_at FROM message_reads d
+         WHERE d.room_id = c.room_id AND d.user_id = m.user_id AND d.seq >= c.seq ORDER BY d.seq LIMIT 1),
+        m.last_read_at, m.joined_at) AS read_at
+      FROM ${readersOfMessage}
+    ) r
+    ORDER BY r.read_at, r.user_id`;
+}

@@ -1,0 +1,146 @@
+import type { Message } from '../domain/message.js';
+import { type LogEntry, type Member, toLogEntry } from '../domain/room-log.js';
+import type { Database } from './database.js';
+import { Prisma } from './generated/prisma/client.js';
+import { type MemberRow, type MessageRow, memberColumns, messageColumns, toMember, toMessage } from './rows.js';
+
+/** What a function of the room log answers in a word. The first three are no refusals. */
+export type Outcome =
+  | 'OK'
+  | 'DUPLICATE'
+  | 'UNCHANGED'
+  | 'NOT_FOUND'
+  | 'CONFLICT'
+  | 'NOT_AUTHOR'
+  | 'NOT_ADMIN'
+  | 'NOT_GROUP'
+  | 'DIRECT'
+  | 'NOT_TEXT'
+  | 'DELETED'
+  | 'FULL'
+  | 'NO_SUCH_MEMBER'
+  | 'LAST_ADMIN'
+  | 'FOREIGN_MESSAGE';
+
+/** The message as it is stored now, where the outcome has one, and what was appended to the log, if anything was. */
+export interface LogWrite {
+  readonly outcome: Outcome;
+  readonly message: Message | null;
+  readonly entries: readonly LogEntry[];
+}
+
+export interface NewMessage {
+  readonly id: string;
+  readonly roomId: string;
+  readonly senderId: number;
+  readonly type: 'TEXT' | 'IMAGE';
+  readonly content: string;
+}
+
+export interface NewRoom {
+  readonly id: string;
+  readonly type: 'DIRECT' | 'GROUP' | 'BOOKING';
+  readonly name: string | null;
+  readonly directKey: string | null;
+  readonly bookingId: number | null;
+  readonly creatorId: number;
+  /** Includes the creator. */
+  readonly memberIds: readonly number[];
+  /** The id of its first entry, ROOM_CREATED. */
+  readonly messageId: string;
+}
+
+type WriteRow = { outcome: Outcome; direct_key: string | null } & (MessageRow | { id: null });
+
+/** Every write below is one call of one function, in one round trip and one transaction. Resolves once it is committed. */
+async function write({ prisma }: Database, call: Prisma.Sql): Promise<LogWrite> {
+  const rows = await prisma.$queryRaw<WriteRow[]>`
+    SELECT w.outcome, w.direct_key, ${messageColumns('(w.entry)')} FROM ${call} AS w`;
+  const outcome = rows[0]?.outcome ?? 'NOT_FOUND';
+  const messages = rows.flatMap((row) => (row.id === null ? [] : [toMessage(row)]));
+  const directKey = rows[0]?.direct_key ?? null;
+  return {
+    outcome,
+    message: messages[0] ?? null,
+    entries: outcome === 'OK' ? messages.map((message) => toLogEntry(message, directKey)) : [],
+  };
+}
+
+export const appendMessage = (db: Database, { id, roomId, senderId, type, content }: NewMessage): Promise<LogWrite> =>
+  write(
+    db,
+    Prisma.sql`chat_send_message(${id}::uuid, ${roomId}::uuid, ${senderId}::int, ${type}::chat_message_type, ${content}::text)`,
+  );
+
+export const editMessage = (db: Database, id: string, userId: number, content: string): Promise<LogWrite> =>
+  write(db, Prisma.sql`chat_edit_message(${id}::uuid, ${userId}::int, ${content}::text)`);
+
+export const deleteMessage = (db: Database, id: string, userId: number): Promise<LogWrite> =>
+  write(db, Prisma.sql`chat_delete_message(${id}::uuid, ${userId}::int)`);
+
+export interface MembershipChange {
+  readonly roomId: string;
+  readonly actorId: number;
+  /** The id of the SYSTEM message that tells of it. */
+  readonly messageId: string;
+}
+
+export const renameRoom = (db: Database, { roomId, actorId, messageId }: MembershipChange, name: string) =>
+  write(db, Prisma.sql`chat_rename_room(${roomId}::uuid, ${actorId}::int, ${name}::text, ${messageId}::uuid)`);
+
+export const inviteMembers = (
+  db: Database,
+  { roomId, actorId, messageId }: MembershipChange,
+  userIds: readonly number[],
+  maxMembers: number,
+) =>
+  write(
+    db,
+    Prisma.sql`chat_invite_members(${roomId}::uuid, ${actorId}::int, ${userIds}::int[], ${maxMembers}::int, ${messageId}::uuid)`,
+  );
+
+export const removeMember = (db: Database, { roomId, actorId, messageId }: MembershipChange, userId: number) =>
+  write(db, Prisma.sql`chat_remove_member(${roomId}::uuid, ${actorId}::int, ${userId}::int, ${messageId}::uuid)`);
+
+export const leaveRoom = (db: Database, { roomId, actorId, messageId }: MembershipChange, successionId: string) =>
+  write(db, Prisma.sql`chat_leave_room(${roomId}::uuid, ${actorId}::int, ${messageId}::uuid, ${successionId}::uuid)`);
+
+export const setAdmin = (
+  db: Database,
+  { roomId, actorId, messageId }: MembershipChange,
+  userId: number,
+  isAdmin: boolean,
+) =>
+  write(
+    db,
+    Prisma.sql`chat_set_admin(${roomId}::uuid, ${actorId}::int, ${userId}::int, ${isAdmin}::boolean, ${messageId}::uuid)`,
+  );
+
+/** Makes the room, or finds the one that has its direct key or booking already; `created` tells which. */
+export async function createRoom(
+  { prisma }: Database,
+  room: NewRoom,
+): Promise<{ roomId: string; created: boolean; entries: readonly LogEntry[] }> {
+  const [row] = await prisma.$queryRaw<({ outcome: 'OK' | 'EXISTS'; created_id: string } & WriteRow)[]>`
+    SELECT w.outcome, w.room_id AS created_id, w.direct_key, ${messageColumns('(w.entry)')}
+    FROM chat_create_room(
+      ${room.id}::uuid, ${room.type}::chat_room_type, ${room.name}::text, ${room.directKey}::text,
+      ${room.bookingId}::int, ${room.creatorId}::int, ${room.memberIds}::int[], ${room.messageId}::uuid) AS w`;
+  if (row === undefined) throw new Error('chat_create_room answered nothing');
+  const entries = row.id === null ? [] : [toLogEntry(toMessage(row), row.direct_key)];
+  return { roomId: row.created_id, created: row.outcome === 'OK', entries };
+}
+
+/** Moves the member's read mark forward to the message; `moved` is false where it was there or further already. */
+export async function markRead(
+  { prisma }: Database,
+  roomId: string,
+  userId: number,
+  messageId: string,
+): Promise<{ outcome: Outcome; member: Member | null }> {
+  const [row] = await prisma.$queryRaw<({ outcome: Outcome } & (MemberRow | { id: null }))[]>`
+    SELECT w.outcome, ${memberColumns('(w.member)')}
+    FROM chat_mark_read(${roomId}::uuid, ${userId}::int, ${messageId}::uuid) AS w`;
+  if (row === undefined) throw new Error('chat_mark_read answered nothing');
+  return { outcome: row.outcome, member: row.id === null ? null : toMember(row) };
+}

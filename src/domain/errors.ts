@@ -1,0 +1,34 @@
+/** Everything that `extensions.code` of an error can say; the README lists which of them a client may retry. */
+export type ErrorCode =
+  | 'UNAUTHENTICATED'
+  | 'FORBIDDEN'
+  | 'NOT_FOUND'
+  | 'BAD_USER_INPUT'
+  | 'CONFLICT'
+  | 'RATE_LIMITED'
+  | 'UNAVAILABLE'
+  | 'INTERNAL';
+
+/** A refusal that the caller may read. Anything else that is thrown is a bug and is masked at the edge. */
+export class ChatError extends Error {
+  override readonly name: string = 'ChatError';
+  /** How long to wait before trying again; with RATE_LIMITED only. */
+  readonly retryAfterMs: number | undefined;
+
+  constructor(
+    readonly code: ErrorCode,
+    message: string,
+    options: { retryAfterMs?: number; cause?: unknown } = {},
+  ) {
+    super(message, { cause: options.cause });
+    this.retryAfterMs = options.retryAfterMs;
+  }
+}
+
+/** A subscriber that cannot keep up: its connection is cut, and it resumes with afterSeq. */
+export class SlowConsumerError extends ChatError {
+  override readonly name = 'SlowConsumerError';
+  constructor() {
+    super('UNAVAILABLE', 'Too far behind: subscribe again with afterSeq');
+  }
+}

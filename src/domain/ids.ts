@@ -1,0 +1,23 @@
+import { ChatError } from './errors.js';
+
+const uuidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+const userIdPattern = /^[1-9][0-9]{0,9}$/;
+const maxUserId = 2 ** 31 - 1;
+
+/**
+ * The UUID in lower case, as it is stored and becomes part of a subject.
+ * @throws {ChatError} BAD_USER_INPUT: a dot or a wildcard in an id would reach somebody else's room
+ */
+export function parseUuid(text: string, what: string): string {
+  const uuid = text.toLowerCase();
+  if (!uuidPattern.test(uuid)) throw new ChatError('BAD_USER_INPUT', `${what} must be a UUID`);
+  return uuid;
+}
+
+export const isUserId = (text: string): boolean => userIdPattern.test(text) && Number(text) <= maxUserId;
+
+/** @throws {ChatError} BAD_USER_INPUT unless it is a whole number from 1 to 2^31-1 */
+export function parseUserId(text: string, what: string): number {
+  if (!isUserId(text)) throw new ChatError('BAD_USER_INPUT', `${what} must be a user's number`);
+  return Number(text);
+}

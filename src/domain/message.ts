@@ -1,0 +1,42 @@
+export type SystemCode =
+  | 'ROOM_CREATED'
+  | 'ROOM_RENAMED'
+  | 'MEMBERS_JOINED'
+  | 'MEMBER_LEFT'
+  | 'MEMBER_REMOVED'
+  | 'ADMIN_GRANTED'
+  | 'ADMIN_REVOKED'
+  | 'BOOKING_CANCELLED'
+  | 'ANNOUNCEMENT';
+
+/** What a SYSTEM message says, and of whom. A type, not an interface: it is stored as JSON. */
+export type SystemNotice = { code: SystemCode; userIds: number[] };
+
+export type MessageType = 'TEXT' | 'IMAGE' | 'SYSTEM';
+
+/** One message as it is now. */
+export interface Message {
+  readonly id: string;
+  readonly roomId: string;
+  /** Position in the room's log: 1, 2, 3 ... without holes over entries of every kind. */
+  readonly seq: number;
+  /** Position of its last change; equal to `seq` until it is edited or deleted. */
+  readonly changedSeq: number;
+  readonly senderId: number;
+  /** The author's name when it was sent. */
+  readonly senderName: string;
+  readonly type: MessageType;
+  /** Null once deleted. */
+  readonly content: string | null;
+  readonly system: SystemNotice | null;
+  readonly createdAt: Date;
+  readonly editedAt: Date | null;
+  readonly deletedAt: Date | null;
+}
+
+/** Whether this entry tells that the user's membership ended here. */
+export function endsMembership(message: Message, userId: number): boolean {
+  const { system } = message;
+  if (system === null || (system.code !== 'MEMBER_LEFT' && system.code !== 'MEMBER_REMOVED')) return false;
+  return system.userIds.includes(userId);
+}

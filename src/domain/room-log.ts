@@ -1,0 +1,82 @@
+import type { Message } from './message.js';
+
+/** One entry of a room's log: a message that was added, edited or deleted at this position. */
+export interface LogEntry {
+  readonly kind: 'added' | 'updated' | 'deleted';
+  readonly seq: number;
+  readonly message: Message;
+  /** "4:9" in a DIRECT room; it decides the subject on which the entry is published. */
+  readonly directKey: string | null;
+}
+
+/** The entry at this position that the message's latest state stands for; by default that of its last change. */
+export function toLogEntry(message: Message, directKey: string | null, seq = message.changedSeq): LogEntry {
+  const changed = message.deletedAt === null ? 'updated' : 'deleted';
+  return { kind: seq === message.seq ? 'added' : changed, seq, message, directKey };
+}
+
+/** A member as it is stored; `joinedSeq` is the position of the entry that told of the joining. */
+export interface Member {
+  readonly id: string;
+  readonly roomId: string;
+  readonly userId: number;
+  readonly isAdmin: boolean;
+  readonly joinedAt: Date;
+  readonly joinedSeq: number;
+  readonly leftAt: Date | null;
+  readonly lastReadSeq: number;
+  readonly lastReadMessageId: string | null;
+  readonly lastReadAt: Date | null;
+}
+
+/** Where a room's log stands, and the key of a DIRECT room. */
+export interface RoomHead {
+  readonly seq: number;
+  readonly directKey: string | null;
+}
+
+/**
+ * The part of a room's log behind `after`, up to `upTo`. Messages that were added there are told at their own position,
+ * as they are now; messages up to `base` that were changed there, at the position of their last change. So with the
+ * position from which a replay started as `base`, what was added and then changed is told once; with `upTo` as `base`,
+ * every position that still stands for something is told. States in between are compacted away.
+ */
+export interface LogRange {
+  readonly roomId: string;
+  readonly base: number;
+  readonly after: number;
+  readonly upTo: number;
+}
+
+/** A room that has entries which the stream has not acknowledged. */
+export interface UnpublishedRoom {
+  readonly roomId: string;
+  readonly publishedSeq: number;
+  readonly seq: number;
+}
+
+/** The entries `from` to `to` of a room, both included. */
+export interface PublishedRange {
+  readonly roomId: string;
+  readonly from: number;
+  readonly to: number;
+}
+
+export const logPageSize = 200;
+
+/** The log as PostgreSQL keeps it: what the feed reads when the live stream is not enough. */
+export interface LogStore {
+  /** Null where there is no such room. */
+  readHead(roomId: string): Promise<RoomHead | null>;
+  /** The heads of all these rooms in one query; rooms that do not exist are left out. */
+  readHeads(roomIds: readonly string[]): Promise<Map<string, number>>;
+  /** At most `logPageSize` entries in the order of their positions, which only grow but may have holes. */
+  readPage(range: LogRange): Promise<LogEntry[]>;
+  /** Rooms that are behind with publishing, at most `limit`. */
+  readUnpublished(limit: number): Promise<UnpublishedRoom[]>;
+  /**
+   * Moves a room's published mark to the end of a range where it has reached the range's start: compare and set.
+   * Resolves with where the marks of these rooms stand then.
+   */
+  advancePublished(ranges: readonly PublishedRange[]): Promise<Map<string, number>>;
+}

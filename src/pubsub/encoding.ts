@@ -1,0 +1,32 @@
+import type { Message } from '../domain/message.js';
+import type { LogEntry, Member, PublishedRange } from '../domain/room-log.js';
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/**
+ * The body of a log entry: the whole message in JSON, with the entry's `kind`. `seq` is the message's own position and
+ * `changedSeq` that of its last change, which is the entry's position where the kind is not "added".
+ */
+export const encodeEntry = ({ kind, message, directKey }: LogEntry): Uint8Array =>
+  encoder.encode(JSON.stringify({ ...message, kind, directKey }));
+
+export function decodeEntry(body: Uint8Array): LogEntry {
+  const { kind, directKey, ...message } = parse<Message & Pick<LogEntry, 'kind' | 'directKey'>>(body);
+  return { kind, seq: kind === 'added' ? message.seq : message.changedSeq, message, directKey };
+}
+
+/** A member whose read mark moved. */
+export const encodeMember = (member: Member): Uint8Array => encoder.encode(JSON.stringify(member));
+export const decodeMember = (body: Uint8Array): Member => parse<Member>(body);
+
+/** Parts of room logs that a stream has acknowledged. */
+export const encodeRanges = (ranges: readonly PublishedRange[]): Uint8Array => encoder.encode(JSON.stringify(ranges));
+export const decodeRanges = (body: Uint8Array): PublishedRange[] => parse<PublishedRange[]>(body);
+
+const parse = <T>(body: Uint8Array): T => JSON.parse(decoder.decode(body), reviveDate) as T;
+
+/** The names of instants, so that a message's text that looks like a date stays text. */
+const instants = new Set(['createdAt', 'editedAt', 'deletedAt', 'joinedAt', 'leftAt', 'lastReadAt']);
+const reviveDate = (key: string, value: unknown): unknown =>
+  instants.has(key) && typeof value === 'string' ? new Date(value) : value;

@@ -1,0 +1,194 @@
+import { readFileSync } from 'node:fs';
+import { type JetStreamClient, jetstream, jetstreamManager } from '@nats-io/jetstream';
+import {
+  type ConnectionOptions,
+  connect,
+  credsAuthenticator,
+  type NatsConnection,
+  type Subscription as NatsSubscription,
+} from '@nats-io/transport-node';
+import type { Logger } from 'pino';
+import type { Listener, PubSub, Subscription } from './pub-sub.js';
+import { ensureStreams } from './streams.js';
+
+export interface NatsOptions {
+  readonly url: string;
+  readonly user: string | undefined;
+  readonly password: string | undefined;
+  readonly creds: string | undefined;
+  readonly replicas: number;
+}
+
+const ackTimeoutMs = 5_000;
+const readyTimeoutMs = 500;
+const reconnectWaitMs = 500;
+
+interface Topic {
+  readonly listeners: Set<Listener>;
+  subscription: NatsSubscription | undefined;
+}
+
+/**
+ * The PubSub over NATS JetStream. Starts without waiting for the server and never gives up on it; the streams are
+ * ensured whenever a connection comes up and whenever a publish finds none.
+ */
+export function createNatsPubSub(options: NatsOptions, log: Logger): PubSub {
+  return new NatsPubSub(options, log);
+}
+
+class NatsPubSub implements PubSub {
+  readonly #log: Logger;
+  readonly #replicas: number;
+  readonly #topics = new Map<string, Topic>();
+  readonly #onConnect: (() => void)[] = [];
+  readonly #connecting: Promise<void>;
+  #connection: NatsConnection | undefined;
+  #jetstream: JetStreamClient | undefined;
+  #ensuring: Promise<void> | undefined;
+  #isConnected = false;
+  #isClosed = false;
+
+  constructor(options: NatsOptions, log: Logger) {
+    this.#log = log;
+    this.#replicas = options.replicas;
+    this.#connecting = this.#connect(options);
+  }
+
+  get isConnected(): boolean {
+    return this.#isConnected;
+  }
+
+  get subjectCount(): number {
+    return this.#topics.size;
+  }
+
+  async publish(subject: string, body: Uint8Array, id: string): Promise<void> {
+    if (!this.#isConnected || this.#jetstream === undefined) throw new Error('NATS is away');
+    try {
+      await this.#jetstream.publish(subject, body, { msgID: id, timeout: ackTimeoutMs });
+    } catch (error) {
+      // Nobody took it: the stream is gone, as after a server was restarted with its store wiped.
+      this.#ensureStreams();
+      throw error;
+    }
+  }
+
+  signal(subject: string, body: Uint8Array): void {
+    if (this.#isConnected) this.#connection?.publish(subject, body);
+  }
+
+  subscribe(subject: string, listener: Listener): Subscription {
+    let topic = this.#topics.get(subject);
+    if (topic === undefined) {
+      topic = { listeners: new Set(), subscription: undefined };
+      this.#topics.set(subject, topic);
+      this.#open(subject, topic);
+    }
+    topic.listeners.add(listener);
+    return { ready: this.#settled(), close: () => this.#unsubscribe(subject, listener) };
+  }
+
+  onConnect(action: () => void): void {
+    this.#onConnect.push(action);
+    if (this.#isConnected) action();
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#isConnected = false;
+    if (this.#connection === undefined) return;
+    await this.#connection.close();
+    await this.#connecting;
+  }
+
+  async #connect({ url, user, password, creds }: NatsOptions): Promise<void> {
+    const options: ConnectionOptions = {
+      servers: url.split(','),
+      name: 'fairway',
+      maxReconnectAttempts: -1,
+      reconnectTimeWait: reconnectWaitMs,
+      reconnectJitter: 100,
+      pingInterval: 10_000,
+      maxPingOut: 2,
+      ...(user !== undefined && password !== undefined ? { user, pass: password } : {}),
+      ...(creds !== undefined ? { authenticator: credsAuthenticator(readFileSync(creds)) } : {}),
+    };
+    while (!this.#isClosed) {
+      try {
+        const connection = await connect(options);
+        if (this.#isClosed) return void (await connection.close());
+        this.#connection = connection;
+        this.#jetstream = jetstream(connection);
+        void this.#watch(connection);
+        for (const [subject, topic] of this.#topics) this.#open(subject, topic);
+        this.#up();
+        return;
+      } catch (error) {
+        this.#log.warn({ err: error }, 'NATS cannot be reached yet; live delivery falls back to the database');
+        await new Promise((resolve) => setTimeout(resolve, reconnectWaitMs).unref());
+      }
+    }
+  }
+
+  async #watch(connection: NatsConnection): Promise<void> {
+    for await (const status of connection.status()) {
+      if (status.type === 'disconnect') {
+        this.#isConnected = false;
+        this.#log.warn('NATS is away; live delivery falls back to the database');
+      } else if (status.type === 'reconnect') {
+        this.#up();
+      } else if (status.type === 'error') {
+        this.#log.error({ err: status.error }, 'NATS reports an error');
+      }
+    }
+  }
+
+  #up(): void {
+    this.#isConnected = true;
+    this.#log.info('NATS is connected');
+    this.#ensureStreams();
+    for (const action of this.#onConnect) action();
+  }
+
+  #ensureStreams(): void {
+    if (this.#ensuring !== undefined || this.#connection === undefined || this.#isClosed) return;
+    this.#ensuring = jetstreamManager(this.#connection)
+      .then((manager) => ensureStreams(manager, this.#replicas))
+      .catch((error: unknown) => {
+        if (this.#isConnected) this.#log.warn({ err: error }, 'The JetStream streams could not be ensured');
+      })
+      .finally(() => {
+        this.#ensuring = undefined;
+      });
+  }
+
+  #open(subject: string, topic: Topic): void {
+    topic.subscription = this.#connection?.subscribe(subject, {
+      callback: (error, message) => {
+        if (error !== null) {
+          this.#log.error({ err: error, subject }, 'A NATS subscription failed');
+          return;
+        }
+        for (const listener of topic.listeners) listener(message.data);
+      },
+    });
+  }
+
+  #unsubscribe(subject: string, listener: Listener): void {
+    const topic = this.#topics.get(subject);
+    if (topic === undefined || !topic.listeners.delete(listener) || topic.listeners.size > 0) return;
+    this.#topics.delete(subject);
+    topic.subscription?.unsubscribe();
+  }
+
+  /** A round trip to the server: what was asked of it before has taken effect. Given up soon: the sweep heals the rest. */
+  async #settled(): Promise<void> {
+    if (!this.#isConnected || this.#connection === undefined) return;
+    let timer: NodeJS.Timeout | undefined;
+    const timeout = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, readyTimeoutMs);
+    });
+    await Promise.race([this.#connection.flush().catch(() => undefined), timeout]);
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,160 @@
+import type { Logger } from 'pino';
+import { type LogEntry, type LogStore, logPageSize, type PublishedRange, type UnpublishedRoom } from '../domain/room-log.js';
+import { decodeRanges, encodeEntry, encodeRanges } from './encoding.js';
+import type { PubSub, Subscription } from './pub-sub.js';
+import { ackedSubject, messageSubject } from './subjects.js';
+
+/** Brings committed entries to the stream: at once where possible, and by a sweep whatever that missed. */
+export interface Outbox {
+  /** Never makes the caller wait, never fails: what does not reach the stream now, the sweep brings later. */
+  publish(entry: LogEntry): void;
+  /** Waits for what is on its way and notes what has arrived. */
+  close(): Promise<void>;
+}
+
+const tickMs = 1_000;
+/** Entries younger than this may still be on their way from the instance that wrote them. */
+const sweepAgeMs = 2_000;
+const roomsPerSweep = 100;
+/** Beyond so many unanswered publishes the server is not keeping up; the sweep is kinder to it and to our memory. */
+const maxInFlight = 10_000;
+const rangesPerSignal = 1_000;
+/** Acknowledgements whose turn has not come by then wait for entries of an instance that is gone: the sweep's affair. */
+const ackLifetimeMs = 10_000;
+
+/**
+ * The message table is its own outbox: `published_seq` of a room moves from n to n+k only once the stream has
+ * acknowledged n+1..n+k. Every second the instances tell each other what was acknowledged to them and move the marks;
+ * rooms that stay behind are swept, which publishes again, in order, what nobody has an acknowledgement of.
+ */
+export function createOutbox(pubsub: PubSub, store: LogStore, log: Logger): Outbox {
+  return new PubSubOutbox(pubsub, store, log);
+}
+
+class PubSubOutbox implements Outbox {
+  readonly #pubsub: PubSub;
+  readonly #store: LogStore;
+  readonly #log: Logger;
+  readonly #timer: NodeJS.Timeout;
+  readonly #peers: Subscription;
+  readonly #inFlight = new Set<Promise<void>>();
+  /** By room: the positions that the stream has acknowledged, here or to a peer, and when we learnt of each. */
+  readonly #acked = new Map<string, Map<number, number>>();
+  /** Acknowledged to this instance and not told to the peers yet. */
+  #news: { roomId: string; seq: number }[] = [];
+  #tick: Promise<void> | undefined;
+
+  constructor(pubsub: PubSub, store: LogStore, log: Logger) {
+    this.#pubsub = pubsub;
+    this.#store = store;
+    this.#log = log;
+    this.#peers = pubsub.subscribe(ackedSubject, (body) => {
+      for (const { roomId, from, to } of decodeRanges(body)) {
+        for (let seq = from; seq <= to; seq++) this.#noteAck(roomId, seq);
+      }
+    });
+    this.#timer = setInterval(() => {
+      this.#tick ??= this.#runTick().finally(() => {
+        this.#tick = undefined;
+      });
+    }, tickMs);
+  }
+
+  publish(entry: LogEntry): void {
+    if (!this.#pubsub.isConnected || this.#inFlight.size >= maxInFlight) return;
+    const publishing = this.#send(entry)
+      .catch((error: unknown) => {
+        this.#log.debug({ err: error, roomId: entry.message.roomId, seq: entry.seq }, 'A publish is left to the sweep');
+      })
+      .finally(() => this.#inFlight.delete(publishing));
+    this.#inFlight.add(publishing);
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    this.#peers.close();
+    await this.#tick;
+    await Promise.all(this.#inFlight);
+    await this.#advance().catch((error: unknown) => this.#log.debug({ err: error }, 'Published marks are left behind'));
+  }
+
+  async #send(entry: LogEntry): Promise<void> {
+    const { seq, directKey } = entry;
+    const { roomId } = entry.message;
+    await this.#pubsub.publish(messageSubject(roomId, directKey), encodeEntry(entry), `${roomId}:${seq}`);
+    this.#noteAck(roomId, seq);
+    this.#news.push({ roomId, seq });
+  }
+
+  #noteAck(roomId: string, seq: number): void {
+    const acked = this.#acked.get(roomId) ?? new Map<number, number>();
+    acked.set(seq, Date.now());
+    this.#acked.set(roomId, acked);
+  }
+
+  async #runTick(): Promise<void> {
+    try {
+      this.#tellPeers();
+      await this.#advance();
+      if (this.#pubsub.isConnected) await this.#sweep();
+    } catch (error) {
+      this.#log.warn({ err: error }, 'The outbox could not be swept; it is tried again');
+    }
+  }
+
+  #tellPeers(): void {
+    const byRoom = new Map<string, Set<number>>();
+    for (const { roomId, seq } of this.#news) byRoom.set(roomId, (byRoom.get(roomId) ?? new Set()).add(seq));
+    this.#news = [];
+    const ranges = [...byRoom].flatMap(([roomId, seqs]) => toRanges(roomId, seqs));
+    for (let at = 0; at < ranges.length; at += rangesPerSignal) {
+      this.#pubsub.signal(ackedSubject, encodeRanges(ranges.slice(at, at + rangesPerSignal)));
+    }
+  }
+
+  async #advance(): Promise<void> {
+    const ranges = [...this.#acked].flatMap(([roomId, seqs]) => toRanges(roomId, seqs.keys()));
+    if (ranges.length === 0) return;
+    const published = await this.#store.advancePublished(ranges);
+    const tooOld = Date.now() - ackLifetimeMs;
+    for (const [roomId, seqs] of this.#acked) {
+      const mark = published.get(roomId) ?? Number.POSITIVE_INFINITY;
+      for (const [seq, notedAt] of seqs) if (seq <= mark || notedAt < tooOld) seqs.delete(seq);
+      if (seqs.size === 0) this.#acked.delete(roomId);
+    }
+  }
+
+  async #sweep(): Promise<void> {
+    for (const room of await this.#store.readUnpublished(roomsPerSweep)) {
+      if (!this.#pubsub.isConnected) return;
+      await this.#sweepRoom(room).catch((error: unknown) =>
+        this.#log.warn({ err: error, roomId: room.roomId }, 'A room could not be swept; it is tried again'),
+      );
+    }
+  }
+
+  /** One page of what the room is behind with, in order. */
+  async #sweepRoom({ roomId, publishedSeq, seq: upTo }: UnpublishedRoom): Promise<void> {
+    const page = await this.#store.readPage({ roomId, base: upTo, after: publishedSeq, upTo });
+    const oldest = Date.now() - sweepAgeMs;
+    const young = page.findIndex(({ message }) => lastChange(message) > oldest);
+    const due = young === -1 ? page : page.slice(0, young);
+    for (const entry of due) if (this.#acked.get(roomId)?.has(entry.seq) !== true) await this.#send(entry);
+    const isWhole = due.length === page.length && page.length < logPageSize;
+    const to = isWhole ? upTo : due.at(-1)?.seq;
+    if (to !== undefined) await this.#store.advancePublished([{ roomId, from: publishedSeq + 1, to }]);
+  }
+}
+
+const lastChange = ({ createdAt, editedAt, deletedAt }: LogEntry['message']): number =>
+  Math.max(createdAt.getTime(), editedAt?.getTime() ?? 0, deletedAt?.getTime() ?? 0);
+
+function toRanges(roomId: string, seqs: Iterable<number>): PublishedRange[] {
+  const ranges: { roomId: string; from: number; to: number }[] = [];
+  for (const seq of [...seqs].sort((a, b) => a - b)) {
+    const range = ranges.at(-1);
+    if (range?.to === seq - 1) range.to = seq;
+    else ranges.push({ roomId, from: seq, to: seq });
+  }
+  return ranges;
+}

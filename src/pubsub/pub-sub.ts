@@ -1,0 +1,24 @@
+/** A stream of bytes by subject between all instances. What subscribers see live is no promise that it was stored. */
+export interface PubSub {
+  /** False while the server is away; a publish is refused then, and subscriptions take effect when it is back. */
+  readonly isConnected: boolean;
+  /** Resolves once a stream has stored it, or had it already under this id. Rejects when it cannot be known that it has. */
+  publish(subject: string, body: Uint8Array, id: string): Promise<void>;
+  /** Tells whoever listens now; kept nowhere, and dropped while the server is away. */
+  signal(subject: string, body: Uint8Array): void;
+  /** One subscription of the server per subject and process, shared by all its listeners here. */
+  subscribe(subject: string, listener: Listener): Subscription;
+  /** Runs each time the connection comes up, the first time included. */
+  onConnect(action: () => void): void;
+  /** How many subjects are subscribed to. */
+  readonly subjectCount: number;
+  close(): Promise<void>;
+}
+
+export type Listener = (body: Uint8Array) => void;
+
+export interface Subscription {
+  /** Resolves once the server passes on what is published from here on, or at once while it is away. */
+  readonly ready: Promise<void>;
+  close(): void;
+}

@@ -1,0 +1,182 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { ChatError, SlowConsumerError } from '../domain/errors.js';
+import { endsMembership } from '../domain/message.js';
+import type { RoomEvent } from '../domain/room-event.js';
+import { type LogEntry, type LogStore, logPageSize } from '../domain/room-log.js';
+import type { RoomFeed } from './room-feed.js';
+
+export interface CursorOptions {
+  readonly feed: RoomFeed;
+  readonly store: LogStore;
+  readonly viewerId: number;
+  /** Where the log stood when the subscription was granted. */
+  readonly head: number;
+  /** The subscriber has everything up to here. */
+  readonly afterSeq: number;
+  /** Further behind the live end than this many entries is a slow consumer. */
+  readonly maxLag: number;
+  readonly isMember: () => Promise<boolean>;
+  readonly onEnd: () => void;
+}
+
+const retryMs = 1_000;
+
+/**
+ * One subscriber's position in one room's log. It pulls: an event is looked up when the subscriber asks for it, so a
+ * subscriber that does not ask costs a few numbers, however much happens meanwhile. `return()` frees everything at once,
+ * also while `next()` waits, which an async generator parked on a promise does not.
+ *
+ * Ends with FORBIDDEN right behind the entry that tells that the viewer's membership ended, and with a
+ * SlowConsumerError when the subscriber fell too far behind while it was live.
+ */
+export class RoomCursor implements AsyncIterableIterator<RoomEvent> {
+  readonly #options: CursorOptions;
+  #position: number;
+  #generation: number;
+  #readVersion: number;
+  /** What is read from the database until it is done: a replay, or a part that has left the feed's memory. */
+  #replay: { readonly base: number; readonly upTo: number; isRead: boolean } | undefined;
+  #page: LogEntry[] = [];
+  #isReady = false;
+  #isDoubted = false;
+  #isEnded = false;
+  #wake: (() => void) | undefined;
+
+  constructor(options: CursorOptions) {
+    this.#options = options;
+    const { feed, head, afterSeq } = options;
+    this.#generation = afterSeq > head ? feed.generation - 1 : feed.generation;
+    this.#readVersion = feed.readVersion;
+    this.#position = Math.min(afterSeq, head);
+    if (afterSeq < head) this.#replay = { base: afterSeq, upTo: head, isRead: false };
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  async next(): Promise<IteratorResult<RoomEvent, undefined>> {
+    try {
+      while (!this.#isEnded) {
+        // Taken before the look, so that a change during the look is not slept through.
+        const { changes } = this.#options.feed;
+        const event = await this.#nextEvent();
+        if (this.#isEnded) break;
+        if (event !== undefined) return { done: false, value: event };
+        await this.#changeAfter(changes);
+      }
+    } catch (error) {
+      if (!this.#isEnded) {
+        this.#end();
+        throw error;
+      }
+    }
+    return { done: true, value: undefined };
+  }
+
+  async return(): Promise<IteratorResult<RoomEvent, undefined>> {
+    this.#end();
+    return { done: true, value: undefined };
+  }
+
+  /** The next event that is there already, or that the database has. */
+  async #nextEvent(): Promise<RoomEvent | undefined> {
+    const { feed } = this.#options;
+    if (this.#isDoubted) await this.#assertMember();
+    if (this.#generation !== feed.generation) return this.#resync();
+    while (this.#mustReplay()) {
+      const replayed = await this.#nextReplayed();
+      if (replayed !== undefined) return this.#deliver(replayed);
+    }
+    const entry = feed.entryAfter(this.#position);
+    if (entry !== undefined) return this.#deliver(entry);
+    if (!this.#isReady) {
+      this.#isReady = true;
+      return { kind: 'ready', seq: this.#position };
+    }
+    const read = feed.readAfter(this.#readVersion);
+    if (read === undefined) return undefined;
+    this.#readVersion = read.version;
+    return { kind: 'read', seq: this.#position, member: read.member };
+  }
+
+  #deliver(entry: LogEntry): LogEntry {
+    this.#position = entry.seq;
+    this.#isDoubted = endsMembership(entry.message, this.#options.viewerId);
+    return entry;
+  }
+
+  /** An entry told that the viewer left; a replay may tell of an old leaving, from before they came back. */
+  async #assertMember(): Promise<void> {
+    if (!(await this.#patiently(this.#options.isMember))) {
+      throw new ChatError('FORBIDDEN', 'Your membership in this room has ended');
+    }
+    this.#isDoubted = false;
+  }
+
+  #resync(): RoomEvent {
+    const { feed, head } = this.#options;
+    this.#generation = feed.generation;
+    this.#replay = undefined;
+    this.#page = [];
+    // At the start the feed may still be behind what the database said; after a reset it is what the database said.
+    this.#position = this.#isReady ? feed.head : head;
+    return { kind: 'resync', seq: this.#position };
+  }
+
+  #mustReplay(): boolean {
+    const { feed, maxLag } = this.#options;
+    if (this.#replay === undefined && this.#position < feed.floor) {
+      if (this.#isReady && feed.head - this.#position > maxLag) throw new SlowConsumerError();
+      this.#replay = { base: this.#position, upTo: feed.head, isRead: false };
+    }
+    return this.#replay !== undefined;
+  }
+
+  async #nextReplayed(): Promise<LogEntry | undefined> {
+    const replay = this.#replay;
+    if (replay === undefined) return undefined;
+    if (this.#page.length === 0 && !replay.isRead) {
+      const range = { ...replay, roomId: this.#options.feed.roomId, after: this.#position };
+      this.#page = await this.#patiently(() => this.#options.store.readPage(range));
+      replay.isRead = this.#page.length < logPageSize;
+    }
+    const entry = this.#page.shift();
+    if (entry === undefined && replay.isRead) {
+      // What lies between the last entry and upTo has been compacted away.
+      this.#position = Math.max(this.#position, replay.upTo);
+      this.#replay = undefined;
+    }
+    return entry;
+  }
+
+  /** A database that is away for a moment delays a subscriber but does not end it. */
+  async #patiently<T>(read: () => Promise<T>): Promise<T> {
+    for (;;) {
+      try {
+        return await read();
+      } catch (error) {
+        if (this.#isEnded || !(error instanceof ChatError) || error.code !== 'UNAVAILABLE') throw error;
+        await delay(retryMs, undefined, { ref: false });
+      }
+    }
+  }
+
+  #changeAfter(changes: number): Promise<void> {
+    return new Promise((resolve) => {
+      const forget = this.#options.feed.onChange(changes, resolve);
+      this.#wake = () => {
+        forget();
+        resolve();
+      };
+    });
+  }
+
+  #end(): void {
+    if (this.#isEnded) return;
+    this.#isEnded = true;
+    this.#page = [];
+    this.#wake?.();
+    this.#options.onEnd();
+  }
+}

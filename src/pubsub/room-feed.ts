@@ -1,0 +1,229 @@
+import type { Logger } from 'pino';
+import type { LogEntry, LogStore, Member } from '../domain/room-log.js';
+import { decodeEntry, decodeMember } from './encoding.js';
+import type { PubSub, Subscription } from './pub-sub.js';
+import { messageSubject, readSubject } from './subjects.js';
+
+/** Entries kept in memory per room; who is further behind reads the database. Also the longest gap repaired in place. */
+const ringSize = 200;
+/** Entries overtake each other by milliseconds; only a gap that stays is read from the database. */
+const gapPatienceMs = 50;
+/** What the database has and the stream has not brought yet is given a moment before it is read. */
+const sweepPatienceMs = 200;
+
+/**
+ * The live end of one room's log, shared by all its subscribers in this process: the last entries in the order of
+ * their positions, each once. An entry with the next position is appended, an older one dropped, a gap is filled from
+ * the database.
+ */
+export class RoomFeed {
+  readonly roomId: string;
+  /** Resolves once nothing committed from here on can be missed. Rejects where the database cannot be read. */
+  readonly opened: Promise<void>;
+  readonly #store: LogStore;
+  readonly #log: Logger;
+  readonly #ring: LogEntry[] = [];
+  readonly #ahead = new Map<number, LogEntry>();
+  readonly #waiters = new Set<() => void>();
+  readonly #reads = new Map<number, { version: number; member: Member }>();
+  readonly #subscriptions: Subscription[] = [];
+  #floor = 0;
+  #head = 0;
+  #target = 0;
+  #generation = 0;
+  #readVersion = 0;
+  #changes = 0;
+  #repairTimer: NodeJS.Timeout | undefined;
+  #isOpen = false;
+  #isRepairing = false;
+  #isClosed = false;
+
+  constructor(roomId: string, pubsub: PubSub, store: LogStore, log: Logger) {
+    this.roomId = roomId;
+    this.#store = store;
+    this.#log = log;
+    this.opened = this.#open(pubsub);
+  }
+
+  /** Position of the newest entry that subscribers can be given. */
+  get head(): number {
+    return this.#head;
+  }
+
+  /** Everything behind this position, up to the head, is in memory. */
+  get floor(): number {
+    return this.#floor;
+  }
+
+  /** Grows when the log turns out to be another one, as after the database was restored from a backup. */
+  get generation(): number {
+    return this.#generation;
+  }
+
+  /** Grows with every read mark that moves. */
+  get readVersion(): number {
+    return this.#readVersion;
+  }
+
+  /** The first entry behind the position, where it is still in memory. */
+  entryAfter(seq: number): LogEntry | undefined {
+    const ring = this.#ring;
+    let low = 0;
+    let high = ring.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((ring[middle] as LogEntry).seq <= seq) low = middle + 1;
+      else high = middle;
+    }
+    return ring[low];
+  }
+
+  /** The oldest read mark that moved after the version; a member's earlier moves are superseded. */
+  readAfter(version: number): { version: number; member: Member } | undefined {
+    // Moving to the end keeps the map in the order of versions, so the first that fits is the oldest.
+    for (const read of this.#reads.values()) if (read.version > version) return read;
+    return undefined;
+  }
+
+  /** Grows with every change of anything above. */
+  get changes(): number {
+    return this.#changes;
+  }
+
+  /** Calls back once, at the next change after that one, or now if there was one. Returns how to take that back. */
+  onChange(after: number, callback: () => void): () => void {
+    if (this.#changes > after) callback();
+    else this.#waiters.add(callback);
+    return () => this.#waiters.delete(callback);
+  }
+
+  accept(entry: LogEntry): void {
+    if (this.#isClosed || entry.seq <= this.#head) return;
+    if (this.#isOpen && entry.seq === this.#head + 1) {
+      this.#append(entry);
+      this.#takeAhead();
+      this.#wake();
+      return;
+    }
+    if (this.#ahead.size < ringSize) this.#ahead.set(entry.seq, entry);
+    this.#expect(entry.seq, gapPatienceMs);
+  }
+
+  acceptRead(member: Member): void {
+    const known = this.#reads.get(member.userId)?.member;
+    if (known !== undefined && known.lastReadSeq >= member.lastReadSeq) return;
+    this.#readVersion += 1;
+    this.#reads.delete(member.userId);
+    this.#reads.set(member.userId, { version: this.#readVersion, member });
+    this.#wake();
+  }
+
+  /** Where the database's log stood at a moment when this feed's head was `headBefore`. */
+  compareWith(databaseHead: number, headBefore: number): void {
+    if (!this.#isOpen) return;
+    if (databaseHead < headBefore) this.#reset(databaseHead);
+    else if (databaseHead > this.#head) this.#expect(databaseHead, sweepPatienceMs);
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    clearTimeout(this.#repairTimer);
+    for (const subscription of this.#subscriptions) subscription.close();
+    this.#wake();
+  }
+
+  async #open(pubsub: PubSub): Promise<void> {
+    const head = await this.#store.readHead(this.roomId);
+    if (head === null || this.#isClosed) return;
+    const entries = pubsub.subscribe(messageSubject(this.roomId, head.directKey), (body) => this.#receive(body));
+    const reads = pubsub.subscribe(readSubject(this.roomId), (body) => this.acceptRead(decodeMember(body)));
+    this.#subscriptions.push(entries, reads);
+    await Promise.all([entries.ready, reads.ready]);
+    // Read again behind the subscription: what was committed in between is now either before this head or on its way.
+    const start = await this.#store.readHead(this.roomId);
+    this.#skipTo(start?.seq ?? head.seq);
+    this.#isOpen = true;
+    this.#takeAhead();
+    if (this.#target > this.#head) this.#expect(this.#target, gapPatienceMs);
+  }
+
+  #receive(body: Uint8Array): void {
+    const entry = decodeEntry(body);
+    // A DIRECT room's subject names its users, not the room.
+    if (entry.message.roomId === this.roomId) this.accept(entry);
+  }
+
+  #append(entry: LogEntry): void {
+    this.#ring.push(entry);
+    this.#head = entry.seq;
+    const dropped = this.#ring.length > ringSize ? this.#ring.shift() : undefined;
+    if (dropped !== undefined) this.#floor = dropped.seq;
+  }
+
+  #takeAhead(): void {
+    for (const seq of this.#ahead.keys()) if (seq <= this.#head) this.#ahead.delete(seq);
+    for (let next = this.#ahead.get(this.#head + 1); next !== undefined; next = this.#ahead.get(this.#head + 1)) {
+      this.#ahead.delete(next.seq);
+      this.#append(next);
+    }
+  }
+
+  #skipTo(seq: number): void {
+    this.#ring.length = 0;
+    this.#floor = seq;
+    this.#head = seq;
+  }
+
+  #reset(head: number): void {
+    this.#log.warn({ roomId: this.roomId, head, was: this.#head }, 'The log went back; its subscribers fetch anew');
+    this.#ahead.clear();
+    this.#target = head;
+    this.#generation += 1;
+    this.#skipTo(head);
+    this.#wake();
+  }
+
+  #expect(seq: number, patienceMs: number): void {
+    this.#target = Math.max(this.#target, seq);
+    if (!this.#isOpen) return;
+    this.#repairTimer ??= setTimeout(() => void this.#repair(), patienceMs);
+  }
+
+  async #repair(): Promise<void> {
+    this.#repairTimer = undefined;
+    if (this.#isClosed || this.#isRepairing || this.#target <= this.#head) return;
+    this.#isRepairing = true;
+    try {
+      await this.#fill(this.#head, this.#target);
+    } catch (error) {
+      this.#log.warn({ err: error, roomId: this.roomId }, 'A gap could not be read from the database; it is tried again');
+      await new Promise((resolve) => setTimeout(resolve, sweepPatienceMs));
+    }
+    this.#isRepairing = false;
+    if (this.#target > this.#head && !this.#isClosed) this.#expect(this.#target, gapPatienceMs);
+  }
+
+  async #fill(after: number, upTo: number): Promise<void> {
+    const generation = this.#generation;
+    const isShort = upTo - after <= ringSize;
+    // With upTo as base nothing is compacted that a subscriber ahead of this feed might have seen in an older state.
+    const page = isShort ? await this.#store.readPage({ roomId: this.roomId, base: upTo, after, upTo }) : [];
+    if (this.#isClosed || generation !== this.#generation) return;
+    if (isShort) {
+      for (const entry of page) if (entry.seq > this.#head) this.#append(entry);
+      this.#head = Math.max(this.#head, upTo);
+    } else if (upTo > this.#head) {
+      this.#skipTo(upTo);
+    }
+    this.#takeAhead();
+    this.#wake();
+  }
+
+  #wake(): void {
+    this.#changes += 1;
+    if (this.#waiters.size === 0) return;
+    const waiters = [...this.#waiters];
+    this.#waiters.clear();
+    for (const waiter of waiters) waiter();
+  }
+}

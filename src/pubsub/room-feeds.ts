@@ -1,0 +1,114 @@
+import type { Logger } from 'pino';
+import type { LogEntry, LogStore, Member } from '../domain/room-log.js';
+import { encodeMember } from './encoding.js';
+import { createOutbox, type Outbox } from './outbox.js';
+import type { PubSub } from './pub-sub.js';
+import { type CursorOptions, RoomCursor } from './room-cursor.js';
+import { RoomFeed } from './room-feed.js';
+import { readSubject } from './subjects.js';
+
+const sweepMs = 1_000;
+
+/** All the rooms that somebody listens to in this process, and the way of what is committed here to everybody else. */
+export class RoomFeeds {
+  readonly #pubsub: PubSub;
+  readonly #store: LogStore;
+  readonly #log: Logger;
+  readonly #outbox: Outbox;
+  readonly #open = new Map<string, { feed: RoomFeed; holders: number }>();
+  readonly #timer: NodeJS.Timeout;
+  #sweeping: Promise<void> | undefined;
+
+  constructor(pubsub: PubSub, store: LogStore, log: Logger) {
+    this.#pubsub = pubsub;
+    this.#store = store;
+    this.#log = log;
+    this.#outbox = createOutbox(pubsub, store, log);
+    this.#timer = setInterval(() => {
+      this.#sweeping ??= this.#sweep().finally(() => {
+        this.#sweeping = undefined;
+      });
+    }, sweepMs);
+  }
+
+  /** How many rooms are listened to. */
+  get size(): number {
+    return this.#open.size;
+  }
+
+  /**
+   * Tells everybody of committed entries, here at once and elsewhere through the stream. Not awaited: the rows are the
+   * truth, and the feeds heal whatever is lost on the way.
+   */
+  publish(entries: readonly LogEntry[]): void {
+    for (const entry of entries) {
+      this.#open.get(entry.message.roomId)?.feed.accept(entry);
+      this.#outbox.publish(entry);
+    }
+  }
+
+  /** Tells everybody that a member's read mark moved. Not part of the log: who is away asks the database. */
+  publishRead(member: Member): void {
+    this.#open.get(member.roomId)?.feed.acceptRead(member);
+    this.#pubsub.signal(readSubject(member.roomId), encodeMember(member));
+  }
+
+  /**
+   * A subscription's cursor. Registers with the feed first and asks for the grant behind that, so that nothing falls
+   * between the two: what is committed after the grant's head reaches the feed.
+   * @param grant - where the log stands and how to go on from there; its refusal is thrown on
+   */
+  async subscribe(
+    roomId: string,
+    grant: () => Promise<Pick<CursorOptions, 'viewerId' | 'head' | 'afterSeq' | 'maxLag' | 'isMember'>>,
+  ): Promise<RoomCursor> {
+    const feed = this.#acquire(roomId);
+    try {
+      await feed.opened;
+      return new RoomCursor({ ...(await grant()), feed, store: this.#store, onEnd: () => this.#release(feed) });
+    } catch (error) {
+      this.#release(feed);
+      throw error;
+    }
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#sweeping;
+    await this.#outbox.close();
+    for (const { feed } of this.#open.values()) feed.close();
+    this.#open.clear();
+  }
+
+  #acquire(roomId: string): RoomFeed {
+    const known = this.#open.get(roomId);
+    if (known !== undefined) {
+      known.holders += 1;
+      return known.feed;
+    }
+    const feed = new RoomFeed(roomId, this.#pubsub, this.#store, this.#log);
+    this.#open.set(roomId, { feed, holders: 1 });
+    return feed;
+  }
+
+  #release(feed: RoomFeed): void {
+    const held = this.#open.get(feed.roomId);
+    if (held?.feed !== feed) return;
+    held.holders -= 1;
+    if (held.holders > 0) return;
+    this.#open.delete(feed.roomId);
+    feed.close();
+  }
+
+  /** One query for all rooms: a lost tail, or NATS being away, delays an entry by little more than the interval. */
+  async #sweep(): Promise<void> {
+    if (this.#open.size === 0) return;
+    const before = new Map([...this.#open].map(([roomId, { feed }]) => [roomId, feed.head]));
+    try {
+      const heads = await this.#store.readHeads([...before.keys()]);
+      for (const [roomId, head] of heads) this.#open.get(roomId)?.feed.compareWith(head, before.get(roomId) ?? 0);
+    } catch (error) {
+      this.#log.warn({ err: error }, 'The feeds could not be compared with the database; it is tried again');
+    }
+  }
+}

@@ -1,0 +1,18 @@
+import { parseUuid } from '../domain/ids.js';
+
+/**
+ * Where a room's log entries are published: `chat.room.{roomId}.message`, or `chat.dm.{lowId}-{highId}.message`
+ * for a DIRECT room. Ids are checked before they become a token: a dot or a wildcard would reach another room.
+ */
+export function messageSubject(roomId: string, directKey: string | null): string {
+  if (directKey === null) return `chat.room.${parseUuid(roomId, 'roomId')}.message`;
+  const pair = /^(\d+):(\d+)$/.exec(directKey);
+  if (pair === null) throw new Error(`Not a direct key: ${directKey}`);
+  return `chat.dm.${pair[1]}-${pair[2]}.message`;
+}
+
+/** `chat.room.{roomId}.read`: read marks that moved. In no stream: who was away asks the database. */
+export const readSubject = (roomId: string): string => `chat.room.${parseUuid(roomId, 'roomId')}.read`;
+
+/** What the stream has acknowledged to one instance, told to the others. In no stream. */
+export const ackedSubject = 'chat.outbox.acked';

@@ -1,0 +1,58 @@
+import type { Outcome } from '../db/room-log.js';
+import { ChatError, type ErrorCode } from '../domain/errors.js';
+import type { Viewer } from '../domain/viewer.js';
+import type { Deps } from './deps.js';
+
+/** @throws {ChatError} UNAUTHENTICATED where the request carries no token */
+export function requireViewer(viewer: Viewer | null): Viewer {
+  if (viewer === null) throw new ChatError('UNAUTHENTICATED', 'A token is needed: Authorization: Bearer ...');
+  return viewer;
+}
+
+/**
+ * The rules that only hold together with the row that they speak of are checked by the room log's functions, under the
+ * room's lock (see prisma/migrations); this is what their refusals mean to a caller. Not there and not a member look
+ * the same.
+ */
+const refusals: Partial<Record<Outcome, readonly [ErrorCode, string]>> = {
+  NOT_FOUND: ['NOT_FOUND', 'There is no such room or message, or you are not a member'],
+  CONFLICT: ['CONFLICT', 'This message id was used before, with another author, room, type or content'],
+  NOT_AUTHOR: ['FORBIDDEN', 'Only its author may edit a message; its author or an admin may delete it'],
+  NOT_ADMIN: ['FORBIDDEN', 'Only an admin of the room may do this'],
+  NOT_GROUP: ['FORBIDDEN', 'Only GROUP rooms can be renamed and have their members changed'],
+  DIRECT: ['FORBIDDEN', 'A DIRECT room cannot be left'],
+  NOT_TEXT: ['BAD_USER_INPUT', 'Only TEXT can be edited, and SYSTEM messages stay as they are'],
+  DELETED: ['CONFLICT', 'The message has been deleted'],
+  FULL: ['BAD_USER_INPUT', 'The room would have more members than limits.maxRoomMembers'],
+  NO_SUCH_MEMBER: ['BAD_USER_INPUT', 'This user is not a member of the room'],
+  LAST_ADMIN: ['FORBIDDEN', 'A room needs an admin: make somebody else one first'],
+  FOREIGN_MESSAGE: ['BAD_USER_INPUT', 'messageId is not a message of this room'],
+};
+
+/** @throws {ChatError} what the refusal means */
+export function assertAllowed(outcome: Outcome): void {
+  const refusal = refusals[outcome];
+  if (refusal !== undefined) throw new ChatError(...refusal);
+}
+
+/** @throws {ChatError} FORBIDDEN: the booking system alone makes BOOKING rooms */
+export function assertMayCreate(type: 'DIRECT' | 'GROUP' | 'BOOKING'): asserts type is 'DIRECT' | 'GROUP' {
+  if (type === 'BOOKING') throw new ChatError('FORBIDDEN', 'BOOKING rooms are made by the booking system');
+}
+
+/** @throws {ChatError} FORBIDDEN where the user directory is off */
+export function assertMaySearchUsers({ userDirectory }: Deps): void {
+  if (!userDirectory) throw new ChatError('FORBIDDEN', 'The user directory of this server is off');
+}
+
+/** @throws {ChatError} RATE_LIMITED, with how long to wait */
+export async function assertMaySend({ sendRate }: Deps, viewer: Viewer): Promise<void> {
+  const refusal = await sendRate.consume(viewer.userId).then(
+    () => undefined,
+    (reason: unknown) => reason as { msBeforeNext: number },
+  );
+  if (refusal === undefined) return;
+  throw new ChatError('RATE_LIMITED', 'Too many messages; wait a little', {
+    retryAfterMs: Math.max(1, Math.ceil(refusal.msBeforeNext)),
+  });
+}

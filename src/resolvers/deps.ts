@@ -1,0 +1,26 @@
+import type { RateLimiterMemory } from 'rate-limiter-flexible';
+import type { Database } from '../db/database.js';
+import type { RoomFeeds } from '../pubsub/room-feeds.js';
+import type { KnownNames } from './users.js';
+
+/** What the business logic needs; put together once, in app.ts. */
+export interface Deps {
+  readonly db: Database;
+  readonly feeds: RoomFeeds;
+  readonly limits: Limits;
+  /** Sends a minute and user, on this instance. */
+  readonly sendRate: RateLimiterMemory;
+  readonly knownNames: KnownNames;
+  /** Whether anybody may look up users that they share no room with. */
+  readonly userDirectory: boolean;
+}
+
+export interface Limits {
+  readonly sendsPerMinute: number;
+  /** In code points. */
+  readonly maxContentLength: number;
+  readonly maxRoomMembers: number;
+  readonly maxPageSize: number;
+  /** In log entries. */
+  readonly maxLag: number;
+}

@@ -1,0 +1,97 @@
+import { v7 as uuidv7 } from 'uuid';
+import { countReaders, findMessage, findReaders, pageMessages, type Reader, type ReadPosition } from '../db/messages.js';
+import { appendMessage, deleteMessage as erase, editMessage as edit, type LogWrite } from '../db/room-log.js';
+import { assertImageUrl, assertText } from '../domain/content.js';
+import { ChatError } from '../domain/errors.js';
+import { groupBy } from '../domain/group-by.js';
+import { parseUuid } from '../domain/ids.js';
+import type { Message, MessageType } from '../domain/message.js';
+import { type Page, type PageArgs, parsePageArgs } from '../domain/page.js';
+import type { Viewer } from '../domain/viewer.js';
+import { assertAllowed, assertMaySend } from './access.js';
+import type { Deps } from './deps.js';
+
+export interface SendMessageInput {
+  readonly id?: string | null | undefined;
+  readonly roomId: string;
+  readonly type?: MessageType | null | undefined;
+  readonly content?: string | null | undefined;
+}
+
+/** Resolves once the message is on disk. The same id again gives the stored message, for ever. */
+export async function sendMessage(
+  deps: Deps,
+  viewer: Viewer,
+  input: SendMessageInput,
+): Promise<{ message: Message; duplicate: boolean }> {
+  const { db, feeds, limits } = deps;
+  const id = input.id == null ? uuidv7() : parseUuid(input.id, 'id');
+  const roomId = parseUuid(input.roomId, 'roomId');
+  const { type, content } = parseContent(input, limits.maxContentLength);
+  await assertMaySend(deps, viewer);
+
+  const written = await appendMessage(db, { id, roomId, senderId: viewer.userId, type, content });
+  assertAllowed(written.outcome);
+
+  feeds.publish(written.entries);
+  return { message: stored(written), duplicate: written.outcome === 'DUPLICATE' };
+}
+
+export async function editMessage(
+  { db, feeds, limits }: Deps,
+  viewer: Viewer,
+  { messageId, content }: { messageId: string; content: string },
+): Promise<{ message: Message }> {
+  const id = parseUuid(messageId, 'messageId');
+  assertText(content, 'content', limits.maxContentLength);
+
+  const written = await edit(db, id, viewer.userId, content);
+  assertAllowed(written.outcome);
+
+  feeds.publish(written.entries);
+  return { message: stored(written) };
+}
+
+export async function deleteMessage(
+  { db, feeds }: Deps,
+  viewer: Viewer,
+  { messageId }: { messageId: string },
+): Promise<{ message: Message }> {
+  const written = await erase(db, parseUuid(messageId, 'messageId'), viewer.userId);
+  assertAllowed(written.outcome);
+
+  feeds.publish(written.entries);
+  return { message: stored(written) };
+}
+
+export const getMessage = ({ db }: Deps, viewer: Viewer, id: string): Promise<Message | null> =>
+  findMessage(db, parseUuid(id, 'id'), viewer.userId);
+
+/** A page of a room's history. Access to the room was checked when the room was found. */
+export const listMessages = async ({ db, limits }: Deps, roomId: string, args: PageArgs): Promise<Page<Message>> =>
+  pageMessages(db, roomId, parsePageArgs(args, limits.maxPageSize));
+
+/** A batch for the schema's loader: how many other members have read each message. */
+export async function loadReadCounts({ db }: Deps, messages: readonly ReadPosition[]): Promise<number[]> {
+  const counts = await countReaders(db, messages);
+  return messages.map(({ id }) => counts.get(id) ?? 0);
+}
+
+/** A batch for the schema's loader: who has read each message, and when first. */
+export async function loadReaders({ db }: Deps, messages: readonly ReadPosition[]): Promise<Reader[][]> {
+  const byMessage = groupBy(await findReaders(db, messages), (reader) => reader.messageId);
+  return messages.map(({ id }) => byMessage.get(id) ?? []);
+}
+
+function parseContent({ type, content }: SendMessageInput, maxLength: number) {
+  if (type === 'SYSTEM') throw new ChatError('BAD_USER_INPUT', 'SYSTEM messages are written by the server');
+  if (content == null) throw new ChatError('BAD_USER_INPUT', 'content is missing');
+  assertText(content, 'content', maxLength);
+  if (type === 'IMAGE') assertImageUrl(content);
+  return { type: type ?? 'TEXT', content };
+}
+
+function stored({ message, outcome }: LogWrite): Message {
+  if (message === null) throw new Error(`The room log answered ${outcome} without a message`);
+  return message;
+}

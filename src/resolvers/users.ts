@@ -1,0 +1,57 @@
+import type { LRUCache } from 'lru-cache';
+import { findAcquaintances, findUsers, saveUser, searchUsers as search, type User } from '../db/users.js';
+import { ChatError } from '../domain/errors.js';
+import { parseUserId } from '../domain/ids.js';
+import type { Viewer } from '../domain/viewer.js';
+import { assertMaySearchUsers } from './access.js';
+import type { Deps } from './deps.js';
+
+/** The latest name that this instance knows to be stored, by user. Only spares the database: another may know a newer. */
+export type KnownNames = LRUCache<number, { readonly name: string | undefined; readonly issuedAt: Date }>;
+
+/** Users are known, and named, by the tokens that the platform signed for them. Costs a query only for news. */
+export async function rememberViewer({ db, knownNames }: Deps, viewer: Viewer): Promise<void> {
+  const { userId, name, issuedAt } = viewer;
+  const known = knownNames.get(userId);
+  if (known !== undefined && (known.name === name || issuedAt < known.issuedAt)) return;
+  await saveUser(db, { id: userId, name, namedAt: issuedAt });
+  knownNames.set(userId, { name, issuedAt });
+}
+
+/** The users in the order of their ids, null for those whom the viewer may not know of. */
+export async function getUsers(deps: Deps, viewer: Viewer, ids: readonly string[]): Promise<(User | null)[]> {
+  const { db, limits, userDirectory } = deps;
+  if (ids.length > limits.maxPageSize) {
+    throw new ChatError('BAD_USER_INPUT', `ids must have at most ${limits.maxPageSize} entries`);
+  }
+  const userIds = ids.map((id) => parseUserId(id, 'ids'));
+  const found = userDirectory ? await findUsers(db, userIds) : await findAcquaintances(db, userIds, viewer.userId);
+  const byId = new Map(found.map((user) => [user.id, user]));
+  return userIds.map((id) => byId.get(id) ?? null);
+}
+
+export async function searchUsers(
+  deps: Deps,
+  _viewer: Viewer,
+  { text, first }: { text: string; first: number },
+): Promise<readonly User[]> {
+  const { db, limits } = deps;
+  const wanted = text.trim();
+  if (wanted === '' || wanted.length > 100 || wanted.includes('\0') || !wanted.isWellFormed()) {
+    throw new ChatError('BAD_USER_INPUT', 'text must have 1 to 100 characters');
+  }
+  if (first < 1 || first > limits.maxPageSize) {
+    throw new ChatError('BAD_USER_INPUT', `first must be from 1 to ${limits.maxPageSize}`);
+  }
+  assertMaySearchUsers(deps);
+  return search(db, wanted, first);
+}
+
+/** A batch for the schema's loader: one user a key, "#5" where nobody has named them or the chat never heard of them. */
+export async function loadUsers({ db }: Deps, ids: readonly number[]): Promise<User[]> {
+  const byId = new Map((await findUsers(db, ids)).map((user) => [user.id, user]));
+  return ids.map((id) => byId.get(id) ?? { id, name: null, namedAt: null, lastSeenAt: null });
+}
+
+export const shownName = ({ id, name }: Pick<User, 'id' | 'name'>): string => name ?? `#${id}`;
+

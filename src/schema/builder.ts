@@ -1,0 +1,43 @@
+import SchemaBuilder from '@pothos/core';
+import DataloaderPlugin from '@pothos/plugin-dataloader';
+import PrismaPlugin from '@pothos/plugin-prisma';
+import RelayPlugin from '@pothos/plugin-relay';
+import type PrismaTypes from '../db/generated/pothos.js';
+import { getDatamodel } from '../db/generated/pothos.js';
+import type { Viewer } from '../domain/viewer.js';
+import type { Deps } from '../resolvers/deps.js';
+
+/** What every field can reach. Made anew for each operation and for each event of a subscription: loaders hang on it. */
+export interface Context {
+  readonly deps: Deps;
+  /** Null where the request carried no token. */
+  readonly viewer: Viewer | null;
+}
+
+export const builder = new SchemaBuilder<{
+  Context: Context;
+  PrismaTypes: PrismaTypes;
+  DefaultFieldNullability: false;
+  Scalars: {
+    ID: { Input: string; Output: string | number };
+    DateTime: { Input: Date; Output: Date };
+  };
+}>({
+  plugins: [PrismaPlugin, RelayPlugin, DataloaderPlugin],
+  defaultFieldNullability: false,
+  prisma: { client: ({ deps }) => deps.db.prisma, dmmf: getDatamodel() },
+  relay: {
+    cursorType: 'String',
+    nodeQueryOptions: false,
+    nodesQueryOptions: false,
+    edgesFieldOptions: { nullable: false, description: 'The entries of this page, in order.' },
+    nodeFieldOptions: { nullable: false, description: 'The entry itself.' },
+    cursorFieldOptions: { description: 'Where this entry stands: pass it as after or before.' },
+    pageInfoFieldOptions: { description: 'Whether there is more, and where to go on.' },
+    pageInfoTypeOptions: { description: 'Whether a connection goes on beyond this page, and where.' },
+  },
+});
+
+builder.queryType({ description: 'What the viewer may read.' });
+builder.mutationType({ description: 'What the viewer may do. Works alike over HTTP and WebSocket.' });
+builder.subscriptionType({ description: 'What the viewer may follow live, over WebSocket or SSE.' });

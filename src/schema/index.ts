@@ -1,0 +1,9 @@
+import { builder } from './builder.js';
+import './date-time.js';
+import './limits.js';
+import './message.js';
+import './room.js';
+import './room-event.js';
+import './user.js';
+
+export const schema = builder.toSchema();

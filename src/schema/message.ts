@@ -1,0 +1,193 @@
+import { cursorOfMessage } from '../db/messages.js';
+import type { Message as MessageShape, SystemNotice as Notice } from '../domain/message.js';
+import { requireViewer } from '../resolvers/access.js';
+import {
+  deleteMessage,
+  editMessage,
+  getMessage,
+  listMessages,
+  loadReadCounts,
+  loadReaders,
+  sendMessage,
+} from '../resolvers/messages.js';
+import { loadLastMessages, loadRooms } from '../resolvers/rooms.js';
+import { builder } from './builder.js';
+import { toConnection } from './connection.js';
+import { MessageRead } from './message-read.js';
+import { Room } from './room.js';
+import { SystemNotice } from './system-notice.js';
+import { User } from './user.js';
+
+const MessageType = builder.enumType('MessageType', {
+  description: 'What a message is.',
+  values: {
+    TEXT: { description: 'Plain text.' },
+    IMAGE: { description: "A picture; the content is its https URL." },
+    SYSTEM: { description: 'Written by the server; see Message.system.' },
+  },
+});
+
+export const Message = builder.prismaObject('ChatMessage', {
+  name: 'Message',
+  description: 'One message of a room, as it is now.',
+  fields: (t) => ({
+    id: t.exposeID('id', { description: 'A UUID, made by the client or the server; in lower case.' }),
+    room: t.loadable({
+      type: Room,
+      description: 'The room that it is in.',
+      load: (ids: string[], { deps }) => loadRooms(deps, ids),
+      resolve: ({ roomId }) => roomId,
+    }),
+    seq: t.exposeInt('seq', {
+      description: "Position in the room's log: grows by exactly one with every entry of any kind.",
+    }),
+    type: t.expose('type', { type: MessageType, description: 'What it is.' }),
+    sender: t.field({
+      type: User,
+      description: 'The author; for SYSTEM, who caused it.',
+      resolve: ({ senderId }) => senderId,
+    }),
+    senderName: t.exposeString('senderName', { description: "The author's name when the message was sent." }),
+    content: t.exposeString('content', {
+      nullable: true,
+      description: "Null once deleted. For SYSTEM a plain sentence in the server's language.",
+    }),
+    system: t.field({
+      type: SystemNotice,
+      nullable: true,
+      description: 'What a SYSTEM message says, for clients that write their own sentence.',
+      resolve: ({ system }) => system as Notice | null,
+    }),
+    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was sent.' }),
+    editedAt: t.expose('editedAt', { type: 'DateTime', nullable: true, description: 'When it was last edited.' }),
+    deletedAt: t.expose('deletedAt', { type: 'DateTime', nullable: true, description: 'When it was deleted.' }),
+    readCount: t.loadable({
+      type: 'Int',
+      description: 'How many other members have read it.',
+      load: (messages: MessageShape[], { deps }) => loadReadCounts(deps, messages),
+      resolve: (message) => message as MessageShape,
+    }),
+    readBy: t.loadableList({
+      type: MessageRead,
+      description: 'Which other members have read it, the earliest first.',
+      load: (messages: MessageShape[], { deps }) => loadReaders(deps, messages),
+      resolve: (message) => message as MessageShape,
+    }),
+  }),
+});
+
+const MessageEdge = builder.edgeObject({
+  type: Message,
+  name: 'MessageEdge',
+  nodeNullable: false,
+  description: 'A message in a page of the history.',
+});
+const MessageConnection = builder.connectionObject(
+  { type: Message, name: 'MessageConnection', edgesNullable: false, description: "A page of a room's history." },
+  MessageEdge,
+);
+
+builder.objectFields(Room, (t) => ({
+  lastMessage: t.loadable({
+    type: Message,
+    nullable: true,
+    description: 'Newest message that is not deleted.',
+    load: (ids: string[], { deps }) => loadLastMessages(deps, ids),
+    resolve: ({ id }) => id,
+  }),
+  messages: t.field({
+    type: MessageConnection,
+    description:
+      'The history in the order of seq, oldest first. Page back with last and before. At most 100 a page (limits.maxPageSize).',
+    args: {
+      first: t.arg.int({ description: 'So many, counted from the oldest. Give first or last, not both.' }),
+      after: t.arg.string({ description: 'Only what comes after this cursor.' }),
+      last: t.arg.int({ description: 'So many, counted from the newest.' }),
+      before: t.arg.string({ description: 'Only what comes before this cursor.' }),
+    },
+    resolve: ({ id }, args, { deps }) => toConnection(listMessages(deps, id, args), cursorOfMessage),
+  }),
+}));
+
+builder.queryField('message', (t) =>
+  t.field({
+    type: Message,
+    nullable: true,
+    description: 'One message. Null if there is none or the viewer is not a member of its room.',
+    args: { id: t.arg.id({ required: true, description: "The message's UUID." }) },
+    resolve: (_root, { id }, { deps, viewer }) => getMessage(deps, requireViewer(viewer), id),
+  }),
+);
+
+const SendMessageInput = builder.inputType('SendMessageInput', {
+  description: 'A message to send.',
+  fields: (t) => ({
+    id: t.id({ description: 'A UUID made by the client makes a retry safe, over any transport, for ever.' }),
+    roomId: t.id({ required: true, description: 'Where to.' }),
+    type: t.field({
+      type: MessageType,
+      defaultValue: 'TEXT',
+      description: 'TEXT, or IMAGE with an absolute https URL as content.',
+    }),
+    content: t.string({
+      description: 'The text: 1 to 4,000 characters (limits.maxContentLength), kept as it is. Needed.',
+    }),
+  }),
+});
+
+const EditMessageInput = builder.inputType('EditMessageInput', {
+  description: 'A new text for a message.',
+  fields: (t) => ({
+    messageId: t.id({ required: true, description: "One of the viewer's own TEXT messages." }),
+    content: t.string({ required: true, description: 'The new text, under the same rules as when sending.' }),
+  }),
+});
+
+const DeleteMessageInput = builder.inputType('DeleteMessageInput', {
+  description: 'A message to delete.',
+  fields: (t) => ({
+    messageId: t.id({ required: true, description: "The viewer's own or, for an admin of the room, anybody's." }),
+  }),
+});
+
+const SendMessagePayload = builder
+  .objectRef<{ message: MessageShape; duplicate: boolean }>('SendMessagePayload')
+  .implement({
+    description: 'What has been stored.',
+    fields: (t) => ({
+      message: t.expose('message', { type: Message, description: 'The message as it is stored.' }),
+      duplicate: t.exposeBoolean('duplicate', {
+        description: 'True where this id had been sent before; message is the stored one.',
+      }),
+    }),
+  });
+
+const MessagePayload = builder.objectRef<{ message: MessageShape }>('MessagePayload').implement({
+  description: 'The message after the change.',
+  fields: (t) => ({
+    message: t.expose('message', { type: Message, description: 'The message as it is now.' }),
+  }),
+});
+
+builder.mutationFields((t) => ({
+  sendMessage: t.field({
+    type: SendMessagePayload,
+    description:
+      'Answers once the message is on disk. Works alike over HTTP and WebSocket. The same id with other content, room or author is CONFLICT.',
+    args: { input: t.arg({ type: SendMessageInput, required: true, description: 'What to send, and where.' }) },
+    resolve: (_root, { input }, { deps, viewer }) => sendMessage(deps, requireViewer(viewer), input),
+  }),
+  editMessage: t.field({
+    type: MessagePayload,
+    description: 'Changes the text of one of the viewer\'s own messages. The same text again changes nothing.',
+    args: { input: t.arg({ type: EditMessageInput, required: true, description: 'Which message, and its new text.' }) },
+    resolve: (_root, { input }, { deps, viewer }) => editMessage(deps, requireViewer(viewer), input),
+  }),
+  deleteMessage: t.field({
+    type: MessagePayload,
+    description:
+      'Deletes a message for everyone: its author or a room admin may. The text is erased. Deleting twice is not an error.',
+    args: { input: t.arg({ type: DeleteMessageInput, required: true, description: 'Which message.' }) },
+    resolve: (_root, { input }, { deps, viewer }) => deleteMessage(deps, requireViewer(viewer), input),
+  }),
+}));

@@ -1,0 +1,4 @@
+import { lexicographicSortSchema, printSchema } from 'graphql';
+import { schema } from './index.js';
+
+process.stdout.write(`${printSchema(lexicographicSortSchema(schema))}\n`);

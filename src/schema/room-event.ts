@@ -1,0 +1,85 @@
+import type { RoomEvent as Event } from '../domain/room-event.js';
+import type { LogEntry } from '../domain/room-log.js';
+import { requireViewer } from '../resolvers/access.js';
+import { watchMessages, watchRoom } from '../resolvers/room-events.js';
+import { builder } from './builder.js';
+import { Message } from './message.js';
+import { RoomMember } from './room-member.js';
+
+const typeNames = {
+  ready: 'RoomReady',
+  resync: 'RoomResync',
+  added: 'MessageAdded',
+  updated: 'MessageUpdated',
+  deleted: 'MessageDeleted',
+  read: 'MemberRead',
+} as const satisfies Record<Event['kind'], string>;
+
+const RoomEvent = builder.interfaceRef<Event>('RoomEvent').implement({
+  description: "One entry of a room's log, or a signal about it.",
+  resolveType: ({ kind }) => typeNames[kind],
+  fields: (t) => ({
+    seq: t.exposeInt('seq', {
+      description: "Where the room's log stands with this event. The newest seen is the afterSeq to resume with.",
+    }),
+  }),
+});
+
+builder.objectType(builder.objectRef<Event & { kind: 'ready' }>('RoomReady'), {
+  interfaces: [RoomEvent],
+  description: 'Replay is over: from here on events are live. Sent once.',
+});
+
+builder.objectType(builder.objectRef<Event & { kind: 'resync' }>('RoomResync'), {
+  interfaces: [RoomEvent],
+  description: "afterSeq is no position of this room's log (a restored backup, say): fetch the room anew.",
+});
+
+builder.objectType(builder.objectRef<LogEntry>('MessageAdded'), {
+  interfaces: [RoomEvent],
+  description: 'A message was added. In a replay it is told as it is now, edited or deleted.',
+  fields: (t) => ({ message: t.expose('message', { type: Message, description: 'The new message.' }) }),
+});
+
+builder.objectType(builder.objectRef<LogEntry>('MessageUpdated'), {
+  interfaces: [RoomEvent],
+  description: 'Edited. After a replay only the last change of a message is told.',
+  fields: (t) => ({ message: t.expose('message', { type: Message, description: 'The message after the edit.' }) }),
+});
+
+builder.objectType(builder.objectRef<LogEntry>('MessageDeleted'), {
+  interfaces: [RoomEvent],
+  description: 'Deleted for everyone.',
+  fields: (t) => ({ message: t.expose('message', { type: Message, description: 'What is left of the message.' }) }),
+});
+
+builder.objectType(builder.objectRef<Event & { kind: 'read' }>('MemberRead'), {
+  interfaces: [RoomEvent],
+  description: "A member's read mark moved. Not part of the log: not replayed.",
+  fields: (t) => ({ member: t.expose('member', { type: RoomMember, description: 'Whose mark, and where it stands.' }) }),
+});
+
+builder.subscriptionFields((t) => ({
+  roomEvents: t.field({
+    type: RoomEvent,
+    description: `All that happens in one room, in the order of its log, each entry once. With afterSeq it first
+replays what came after that position, however long ago, and then goes on live without a gap.
+Ends with FORBIDDEN when the viewer's membership ends.`,
+    args: {
+      roomId: t.arg.id({ required: true, description: 'Which room.' }),
+      afterSeq: t.arg.int({ description: 'The newest seq that the client has; absent, events are live only.' }),
+    },
+    subscribe: (_root, args, { deps, viewer }) => watchRoom(deps, requireViewer(viewer), args),
+    resolve: (event) => event,
+  }),
+  messageAdded: t.field({
+    type: Message,
+    description: 'Only new messages, for simple clients; the same order and replay.',
+    args: {
+      roomId: t.arg.id({ required: true, description: 'Which room.' }),
+      afterSeq: t.arg.int({ description: 'The newest seq that the client has; absent, messages are live only.' }),
+    },
+    subscribe: (_root, args, { deps, viewer }) => watchMessages(deps, requireViewer(viewer), args),
+    resolve: ({ message }) => message,
+  }),
+}));

@@ -1,0 +1,242 @@
+import { cursorOfRoom, type Room as RoomRow } from '../db/rooms.js';
+import { requireViewer } from '../resolvers/access.js';
+import {
+  inviteMembers,
+  leaveRoom,
+  loadMemberCounts,
+  loadMemberships,
+  loadMembers,
+  removeMember,
+  setAdmin,
+} from '../resolvers/members.js';
+import {
+  countUnreadMessages,
+  createRoom,
+  getBookingRoom,
+  getRoom,
+  listRooms,
+  loadTitles,
+  loadUnreadCounts,
+  markRead,
+  renameRoom,
+} from '../resolvers/rooms.js';
+import { builder } from './builder.js';
+import { toConnection } from './connection.js';
+import { RoomMember } from './room-member.js';
+import { RoomType } from './room-type.js';
+
+export const Room = builder.prismaObject('ChatRoom', {
+  name: 'Room',
+  description: 'A room that the viewer is a member of.',
+  fields: (t) => ({
+    id: t.exposeID('id', { description: 'A UUID.' }),
+    type: t.expose('type', { type: RoomType, description: 'What kind of room it is.' }),
+    name: t.exposeString('name', { nullable: true, description: 'The stored name; null in DIRECT rooms.' }),
+    title: t.loadable({
+      type: 'String',
+      description: "What to show the viewer: the name, or else the other members' names.",
+      load: (rooms: RoomRow[], { deps, viewer }) => loadTitles(deps, requireViewer(viewer), rooms),
+      resolve: (room) => room,
+    }),
+    bookingId: t.exposeInt('bookingId', { nullable: true, description: "The booking's number; BOOKING only." }),
+    seq: t.exposeInt('seq', {
+      description: "Position of the newest entry in the room's log. Pass it as afterSeq to continue from here.",
+    }),
+    members: t.loadableList({
+      type: RoomMember,
+      description: 'Who is in the room, the longest member first.',
+      args: { includeLeft: t.arg.boolean({ defaultValue: false, description: 'Also who was in it once.' }) },
+      byPath: true,
+      load: (ids: string[], { deps }, { includeLeft }) => loadMembers(deps, ids, includeLeft ?? false),
+      resolve: ({ id }) => id,
+    }),
+    memberCount: t.loadable({
+      type: 'Int',
+      description: 'How many are in the room.',
+      load: (ids: string[], { deps }) => loadMemberCounts(deps, ids),
+      resolve: ({ id }) => id,
+    }),
+    viewerMember: t.loadable({
+      type: RoomMember,
+      description: "The viewer's own membership.",
+      load: (ids: string[], { deps, viewer }) => loadMemberships(deps, requireViewer(viewer), ids),
+      resolve: ({ id }) => id,
+    }),
+    unreadCount: t.loadable({
+      type: 'Int',
+      description: "Messages from others, neither SYSTEM nor deleted, after the viewer's read mark and joining.",
+      load: (ids: string[], { deps, viewer }) => loadUnreadCounts(deps, requireViewer(viewer), ids),
+      resolve: ({ id }) => id,
+    }),
+    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was made.' }),
+    updatedAt: t.expose('updatedAt', {
+      type: 'DateTime',
+      description: 'Newest activity; rooms are listed by it, newest first.',
+    }),
+  }),
+});
+
+const RoomEdge = builder.edgeObject({
+  type: Room,
+  name: 'RoomEdge',
+  nodeNullable: false,
+  description: "A room in a page of the viewer's rooms.",
+});
+const RoomConnection = builder.connectionObject(
+  { type: Room, name: 'RoomConnection', edgesNullable: false, description: "A page of the viewer's rooms." },
+  RoomEdge,
+);
+
+builder.queryFields((t) => ({
+  rooms: t.field({
+    type: RoomConnection,
+    description: "The viewer's rooms, newest activity first.",
+    args: {
+      first: t.arg.int({ defaultValue: 20, description: 'How many, at most 100 (limits.maxPageSize).' }),
+      after: t.arg.string({ description: 'Only what comes after this cursor.' }),
+      type: t.arg({ type: RoomType, description: 'Only rooms of this type.' }),
+    },
+    resolve: (_root, args, { deps, viewer }) =>
+      toConnection(listRooms(deps, requireViewer(viewer), args), cursorOfRoom),
+  }),
+  room: t.field({
+    type: Room,
+    nullable: true,
+    description: 'One room. Null if there is none or the viewer is not a member.',
+    args: { id: t.arg.id({ required: true, description: "The room's UUID." }) },
+    resolve: (_root, { id }, { deps, viewer }) => getRoom(deps, requireViewer(viewer), id),
+  }),
+  bookingRoom: t.field({
+    type: Room,
+    nullable: true,
+    description: 'The room of a booking. Null if there is none or the viewer is not a member.',
+    args: { bookingId: t.arg.int({ required: true, description: "The booking's number." }) },
+    resolve: (_root, { bookingId }, { deps, viewer }) => getBookingRoom(deps, requireViewer(viewer), bookingId),
+  }),
+  unreadCount: t.int({
+    description: "Unread over all the viewer's rooms.",
+    resolve: (_root, _args, { deps, viewer }) => countUnreadMessages(deps, requireViewer(viewer)),
+  }),
+}));
+
+const CreateRoomInput = builder.inputType('CreateRoomInput', {
+  description: 'A room to make.',
+  fields: (t) => ({
+    type: t.field({
+      type: RoomType,
+      required: true,
+      description: 'DIRECT or GROUP; BOOKING rooms are made by the booking system.',
+    }),
+    name: t.string({ description: 'GROUP only.' }),
+    participantIds: t.idList({ required: true, description: 'The others; the viewer is always added.' }),
+  }),
+});
+
+const RenameRoomInput = builder.inputType('RenameRoomInput', {
+  description: 'A new name for a GROUP.',
+  fields: (t) => ({
+    roomId: t.id({ required: true, description: 'Which room; the viewer is an admin of it.' }),
+    name: t.string({ required: true, description: '1 to 100 characters.' }),
+  }),
+});
+
+const InviteMembersInput = builder.inputType('InviteMembersInput', {
+  description: 'Users to invite to a GROUP.',
+  fields: (t) => ({
+    roomId: t.id({ required: true, description: 'Which room; any member may invite.' }),
+    userIds: t.idList({ required: true, description: 'Whom; who is in the room already is passed over.' }),
+  }),
+});
+
+const RemoveMemberInput = builder.inputType('RemoveMemberInput', {
+  description: 'A member to remove from a GROUP.',
+  fields: (t) => ({
+    roomId: t.id({ required: true, description: 'Which room; the viewer is an admin of it.' }),
+    userId: t.id({ required: true, description: 'Whom.' }),
+  }),
+});
+
+const SetAdminInput = builder.inputType('SetAdminInput', {
+  description: 'Who shall be an admin of a GROUP.',
+  fields: (t) => ({
+    roomId: t.id({ required: true, description: 'Which room; the viewer is an admin of it.' }),
+    userId: t.id({ required: true, description: 'A member of the room.' }),
+    isAdmin: t.boolean({ required: true, description: 'True grants, false revokes; a room keeps one admin at least.' }),
+  }),
+});
+
+const LeaveRoomInput = builder.inputType('LeaveRoomInput', {
+  description: 'A room to leave.',
+  fields: (t) => ({ roomId: t.id({ required: true, description: 'GROUP or BOOKING.' }) }),
+});
+
+const MarkReadInput = builder.inputType('MarkReadInput', {
+  description: 'How far the viewer has read.',
+  fields: (t) => ({
+    roomId: t.id({ required: true, description: 'Which room.' }),
+    messageId: t.id({ required: true, description: 'The newest message read. Never moves the mark back.' }),
+  }),
+});
+
+const CreateRoomPayload = builder.objectRef<{ room: RoomRow; created: boolean }>('CreateRoomPayload').implement({
+  description: 'The room that was asked for.',
+  fields: (t) => ({
+    room: t.expose('room', { type: Room, description: 'The room.' }),
+    created: t.exposeBoolean('created', { description: 'False where the DIRECT room existed.' }),
+  }),
+});
+
+const RoomPayload = builder.objectRef<{ room: RoomRow }>('RoomPayload').implement({
+  description: 'The room after the change.',
+  fields: (t) => ({ room: t.expose('room', { type: Room, description: 'The room as it is now.' }) }),
+});
+
+const LeaveRoomPayload = builder.objectRef<{ roomId: string }>('LeaveRoomPayload').implement({
+  description: 'What was left.',
+  fields: (t) => ({ roomId: t.exposeID('roomId', { description: 'The room, which the viewer no longer sees.' }) }),
+});
+
+builder.mutationFields((t) => ({
+  createRoom: t.field({
+    type: CreateRoomPayload,
+    description: 'Makes a GROUP, or finds or makes the DIRECT room with another user.',
+    args: { input: t.arg({ type: CreateRoomInput, required: true, description: 'What room, with whom.' }) },
+    resolve: (_root, { input }, { deps, viewer }) => createRoom(deps, requireViewer(viewer), input),
+  }),
+  renameRoom: t.field({
+    type: RoomPayload,
+    description: 'Gives a GROUP a new name; admins may.',
+    args: { input: t.arg({ type: RenameRoomInput, required: true, description: 'Which room, and its name.' }) },
+    resolve: (_root, { input }, { deps, viewer }) => renameRoom(deps, requireViewer(viewer), input),
+  }),
+  inviteMembers: t.field({
+    type: RoomPayload,
+    description: 'Makes users members of a GROUP; any member may. They see its whole history.',
+    args: { input: t.arg({ type: InviteMembersInput, required: true, description: 'Which room, and whom.' }) },
+    resolve: (_root, { input }, { deps, viewer }) => inviteMembers(deps, requireViewer(viewer), input),
+  }),
+  removeMember: t.field({
+    type: RoomPayload,
+    description: 'Ends the membership of somebody else in a GROUP at once; admins may.',
+    args: { input: t.arg({ type: RemoveMemberInput, required: true, description: 'Which room, and whom.' }) },
+    resolve: (_root, { input }, { deps, viewer }) => removeMember(deps, requireViewer(viewer), input),
+  }),
+  setAdmin: t.field({
+    type: RoomPayload,
+    description: 'Makes a member of a GROUP an admin, or no longer one; admins may.',
+    args: { input: t.arg({ type: SetAdminInput, required: true, description: 'Which room, whom, and what.' }) },
+    resolve: (_root, { input }, { deps, viewer }) => setAdmin(deps, requireViewer(viewer), input),
+  }),
+  leaveRoom: t.field({
+    type: LeaveRoomPayload,
+    description: "Ends the viewer's membership. When the last admin leaves, the longest member becomes one.",
+    args: { input: t.arg({ type: LeaveRoomInput, required: true, description: 'Which room.' }) },
+    resolve: (_root, { input }, { deps, viewer }) => leaveRoom(deps, requireViewer(viewer), input),
+  }),
+  markRead: t.field({
+    type: RoomPayload,
+    description: "Moves the viewer's read mark forward.",
+    args: { input: t.arg({ type: MarkReadInput, required: true, description: 'Which room, and up to where.' }) },
+    resolve: (_root, { input }, { deps, viewer }) => markRead(deps, requireViewer(viewer), input),
+  }),
+}));

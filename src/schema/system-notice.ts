@@ -1,0 +1,26 @@
+import type { SystemNotice as Notice } from '../domain/message.js';
+import { builder } from './builder.js';
+import { User } from './user.js';
+
+const SystemCode = builder.enumType('SystemCode', {
+  description: 'What a SYSTEM message tells.',
+  values: {
+    ROOM_CREATED: { description: 'The sender made the room; users are its first members.' },
+    ROOM_RENAMED: { description: 'The sender gave the room a new name.' },
+    MEMBERS_JOINED: { description: 'The sender invited the users.' },
+    MEMBER_LEFT: { description: 'The user left.' },
+    MEMBER_REMOVED: { description: 'The sender removed the user.' },
+    ADMIN_GRANTED: { description: 'The user became an admin.' },
+    ADMIN_REVOKED: { description: 'The user is no longer an admin.' },
+    BOOKING_CANCELLED: { description: "The room's booking was cancelled." },
+    ANNOUNCEMENT: { description: "An announcement of the platform; see the message's content." },
+  },
+});
+
+export const SystemNotice = builder.objectRef<Notice>('SystemNotice').implement({
+  description: 'What a SYSTEM message says, and of whom.',
+  fields: (t) => ({
+    code: t.expose('code', { type: SystemCode, description: 'What happened.' }),
+    users: t.field({ type: [User], description: 'To whom it happened.', resolve: ({ userIds }) => userIds }),
+  }),
+});

@@ -1,0 +1,47 @@
+import type { User as UserRow } from '../db/users.js';
+import { requireViewer } from '../resolvers/access.js';
+import { getUsers, loadUsers, searchUsers, shownName } from '../resolvers/users.js';
+import { builder } from './builder.js';
+
+/** Fields of this type may answer with a user's number: all of a request are loaded in one query. */
+export const User = builder.loadableObjectRef<UserRow, number>('User', {
+  load: (ids, { deps }) => loadUsers(deps, ids),
+});
+
+User.implement({
+  description: 'A user of the host platform.',
+  fields: (t) => ({
+    id: t.exposeID('id', { description: "The user's number on the host platform." }),
+    name: t.string({
+      description: 'The name that the platform gives, or "#5" for a user whom it has not named yet.',
+      resolve: (user) => shownName(user),
+    }),
+  }),
+});
+
+builder.queryFields((t) => ({
+  viewer: t.field({
+    type: User,
+    description: 'Who is asking.',
+    resolve: (_root, _args, { viewer }) => requireViewer(viewer).userId,
+  }),
+  users: t.field({
+    type: [User],
+    nullable: { list: false, items: true },
+    description:
+      'Users by their numbers, in the same order; null for who is not known or, where the user directory is off, shares no room with the viewer.',
+    args: { ids: t.arg.idList({ required: true, description: "Users' numbers, at most a page's size." }) },
+    resolve: (_root, { ids }, { deps, viewer }) => getUsers(deps, requireViewer(viewer), ids),
+  }),
+  searchUsers: t.field({
+    type: [User],
+    description:
+      "Users whose name starts with or contains the text, for a picker. FORBIDDEN where the server's user directory is off (USER_DIRECTORY).",
+    args: {
+      text: t.arg.string({ required: true, description: 'A part of the name; letter case does not matter.' }),
+      first: t.arg.int({ defaultValue: 20, description: "How many at most, up to a page's size." }),
+    },
+    resolve: (_root, { text, first }, { deps, viewer }) =>
+      searchUsers(deps, requireViewer(viewer), { text, first: first ?? 20 }),
+  }),
+}));
