@@ -4,7 +4,7 @@ import { root } from './run-command.mjs';
 import { runScript, setUp } from './setup.mjs';
 
 const repeatedSignalMs = 1_000;
-const orphanCheckMs = 500;
+const orphanCheckMs = 250;
 
 /**
  * Starts the server and ends as it ends.
@@ -32,7 +32,8 @@ function start() {
 }
 
 /**
- * npm that is killed with -9 takes nothing along. The server would go on unseen and keep its port and its data.
+ * The script in package.json says `exec`, so that npm is the parent and not a shell, which would pass no signal on.
+ * An npm that is killed with -9 takes nothing along. The server would go on unseen and keep its port and its data.
  * @param {() => void} stop
  */
 function stopWhenOrphaned(stop) {

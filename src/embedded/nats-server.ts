@@ -141,7 +141,7 @@ function readGreeting(port: number): Promise<string | undefined> {
 async function stopLeftover(folder: string, log: Logger): Promise<void> {
   const pid = readPid(folder);
   if (pid !== undefined && readCommandLine(pid)?.endsWith(`-c ${configPath(folder)}`)) {
-    log.warn({ pid }, 'Stopping the nats-server that a killed Fairway left behind');
+    log.info({ leftoverPid: pid }, 'Stopping the nats-server that a killed Fairway left behind');
     await stopForeignProcess(pid, stopPlan);
   }
   rmSync(pidPath(folder), { force: true });

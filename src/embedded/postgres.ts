@@ -151,7 +151,7 @@ async function stopLeftover(folder: string, log: Logger): Promise<void> {
   const pid = Number.parseInt(readPidFile(folder)[0] ?? '', 10);
   if (Number.isNaN(pid)) return;
   if (readCommandLine(pid)?.includes(`-D ${join(folder, 'data')} `)) {
-    log.warn({ pid }, 'Stopping the PostgreSQL that a killed Fairway left behind');
+    log.info({ leftoverPid: pid }, 'Stopping the PostgreSQL that a killed Fairway left behind');
     await stopForeignProcess(pid, stopPlan);
   }
   rmSync(pidPath(folder), { force: true });
