@@ -15,7 +15,7 @@ import { assertText } from '../domain/content.js';
 import { ChatError } from '../domain/errors.js';
 import { parseUserId, parseUuid } from '../domain/ids.js';
 import type { Message } from '../domain/message.js';
-import { type Page, parsePageArgs } from '../domain/page.js';
+import { type Page, type PageArgs, parsePageArgs } from '../domain/page.js';
 import type { Viewer } from '../domain/viewer.js';
 import { assertAllowed, assertMayCreate } from './access.js';
 import type { Deps } from './deps.js';
@@ -23,6 +23,7 @@ import type { Deps } from './deps.js';
 type RoomType = Room['type'];
 
 const maxNameLength = 100;
+const defaultPageSize = 20;
 
 export const getRoom = ({ db }: Deps, viewer: Viewer, id: string): Promise<Room | null> =>
   findRoom(db, parseUuid(id, 'id'), viewer.userId);
@@ -33,8 +34,8 @@ export const getBookingRoom = ({ db }: Deps, viewer: Viewer, bookingId: number):
 export const listRooms = async (
   { db, limits }: Deps,
   viewer: Viewer,
-  { type, ...args }: { first: number; after?: string | null | undefined; type?: RoomType | null | undefined },
-): Promise<Page<Room>> => pageRooms(db, viewer.userId, parsePageArgs(args, limits.maxPageSize), type ?? undefined);
+  { type, first, after }: Pick<PageArgs, 'first' | 'after'> & { type?: RoomType | null | undefined },
+): Promise<Page<Room>> => pageRooms(db, viewer.userId, parsePageArgs({ first: first ?? defaultPageSize, after }, limits.maxPageSize), type ?? undefined);
 
 export const countUnreadMessages = ({ db }: Deps, viewer: Viewer): Promise<number> =>
   countAllUnread(db, viewer.userId);

@@ -18,6 +18,8 @@ export const builder = new SchemaBuilder<{
   Context: Context;
   PrismaTypes: PrismaTypes;
   DefaultFieldNullability: false;
+  DefaultEdgesNullability: { list: false; items: false };
+  DefaultNodeNullability: false;
   Scalars: {
     ID: { Input: string; Output: string | number };
     DateTime: { Input: Date; Output: Date };
@@ -30,7 +32,7 @@ export const builder = new SchemaBuilder<{
     cursorType: 'String',
     nodeQueryOptions: false,
     nodesQueryOptions: false,
-    edgesFieldOptions: { nullable: false, description: 'The entries of this page, in order.' },
+    edgesFieldOptions: { nullable: { list: false, items: false }, description: 'The entries of this page, in order.' },
     nodeFieldOptions: { nullable: false, description: 'The entry itself.' },
     cursorFieldOptions: { description: 'Where this entry stands: pass it as after or before.' },
     pageInfoFieldOptions: { description: 'Whether there is more, and where to go on.' },

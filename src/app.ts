@@ -1,0 +1,115 @@
+import { LRUCache } from 'lru-cache';
+import type { Logger } from 'pino';
+import { RateLimiterMemory } from 'rate-limiter-flexible';
+import { signToken } from './auth/sign-token.js';
+import { createTokenVerifier } from './auth/verify-token.js';
+import type { Config } from './config.js';
+import { connectDatabase, type Database } from './db/database.js';
+import { createLogStore } from './db/log-store.js';
+import { createNatsPubSub } from './pubsub/nats-pub-sub.js';
+import type { PubSub } from './pubsub/pub-sub.js';
+import { RoomFeeds } from './pubsub/room-feeds.js';
+import type { Deps } from './resolvers/deps.js';
+import { createAuthenticate } from './server/context.js';
+import { createMaskError } from './server/errors.js';
+import { createGraphqlEngine } from './server/graphql.js';
+import { HttpServer } from './server/http.js';
+import { createMetrics } from './server/metrics.js';
+import { createOriginCheck } from './server/origin.js';
+import { Seats } from './server/seats.js';
+import { GraphqlSockets } from './server/websocket.js';
+
+/** A running server instance; it keeps nothing that another instance needs. */
+export interface App {
+  readonly port: number;
+  /** Finishes what is under way, closes sockets with 1012, and gives back what it holds, in reverse order. */
+  stop(): Promise<void>;
+}
+
+/** The configuration with the addresses of both servers known. */
+export type CompleteConfig = Config & { readonly database: { readonly url: string } };
+
+const maxKnownNames = 100_000;
+
+/** Puts an instance together, top to bottom: database, NATS, feeds, GraphQL, transports. PostgreSQL is migrated already. */
+export async function startApp(config: CompleteConfig, log: Logger): Promise<App> {
+  const { limits, database } = config;
+  const db = connectDatabase({ ...database, onError: (error) => log.warn({ err: error }, 'A database connection failed') });
+  const pubsub = createNatsPubSub(requireUrl(config.nats), log);
+  const store = createLogStore(db, database.replayPoolSize);
+  const feeds = new RoomFeeds(pubsub, store, log);
+  const deps: Deps = {
+    db,
+    feeds,
+    limits,
+    sendRate: new RateLimiterMemory({ points: limits.sendsPerMinute, duration: 60 }),
+    knownNames: new LRUCache({ max: maxKnownNames }),
+    userDirectory: config.userDirectory,
+  };
+
+  const maskError = createMaskError(log, { suggestions: config.introspection });
+  const engine = createGraphqlEngine({ ...limits, deps, maskError, introspection: config.introspection });
+  const authenticate = createAuthenticate(createTokenVerifier(config.auth), deps);
+  const seats = new Seats(limits.maxSocketsPerUser);
+  const { sendTimeoutMs, maxBodyBytes } = limits;
+  const shared = { engine, authenticate, maskError, seats, sendTimeoutMs, log };
+  const sockets = new GraphqlSockets({
+    ...shared,
+    maxFrameBytes: maxBodyBytes,
+    maxSubscriptions: limits.maxSubscriptionsPerSocket,
+  });
+  const metrics = createMetrics({
+    sockets: () => sockets.size,
+    streams: () => http.streamCount,
+    roomFeeds: () => feeds.size,
+    natsSubjects: () => pubsub.subjectCount,
+    isNatsConnected: () => pubsub.isConnected,
+  });
+  const http = new HttpServer({
+    ...shared,
+    sockets,
+    maxBodyBytes,
+    isAllowedOrigin: createOriginCheck(config.allowedOrigins),
+    graphiql: config.graphiql,
+    devLogin: createDevLogin(config),
+    metrics:
+      config.embedded || config.metricsToken !== undefined
+        ? { registry: metrics, token: config.metricsToken }
+        : undefined,
+    checkReadiness: () => checkReadiness(db, pubsub),
+  });
+
+  const port = await http.listen(config.port, config.host);
+  return {
+    port,
+    stop: async () => {
+      await http.stop();
+      await feeds.close();
+      await pubsub.close();
+      await db.close();
+    },
+  };
+}
+
+/** Anybody on this machine may be any demo user: in the embedded mode only. */
+function createDevLogin({ embedded, auth }: Config): ((userId: number) => Promise<string>) | undefined {
+  const { secret, issuer, audience } = auth;
+  if (!embedded || secret === undefined) return undefined;
+  return (userId) => signToken(secret, { userId }, { issuer, audience });
+}
+
+/** PostgreSQL decides; without NATS the server is slower, not away. */
+async function checkReadiness(db: Database, pubsub: PubSub) {
+  const postgres = await db.prisma.$queryRaw`SELECT 1`.then(
+    () => 'ok',
+    () => 'away',
+  );
+  const nats = pubsub.isConnected ? 'ok' : 'away';
+  const ready = postgres === 'ok';
+  return { ready, body: { status: ready && nats === 'away' ? 'degraded' : ready ? 'ok' : 'unready', postgres, nats } };
+}
+
+function requireUrl<T extends { readonly url: string | undefined }>(nats: T): T & { readonly url: string } {
+  if (nats.url === undefined) throw new Error('NATS_URL is not known');
+  return { ...nats, url: nats.url };
+}

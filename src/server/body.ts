@@ -1,0 +1,47 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+
+/** The whole body, or null where it is larger than allowed; no more than the limit is ever held. */
+export async function readBody(request: IncomingMessage, maxBytes: number): Promise<Buffer | null> {
+  if (Number(request.headers['content-length'] ?? 0) > maxBytes) return null;
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > maxBytes) return null;
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+/**
+ * Pulls the stream as fast as the response drains. A response that takes nothing for `timeoutMs` is cut, and one that
+ * closes cancels the stream at once, also while it waits for the next chunk.
+ */
+export async function sendStream(
+  stream: ReadableStream<Uint8Array>,
+  response: ServerResponse,
+  timeoutMs: number,
+): Promise<void> {
+  const reader = stream.getReader();
+  response.once('close', () => void reader.cancel().catch(() => undefined));
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done || response.destroyed) break;
+    if (!response.write(value)) await drained(response, timeoutMs);
+  }
+  response.end();
+}
+
+function drained(response: ServerResponse, timeoutMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    const slow = setTimeout(() => response.destroy(), timeoutMs);
+    const done = () => {
+      clearTimeout(slow);
+      response.off('drain', done);
+      response.off('close', done);
+      resolve();
+    };
+    response.once('drain', done);
+    response.once('close', done);
+  });
+}

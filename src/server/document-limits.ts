@@ -1,0 +1,76 @@
+import {
+  type ASTVisitor,
+  type FragmentDefinitionNode,
+  GraphQLError,
+  Kind,
+  type SelectionSetNode,
+  type ValidationContext,
+  type ValidationRule,
+} from 'graphql';
+
+export interface DocumentLimits {
+  /** Fields within fields. */
+  readonly maxDepth: number;
+  /** Aliases, counted again wherever a fragment is spread. */
+  readonly maxAliases: number;
+}
+
+/**
+ * A validation rule that refuses documents that nest too deep or alias too much, with fragments written out. Introspection
+ * is not counted: its own query nests deeper than any honest one, and its answer is bounded by the schema.
+ */
+export const createDocumentLimits =
+  ({ maxDepth, maxAliases }: DocumentLimits): ValidationRule =>
+  (context): ASTVisitor => ({
+    OperationDefinition(operation) {
+      const { depth, aliases } = measure(operation.selectionSet, context, new Map());
+      if (depth > maxDepth) refuse(context, `The operation nests ${depth} fields deep; at most ${maxDepth} are allowed`);
+      if (aliases > maxAliases) refuse(context, `The operation has ${aliases} aliases; at most ${maxAliases} are allowed`);
+    },
+  });
+
+interface Size {
+  readonly depth: number;
+  readonly aliases: number;
+}
+
+const nothing: Size = { depth: 0, aliases: 0 };
+
+/** Each fragment is measured once; one that spreads itself counts nothing here and is refused by another rule. */
+function measure(selections: SelectionSetNode, context: ValidationContext, fragments: Map<string, Size>): Size {
+  let depth = 0;
+  let aliases = 0;
+  for (const selection of selections.selections) {
+    let size = nothing;
+    if (selection.kind === Kind.FIELD) {
+      if (selection.name.value.startsWith('__')) continue;
+      const inner =
+        selection.selectionSet === undefined ? nothing : measure(selection.selectionSet, context, fragments);
+      size = { depth: inner.depth + 1, aliases: inner.aliases + (selection.alias === undefined ? 0 : 1) };
+    } else if (selection.kind === Kind.INLINE_FRAGMENT) {
+      size = measure(selection.selectionSet, context, fragments);
+    } else {
+      size = measureFragment(context.getFragment(selection.name.value), context, fragments);
+    }
+    depth = Math.max(depth, size.depth);
+    aliases += size.aliases;
+  }
+  return { depth, aliases };
+}
+
+function measureFragment(
+  fragment: FragmentDefinitionNode | null | undefined,
+  context: ValidationContext,
+  fragments: Map<string, Size>,
+): Size {
+  if (fragment == null) return nothing;
+  const name = fragment.name.value;
+  const known = fragments.get(name);
+  if (known !== undefined) return known;
+  fragments.set(name, nothing);
+  const size = measure(fragment.selectionSet, context, fragments);
+  fragments.set(name, size);
+  return size;
+}
+
+const refuse = (context: ValidationContext, message: string): void => context.reportError(new GraphQLError(message));

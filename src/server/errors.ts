@@ -1,0 +1,72 @@
+import { randomUUID } from 'node:crypto';
+import { GraphQLError } from 'graphql';
+import type { Logger } from 'pino';
+import { ChatError, type ErrorCode } from '../domain/errors.js';
+
+/** What an error looks like to a client. The same for HTTP, SSE and WebSocket. */
+export type MaskError = (error: unknown) => GraphQLError;
+
+/** HTTP statuses for a refusal of the whole request; a refusal inside an operation is 200, as the GraphQL specification has it. */
+export const httpStatuses: Record<ErrorCode, number> = {
+  UNAUTHENTICATED: 401,
+  FORBIDDEN: 403,
+  NOT_FOUND: 404,
+  BAD_USER_INPUT: 400,
+  CONFLICT: 409,
+  RATE_LIMITED: 429,
+  UNAVAILABLE: 503,
+  INTERNAL: 500,
+};
+
+/**
+ * A ChatError is told as it is, and what graphql says of a bad document or variable is BAD_USER_INPUT. Everything else
+ * is a bug: logged with its cause, told as INTERNAL with the correlation id under which the log has it.
+ */
+export function createMaskError(log: Logger, { suggestions }: { suggestions: boolean }): MaskError {
+  const masked = new WeakSet<Error>();
+  const mask: MaskError = (error) => {
+    if (error instanceof GraphQLError && masked.has(error)) return error;
+    const result = toClientError(error, log, suggestions);
+    masked.add(result);
+    return result;
+  };
+  return mask;
+}
+
+function toClientError(error: unknown, log: Logger, suggestions: boolean): GraphQLError {
+  const located = error instanceof GraphQLError ? error : undefined;
+  const cause = rootCause(error);
+  if (cause instanceof ChatError) {
+    const { code, retryAfterMs } = cause;
+    return relocate(located, cause.message, { code, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) });
+  }
+  if (cause instanceof GraphQLError && isRequestError(cause, located)) {
+    const message = suggestions ? cause.message : cause.message.replace(/ Did you mean .*\?$/, '');
+    // yoga's own refusals bring the HTTP status that belongs to them.
+    const http = cause.extensions.http === undefined ? {} : { http: cause.extensions.http };
+    return relocate(located, message, { ...http, code: 'BAD_USER_INPUT' });
+  }
+  const correlationId = randomUUID();
+  // Never the GraphQLError around it: it carries the document, and so what people write to each other.
+  log.error({ err: cause, correlationId, path: located?.path }, 'A request failed unexpectedly');
+  return relocate(located, 'Something went wrong on our side', { code: 'INTERNAL', correlationId });
+}
+
+function rootCause(error: unknown): unknown {
+  let cause = error;
+  while (cause instanceof GraphQLError && cause.originalError !== undefined) cause = cause.originalError;
+  return cause;
+}
+
+/** Errors in the document or its variables point at the document; what a broken result causes does not by itself. */
+const isRequestError = (cause: GraphQLError, located: GraphQLError | undefined): boolean =>
+  cause === located || cause.nodes !== undefined || cause.source !== undefined;
+
+const relocate = (located: GraphQLError | undefined, message: string, extensions: Record<string, unknown>) =>
+  new GraphQLError(message, {
+    nodes: located?.nodes ?? null,
+    source: located?.source ?? null,
+    positions: located?.positions ?? null,
+    path: located?.path ?? null,
+    extensions,
+  });

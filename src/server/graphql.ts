@@ -1,0 +1,62 @@
+import { type DocumentNode, execute, NoSchemaIntrospectionCustomRule, parse } from 'graphql';
+import { createYoga, type Plugin, type YogaServerInstance } from 'graphql-yoga';
+import { LRUCache } from 'lru-cache';
+import type { Deps } from '../resolvers/deps.js';
+import { schema } from '../schema/index.js';
+import type { RequestContext } from './context.js';
+import { createDocumentLimits, type DocumentLimits } from './document-limits.js';
+import type { MaskError } from './errors.js';
+import { subscribe } from './subscribe.js';
+
+export interface GraphqlOptions extends DocumentLimits {
+  readonly deps: Deps;
+  readonly maxTokens: number;
+  readonly introspection: boolean;
+  readonly maskError: MaskError;
+}
+
+/** What a transport gives for one operation. */
+export type TransportContext = Omit<RequestContext, 'deps'>;
+
+export type GraphqlEngine = YogaServerInstance<TransportContext, RequestContext>;
+
+const maxCachedDocumentChars = 4_000_000;
+
+/** Parse, validate, execute and context for every transport: yoga runs them over HTTP, `getEnveloped` gives them to others. */
+export function createGraphqlEngine(options: GraphqlOptions): GraphqlEngine {
+  const { deps, maskError } = options;
+  return createYoga<TransportContext, RequestContext>({
+    schema,
+    // Callable fields of the transport's context are wanted on the fresh object that this makes.
+    context: ({ viewer, cutOff }) => ({ deps, viewer, cutOff }),
+    plugins: [createEnginePlugin(options)],
+    maskedErrors: { maskError: (error) => maskError(error) },
+    parserAndValidationCache: { documentCache: createDocumentCache(), errorCache: createDocumentCache() },
+    logging: false,
+    graphiql: false,
+    landingPage: false,
+    cors: false,
+    multipart: false,
+    healthCheckEndpoint: '/healthz',
+  });
+}
+
+function createEnginePlugin({ maxTokens, maxDepth, maxAliases, introspection }: GraphqlOptions): Plugin {
+  const documentLimits = createDocumentLimits({ maxDepth, maxAliases });
+  return {
+    onParse: ({ setParseFn }) => setParseFn((source, options) => parse(source, { ...options, maxTokens })),
+    onValidate: ({ addValidationRule }) => {
+      addValidationRule(documentLimits);
+      if (!introspection) addValidationRule(NoSchemaIntrospectionCustomRule);
+    },
+    onExecute: ({ setExecuteFn }) => setExecuteFn(execute),
+    onSubscribe: ({ setSubscribeFn }) => setSubscribeFn(subscribe),
+  };
+}
+
+/** Bounded by what the documents weigh: a thousand of the largest would be a quarter of a gigabyte. */
+const createDocumentCache = <Value extends DocumentNode | unknown>() =>
+  new LRUCache<string, Value & object>({
+    maxSize: maxCachedDocumentChars,
+    sizeCalculation: (_value, source) => source.length + 1,
+  });

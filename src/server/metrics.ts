@@ -1,0 +1,30 @@
+import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+
+export interface MetricSources {
+  readonly sockets: () => number;
+  readonly streams: () => number;
+  readonly roomFeeds: () => number;
+  readonly natsSubjects: () => number;
+  readonly isNatsConnected: () => boolean;
+}
+
+/** What this process holds and how it fares, in Prometheus' text format. */
+export function createMetrics(sources: MetricSources): Registry {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const gauge = (name: string, help: string, read: () => number) =>
+    new Gauge({
+      name,
+      help,
+      registers: [registry],
+      collect() {
+        this.set(read());
+      },
+    });
+  gauge('fairway_sockets', 'Open WebSocket connections', sources.sockets);
+  gauge('fairway_streams', 'Open SSE streams', sources.streams);
+  gauge('fairway_room_feeds', 'Rooms that somebody listens to here', sources.roomFeeds);
+  gauge('fairway_nats_subjects', 'NATS subjects that this process is subscribed to', sources.natsSubjects);
+  gauge('fairway_nats_connected', '1 while NATS is connected', () => (sources.isNatsConnected() ? 1 : 0));
+  return registry;
+}

@@ -1,0 +1,142 @@
+import { graphql } from '../e2e/generated/gql.js';
+
+export const whoAmI = graphql(`
+  query WhoAmI {
+    viewer { id name }
+  }
+`);
+
+export const createRoom = graphql(`
+  mutation CreateRoom($input: CreateRoomInput!) {
+    createRoom(input: $input) { created room { id type title seq members { user { id } isAdmin } } }
+  }
+`);
+
+export const sendMessage = graphql(`
+  mutation SendMessage($input: SendMessageInput!) {
+    sendMessage(input: $input) { duplicate message { id seq content type senderName createdAt } }
+  }
+`);
+
+export const editMessage = graphql(`
+  mutation EditMessage($input: EditMessageInput!) {
+    editMessage(input: $input) { message { id seq content editedAt } }
+  }
+`);
+
+export const deleteMessage = graphql(`
+  mutation DeleteMessage($input: DeleteMessageInput!) {
+    deleteMessage(input: $input) { message { id seq content deletedAt } }
+  }
+`);
+
+export const inviteMembers = graphql(`
+  mutation InviteMembers($input: InviteMembersInput!) {
+    inviteMembers(input: $input) { room { id seq memberCount members { user { id } } } }
+  }
+`);
+
+export const removeMember = graphql(`
+  mutation RemoveMember($input: RemoveMemberInput!) {
+    removeMember(input: $input) { room { id seq memberCount } }
+  }
+`);
+
+export const leaveRoom = graphql(`
+  mutation LeaveRoom($input: LeaveRoomInput!) {
+    leaveRoom(input: $input) { roomId }
+  }
+`);
+
+export const renameRoom = graphql(`
+  mutation RenameRoom($input: RenameRoomInput!) {
+    renameRoom(input: $input) { room { id seq name title } }
+  }
+`);
+
+export const setAdmin = graphql(`
+  mutation SetAdmin($input: SetAdminInput!) {
+    setAdmin(input: $input) { room { id seq members { user { id } isAdmin } } }
+  }
+`);
+
+export const markRead = graphql(`
+  mutation MarkRead($input: MarkReadInput!) {
+    markRead(input: $input) { room { id unreadCount viewerMember { lastReadSeq lastReadMessageId } } }
+  }
+`);
+
+export const roomList = graphql(`
+  query RoomList($first: Int, $after: String, $type: RoomType) {
+    rooms(first: $first, after: $after, type: $type) {
+      edges {
+        cursor
+        node {
+          id type name title seq unreadCount memberCount updatedAt
+          lastMessage { id seq content }
+          members { user { id name } isAdmin lastReadSeq }
+        }
+      }
+      pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
+    }
+  }
+`);
+
+export const oneRoom = graphql(`
+  query OneRoom($id: ID!) {
+    room(id: $id) {
+      id type name title bookingId seq unreadCount memberCount
+      lastMessage { id seq content }
+      viewerMember { lastReadSeq leftAt isAdmin }
+      members(includeLeft: true) { user { id name } isAdmin joinedAt leftAt lastReadSeq }
+    }
+  }
+`);
+
+export const history = graphql(`
+  query History($id: ID!, $first: Int, $after: String, $last: Int, $before: String) {
+    room(id: $id) {
+      messages(first: $first, after: $after, last: $last, before: $before) {
+        edges { cursor node { id seq type content senderName readCount readBy { user { id } readAt } } }
+        pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
+      }
+    }
+  }
+`);
+
+export const unread = graphql(`
+  query Unread {
+    unreadCount
+  }
+`);
+
+export const roomEvents = graphql(`
+  subscription RoomEvents($roomId: ID!, $afterSeq: Int) {
+    roomEvents(roomId: $roomId, afterSeq: $afterSeq) {
+      __typename
+      seq
+      ... on MessageAdded { message { ...EventMessage } }
+      ... on MessageUpdated { message { ...EventMessage } }
+      ... on MessageDeleted { message { ...EventMessage } }
+      ... on MemberRead { member { user { id } lastReadSeq } }
+    }
+  }
+
+  fragment EventMessage on Message {
+    id
+    seq
+    type
+    content
+    senderName
+    sender { id name }
+    system { code users { id } }
+    editedAt
+    deletedAt
+  }
+`);
+
+export const messageAdded = graphql(`
+  subscription OnMessageAdded($roomId: ID!, $afterSeq: Int) {
+    messageAdded(roomId: $roomId, afterSeq: $afterSeq) { id seq content type }
+  }
+`);

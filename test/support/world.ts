@@ -1,0 +1,51 @@
+import { afterAll, beforeAll } from 'vitest';
+import { TestClient } from './client.js';
+import { createDatabase, type TestDatabase } from './database.js';
+import { type Instance, startInstance } from './instance.js';
+import { startNats, type TestNats } from './nats.js';
+
+/** A database, a nats-server and server instances for the tests of one file, and clients that are closed at its end. */
+export interface World {
+  readonly database: TestDatabase;
+  readonly nats: TestNats;
+  readonly instances: readonly Instance[];
+  /** Starts one more instance on the same database and NATS. */
+  start(env?: Readonly<Record<string, string>>): Promise<Instance>;
+  /** A user at the instance with this number, counted from 0. */
+  client(userId: number, instance?: number): Promise<TestClient>;
+}
+
+/** Real parts for a test file. The rate limit is lifted unless `env` says otherwise: tests are faster than people. */
+export function useWorld({ instances: count = 2, env = {} as Readonly<Record<string, string>> } = {}): World {
+  const instances: Instance[] = [];
+  const clients: TestClient[] = [];
+  const world = {
+    instances,
+    start: async (more: Readonly<Record<string, string>> = {}) => {
+      const instance = await startInstance({
+        databaseUrl: world.database.url,
+        nats: world.nats,
+        env: { SENDS_PER_MINUTE: '1000000', MAX_SOCKETS_PER_USER: '10000', ...env, ...more },
+      });
+      instances.push(instance);
+      return instance;
+    },
+    client: async (userId: number, instance = 0) => {
+      const client = await TestClient.create(instances[instance] as Instance, userId);
+      clients.push(client);
+      return client;
+    },
+  } as unknown as { -readonly [Key in keyof World]: World[Key] };
+
+  beforeAll(async () => {
+    [world.database, world.nats] = await Promise.all([createDatabase(), startNats()]);
+    await Promise.all(Array.from({ length: count }, () => world.start()));
+  });
+  afterAll(async () => {
+    await Promise.all(clients.map((client) => client.close()));
+    await Promise.all(instances.map((instance) => instance.stop()));
+    await world.nats?.stop();
+    await world.database?.drop();
+  });
+  return world;
+}
