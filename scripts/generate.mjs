@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { root, runQuietly } from './run-command.mjs';
 
@@ -11,6 +11,8 @@ import { root, runQuietly } from './run-command.mjs';
 export async function generate() {
   const env = {
     ...process.env,
+    // The other generator is found on PATH, where npm would put it, but this may run without npm.
+    PATH: [join(root, 'node_modules/.bin'), process.env.PATH].join(delimiter),
     PRISMA_SCHEMA_ENGINE_BINARY: process.execPath,
     PRISMA_HIDE_UPDATE_MESSAGE: '1',
     CHECKPOINT_DISABLE: '1',

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { linkSync, readFileSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -25,6 +25,8 @@ export class DataDirInUseError extends Error {
 }
 
 interface Lock extends ProcessIdentity {
+  /** Tells two holders within one process apart. */
+  readonly nonce: string;
   readonly stopping: boolean;
 }
 
@@ -42,7 +44,7 @@ export async function openDataDir(folder: string): Promise<DataDir> {
   const path = resolve(folder);
   makeOpenFolder(path);
   const lockPath = join(path, 'lock');
-  const me = identifyProcess(process.pid);
+  const me = { ...identifyProcess(process.pid), nonce: randomUUID() };
   await takeLock(lockPath, me, path);
   return {
     path,
@@ -58,7 +60,7 @@ export function readOrCreateSecret(folder: string, name: string): string {
   return readIfThere(path) ?? createOnce(path, randomBytes(32).toString('base64url'));
 }
 
-async function takeLock(lockPath: string, me: ProcessIdentity, folder: string): Promise<void> {
+async function takeLock(lockPath: string, me: Omit<Lock, 'stopping'>, folder: string): Promise<void> {
   const mine = JSON.stringify({ ...me, stopping: false } satisfies Lock);
   const startedAt = performance.now();
   for (;;) {
