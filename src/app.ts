@@ -11,10 +11,12 @@ import type { PubSub } from './pubsub/pub-sub.js';
 import { RoomFeeds } from './pubsub/room-feeds.js';
 import type { Deps } from './resolvers/deps.js';
 import { createAuthenticate } from './server/context.js';
+import type { SignForUser } from './server/dev-login.js';
 import { createMaskError } from './server/errors.js';
 import { createGraphqlEngine } from './server/graphql.js';
+import { GraphqlOverHttp } from './server/graphql-over-http.js';
 import { HttpServer } from './server/http.js';
-import { createMetrics } from './server/metrics.js';
+import { createMetrics, type MetricSources } from './server/metrics.js';
 import { createOriginCheck } from './server/origin.js';
 import { Seats } from './server/seats.js';
 import { GraphqlSockets } from './server/websocket.js';
@@ -34,7 +36,10 @@ const maxKnownNames = 100_000;
 /** Puts an instance together, top to bottom: database, NATS, feeds, GraphQL, transports. PostgreSQL is migrated already. */
 export async function startApp(config: CompleteConfig, log: Logger): Promise<App> {
   const { limits, database } = config;
-  const db = connectDatabase({ ...database, onError: (error) => log.warn({ err: error }, 'A database connection failed') });
+  const db = connectDatabase({
+    ...database,
+    onError: (error) => log.warn({ err: error }, 'A database connection failed'),
+  });
   const pubsub = createNatsPubSub(requireUrl(config.nats), log);
   const store = createLogStore(db, database.replayPoolSize);
   const feeds = new RoomFeeds(pubsub, store, log);
@@ -52,31 +57,31 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
   const authenticate = createAuthenticate(createTokenVerifier(config.auth), deps);
   const seats = new Seats(limits.maxSocketsPerUser);
   const { sendTimeoutMs, maxBodyBytes } = limits;
-  const shared = { engine, authenticate, maskError, seats, sendTimeoutMs, log };
+  const shared = { engine, authenticate, seats, sendTimeoutMs };
   const sockets = new GraphqlSockets({
     ...shared,
+    maskError,
     maxFrameBytes: maxBodyBytes,
     maxSubscriptions: limits.maxSubscriptionsPerSocket,
+    log,
   });
-  const metrics = createMetrics({
-    sockets: () => sockets.size,
-    streams: () => http.streamCount,
-    roomFeeds: () => feeds.size,
-    natsSubjects: () => pubsub.subjectCount,
-    isNatsConnected: () => pubsub.isConnected,
-  });
+  const graphql = new GraphqlOverHttp({ ...shared, maxBodyBytes });
   const http = new HttpServer({
-    ...shared,
+    graphql,
     sockets,
-    maxBodyBytes,
+    maskError,
     isAllowedOrigin: createOriginCheck(config.allowedOrigins),
     graphiql: config.graphiql,
     devLogin: createDevLogin(config),
-    metrics:
-      config.embedded || config.metricsToken !== undefined
-        ? { registry: metrics, token: config.metricsToken }
-        : undefined,
+    metrics: offerMetrics(config, {
+      sockets: () => sockets.size,
+      streams: () => graphql.streamCount,
+      roomFeeds: () => feeds.size,
+      natsSubjects: () => pubsub.subjectCount,
+      isNatsConnected: () => pubsub.isConnected,
+    }),
     checkReadiness: () => checkReadiness(db, pubsub),
+    log,
   });
 
   const port = await http.listen(config.port, config.host);
@@ -92,10 +97,16 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
 }
 
 /** Anybody on this machine may be any demo user: in the embedded mode only. */
-function createDevLogin({ embedded, auth }: Config): ((userId: number) => Promise<string>) | undefined {
+function createDevLogin({ embedded, auth }: Config): SignForUser | undefined {
   const { secret, issuer, audience } = auth;
   if (!embedded || secret === undefined) return undefined;
   return (userId) => signToken(secret, { userId }, { issuer, audience });
+}
+
+/** For whoever has the token or, in the embedded mode, without one: elsewhere there are none. */
+function offerMetrics({ embedded, metricsToken }: Config, sources: MetricSources) {
+  if (!embedded && metricsToken === undefined) return undefined;
+  return { registry: createMetrics(sources), token: metricsToken };
 }
 
 /** PostgreSQL decides; without NATS the server is slower, not away. */

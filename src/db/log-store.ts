@@ -60,10 +60,7 @@ async function readUnpublished({ prisma }: Database, count: number): Promise<Unp
     FROM chat_rooms r WHERE r.published_seq < r.seq ORDER BY r.updated_at LIMIT ${count}::int`;
 }
 
-async function advancePublished(
-  { prisma }: Database,
-  ranges: readonly PublishedRange[],
-): Promise<Map<string, number>> {
+async function advancePublished({ prisma }: Database, ranges: readonly PublishedRange[]): Promise<Map<string, number>> {
   const roomIds = ranges.map((range) => range.roomId);
   const starts = ranges.map((range) => range.from);
   const ends = ranges.map((range) => range.to);

@@ -1,5 +1,11 @@
 import type { Logger } from 'pino';
-import { type LogEntry, type LogStore, logPageSize, type PublishedRange, type UnpublishedRoom } from '../domain/room-log.js';
+import {
+  type LogEntry,
+  type LogStore,
+  logPageSize,
+  type PublishedRange,
+  type UnpublishedRoom,
+} from '../domain/room-log.js';
 import { decodeRanges, encodeEntry, encodeRanges } from './encoding.js';
 import type { PubSub, Subscription } from './pub-sub.js';
 import { ackedSubject, messageSubject } from './subjects.js';

@@ -196,7 +196,10 @@ export class RoomFeed {
     try {
       await this.#fill(this.#head, this.#target);
     } catch (error) {
-      this.#log.warn({ err: error, roomId: this.roomId }, 'A gap could not be read from the database; it is tried again');
+      this.#log.warn(
+        { err: error, roomId: this.roomId },
+        'A gap could not be read from the database; it is tried again',
+      );
       await new Promise((resolve) => setTimeout(resolve, sweepPatienceMs));
     }
     this.#isRepairing = false;

@@ -7,7 +7,7 @@ import {
   removeMember as remove,
   setAdmin as set,
 } from '../db/room-log.js';
-import { countMembers, findMemberships, findMembers, type Room } from '../db/rooms.js';
+import { countMembers, findMembers, findMemberships, type Room } from '../db/rooms.js';
 import { ChatError } from '../domain/errors.js';
 import { groupBy } from '../domain/group-by.js';
 import { parseUserId, parseUuid } from '../domain/ids.js';
@@ -91,11 +91,7 @@ export async function loadMemberships(
 }
 
 /** A batch for the schema's loader, the longest member first. */
-export async function loadMembers(
-  { db }: Deps,
-  roomIds: readonly string[],
-  includeLeft: boolean,
-): Promise<Member[][]> {
+export async function loadMembers({ db }: Deps, roomIds: readonly string[], includeLeft: boolean): Promise<Member[][]> {
   const byRoom = groupBy(await findMembers(db, roomIds, includeLeft), (member) => member.roomId);
   return roomIds.map((id) => byRoom.get(id) ?? []);
 }

@@ -1,6 +1,13 @@
 import { v7 as uuidv7 } from 'uuid';
-import { countReaders, findMessage, findReaders, pageMessages, type Reader, type ReadPosition } from '../db/messages.js';
-import { appendMessage, deleteMessage as erase, editMessage as edit, type LogWrite } from '../db/room-log.js';
+import {
+  countReaders,
+  findMessage,
+  findReaders,
+  pageMessages,
+  type Reader,
+  type ReadPosition,
+} from '../db/messages.js';
+import { appendMessage, editMessage as edit, deleteMessage as erase, type LogWrite } from '../db/room-log.js';
 import { assertImageUrl, assertText } from '../domain/content.js';
 import { ChatError } from '../domain/errors.js';
 import { groupBy } from '../domain/group-by.js';

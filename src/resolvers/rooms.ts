@@ -35,10 +35,15 @@ export const listRooms = async (
   { db, limits }: Deps,
   viewer: Viewer,
   { type, first, after }: Pick<PageArgs, 'first' | 'after'> & { type?: RoomType | null | undefined },
-): Promise<Page<Room>> => pageRooms(db, viewer.userId, parsePageArgs({ first: first ?? defaultPageSize, after }, limits.maxPageSize), type ?? undefined);
+): Promise<Page<Room>> =>
+  pageRooms(
+    db,
+    viewer.userId,
+    parsePageArgs({ first: first ?? defaultPageSize, after }, limits.maxPageSize),
+    type ?? undefined,
+  );
 
-export const countUnreadMessages = ({ db }: Deps, viewer: Viewer): Promise<number> =>
-  countAllUnread(db, viewer.userId);
+export const countUnreadMessages = ({ db }: Deps, viewer: Viewer): Promise<number> => countAllUnread(db, viewer.userId);
 
 export interface CreateRoomInput {
   readonly type: RoomType;

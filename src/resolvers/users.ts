@@ -54,4 +54,3 @@ export async function loadUsers({ db }: Deps, ids: readonly number[]): Promise<U
 }
 
 export const shownName = ({ id, name }: Pick<User, 'id' | 'name'>): string => name ?? `#${id}`;
-

@@ -22,7 +22,7 @@ const MessageType = builder.enumType('MessageType', {
   description: 'What a message is.',
   values: {
     TEXT: { description: 'Plain text.' },
-    IMAGE: { description: "A picture; the content is its https URL." },
+    IMAGE: { description: 'A picture; the content is its https URL.' },
     SYSTEM: { description: 'Written by the server; see Message.system.' },
   },
 });
@@ -179,7 +179,7 @@ builder.mutationFields((t) => ({
   }),
   editMessage: t.field({
     type: MessagePayload,
-    description: 'Changes the text of one of the viewer\'s own messages. The same text again changes nothing.',
+    description: "Changes the text of one of the viewer's own messages. The same text again changes nothing.",
     args: { input: t.arg({ type: EditMessageInput, required: true, description: 'Which message, and its new text.' }) },
     resolve: (_root, { input }, { deps, viewer }) => editMessage(deps, requireViewer(viewer), input),
   }),

@@ -56,7 +56,9 @@ builder.objectType(builder.objectRef<LogEntry>('MessageDeleted'), {
 builder.objectType(builder.objectRef<Event & { kind: 'read' }>('MemberRead'), {
   interfaces: [RoomEvent],
   description: "A member's read mark moved. Not part of the log: not replayed.",
-  fields: (t) => ({ member: t.expose('member', { type: RoomMember, description: 'Whose mark, and where it stands.' }) }),
+  fields: (t) => ({
+    member: t.expose('member', { type: RoomMember, description: 'Whose mark, and where it stands.' }),
+  }),
 });
 
 builder.subscriptionFields((t) => ({

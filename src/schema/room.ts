@@ -4,8 +4,8 @@ import {
   inviteMembers,
   leaveRoom,
   loadMemberCounts,
-  loadMemberships,
   loadMembers,
+  loadMemberships,
   removeMember,
   setAdmin,
 } from '../resolvers/members.js';

@@ -24,8 +24,10 @@ export const createDocumentLimits =
   (context): ASTVisitor => ({
     OperationDefinition(operation) {
       const { depth, aliases } = measure(operation.selectionSet, context, new Map());
-      if (depth > maxDepth) refuse(context, `The operation nests ${depth} fields deep; at most ${maxDepth} are allowed`);
-      if (aliases > maxAliases) refuse(context, `The operation has ${aliases} aliases; at most ${maxAliases} are allowed`);
+      if (depth > maxDepth)
+        refuse(context, `The operation nests ${depth} fields deep; at most ${maxDepth} are allowed`);
+      if (aliases > maxAliases)
+        refuse(context, `The operation has ${aliases} aliases; at most ${maxAliases} are allowed`);
     },
   });
 

@@ -1,22 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { GraphQLError } from 'graphql';
 import type { Logger } from 'pino';
-import { ChatError, type ErrorCode } from '../domain/errors.js';
+import { ChatError } from '../domain/errors.js';
 
 /** What an error looks like to a client. The same for HTTP, SSE and WebSocket. */
 export type MaskError = (error: unknown) => GraphQLError;
-
-/** HTTP statuses for a refusal of the whole request; a refusal inside an operation is 200, as the GraphQL specification has it. */
-export const httpStatuses: Record<ErrorCode, number> = {
-  UNAUTHENTICATED: 401,
-  FORBIDDEN: 403,
-  NOT_FOUND: 404,
-  BAD_USER_INPUT: 400,
-  CONFLICT: 409,
-  RATE_LIMITED: 429,
-  UNAVAILABLE: 503,
-  INTERNAL: 500,
-};
 
 /**
  * A ChatError is told as it is, and what graphql says of a bad document or variable is BAD_USER_INPUT. Everything else

@@ -7,7 +7,9 @@ import type { RequestContext } from './context.js';
  * what they loaded. And the result is no async generator: `return()` reaches the source at once, also while `next()`
  * waits for it. An error of the source is the last result; the stream ends behind it.
  */
-export async function subscribe(args: ExecutionArgs): Promise<ExecutionResult | AsyncIterableIterator<ExecutionResult>> {
+export async function subscribe(
+  args: ExecutionArgs,
+): Promise<ExecutionResult | AsyncIterableIterator<ExecutionResult>> {
   const source = await createSourceEventStream(args);
   if (!(Symbol.asyncIterator in source)) return source;
   const events = source[Symbol.asyncIterator]();

@@ -7,7 +7,13 @@ import {
   getOperationAST,
   OperationTypeNode,
 } from 'graphql';
-import { type Context as GraphqlWsContext, handleProtocols, makeServer, type Server, type SubscribePayload } from 'graphql-ws';
+import {
+  type Context as GraphqlWsContext,
+  handleProtocols,
+  makeServer,
+  type Server,
+  type SubscribePayload,
+} from 'graphql-ws';
 import type { Logger } from 'pino';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { ChatError } from '../domain/errors.js';

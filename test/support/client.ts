@@ -138,10 +138,7 @@ export class TestClient {
     });
   }
 
-  subscribe<Result, Variables>(
-    document: TypedDocumentString<Result, Variables>,
-    variables: Variables,
-  ): Feed<Result> {
+  subscribe<Result, Variables>(document: TypedDocumentString<Result, Variables>, variables: Variables): Feed<Result> {
     const feed = new Feed<Result>();
     feed.stop = this.socket.subscribe(
       { query: document.toString(), variables: variables as Record<string, unknown> },

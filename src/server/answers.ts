@@ -1,0 +1,48 @@
+import type { ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
+import type { ErrorCode } from '../domain/errors.js';
+
+/** HTTP statuses for a refusal of the whole request; a refusal inside an operation is 200, as GraphQL has it. */
+const statuses: Record<ErrorCode, number> = {
+  UNAUTHENTICATED: 401,
+  FORBIDDEN: 403,
+  NOT_FOUND: 404,
+  BAD_USER_INPUT: 400,
+  CONFLICT: 409,
+  RATE_LIMITED: 429,
+  UNAVAILABLE: 503,
+  INTERNAL: 500,
+};
+
+export interface Refusal {
+  readonly code: ErrorCode;
+  readonly message: string;
+  /** Where another status than the code's own says more. */
+  readonly status?: number;
+  readonly extensions?: Readonly<Record<string, unknown>>;
+}
+
+export function sendJson(response: ServerResponse, status: number, body: unknown): void {
+  response.writeHead(status, { 'content-type': 'application/json; charset=utf-8', 'cache-control': 'no-store' });
+  response.end(JSON.stringify(body));
+}
+
+/** Refuses the whole request, in the shape of a GraphQL answer. Cuts an answer that has begun already. */
+export function refuse(
+  response: ServerResponse,
+  { code, message, status = statuses[code], extensions }: Refusal,
+): void {
+  if (response.headersSent) {
+    response.destroy();
+    return;
+  }
+  const retryAfterMs = extensions?.retryAfterMs;
+  if (typeof retryAfterMs === 'number') response.setHeader('retry-after', Math.ceil(retryAfterMs / 1_000));
+  sendJson(response, status, { errors: [{ message, extensions: { ...extensions, code } }] });
+}
+
+/** Refuses on a socket that has no response around it. */
+export function refuseSocket(socket: Duplex, status: string): void {
+  if (socket.writable) socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+  else socket.destroy();
+}

@@ -1,0 +1,39 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { isUserId } from '../domain/ids.js';
+import { refuse, sendJson } from './answers.js';
+import { readBody } from './body.js';
+
+/** Signs a token for any user. Only the embedded mode has one. */
+export type SignForUser = (userId: number) => Promise<string>;
+
+const maxBodyBytes = 1_024;
+const demoUserId = 4;
+
+/** `POST /dev/login {"userId": 4}` answers with a token; from this machine only. */
+export async function serveDevLogin(sign: SignForUser, request: IncomingMessage, response: ServerResponse) {
+  if (!isLocalHost(request)) {
+    return refuse(response, { code: 'FORBIDDEN', message: 'The development login is for this machine only' });
+  }
+  const userId = parseUserId(await readBody(request, maxBodyBytes));
+  if (userId === null) {
+    return refuse(response, { code: 'BAD_USER_INPUT', message: 'The body must be JSON such as {"userId": 4}' });
+  }
+  return sendJson(response, 200, { token: await sign(userId) });
+}
+
+/** The `Authorization` of a demo user, for a page that is opened on this machine. */
+export const demoAuthorization = async (sign: SignForUser, request: IncomingMessage): Promise<string | undefined> =>
+  isLocalHost(request) ? `Bearer ${await sign(demoUserId)}` : undefined;
+
+/** Against pages elsewhere whose name is made to resolve to this machine. */
+const isLocalHost = ({ headers }: IncomingMessage): boolean =>
+  /^(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/i.test(headers.host ?? '');
+
+function parseUserId(body: Buffer | null): number | null {
+  try {
+    const { userId } = JSON.parse(String(body)) as { userId?: unknown };
+    return typeof userId === 'number' && isUserId(String(userId)) ? userId : null;
+  } catch {
+    return null;
+  }
+}
