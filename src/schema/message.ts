@@ -1,5 +1,5 @@
 import { cursorOfMessage } from '../db/messages.js';
-import type { Message as MessageShape, SystemNotice as Notice } from '../domain/message.js';
+import type { Message as MessageShape } from '../domain/message.js';
 import { requireViewer } from '../resolvers/access.js';
 import {
   deleteMessage,
@@ -27,8 +27,8 @@ const MessageType = builder.enumType('MessageType', {
   },
 });
 
-export const Message = builder.prismaObject('ChatMessage', {
-  name: 'Message',
+/** What the feed brings and what the database reads are one shape, so this is no type of Prisma's. */
+export const Message = builder.objectRef<MessageShape>('Message').implement({
   description: 'One message of a room, as it is now.',
   fields: (t) => ({
     id: t.exposeID('id', { description: 'A UUID, made by the client or the server; in lower case.' }),
@@ -56,7 +56,7 @@ export const Message = builder.prismaObject('ChatMessage', {
       type: SystemNotice,
       nullable: true,
       description: 'What a SYSTEM message says, for clients that write their own sentence.',
-      resolve: ({ system }) => system as Notice | null,
+      resolve: ({ system }) => system,
     }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was sent.' }),
     editedAt: t.expose('editedAt', { type: 'DateTime', nullable: true, description: 'When it was last edited.' }),
@@ -65,13 +65,13 @@ export const Message = builder.prismaObject('ChatMessage', {
       type: 'Int',
       description: 'How many other members have read it.',
       load: (messages: MessageShape[], { deps }) => loadReadCounts(deps, messages),
-      resolve: (message) => message as MessageShape,
+      resolve: (message) => message,
     }),
     readBy: t.loadableList({
       type: MessageRead,
       description: 'Which other members have read it, the earliest first.',
       load: (messages: MessageShape[], { deps }) => loadReaders(deps, messages),
-      resolve: (message) => message as MessageShape,
+      resolve: (message) => message,
     }),
   }),
 });
