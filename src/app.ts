@@ -41,7 +41,7 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
     onError: (error) => log.warn({ err: error }, 'A database connection failed'),
   });
   const pubsub = createNatsPubSub(requireUrl(config.nats), log);
-  const store = createLogStore(db, database.replayPoolSize);
+  const store = createLogStore(db);
   const feeds = new RoomFeeds(pubsub, store, log);
   const deps: Deps = {
     db,

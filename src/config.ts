@@ -42,6 +42,7 @@ export interface LimitsConfig {
   readonly maxDepth: number;
   readonly maxAliases: number;
   readonly maxTokens: number;
+  readonly maxComplexity: number;
   readonly maxSubscriptionsPerSocket: number;
   readonly maxSocketsPerUser: number;
   readonly sendsPerMinute: number;
@@ -109,6 +110,7 @@ const environment = z.object({
   MAX_DEPTH: count(10, 100),
   MAX_ALIASES: count(15, 10_000),
   MAX_TOKENS: count(1_000, 1_000_000),
+  MAX_COMPLEXITY: count(20_000),
   MAX_SUBSCRIPTIONS_PER_SOCKET: count(50, 10_000),
   MAX_SOCKETS_PER_USER: count(10, 10_000),
   SENDS_PER_MINUTE: count(120, 1_000_000),
@@ -218,6 +220,7 @@ function toConfig(values: Environment): Config {
       maxDepth: values.MAX_DEPTH,
       maxAliases: values.MAX_ALIASES,
       maxTokens: values.MAX_TOKENS,
+      maxComplexity: values.MAX_COMPLEXITY,
       maxSubscriptionsPerSocket: values.MAX_SUBSCRIPTIONS_PER_SOCKET,
       maxSocketsPerUser: values.MAX_SOCKETS_PER_USER,
       sendsPerMinute: values.SENDS_PER_MINUTE,

@@ -1,12 +1,16 @@
 import { PrismaPg } from '@prisma/adapter-pg';
+import pLimit from 'p-limit';
 import { ChatError } from '../domain/errors.js';
 import { Prisma, PrismaClient } from './generated/prisma/client.js';
 
 /** PostgreSQL through Prisma. Owned by who connected it. */
 export interface Database {
   readonly prisma: PrismaClient;
-  /** A small pool of its own for replays: a storm of reconnects cannot starve sends. */
-  readonly replay: PrismaClient;
+  /**
+   * Runs a query of a replay or of a subscription's start on a small pool of its own, as many at a time as the pool has
+   * connections: a storm of reconnects waits for its turn and cannot starve sends.
+   */
+  replay<T>(query: (prisma: PrismaClient) => Promise<T>): Promise<T>;
   close(): Promise<void>;
 }
 
@@ -24,9 +28,10 @@ const statementTimeoutMs = 15_000;
 export function connectDatabase({ url, poolSize, replayPoolSize, onError }: DatabaseOptions): Database {
   const prisma = createClient(url, poolSize, onError);
   const replay = createClient(url, replayPoolSize, onError);
+  const limitReplay = pLimit(replayPoolSize);
   return {
     prisma,
-    replay,
+    replay: (query) => limitReplay(() => query(replay)),
     close: async () => {
       await Promise.all([prisma.$disconnect(), replay.$disconnect()]);
     },

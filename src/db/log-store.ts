@@ -1,4 +1,3 @@
-import pLimit from 'p-limit';
 import {
   type LogEntry,
   type LogRange,
@@ -12,21 +11,20 @@ import {
 import type { Database } from './database.js';
 import { type MessageRow, messageColumns, toMessage } from './rows.js';
 
-/** The log as the feed reads it. Reads run on the replay pool, at most `concurrency` at a time. */
-export function createLogStore(db: Database, concurrency: number): LogStore {
-  const limit = pLimit(concurrency);
-  return {
-    readHead: (roomId) => limit(() => readHead(db, roomId)),
-    readPage: (range) => limit(() => readPage(db, range)),
-    readHeads: (roomIds) => readHeads(db, roomIds),
-    readUnpublished: (count) => readUnpublished(db, count),
-    advancePublished: (ranges) => advancePublished(db, ranges),
-  };
-}
+/** The log as the feed reads it. */
+export const createLogStore = (db: Database): LogStore => ({
+  readHead: (roomId) => readHead(db, roomId),
+  readPage: (range) => readPage(db, range),
+  readHeads: (roomIds) => readHeads(db, roomIds),
+  readUnpublished: (count) => readUnpublished(db, count),
+  advancePublished: (ranges) => advancePublished(db, ranges),
+});
 
-async function readHead({ replay }: Database, roomId: string): Promise<RoomHead | null> {
-  const rows = await replay.$queryRaw<{ seq: number; direct_key: string | null }[]>`
-    SELECT r.seq, r.direct_key FROM chat_rooms r WHERE r.id = ${roomId}::uuid`;
+async function readHead(db: Database, roomId: string): Promise<RoomHead | null> {
+  const rows = await db.replay(
+    (prisma) => prisma.$queryRaw<{ seq: number; direct_key: string | null }[]>`
+      SELECT r.seq, r.direct_key FROM chat_rooms r WHERE r.id = ${roomId}::uuid`,
+  );
   return rows[0] === undefined ? null : { seq: rows[0].seq, directKey: rows[0].direct_key };
 }
 
@@ -37,20 +35,23 @@ async function readHeads({ prisma }: Database, roomIds: readonly string[]): Prom
 }
 
 /** Two index ranges, merged by position. */
-async function readPage({ replay }: Database, { roomId, base, after, upTo }: LogRange): Promise<LogEntry[]> {
-  const rows = await replay.$queryRaw<(MessageRow & { position: number; direct_key: string | null })[]>`
-    SELECT ${messageColumns('p')}, p.position, (SELECT r.direct_key FROM chat_rooms r WHERE r.id = ${roomId}::uuid)
-    FROM (
-      (SELECT m.*, m.seq AS position FROM chat_messages m
-       WHERE m.room_id = ${roomId}::uuid AND m.seq > ${after}::int AND m.seq <= ${upTo}::int
-       ORDER BY m.seq LIMIT ${logPageSize}::int)
-      UNION ALL
-      (SELECT m.*, m.changed_seq AS position FROM chat_messages m
-       WHERE m.room_id = ${roomId}::uuid AND m.changed_seq > ${after}::int AND m.changed_seq <= ${upTo}::int
-         AND m.changed_seq <> m.seq AND m.seq <= ${base}::int
-       ORDER BY m.changed_seq LIMIT ${logPageSize}::int)
-    ) p
-    ORDER BY p.position LIMIT ${logPageSize}::int`;
+/** Two index ranges, merged by position. */
+async function readPage(db: Database, { roomId, base, after, upTo }: LogRange): Promise<LogEntry[]> {
+  const rows = await db.replay(
+    (prisma) => prisma.$queryRaw<(MessageRow & { position: number; direct_key: string | null })[]>`
+      SELECT ${messageColumns('p')}, p.position, (SELECT r.direct_key FROM chat_rooms r WHERE r.id = ${roomId}::uuid)
+      FROM (
+        (SELECT m.*, m.seq AS position FROM chat_messages m
+         WHERE m.room_id = ${roomId}::uuid AND m.seq > ${after}::int AND m.seq <= ${upTo}::int
+         ORDER BY m.seq LIMIT ${logPageSize}::int)
+        UNION ALL
+        (SELECT m.*, m.changed_seq AS position FROM chat_messages m
+         WHERE m.room_id = ${roomId}::uuid AND m.changed_seq > ${after}::int AND m.changed_seq <= ${upTo}::int
+           AND m.changed_seq <> m.seq AND m.seq <= ${base}::int
+         ORDER BY m.changed_seq LIMIT ${logPageSize}::int)
+      ) p
+      ORDER BY p.position LIMIT ${logPageSize}::int`,
+  );
   return rows.map((row) => toLogEntry(toMessage(row), row.direct_key, row.position));
 }
 

@@ -18,13 +18,19 @@ export const cursorOfMessage = (message: Message): string => encodeCursor('messa
 const seqOf = (cursor: string | undefined, fallback: number): number =>
   cursor === undefined ? fallback : Number(decodeCursor('message', cursor, messageCursor)[0]);
 
-/** A page of a room's history by seq, oldest first. */
-export async function pageMessages({ prisma }: Database, roomId: string, page: PageRequest): Promise<Page<Message>> {
+/** A page of a room's history by seq, oldest first; empty where the user is no member at this very moment. */
+export async function pageMessages(
+  { prisma }: Database,
+  roomId: string,
+  userId: number,
+  page: PageRequest,
+): Promise<Page<Message>> {
   const above = seqOf(page.after, 0);
   const below = seqOf(page.before, 2 ** 31);
   const rows = await prisma.$queryRaw<MessageRow[]>`
     SELECT ${messageColumns('m')} FROM chat_messages m
     WHERE m.room_id = ${roomId}::uuid AND m.seq > ${above}::bigint AND m.seq < ${below}::bigint
+      AND (SELECT chat_is_member(${roomId}::uuid, ${userId}::int))
     ORDER BY m.seq ${page.backward ? Prisma.sql`DESC` : Prisma.sql`ASC`} LIMIT ${page.count + 1}::int`;
   return toPage(rows.map(toMessage), page);
 }

@@ -50,10 +50,12 @@ export async function pageRooms(
 }
 
 /** Where the room's log stands, and whether the user is a member, as of one moment. Null unless both are there. */
-export async function findMemberHead({ replay }: Database, roomId: string, userId: number): Promise<number | null> {
-  const rows = await replay.$queryRaw<{ seq: number }[]>`
-    SELECT r.seq FROM chat_rooms r JOIN chat_room_members m ON m.room_id = r.id
-    WHERE r.id = ${roomId}::uuid AND m.user_id = ${userId}::int AND m.left_at IS NULL`;
+export async function findMemberHead(db: Database, roomId: string, userId: number): Promise<number | null> {
+  const rows = await db.replay(
+    (prisma) => prisma.$queryRaw<{ seq: number }[]>`
+      SELECT r.seq FROM chat_rooms r JOIN chat_room_members m ON m.room_id = r.id
+      WHERE r.id = ${roomId}::uuid AND m.user_id = ${userId}::int AND m.left_at IS NULL`,
+  );
   return rows[0]?.seq ?? null;
 }
 
@@ -112,12 +114,17 @@ export async function nameByMembers(
   return new Map(rows.map(({ id, title }) => [id, title]));
 }
 
-/** The newest message of each room that is not deleted; rooms without one are left out. */
-export async function findLastMessages({ prisma }: Database, roomIds: readonly string[]): Promise<Message[]> {
+/** The newest message of each room that is not deleted; rooms without one, or without this member, are left out. */
+export async function findLastMessages(
+  { prisma }: Database,
+  roomIds: readonly string[],
+  userId: number,
+): Promise<Message[]> {
   const rows = await prisma.$queryRaw<MessageRow[]>`
-    SELECT ${messageColumns('l')} FROM unnest(${roomIds}::uuid[]) AS r(id) CROSS JOIN LATERAL (
-      SELECT * FROM chat_messages m WHERE m.room_id = r.id AND m.deleted_at IS NULL ORDER BY m.seq DESC LIMIT 1
-    ) l`;
+    SELECT ${messageColumns('l')} FROM chat_room_members r CROSS JOIN LATERAL (
+      SELECT * FROM chat_messages m WHERE m.room_id = r.room_id AND m.deleted_at IS NULL ORDER BY m.seq DESC LIMIT 1
+    ) l
+    WHERE r.room_id = ANY(${roomIds}::uuid[]) AND r.user_id = ${userId}::int AND r.left_at IS NULL`;
   return rows.map(toMessage);
 }
 

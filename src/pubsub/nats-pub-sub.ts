@@ -113,7 +113,7 @@ class NatsPubSub implements PubSub {
       ...(user !== undefined && password !== undefined ? { user, pass: password } : {}),
       ...(creds !== undefined ? { authenticator: credsAuthenticator(readFileSync(creds)) } : {}),
     };
-    while (!this.#isClosed) {
+    for (let attempt = 1; !this.#isClosed; attempt++) {
       try {
         const connection = await connect(options);
         if (this.#isClosed) return void (await connection.close());
@@ -124,7 +124,8 @@ class NatsPubSub implements PubSub {
         this.#up();
         return;
       } catch (error) {
-        this.#log.warn({ err: error }, 'NATS cannot be reached yet; live delivery falls back to the database');
+        const level = attempt === 1 ? 'warn' : 'debug';
+        this.#log[level]({ err: error, attempt }, 'NATS cannot be reached yet; live delivery is by the database');
         await new Promise((resolve) => setTimeout(resolve, reconnectWaitMs).unref());
       }
     }

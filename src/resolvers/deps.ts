@@ -21,6 +21,8 @@ export interface Limits {
   readonly maxContentLength: number;
   readonly maxRoomMembers: number;
   readonly maxPageSize: number;
+  /** Fields that one operation may touch. */
+  readonly maxComplexity: number;
   /** In log entries. */
   readonly maxLag: number;
 }

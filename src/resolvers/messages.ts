@@ -74,9 +74,13 @@ export async function deleteMessage(
 export const getMessage = ({ db }: Deps, viewer: Viewer, id: string): Promise<Message | null> =>
   findMessage(db, parseUuid(id, 'id'), viewer.userId);
 
-/** A page of a room's history. Access to the room was checked when the room was found. */
-export const listMessages = async ({ db, limits }: Deps, roomId: string, args: PageArgs): Promise<Page<Message>> =>
-  pageMessages(db, roomId, parsePageArgs(args, limits.maxPageSize));
+/** A page of a room's history, under the same glance at the membership: who holds a room may have left it since. */
+export const listMessages = async (
+  { db, limits }: Deps,
+  viewer: Viewer,
+  roomId: string,
+  args: PageArgs,
+): Promise<Page<Message>> => pageMessages(db, roomId, viewer.userId, parsePageArgs(args, limits.maxPageSize));
 
 /** A batch for the schema's loader: how many other members have read each message. */
 export async function loadReadCounts({ db }: Deps, messages: readonly ReadPosition[]): Promise<number[]> {

@@ -132,8 +132,12 @@ export async function loadUnreadCounts({ db }: Deps, viewer: Viewer, ids: readon
 }
 
 /** A batch for the schema's loader. */
-export async function loadLastMessages({ db }: Deps, ids: readonly string[]): Promise<(Message | null)[]> {
-  const byRoom = new Map((await findLastMessages(db, ids)).map((message) => [message.roomId, message]));
+export async function loadLastMessages(
+  { db }: Deps,
+  viewer: Viewer,
+  ids: readonly string[],
+): Promise<(Message | null)[]> {
+  const byRoom = new Map((await findLastMessages(db, ids, viewer.userId)).map((message) => [message.roomId, message]));
   return ids.map((id) => byRoom.get(id) ?? null);
 }
 

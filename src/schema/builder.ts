@@ -1,9 +1,11 @@
 import SchemaBuilder from '@pothos/core';
+import ComplexityPlugin, { type ComplexityErrorFn } from '@pothos/plugin-complexity';
 import DataloaderPlugin from '@pothos/plugin-dataloader';
 import PrismaPlugin from '@pothos/plugin-prisma';
 import RelayPlugin from '@pothos/plugin-relay';
 import type PrismaTypes from '../db/generated/pothos.js';
 import { getDatamodel } from '../db/generated/pothos.js';
+import { ChatError } from '../domain/errors.js';
 import type { Viewer } from '../domain/viewer.js';
 import type { Deps } from '../resolvers/deps.js';
 
@@ -13,6 +15,9 @@ export interface Context {
   /** Null where the request carried no token. */
   readonly viewer: Viewer | null;
 }
+
+const refuseComplexity: ComplexityErrorFn = (_kind, { complexity, maxComplexity }) =>
+  new ChatError('BAD_USER_INPUT', `The operation may touch ${complexity} fields; at most ${maxComplexity} are allowed`);
 
 export const builder = new SchemaBuilder<{
   Context: Context;
@@ -25,14 +30,24 @@ export const builder = new SchemaBuilder<{
     DateTime: { Input: Date; Output: Date };
   };
 }>({
-  plugins: [PrismaPlugin, RelayPlugin, DataloaderPlugin],
+  plugins: [PrismaPlugin, RelayPlugin, DataloaderPlugin, ComplexityPlugin],
   defaultFieldNullability: false,
   prisma: { client: ({ deps }) => deps.db.prisma, dmmf: getDatamodel() },
+  // What an operation may touch, before it touches it: lists count as often as they may be long, pages by what is asked.
+  complexity: {
+    limit: ({ deps }) => ({ complexity: deps.limits.maxComplexity }),
+    complexityError: refuseComplexity,
+  },
   relay: {
     cursorType: 'String',
     nodeQueryOptions: false,
     nodesQueryOptions: false,
-    edgesFieldOptions: { nullable: { list: false, items: false }, description: 'The entries of this page, in order.' },
+    edgesFieldOptions: {
+      nullable: { list: false, items: false },
+      description: 'The entries of this page, in order.',
+      // The connection's own field counts its entries.
+      complexity: { field: 1, multiplier: 1 },
+    },
     nodeFieldOptions: { nullable: false, description: 'The entry itself.' },
     cursorFieldOptions: { description: 'Where this entry stands: pass it as after or before.' },
     pageInfoFieldOptions: { description: 'Whether there is more, and where to go on.' },

@@ -92,7 +92,7 @@ builder.objectFields(Room, (t) => ({
     type: Message,
     nullable: true,
     description: 'Newest message that is not deleted.',
-    load: (ids: string[], { deps }) => loadLastMessages(deps, ids),
+    load: (ids: string[], { deps, viewer }) => loadLastMessages(deps, requireViewer(viewer), ids),
     resolve: ({ id }) => id,
   }),
   messages: t.field({
@@ -105,7 +105,9 @@ builder.objectFields(Room, (t) => ({
       last: t.arg.int({ description: 'So many, counted from the newest.' }),
       before: t.arg.string({ description: 'Only what comes before this cursor.' }),
     },
-    resolve: ({ id }, args, { deps }) => toConnection(listMessages(deps, id, args), cursorOfMessage),
+    complexity: ({ first, last }) => ({ field: 1, multiplier: first ?? last ?? 1 }),
+    resolve: ({ id }, args, { deps, viewer }) =>
+      toConnection(listMessages(deps, requireViewer(viewer), id, args), cursorOfMessage),
   }),
 }));
 

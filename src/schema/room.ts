@@ -96,6 +96,7 @@ builder.queryFields((t) => ({
       after: t.arg.string({ description: 'Only what comes after this cursor.' }),
       type: t.arg({ type: RoomType, description: 'Only rooms of this type.' }),
     },
+    complexity: ({ first }) => ({ field: 1, multiplier: first ?? 1 }),
     resolve: (_root, args, { deps, viewer }) =>
       toConnection(listRooms(deps, requireViewer(viewer), args), cursorOfRoom),
   }),

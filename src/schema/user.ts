@@ -31,6 +31,7 @@ builder.queryFields((t) => ({
     description:
       'Users by their numbers, in the same order; null for who is not known or, where the user directory is off, shares no room with the viewer.',
     args: { ids: t.arg.idList({ required: true, description: "Users' numbers, at most a page's size." }) },
+    complexity: ({ ids }) => ({ field: 1, multiplier: ids.length }),
     resolve: (_root, { ids }, { deps, viewer }) => getUsers(deps, requireViewer(viewer), ids),
   }),
   searchUsers: t.field({
@@ -41,6 +42,7 @@ builder.queryFields((t) => ({
       text: t.arg.string({ required: true, description: 'A part of the name; letter case does not matter.' }),
       first: t.arg.int({ defaultValue: 20, description: "How many at most, up to a page's size." }),
     },
+    complexity: ({ first }) => ({ field: 1, multiplier: first ?? 1 }),
     resolve: (_root, { text, first }, { deps, viewer }) =>
       searchUsers(deps, requireViewer(viewer), { text, first: first ?? 20 }),
   }),
