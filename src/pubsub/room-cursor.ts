@@ -35,8 +35,10 @@ export class RoomCursor implements AsyncIterableIterator<RoomEvent> {
   #generation: number;
   #readVersion: number;
   /** What is read from the database until it is done: a replay, or a part that has left the feed's memory. */
-  #replay: { readonly base: number; readonly upTo: number; isRead: boolean } | undefined;
+  #replay: { readonly base: number; readonly upTo: number; pages: number; isRead: boolean } | undefined;
   #page: LogEntry[] = [];
+  /** The subscriber's position belongs to another log: it goes on from here. */
+  #resyncAt: number | undefined;
   #isReady = false;
   #isDoubted = false;
   #isEnded = false;
@@ -45,10 +47,11 @@ export class RoomCursor implements AsyncIterableIterator<RoomEvent> {
   constructor(options: CursorOptions) {
     this.#options = options;
     const { feed, head, afterSeq } = options;
-    this.#generation = afterSeq > head ? feed.generation - 1 : feed.generation;
+    this.#generation = feed.generation;
     this.#readVersion = feed.readVersion;
     this.#position = Math.min(afterSeq, head);
-    if (afterSeq < head) this.#replay = { base: afterSeq, upTo: head, isRead: false };
+    if (afterSeq > head) this.#resyncAt = head;
+    if (afterSeq < head) this.#startReplay(head);
   }
 
   [Symbol.asyncIterator](): this {
@@ -83,7 +86,8 @@ export class RoomCursor implements AsyncIterableIterator<RoomEvent> {
   async #nextEvent(): Promise<RoomEvent | undefined> {
     const { feed } = this.#options;
     if (this.#isDoubted) await this.#assertMember();
-    if (this.#generation !== feed.generation) return this.#resync();
+    if (this.#generation !== feed.generation) this.#resyncAt = feed.head;
+    if (this.#resyncAt !== undefined) return this.#resync(this.#resyncAt);
     while (this.#mustReplay()) {
       const replayed = await this.#nextReplayed();
       if (replayed !== undefined) return this.#deliver(replayed);
@@ -114,21 +118,24 @@ export class RoomCursor implements AsyncIterableIterator<RoomEvent> {
     this.#isDoubted = false;
   }
 
-  #resync(): RoomEvent {
-    const { feed, head } = this.#options;
-    this.#generation = feed.generation;
+  #resync(seq: number): RoomEvent {
+    this.#generation = this.#options.feed.generation;
+    this.#resyncAt = undefined;
     this.#replay = undefined;
     this.#page = [];
-    // At the start the feed may still be behind what the database said; after a reset it is what the database said.
-    this.#position = this.#isReady ? feed.head : head;
-    return { kind: 'resync', seq: this.#position };
+    this.#position = seq;
+    return { kind: 'resync', seq };
+  }
+
+  #startReplay(upTo: number): void {
+    this.#replay = { base: this.#position, upTo, pages: 0, isRead: false };
   }
 
   #mustReplay(): boolean {
     const { feed, maxLag } = this.#options;
     if (this.#replay === undefined && this.#position < feed.floor) {
       if (this.#isReady && feed.head - this.#position > maxLag) throw new SlowConsumerError();
-      this.#replay = { base: this.#position, upTo: feed.head, isRead: false };
+      this.#startReplay(feed.head);
     }
     return this.#replay !== undefined;
   }
@@ -137,9 +144,13 @@ export class RoomCursor implements AsyncIterableIterator<RoomEvent> {
     const replay = this.#replay;
     if (replay === undefined) return undefined;
     if (this.#page.length === 0 && !replay.isRead) {
-      const range = { ...replay, roomId: this.#options.feed.roomId, after: this.#position };
+      const { base, upTo } = replay;
+      const range = { roomId: this.#options.feed.roomId, base, after: this.#position, upTo };
       this.#page = await this.#patiently(() => this.#options.store.readPage(range));
       replay.isRead = this.#page.length < logPageSize;
+      replay.pages += 1;
+      // A long replay must not outlast a membership that ended meanwhile by more than a page.
+      if (replay.pages > 1) await this.#assertMember();
     }
     const entry = this.#page.shift();
     if (entry === undefined && replay.isRead) {
