@@ -84,6 +84,7 @@ export class TestClient {
   readonly token: string;
   readonly socket: Client;
   readonly #url: string;
+  #connection: WebSocket | undefined;
 
   private constructor(url: string, userId: number, token: string) {
     this.#url = `${url}/graphql`;
@@ -94,12 +95,19 @@ export class TestClient {
       webSocketImpl: WebSocket,
       connectionParams: { authorization: `Bearer ${token}` },
       retryAttempts: 0,
+      // Operations that follow one another share a connection.
+      lazyCloseTimeout: 10_000,
+      on: {
+        opened: (connection) => {
+          this.#connection = connection as WebSocket;
+        },
+      },
       onNonLazyError: () => undefined,
     });
   }
 
-  static async create({ url }: { url: string }, userId: number): Promise<TestClient> {
-    return new TestClient(url, userId, await tokenFor(userId));
+  static async create({ url }: { url: string }, userId: number, token?: string): Promise<TestClient> {
+    return new TestClient(url, userId, token ?? (await tokenFor(userId)));
   }
 
   /** @throws {ApiError} the first error of the answer */
@@ -204,6 +212,15 @@ export class TestClient {
   async sendOverWs(roomId: string, content: string, id?: string) {
     const { sendMessage: sent } = await this.ws(sendMessage, { input: { roomId, content, ...(id ? { id } : {}) } });
     return sent;
+  }
+
+  /** Cuts the WebSocket as a broken line would: without a closing handshake. The next operation opens a new one. */
+  async cutOff(): Promise<void> {
+    const connection = await waitFor(
+      () => (this.#connection?.readyState === WebSocket.OPEN ? this.#connection : undefined),
+      { what: 'a connection to cut', pollMs: 1 },
+    );
+    connection.terminate();
   }
 
   async close(): Promise<void> {

@@ -104,6 +104,18 @@ export const history = graphql(`
   }
 `);
 
+export const oneMessage = graphql(`
+  query OneMessage($id: ID!) {
+    message(id: $id) { id seq type content deletedAt editedAt senderName sender { id name } system { code users { id } } }
+  }
+`);
+
+export const bookingRoom = graphql(`
+  query BookingRoom($bookingId: Int!) {
+    bookingRoom(bookingId: $bookingId) { id type bookingId title }
+  }
+`);
+
 export const unread = graphql(`
   query Unread {
     unreadCount

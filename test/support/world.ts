@@ -12,7 +12,7 @@ export interface World {
   /** Starts one more instance on the same database and NATS. */
   start(env?: Readonly<Record<string, string>>): Promise<Instance>;
   /** A user at the instance with this number, counted from 0. */
-  client(userId: number, instance?: number): Promise<TestClient>;
+  client(userId: number, instance?: number, token?: string): Promise<TestClient>;
 }
 
 /** Real parts for a test file. The rate limit is lifted unless `env` says otherwise: tests are faster than people. */
@@ -30,8 +30,8 @@ export function useWorld({ instances: count = 2, env = {} as Readonly<Record<str
       instances.push(instance);
       return instance;
     },
-    client: async (userId: number, instance = 0) => {
-      const client = await TestClient.create(instances[instance] as Instance, userId);
+    client: async (userId: number, instance = 0, token?: string) => {
+      const client = await TestClient.create(instances[instance] as Instance, userId, token);
       clients.push(client);
       return client;
     },
