@@ -1,0 +1,112 @@
+import type { Logger } from 'pino';
+import type { WebSocket } from 'ws';
+
+/** Close codes of this server, beside those of graphql-transport-ws. */
+export const closeCodes = {
+  /** The protocol was broken; clients give up. */
+  badRequest: 4400,
+  /** A bad or expired token; clients come back with a fresh one. */
+  badToken: 4403,
+  tooManySockets: 4429,
+  slowConsumer: 4490,
+  restart: 1012,
+  tryAgain: 1013,
+} as const;
+
+const pingMs = 12_000;
+/** After a close frame that the peer does not answer. */
+const closeTimeoutMs = 3_000;
+/** Nothing more is read from a peer that has this much to take first. */
+const maxUnsentBytes = 1_048_576;
+
+export interface ClientSocketOptions {
+  /** No progress on one send for this long, and the peer is a slow consumer. */
+  readonly sendTimeoutMs: number;
+  readonly log: Logger;
+}
+
+/**
+ * One WebSocket, so that a bad peer costs a bounded amount: a send that makes no progress closes it with 4490, a peer that
+ * sends without reading is not read from, one that vanished is found out by its silence, and a close that is not answered
+ * ends anyway.
+ */
+export class ClientSocket {
+  readonly #socket: WebSocket;
+  readonly #options: ClientSocketOptions;
+  readonly #pinging: NodeJS.Timeout;
+  #isAlive = true;
+
+  constructor(socket: WebSocket, options: ClientSocketOptions) {
+    this.#socket = socket;
+    this.#options = options;
+    this.#pinging = setInterval(() => this.#ping(), pingMs);
+    socket.on('pong', () => {
+      this.#isAlive = true;
+    });
+    socket.on('error', (error) => options.log.debug({ err: error }, 'A socket failed'));
+    socket.once('close', () => clearInterval(this.#pinging));
+  }
+
+  get isOpen(): boolean {
+    return this.#socket.readyState === this.#socket.OPEN;
+  }
+
+  get protocol(): string {
+    return this.#socket.protocol;
+  }
+
+  /**
+   * Resolves once the bytes have left this process: who awaits it does not ask for more than a slow peer takes.
+   * Rejects where the socket is closing.
+   */
+  send(text: string): Promise<void> {
+    const socket = this.#socket;
+    if (!this.isOpen) return Promise.reject(new Error('The socket is closing'));
+    return new Promise((resolve, reject) => {
+      const slow = setTimeout(() => this.cutOff(), this.#options.sendTimeoutMs);
+      socket.send(text, (error) => {
+        clearTimeout(slow);
+        this.#isAlive = true;
+        if (socket.isPaused && socket.bufferedAmount < maxUnsentBytes) socket.resume();
+        if (error) reject(error);
+        else resolve();
+      });
+    });
+  }
+
+  onMessage(listener: (text: string) => Promise<void>): void {
+    const socket = this.#socket;
+    socket.on('message', (data) => {
+      this.#isAlive = true;
+      if (socket.bufferedAmount > maxUnsentBytes) socket.pause();
+      listener(String(data)).catch((error: unknown) => {
+        if (!this.isOpen) return;
+        this.#options.log.warn({ err: error }, 'A socket broke the protocol');
+        this.close(closeCodes.badRequest, 'Bad request');
+      });
+    });
+  }
+
+  onClose(listener: (code: number, reason: string) => void): void {
+    this.#socket.once('close', (code, reason) => listener(code, String(reason)));
+  }
+
+  /** For a subscriber that cannot keep up; it resumes with afterSeq. */
+  cutOff(): void {
+    this.close(closeCodes.slowConsumer, 'slow consumer');
+  }
+
+  /** Closes, and does not wait for ever for a peer that does not read. */
+  close(code: number, reason: string): void {
+    if (!this.isOpen) return;
+    this.#socket.close(code, reason);
+    const timer = setTimeout(() => this.#socket.terminate(), closeTimeoutMs);
+    this.#socket.once('close', () => clearTimeout(timer));
+  }
+
+  #ping(): void {
+    if (!this.#isAlive) this.#socket.terminate();
+    else if (this.isOpen) this.#socket.ping();
+    this.#isAlive = false;
+  }
+}
