@@ -10,6 +10,7 @@ import { createNatsPubSub } from './pubsub/nats-pub-sub.js';
 import type { PubSub } from './pubsub/pub-sub.js';
 import { RoomFeeds } from './pubsub/room-feeds.js';
 import type { Deps } from './resolvers/deps.js';
+import { createUserBatch } from './resolvers/users.js';
 import { createAuthenticate } from './server/context.js';
 import type { SignForUser } from './server/dev-login.js';
 import { createMaskError } from './server/errors.js';
@@ -49,6 +50,7 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
     limits,
     sendRate: new RateLimiterMemory({ points: limits.sendsPerMinute, duration: 60 }),
     knownNames: new LRUCache({ max: maxKnownNames }),
+    userBatch: createUserBatch(db),
     userDirectory: config.userDirectory,
   };
 

@@ -36,5 +36,5 @@ export async function saveUser(
     VALUES (${user.id}::int, ${name}::text, CASE WHEN ${name}::text IS NOT NULL THEN ${user.namedAt}::timestamptz END)
     ON CONFLICT (id) DO UPDATE SET name = excluded.name, named_at = excluded.named_at
     WHERE excluded.name IS NOT NULL AND (u.named_at IS NULL OR u.named_at <= excluded.named_at)
-      AND u.name IS DISTINCT FROM excluded.name`;
+      AND (u.name, u.named_at) IS DISTINCT FROM (excluded.name, excluded.named_at)`;
 }

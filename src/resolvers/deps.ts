@@ -1,7 +1,7 @@
 import type { RateLimiterMemory } from 'rate-limiter-flexible';
 import type { Database } from '../db/database.js';
 import type { RoomFeeds } from '../pubsub/room-feeds.js';
-import type { KnownNames } from './users.js';
+import type { KnownNames, UserBatch } from './users.js';
 
 /** What the business logic needs; put together once, in app.ts. */
 export interface Deps {
@@ -11,6 +11,7 @@ export interface Deps {
   /** Sends a minute and user, on this instance. */
   readonly sendRate: RateLimiterMemory;
   readonly knownNames: KnownNames;
+  readonly userBatch: UserBatch;
   /** Whether anybody may look up users that they share no room with. */
   readonly userDirectory: boolean;
 }

@@ -1,4 +1,6 @@
+import DataLoader from 'dataloader';
 import type { LRUCache } from 'lru-cache';
+import type { Database } from '../db/database.js';
 import { findAcquaintances, findUsers, saveUser, searchUsers as search, type User } from '../db/users.js';
 import { ChatError } from '../domain/errors.js';
 import { parseUserId } from '../domain/ids.js';
@@ -6,16 +8,23 @@ import type { Viewer } from '../domain/viewer.js';
 import { assertMaySearchUsers } from './access.js';
 import type { Deps } from './deps.js';
 
-/** The latest name that this instance knows to be stored, by user. Only spares the database: another may know a newer. */
+/** The newest token that this instance knows to be stored, by user. Only spares the database: another may know a newer. */
 export type KnownNames = LRUCache<number, { readonly name: string | undefined; readonly issuedAt: Date }>;
 
 /** Users are known, and named, by the tokens that the platform signed for them. Costs a query only for news. */
 export async function rememberViewer({ db, knownNames }: Deps, viewer: Viewer): Promise<void> {
   const { userId, name, issuedAt } = viewer;
   const known = knownNames.get(userId);
-  if (known !== undefined && (known.name === name || issuedAt < known.issuedAt)) return;
+  if (known !== undefined && !isNews(known, viewer)) return;
   await saveUser(db, { id: userId, name, namedAt: issuedAt });
   knownNames.set(userId, { name, issuedAt });
+}
+
+/** A newer token is news even with the same name: another instance may have stored a name from in between. */
+function isNews(known: Pick<Viewer, 'name' | 'issuedAt'>, { name, issuedAt }: Viewer): boolean {
+  if (name === undefined) return false;
+  if (known.name === undefined || issuedAt > known.issuedAt) return true;
+  return name !== known.name && issuedAt.getTime() === known.issuedAt.getTime();
 }
 
 /** The users in the order of their ids, null for those whom the viewer may not know of. */
@@ -47,10 +56,23 @@ export async function searchUsers(
   return search(db, wanted, first);
 }
 
+/**
+ * One query for whatever all requests and subscribers of this process want in the same turn: a message that reaches a
+ * thousand of them names its sender a thousand times. Keeps nothing, so a new name shows at once.
+ */
+export type UserBatch = DataLoader<number, User>;
+
+export const createUserBatch = (db: Database): UserBatch =>
+  new DataLoader(
+    async (ids) => {
+      const byId = new Map((await findUsers(db, [...new Set(ids)])).map((user) => [user.id, user]));
+      return ids.map((id) => byId.get(id) ?? { id, name: null, namedAt: null, lastSeenAt: null });
+    },
+    { cache: false },
+  );
+
 /** A batch for the schema's loader: one user a key, "#5" where nobody has named them or the chat never heard of them. */
-export async function loadUsers({ db }: Deps, ids: readonly number[]): Promise<User[]> {
-  const byId = new Map((await findUsers(db, ids)).map((user) => [user.id, user]));
-  return ids.map((id) => byId.get(id) ?? { id, name: null, namedAt: null, lastSeenAt: null });
-}
+export const loadUsers = ({ userBatch }: Deps, ids: readonly number[]): Promise<(User | Error)[]> =>
+  userBatch.loadMany(ids);
 
 export const shownName = ({ id, name }: Pick<User, 'id' | 'name'>): string => name ?? `#${id}`;

@@ -16,8 +16,8 @@ export interface DocumentLimits {
 }
 
 /**
- * A validation rule that refuses documents that nest too deep or alias too much, with fragments written out. Introspection
- * is not counted: its own query nests deeper than any honest one, and its answer is bounded by the schema.
+ * A validation rule that refuses documents that nest too deep or alias too much, with fragments written out. The
+ * depth of introspection is not counted: its own query nests deeper than any honest one, and graphql bounds it itself.
  */
 export const createDocumentLimits =
   ({ maxDepth, maxAliases }: DocumentLimits): ValidationRule =>
@@ -45,10 +45,12 @@ function measure(selections: SelectionSetNode, context: ValidationContext, fragm
   for (const selection of selections.selections) {
     let size = nothing;
     if (selection.kind === Kind.FIELD) {
-      if (selection.name.value.startsWith('__')) continue;
       const inner =
         selection.selectionSet === undefined ? nothing : measure(selection.selectionSet, context, fragments);
-      size = { depth: inner.depth + 1, aliases: inner.aliases + (selection.alias === undefined ? 0 : 1) };
+      size = {
+        depth: selection.name.value.startsWith('__') ? 0 : inner.depth + 1,
+        aliases: inner.aliases + (selection.alias === undefined ? 0 : 1),
+      };
     } else if (selection.kind === Kind.INLINE_FRAGMENT) {
       size = measure(selection.selectionSet, context, fragments);
     } else {

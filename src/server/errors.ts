@@ -30,9 +30,7 @@ function toClientError(error: unknown, log: Logger, suggestions: boolean): Graph
   }
   if (cause instanceof GraphQLError && isRequestError(cause, located)) {
     const message = suggestions ? cause.message : cause.message.replace(/ Did you mean .*\?$/, '');
-    // yoga's own refusals bring the HTTP status that belongs to them.
-    const http = cause.extensions.http === undefined ? {} : { http: cause.extensions.http };
-    return relocate(located, message, { ...http, code: 'BAD_USER_INPUT' });
+    return relocate(located, message, { ...httpOf(cause), code: 'BAD_USER_INPUT' });
   }
   const correlationId = randomUUID();
   // Never the GraphQLError around it: it carries the document, and so what people write to each other.
@@ -40,10 +38,22 @@ function toClientError(error: unknown, log: Logger, suggestions: boolean): Graph
   return relocate(located, 'Something went wrong on our side', { code: 'INTERNAL', correlationId });
 }
 
+/** What graphql says of a variable wraps what its scalar says: the outer one points at the document. */
 function rootCause(error: unknown): unknown {
   let cause = error;
-  while (cause instanceof GraphQLError && cause.originalError !== undefined) cause = cause.originalError;
+  while (cause instanceof GraphQLError && cause.originalError !== undefined && !isOfVariable(cause)) {
+    cause = cause.originalError;
+  }
   return cause;
+}
+
+const isOfVariable = ({ path, originalError }: GraphQLError): boolean =>
+  path === undefined && originalError instanceof GraphQLError && originalError.originalError === undefined;
+
+/** yoga's own refusals bring the HTTP status that belongs to them; a body that is no JSON is 400 for every client. */
+function httpOf({ extensions: { http, originalError } }: GraphQLError): { http?: unknown } {
+  if (http === undefined) return {};
+  return { http: originalError === undefined ? http : { status: 400 } };
 }
 
 /** Errors in the document or its variables point at the document; what a broken result causes does not by itself. */

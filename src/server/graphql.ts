@@ -41,13 +41,15 @@ export function createGraphqlEngine(options: GraphqlOptions): GraphqlEngine {
   });
 }
 
-function createEnginePlugin({ maxTokens, maxDepth, maxAliases, introspection }: GraphqlOptions): Plugin {
+function createEnginePlugin({ maxTokens, maxDepth, maxAliases, introspection, maskError }: GraphqlOptions): Plugin {
   const documentLimits = createDocumentLimits({ maxDepth, maxAliases });
   return {
     onParse: ({ setParseFn }) => setParseFn((source, options) => parse(source, { ...options, maxTokens })),
     onValidate: ({ addValidationRule }) => {
       addValidationRule(documentLimits);
       if (!introspection) addValidationRule(NoSchemaIntrospectionCustomRule);
+      // yoga masks what parsing and execution throw, not what validation finds.
+      return ({ result, setResult }) => setResult(result.map(maskError));
     },
     onExecute: ({ setExecuteFn }) => setExecuteFn(execute),
     onSubscribe: ({ setSubscribeFn }) => setSubscribeFn(subscribe),
