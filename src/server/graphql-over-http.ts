@@ -90,12 +90,12 @@ function flatHeaders({ headers }: IncomingMessage): Record<string, string> {
 }
 
 function refuseTooLarge(request: IncomingMessage, response: ServerResponse, maxBytes: number): void {
-  response.setHeader('connection', 'close');
   refuse(response, {
     code: 'BAD_USER_INPUT',
     message: `The body must have at most ${maxBytes} bytes`,
     status: 413,
   });
-  // What still comes is read and forgotten: a client that is cut while it writes would never see the answer.
+  // What still comes is read and forgotten, and so the connection is kept: a client that is cut while it writes would
+  // never see the answer. The request's timeout bounds it.
   request.resume();
 }
