@@ -1,0 +1,137 @@
+import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
+import { WebSocket } from 'ws';
+import { waitFor } from './wait-for.js';
+
+/** An instance, or whatever else serves at that address. */
+interface Address {
+  /** `http://127.0.0.1:port`, without a path. */
+  readonly url: string;
+}
+
+interface Operation {
+  readonly query: string;
+  readonly variables?: unknown;
+  readonly operationName?: string;
+}
+
+export interface WireError {
+  readonly message: string;
+  readonly extensions: { readonly code: string; readonly [name: string]: unknown };
+}
+
+/** One answer as it came, before any client made sense of it. */
+export interface Answer {
+  readonly data?: Record<string, unknown> | null;
+  readonly errors?: readonly WireError[];
+  readonly text: string;
+}
+
+export type HttpAnswer = Answer & { readonly status: number; readonly headers: Headers };
+
+/** A body of whatever kind, posted to /graphql. */
+export async function postBody(
+  { url }: Address,
+  body: NonNullable<RequestInit['body']>,
+  headers: Record<string, string> = {},
+): Promise<HttpAnswer> {
+  const duplex = body instanceof ReadableStream ? { duplex: 'half' as const } : {};
+  return readAnswer(await fetch(`${url}/graphql`, { method: 'POST', body, headers, ...duplex }));
+}
+
+export const postOperation = (
+  address: Address,
+  operation: Operation,
+  headers: Record<string, string> = {},
+): Promise<HttpAnswer> =>
+  postBody(address, JSON.stringify(operation), { 'content-type': 'application/json', ...headers });
+
+export async function readAnswer(response: Response): Promise<HttpAnswer> {
+  const text = await response.text();
+  const isJson = response.headers.get('content-type')?.includes('json') === true;
+  return { ...(isJson ? (JSON.parse(text) as Answer) : {}), text, status: response.status, headers: response.headers };
+}
+
+export interface ServerMessage {
+  readonly type: string;
+  readonly id?: string;
+  readonly payload?: unknown;
+}
+
+/** The graphql-transport-ws protocol by hand, for what no well-behaved client does. */
+export class RawSocket {
+  readonly ws: WebSocket;
+  readonly messages: ServerMessage[] = [];
+  /** How it was closed, as this side saw it; 1006 where it was cut. */
+  closed: { readonly code: number; readonly reason: string } | undefined;
+  /** The HTTP status with which the upgrade was refused. */
+  refusal: number | undefined;
+
+  constructor({ url }: Address, headers: Record<string, string> = {}) {
+    this.ws = new WebSocket(`${url.replace('http', 'ws')}/graphql`, 'graphql-transport-ws', {
+      headers,
+      perMessageDeflate: false,
+    });
+    this.ws.on('message', (data) => this.messages.push(JSON.parse(String(data)) as ServerMessage));
+    this.ws.on('close', (code, reason) => {
+      this.closed = { code, reason: String(reason) };
+    });
+    this.ws.on('unexpected-response', (_request, response: IncomingMessage) => {
+      this.refusal = response.statusCode;
+      this.ws.terminate();
+    });
+    this.ws.on('error', () => undefined);
+  }
+
+  /** An open socket whose token the server has accepted. */
+  static async connect(address: Address, token: string): Promise<RawSocket> {
+    const socket = new RawSocket(address);
+    await socket.init({ authorization: `Bearer ${token}` });
+    await socket.until(({ type }) => type === 'connection_ack', 'the acknowledgement of the connection');
+    return socket;
+  }
+
+  async opened(): Promise<void> {
+    if (this.ws.readyState === WebSocket.CONNECTING) await once(this.ws, 'open');
+  }
+
+  async init(payload?: unknown): Promise<void> {
+    await this.opened();
+    this.send({ type: 'connection_init', payload });
+  }
+
+  send(message: ServerMessage): void {
+    this.ws.send(JSON.stringify(message));
+  }
+
+  subscribe(id: string, operation: Operation): void {
+    this.send({ id, type: 'subscribe', payload: operation });
+  }
+
+  /** Resolves with the only answer of a query, a mutation, or a subscription that is refused. */
+  async ask(operation: Operation, id = `ask-${this.messages.length}`): Promise<Answer> {
+    this.subscribe(id, operation);
+    const message = await this.until(
+      (message) => message.id === id && (message.type === 'next' || message.type === 'error'),
+      'the answer',
+    );
+    const text = JSON.stringify(message);
+    if (message.type === 'error') return { errors: message.payload as WireError[], text };
+    return { ...(message.payload as Answer), text };
+  }
+
+  /** @throws {Error} where it never came, also because the socket was closed */
+  async until(condition: (message: ServerMessage) => boolean, what: string, timeoutMs = 15_000) {
+    const closing = () => {
+      throw new Error(`The socket was closed with ${JSON.stringify(this.closed)} before ${what}`);
+    };
+    const found = await waitFor(() => this.messages.find(condition) ?? this.closed, { what, timeoutMs });
+    return 'type' in found ? found : closing();
+  }
+
+  /** Resolves with the code with which it was closed. */
+  async closeCode(timeoutMs = 15_000): Promise<number> {
+    const { code } = await waitFor(() => this.closed, { what: 'the end of the socket', timeoutMs });
+    return code;
+  }
+}
