@@ -12,11 +12,13 @@ export async function findMessage({ prisma }: Database, id: string, userId: numb
   return rows[0] === undefined ? null : toMessage(rows[0]);
 }
 
-const messageCursor = /^(\d{1,10})$/;
-export const cursorOfMessage = (message: Message): string => encodeCursor('message', message.seq);
+export const cursorOfMessage = ({ roomId, seq }: Message): string => encodeCursor('message', roomId, seq);
 
-const seqOf = (cursor: string | undefined, fallback: number): number =>
-  cursor === undefined ? fallback : Number(decodeCursor('message', cursor, messageCursor)[0]);
+/** Another room's cursors are refused: their positions mean nothing here. */
+function seqOf(cursor: string | undefined, roomId: string, fallback: number): number {
+  if (cursor === undefined) return fallback;
+  return Number(decodeCursor('message', cursor, new RegExp(`^${roomId} (\\d{1,10})$`))[0]);
+}
 
 /** A page of a room's history by seq, oldest first; empty where the user is no member at this very moment. */
 export async function pageMessages(
@@ -25,8 +27,8 @@ export async function pageMessages(
   userId: number,
   page: PageRequest,
 ): Promise<Page<Message>> {
-  const above = seqOf(page.after, 0);
-  const below = seqOf(page.before, 2 ** 31);
+  const above = seqOf(page.after, roomId, 0);
+  const below = seqOf(page.before, roomId, 2 ** 31);
   const rows = await prisma.$queryRaw<MessageRow[]>`
     SELECT ${messageColumns('m')} FROM chat_messages m
     WHERE m.room_id = ${roomId}::uuid AND m.seq > ${above}::bigint AND m.seq < ${below}::bigint

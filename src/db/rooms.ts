@@ -28,8 +28,9 @@ export async function findBookingRoom(db: Database, bookingId: number, userId: n
 export const findRooms = ({ prisma }: Database, roomIds: readonly string[]): Promise<Room[]> =>
   prisma.$queryRaw<Room[]>`SELECT ${roomColumns} FROM chat_rooms r WHERE r.id = ANY(${roomIds}::uuid[])`;
 
-const roomCursor = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z) ([0-9a-f-]{36})$/;
-export const cursorOfRoom = (room: Room): string => encodeCursor('room', room.updatedAt.toISOString(), room.id);
+/** Nothing fits that PostgreSQL could not read as a time and an id. */
+const roomCursor = /^(\d{1,14}) ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/;
+export const cursorOfRoom = ({ id, updatedAt }: Room): string => encodeCursor('room', updatedAt.getTime(), id);
 
 /** The user's rooms, newest activity first. */
 export async function pageRooms(
@@ -38,7 +39,8 @@ export async function pageRooms(
   page: PageRequest,
   type: RoomType | undefined,
 ): Promise<Page<Room>> {
-  const [time, id] = page.after === undefined ? [] : decodeCursor('room', page.after, roomCursor);
+  const [millis, id] = page.after === undefined ? [] : decodeCursor('room', page.after, roomCursor);
+  const time = millis === undefined ? undefined : new Date(Number(millis)).toISOString();
   const rows = await prisma.$queryRaw<Room[]>`
     SELECT ${roomColumns} FROM chat_room_members m JOIN chat_rooms r ON r.id = m.room_id
     WHERE m.user_id = ${userId}::int AND m.left_at IS NULL

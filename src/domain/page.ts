@@ -58,7 +58,7 @@ export type CursorKind = 'message' | 'room';
 export function decodeCursor(kind: CursorKind, cursor: string, pattern: RegExp): readonly string[] {
   const text = Buffer.from(cursor, 'base64url').toString();
   const match = text.startsWith(`${kind} `) ? pattern.exec(text.slice(kind.length + 1)) : null;
-  if (match === null) throw badInput(`This is not a cursor of a ${kind} connection: ${cursor.slice(0, 60)}`);
+  if (match === null) throw badInput(`This is not a cursor of this ${kind} connection: ${cursor.slice(0, 60)}`);
   return match.slice(1);
 }
 
