@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
+import { isExecutable } from './is-executable.js';
 
 /** There is no nats-server, and it could not be installed without a question. */
 export class NatsServerNotFoundError extends Error {
@@ -81,12 +81,3 @@ function run(command: string, args: string[]): Promise<string> {
 }
 
 const hasCommand = (name: string) => spawnSync(name, ['--version'], { stdio: 'ignore' }).status === 0;
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
-}

@@ -1,18 +1,8 @@
 import { spawnSync } from 'node:child_process';
-import {
-  accessSync,
-  chmodSync,
-  constants,
-  cpSync,
-  existsSync,
-  lstatSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-} from 'node:fs';
+import { chmodSync, cpSync, existsSync, lstatSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { delimiter, dirname, join } from 'node:path';
+import { isExecutable } from './is-executable.js';
 import { sharedFolder } from './shared-folder.js';
 import { canRun, makeOpenFolder, type RunAs } from './unprivileged.js';
 
@@ -107,7 +97,7 @@ function findPackagedPostgres(): PackagedPostgres | undefined {
 /** Packages in a clone that only root may enter are of no use to the user whom PostgreSQL runs as: a copy is. */
 function makeReachable({ binaries, installation, version }: PackagedPostgres, runAs: RunAs): PostgresBinaries {
   if (canRun(join(binaries.folder, 'postgres'), runAs)) return binaries;
-  const copy = join(sharedFolder(), `postgresql-${version}`);
+  const copy = join(sharedFolder, `postgresql-${version}`);
   if (!existsSync(copy)) {
     const draft = `${copy}.${process.pid}`;
     makeOpenFolder(dirname(copy));
@@ -136,15 +126,6 @@ function readMajor(postgres: string): number | undefined {
   const answer = byFolder ?? spawnSync(postgres, ['--version'], { encoding: 'utf8' }).stdout ?? '';
   const major = Number.parseInt(/(\d+)/.exec(answer)?.[1] ?? '', 10);
   return Number.isNaN(major) ? undefined : major;
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 function list(folder: string): string[] {

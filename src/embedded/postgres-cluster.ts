@@ -52,7 +52,7 @@ export function openClusterFolder(dataDir: string, runAs: RunAs): string {
     makePrivateFolder(path, runAs);
     return path;
   }
-  const elsewhere = join(sharedFolder(), randomBytes(8).toString('hex'));
+  const elsewhere = join(sharedFolder, randomBytes(8).toString('hex'));
   makePrivateFolder(elsewhere, runAs);
   symlinkSync(elsewhere, path);
   return elsewhere;
