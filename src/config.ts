@@ -129,23 +129,25 @@ const asymmetricAlgorithms = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS51
  * @throws {ConfigError} naming every mistake at once
  */
 export function readConfig(env: NodeJS.ProcessEnv): Config {
-  const present = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
+  const present: Present = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
   const parsed = environment.safeParse(present);
-  if (!parsed.success) {
-    throw new ConfigError(parsed.error.issues.map((issue) => `${issue.path[0]?.toString()}: ${issue.message}`));
-  }
-  const values = parsed.data;
-  const problems = [...authProblems(values), ...modeProblems(values)];
-  if (problems.length > 0) throw new ConfigError(problems);
+  const mistakes = parsed.error?.issues.map((issue) => `${issue.path[0]?.toString()}: ${issue.message}`) ?? [];
+  const problems = [...mistakes, ...authProblems(present), ...modeProblems(present)];
+  if (!parsed.success || problems.length > 0) throw new ConfigError(problems);
 
-  return Object.freeze(toConfig(values));
+  return Object.freeze(toConfig(parsed.data));
 }
 
-const isEmbedded = (values: Environment) => values.DATABASE_URL === undefined && values.NATS_URL === undefined;
+/** The variables that are set, as they are: what is wrong between them is found also where one of them is wrong alone. */
+type Present = { readonly [Name in keyof Environment]?: string | undefined };
 
-function authProblems(values: Environment): string[] {
+const isEmbedded = (values: Pick<Present, 'DATABASE_URL' | 'NATS_URL'>) =>
+  values.DATABASE_URL === undefined && values.NATS_URL === undefined;
+
+function authProblems(values: Present): string[] {
   const problems: string[] = [];
-  const { AUTH_JWT_SECRET: secret, AUTH_JWKS_URL: jwksUrl, AUTH_ALGORITHMS: algorithms } = values;
+  const { AUTH_JWT_SECRET: secret, AUTH_JWKS_URL: jwksUrl } = values;
+  const algorithms = list.optional().parse(values.AUTH_ALGORITHMS);
   if (secret !== undefined && jwksUrl !== undefined) {
     problems.push('AUTH_JWT_SECRET and AUTH_JWKS_URL: set one of the two, not both');
   }
@@ -165,7 +167,7 @@ function authProblems(values: Environment): string[] {
   return problems;
 }
 
-function modeProblems(values: Environment): string[] {
+function modeProblems(values: Present): string[] {
   const problems: string[] = [];
   if (values.NODE_ENV === 'production') {
     if (values.DATABASE_URL === undefined) problems.push('DATABASE_URL: needed when NODE_ENV is production');

@@ -1,0 +1,140 @@
+import { describe, expect, it } from 'vitest';
+import { ConfigError, readConfig } from '../../src/config.js';
+
+const secret = 'x'.repeat(32);
+const servers = { DATABASE_URL: 'postgres://db/chat', NATS_URL: 'nats://nats:4222', AUTH_JWT_SECRET: secret };
+
+/** The mistakes that reading it names, or none. */
+function problemsOf(env: Record<string, string>): readonly string[] {
+  try {
+    readConfig(env);
+    return [];
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems;
+    throw error;
+  }
+}
+
+/** The variables that the mistakes begin with. */
+const blamed = (env: Record<string, string>) => problemsOf(env).map((problem) => /^[A-Z_]+/.exec(problem)?.[0]);
+
+describe('readConfig', () => {
+  it('needs nothing at all: it is embedded, on this machine only, with directory and GraphiQL', () => {
+    expect(readConfig({})).toMatchObject({
+      embedded: true,
+      production: false,
+      host: '127.0.0.1',
+      port: 4000,
+      userDirectory: true,
+      introspection: true,
+      graphiql: true,
+      auth: { algorithms: ['HS256'] },
+    });
+  });
+
+  it('with servers of its own is for everybody, and closed', () => {
+    expect(readConfig({ ...servers, NODE_ENV: 'production' })).toMatchObject({
+      embedded: false,
+      production: true,
+      host: '0.0.0.0',
+      userDirectory: false,
+      introspection: false,
+      graphiql: false,
+      allowedOrigins: [],
+    });
+  });
+
+  it('takes an empty variable for an absent one', () => {
+    const empty = Object.fromEntries(
+      ['PORT', 'HOST', 'DATABASE_URL', 'NATS_URL', 'AUTH_JWT_SECRET', 'AUTH_JWKS_URL', 'LOG_LEVEL', 'NATS_USER'].map(
+        (name) => [name, ''],
+      ),
+    );
+
+    expect(readConfig(empty)).toEqual(readConfig({}));
+  });
+
+  it('reads lists with spaces and empty items', () => {
+    const origins = 'https://a.example, https://b.example:8443,,';
+
+    expect(readConfig({ ALLOWED_ORIGINS: origins }).allowedOrigins).toEqual([
+      'https://a.example',
+      'https://b.example:8443',
+    ]);
+  });
+
+  it('lists every mistake at once, those of one variable and those of several together', () => {
+    const mistakes = {
+      NODE_ENV: 'production',
+      PORT: 'http',
+      LOG_LEVEL: 'loud',
+      DATABASE_URL: 'mysql://db/chat',
+      AUTH_JWT_SECRET: 'short',
+      ALLOWED_ORIGINS: 'https://a.example/path',
+      NATS_USER: 'fairway',
+      MAX_DEPTH: '0',
+    };
+
+    expect(blamed(mistakes).sort()).toEqual([
+      'ALLOWED_ORIGINS',
+      'AUTH_JWT_SECRET',
+      'DATABASE_URL',
+      'LOG_LEVEL',
+      'MAX_DEPTH',
+      'NATS_URL',
+      'NATS_USER',
+      'PORT',
+    ]);
+  });
+
+  it('says of each mistake what would be right, one a line', () => {
+    expect(() => readConfig({ PORT: '70000', AUTH_JWT_SECRET: 'short' })).toThrow(
+      /^The configuration cannot be used:\n {2}- PORT: .*65535\n {2}- AUTH_JWT_SECRET: must have at least 32 bytes, has 5$/,
+    );
+  });
+
+  it.each<[string, Record<string, string>, string[]]>([
+    [
+      'production without its servers',
+      { NODE_ENV: 'production', AUTH_JWT_SECRET: secret },
+      ['DATABASE_URL', 'NATS_URL'],
+    ],
+    ['production with PostgreSQL only', { ...servers, NATS_URL: '', NODE_ENV: 'production' }, ['NATS_URL']],
+    ['no way to verify tokens', { ...servers, AUTH_JWT_SECRET: '' }, ['AUTH_JWT_SECRET']],
+    ['two ways to verify tokens', { ...servers, AUTH_JWKS_URL: 'https://id.example/jwks' }, ['AUTH_JWT_SECRET']],
+    ['a secret of 31 bytes', { ...servers, AUTH_JWT_SECRET: 'x'.repeat(31) }, ['AUTH_JWT_SECRET']],
+    ['a key server that is no URL', { ...servers, AUTH_JWT_SECRET: '', AUTH_JWKS_URL: 'id' }, ['AUTH_JWKS_URL']],
+    ['algorithms for a secret', { ...servers, AUTH_ALGORITHMS: 'RS256' }, ['AUTH_ALGORITHMS']],
+    [
+      'an algorithm that lets anybody sign',
+      { ...servers, AUTH_JWT_SECRET: '', AUTH_JWKS_URL: 'https://id.example/jwks', AUTH_ALGORITHMS: 'RS256,none' },
+      ['AUTH_ALGORITHMS'],
+    ],
+    ['a user without a password', { ...servers, NATS_USER: 'fairway' }, ['NATS_USER']],
+    [
+      'two ways to log in to NATS',
+      { ...servers, NATS_USER: 'a', NATS_PASSWORD: 'b', NATS_CREDS: '/etc/nats.creds' },
+      ['NATS_CREDS'],
+    ],
+    ['an origin with a path', { ALLOWED_ORIGINS: 'https://a.example/' }, ['ALLOWED_ORIGINS']],
+    ['a switch that is neither on nor off', { USER_DIRECTORY: 'yes' }, ['USER_DIRECTORY']],
+    ['a limit that is no number', { MAX_BODY_BYTES: '256 KB' }, ['MAX_BODY_BYTES']],
+    ['a limit of nothing', { SENDS_PER_MINUTE: '0' }, ['SENDS_PER_MINUTE']],
+  ])('refuses %s', (_what, env, expected) => {
+    expect(blamed(env)).toEqual(expected);
+  });
+
+  it.each([
+    ['a secret of 32 bytes in fewer characters', { ...servers, AUTH_JWT_SECRET: '가'.repeat(11) }],
+    ['a key server', { ...servers, AUTH_JWT_SECRET: '', AUTH_JWKS_URL: 'https://id.example/jwks' }],
+    ['PostgreSQL without NATS, outside of production', { ...servers, NATS_URL: '' }],
+  ])('accepts %s', (_what, env) => {
+    expect(problemsOf(env)).toEqual([]);
+  });
+
+  it('gives what cannot be changed', () => {
+    const config = readConfig({});
+
+    expect(() => Object.assign(config, { port: 1 })).toThrow(TypeError);
+  });
+});
