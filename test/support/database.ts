@@ -4,6 +4,8 @@ import { inject } from 'vitest';
 
 export interface TestDatabase {
   readonly url: string;
+  /** The rows that a statement answers with. */
+  query<Row extends pg.QueryResultRow>(sql: string, values?: readonly unknown[]): Promise<Row[]>;
   /** Cuts off whoever is still connected. */
   drop(): Promise<void>;
 }
@@ -14,14 +16,23 @@ export async function createDatabase({ migrated = true } = {}): Promise<TestData
   await runOnServer(`CREATE DATABASE ${name} TEMPLATE ${migrated ? 'fairway_template' : 'template0'}`);
   const url = new URL(inject('postgresUrl'));
   url.pathname = `/${name}`;
-  return { url: url.href, drop: () => runOnServer(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`) };
+  return {
+    url: url.href,
+    query: (sql, values) => query(url.href, sql, values),
+    drop: () => runOnServer(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`),
+  };
 }
 
 async function runOnServer(sql: string): Promise<void> {
-  const client = new pg.Client({ connectionString: inject('postgresUrl') });
+  await query(inject('postgresUrl'), sql);
+}
+
+async function query<Row extends pg.QueryResultRow>(url: string, sql: string, values: readonly unknown[] = []) {
+  const client = new pg.Client({ connectionString: url });
   await client.connect();
   try {
-    await client.query(sql);
+    const { rows } = await client.query<Row>(sql, [...values]);
+    return rows;
   } finally {
     await client.end();
   }

@@ -152,3 +152,9 @@ export const messageAdded = graphql(`
     messageAdded(roomId: $roomId, afterSeq: $afterSeq) { id seq content type }
   }
 `);
+
+export const roomPositions = graphql(`
+  subscription RoomPositions($roomId: ID!, $afterSeq: Int) {
+    roomEvents(roomId: $roomId, afterSeq: $afterSeq) { __typename seq }
+  }
+`);

@@ -1,0 +1,111 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { jetstream, jetstreamManager } from '@nats-io/jetstream';
+import { connect, type NatsConnection } from '@nats-io/transport-node';
+import { expect, it } from 'vitest';
+import { Follower } from '../support/follower.js';
+import { gatherCrowd, type Load, sendLoad } from '../support/load.js';
+import { useRandom } from '../support/random.js';
+import { describeWithNats } from '../support/requirements.js';
+import { countTo, readStoredLog } from '../support/room-log.js';
+import { waitFor } from '../support/wait-for.js';
+import { useWorld } from '../support/world.js';
+
+const messages = 2_000;
+const natsAwayMs = 5_000;
+const maxStallMs = 2_500;
+
+describeWithNats('a load in the middle of which nats-server is killed and comes back without its store', () => {
+  const world = useWorld();
+
+  it('loses no send and no event, never stalls for more than 2.5 s, and is published in the end', async () => {
+    const crowd = await gatherCrowd(world);
+    const followers = [
+      new Follower(await world.client(4, 0), crowd.roomIds),
+      new Follower(await world.client(5, 1), crowd.roomIds),
+    ] as const;
+    for (const follower of followers) follower.resume();
+    for (const roomId of crowd.roomIds) {
+      for (const follower of followers) await waitFor(() => follower.isReady(roomId), { what: 'RoomReady' });
+    }
+
+    // A send that fails rejects this.
+    const [load, killedAt] = await Promise.all([
+      sendLoad(crowd, { messages, pauseMs: 60, random: useRandom() }),
+      delay(4_000).then(loseNats),
+    ]);
+    expect(Math.max(...load.sent.map(({ startedAt }) => startedAt)) - killedAt).toBeGreaterThan(natsAwayMs);
+
+    for (const roomId of crowd.roomIds) {
+      const { head } = await readStoredLog(world.database, roomId);
+      for (const follower of followers) {
+        await waitFor(() => follower.newestSeq(roomId) >= head, { what: `position ${head} of ${roomId}` });
+        const entries = follower.events(roomId).filter((event) => 'message' in event);
+        expect(entries.map(({ seq }) => seq)).toEqual(countTo(head));
+      }
+    }
+    const delays = followers.map((follower, instance) => measureDelays(load, follower, instance));
+    const gaps = followers.map((follower) => measureGaps(follower.roomIds.flatMap((roomId) => follower.times(roomId))));
+    expect(Math.max(...delays.flat())).toBeLessThan(maxStallMs);
+    expect(Math.max(...gaps.flat())).toBeLessThan(maxStallMs);
+
+    await waitFor(() => isPublished(crowd.roomIds), { what: 'published_seq at seq in every room', timeoutMs: 20_000 });
+    const stored = await readStream();
+    const unpublished = load.sent.filter(
+      ({ roomId, seq, startedAt }) => startedAt > killedAt && !stored.has(`${roomId}:${seq}`),
+    );
+    expect(unpublished, 'in CHAT_MESSAGES is whatever was sent without the old store').toEqual([]);
+  }, 120_000);
+
+  async function loseNats(): Promise<number> {
+    await world.nats.kill();
+    const killedAt = performance.now();
+    await delay(natsAwayMs);
+    await world.nats.restart({ wipe: true });
+    return killedAt;
+  }
+
+  /** From each answer that the other instance gave to the message's arrival at this follower. */
+  function measureDelays({ sent }: Load, follower: Follower, instance: number): number[] {
+    const arrivals = new Map<string, number>();
+    for (const roomId of follower.roomIds) {
+      const times = follower.times(roomId);
+      for (const [index, event] of follower.events(roomId).entries()) {
+        if ('message' in event) arrivals.set(`${roomId}:${event.seq}`, times[index] as number);
+      }
+    }
+    const foreign = sent.filter((message) => message.instance !== instance);
+    return foreign.map(({ roomId, seq, answeredAt }) => (arrivals.get(`${roomId}:${seq}`) as number) - answeredAt);
+  }
+
+  function measureGaps(times: readonly number[]): number[] {
+    const sorted = [...times].sort((a, b) => a - b);
+    return sorted.slice(1).map((time, index) => time - (sorted[index] as number));
+  }
+
+  async function isPublished(roomIds: readonly string[]): Promise<boolean> {
+    const logs = await Promise.all(roomIds.map((roomId) => readStoredLog(world.database, roomId)));
+    return logs.every(({ head, publishedSeq }) => publishedSeq === head);
+  }
+
+  /** The ids of everything in CHAT_MESSAGES. */
+  async function readStream(): Promise<Set<string>> {
+    const { url, user, password } = world.nats;
+    const connection = await connect({ servers: url, user, pass: password });
+    try {
+      return await readMessageIds(connection);
+    } finally {
+      await connection.close();
+    }
+  }
+
+  async function readMessageIds(connection: NatsConnection): Promise<Set<string>> {
+    const { state } = await (await jetstreamManager(connection)).streams.info('CHAT_MESSAGES');
+    const consumer = await jetstream(connection).consumers.get('CHAT_MESSAGES');
+    const ids = new Set<string>();
+    for await (const message of await consumer.consume()) {
+      ids.add(message.headers?.get('Nats-Msg-Id') ?? '');
+      if (message.seq >= state.last_seq) break;
+    }
+    return ids;
+  }
+});

@@ -1,0 +1,130 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { expect, it } from 'vitest';
+import { ApiError, type Feed, type RoomEvent, type TestClient } from '../support/client.js';
+import { inviteMembers, removeMember } from '../support/operations.js';
+import { type Random, useRandom } from '../support/random.js';
+import { describeWithNats } from '../support/requirements.js';
+import { countTo } from '../support/room-log.js';
+import { useWorld } from '../support/world.js';
+
+const [kimId, leeId, parkId] = [4, 5, 6];
+
+/** The same user at both instances. */
+type Everywhere = readonly [TestClient, TestClient];
+
+/** Kim, the admin, removes Lee while Lee and Park write; Lee follows at the instance where Kim is not. */
+interface Round {
+  readonly feed: Feed<RoomEvent>;
+  /** From the removal's answer to the end of the subscription. */
+  readonly endedAfterMs: number;
+  /** Of the messages that Lee sent meanwhile, those that were not refused. */
+  readonly acceptedIds: readonly string[];
+}
+
+interface Plan {
+  readonly rooms: number;
+  readonly roundsPerRoom: number;
+  /** Whether Lee and Park write at both instances, or only at that of the removal: then nothing hints at it elsewhere. */
+  readonly isBusyElsewhere: boolean;
+  readonly random: Random;
+}
+
+const sendsPerRound = 6;
+
+describeWithNats("a member's removal", () => {
+  const world = useWorld();
+
+  it('is the end of what they send and see, in 300 races with their own sends', async () => {
+    const rounds = await playRounds({ rooms: 6, roundsPerRoom: 50, isBusyElsewhere: true, random: useRandom() });
+    const won = rounds.filter(({ acceptedIds }) => acceptedIds.length > 0 && acceptedIds.length < sendsPerRound);
+    expect(won.length, 'races with sends on both sides of the removal').toBeGreaterThan(rounds.length / 3);
+    expect(Math.max(...rounds.map(({ endedAfterMs }) => endedAfterMs))).toBeLessThan(1_000);
+  }, 120_000);
+
+  it('ends their subscription within 2.5 s while NATS is down', async () => {
+    await world.nats.kill();
+    const rounds = await playRounds({ rooms: 6, roundsPerRoom: 3, isBusyElsewhere: false, random: useRandom() });
+    expect(Math.max(...rounds.map(({ endedAfterMs }) => endedAfterMs))).toBeLessThan(2_500);
+  }, 120_000);
+
+  async function playRounds(plan: Plan): Promise<Round[]> {
+    const [kim, lee, park] = await Promise.all([everywhere(kimId), everywhere(leeId), everywhere(parkId)]);
+    const plays = countTo(plan.rooms).map(async () => {
+      const own = { ...plan, random: plan.random.fork() };
+      const roomId = await kim[0].group(leeId, parkId);
+      const rounds: Round[] = [];
+      for (let round = 0; round < plan.roundsPerRoom; round += 1) {
+        rounds.push(await playRound(roomId, { kim, lee, park }, own));
+        await kim[0].http(inviteMembers, { input: { roomId, userIds: [String(leeId)] } });
+      }
+      await assertSilence(roomId, rounds);
+      return rounds;
+    });
+    return (await Promise.all(plays)).flat();
+  }
+
+  async function playRound(
+    roomId: string,
+    { kim, lee, park }: Record<'kim' | 'lee' | 'park', Everywhere>,
+    { isBusyElsewhere, random }: Plan,
+  ): Promise<Round> {
+    const [here, there] = random.pick([
+      [0, 1],
+      [1, 0],
+    ] as const);
+    const atWork = (user: Everywhere) => (isBusyElsewhere ? random.pick(user) : user[here]);
+    const feed = lee[there].roomEvents({ roomId });
+    await feed.until((events) => events.some(({ __typename }) => __typename === 'RoomReady'), 'RoomReady');
+
+    const sends = countTo(sendsPerRound).map(() => sendSometime(atWork(lee), roomId, random));
+    await delay(random.between(0, 30));
+    await kim[here].http(removeMember, { input: { roomId, userId: String(leeId) } });
+    const removedAt = performance.now();
+    const [ending] = await Promise.all([
+      feed.ended().then((error) => ({ error, endedAfterMs: performance.now() - removedAt })),
+      // What Lee must not see any more.
+      ...countTo(3).map(() => atWork(park).send(roomId, 'without Lee')),
+    ]);
+
+    expect(ending.error?.code).toBe('FORBIDDEN');
+    const ids = await Promise.all(sends);
+    return { feed, endedAfterMs: ending.endedAfterMs, acceptedIds: ids.filter((id) => id !== undefined) };
+  }
+
+  /** Resolves with the message's id, or undefined where it was refused because Lee is no member. */
+  async function sendSometime(client: TestClient, roomId: string, random: Random): Promise<string | undefined> {
+    await delay(random.between(0, 30));
+    try {
+      return (await client.send(roomId, 'from Lee')).message.id;
+    } catch (error) {
+      if (error instanceof ApiError && error.code === 'NOT_FOUND') return undefined;
+      throw error;
+    }
+  }
+
+  /** Between each removal and the invitation behind it, the log has nothing of Lee's and Lee's feed has nothing at all. */
+  async function assertSilence(roomId: string, rounds: readonly Round[]): Promise<void> {
+    const log = await world.database.query<{ id: string; seq: number; senderId: number; code: string | null }>(
+      `SELECT id, seq, sender_id AS "senderId", system->>'code' AS code FROM chat_messages
+       WHERE room_id = $1 ORDER BY seq`,
+      [roomId],
+    );
+    const seqsOf = (code: string) => log.filter((entry) => entry.code === code).map(({ seq }) => seq);
+    const returns = seqsOf('MEMBERS_JOINED');
+    const removals = seqsOf('MEMBER_REMOVED');
+    expect(removals.length).toBe(rounds.length);
+    for (const [index, removal] of removals.entries()) {
+      const absence = log.filter(({ seq }) => seq > removal && seq < (returns[index] as number));
+      expect(absence.length, 'something was there to see').toBeGreaterThanOrEqual(3);
+      expect(absence.filter(({ senderId }) => senderId === leeId)).toEqual([]);
+      expect(rounds[index]?.feed.events.at(-1)).toMatchObject({ seq: removal, message: { type: 'SYSTEM' } });
+    }
+
+    const stored = log.filter(({ senderId }) => senderId === leeId).map(({ id }) => id);
+    expect(stored.sort(), 'accepted is stored, refused is not').toEqual(rounds.flatMap((r) => r.acceptedIds).sort());
+  }
+
+  async function everywhere(userId: number): Promise<Everywhere> {
+    return [await world.client(userId, 0), await world.client(userId, 1)];
+  }
+});
