@@ -1,0 +1,374 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { connectDatabase, type Database } from '../../src/db/database.js';
+import { createLogStore } from '../../src/db/log-store.js';
+import {
+  appendMessage,
+  createRoom,
+  deleteMessage,
+  editMessage,
+  inviteMembers,
+  leaveRoom,
+  markRead,
+  type NewMessage,
+  removeMember,
+  renameRoom,
+  setAdmin,
+} from '../../src/db/room-log.js';
+import type { LogEntry, LogStore } from '../../src/domain/room-log.js';
+import { createDatabase, type TestDatabase } from '../support/database.js';
+
+const [admin, member, stranger] = [4, 5, 9] as const;
+
+describe('the room log', () => {
+  let database: TestDatabase;
+  let db: Database;
+  let store: LogStore;
+
+  beforeAll(async () => {
+    database = await createDatabase();
+    db = connectDatabase({ url: database.url, poolSize: 10, replayPoolSize: 2, onError: () => undefined });
+    store = createLogStore(db);
+  });
+  afterAll(async () => {
+    await db.close();
+    await database.drop();
+  });
+
+  async function makeRoom(type: 'GROUP' | 'DIRECT' = 'GROUP'): Promise<string> {
+    const { roomId } = await createRoom(db, {
+      id: randomUUID(),
+      type,
+      name: null,
+      directKey: type === 'DIRECT' ? `${admin}:${member}` : null,
+      bookingId: null,
+      creatorId: admin,
+      memberIds: [admin, member],
+      messageId: randomUUID(),
+    });
+    return roomId;
+  }
+
+  const text = (roomId: string, content: string, more: Partial<NewMessage> = {}): NewMessage => ({
+    id: randomUUID(),
+    roomId,
+    senderId: admin,
+    type: 'TEXT',
+    content,
+    ...more,
+  });
+
+  async function send(roomId: string, content: string): Promise<string> {
+    const message = text(roomId, content);
+    await appendMessage(db, message);
+    return message.id;
+  }
+
+  const change = (roomId: string, actorId: number = admin) => ({ roomId, actorId, messageId: randomUUID() });
+
+  const headOf = async (roomId: string) => (await store.readHead(roomId))?.seq;
+
+  /** Where each entry of the log that still stands for something stands. */
+  const positionsOf = async (roomId: string) => {
+    const messages = await db.prisma.chatMessage.findMany({ where: { roomId } });
+    return messages
+      .flatMap(({ seq, changedSeq }) => (changedSeq === seq ? [seq] : [seq, changedSeq]))
+      .sort((a, b) => a - b);
+  };
+
+  describe('burns no position', () => {
+    /** What was there before: a text that is deleted, and one that is not, with its author's name. */
+    interface Before {
+      readonly roomId: string;
+      readonly sent: NewMessage;
+      readonly deletedId: string;
+      readonly noticeId: string;
+    }
+
+    it.each<[string, string, (before: Before) => Promise<{ outcome: string }>]>([
+      ['a duplicate', 'DUPLICATE', ({ sent }) => appendMessage(db, sent)],
+      ['the same id with another content', 'CONFLICT', ({ sent }) => appendMessage(db, { ...sent, content: 'x' })],
+      ['the same id by another author', 'CONFLICT', ({ sent }) => appendMessage(db, { ...sent, senderId: member })],
+      [
+        'the id of a notice',
+        'CONFLICT',
+        ({ roomId, noticeId }) => appendMessage(db, text(roomId, 'x', { id: noticeId })),
+      ],
+      [
+        'a send by a stranger',
+        'NOT_FOUND',
+        ({ roomId }) => appendMessage(db, text(roomId, 'x', { senderId: stranger })),
+      ],
+      ['a send to no room', 'NOT_FOUND', () => appendMessage(db, text(randomUUID(), 'x'))],
+      ['an edit to the same text', 'UNCHANGED', ({ sent }) => editMessage(db, sent.id, admin, sent.content)],
+      ['an edit by another', 'NOT_AUTHOR', ({ sent }) => editMessage(db, sent.id, member, 'x')],
+      ['an edit by a stranger', 'NOT_FOUND', ({ sent }) => editMessage(db, sent.id, stranger, 'x')],
+      ['an edit of a deleted text', 'DELETED', ({ deletedId }) => editMessage(db, deletedId, admin, 'x')],
+      ['an edit of a notice', 'NOT_TEXT', ({ noticeId }) => editMessage(db, noticeId, admin, 'x')],
+      ['an edit of nothing', 'NOT_FOUND', () => editMessage(db, randomUUID(), admin, 'x')],
+      ['a second deletion', 'UNCHANGED', ({ deletedId }) => deleteMessage(db, deletedId, admin)],
+      ['a deletion by another', 'NOT_AUTHOR', ({ sent }) => deleteMessage(db, sent.id, member)],
+      ['a deletion of a notice', 'NOT_TEXT', ({ noticeId }) => deleteMessage(db, noticeId, admin)],
+      ['the same name', 'UNCHANGED', ({ roomId }) => renameRoom(db, change(roomId), '모임')],
+      ['a name by a plain member', 'NOT_ADMIN', ({ roomId }) => renameRoom(db, change(roomId, member), 'x')],
+      [
+        'an invitation of members',
+        'UNCHANGED',
+        ({ roomId }) => inviteMembers(db, change(roomId), [admin, member], 500),
+      ],
+      ['an invitation beyond the limit', 'FULL', ({ roomId }) => inviteMembers(db, change(roomId), [6, 7], 3)],
+      [
+        'an invitation by a stranger',
+        'NOT_FOUND',
+        ({ roomId }) => inviteMembers(db, change(roomId, stranger), [6], 500),
+      ],
+      ['a removal of nobody', 'NO_SUCH_MEMBER', ({ roomId }) => removeMember(db, change(roomId), stranger)],
+      ['a removal by a plain member', 'NOT_ADMIN', ({ roomId }) => removeMember(db, change(roomId, member), admin)],
+      ['an admin made admin', 'UNCHANGED', ({ roomId }) => setAdmin(db, change(roomId), admin, true)],
+      ['the last admin made none', 'LAST_ADMIN', ({ roomId }) => setAdmin(db, change(roomId), admin, false)],
+      ['a leaving of a stranger', 'NOT_FOUND', ({ roomId }) => leaveRoom(db, change(roomId, stranger), randomUUID())],
+      ['a read mark', 'OK', ({ roomId, sent }) => markRead(db, roomId, member, sent.id)],
+      ['a read mark up to nothing', 'FOREIGN_MESSAGE', ({ roomId }) => markRead(db, roomId, member, randomUUID())],
+    ])('for %s: %s', async (_what, expected, write) => {
+      const roomId = await makeRoom();
+      const sent = text(roomId, '안녕');
+      await appendMessage(db, sent);
+      const deletedId = await send(roomId, '지울 것');
+      await deleteMessage(db, deletedId, admin);
+      await renameRoom(db, change(roomId), '모임');
+      const notice = await db.prisma.chatMessage.findFirst({ where: { roomId, seq: 1 } });
+      const before = await headOf(roomId);
+
+      const answer = await write({ roomId, sent, deletedId, noticeId: notice?.id ?? '' });
+
+      expect(answer.outcome).toBe(expected);
+      expect('entries' in answer ? answer.entries : []).toEqual([]);
+      expect(await headOf(roomId)).toBe(before);
+      expect((await appendMessage(db, text(roomId, '다음'))).message?.seq).toBe(6);
+    });
+
+    it.each([
+      ['a name', (room: string) => renameRoom(db, change(room), 'x'), 'NOT_GROUP'],
+      ['an invitation', (room: string) => inviteMembers(db, change(room), [6], 500), 'NOT_GROUP'],
+      ['a removal', (room: string) => removeMember(db, change(room), member), 'NOT_GROUP'],
+      ['an admin', (room: string) => setAdmin(db, change(room), member, true), 'NOT_GROUP'],
+      ['a leaving', (room: string) => leaveRoom(db, change(room), randomUUID()), 'DIRECT'],
+    ])('for %s in a DIRECT room', async (_what, write, expected) => {
+      const room = await makeRoom('DIRECT');
+
+      expect((await write(room)).outcome).toBe(expected);
+      expect(await headOf(room)).toBe(1);
+    });
+  });
+
+  it('gives a change the next position, and leaves the message at its own', async () => {
+    const room = await makeRoom();
+    const id = await send(room, '하나');
+    await send(room, '둘');
+
+    const edited = await editMessage(db, id, admin, '하나!');
+    const deleted = await deleteMessage(db, id, admin);
+
+    expect(edited.message).toMatchObject({ seq: 2, changedSeq: 4, content: '하나!', deletedAt: null });
+    expect(deleted.message).toMatchObject({ seq: 2, changedSeq: 5, content: null });
+    expect(edited.entries.map(({ kind, seq }) => [kind, seq])).toEqual([['updated', 4]]);
+    expect(deleted.entries.map(({ kind, seq }) => [kind, seq])).toEqual([['deleted', 5]]);
+    expect(await headOf(room)).toBe(5);
+  });
+
+  it('writes two entries where the last admin leaves', async () => {
+    const room = await makeRoom();
+
+    const { entries } = await leaveRoom(db, change(room), randomUUID());
+
+    expect(entries.map(({ seq, message }) => [seq, message.system])).toEqual([
+      [2, { code: 'MEMBER_LEFT', userIds: [admin] }],
+      [3, { code: 'ADMIN_GRANTED', userIds: [member] }],
+    ]);
+  });
+
+  it('moves no mark that has moved further, whatever the order in which several devices tell', async () => {
+    const room = await makeRoom();
+    const ids = await Promise.all(Array.from({ length: 20 }, (_, index) => send(room, `${index}`)));
+
+    await Promise.all(ids.map((id) => markRead(db, room, member, id)));
+
+    const row = await db.prisma.chatRoomMember.findFirst({ where: { roomId: room, userId: member } });
+    expect(row?.lastReadSeq).toBe(21);
+  });
+
+  it('numbers what many write at once 1 to n without a hole', async () => {
+    const room = await makeRoom();
+    const writes = Array.from({ length: 200 }, (_, index) => async () => {
+      const id = await send(room, `${index}`);
+      if (index % 5 === 0) await editMessage(db, id, admin, `${index}!`);
+      if (index % 7 === 0) await deleteMessage(db, id, admin);
+      if (index % 20 === 0) await inviteMembers(db, change(room), [100 + index], 500);
+    });
+
+    await Promise.all(writes.map((write) => write()));
+
+    // 1 created, 200 sent, 40 edited, 29 deleted, 10 invited; 6 of the edits are overwritten by a deletion.
+    expect(await headOf(room)).toBe(280);
+    const positions = await positionsOf(room);
+    expect(new Set(positions).size).toBe(positions.length);
+    expect(positions).toHaveLength(280 - 6);
+    const seqs = await db.prisma.chatMessage.findMany({ where: { roomId: room }, orderBy: { seq: 'asc' } });
+    expect(seqs).toHaveLength(211);
+  });
+
+  it('numbers plain sends at once 1 to n, and answers each sender with its own message', async () => {
+    const room = await makeRoom();
+    const messages = Array.from({ length: 200 }, (_, index) =>
+      text(room, `${index}`, { senderId: index % 2 === 0 ? admin : member }),
+    );
+
+    const answers = await Promise.all(messages.map((message) => appendMessage(db, message)));
+
+    expect(answers.map(({ message }) => [message?.id, message?.content])).toEqual(
+      messages.map(({ id, content }) => [id, content]),
+    );
+    expect(await positionsOf(room)).toEqual(Array.from({ length: 201 }, (_, index) => index + 1));
+  });
+
+  it('keeps rooms apart that are written to at once', async () => {
+    const rooms = await Promise.all(Array.from({ length: 5 }, () => makeRoom()));
+
+    await Promise.all(Array.from({ length: 100 }, (_, index) => send(rooms[index % 5] ?? '', `${index}`)));
+
+    for (const room of rooms) expect(await positionsOf(room)).toHaveLength(21);
+  });
+
+  describe('a page', () => {
+    const tell = ({ kind, seq, message }: LogEntry) => [kind, seq, message.content];
+
+    /** 1 created, 2 "하나", 3 its edit, 4 "둘", 5 another edit of "하나", 6 the deletion of "둘", 7 "셋". */
+    async function writeHistory(): Promise<string> {
+      const room = await makeRoom();
+      const one = await send(room, '하나');
+      await editMessage(db, one, admin, '하나 반');
+      const two = await send(room, '둘');
+      await editMessage(db, one, admin, '하나!');
+      await deleteMessage(db, two, admin);
+      await send(room, '셋');
+      return room;
+    }
+
+    it.each<[string, { base: number; after: number; upTo: number }, ReturnType<typeof tell>[]]>([
+      [
+        'from the start tells each message once, where it was added and as it is now',
+        { base: 1, after: 1, upTo: 7 },
+        [
+          ['added', 2, '하나!'],
+          ['added', 4, null],
+          ['added', 7, '셋'],
+        ],
+      ],
+      [
+        'tells of messages up to its base where they changed last',
+        { base: 2, after: 2, upTo: 7 },
+        [
+          ['added', 4, null],
+          ['updated', 5, '하나!'],
+          ['added', 7, '셋'],
+        ],
+      ],
+      [
+        'with its end as the base tells every position that still stands for something',
+        { base: 7, after: 1, upTo: 7 },
+        [
+          ['added', 2, '하나!'],
+          ['added', 4, null],
+          ['updated', 5, '하나!'],
+          ['deleted', 6, null],
+          ['added', 7, '셋'],
+        ],
+      ],
+      [
+        'goes on behind the page before it, by the base of the first',
+        { base: 2, after: 5, upTo: 7 },
+        [['added', 7, '셋']],
+      ],
+      [
+        'ends at its end',
+        { base: 2, after: 2, upTo: 5 },
+        [
+          ['added', 4, null],
+          ['updated', 5, '하나!'],
+        ],
+      ],
+      ['tells nothing of a change beyond its end', { base: 4, after: 4, upTo: 4 }, []],
+      ['has nothing behind the head', { base: 7, after: 7, upTo: 100 }, []],
+    ])('%s', async (_title, range, expected) => {
+      const roomId = await writeHistory();
+
+      expect((await store.readPage({ roomId, ...range })).map(tell)).toEqual(expected);
+    });
+
+    it('has 200 entries at most, and those after it make up the whole', async () => {
+      const roomId = await makeRoom();
+      const old = await Promise.all(Array.from({ length: 250 }, (_, index) => send(roomId, `old ${index}`)));
+      const base = (await headOf(roomId)) ?? 0;
+      for (let index = 0; index < 250; index += 25) {
+        const batch = old.slice(index, index + 25);
+        await Promise.all(batch.map((id) => editMessage(db, id, admin, 'edited')));
+        await Promise.all(batch.map((_, i) => send(roomId, `new ${i}`)));
+      }
+      const upTo = (await headOf(roomId)) ?? 0;
+
+      const pages: LogEntry[][] = [];
+      let page: LogEntry[];
+      do {
+        const after = pages.at(-1)?.at(-1)?.seq ?? base;
+        page = await store.readPage({ roomId, base, after, upTo });
+        pages.push(page);
+      } while (page.length === 200);
+
+      expect(pages.map(({ length }) => length)).toEqual([200, 200, 100]);
+      const entries = pages.flat();
+      expect(entries.map(({ seq }) => seq)).toEqual(Array.from({ length: 500 }, (_, index) => base + 1 + index));
+      expect(entries.filter(({ kind }) => kind === 'updated')).toHaveLength(250);
+    });
+
+    it('names the direct key, which decides the subject', async () => {
+      const roomId = await makeRoom('DIRECT');
+
+      const [entry] = await store.readPage({ roomId, base: 0, after: 0, upTo: 1 });
+
+      expect(entry).toMatchObject({ kind: 'added', seq: 1, directKey: '4:5' });
+    });
+  });
+
+  describe('the published mark', () => {
+    const markOf = async (id: string) => (await db.prisma.chatRoom.findUnique({ where: { id } }))?.publishedSeq;
+
+    it('moves only from where it stands, over ranges in order, and never back', async () => {
+      const roomId = await makeRoom();
+      for (let i = 0; i < 9; i += 1) await send(roomId, `${i}`);
+
+      await store.advancePublished([{ roomId, from: 3, to: 4 }]);
+      expect(await markOf(roomId)).toBe(0);
+
+      const marks = await store.advancePublished([
+        { roomId, from: 3, to: 5 },
+        { roomId, from: 1, to: 2 },
+        { roomId, from: 8, to: 9 },
+      ]);
+      expect(marks).toEqual(new Map([[roomId, 5]]));
+
+      await store.advancePublished([{ roomId, from: 1, to: 3 }]);
+      expect(await markOf(roomId)).toBe(5);
+    });
+
+    it('leaves a room among the unpublished until it has reached the head', async () => {
+      const roomId = await makeRoom();
+      const isBehind = async () => (await store.readUnpublished(1_000)).some((room) => room.roomId === roomId);
+
+      expect(await isBehind()).toBe(true);
+      await store.advancePublished([{ roomId, from: 1, to: 1 }]);
+      expect(await isBehind()).toBe(false);
+      await send(roomId, '다음');
+      expect(await isBehind()).toBe(true);
+    });
+  });
+});
