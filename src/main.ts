@@ -1,11 +1,12 @@
 import { fileURLToPath } from 'node:url';
-import { type Logger, pino } from 'pino';
+import type { Logger } from 'pino';
 import { startApp } from './app.js';
 import { type Config, readConfig } from './config.js';
 import { migrate } from './db/migrate.js';
 import { seedDemo } from './db/seed-demo.js';
 import { startEmbeddedServers } from './embedded/embedded-servers.js';
 import { Lifecycle, StartInterruptedError } from './lifecycle.js';
+import { createLog } from './log.js';
 import { describeStartError } from './start-error.js';
 import { printWelcome, tellStep } from './terminal.js';
 
@@ -58,7 +59,7 @@ const pickAddress = ({ url, user, password }: { url: string; user: string; passw
 
 async function main(): Promise<void> {
   const config = readConfig(process.env);
-  const log = pino({ level: config.logLevel });
+  const log = createLog(config.logLevel);
   const lifecycle = new Lifecycle(log);
   lifecycle.listen();
   try {
@@ -80,6 +81,6 @@ function report(error: unknown, config: Config | undefined, log: Logger): void {
 try {
   await main();
 } catch (error) {
-  report(error, undefined, pino());
+  report(error, undefined, createLog());
   process.exitCode = 1;
 }

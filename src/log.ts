@@ -1,0 +1,22 @@
+import { type Logger, pino } from 'pino';
+
+/**
+ * Errors are written by type, message, code and stack alone: what libraries hang onto them can hold what people write to
+ * each other, as PostgreSQL's `detail` does with the whole row.
+ */
+export const createLog = (level = 'info'): Logger => pino({ level, serializers: { err: describeError } });
+
+const maxCauses = 5;
+
+function describeError(error: unknown, depth = 0): unknown {
+  if (!(error instanceof Error)) return { type: typeof error, message: String(error) };
+  const { name, message, stack, cause } = error;
+  const { code } = error as { code?: unknown };
+  return {
+    type: name,
+    message,
+    ...(code === undefined ? {} : { code }),
+    stack,
+    ...(cause === undefined || depth >= maxCauses ? {} : { cause: describeError(cause, depth + 1) }),
+  };
+}
