@@ -24,16 +24,27 @@ export async function sendStream(
   timeoutMs: number,
 ): Promise<void> {
   const reader = stream.getReader();
-  response.once('close', () => void reader.cancel().catch(() => undefined));
+  const cancel = () => void reader.cancel().catch(() => undefined);
+  response.once('close', cancel);
   for (;;) {
     const { done, value } = await reader.read();
     if (done || response.destroyed) break;
     if (!response.write(value)) await drained(response, timeoutMs);
   }
+  // It may have closed before there was anybody to hear of it.
+  if (response.destroyed) cancel();
   response.end();
 }
 
+/** Frees what feeds a stream that nobody is to read. yoga's has nothing to free it by until it is read from once. */
+export async function discardStream(stream: ReadableStream<Uint8Array>): Promise<void> {
+  const reader = stream.getReader();
+  await reader.read();
+  await reader.cancel();
+}
+
 function drained(response: ServerResponse, timeoutMs: number): Promise<void> {
+  if (response.destroyed) return Promise.resolve();
   return new Promise((resolve) => {
     const slow = setTimeout(() => response.destroy(), timeoutMs);
     const done = () => {

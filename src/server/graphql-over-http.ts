@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { ChatError } from '../domain/errors.js';
 import type { Viewer } from '../domain/viewer.js';
 import { refuse } from './answers.js';
-import { readBody, sendStream } from './body.js';
+import { discardStream, readBody, sendStream } from './body.js';
 import type { Authenticate } from './context.js';
 import type { GraphqlEngine } from './graphql.js';
 import type { Seats } from './seats.js';
@@ -63,9 +63,10 @@ export class GraphqlOverHttp {
   /** A stream takes one of its user's seats, as a socket does, and ends when the token that opened it expires. */
   async #stream(body: ReadableStream<Uint8Array>, viewer: Viewer | null, response: ServerResponse): Promise<void> {
     const { seats, sendTimeoutMs } = this.#options;
+    if (response.destroyed) return discardStream(body);
     const leaveSeat = viewer === null ? () => undefined : seats.take(viewer.userId);
     if (leaveSeat === null) {
-      await body.cancel();
+      await discardStream(body);
       throw new ChatError('RATE_LIMITED', 'Too many connections of this user', { retryAfterMs: 1_000 });
     }
     const leftMs = viewer === null ? 0 : Math.max(0, viewer.expiresAt.getTime() - Date.now());
