@@ -1,0 +1,14 @@
+/** Makes an instance show its metrics. */
+export const metricsToken = 'a-token-for-the-metrics';
+export const metricsEnv = { METRICS_TOKEN: metricsToken };
+
+/** All figures of an instance by name; labels as Prometheus writes them: `nodejs_active_resources{type="Timeout"}`. */
+export async function readMetrics({ url }: { readonly url: string }): Promise<Map<string, number>> {
+  const response = await fetch(`${url}/metrics`, { headers: { authorization: `Bearer ${metricsToken}` } });
+  const figures = new Map<string, number>();
+  for (const line of (await response.text()).split('\n')) {
+    const [, name, value] = /^([^#\s][^ ]*(?:{[^}]*})?) (\S+)$/.exec(line) ?? [];
+    if (name !== undefined) figures.set(name, Number(value));
+  }
+  return figures;
+}
