@@ -1,0 +1,100 @@
+import { randomUUID } from 'node:crypto';
+import { execute, parse } from 'graphql';
+import pg from 'pg';
+import { afterAll, afterEach, beforeAll, expect, it, vi } from 'vitest';
+import { connectDatabase, type Database } from '../../src/db/database.js';
+import { appendMessage, createRoom, deleteMessage, markRead } from '../../src/db/room-log.js';
+import type { Deps } from '../../src/resolvers/deps.js';
+import { createUserBatch } from '../../src/resolvers/users.js';
+import type { Context } from '../../src/schema/builder.js';
+import { schema } from '../../src/schema/index.js';
+import { createDatabase, type TestDatabase } from '../support/database.js';
+import { history, roomList } from '../support/operations.js';
+
+const viewerId = 4;
+const roomCount = 20;
+const messagesPerRoom = 50;
+
+let database: TestDatabase;
+let db: Database;
+const roomIds: string[] = [];
+
+beforeAll(async () => {
+  database = await createDatabase();
+  db = connectDatabase({ url: database.url, poolSize: 10, replayPoolSize: 1, onError: () => undefined });
+  for (let index = 0; index < roomCount; index += 1) roomIds.push(await writeRoom(index));
+});
+afterEach(() => vi.restoreAllMocks());
+afterAll(async () => {
+  await db.close();
+  await database.drop();
+});
+
+/** A room of others of its own, in which everybody writes and some read, and whose last message is deleted. */
+async function writeRoom(index: number): Promise<string> {
+  const isDirect = index % 4 === 0;
+  const others = (isDirect ? [0] : [0, 1, 2]).map((other) => 10 * (index + 1) + other);
+  const { roomId } = await createRoom(db, {
+    id: randomUUID(),
+    type: isDirect ? 'DIRECT' : 'GROUP',
+    name: null,
+    directKey: isDirect ? `${viewerId}:${others[0]}` : null,
+    bookingId: null,
+    creatorId: viewerId,
+    memberIds: [viewerId, ...others],
+    messageId: randomUUID(),
+  });
+  const writers = [...others, viewerId];
+  const ids = Array.from({ length: messagesPerRoom }, () => randomUUID());
+  for (const [place, id] of ids.entries()) {
+    const senderId = writers[place % writers.length] ?? viewerId;
+    await appendMessage(db, { id, roomId, senderId, type: 'TEXT', content: `${place}` });
+    if (place === messagesPerRoom - 1) await deleteMessage(db, id, senderId);
+  }
+  await markRead(db, roomId, viewerId, ids[10] ?? '');
+  for (const [place, userId] of others.entries()) await markRead(db, roomId, userId, ids.at(-1 - 10 * place) ?? '');
+  return roomId;
+}
+
+/** What the operation answers, and how many statements were sent to PostgreSQL for it. */
+async function measure(document: { toString(): string }, variableValues: Record<string, unknown>) {
+  const contextValue: Context = {
+    deps: {
+      db,
+      userBatch: createUserBatch(db),
+      limits: { maxPageSize: 100, maxComplexity: 1_000_000 },
+    } as unknown as Deps,
+    viewer: { userId: viewerId, name: undefined, issuedAt: new Date(), expiresAt: new Date() },
+  };
+  const query = vi.spyOn(pg.Client.prototype, 'query');
+  const { data, errors } = await execute({ schema, document: parse(`${document}`), variableValues, contextValue });
+  const statements = query.mock.calls.length;
+  query.mockRestore();
+  expect(errors).toBeUndefined();
+  return { data: JSON.parse(JSON.stringify(data)) as Answer, statements };
+}
+
+interface Answer {
+  readonly rooms: { readonly edges: { readonly node: { readonly unreadCount: number; readonly title: string } }[] };
+  readonly room: { readonly messages: { readonly edges: { readonly node: { readonly readCount: number } }[] } };
+}
+
+it('lists 20 rooms with title, last message, unread count and members in as many queries as 2', async () => {
+  const two = await measure(roomList, { first: 2 });
+  const twenty = await measure(roomList, { first: 20 });
+
+  expect([two, twenty].map(({ data }) => data.rooms.edges.length)).toEqual([2, 20]);
+  expect(twenty.data.rooms.edges.every(({ node }) => node.title !== '' && node.unreadCount > 0)).toBe(true);
+  expect(twenty.statements).toBe(two.statements);
+  expect(twenty.statements).toBeLessThanOrEqual(8);
+});
+
+it('pages 50 messages with their readers and how many those are in as many queries as 2', async () => {
+  const two = await measure(history, { id: roomIds[1], last: 2 });
+  const fifty = await measure(history, { id: roomIds[1], last: 50 });
+
+  expect([two, fifty].map(({ data }) => data.room.messages.edges.length)).toEqual([2, 50]);
+  expect(fifty.data.room.messages.edges.some(({ node }) => node.readCount > 1)).toBe(true);
+  expect(fifty.statements).toBe(two.statements);
+  expect(fifty.statements).toBeLessThanOrEqual(5);
+});
