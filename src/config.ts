@@ -1,3 +1,4 @@
+import { accessSync, constants } from 'node:fs';
 import { z } from 'zod';
 
 /** What the server was told by its environment, checked once at start. Sizes in bytes, times in milliseconds. */
@@ -64,8 +65,13 @@ export class ConfigError extends Error {
 
 const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 const minSecretBytes = 32;
+const natsUrl = /^((nats|tls):\/\/)?[\w.[\]:-]+$/;
 
-const count = (fallback: number, max = 1_000_000_000) => z.coerce.number().int().min(1).max(max).default(fallback);
+const wholeNumber = (min: number, max: number) => {
+  const error = `must be a whole number from ${min} to ${max}`;
+  return z.coerce.number({ error }).int({ error }).min(min, { error }).max(max, { error });
+};
+const count = (fallback: number, max = 1_000_000_000) => wholeNumber(1, max).default(fallback);
 const url = (...schemes: string[]) =>
   z.string().refine((value) => URL.canParse(value) && schemes.includes(new URL(value).protocol), {
     error: `must be a URL that starts with ${schemes.map((scheme) => `${scheme}//`).join(' or ')}`,
@@ -76,6 +82,9 @@ const list = z.string().transform((text) =>
     .map((item) => item.trim())
     .filter((item) => item !== ''),
 );
+const natsUrls = z.string().refine((text) => text.split(',').every((url) => natsUrl.test(url.trim())), {
+  error: 'must be a list of addresses such as nats://localhost:4222',
+});
 const onOff = z.enum(['on', 'off']).transform((value) => value === 'on');
 
 const origin = z.string().refine((value) => URL.canParse(value) && new URL(value).origin === value, {
@@ -83,7 +92,7 @@ const origin = z.string().refine((value) => URL.canParse(value) && new URL(value
 });
 
 const environment = z.object({
-  PORT: z.coerce.number().int().min(0).max(65_535).default(4000),
+  PORT: wholeNumber(0, 65_535).default(4000),
   HOST: z.string().optional(),
   NODE_ENV: z.string().optional(),
   DATA_DIR: z.string().default('.data'),
@@ -91,7 +100,7 @@ const environment = z.object({
   DATABASE_URL: url('postgres:', 'postgresql:').optional(),
   DATABASE_POOL_SIZE: count(10, 1_000),
   REPLAY_POOL_SIZE: count(4, 1_000),
-  NATS_URL: z.string().optional(),
+  NATS_URL: natsUrls.optional(),
   NATS_USER: z.string().optional(),
   NATS_PASSWORD: z.string().optional(),
   NATS_CREDS: z.string().optional(),
@@ -179,7 +188,19 @@ function modeProblems(values: Present): string[] {
   if (values.NATS_CREDS !== undefined && values.NATS_USER !== undefined) {
     problems.push('NATS_CREDS and NATS_USER: set one of the two, not both');
   }
+  if (values.NATS_CREDS !== undefined && !isReadable(values.NATS_CREDS)) {
+    problems.push(`NATS_CREDS: ${values.NATS_CREDS} cannot be read`);
+  }
   return problems;
+}
+
+function isReadable(path: string): boolean {
+  try {
+    accessSync(path, constants.R_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function toConfig(values: Environment): Config {

@@ -35,7 +35,6 @@ async function readHeads({ prisma }: Database, roomIds: readonly string[]): Prom
 }
 
 /** Two index ranges, merged by position. */
-/** Two index ranges, merged by position. */
 async function readPage(db: Database, { roomId, base, after, upTo }: LogRange): Promise<LogEntry[]> {
   const rows = await db.replay(
     (prisma) => prisma.$queryRaw<(MessageRow & { position: number; direct_key: string | null })[]>`

@@ -131,7 +131,7 @@ export async function createRoom(
   return { roomId: row.created_id, created: row.outcome === 'OK', entries };
 }
 
-/** Moves the member's read mark forward to the message; `moved` is false where it was there or further already. */
+/** Moves the member's read mark forward to the message; UNCHANGED where it was there or further already. */
 export async function markRead(
   { prisma }: Database,
   roomId: string,

@@ -22,6 +22,7 @@ export interface NatsOptions {
 const ackTimeoutMs = 5_000;
 const readyTimeoutMs = 500;
 const reconnectWaitMs = 500;
+const attemptsPerWarning = 60;
 
 interface Topic {
   readonly listeners: Set<Listener>;
@@ -41,7 +42,8 @@ class NatsPubSub implements PubSub {
   readonly #replicas: number;
   readonly #topics = new Map<string, Topic>();
   readonly #onConnect: (() => void)[] = [];
-  readonly #connecting: Promise<void>;
+  readonly #options: ConnectionOptions;
+  #connecting: Promise<void>;
   #connection: NatsConnection | undefined;
   #jetstream: JetStreamClient | undefined;
   #ensuring: Promise<void> | undefined;
@@ -51,7 +53,8 @@ class NatsPubSub implements PubSub {
   constructor(options: NatsOptions, log: Logger) {
     this.#log = log;
     this.#replicas = options.replicas;
-    this.#connecting = this.#connect(options);
+    this.#options = toConnectionOptions(options);
+    this.#connecting = this.#connect();
   }
 
   get isConnected(): boolean {
@@ -101,34 +104,35 @@ class NatsPubSub implements PubSub {
     await this.#connecting;
   }
 
-  async #connect({ url, user, password, creds }: NatsOptions): Promise<void> {
-    const options: ConnectionOptions = {
-      servers: url.split(','),
-      name: 'fairway',
-      maxReconnectAttempts: -1,
-      reconnectTimeWait: reconnectWaitMs,
-      reconnectJitter: 100,
-      pingInterval: 10_000,
-      maxPingOut: 2,
-      ...(user !== undefined && password !== undefined ? { user, pass: password } : {}),
-      ...(creds !== undefined ? { authenticator: credsAuthenticator(readFileSync(creds)) } : {}),
-    };
+  async #connect(): Promise<void> {
     for (let attempt = 1; !this.#isClosed; attempt++) {
       try {
-        const connection = await connect(options);
+        const connection = await connect(this.#options);
         if (this.#isClosed) return void (await connection.close());
-        this.#connection = connection;
-        this.#jetstream = jetstream(connection);
-        void this.#watch(connection);
-        for (const [subject, topic] of this.#topics) this.#open(subject, topic);
-        this.#up();
+        this.#use(connection);
         return;
       } catch (error) {
-        const level = attempt === 1 ? 'warn' : 'debug';
+        const level = attempt % attemptsPerWarning === 1 ? 'warn' : 'debug';
         this.#log[level]({ err: error, attempt }, 'NATS cannot be reached yet; live delivery is by the database');
         await new Promise((resolve) => setTimeout(resolve, reconnectWaitMs).unref());
       }
     }
+  }
+
+  #use(connection: NatsConnection): void {
+    this.#connection = connection;
+    this.#jetstream = jetstream(connection);
+    void this.#watch(connection);
+    void connection.closed().then(() => this.#startAnew());
+    for (const [subject, topic] of this.#topics) this.#open(subject, topic);
+    this.#up();
+  }
+
+  /** The client comes back by itself from nearly everything; should it give up all the same, this does not. */
+  #startAnew(): void {
+    if (this.#isClosed) return;
+    this.#isConnected = false;
+    this.#connecting = this.#connect();
   }
 
   async #watch(connection: NatsConnection): Promise<void> {
@@ -193,3 +197,17 @@ class NatsPubSub implements PubSub {
     clearTimeout(timer);
   }
 }
+
+const toConnectionOptions = ({ url, user, password, creds }: NatsOptions): ConnectionOptions => ({
+  servers: url.split(',').map((server) => server.trim()),
+  name: 'fairway',
+  maxReconnectAttempts: -1,
+  reconnectTimeWait: reconnectWaitMs,
+  reconnectJitter: 100,
+  // A server that refuses our password for a while, as during a change of it, is no reason to give up.
+  ignoreAuthErrorAbort: true,
+  pingInterval: 10_000,
+  maxPingOut: 2,
+  ...(user !== undefined && password !== undefined ? { user, pass: password } : {}),
+  ...(creds !== undefined ? { authenticator: credsAuthenticator(readFileSync(creds)) } : {}),
+});

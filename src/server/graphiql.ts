@@ -38,7 +38,8 @@ export class Graphiql {
     const options = JSON.stringify({
       title: 'Fairway',
       endpoint: '/graphql',
-      subscriptionsProtocol: 'WS',
+      // Over a WebSocket it would not pass on the headers of its pane, and so no token.
+      subscriptionsProtocol: 'SSE',
       shouldPersistHeaders: false,
       defaultQuery: firstQuery,
       ...(authorization === undefined
@@ -51,6 +52,7 @@ export class Graphiql {
   <head>
     <meta charset="utf-8" />
     <title>Fairway</title>
+    <link rel="icon" href="data:," />
     <link rel="stylesheet" href="${graphiqlStylePath}" />
   </head>
   <body id="body" class="no-focus-outline">

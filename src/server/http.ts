@@ -155,8 +155,8 @@ export class HttpServer {
 const pathOf = ({ url = '/' }: IncomingMessage): string => url.split('?', 1)[0] ?? '/';
 
 /** A browser that opens the address, not a client that sends an operation in it. */
-const wantsPage = ({ method, url, headers }: IncomingMessage): boolean =>
-  method === 'GET' && headers.accept?.includes('text/html') === true && url?.includes('query=') !== true;
+const wantsPage = ({ method, headers }: IncomingMessage): boolean =>
+  method === 'GET' && headers.accept?.includes('text/html') === true;
 
 /** The caller's own id where it is harmless to log and to send back. */
 function requestIdOf({ headers }: IncomingMessage): string {

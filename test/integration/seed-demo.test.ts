@@ -55,7 +55,7 @@ describe('seedDemo', () => {
       { type: 'GROUP', name: '주말 파크골프 모임', booking_id: null, direct_key: null, published_seq: 0 },
       {
         type: 'BOOKING',
-        name: '11월 22일 한강파크골프장 예약',
+        name: '한강파크골프장 라운드 예약',
         booking_id: 1001,
         direct_key: null,
         published_seq: 0,
