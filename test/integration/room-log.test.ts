@@ -309,6 +309,7 @@ describe('the room log', () => {
       const roomId = await makeRoom();
       const old = await Promise.all(Array.from({ length: 250 }, (_, index) => send(roomId, `old ${index}`)));
       const base = (await headOf(roomId)) ?? 0;
+      old.reverse();
       for (let index = 0; index < 250; index += 25) {
         const batch = old.slice(index, index + 25);
         await Promise.all(batch.map((id) => editMessage(db, id, admin, 'edited')));
