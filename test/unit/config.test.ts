@@ -113,9 +113,11 @@ describe('readConfig', () => {
     ['a user without a password', { ...servers, NATS_USER: 'fairway' }, ['NATS_USER']],
     [
       'two ways to log in to NATS',
-      { ...servers, NATS_USER: 'a', NATS_PASSWORD: 'b', NATS_CREDS: '/etc/nats.creds' },
+      { ...servers, NATS_USER: 'a', NATS_PASSWORD: 'b', NATS_CREDS: import.meta.filename },
       ['NATS_CREDS'],
     ],
+    ['credentials that are not there', { ...servers, NATS_CREDS: '/nowhere/nats.creds' }, ['NATS_CREDS']],
+    ['an address of NATS that is none', { ...servers, NATS_URL: 'http://nats:4222' }, ['NATS_URL']],
     ['an origin with a path', { ALLOWED_ORIGINS: 'https://a.example/' }, ['ALLOWED_ORIGINS']],
     ['a switch that is neither on nor off', { USER_DIRECTORY: 'yes' }, ['USER_DIRECTORY']],
     ['a limit that is no number', { MAX_BODY_BYTES: '256 KB' }, ['MAX_BODY_BYTES']],
