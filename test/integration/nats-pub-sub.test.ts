@@ -1,0 +1,112 @@
+import { randomUUID } from 'node:crypto';
+import { pino } from 'pino';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { createNatsPubSub } from '../../src/pubsub/nats-pub-sub.js';
+import type { PubSub } from '../../src/pubsub/pub-sub.js';
+import { startNats, type TestNats } from '../support/nats.js';
+import { describeWithNats } from '../support/requirements.js';
+import { waitFor } from '../support/wait-for.js';
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+describeWithNats('the PubSub over NATS JetStream', () => {
+  let nats: TestNats;
+  const open: PubSub[] = [];
+  const connect = () => {
+    const pubsub = createNatsPubSub({ ...nats, creds: undefined, replicas: 1 }, pino({ level: 'silent' }));
+    open.push(pubsub);
+    return pubsub;
+  };
+  const connected = async () => {
+    const pubsub = connect();
+    await waitFor(() => pubsub.isConnected, { what: 'the connection' });
+    return pubsub;
+  };
+
+  beforeEach(async () => {
+    nats = await startNats();
+  });
+  afterEach(async () => {
+    await Promise.all(open.splice(0).map((pubsub) => pubsub.close()));
+    await nats.stop();
+  });
+
+  /** Streams are ensured behind the connection: a publish that comes before is refused. */
+  const publish = (pubsub: PubSub, subject: string, text: string, id: string = randomUUID()) =>
+    waitFor(() => pubsub.publish(subject, encoder.encode(text), id).then(() => true), { what: 'the ack', pollMs: 50 });
+
+  it('brings what is published to every listener of the subject, here and elsewhere', async () => {
+    const [a, b] = [await connected(), await connected()];
+    const subject = `chat.room.${randomUUID()}.message`;
+    const heard: string[] = [];
+    const subscriptions = [a, a, b].map((pubsub, at) =>
+      pubsub.subscribe(subject, (body) => heard.push(`${at}: ${decoder.decode(body)}`)),
+    );
+    await Promise.all(subscriptions.map(({ ready }) => ready));
+
+    await publish(b, subject, '안녕');
+
+    await waitFor(() => heard.length === 3, { what: 'three listeners' });
+    expect(heard.sort()).toEqual(['0: 안녕', '1: 안녕', '2: 안녕']);
+  });
+
+  it('holds one subscription a subject, until its last listener is gone', async () => {
+    const pubsub = await connected();
+    const subject = `chat.room.${randomUUID()}.message`;
+    const [first, second] = [pubsub.subscribe(subject, () => {}), pubsub.subscribe(subject, () => {})];
+    const counts = [pubsub.subjectCount];
+    first.close();
+    first.close();
+    counts.push(pubsub.subjectCount);
+    second.close();
+    counts.push(pubsub.subjectCount);
+
+    expect(counts).toEqual([1, 1, 0]);
+  });
+
+  it('refuses to publish while the server is away, and goes on when it is back with its store wiped', async () => {
+    const pubsub = await connected();
+    const subject = `chat.room.${randomUUID()}.message`;
+    const heard: string[] = [];
+    pubsub.subscribe(subject, (body) => heard.push(decoder.decode(body)));
+    await publish(pubsub, subject, 'before');
+    await nats.kill();
+    await waitFor(() => !pubsub.isConnected, { what: 'the loss' });
+
+    await expect(pubsub.publish(subject, encoder.encode('away'), 'x')).rejects.toThrow();
+    await nats.restart({ wipe: true });
+    await waitFor(() => pubsub.isConnected, { what: 'the return' });
+    await publish(pubsub, subject, 'after');
+
+    await waitFor(() => heard.includes('after'), { what: 'the message after the return' });
+    expect(heard).not.toContain('away');
+  });
+
+  it('starts without a server, and finds it when it comes', async () => {
+    await nats.kill();
+    const pubsub = connect();
+    const heard: string[] = [];
+    const subject = `chat.room.${randomUUID()}.message`;
+    await pubsub.subscribe(subject, (body) => heard.push(decoder.decode(body))).ready;
+    expect(pubsub.isConnected).toBe(false);
+
+    await nats.restart({ wipe: false });
+    await waitFor(() => pubsub.isConnected, { what: 'the connection' });
+    await publish(pubsub, subject, 'late');
+
+    await waitFor(() => heard.length > 0, { what: 'the message' });
+  });
+
+  it('comes back after the server refused its password for a while', async () => {
+    const pubsub = await connected();
+    await nats.kill();
+    const stranger = await startNats({ port: nats.port });
+    // Long enough for several refused logins: the client tries twice a second.
+    await waitFor(() => stranger.refusals() >= 4, { what: 'refused logins', timeoutMs: 20_000 });
+    await stranger.stop();
+    await nats.restart({ wipe: false });
+
+    await waitFor(() => pubsub.isConnected, { what: 'the return', timeoutMs: 20_000 });
+  });
+});
