@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import type { WebSocket } from 'ws';
+import { ChatError } from '../domain/errors.js';
 
 /** Close codes of this server, beside those of graphql-transport-ws. */
 export const closeCodes = {
@@ -57,18 +58,18 @@ export class ClientSocket {
 
   /**
    * Resolves once the bytes have left this process: who awaits it does not ask for more than a slow peer takes.
-   * Rejects where the socket is closing.
+   * Rejects where the socket is closing or fails, which ends what was being sent and is no fault of this server.
    */
   send(text: string): Promise<void> {
     const socket = this.#socket;
-    if (!this.isOpen) return Promise.reject(new Error('The socket is closing'));
+    if (!this.isOpen) return Promise.reject(gone());
     return new Promise((resolve, reject) => {
       const slow = setTimeout(() => this.cutOff(), this.#options.sendTimeoutMs);
       socket.send(text, (error) => {
         clearTimeout(slow);
         this.#isAlive = true;
         if (socket.isPaused && socket.bufferedAmount < maxUnsentBytes) socket.resume();
-        if (error) reject(error);
+        if (error) reject(gone(error));
         else resolve();
       });
     });
@@ -110,3 +111,5 @@ export class ClientSocket {
     this.#isAlive = false;
   }
 }
+
+const gone = (cause?: Error) => new ChatError('UNAVAILABLE', 'The socket is closing', { cause });
