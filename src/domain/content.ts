@@ -1,7 +1,8 @@
 import { ChatError } from './errors.js';
 
 /** White space, and characters that show nothing on their own: joiners, marks of direction, fillers, variation selectors. */
-const onlyInvisible = /^(?:[\s\p{Cc}\p{Cf}\p{Zs}\u115F\u1160\u3164\uFFA0\u2800]|[\u{FE00}-\u{FE0F}])*$/u;
+const onlyInvisible =
+  /^(?:[\s\p{Cc}\p{Cf}\p{Zs}\u115F\u1160\u3164\uFFA0\u2800]|[\u{FE00}-\u{FE0F}\u{E0100}-\u{E01EF}]|\u034F)*$/u;
 
 /**
  * Stored and returned as it is. The limit counts code points.

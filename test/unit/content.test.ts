@@ -28,6 +28,8 @@ describe('assertText', () => {
     ['a Hangul filler', codes(0x3164), /empty or invisible/],
     ['a braille blank', codes(0x2800), /empty or invisible/],
     ['a variation selector alone', codes(0xfe0f), /empty or invisible/],
+    ['a selector of the supplement', codes(0xe0100), /empty or invisible/],
+    ['a grapheme joiner', codes(0x034f), /empty or invisible/],
     ['control characters alone', '\u0001\u0007', /empty or invisible/],
     ['NUL', 'a\0b', /content must not contain NUL/],
     ['half an emoji', '\ud83d', /lone surrogates/],
