@@ -11,18 +11,29 @@ const decoder = new TextDecoder();
 export const encodeEntry = ({ kind, message, directKey }: LogEntry): Uint8Array =>
   encoder.encode(JSON.stringify({ ...message, kind, directKey }));
 
+/** @throws {Error} where it is somebody else's message: a position that is no number would spoil whatever it is compared with */
 export function decodeEntry(body: Uint8Array): LogEntry {
   const { kind, directKey, ...message } = parse<Message & Pick<LogEntry, 'kind' | 'directKey'>>(body);
-  return { kind, seq: kind === 'added' ? message.seq : message.changedSeq, message, directKey };
+  const { seq, changedSeq } = message;
+  if (!kinds.has(kind) || !isNumber(seq) || !isNumber(changedSeq)) throw new Error('Not an entry of a room log');
+  return { kind, seq: kind === 'added' ? seq : changedSeq, message, directKey };
 }
 
 /** A member whose read mark moved. */
 export const encodeMember = (member: Member): Uint8Array => encoder.encode(JSON.stringify(member));
-export const decodeMember = (body: Uint8Array): Member => parse<Member>(body);
+/** @throws {Error} where it is somebody else's message */
+export function decodeMember(body: Uint8Array): Member {
+  const member = parse<Member>(body);
+  if (!isNumber(member.userId) || !isNumber(member.lastReadSeq)) throw new Error('Not a member');
+  return member;
+}
 
 /** Parts of room logs that a stream has acknowledged. */
 export const encodeRanges = (ranges: readonly PublishedRange[]): Uint8Array => encoder.encode(JSON.stringify(ranges));
 export const decodeRanges = (body: Uint8Array): PublishedRange[] => parse<PublishedRange[]>(body);
+
+const kinds: ReadonlySet<unknown> = new Set<LogEntry['kind']>(['added', 'updated', 'deleted']);
+const isNumber = (value: unknown): boolean => Number.isInteger(value);
 
 const parse = <T>(body: Uint8Array): T => JSON.parse(decoder.decode(body), reviveDate) as T;
 

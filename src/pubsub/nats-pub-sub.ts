@@ -174,9 +174,18 @@ class NatsPubSub implements PubSub {
           this.#log.error({ err: error, subject }, 'A NATS subscription failed');
           return;
         }
-        for (const listener of topic.listeners) listener(message.data);
+        for (const listener of topic.listeners) this.#tell(listener, subject, message.data);
       },
     });
+  }
+
+  /** What a callback throws would end the client's reading from the server for good: anybody may publish anything. */
+  #tell(listener: Listener, subject: string, body: Uint8Array): void {
+    try {
+      listener(body);
+    } catch (error) {
+      this.#log.warn({ err: error, subject }, 'A message that cannot be understood is passed over');
+    }
   }
 
   #unsubscribe(subject: string, listener: Listener): void {
