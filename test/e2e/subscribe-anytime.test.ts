@@ -12,6 +12,7 @@ import type { RoomPositionsSubscription } from './generated/graphql.js';
 const subscriptions = 500;
 const subscribers = 10;
 const messagesPerSecond = 200;
+const maxUnanswered = 50;
 
 type Position = RoomPositionsSubscription['roomEvents'];
 
@@ -92,23 +93,27 @@ function indexOfReady({ events }: Feed<RoomPositionsSubscription>): number {
   return index === -1 ? Number.POSITIVE_INFINITY : index;
 }
 
-/** Sends at its own pace, whether or not answers come, to each room in turn and from each client in turn. */
+/** Sends to each room in turn and from each client in turn, at a pace of its own while answers keep up with it. */
 function startLoad(clients: readonly TestClient[], rooms: readonly BusyRoom[]) {
   const sending: Promise<void>[] = [];
   const startedAt = performance.now();
+  let unanswered = 0;
   let fail: (error: unknown) => void = () => undefined;
   const failed = new Promise<never>((_resolve, reject) => {
     fail = reject;
   });
+  const send = async (number: number) => {
+    const room = rooms[number % rooms.length] as BusyRoom;
+    const client = clients[(number >> 1) % clients.length] as TestClient;
+    unanswered += 1;
+    const { message } = await client.send(room.id, `message ${number}`);
+    unanswered -= 1;
+    room.head = Math.max(room.head, message.seq);
+  };
   const timer = setInterval(() => {
-    while (sending.length < ((performance.now() - startedAt) * messagesPerSecond) / 1_000) {
-      const room = rooms[sending.length % rooms.length] as BusyRoom;
-      const client = clients[(sending.length >> 1) % clients.length] as TestClient;
-      const send = async () => {
-        const { message } = await client.send(room.id, `message ${sending.length}`);
-        room.head = Math.max(room.head, message.seq);
-      };
-      const answer = send();
+    const due = ((performance.now() - startedAt) * messagesPerSecond) / 1_000;
+    while (sending.length < due && unanswered < maxUnanswered) {
+      const answer = send(sending.length);
       answer.catch(fail);
       sending.push(answer);
     }

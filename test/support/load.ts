@@ -25,7 +25,7 @@ export interface Load {
   readonly changes: readonly Change[];
 }
 
-/** 8 writers on 2 instances and the 5 rooms that they write to. Writer 4 and writer 5 are in all of them. */
+/** 8 writers on 2 instances and the 5 rooms that they write to. Users 4 and 5 are in all of them. */
 export interface Crowd {
   readonly roomIds: readonly string[];
   readonly writers: readonly Writer[];
@@ -48,7 +48,10 @@ interface LoadOptions {
 
 const writerIds = [4, 5, 6, 7, 8, 9, 10, 11];
 
-/** Four GROUP rooms of all writers and a DIRECT one, which has another kind of subject. */
+/**
+ * Four GROUP rooms to which all write, and a DIRECT one, which has another kind of subject, to which only one writes:
+ * no message of its own hints to the other instance that there is something new.
+ */
 export async function gatherCrowd(world: World): Promise<Crowd> {
   const clients = await Promise.all(writerIds.map((id, index) => world.client(id, index % 2)));
   const [first] = clients as [TestClient, ...TestClient[]];
@@ -58,7 +61,7 @@ export async function gatherCrowd(world: World): Promise<Crowd> {
   const writers = clients.map((client, index) => ({
     client,
     instance: index % 2,
-    roomIds: client.userId <= 5 ? roomIds : groups,
+    roomIds: index === 0 ? roomIds : groups,
   }));
   return { roomIds, writers };
 }
