@@ -26,7 +26,7 @@ const retryMs = 1_000;
  * subscriber that does not ask costs a few numbers, however much happens meanwhile. `return()` frees everything at once,
  * also while `next()` waits, which an async generator parked on a promise does not.
  *
- * Ends with FORBIDDEN right behind the entry that tells that the viewer's membership ended, and with a
+ * Ends with FORBIDDEN at the latest right behind the entry that tells that the viewer's membership ended, and with a
  * SlowConsumerError when the subscriber fell too far behind while it was live.
  */
 export class RoomCursor implements AsyncIterableIterator<RoomEvent> {
@@ -93,13 +93,17 @@ export class RoomCursor implements AsyncIterableIterator<RoomEvent> {
       if (replayed !== undefined) return this.#deliver(replayed);
     }
     const entry = feed.entryAfter(this.#position);
-    if (entry !== undefined) return this.#deliver(entry);
+    if (entry !== undefined) {
+      if (this.#isFromLater(entry)) await this.#assertMember();
+      return this.#deliver(entry);
+    }
     if (!this.#isReady) {
       this.#isReady = true;
       return { kind: 'ready', seq: this.#position };
     }
     const read = feed.readAfter(this.#readVersion);
-    if (read === undefined) return undefined;
+    // What was read lies ahead, and perhaps the end of the viewer's membership before it: its turn comes behind both.
+    if (read === undefined || read.member.lastReadSeq > this.#position) return undefined;
     this.#readVersion = read.version;
     return { kind: 'read', seq: this.#position, member: read.member };
   }
@@ -108,6 +112,11 @@ export class RoomCursor implements AsyncIterableIterator<RoomEvent> {
     this.#position = entry.seq;
     this.#isDoubted = endsMembership(entry.message, this.#options.viewerId);
     return entry;
+  }
+
+  /** It was read from the database after a later change, of which somebody removed in between must not know. */
+  #isFromLater({ seq, message }: LogEntry): boolean {
+    return message.changedSeq > Math.max(seq, this.#options.head);
   }
 
   /** An entry told that the viewer left; a replay may tell of an old leaving, from before they came back. */
@@ -150,7 +159,7 @@ export class RoomCursor implements AsyncIterableIterator<RoomEvent> {
       replay.isRead = this.#page.length < logPageSize;
       replay.pages += 1;
       // A long replay must not outlast a membership that ended meanwhile by more than a page.
-      if (replay.pages > 1) await this.#assertMember();
+      if (replay.pages > 1 || this.#page.some((entry) => this.#isFromLater(entry))) await this.#assertMember();
     }
     const entry = this.#page.shift();
     if (entry === undefined && replay.isRead) {

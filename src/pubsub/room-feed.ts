@@ -177,6 +177,7 @@ export class RoomFeed {
   #reset(head: number): void {
     this.#log.warn({ roomId: this.roomId, head, was: this.#head }, 'The log went back; its subscribers fetch anew');
     this.#ahead.clear();
+    this.#reads.clear();
     this.#target = head;
     this.#generation += 1;
     this.#skipTo(head);

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { ApiError, type Feed, type RoomEvent, type TestClient } from '../support/client.js';
-import { inviteMembers, removeMember } from '../support/operations.js';
+import { editMessage, inviteMembers, markRead, removeMember } from '../support/operations.js';
 import { type Random, useRandom } from '../support/random.js';
 import { describeWithNats } from '../support/requirements.js';
 import { countTo } from '../support/room-log.js';
@@ -30,6 +30,7 @@ interface Plan {
 }
 
 const sendsPerRound = 6;
+const withoutLee = 'without Lee';
 
 describeWithNats("a member's removal", () => {
   const world = useWorld();
@@ -76,19 +77,26 @@ describeWithNats("a member's removal", () => {
     const feed = lee[there].roomEvents({ roomId });
     await feed.until((events) => events.some(({ __typename }) => __typename === 'RoomReady'), 'RoomReady');
 
+    const { message } = await atWork(park).send(roomId, 'to all');
     const sends = countTo(sendsPerRound).map(() => sendSometime(atWork(lee), roomId, random));
     await delay(random.between(0, 30));
     await kim[here].http(removeMember, { input: { roomId, userId: String(leeId) } });
     const removedAt = performance.now();
     const [ending] = await Promise.all([
       feed.ended().then((error) => ({ error, endedAfterMs: performance.now() - removedAt })),
-      // What Lee must not see any more.
-      ...countTo(3).map(() => atWork(park).send(roomId, 'without Lee')),
+      atWork(park).http(editMessage, { input: { messageId: message.id, content: withoutLee } }),
+      ...countTo(3).map(() => sendAndRead(roomId, atWork(park), atWork(kim))),
     ]);
 
     expect(ending.error?.code).toBe('FORBIDDEN');
     const ids = await Promise.all(sends);
     return { feed, endedAfterMs: ending.endedAfterMs, acceptedIds: ids.filter((id) => id !== undefined) };
+  }
+
+  /** What Lee must not see any more, nor that it was read. */
+  async function sendAndRead(roomId: string, writer: TestClient, reader: TestClient): Promise<void> {
+    const { message } = await writer.send(roomId, withoutLee);
+    await reader.http(markRead, { input: { roomId, messageId: message.id } });
   }
 
   /** Resolves with the message's id, or undefined where it was refused because Lee is no member. */
@@ -117,11 +125,16 @@ describeWithNats("a member's removal", () => {
       const absence = log.filter(({ seq }) => seq > removal && seq < (returns[index] as number));
       expect(absence.length, 'something was there to see').toBeGreaterThanOrEqual(3);
       expect(absence.filter(({ senderId }) => senderId === leeId)).toEqual([]);
-      expect(rounds[index]?.feed.events.at(-1)).toMatchObject({ seq: removal, message: { type: 'SYSTEM' } });
+      expect(rounds[index]?.feed.events.filter((event) => tellsOfMoreThan(event, removal))).toEqual([]);
     }
 
     const stored = log.filter(({ senderId }) => senderId === leeId).map(({ id }) => id);
     expect(stored.sort(), 'accepted is stored, refused is not').toEqual(rounds.flatMap((r) => r.acceptedIds).sort());
+  }
+
+  function tellsOfMoreThan(event: RoomEvent, seq: number): boolean {
+    if (event.__typename === 'MemberRead') return event.member.lastReadSeq > seq;
+    return event.seq > seq || ('message' in event && event.message.content === withoutLee);
   }
 
   async function everywhere(userId: number): Promise<Everywhere> {
