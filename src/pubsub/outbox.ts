@@ -143,17 +143,24 @@ class PubSubOutbox implements Outbox {
   async #sweepRoom({ roomId, publishedSeq, seq: upTo }: UnpublishedRoom): Promise<void> {
     const page = await this.#store.readPage({ roomId, base: upTo, after: publishedSeq, upTo });
     const oldest = Date.now() - sweepAgeMs;
-    const young = page.findIndex(({ message }) => lastChange(message) > oldest);
+    const young = page.findIndex((entry) => writtenAt(entry) > oldest);
     const due = young === -1 ? page : page.slice(0, young);
     for (const entry of due) if (this.#acked.get(roomId)?.has(entry.seq) !== true) await this.#send(entry);
-    const isWhole = due.length === page.length && page.length < logPageSize;
-    const to = isWhole ? upTo : due.at(-1)?.seq;
-    if (to !== undefined) await this.#store.advancePublished([{ roomId, from: publishedSeq + 1, to }]);
+    // What is missing between the entries of a page has been compacted away.
+    const firstYoung = page[due.length]?.seq;
+    const last = page.length < logPageSize ? upTo : page.at(-1)?.seq;
+    const to = firstYoung === undefined ? last : firstYoung - 1;
+    if (to !== undefined && to > publishedSeq) {
+      await this.#store.advancePublished([{ roomId, from: publishedSeq + 1, to }]);
+    }
   }
 }
 
-const lastChange = ({ createdAt, editedAt, deletedAt }: LogEntry['message']): number =>
-  Math.max(createdAt.getTime(), editedAt?.getTime() ?? 0, deletedAt?.getTime() ?? 0);
+/** Of the entry, not of the message's last change: one that is edited all the time would never be old enough. */
+function writtenAt({ kind, message: { createdAt, editedAt, deletedAt } }: LogEntry): number {
+  const time = kind === 'added' ? createdAt : (deletedAt ?? editedAt ?? createdAt);
+  return time.getTime();
+}
 
 function toRanges(roomId: string, seqs: Iterable<number>): PublishedRange[] {
   const ranges: { roomId: string; from: number; to: number }[] = [];

@@ -4,6 +4,7 @@ import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { expect, it } from 'vitest';
 import { Follower } from '../support/follower.js';
 import { gatherCrowd, type Load, sendLoad } from '../support/load.js';
+import { editMessage } from '../support/operations.js';
 import { useRandom } from '../support/random.js';
 import { describeWithNats } from '../support/requirements.js';
 import { countTo, readStoredLog } from '../support/room-log.js';
@@ -55,6 +56,25 @@ describeWithNats('a load in the middle of which nats-server is killed and comes 
     );
     expect(unpublished, 'in CHAT_MESSAGES is whatever was sent without the old store').toEqual([]);
   }, 120_000);
+
+  it('publishes what was sent without it, though it is edited all the time', async () => {
+    const kim = await world.client(4, 0);
+    const roomId = await kim.group(5);
+    await world.nats.kill();
+    const { message } = await kim.send(roomId, 'without NATS');
+    await kim.http(editMessage, { input: { messageId: message.id, content: 'edited without NATS' } });
+    const { head } = await readStoredLog(world.database, roomId);
+    await world.nats.restart({ wipe: false });
+
+    let edits = 0;
+    await waitFor(
+      async () => {
+        await kim.http(editMessage, { input: { messageId: message.id, content: `edit ${++edits}` } });
+        return (await readStoredLog(world.database, roomId)).publishedSeq >= head;
+      },
+      { what: 'message and edit to be published', timeoutMs: 20_000, pollMs: 200 },
+    );
+  }, 60_000);
 
   async function loseNats(): Promise<number> {
     await world.nats.kill();
