@@ -1,0 +1,187 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { beforeAll, expect, it, onTestFinished } from 'vitest';
+import type { TestClient } from '../support/client.js';
+import { Inspector, inspectorEnv } from '../support/inspector.js';
+import type { Instance } from '../support/instance.js';
+import { metricsEnv, readMetrics } from '../support/metrics.js';
+import { messageAdded, roomEvents } from '../support/operations.js';
+import { describeWithNats } from '../support/requirements.js';
+import { waitFor } from '../support/wait-for.js';
+import { RawSocket } from '../support/wire.js';
+import { useWorld } from '../support/world.js';
+
+const cycles = 2_000;
+const parallel = 16;
+const logLength = 500;
+/** How long a connection to PostgreSQL is kept that nobody needs. */
+const poolIdleMs = 10_000;
+/** 1.5 KB a cycle: one cursor, socket or stream that is kept is more. */
+const maxGrownBytes = 3_000_000;
+
+describeWithNats('a subscriber that vanishes', () => {
+  const world = useWorld({ instances: 1, env: { ...metricsEnv, ...inspectorEnv } });
+  let instance: Instance;
+  let kim: TestClient;
+  /** The first has a long log, the others hardly any. */
+  let rooms: string[];
+
+  beforeAll(async () => {
+    instance = world.instances[0] as Instance;
+    kim = await world.client(4);
+    rooms = await Promise.all(Array.from({ length: 5 }, () => kim.group(5)));
+    const long = rooms[0] as string;
+    for (let sent = 0; sent < logLength; sent += 50) {
+      await Promise.all(Array.from({ length: 50 }, (_, index) => kim.send(long, `message ${sent + index}`)));
+    }
+  });
+
+  it('leaves nothing behind: no socket, stream, feed, NATS subscription, timer or memory', {
+    timeout: 180_000,
+  }, async () => {
+    const idle = await lowest(poolIdleMs + 2_000);
+    expect([...idle].slice(0, 3)).toEqual(open.slice(0, 3).map((name) => [name, 0]));
+    await runCycles(cycles / 4);
+    const inspector = await Inspector.attach(instance);
+    onTestFinished(() => inspector.detach());
+    await settled((figures) => isBackAt(idle, figures));
+    const before = await inspector.retainedBytes();
+
+    let peak = 0;
+    const watching = setInterval(async () => {
+      peak = Math.max(peak, (await readMetrics(instance)).get('fairway_room_feeds') ?? 0);
+    }, 200);
+    const talking = setInterval(() => void kim.send(pick(rooms), 'meanwhile'), 20);
+    await runCycles(cycles);
+    clearInterval(watching);
+    clearInterval(talking);
+
+    await settled((figures) => isBackAt(idle, figures));
+    const grown = (await inspector.retainedBytes()) - before;
+    expect(grown).toBeLessThan(maxGrownBytes);
+    expect(peak).toBeGreaterThan(1);
+    expect(instance.output()).not.toMatch(/"level":[56]0/);
+  });
+
+  async function runCycles(count: number): Promise<void> {
+    let next = 0;
+    const worker = async () => {
+      while (next < count) {
+        next += 1;
+        await vanish[next % vanish.length]?.(rooms[next % rooms.length] as string);
+      }
+    };
+    await Promise.all(Array.from({ length: parallel }, worker));
+  }
+
+  const replay = (room = rooms[0]) => ({ query: roomEvents.toString(), variables: { roomId: room, afterSeq: 0 } });
+  const live = (roomId: string) => ({ query: roomEvents.toString(), variables: { roomId } });
+  const added = (roomId: string) => ({ query: messageAdded.toString(), variables: { roomId } });
+  const isEvent = ({ type }: { type: string }) => type === 'next';
+
+  /** The ways to go, one a cycle in turn. */
+  const vanish: ((room: string) => Promise<void>)[] = [
+    async function onceItIsLive(room) {
+      const socket = await RawSocket.connect(instance, kim.token);
+      socket.subscribe('s', live(room));
+      await socket.until(isEvent, 'the first event');
+      socket.ws.terminate();
+    },
+    async function beforeItIsLive(room) {
+      const socket = await RawSocket.connect(instance, kim.token);
+      socket.subscribe('s', live(room));
+      socket.subscribe('t', added(room));
+      setImmediate(() => socket.ws.terminate());
+    },
+    async function afterUnsubscribing(room) {
+      const socket = await RawSocket.connect(instance, kim.token);
+      socket.subscribe('s', added(room));
+      socket.send({ id: 's', type: 'complete' });
+      socket.subscribe('s2', live(room));
+      await socket.until(isEvent, 'the first event');
+      socket.send({ id: 's2', type: 'complete' });
+      await socket.ask({ query: '{ __typename }' });
+      socket.ws.terminate();
+    },
+    async function inTheMiddleOfAReplay() {
+      const socket = await RawSocket.connect(instance, kim.token);
+      socket.subscribe('s', replay());
+      await socket.until(isEvent, 'the first event');
+      socket.ws.terminate();
+    },
+    async function beforeItIsLetIn() {
+      const socket = new RawSocket(instance);
+      await socket.init({ authorization: `Bearer ${kim.token}` });
+      socket.ws.terminate();
+    },
+    async function withAProperClose(room) {
+      const socket = await RawSocket.connect(instance, kim.token);
+      socket.subscribe('s', live(room));
+      socket.subscribe('r', replay());
+      await socket.until(isEvent, 'the first event');
+      socket.ws.close(1000);
+      await socket.closeCode();
+    },
+    async function asAStreamInTheMiddleOfAReplay() {
+      await abortStream(replay(), 2);
+    },
+    async function asAStreamThatIsLive(room) {
+      await abortStream(live(room), 2);
+    },
+    async function asAStreamThatHasHardlyBegun(room) {
+      await abortStream(live(room), Math.random() < 0.5 ? 0 : 1);
+    },
+  ];
+
+  /** Reads so many chunks; for 0 it goes before the answer. */
+  async function abortStream(operation: unknown, chunks: number): Promise<void> {
+    const abort = new AbortController();
+    const answer = fetch(`${instance.url}/graphql`, {
+      method: 'POST',
+      headers: {
+        'content-type': 'application/json',
+        accept: 'text/event-stream',
+        authorization: `Bearer ${kim.token}`,
+      },
+      body: JSON.stringify(operation),
+      signal: abort.signal,
+    });
+    if (chunks === 0) setTimeout(() => abort.abort(), Math.random() * 20);
+    const reader = await answer.then(
+      ({ body }) => body?.getReader(),
+      () => undefined,
+    );
+    for (let read = 0; read < chunks; read += 1) await reader?.read();
+    abort.abort();
+  }
+
+  /** The lowest of each figure in that time. */
+  async function lowest(forMs: number): Promise<Map<string, number>> {
+    const end = performance.now() + forMs;
+    const found = new Map<string, number>();
+    while (performance.now() < end) {
+      const figures = await readMetrics(instance);
+      for (const name of told) found.set(name, Math.min(found.get(name) ?? Infinity, figures.get(name) ?? 0));
+      await delay(250);
+    }
+    return found;
+  }
+
+  const settled = (isSettled: (figures: Map<string, number>) => boolean) =>
+    waitFor(
+      async () => {
+        const figures = await readMetrics(instance);
+        if (!isSettled(figures)) throw new Error(JSON.stringify([...figures].filter(([name]) => told.includes(name))));
+        return figures;
+      },
+      { what: 'everything to be given back', timeoutMs: 40_000, pollMs: 250 },
+    );
+});
+
+const open = ['fairway_sockets', 'fairway_streams', 'fairway_room_feeds', 'fairway_nats_subjects'];
+const held = ['Timeout', 'TCPSocketWrap', 'Immediate'].map((type) => `nodejs_active_resources{type="${type}"}`);
+const told = [...open, ...held];
+
+const isBackAt = (idle: Map<string, number>, figures: Map<string, number>): boolean =>
+  told.every((name) => (figures.get(name) ?? 0) <= (idle.get(name) ?? 0));
+
+const pick = (from: readonly string[]) => from[Math.floor(Math.random() * from.length)] as string;
