@@ -34,20 +34,22 @@ process.once('exit', () => {
 });
 
 /** Resolves once it serves, on a port of its own choice. */
-export async function startInstance({ databaseUrl, nats, env = {} }: InstanceOptions): Promise<Instance> {
+export const startInstance = ({ databaseUrl, nats, env = {} }: InstanceOptions): Promise<Instance> =>
+  startProcess({
+    DATABASE_URL: databaseUrl,
+    NATS_URL: nats.url,
+    NATS_USER: nats.user,
+    NATS_PASSWORD: nats.password,
+    AUTH_JWT_SECRET: testSecret,
+    ...env,
+  });
+
+/** The same with servers of its own and the demo, as on a newcomer's machine. */
+export const startEmbeddedInstance = (dataDir: string): Promise<Instance> => startProcess({ DATA_DIR: dataDir });
+
+async function startProcess(env: Readonly<Record<string, string>>): Promise<Instance> {
   const child = spawn(process.execPath, ['--enable-source-maps', main], {
-    env: {
-      PATH: process.env.PATH,
-      PORT: '0',
-      HOST: '127.0.0.1',
-      DATABASE_URL: databaseUrl,
-      NATS_URL: nats.url,
-      NATS_USER: nats.user,
-      NATS_PASSWORD: nats.password,
-      AUTH_JWT_SECRET: testSecret,
-      LOG_LEVEL: 'warn',
-      ...env,
-    },
+    env: { PATH: process.env.PATH, PORT: '0', HOST: '127.0.0.1', LOG_LEVEL: 'warn', ...env },
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   });
   running.add(child);

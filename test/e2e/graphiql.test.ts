@@ -1,0 +1,132 @@
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Browser, chromium, type Locator, type Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, expect, it, onTestFinished } from 'vitest';
+import { findChromium } from '../support/chromium.js';
+import { type Instance, startEmbeddedInstance } from '../support/instance.js';
+import { describeWithBrowser } from '../support/requirements.js';
+import { waitFor } from '../support/wait-for.js';
+import { type HttpAnswer, postOperation } from '../support/wire.js';
+import { useWorld } from '../support/world.js';
+
+describeWithBrowser('GraphiQL, cut off from the network', () => {
+  const world = useWorld({ instances: 1 });
+  let browser: Browser;
+  /** What the page asked of anybody but the instance. */
+  const elsewhere: string[] = [];
+  const faults: string[] = [];
+
+  beforeAll(async () => {
+    browser = await chromium.launch({
+      executablePath: findChromium() ?? '',
+      args: ['--no-sandbox', '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1'],
+    });
+  });
+  afterEach(() => expect({ elsewhere, faults }).toEqual({ elsewhere: [], faults: [] }));
+  afterAll(() => browser?.close());
+
+  async function open({ url }: Pick<Instance, 'url'>): Promise<Page> {
+    const context = await browser.newContext({ permissions: ['clipboard-read', 'clipboard-write'] });
+    onTestFinished(() => context.close());
+    const note = (requested: string) => {
+      const { protocol, host } = new URL(requested);
+      if (!['data:', 'blob:'].includes(protocol) && host !== new URL(url).host) elsewhere.push(requested);
+    };
+    const page = await context.newPage();
+    page.on('request', (request) => note(request.url()));
+    page.on('websocket', (socket) => note(socket.url()));
+    page.on('pageerror', (error) => faults.push(String(error)));
+    await page.goto(`${url}/`);
+    expect(new URL(page.url()).pathname).toBe('/graphql');
+    return page;
+  }
+
+  it('runs a query and shows a live message of another client, with the token from its headers', async () => {
+    const kim = await world.client(4);
+    const room = await kim.group(5);
+    const page = await open(world.instances[0] as Instance);
+    await page.getByText('Headers', { exact: true }).click();
+    const headers = page.locator('.graphiql-editor-tool .monaco-editor:visible');
+    await write(page, headers, `{ "Authorization": "Bearer ${kim.token}" }`);
+
+    await run(page, 'WhoAmI', 'query WhoAmI { viewer { id name } }');
+    await shows(page, '"name": "김철수"');
+
+    await run(page, 'Watch', watch(room));
+    await shows(page, '"RoomReady"');
+    await (await world.client(5)).send(room, '화면에 보이나요?');
+    await shows(page, '"content": "화면에 보이나요?"');
+  });
+
+  it('opens with the token of a demo user in the embedded mode', { timeout: 120_000 }, async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'fairway-graphiql-'));
+    chmodSync(folder, 0o755);
+    const instance = await startEmbeddedInstance(join(folder, 'data'));
+    onTestFinished(async () => {
+      await instance.stop();
+      rmSync(folder, { recursive: true, force: true });
+    });
+    const page = await open(instance);
+    await page.locator('.graphiql-execute-button').click();
+    await shows(page, '"name": "김철수"');
+    await shows(page, '"type": "DIRECT"');
+
+    const lee = await logIn(instance, 5);
+    const room = await directRoomOf(lee);
+    await run(page, 'Watch', watch(room));
+    await shows(page, '"RoomReady"');
+    await lee({ query: `mutation { sendMessage(input: { roomId: "${room}", content: "여보세요" }) { duplicate } }` });
+    await shows(page, '"content": "여보세요"');
+  });
+});
+
+const watch = (room: string) => `subscription Watch {
+  roomEvents(roomId: "${room}") { __typename ... on MessageAdded { message { content } } }
+}`;
+
+/** Pastes the text over what the editor has: what is typed gets brackets and completions of the editor's own. */
+async function write(page: Page, editor: Locator, text: string): Promise<void> {
+  await page.evaluate(`navigator.clipboard.writeText(${JSON.stringify(text)})`);
+  await editor.click();
+  await page.keyboard.press('ControlOrMeta+A');
+  await page.keyboard.press('ControlOrMeta+V');
+}
+
+async function run(page: Page, name: string, text: string): Promise<void> {
+  await write(page, page.locator('.graphiql-query-editor .monaco-editor'), text);
+  // It finds out a moment later what there is to run; the tab is named after that.
+  await page.locator('.graphiql-tab-button', { hasText: name }).waitFor();
+  await page.locator('.graphiql-execute-button').click();
+}
+
+/** The editors write every space as one that does not break. */
+const shows = (page: Page, text: string): Promise<unknown> =>
+  waitFor(
+    async () =>
+      ((await page.locator('.graphiql-response').textContent()) ?? '').replaceAll('\u00a0', ' ').includes(text),
+    {
+      what: `${text} in the answer`,
+      timeoutMs: 30_000,
+      pollMs: 100,
+    },
+  );
+
+type Ask = (operation: { query: string }) => Promise<HttpAnswer>;
+
+/** A demo user's way to ask the instance, by the development login. */
+async function logIn(instance: Instance, userId: number): Promise<Ask> {
+  const response = await fetch(`${instance.url}/dev/login`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ userId }),
+  });
+  const { token } = (await response.json()) as { token: string };
+  return (operation) => postOperation(instance, operation, { authorization: `Bearer ${token}` });
+}
+
+async function directRoomOf(ask: Ask): Promise<string> {
+  const { data } = await ask({ query: '{ rooms(first: 10, type: DIRECT) { edges { node { id } } } }' });
+  const { edges } = (data as { rooms: { edges: { node: { id: string } }[] } }).rooms;
+  return edges[0]?.node.id ?? '';
+}
