@@ -36,7 +36,7 @@ describeWithNats("a member's removal", () => {
   const world = useWorld();
 
   it('is the end of what they send and see, in 300 races with their own sends', async () => {
-    const rounds = await playRounds({ rooms: 6, roundsPerRoom: 50, isBusyElsewhere: true, random: useRandom() });
+    const rounds = await playRounds({ rooms: 4, roundsPerRoom: 75, isBusyElsewhere: true, random: useRandom() });
     const won = rounds.filter(({ acceptedIds }) => acceptedIds.length > 0 && acceptedIds.length < sendsPerRound);
     expect(won.length, 'races with sends on both sides of the removal').toBeGreaterThan(rounds.length / 3);
     expect(Math.max(...rounds.map(({ endedAfterMs }) => endedAfterMs))).toBeLessThan(1_000);
@@ -85,7 +85,7 @@ describeWithNats("a member's removal", () => {
     const [ending] = await Promise.all([
       feed.ended().then((error) => ({ error, endedAfterMs: performance.now() - removedAt })),
       atWork(park).http(editMessage, { input: { messageId: message.id, content: withoutLee } }),
-      ...countTo(3).map(() => sendAndRead(roomId, atWork(park), atWork(kim))),
+      ...countTo(2).map(() => sendAndRead(roomId, atWork(park), atWork(kim))),
     ]);
 
     expect(ending.error?.code).toBe('FORBIDDEN');
@@ -123,7 +123,7 @@ describeWithNats("a member's removal", () => {
     expect(removals.length).toBe(rounds.length);
     for (const [index, removal] of removals.entries()) {
       const absence = log.filter(({ seq }) => seq > removal && seq < (returns[index] as number));
-      expect(absence.length, 'something was there to see').toBeGreaterThanOrEqual(3);
+      expect(absence.length, 'something was there to see').toBeGreaterThanOrEqual(2);
       expect(absence.filter(({ senderId }) => senderId === leeId)).toEqual([]);
       expect(rounds[index]?.feed.events.filter((event) => tellsOfMoreThan(event, removal))).toEqual([]);
     }
