@@ -24,12 +24,12 @@ export async function sendStream(
   timeoutMs: number,
 ): Promise<void> {
   const reader = stream.getReader();
-  const cancel = () => void reader.cancel().catch(() => undefined);
+  const first = reader.read();
+  // By the stream, not by the reader: the reader of yoga's stream puts a cancel behind the read that is waiting.
+  const cancel = () => void first.then(() => stream.cancel()).catch(() => undefined);
   response.once('close', cancel);
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done || response.destroyed) break;
-    if (!response.write(value)) await drained(response, timeoutMs);
+  for (let chunk = await first; !chunk.done && !response.destroyed; chunk = await reader.read()) {
+    if (!response.write(chunk.value)) await drained(response, timeoutMs);
   }
   // It may have closed before there was anybody to hear of it.
   if (response.destroyed) cancel();
@@ -38,9 +38,8 @@ export async function sendStream(
 
 /** Frees what feeds a stream that nobody is to read. yoga's has nothing to free it by until it is read from once. */
 export async function discardStream(stream: ReadableStream<Uint8Array>): Promise<void> {
-  const reader = stream.getReader();
-  await reader.read();
-  await reader.cancel();
+  await stream.getReader().read();
+  await stream.cancel();
 }
 
 function drained(response: ServerResponse, timeoutMs: number): Promise<void> {
