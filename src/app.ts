@@ -49,6 +49,7 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
     feeds,
     limits,
     sendRate: new RateLimiterMemory({ points: limits.sendsPerMinute, duration: 60 }),
+    changeRate: new RateLimiterMemory({ points: limits.changesPerMinute, duration: 60 }),
     knownNames: new LRUCache({ max: maxKnownNames }),
     userBatch: createUserBatch(db),
     userDirectory: config.userDirectory,
@@ -113,7 +114,7 @@ function offerMetrics({ embedded, metricsToken }: Config, sources: MetricSources
 
 /** PostgreSQL decides; without NATS the server is slower, not away. */
 async function checkReadiness(db: Database, pubsub: PubSub) {
-  const postgres = await db.prisma.$queryRaw`SELECT 1`.then(
+  const postgres = await db.writes.$queryRaw`SELECT 1`.then(
     () => 'ok',
     () => 'away',
   );

@@ -10,7 +10,12 @@ export interface Config {
   readonly embedded: boolean;
   readonly dataDir: string;
   readonly logLevel: (typeof logLevels)[number];
-  readonly database: { readonly url: string | undefined; readonly poolSize: number; readonly replayPoolSize: number };
+  readonly database: {
+    readonly url: string | undefined;
+    readonly poolSize: number;
+    readonly readPoolSize: number;
+    readonly replayPoolSize: number;
+  };
   readonly nats: NatsConfig;
   readonly auth: AuthConfig;
   readonly allowedOrigins: readonly string[];
@@ -44,9 +49,11 @@ export interface LimitsConfig {
   readonly maxAliases: number;
   readonly maxTokens: number;
   readonly maxComplexity: number;
+  readonly maxEventComplexity: number;
   readonly maxSubscriptionsPerSocket: number;
   readonly maxSocketsPerUser: number;
   readonly sendsPerMinute: number;
+  readonly changesPerMinute: number;
   readonly maxContentLength: number;
   readonly maxRoomMembers: number;
   readonly maxPageSize: number;
@@ -99,6 +106,7 @@ const environment = z.object({
   LOG_LEVEL: z.enum(logLevels).optional(),
   DATABASE_URL: url('postgres:', 'postgresql:').optional(),
   DATABASE_POOL_SIZE: count(10, 1_000),
+  READ_POOL_SIZE: count(10, 1_000),
   REPLAY_POOL_SIZE: count(4, 1_000),
   NATS_URL: natsUrls.optional(),
   NATS_USER: z.string().optional(),
@@ -120,9 +128,11 @@ const environment = z.object({
   MAX_ALIASES: count(15, 10_000),
   MAX_TOKENS: count(1_000, 1_000_000),
   MAX_COMPLEXITY: count(20_000),
+  MAX_EVENT_COMPLEXITY: count(500),
   MAX_SUBSCRIPTIONS_PER_SOCKET: count(50, 10_000),
   MAX_SOCKETS_PER_USER: count(10, 10_000),
   SENDS_PER_MINUTE: count(120, 1_000_000),
+  CHANGES_PER_MINUTE: count(300, 1_000_000),
   MAX_CONTENT_LENGTH: count(4_000, 40_000),
   MAX_ROOM_MEMBERS: count(500, 10_000),
   MAX_PAGE_SIZE: count(100, 1_000),
@@ -217,6 +227,7 @@ function toConfig(values: Environment): Config {
     database: {
       url: values.DATABASE_URL,
       poolSize: values.DATABASE_POOL_SIZE,
+      readPoolSize: values.READ_POOL_SIZE,
       replayPoolSize: values.REPLAY_POOL_SIZE,
     },
     nats: {
@@ -244,9 +255,11 @@ function toConfig(values: Environment): Config {
       maxAliases: values.MAX_ALIASES,
       maxTokens: values.MAX_TOKENS,
       maxComplexity: values.MAX_COMPLEXITY,
+      maxEventComplexity: values.MAX_EVENT_COMPLEXITY,
       maxSubscriptionsPerSocket: values.MAX_SUBSCRIPTIONS_PER_SOCKET,
       maxSocketsPerUser: values.MAX_SOCKETS_PER_USER,
       sendsPerMinute: values.SENDS_PER_MINUTE,
+      changesPerMinute: values.CHANGES_PER_MINUTE,
       maxContentLength: values.MAX_CONTENT_LENGTH,
       maxRoomMembers: values.MAX_ROOM_MEMBERS,
       maxPageSize: values.MAX_PAGE_SIZE,

@@ -5,10 +5,13 @@ import { Prisma, PrismaClient } from './generated/prisma/client.js';
 
 /** PostgreSQL through Prisma. Owned by who connected it. */
 export interface Database {
-  readonly prisma: PrismaClient;
+  /** For what changes something, and for the few small reads on which live delivery hangs. */
+  readonly writes: PrismaClient;
+  /** For what somebody looks at: however much that is, sends have connections of their own. */
+  readonly reads: PrismaClient;
   /**
-   * Runs a query of a replay or of a subscription's start on a small pool of its own, as many at a time as the pool has
-   * connections: a storm of reconnects waits for its turn and cannot starve sends.
+   * Runs a query of a replay or of a subscription's start, as many at a time as this pool has connections: a storm of
+   * reconnects waits for its turn and starves neither sends nor reads.
    */
   replay<T>(query: (prisma: PrismaClient) => Promise<T>): Promise<T>;
   close(): Promise<void>;
@@ -17,6 +20,7 @@ export interface Database {
 export interface DatabaseOptions {
   readonly url: string;
   readonly poolSize: number;
+  readonly readPoolSize: number;
   readonly replayPoolSize: number;
   readonly onError: (error: unknown) => void;
 }
@@ -25,15 +29,17 @@ const connectTimeoutMs = 5_000;
 const statementTimeoutMs = 15_000;
 
 /** Connects lazily: the first query opens the first connection. */
-export function connectDatabase({ url, poolSize, replayPoolSize, onError }: DatabaseOptions): Database {
-  const prisma = createClient(url, poolSize, onError);
+export function connectDatabase({ url, poolSize, readPoolSize, replayPoolSize, onError }: DatabaseOptions): Database {
+  const writes = createClient(url, poolSize, onError);
+  const reads = createClient(url, readPoolSize, onError);
   const replay = createClient(url, replayPoolSize, onError);
   const limitReplay = pLimit(replayPoolSize);
   return {
-    prisma,
+    writes,
+    reads,
     replay: (query) => limitReplay(() => query(replay)),
     close: async () => {
-      await Promise.all([prisma.$disconnect(), replay.$disconnect()]);
+      await Promise.all([writes, reads, replay].map((client) => client.$disconnect()));
     },
   };
 }
@@ -71,7 +77,7 @@ function createStatementNames() {
 /** PostgreSQL away, restarting or out of connections: the caller may try again. */
 function rethrowUnreachable(error: unknown): never {
   if (isUnreachable(error)) {
-    throw new ChatError('UNAVAILABLE', 'The database cannot be reached; try again', { cause: error });
+    throw new ChatError('UNAVAILABLE', 'The database cannot be reached or is too busy; try again', { cause: error });
   }
   throw error;
 }
@@ -84,8 +90,11 @@ const unreachableKinds = new Set([
   'TooManyConnections',
   'DatabaseAccessDenied',
 ]);
-/** Connection exceptions (08), too many connections, shutting down, starting up, a terminated backend (57P0x). */
-const unreachableStates = /^(08...|53300|57P0[1-5])$/;
+/**
+ * Connection exceptions (08), too many connections, shutting down, starting up, a terminated backend (57P0x); and what a
+ * second try may well survive: a timeout (57014), a lock that was not to be had (55P03), a deadlock (40P01).
+ */
+const unreachableStates = /^(08...|53300|57P0[1-5]|57014|55P03|40P01)$/;
 const unreachableWords =
   /ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|ENOTFOUND|Connection terminated|timeout exceeded when trying to connect|Query read timeout|Client has encountered a connection error|not queryable/;
 

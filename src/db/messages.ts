@@ -2,11 +2,12 @@ import type { Message } from '../domain/message.js';
 import { decodeCursor, encodeCursor, type Page, type PageRequest, toPage } from '../domain/page.js';
 import type { Database } from './database.js';
 import { Prisma } from './generated/prisma/client.js';
+import { membershipOf } from './rooms.js';
 import { type MessageRow, messageColumns, toMessage } from './rows.js';
 
 /** The message where the user is a member of its room now, or null. */
-export async function findMessage({ prisma }: Database, id: string, userId: number): Promise<Message | null> {
-  const rows = await prisma.$queryRaw<MessageRow[]>`
+export async function findMessage({ reads }: Database, id: string, userId: number): Promise<Message | null> {
+  const rows = await reads.$queryRaw<MessageRow[]>`
     SELECT ${messageColumns('c')} FROM chat_messages c JOIN chat_room_members m ON m.room_id = c.room_id
     WHERE c.id = ${id}::uuid AND m.user_id = ${userId}::int AND m.left_at IS NULL`;
   return rows[0] === undefined ? null : toMessage(rows[0]);
@@ -22,14 +23,14 @@ function seqOf(cursor: string | undefined, roomId: string, fallback: number): nu
 
 /** A page of a room's history by seq, oldest first; empty where the user is no member at this very moment. */
 export async function pageMessages(
-  { prisma }: Database,
+  { reads }: Database,
   roomId: string,
   userId: number,
   page: PageRequest,
 ): Promise<Page<Message>> {
   const above = seqOf(page.after, roomId, 0);
   const below = seqOf(page.before, roomId, 2 ** 31);
-  const rows = await prisma.$queryRaw<MessageRow[]>`
+  const rows = await reads.$queryRaw<MessageRow[]>`
     SELECT ${messageColumns('m')} FROM chat_messages m
     WHERE m.room_id = ${roomId}::uuid AND m.seq > ${above}::bigint AND m.seq < ${below}::bigint
       AND (SELECT chat_is_member(${roomId}::uuid, ${userId}::int))
@@ -51,11 +52,13 @@ const readersOfMessage = Prisma.sql`
   WHERE m.room_id = c.room_id AND m.left_at IS NULL AND m.user_id <> c.sender_id AND m.last_read_seq >= c.seq`;
 
 export async function countReaders(
-  { prisma }: Database,
+  { reads }: Database,
   messages: readonly ReadPosition[],
+  userId: number,
 ): Promise<Map<string, number>> {
-  const rows = await prisma.$queryRaw<{ id: string; count: number }[]>`
-    SELECT c.id, (SELECT count(*) FROM ${readersOfMessage})::int AS count FROM ${positions(messages)}`;
+  const rows = await reads.$queryRaw<{ id: string; count: number }[]>`
+    SELECT c.id, (SELECT count(*) FROM ${readersOfMessage})::int AS count
+    FROM ${positions(messages)} JOIN ${membershipOf(userId)} ON me.room_id = c.room_id`;
   return new Map(rows.map(({ id, count }) => [id, count]));
 }
 
@@ -65,11 +68,15 @@ export interface Reader {
   readonly readAt: Date;
 }
 
-/** When each reader's mark first stood at or past the message, the earliest first. */
-export async function findReaders({ prisma }: Database, messages: readonly ReadPosition[]): Promise<Reader[]> {
-  return prisma.$queryRaw<Reader[]>`
+/** When each reader's mark first stood at or past the message, the earliest first; of the user's rooms only. */
+export async function findReaders(
+  { reads }: Database,
+  messages: readonly ReadPosition[],
+  userId: number,
+): Promise<Reader[]> {
+  return reads.$queryRaw<Reader[]>`
     SELECT c.id AS "messageId", r.user_id AS "userId", r.read_at AS "readAt"
-    FROM ${positions(messages)} CROSS JOIN LATERAL (
+    FROM ${positions(messages)} JOIN ${membershipOf(userId)} ON me.room_id = c.room_id CROSS JOIN LATERAL (
       SELECT m.user_id, coalesce(
         (SELECT d.read_at FROM message_reads d
          WHERE d.room_id = c.room_id AND d.user_id = m.user_id AND d.seq >= c.seq ORDER BY d.seq LIMIT 1),

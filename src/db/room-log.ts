@@ -53,8 +53,8 @@ export interface NewRoom {
 type WriteRow = { outcome: Outcome; direct_key: string | null } & (MessageRow | { id: null });
 
 /** Every write below is one call of one function, in one round trip and one transaction. Resolves once it is committed. */
-async function write({ prisma }: Database, call: Prisma.Sql): Promise<LogWrite> {
-  const rows = await prisma.$queryRaw<WriteRow[]>`
+async function write({ writes }: Database, call: Prisma.Sql): Promise<LogWrite> {
+  const rows = await writes.$queryRaw<WriteRow[]>`
     SELECT w.outcome, w.direct_key, ${messageColumns('(w.entry)')} FROM ${call} AS w`;
   const outcome = rows[0]?.outcome ?? 'NOT_FOUND';
   const messages = rows.flatMap((row) => (row.id === null ? [] : [toMessage(row)]));
@@ -118,10 +118,10 @@ export const setAdmin = (
 
 /** Makes the room, or finds the one that has its direct key or booking already; `created` tells which. */
 export async function createRoom(
-  { prisma }: Database,
+  { writes }: Database,
   room: NewRoom,
 ): Promise<{ roomId: string; created: boolean; entries: readonly LogEntry[] }> {
-  const [row] = await prisma.$queryRaw<({ outcome: 'OK' | 'EXISTS'; created_id: string } & WriteRow)[]>`
+  const [row] = await writes.$queryRaw<({ outcome: 'OK' | 'EXISTS'; created_id: string } & WriteRow)[]>`
     SELECT w.outcome, w.room_id AS created_id, w.direct_key, ${messageColumns('(w.entry)')}
     FROM chat_create_room(
       ${room.id}::uuid, ${room.type}::chat_room_type, ${room.name}::text, ${room.directKey}::text,
@@ -133,12 +133,12 @@ export async function createRoom(
 
 /** Moves the member's read mark forward to the message; UNCHANGED where it was there or further already. */
 export async function markRead(
-  { prisma }: Database,
+  { writes }: Database,
   roomId: string,
   userId: number,
   messageId: string,
 ): Promise<{ outcome: Outcome; member: Member | null }> {
-  const [row] = await prisma.$queryRaw<({ outcome: Outcome } & (MemberRow | { id: null }))[]>`
+  const [row] = await writes.$queryRaw<({ outcome: Outcome } & (MemberRow | { id: null }))[]>`
     SELECT w.outcome, ${memberColumns('(w.member)')}
     FROM chat_mark_read(${roomId}::uuid, ${userId}::int, ${messageId}::uuid) AS w`;
   if (row === undefined) throw new Error('chat_mark_read answered nothing');

@@ -12,21 +12,30 @@ const roomColumns = Prisma.raw(
    r.published_seq AS "publishedSeq", r.created_at AS "createdAt", r.updated_at AS "updatedAt"`,
 );
 
+/**
+ * The rooms that the user is in at this very moment, as `me`. Whoever holds a room or a message may have been removed
+ * since, and what is loaded for it then must tell nothing of what came later.
+ */
+export const membershipOf = (userId: number): Prisma.Sql =>
+  Prisma.sql`(SELECT room_id FROM chat_room_members WHERE user_id = ${userId}::int AND left_at IS NULL) AS me`;
+
 /** The room where the user is a member of it now, or null. */
-export async function findRoom({ prisma }: Database, roomId: string, userId: number): Promise<Room | null> {
-  const rows = await prisma.$queryRaw<Room[]>`
+export async function findRoom({ reads }: Database, roomId: string, userId: number): Promise<Room | null> {
+  const rows = await reads.$queryRaw<Room[]>`
     SELECT ${roomColumns} FROM chat_rooms r JOIN chat_room_members m ON m.room_id = r.id
     WHERE r.id = ${roomId}::uuid AND m.user_id = ${userId}::int AND m.left_at IS NULL`;
   return rows[0] ?? null;
 }
 
 export async function findBookingRoom(db: Database, bookingId: number, userId: number): Promise<Room | null> {
-  return db.prisma.chatRoom.findFirst({ where: { bookingId, members: { some: { userId, leftAt: null } } } });
+  return db.reads.chatRoom.findFirst({ where: { bookingId, members: { some: { userId, leftAt: null } } } });
 }
 
-/** Those of the rooms that exist, in no particular order. */
-export const findRooms = ({ prisma }: Database, roomIds: readonly string[]): Promise<Room[]> =>
-  prisma.$queryRaw<Room[]>`SELECT ${roomColumns} FROM chat_rooms r WHERE r.id = ANY(${roomIds}::uuid[])`;
+/** Those of the rooms that the user is a member of now, in no particular order. */
+export const findRooms = ({ reads }: Database, roomIds: readonly string[], userId: number): Promise<Room[]> =>
+  reads.$queryRaw<Room[]>`
+    SELECT ${roomColumns} FROM chat_rooms r JOIN ${membershipOf(userId)} ON me.room_id = r.id
+    WHERE r.id = ANY(${roomIds}::uuid[])`;
 
 /** Nothing fits that PostgreSQL could not read as a time and an id. */
 const roomCursor = /^(\d{1,14}) ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/;
@@ -34,14 +43,14 @@ export const cursorOfRoom = ({ id, updatedAt }: Room): string => encodeCursor('r
 
 /** The user's rooms, newest activity first. */
 export async function pageRooms(
-  { prisma }: Database,
+  { reads }: Database,
   userId: number,
   page: PageRequest,
   type: RoomType | undefined,
 ): Promise<Page<Room>> {
   const [millis, id] = page.after === undefined ? [] : decodeCursor('room', page.after, roomCursor);
   const time = millis === undefined ? undefined : new Date(Number(millis)).toISOString();
-  const rows = await prisma.$queryRaw<Room[]>`
+  const rows = await reads.$queryRaw<Room[]>`
     SELECT ${roomColumns} FROM chat_room_members m JOIN chat_rooms r ON r.id = m.room_id
     WHERE m.user_id = ${userId}::int AND m.left_at IS NULL
       AND (${type ?? null}::chat_room_type IS NULL OR r.type = ${type ?? null}::chat_room_type)
@@ -61,34 +70,47 @@ export async function findMemberHead(db: Database, roomId: string, userId: numbe
   return rows[0]?.seq ?? null;
 }
 
-/** The user's membership in each of the rooms, also where it has ended. */
+/** Whether the user is a member of the room now. */
+export async function isMember({ writes }: Database, roomId: string, userId: number): Promise<boolean> {
+  const [row] = await writes.$queryRaw<{ yes: boolean }[]>`
+    SELECT chat_is_member(${roomId}::uuid, ${userId}::int) AS yes`;
+  return row?.yes === true;
+}
+
+/** The user's memberships in those of the rooms that they are in now. */
 export async function findMemberships(
-  { prisma }: Database,
+  { reads }: Database,
   roomIds: readonly string[],
   userId: number,
 ): Promise<Member[]> {
-  const rows = await prisma.$queryRaw<MemberRow[]>`
+  const rows = await reads.$queryRaw<MemberRow[]>`
     SELECT ${memberColumns('m')} FROM chat_room_members m
-    WHERE m.room_id = ANY(${roomIds}::uuid[]) AND m.user_id = ${userId}::int`;
+    WHERE m.room_id = ANY(${roomIds}::uuid[]) AND m.user_id = ${userId}::int AND m.left_at IS NULL`;
   return rows.map(toMember);
 }
 
-/** Everybody who is or, with `includeLeft`, ever was in one of the rooms; the longest member first. */
+/** Everybody who is or, with `includeLeft`, ever was in one of the user's rooms; the longest member first. */
 export async function findMembers(
-  { prisma }: Database,
+  { reads }: Database,
   roomIds: readonly string[],
+  userId: number,
   includeLeft: boolean,
 ): Promise<Member[]> {
-  const rows = await prisma.$queryRaw<MemberRow[]>`
-    SELECT ${memberColumns('m')} FROM chat_room_members m
+  const rows = await reads.$queryRaw<MemberRow[]>`
+    SELECT ${memberColumns('m')} FROM chat_room_members m JOIN ${membershipOf(userId)} ON me.room_id = m.room_id
     WHERE m.room_id = ANY(${roomIds}::uuid[]) AND (${includeLeft}::boolean OR m.left_at IS NULL)
     ORDER BY m.joined_seq, m.user_id`;
   return rows.map(toMember);
 }
 
-export async function countMembers({ prisma }: Database, roomIds: readonly string[]): Promise<Map<string, number>> {
-  const rows = await prisma.$queryRaw<{ id: string; count: number }[]>`
-    SELECT m.room_id AS id, count(*)::int AS count FROM chat_room_members m
+export async function countMembers(
+  { reads }: Database,
+  roomIds: readonly string[],
+  userId: number,
+): Promise<Map<string, number>> {
+  const rows = await reads.$queryRaw<{ id: string; count: number }[]>`
+    SELECT m.room_id AS id, count(*)::int AS count
+    FROM chat_room_members m JOIN ${membershipOf(userId)} ON me.room_id = m.room_id
     WHERE m.room_id = ANY(${roomIds}::uuid[]) AND m.left_at IS NULL GROUP BY m.room_id`;
   return new Map(rows.map(({ id, count }) => [id, count]));
 }
@@ -97,14 +119,14 @@ const maxNamesInTitle = 10;
 
 /** What to call a room without a name: its other members, the longest first; ten at most, the rest as a number. */
 export async function nameByMembers(
-  { prisma }: Database,
+  { reads }: Database,
   roomIds: readonly string[],
   userId: number,
 ): Promise<Map<string, string>> {
-  const rows = await prisma.$queryRaw<{ id: string; title: string }[]>`
+  const rows = await reads.$queryRaw<{ id: string; title: string }[]>`
     SELECT r.id, coalesce(o.names || CASE WHEN o.total > ${maxNamesInTitle}::int
         THEN ' 외 ' || o.total - ${maxNamesInTitle}::int || '명' ELSE '' END, chat_shown_name(${userId}::int)) AS title
-    FROM unnest(${roomIds}::uuid[]) AS r(id) CROSS JOIN LATERAL (
+    FROM unnest(${roomIds}::uuid[]) AS r(id) JOIN ${membershipOf(userId)} ON me.room_id = r.id CROSS JOIN LATERAL (
       SELECT max(n.total) AS total, string_agg(n.name, ', ' ORDER BY n.place) AS names FROM (
         SELECT coalesce(u.name, '#' || u.id) AS name, count(*) OVER () AS total,
                row_number() OVER (ORDER BY m.joined_seq, m.user_id) AS place
@@ -118,11 +140,11 @@ export async function nameByMembers(
 
 /** The newest message of each room that is not deleted; rooms without one, or without this member, are left out. */
 export async function findLastMessages(
-  { prisma }: Database,
+  { reads }: Database,
   roomIds: readonly string[],
   userId: number,
 ): Promise<Message[]> {
-  const rows = await prisma.$queryRaw<MessageRow[]>`
+  const rows = await reads.$queryRaw<MessageRow[]>`
     SELECT ${messageColumns('l')} FROM chat_room_members r CROSS JOIN LATERAL (
       SELECT * FROM chat_messages m WHERE m.room_id = r.room_id AND m.deleted_at IS NULL ORDER BY m.seq DESC LIMIT 1
     ) l
@@ -137,18 +159,18 @@ const unreadOfMember = Prisma.sql`(
     AND c.sender_id <> m.user_id AND c.type <> 'SYSTEM' AND c.deleted_at IS NULL)`;
 
 export async function countUnread(
-  { prisma }: Database,
+  { reads }: Database,
   roomIds: readonly string[],
   userId: number,
 ): Promise<Map<string, number>> {
-  const rows = await prisma.$queryRaw<{ id: string; unread: number }[]>`
+  const rows = await reads.$queryRaw<{ id: string; unread: number }[]>`
     SELECT m.room_id AS id, ${unreadOfMember}::int AS unread FROM chat_room_members m
     WHERE m.room_id = ANY(${roomIds}::uuid[]) AND m.user_id = ${userId}::int AND m.left_at IS NULL`;
   return new Map(rows.map(({ id, unread }) => [id, unread]));
 }
 
-export async function countAllUnread({ prisma }: Database, userId: number): Promise<number> {
-  const [row] = await prisma.$queryRaw<{ unread: number }[]>`
+export async function countAllUnread({ reads }: Database, userId: number): Promise<number> {
+  const [row] = await reads.$queryRaw<{ unread: number }[]>`
     SELECT coalesce(sum(${unreadOfMember}), 0)::int AS unread FROM chat_room_members m
     WHERE m.user_id = ${userId}::int AND m.left_at IS NULL`;
   return row?.unread ?? 0;

@@ -4,34 +4,34 @@ import type { ChatUser } from './generated/prisma/client.js';
 export type User = ChatUser;
 
 /** Those of the users that the chat knows of, in no particular order. */
-export const findUsers = ({ prisma }: Database, ids: readonly number[]): Promise<User[]> =>
-  prisma.$queryRaw<User[]>`
+export const findUsers = ({ reads }: Database, ids: readonly number[]): Promise<User[]> =>
+  reads.$queryRaw<User[]>`
     SELECT u.id, u.name, u.named_at AS "namedAt", u.last_seen_at AS "lastSeenAt"
     FROM chat_users u WHERE u.id = ANY(${ids}::int[])`;
 
 /** Those of the users who are in a room with this user now, and the user themselves. */
-export const findAcquaintances = ({ prisma }: Database, ids: readonly number[], userId: number): Promise<User[]> =>
-  prisma.$queryRaw<User[]>`
+export const findAcquaintances = ({ reads }: Database, ids: readonly number[], userId: number): Promise<User[]> =>
+  reads.$queryRaw<User[]>`
     SELECT u.id, u.name, u.named_at AS "namedAt", u.last_seen_at AS "lastSeenAt" FROM chat_users u
     WHERE u.id = ANY(${ids}::int[]) AND (u.id = ${userId}::int OR EXISTS (
       SELECT FROM chat_room_members theirs JOIN chat_room_members mine ON mine.room_id = theirs.room_id
       WHERE theirs.user_id = u.id AND theirs.left_at IS NULL AND mine.user_id = ${userId}::int AND mine.left_at IS NULL))`;
 
 /** Users whose name contains the text, letter case aside; those whose name starts with it first. */
-export function searchUsers({ prisma }: Database, text: string, count: number): Promise<User[]> {
+export function searchUsers({ reads }: Database, text: string, count: number): Promise<User[]> {
   const literal = text.replace(/[\\%_]/g, '\\$&');
-  return prisma.$queryRaw<User[]>`
+  return reads.$queryRaw<User[]>`
     SELECT u.id, u.name, u.named_at AS "namedAt", u.last_seen_at AS "lastSeenAt" FROM chat_users u
     WHERE u.name ILIKE ${`%${literal}%`} ORDER BY u.name NOT ILIKE ${`${literal}%`}, u.name, u.id LIMIT ${count}::int`;
 }
 
 /** Takes over the platform's name for a user, unless a newer one is known; without a name only makes the user known. */
 export async function saveUser(
-  { prisma }: Database,
+  { writes }: Database,
   user: { id: number; name: string | undefined; namedAt: Date },
 ): Promise<void> {
   const name = user.name ?? null;
-  await prisma.$executeRaw`
+  await writes.$executeRaw`
     INSERT INTO chat_users AS u (id, name, named_at)
     VALUES (${user.id}::int, ${name}::text, CASE WHEN ${name}::text IS NOT NULL THEN ${user.namedAt}::timestamptz END)
     ON CONFLICT (id) DO UPDATE SET name = excluded.name, named_at = excluded.named_at

@@ -70,10 +70,15 @@ export interface LogStore {
   readHead(roomId: string): Promise<RoomHead | null>;
   /** The heads of all these rooms in one query; rooms that do not exist are left out. */
   readHeads(roomIds: readonly string[]): Promise<Map<string, number>>;
-  /** At most `logPageSize` entries in the order of their positions, which only grow but may have holes. */
+  /**
+   * At most `logPageSize` entries in the order of their positions, which only grow but may have holes. At once: everybody
+   * who listens to the room waits for it.
+   */
   readPage(range: LogRange): Promise<LogEntry[]>;
-  /** Rooms that are behind with publishing, at most `limit`. */
-  readUnpublished(limit: number): Promise<UnpublishedRoom[]>;
+  /** The same for one subscriber's replay, when its turn comes: however many replay, nobody else waits for them. */
+  replayPage(range: LogRange): Promise<LogEntry[]>;
+  /** Rooms of which the stream has not acknowledged an entry that is older than `minAgeMs`, at most `limit`. */
+  readUnpublished(minAgeMs: number, limit: number): Promise<UnpublishedRoom[]>;
   /**
    * Moves a room's published mark to the end of a range where it has reached the range's start: compare and set.
    * Resolves with where the marks of these rooms stand then.

@@ -1,3 +1,4 @@
+import { parseUuid } from '../domain/ids.js';
 import type { Message } from '../domain/message.js';
 import type { LogEntry, Member, PublishedRange } from '../domain/room-log.js';
 
@@ -30,7 +31,20 @@ export function decodeMember(body: Uint8Array): Member {
 
 /** Parts of room logs that a stream has acknowledged. */
 export const encodeRanges = (ranges: readonly PublishedRange[]): Uint8Array => encoder.encode(JSON.stringify(ranges));
-export const decodeRanges = (body: Uint8Array): PublishedRange[] => parse<PublishedRange[]>(body);
+/** @throws {Error} where it is somebody else's message: a range is walked through, so its length must be one of ours */
+export function decodeRanges(body: Uint8Array): PublishedRange[] {
+  const ranges = parse<PublishedRange[]>(body);
+  for (const { roomId, from, to } of ranges) {
+    const isOurs = isNumber(from) && isNumber(to) && from >= 1 && to >= from && to - from < maxRangeLength;
+    if (!isOurs || to > maxPosition) throw new Error('Not ranges of room logs');
+    parseUuid(roomId, 'roomId');
+  }
+  return ranges;
+}
+
+/** More than one instance can publish between two of its messages. */
+const maxRangeLength = 100_000;
+const maxPosition = 2 ** 31 - 1;
 
 const kinds: ReadonlySet<unknown> = new Set<LogEntry['kind']>(['added', 'updated', 'deleted']);
 const isNumber = (value: unknown): boolean => Number.isInteger(value);

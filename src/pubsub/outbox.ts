@@ -22,6 +22,7 @@ const tickMs = 1_000;
 /** Entries younger than this may still be on their way from the instance that wrote them. */
 const sweepAgeMs = 2_000;
 const roomsPerSweep = 100;
+const pagesPerSweep = 25;
 /** Beyond so many unanswered publishes the server is not keeping up; the sweep is kinder to it and to our memory. */
 const maxInFlight = 10_000;
 const rangesPerSignal = 1_000;
@@ -59,6 +60,8 @@ class PubSubOutbox implements Outbox {
         for (let seq = from; seq <= to; seq++) this.#noteAck(roomId, seq);
       }
     });
+    // The server may have come back without its store: what it acknowledged before counts for nothing now.
+    pubsub.onConnect(() => this.#acked.clear());
     this.#timer = setInterval(() => {
       this.#tick ??= this.#runTick().finally(() => {
         this.#tick = undefined;
@@ -81,7 +84,7 @@ class PubSubOutbox implements Outbox {
     this.#peers.close();
     await this.#tick;
     await Promise.all(this.#inFlight);
-    await this.#advance().catch((error: unknown) => this.#log.debug({ err: error }, 'Published marks are left behind'));
+    await this.#patiently(() => this.#advance());
   }
 
   async #send(entry: LogEntry): Promise<void> {
@@ -99,13 +102,15 @@ class PubSubOutbox implements Outbox {
   }
 
   async #runTick(): Promise<void> {
-    try {
-      this.#tellPeers();
-      await this.#advance();
-      if (this.#pubsub.isConnected) await this.#sweep();
-    } catch (error) {
-      this.#log.warn({ err: error }, 'The outbox could not be swept; it is tried again');
-    }
+    this.#tellPeers();
+    await this.#patiently(() => this.#advance());
+    if (this.#pubsub.isConnected) await this.#patiently(() => this.#sweep());
+  }
+
+  async #patiently(work: () => Promise<void>): Promise<void> {
+    await work().catch((error: unknown) =>
+      this.#log.warn({ err: error }, 'The outbox could not do its round; it is tried again'),
+    );
   }
 
   #tellPeers(): void {
@@ -119,19 +124,27 @@ class PubSubOutbox implements Outbox {
   }
 
   async #advance(): Promise<void> {
+    this.#dropOldAcks();
     const ranges = [...this.#acked].flatMap(([roomId, seqs]) => toRanges(roomId, seqs.keys()));
     if (ranges.length === 0) return;
     const published = await this.#store.advancePublished(ranges);
-    const tooOld = Date.now() - ackLifetimeMs;
     for (const [roomId, seqs] of this.#acked) {
       const mark = published.get(roomId) ?? Number.POSITIVE_INFINITY;
-      for (const [seq, notedAt] of seqs) if (seq <= mark || notedAt < tooOld) seqs.delete(seq);
+      for (const seq of seqs.keys()) if (seq <= mark) seqs.delete(seq);
+      if (seqs.size === 0) this.#acked.delete(roomId);
+    }
+  }
+
+  #dropOldAcks(): void {
+    const tooOld = Date.now() - ackLifetimeMs;
+    for (const [roomId, seqs] of this.#acked) {
+      for (const [seq, notedAt] of seqs) if (notedAt < tooOld) seqs.delete(seq);
       if (seqs.size === 0) this.#acked.delete(roomId);
     }
   }
 
   async #sweep(): Promise<void> {
-    for (const room of await this.#store.readUnpublished(roomsPerSweep)) {
+    for (const room of await this.#store.readUnpublished(sweepAgeMs, roomsPerSweep)) {
       if (!this.#pubsub.isConnected) return;
       await this.#sweepRoom(room).catch((error: unknown) =>
         this.#log.warn({ err: error, roomId: room.roomId }, 'A room could not be swept; it is tried again'),
@@ -139,20 +152,28 @@ class PubSubOutbox implements Outbox {
     }
   }
 
-  /** One page of what the room is behind with, in order. */
+  /** What the room is behind with, in order, page by page: a room may be written to faster than a page a round. */
   async #sweepRoom({ roomId, publishedSeq, seq: upTo }: UnpublishedRoom): Promise<void> {
-    const page = await this.#store.readPage({ roomId, base: upTo, after: publishedSeq, upTo });
+    let mark = publishedSeq;
+    for (let page = 1; page <= pagesPerSweep && mark < upTo; page += 1) {
+      const next = await this.#sweepPage(roomId, mark, upTo);
+      if (next === mark) return;
+      await this.#store.advancePublished([{ roomId, from: mark + 1, to: next }]);
+      mark = next;
+    }
+  }
+
+  /** Resolves with the position up to which the stream has everything behind `mark`. */
+  async #sweepPage(roomId: string, mark: number, upTo: number): Promise<number> {
+    const page = await this.#store.readPage({ roomId, base: upTo, after: mark, upTo });
     const oldest = Date.now() - sweepAgeMs;
     const young = page.findIndex((entry) => writtenAt(entry) > oldest);
     const due = young === -1 ? page : page.slice(0, young);
     for (const entry of due) if (this.#acked.get(roomId)?.has(entry.seq) !== true) await this.#send(entry);
     // What is missing between the entries of a page has been compacted away.
     const firstYoung = page[due.length]?.seq;
-    const last = page.length < logPageSize ? upTo : page.at(-1)?.seq;
-    const to = firstYoung === undefined ? last : firstYoung - 1;
-    if (to !== undefined && to > publishedSeq) {
-      await this.#store.advancePublished([{ roomId, from: publishedSeq + 1, to }]);
-    }
+    const last = page.length < logPageSize ? upTo : (page.at(-1)?.seq ?? mark);
+    return firstYoung === undefined ? last : firstYoung - 1;
   }
 }
 

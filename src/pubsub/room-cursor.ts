@@ -26,7 +26,7 @@ const retryMs = 1_000;
  * subscriber that does not ask costs a few numbers, however much happens meanwhile. `return()` frees everything at once,
  * also while `next()` waits, which an async generator parked on a promise does not.
  *
- * Ends with FORBIDDEN at the latest right behind the entry that tells that the viewer's membership ended, and with a
+ * Ends with FORBIDDEN instead of the entry that tells that the viewer's membership ended, or before, and with a
  * SlowConsumerError when the subscriber fell too far behind while it was live.
  */
 export class RoomCursor implements AsyncIterableIterator<RoomEvent> {
@@ -40,7 +40,6 @@ export class RoomCursor implements AsyncIterableIterator<RoomEvent> {
   /** The subscriber's position belongs to another log: it goes on from here. */
   #resyncAt: number | undefined;
   #isReady = false;
-  #isDoubted = false;
   #isEnded = false;
   #wake: (() => void) | undefined;
 
@@ -85,7 +84,6 @@ export class RoomCursor implements AsyncIterableIterator<RoomEvent> {
   /** The next event that is there already, or that the database has. */
   async #nextEvent(): Promise<RoomEvent | undefined> {
     const { feed } = this.#options;
-    if (this.#isDoubted) await this.#assertMember();
     if (this.#generation !== feed.generation) this.#resyncAt = feed.head;
     if (this.#resyncAt !== undefined) return this.#resync(this.#resyncAt);
     while (this.#mustReplay()) {
@@ -93,10 +91,7 @@ export class RoomCursor implements AsyncIterableIterator<RoomEvent> {
       if (replayed !== undefined) return this.#deliver(replayed);
     }
     const entry = feed.entryAfter(this.#position);
-    if (entry !== undefined) {
-      if (this.#isFromLater(entry)) await this.#assertMember();
-      return this.#deliver(entry);
-    }
+    if (entry !== undefined) return this.#deliver(entry);
     if (!this.#isReady) {
       this.#isReady = true;
       return { kind: 'ready', seq: this.#position };
@@ -108,23 +103,22 @@ export class RoomCursor implements AsyncIterableIterator<RoomEvent> {
     return { kind: 'read', seq: this.#position, member: read.member };
   }
 
-  #deliver(entry: LogEntry): LogEntry {
+  /** What may tell of more than a former member may know is delivered only to who is a member at this moment. */
+  async #deliver(entry: LogEntry): Promise<LogEntry> {
+    // A replay may tell of an old leaving, from before they came back.
+    if (endsMembership(entry.message, this.#options.viewerId) || this.#isFromLater(entry)) await this.#assertMember();
     this.#position = entry.seq;
-    this.#isDoubted = endsMembership(entry.message, this.#options.viewerId);
     return entry;
   }
 
-  /** It was read from the database after a later change, of which somebody removed in between must not know. */
+  /** It was read from the database after a later change. */
   #isFromLater({ seq, message }: LogEntry): boolean {
     return message.changedSeq > Math.max(seq, this.#options.head);
   }
 
-  /** An entry told that the viewer left; a replay may tell of an old leaving, from before they came back. */
   async #assertMember(): Promise<void> {
-    if (!(await this.#patiently(this.#options.isMember))) {
-      throw new ChatError('FORBIDDEN', 'Your membership in this room has ended');
-    }
-    this.#isDoubted = false;
+    if (await this.#patiently(this.#options.isMember)) return;
+    throw new ChatError('FORBIDDEN', 'Your membership in this room has ended');
   }
 
   #resync(seq: number): RoomEvent {
@@ -155,11 +149,11 @@ export class RoomCursor implements AsyncIterableIterator<RoomEvent> {
     if (this.#page.length === 0 && !replay.isRead) {
       const { base, upTo } = replay;
       const range = { roomId: this.#options.feed.roomId, base, after: this.#position, upTo };
-      this.#page = await this.#patiently(() => this.#options.store.readPage(range));
+      this.#page = await this.#patiently(() => this.#options.store.replayPage(range));
       replay.isRead = this.#page.length < logPageSize;
       replay.pages += 1;
       // A long replay must not outlast a membership that ended meanwhile by more than a page.
-      if (replay.pages > 1 || this.#page.some((entry) => this.#isFromLater(entry))) await this.#assertMember();
+      if (replay.pages > 1) await this.#assertMember();
     }
     const entry = this.#page.shift();
     if (entry === undefined && replay.isRead) {

@@ -8,6 +8,7 @@ import { messageSubject, readSubject } from './subjects.js';
 const ringSize = 200;
 /** Entries overtake each other by milliseconds; only a gap that stays is read from the database. */
 const gapPatienceMs = 50;
+const maxReadAhead = 10_000;
 /** What the database has and the stream has not brought yet is given a moment before it is read. */
 const sweepPatienceMs = 200;
 
@@ -112,6 +113,8 @@ export class RoomFeed {
   acceptRead(member: Member): void {
     const known = this.#reads.get(member.userId)?.member;
     if (known !== undefined && known.lastReadSeq >= member.lastReadSeq) return;
+    // A mark waits for its message and lets no later one pass: one that no message can be behind would wait for ever.
+    if (member.lastReadSeq > this.#head + maxReadAhead) return;
     this.#readVersion += 1;
     this.#reads.delete(member.userId);
     this.#reads.set(member.userId, { version: this.#readVersion, member });
@@ -195,7 +198,7 @@ export class RoomFeed {
     if (this.#isClosed || this.#isRepairing || this.#target <= this.#head) return;
     this.#isRepairing = true;
     try {
-      await this.#fill(this.#head, this.#target);
+      await this.#fill(this.#target);
     } catch (error) {
       this.#log.warn(
         { err: error, roomId: this.roomId },
@@ -207,12 +210,16 @@ export class RoomFeed {
     if (this.#target > this.#head && !this.#isClosed) this.#expect(this.#target, gapPatienceMs);
   }
 
-  async #fill(after: number, upTo: number): Promise<void> {
+  /** Up to where the database says that the log stands: anybody may publish any position. */
+  async #fill(wanted: number): Promise<void> {
     const generation = this.#generation;
+    const after = this.#head;
+    const upTo = (await this.#store.readHead(this.roomId))?.seq ?? after;
     const isShort = upTo - after <= ringSize;
     // With upTo as base nothing is compacted that a subscriber ahead of this feed might have seen in an older state.
     const page = isShort ? await this.#store.readPage({ roomId: this.roomId, base: upTo, after, upTo }) : [];
     if (this.#isClosed || generation !== this.#generation) return;
+    if (this.#target === wanted) this.#target = upTo;
     if (isShort) {
       for (const entry of page) if (entry.seq > this.#head) this.#append(entry);
       this.#head = Math.max(this.#head, upTo);

@@ -1,3 +1,4 @@
+import type { RateLimiterMemory } from 'rate-limiter-flexible';
 import type { Outcome } from '../db/room-log.js';
 import { ChatError, type ErrorCode } from '../domain/errors.js';
 import type { Viewer } from '../domain/viewer.js';
@@ -46,13 +47,18 @@ export function assertMaySearchUsers({ userDirectory }: Deps): void {
 }
 
 /** @throws {ChatError} RATE_LIMITED, with how long to wait */
-export async function assertMaySend({ sendRate }: Deps, viewer: Viewer): Promise<void> {
-  const refusal = await sendRate.consume(viewer.userId).then(
+export const assertMaySend = ({ sendRate }: Deps, viewer: Viewer): Promise<void> => consume(sendRate, viewer);
+
+/** For every change but sending. @throws {ChatError} RATE_LIMITED, with how long to wait */
+export const assertMayChange = ({ changeRate }: Deps, viewer: Viewer): Promise<void> => consume(changeRate, viewer);
+
+async function consume(rate: RateLimiterMemory, { userId }: Viewer): Promise<void> {
+  const refusal = await rate.consume(userId).then(
     () => undefined,
     (reason: unknown) => reason as { msBeforeNext: number },
   );
   if (refusal === undefined) return;
-  throw new ChatError('RATE_LIMITED', 'Too many messages; wait a little', {
+  throw new ChatError('RATE_LIMITED', 'Too many at once; wait a little', {
     retryAfterMs: Math.max(1, Math.ceil(refusal.msBeforeNext)),
   });
 }

@@ -10,6 +10,8 @@ export interface Deps {
   readonly limits: Limits;
   /** Sends a minute and user, on this instance. */
   readonly sendRate: RateLimiterMemory;
+  /** Other changes a minute and user, on this instance. */
+  readonly changeRate: RateLimiterMemory;
   readonly knownNames: KnownNames;
   readonly userBatch: UserBatch;
   /** Whether anybody may look up users that they share no room with. */
@@ -24,6 +26,8 @@ export interface Limits {
   readonly maxPageSize: number;
   /** Fields that one operation may touch. */
   readonly maxComplexity: number;
+  /** Fields that one event of a subscription may touch. */
+  readonly maxEventComplexity: number;
   /** In log entries. */
   readonly maxLag: number;
 }

@@ -13,7 +13,7 @@ import { groupBy } from '../domain/group-by.js';
 import { parseUserId, parseUuid } from '../domain/ids.js';
 import type { Member } from '../domain/room-log.js';
 import type { Viewer } from '../domain/viewer.js';
-import { assertAllowed } from './access.js';
+import { assertAllowed, assertMayChange } from './access.js';
 import type { Deps } from './deps.js';
 import { requireRoom } from './rooms.js';
 
@@ -53,12 +53,11 @@ export async function setAdmin(
 }
 
 /** When the last admin of a GROUP leaves, the longest member becomes one. */
-export async function leaveRoom(
-  { db, feeds }: Deps,
-  viewer: Viewer,
-  input: { roomId: string },
-): Promise<{ roomId: string }> {
+export async function leaveRoom(deps: Deps, viewer: Viewer, input: { roomId: string }): Promise<{ roomId: string }> {
+  const { db, feeds } = deps;
   const roomId = parseUuid(input.roomId, 'roomId');
+  await assertMayChange(deps, viewer);
+
   const { outcome, entries } = await leave(db, { roomId, actorId: viewer.userId, messageId: uuidv7() }, uuidv7());
   assertAllowed(outcome);
 
@@ -67,12 +66,15 @@ export async function leaveRoom(
 }
 
 async function changeMembers(
-  { db, feeds }: Deps,
+  deps: Deps,
   viewer: Viewer,
   roomIdText: string,
   write: (change: MembershipChange) => Promise<LogWrite>,
 ): Promise<{ room: Room }> {
+  const { db, feeds } = deps;
   const roomId = parseUuid(roomIdText, 'roomId');
+  await assertMayChange(deps, viewer);
+
   const { outcome, entries } = await write({ roomId, actorId: viewer.userId, messageId: uuidv7() });
   assertAllowed(outcome);
 
@@ -91,13 +93,18 @@ export async function loadMemberships(
 }
 
 /** A batch for the schema's loader, the longest member first. */
-export async function loadMembers({ db }: Deps, roomIds: readonly string[], includeLeft: boolean): Promise<Member[][]> {
-  const byRoom = groupBy(await findMembers(db, roomIds, includeLeft), (member) => member.roomId);
+export async function loadMembers(
+  { db }: Deps,
+  viewer: Viewer,
+  roomIds: readonly string[],
+  includeLeft: boolean,
+): Promise<Member[][]> {
+  const byRoom = groupBy(await findMembers(db, roomIds, viewer.userId, includeLeft), (member) => member.roomId);
   return roomIds.map((id) => byRoom.get(id) ?? []);
 }
 
 /** A batch for the schema's loader. */
-export async function loadMemberCounts({ db }: Deps, roomIds: readonly string[]): Promise<number[]> {
-  const counts = await countMembers(db, roomIds);
+export async function loadMemberCounts({ db }: Deps, viewer: Viewer, roomIds: readonly string[]): Promise<number[]> {
+  const counts = await countMembers(db, roomIds, viewer.userId);
   return roomIds.map((id) => counts.get(id) ?? 0);
 }

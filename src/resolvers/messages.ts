@@ -15,7 +15,7 @@ import { parseUuid } from '../domain/ids.js';
 import type { Message, MessageType } from '../domain/message.js';
 import { type Page, type PageArgs, parsePageArgs } from '../domain/page.js';
 import type { Viewer } from '../domain/viewer.js';
-import { assertAllowed, assertMaySend } from './access.js';
+import { assertAllowed, assertMayChange, assertMaySend } from './access.js';
 import type { Deps } from './deps.js';
 
 export interface SendMessageInput {
@@ -45,12 +45,14 @@ export async function sendMessage(
 }
 
 export async function editMessage(
-  { db, feeds, limits }: Deps,
+  deps: Deps,
   viewer: Viewer,
   { messageId, content }: { messageId: string; content: string },
 ): Promise<{ message: Message }> {
+  const { db, feeds, limits } = deps;
   const id = parseUuid(messageId, 'messageId');
   assertText(content, 'content', limits.maxContentLength);
+  await assertMayChange(deps, viewer);
 
   const written = await edit(db, id, viewer.userId, content);
   assertAllowed(written.outcome);
@@ -60,11 +62,15 @@ export async function editMessage(
 }
 
 export async function deleteMessage(
-  { db, feeds }: Deps,
+  deps: Deps,
   viewer: Viewer,
   { messageId }: { messageId: string },
 ): Promise<{ message: Message }> {
-  const written = await erase(db, parseUuid(messageId, 'messageId'), viewer.userId);
+  const { db, feeds } = deps;
+  const id = parseUuid(messageId, 'messageId');
+  await assertMayChange(deps, viewer);
+
+  const written = await erase(db, id, viewer.userId);
   assertAllowed(written.outcome);
 
   feeds.publish(written.entries);
@@ -83,14 +89,22 @@ export const listMessages = async (
 ): Promise<Page<Message>> => pageMessages(db, roomId, viewer.userId, parsePageArgs(args, limits.maxPageSize));
 
 /** A batch for the schema's loader: how many other members have read each message. */
-export async function loadReadCounts({ db }: Deps, messages: readonly ReadPosition[]): Promise<number[]> {
-  const counts = await countReaders(db, messages);
+export async function loadReadCounts(
+  { db }: Deps,
+  viewer: Viewer,
+  messages: readonly ReadPosition[],
+): Promise<number[]> {
+  const counts = await countReaders(db, messages, viewer.userId);
   return messages.map(({ id }) => counts.get(id) ?? 0);
 }
 
 /** A batch for the schema's loader: who has read each message, and when first. */
-export async function loadReaders({ db }: Deps, messages: readonly ReadPosition[]): Promise<Reader[][]> {
-  const byMessage = groupBy(await findReaders(db, messages), (reader) => reader.messageId);
+export async function loadReaders(
+  { db }: Deps,
+  viewer: Viewer,
+  messages: readonly ReadPosition[],
+): Promise<Reader[][]> {
+  const byMessage = groupBy(await findReaders(db, messages, viewer.userId), (reader) => reader.messageId);
   return messages.map(({ id }) => byMessage.get(id) ?? []);
 }
 

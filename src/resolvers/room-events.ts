@@ -1,4 +1,4 @@
-import { findMemberHead } from '../db/rooms.js';
+import { findMemberHead, isMember } from '../db/rooms.js';
 import { ChatError } from '../domain/errors.js';
 import { parseUuid } from '../domain/ids.js';
 import type { RoomEvent } from '../domain/room-event.js';
@@ -23,16 +23,15 @@ export async function watchRoom(
   const id = parseUuid(roomId, 'roomId');
   if (afterSeq != null && afterSeq < 0) throw new ChatError('BAD_USER_INPUT', 'afterSeq must not be negative');
 
-  const memberHead = () => findMemberHead(db, id, viewer.userId);
   return feeds.subscribe(id, async () => {
-    const head = await memberHead();
+    const head = await findMemberHead(db, id, viewer.userId);
     if (head === null) throw new ChatError('NOT_FOUND', 'There is no such room, or you are not a member');
     return {
       viewerId: viewer.userId,
       head,
       afterSeq: afterSeq ?? head,
       maxLag: limits.maxLag,
-      isMember: async () => (await memberHead()) !== null,
+      isMember: () => isMember(db, id, viewer.userId),
     };
   });
 }

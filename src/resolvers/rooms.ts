@@ -17,7 +17,7 @@ import { parseUserId, parseUuid } from '../domain/ids.js';
 import type { Message } from '../domain/message.js';
 import { type Page, type PageArgs, parsePageArgs } from '../domain/page.js';
 import type { Viewer } from '../domain/viewer.js';
-import { assertAllowed, assertMayCreate } from './access.js';
+import { assertAllowed, assertMayChange, assertMayCreate } from './access.js';
 import type { Deps } from './deps.js';
 
 type RoomType = Room['type'];
@@ -53,13 +53,15 @@ export interface CreateRoomInput {
 
 /** The DIRECT room of two users is the same for ever, whoever of them asks, and however often at once. */
 export async function createRoom(
-  { db, feeds, limits }: Deps,
+  deps: Deps,
   viewer: Viewer,
   input: CreateRoomInput,
 ): Promise<{ room: Room; created: boolean }> {
+  const { db, feeds, limits } = deps;
   const others = parseParticipants(input, viewer, limits.maxRoomMembers);
   const name = parseRoomName(input);
   assertMayCreate(input.type);
+  await assertMayChange(deps, viewer);
 
   const { roomId, created, entries } = await create(db, {
     id: uuidv7(),
@@ -77,12 +79,14 @@ export async function createRoom(
 }
 
 export async function renameRoom(
-  { db, feeds }: Deps,
+  deps: Deps,
   viewer: Viewer,
   input: { roomId: string; name: string },
 ): Promise<{ room: Room }> {
+  const { db, feeds } = deps;
   const roomId = parseUuid(input.roomId, 'roomId');
   assertText(input.name, 'name', maxNameLength);
+  await assertMayChange(deps, viewer);
 
   const { outcome, entries } = await rename(db, { roomId, actorId: viewer.userId, messageId: uuidv7() }, input.name);
   assertAllowed(outcome);
@@ -93,12 +97,16 @@ export async function renameRoom(
 
 /** Moves the viewer's read mark forward to the message; never back. */
 export async function markRead(
-  { db, feeds }: Deps,
+  deps: Deps,
   viewer: Viewer,
   input: { roomId: string; messageId: string },
 ): Promise<{ room: Room }> {
+  const { db, feeds } = deps;
   const roomId = parseUuid(input.roomId, 'roomId');
-  const { outcome, member } = await mark(db, roomId, viewer.userId, parseUuid(input.messageId, 'messageId'));
+  const messageId = parseUuid(input.messageId, 'messageId');
+  await assertMayChange(deps, viewer);
+
+  const { outcome, member } = await mark(db, roomId, viewer.userId, messageId);
   assertAllowed(outcome);
 
   if (outcome === 'OK' && member !== null) feeds.publishRead(member);
@@ -108,14 +116,14 @@ export async function markRead(
 /** @throws {ChatError} NOT_FOUND where the viewer is no member of the room any more */
 export async function requireRoom(db: Deps['db'], roomId: string, viewer: Viewer): Promise<Room> {
   const room = await findRoom(db, roomId, viewer.userId);
-  if (room === null) throw new ChatError('NOT_FOUND', 'There is no such room, or you are not a member');
+  if (room === null) throw notFound();
   return room;
 }
 
-/** A batch for the schema's loader. Whoever may see a message may see its room. */
-export async function loadRooms({ db }: Deps, ids: readonly string[]): Promise<(Room | Error)[]> {
-  const byId = new Map((await findRooms(db, ids)).map((room) => [room.id, room]));
-  return ids.map((id) => byId.get(id) ?? new Error(`Room ${id} is gone`));
+/** A batch for the schema's loader: rooms of messages that the viewer has, unless they were removed meanwhile. */
+export async function loadRooms({ db }: Deps, viewer: Viewer, ids: readonly string[]): Promise<(Room | Error)[]> {
+  const byId = new Map((await findRooms(db, ids, viewer.userId)).map((room) => [room.id, room]));
+  return ids.map((id) => byId.get(id) ?? notFound());
 }
 
 /** A batch for the schema's loader: the room's name, or what its members make of it. */
@@ -159,6 +167,8 @@ function parseRoomName({ type, name }: CreateRoomInput): string | null {
   assertText(name, 'name', maxNameLength);
   return name;
 }
+
+const notFound = () => new ChatError('NOT_FOUND', 'There is no such room, or you are not a member');
 
 const directKey = (userId: number, [otherId = 0]: readonly number[]): string =>
   `${Math.min(userId, otherId)}:${Math.max(userId, otherId)}`;

@@ -35,7 +35,7 @@ export const Message = builder.objectRef<MessageShape>('Message').implement({
     room: t.loadable({
       type: Room,
       description: 'The room that it is in.',
-      load: (ids: string[], { deps }) => loadRooms(deps, ids),
+      load: (ids: string[], { deps, viewer }) => loadRooms(deps, requireViewer(viewer), ids),
       resolve: ({ roomId }) => roomId,
     }),
     seq: t.exposeInt('seq', {
@@ -50,6 +50,8 @@ export const Message = builder.objectRef<MessageShape>('Message').implement({
     senderName: t.exposeString('senderName', { description: "The author's name when the message was sent." }),
     content: t.exposeString('content', {
       nullable: true,
+      // Up to 16 KB where all else is a few bytes.
+      complexity: 25,
       description: "Null once deleted. For SYSTEM a plain sentence in the server's language.",
     }),
     system: t.field({
@@ -64,13 +66,13 @@ export const Message = builder.objectRef<MessageShape>('Message').implement({
     readCount: t.loadable({
       type: 'Int',
       description: 'How many other members have read it.',
-      load: (messages: MessageShape[], { deps }) => loadReadCounts(deps, messages),
+      load: (messages: MessageShape[], { deps, viewer }) => loadReadCounts(deps, requireViewer(viewer), messages),
       resolve: (message) => message,
     }),
     readBy: t.loadableList({
       type: MessageRead,
       description: 'Which other members have read it, the earliest first.',
-      load: (messages: MessageShape[], { deps }) => loadReaders(deps, messages),
+      load: (messages: MessageShape[], { deps, viewer }) => loadReaders(deps, requireViewer(viewer), messages),
       resolve: (message) => message,
     }),
   }),

@@ -47,13 +47,14 @@ export const Room = builder.prismaObject('ChatRoom', {
       description: 'Who is in the room, the longest member first.',
       args: { includeLeft: t.arg.boolean({ defaultValue: false, description: 'Also who was in it once.' }) },
       byPath: true,
-      load: (ids: string[], { deps }, { includeLeft }) => loadMembers(deps, ids, includeLeft ?? false),
+      load: (ids: string[], { deps, viewer }, { includeLeft }) =>
+        loadMembers(deps, requireViewer(viewer), ids, includeLeft ?? false),
       resolve: ({ id }) => id,
     }),
     memberCount: t.loadable({
       type: 'Int',
       description: 'How many are in the room.',
-      load: (ids: string[], { deps }) => loadMemberCounts(deps, ids),
+      load: (ids: string[], { deps, viewer }) => loadMemberCounts(deps, requireViewer(viewer), ids),
       resolve: ({ id }) => id,
     }),
     viewerMember: t.loadable({

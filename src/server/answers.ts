@@ -41,8 +41,9 @@ export function refuse(
   sendJson(response, status, { errors: [{ message, extensions: { ...extensions, code } }] });
 }
 
-/** Refuses on a socket that has no response around it. */
+/** Refuses on a socket that has no response around it, and lets go of it also where the peer keeps its side open. */
 export function refuseSocket(socket: Duplex, status: string): void {
+  socket.once('finish', () => socket.destroy());
   if (socket.writable) socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
   else socket.destroy();
 }

@@ -35,6 +35,7 @@ export class ClientSocket {
   readonly #socket: WebSocket;
   readonly #options: ClientSocketOptions;
   readonly #pinging: NodeJS.Timeout;
+  readonly #waiting = new Set<() => void>();
   #isAlive = true;
 
   constructor(socket: WebSocket, options: ClientSocketOptions) {
@@ -45,7 +46,10 @@ export class ClientSocket {
       this.#isAlive = true;
     });
     socket.on('error', (error) => options.log.debug({ err: error }, 'A socket failed'));
-    socket.once('close', () => clearInterval(this.#pinging));
+    socket.once('close', () => {
+      clearInterval(this.#pinging);
+      this.#wake();
+    });
   }
 
   get isOpen(): boolean {
@@ -68,11 +72,19 @@ export class ClientSocket {
       socket.send(text, (error) => {
         clearTimeout(slow);
         this.#isAlive = true;
+        this.#wake();
         if (socket.isPaused && socket.bufferedAmount < maxUnsentBytes) socket.resume();
         if (error) reject(gone(error));
         else resolve();
       });
     });
+  }
+
+  /** Resolves once the peer has taken most of what it was sent, or is gone. */
+  async drained(): Promise<void> {
+    while (this.isOpen && this.#socket.bufferedAmount > maxUnsentBytes) {
+      await new Promise<void>((resolve) => this.#waiting.add(resolve));
+    }
   }
 
   onMessage(listener: (text: string) => Promise<void>): void {
@@ -103,6 +115,11 @@ export class ClientSocket {
     this.#socket.close(code, reason);
     const timer = setTimeout(() => this.#socket.terminate(), closeTimeoutMs);
     this.#socket.once('close', () => clearTimeout(timer));
+  }
+
+  #wake(): void {
+    for (const resolve of this.#waiting) resolve();
+    this.#waiting.clear();
   }
 
   #ping(): void {

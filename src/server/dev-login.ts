@@ -11,7 +11,7 @@ const demoUserId = 4;
 
 /** `POST /dev/login {"userId": 4}` answers with a token; from this machine only. */
 export async function serveDevLogin(sign: SignForUser, request: IncomingMessage, response: ServerResponse) {
-  if (!isLocalHost(request)) {
+  if (!isLocal(request)) {
     return refuse(response, { code: 'FORBIDDEN', message: 'The development login is for this machine only' });
   }
   const userId = parseUserId(await readBody(request, maxBodyBytes));
@@ -23,10 +23,11 @@ export async function serveDevLogin(sign: SignForUser, request: IncomingMessage,
 
 /** The `Authorization` of a demo user, for a page that is opened on this machine. */
 export const demoAuthorization = async (sign: SignForUser, request: IncomingMessage): Promise<string | undefined> =>
-  isLocalHost(request) ? `Bearer ${await sign(demoUserId)}` : undefined;
+  isLocal(request) ? `Bearer ${await sign(demoUserId)}` : undefined;
 
-/** Against pages elsewhere whose name is made to resolve to this machine. */
-const isLocalHost = ({ headers }: IncomingMessage): boolean =>
+/** From this machine, and not from a page elsewhere whose name is made to resolve to it. */
+const isLocal = ({ headers, socket }: IncomingMessage): boolean =>
+  /^(::1|(::ffff:)?127\.[\d.]+)$/.test(socket.remoteAddress ?? '') &&
   /^(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/i.test(headers.host ?? '');
 
 function parseUserId(body: Buffer | null): number | null {

@@ -29,6 +29,10 @@ export class GraphqlOverHttp {
     return this.#streams.size;
   }
 
+  isStream(response: ServerResponse): boolean {
+    return this.#streams.has(response);
+  }
+
   /** Cuts all streams. Not completed: a completed stream would tell its client that there is no more to come. */
   cutStreams(): void {
     for (const stream of this.#streams) stream.destroy();

@@ -43,7 +43,7 @@ export class HttpServer {
   readonly #options: HttpOptions;
   readonly #server: Server;
   readonly #graphiql = new Graphiql();
-  #underWay = 0;
+  readonly #underWay = new Set<ServerResponse>();
   #isStopping = false;
 
   constructor(options: HttpOptions) {
@@ -78,14 +78,19 @@ export class HttpServer {
 
   async #drain(): Promise<void> {
     const deadline = Date.now() + drainTimeoutMs;
-    while (this.#underWay > 0 && Date.now() < deadline)
+    while (this.#isUnderWay() && Date.now() < deadline)
       await new Promise((resolve) => setTimeout(resolve, drainPollMs));
+  }
+
+  #isUnderWay(): boolean {
+    for (const response of this.#underWay) if (!this.#options.graphql.isStream(response)) return true;
+    return false;
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { isAllowedOrigin, maskError } = this.#options;
     this.#identify(request, response);
-    this.#underWay += 1;
+    this.#track(response);
     try {
       if (isAllowedOrigin(request)) {
         for (const [name, value] of Object.entries(corsHeaders(request))) response.setHeader(name, value);
@@ -94,11 +99,17 @@ export class HttpServer {
         refuse(response, { code: 'FORBIDDEN', message: 'This origin is not allowed' });
       }
     } catch (error) {
+      // A client that is gone wants no answer, and that it went is no fault of ours.
+      if (request.destroyed && !request.complete) return;
       const { message, extensions } = maskError(error);
       refuse(response, { code: extensions.code as ErrorCode, message, extensions });
-    } finally {
-      this.#underWay -= 1;
     }
+  }
+
+  /** Under way until its last byte is written; a stream has no end, and is not waited for. */
+  #track(response: ServerResponse): void {
+    this.#underWay.add(response);
+    response.once('close', () => this.#underWay.delete(response));
   }
 
   async #route(request: IncomingMessage, response: ServerResponse): Promise<void> {

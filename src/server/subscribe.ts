@@ -1,5 +1,6 @@
 import { createSourceEventStream, type ExecutionArgs, type ExecutionResult, execute, GraphQLError } from 'graphql';
 import { SlowConsumerError } from '../domain/errors.js';
+import { assertSmallEvents } from '../schema/event-complexity.js';
 import type { RequestContext } from './context.js';
 
 /**
@@ -10,8 +11,9 @@ import type { RequestContext } from './context.js';
 export async function subscribe(
   args: ExecutionArgs,
 ): Promise<ExecutionResult | AsyncIterableIterator<ExecutionResult>> {
-  const source = await createSourceEventStream(args);
+  const source = await openSource(args);
   if (!(Symbol.asyncIterator in source)) return source;
+  const context = args.contextValue as RequestContext;
   const events = source[Symbol.asyncIterator]();
   let isEnded = false;
   const results: AsyncIterableIterator<ExecutionResult> = {
@@ -21,13 +23,13 @@ export async function subscribe(
       try {
         const event = await events.next();
         if (event.done === true) return { done: true, value: undefined };
-        const contextValue: unknown = Object.create(args.contextValue as object);
+        const contextValue: RequestContext = { ...context };
         return { done: false, value: await execute({ ...args, rootValue: event.value, contextValue }) };
       } catch (error) {
         isEnded = true;
-        if (error instanceof SlowConsumerError) (args.contextValue as RequestContext).cutOff();
-        const originalError = error instanceof Error ? error : new Error(String(error));
-        return { done: false, value: { errors: [new GraphQLError(originalError.message, { originalError })] } };
+        await events.return?.();
+        if (error instanceof SlowConsumerError) context.cutOff();
+        return { done: false, value: toResult(error) };
       }
     },
     async return() {
@@ -37,4 +39,20 @@ export async function subscribe(
     },
   };
   return results;
+}
+
+/** What is thrown here is an answer too: over a WebSocket an error that is not answered ends the whole socket. */
+async function openSource(args: ExecutionArgs): Promise<ExecutionResult | AsyncIterable<unknown>> {
+  try {
+    assertSmallEvents(args);
+    return await createSourceEventStream(args);
+  } catch (error) {
+    return toResult(error);
+  }
+}
+
+function toResult(error: unknown): ExecutionResult {
+  if (error instanceof GraphQLError) return { errors: [error] };
+  const originalError = error instanceof Error ? error : new Error(String(error));
+  return { errors: [new GraphQLError(originalError.message, { originalError })] };
 }

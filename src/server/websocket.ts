@@ -8,6 +8,7 @@ import {
   OperationTypeNode,
 } from 'graphql';
 import { type Context, handleProtocols, makeServer, type Server, type SubscribePayload } from 'graphql-ws';
+import pLimit, { type LimitFunction } from 'p-limit';
 import type { Logger } from 'pino';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { ChatError } from '../domain/errors.js';
@@ -34,12 +35,14 @@ const drainTimeoutMs = 5_000;
 const drainPollMs = 10;
 /** Queries and mutations that may be under way on a socket beside its subscriptions. */
 const maxOtherOperations = 50;
+const maxQueriesAtOnce = 4;
 const maxTimerMs = 2 ** 31 - 1;
 
 /** What is kept of a connection. */
 interface Extra {
   readonly socket: ClientSocket;
   readonly subscriptions: Set<string>;
+  readonly queries: LimitFunction;
   viewer: Viewer | null;
 }
 
@@ -101,7 +104,7 @@ export class GraphqlSockets {
         close: (code = 1_000, reason = '') => socket.close(code, reason),
         onMessage: (listener) => socket.onMessage(listener),
       },
-      { socket, subscriptions: new Set(), viewer: null },
+      { socket, subscriptions: new Set(), queries: pLimit(maxQueriesAtOnce), viewer: null },
     );
     socket.onClose((code, reason) => {
       this.#sockets.delete(socket);
@@ -116,7 +119,7 @@ export class GraphqlSockets {
       onSubscribe: (connection, id, payload) =>
         this.#prepare(connection, id, payload).catch((error: unknown) => [this.#options.maskError(error)]),
       execute: (args: ExecutionArgs) => this.#execute(args),
-      subscribe: (args: ExecutionArgs) => enveloped(args).subscribe({ ...args, rootValue: undefined }),
+      subscribe: (args: ExecutionArgs) => operationOf(args).subscribe({ ...args, rootValue: undefined }),
       onError: (_connection, _id, _payload, errors) =>
         errors.map((error) => withoutHttp(this.#options.maskError(error))),
       onComplete: ({ extra }, id) => void extra.subscriptions.delete(id),
@@ -157,8 +160,8 @@ export class GraphqlSockets {
     const { engine, maxSubscriptions, maskError } = this.#options;
     if (this.#isStopping) throw new ChatError('UNAVAILABLE', 'The server restarts; try again');
     if (Object.keys(subscriptions).length > maxSubscriptions + maxOtherOperations) throw tooMany();
-    const rootValue = engine.getEnveloped({ viewer: extra.viewer, cutOff: () => extra.socket.cutOff() });
-    const { schema, parse, validate, contextFactory } = rootValue;
+    const enveloped = engine.getEnveloped({ viewer: extra.viewer, cutOff: () => extra.socket.cutOff() });
+    const { schema, parse, validate, contextFactory } = enveloped;
     const document = parse(query);
     const problems = validate(schema, document);
     if (problems.length > 0) return problems.map(maskError);
@@ -171,13 +174,18 @@ export class GraphqlSockets {
       if (open.length >= maxSubscriptions) throw tooMany();
       extra.subscriptions.add(id);
     }
+    const rootValue: Operation = { ...enveloped, extra };
     return { schema, document, operationName, variableValues: variables, contextValue, rootValue };
   }
 
+  /** Queries of one socket go a few at a time, and none while an answer waits to be read: answers can be large. */
   async #execute(args: ExecutionArgs) {
+    const { execute, extra } = operationOf(args);
+    const run = () => execute({ ...args, rootValue: undefined });
+    const isQuery = getOperationAST(args.document, args.operationName)?.operation === OperationTypeNode.QUERY;
     this.#underWay += 1;
     try {
-      return await enveloped(args).execute({ ...args, rootValue: undefined });
+      return await (isQuery ? extra.queries(() => extra.socket.drained().then(run)) : run());
     } finally {
       this.#underWay -= 1;
     }
@@ -185,7 +193,8 @@ export class GraphqlSockets {
 }
 
 /** What yoga made for one operation travels as its root value, as in yoga's own recipe for graphql-ws. */
-const enveloped = ({ rootValue }: ExecutionArgs) => rootValue as ReturnType<GraphqlEngine['getEnveloped']>;
+type Operation = Pick<ReturnType<GraphqlEngine['getEnveloped']>, 'execute' | 'subscribe'> & { readonly extra: Extra };
+const operationOf = ({ rootValue }: ExecutionArgs) => rootValue as Operation;
 
 /** Header names ignore letter case, and clients that pass their headers on in connection_init rely on it. */
 function findAuthorization(params: Params): string | undefined {

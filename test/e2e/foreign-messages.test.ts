@@ -2,6 +2,8 @@ import { connect } from '@nats-io/transport-node';
 import { expect, it } from 'vitest';
 import { markRead } from '../support/operations.js';
 import { describeWithNats } from '../support/requirements.js';
+import { readStoredLog } from '../support/room-log.js';
+import { waitFor } from '../support/wait-for.js';
 import { useWorld } from '../support/world.js';
 
 describeWithNats("what others publish on Fairway's subjects", () => {
@@ -29,6 +31,39 @@ describeWithNats("what others publish on Fairway's subjects", () => {
       ['MessageAdded', 2],
       ['MemberRead', 2],
     ]);
+  });
+
+  it('costs no live event when it is an entry of a position that the log has not reached', async () => {
+    const { kim, roomId, feed } = await meet();
+    const at = (seq: number) =>
+      JSON.stringify({ kind: 'added', id: roomId, roomId, seq, changedSeq: seq, senderId: 4, content: 'forged' });
+    await publish([`chat.room.${roomId}.message`], at(30));
+    await publish([`chat.room.${roomId}.message`], at(2_000_000_000));
+    await publish([`chat.room.${roomId}.read`], JSON.stringify({ userId: 6, lastReadSeq: 2_000_000_000 }));
+
+    const { message } = await kim.send(roomId, 'after it');
+    await kim.http(markRead, { input: { roomId, messageId: message.id } });
+
+    const events = await feed.count(3);
+    expect(events.map(({ __typename, seq }) => [__typename, seq])).toEqual([
+      ['RoomReady', 1],
+      ['MessageAdded', 2],
+      ['MemberRead', 2],
+    ]);
+  });
+
+  it.each([
+    ['of no room', () => [{ roomId: 'x', from: 1, to: 1 }]],
+    ['of more entries than there are', (roomId: string) => [{ roomId, from: 1, to: 2_000_000_000 }]],
+    ['of positions beyond all', (roomId: string) => [{ roomId, from: 2 ** 31, to: 2 ** 31 }]],
+  ])('does not stop the outbox when it is an acknowledgement %s', async (_name, makeRanges) => {
+    const { kim, roomId } = await meet();
+    await publish(['chat.outbox.acked'], JSON.stringify(makeRanges(roomId)));
+
+    const { message } = await kim.send(roomId, 'after it');
+
+    const isPublished = async () => (await readStoredLog(world.database, roomId)).publishedSeq === message.seq;
+    await waitFor(isPublished, { what: 'the published mark' });
   });
 
   it('does not stop the database from filling gaps', async () => {

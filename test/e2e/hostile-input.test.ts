@@ -203,6 +203,19 @@ describeWithNats('hostile input', () => {
       expect(await ask(transport, { query, variables })).toMatchObject({ data });
     });
 
+    it.each([
+      ['a query', `{ rooms(first: 100) { edges { node { messages(last: 100) { edges { node { content } } } } } } }`],
+      [
+        'an event',
+        `subscription { roomEvents(roomId: "${randomUUID()}") {
+          ... on MessageAdded { message { room { messages(last: 100) { edges { node { id content } } } } } } } }`,
+      ],
+    ])('does not let %s touch more than its share', async (_what, query) => {
+      const answer = await ask(transport, { query });
+      expect(codes(answer)).toEqual(['BAD_USER_INPUT']);
+      expect(answer.errors?.[0]?.message).toMatch(/may touch \d+ fields/);
+    });
+
     it('does not tell in production what there is', async () => {
       const as = await forgeToken({ iss: issuer, aud: audience });
       const questions = [

@@ -1,7 +1,14 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { ApiError, type Feed, type RoomEvent, type TestClient } from '../support/client.js';
-import { editMessage, inviteMembers, markRead, removeMember } from '../support/operations.js';
+import {
+  editMessage,
+  eventsWithRoom,
+  inviteMembers,
+  markRead,
+  removeMember,
+  renameRoom,
+} from '../support/operations.js';
 import { type Random, useRandom } from '../support/random.js';
 import { describeWithNats } from '../support/requirements.js';
 import { countTo } from '../support/room-log.js';
@@ -47,6 +54,29 @@ describeWithNats("a member's removal", () => {
     const rounds = await playRounds({ rooms: 6, roundsPerRoom: 3, isBusyElsewhere: false, random: useRandom() });
     expect(Math.max(...rounds.map(({ endedAfterMs }) => endedAfterMs))).toBeLessThan(2_500);
   }, 120_000);
+
+  it('hides the room, as it is afterwards, from what is still on its way', async () => {
+    const [kim, lee] = [await world.client(kimId, 0), await world.client(leeId, 1)];
+    for (let round = 0; round < 20; round += 1) {
+      const roomId = await kim.group(leeId, parkId);
+      const feed = lee.subscribe(eventsWithRoom, { roomId });
+      await feed.count(1);
+
+      const sends = countTo(5).map((index) => kim.send(roomId, `before ${index}`));
+      const removal = kim.http(removeMember, { input: { roomId, userId: String(leeId) } });
+      await Promise.all([...sends, removal]);
+      await Promise.all([
+        kim.http(renameRoom, { input: { roomId, name: withoutLee } }),
+        kim.http(inviteMembers, { input: { roomId, userIds: ['7'] } }),
+        kim.send(roomId, withoutLee),
+      ]);
+      expect(await feed.ended()).toMatchObject({ code: expect.stringMatching(/^(FORBIDDEN|NOT_FOUND)$/) });
+
+      const seen = JSON.stringify(feed.events);
+      expect(seen).not.toContain(withoutLee);
+      expect(seen).not.toContain('"7"');
+    }
+  }, 60_000);
 
   async function playRounds(plan: Plan): Promise<Round[]> {
     const [kim, lee, park] = await Promise.all([everywhere(kimId), everywhere(leeId), everywhere(parkId)]);

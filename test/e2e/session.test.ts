@@ -1,11 +1,12 @@
+import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect as connectTcp } from 'node:net';
 import { exportJWK, exportSPKI, generateKeyPair, SignJWT } from 'jose';
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type ApiError, TestClient } from '../support/client.js';
 import { type Instance, startInstance, testSecret } from '../support/instance.js';
-import { history, roomEvents, sendMessage } from '../support/operations.js';
+import { deleteMessage, editMessage, history, markRead, roomEvents, sendMessage } from '../support/operations.js';
 import { describeWithNats } from '../support/requirements.js';
 import { forgeToken, nowSeconds } from '../support/tokens.js';
 import { waitFor } from '../support/wait-for.js';
@@ -127,6 +128,43 @@ describeWithNats('a session', () => {
       expect(error.extensions.retryAfterMs).toBeLessThanOrEqual(60_000);
     }
     await (await world.client(6)).send(room, 'others may');
+  });
+
+  it('makes 300 other changes a minute, or as many as are configured', async () => {
+    const strict = await world.start({ CHANGES_PER_MINUTE: '3' });
+    const kim = await TestClient.create(strict, 4);
+    const { message } = await kim.send(room, 'first');
+    for (const content of ['second', 'third'])
+      await kim.http(editMessage, { input: { messageId: message.id, content } });
+    await kim.http(markRead, { input: { roomId: room, messageId: message.id } });
+
+    const error = await kim
+      .http(deleteMessage, { input: { messageId: message.id } })
+      .catch((refusal: unknown) => refusal);
+
+    expect(error).toMatchObject({ code: 'RATE_LIMITED' });
+    await kim.send(room, 'sends are counted apart');
+    await kim.close();
+  });
+
+  it('does not wait at SIGTERM for peers that were refused and keep their side open', async () => {
+    const stopping = await world.start();
+    const peers = await Promise.all(
+      ['/nope', '/graphql'].map(async (path) => {
+        const peer = connectTcp({ port: stopping.port, host: '127.0.0.1', allowHalfOpen: true });
+        peer.on('error', () => undefined);
+        peer.write(`GET ${path} HTTP/1.1\r\nHost: x\r\nOrigin: https://evil.example\r\nConnection: Upgrade\r\n`);
+        peer.write(
+          'Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n',
+        );
+        await once(peer, 'data');
+        return peer;
+      }),
+    );
+
+    expect(await stopping.stop()).toBe(0);
+    expect(stopping.output()).not.toContain('takes too long');
+    for (const peer of peers) peer.destroy();
   });
 
   it('ends at SIGTERM when what is under way is done: 1012, and exit code 0', async () => {

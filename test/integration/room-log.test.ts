@@ -27,7 +27,13 @@ describe('the room log', () => {
 
   beforeAll(async () => {
     database = await createDatabase();
-    db = connectDatabase({ url: database.url, poolSize: 10, replayPoolSize: 2, onError: () => undefined });
+    db = connectDatabase({
+      url: database.url,
+      poolSize: 10,
+      readPoolSize: 10,
+      replayPoolSize: 2,
+      onError: () => undefined,
+    });
     store = createLogStore(db);
   });
   afterAll(async () => {
@@ -70,7 +76,7 @@ describe('the room log', () => {
 
   /** Where each entry of the log that still stands for something stands. */
   const positionsOf = async (roomId: string) => {
-    const messages = await db.prisma.chatMessage.findMany({ where: { roomId } });
+    const messages = await db.writes.chatMessage.findMany({ where: { roomId } });
     return messages
       .flatMap(({ seq, changedSeq }) => (changedSeq === seq ? [seq] : [seq, changedSeq]))
       .sort((a, b) => a - b);
@@ -136,7 +142,7 @@ describe('the room log', () => {
       const deletedId = await send(roomId, '지울 것');
       await deleteMessage(db, deletedId, admin);
       await renameRoom(db, change(roomId), '모임');
-      const notice = await db.prisma.chatMessage.findFirst({ where: { roomId, seq: 1 } });
+      const notice = await db.writes.chatMessage.findFirst({ where: { roomId, seq: 1 } });
       const before = await headOf(roomId);
 
       const answer = await write({ roomId, sent, deletedId, noticeId: notice?.id ?? '' });
@@ -193,7 +199,7 @@ describe('the room log', () => {
 
     await Promise.all(ids.map((id) => markRead(db, room, member, id)));
 
-    const row = await db.prisma.chatRoomMember.findFirst({ where: { roomId: room, userId: member } });
+    const row = await db.writes.chatRoomMember.findFirst({ where: { roomId: room, userId: member } });
     expect(row?.lastReadSeq).toBe(21);
   });
 
@@ -213,7 +219,7 @@ describe('the room log', () => {
     const positions = await positionsOf(room);
     expect(new Set(positions).size).toBe(positions.length);
     expect(positions).toHaveLength(280 - 6);
-    const seqs = await db.prisma.chatMessage.findMany({ where: { roomId: room }, orderBy: { seq: 'asc' } });
+    const seqs = await db.writes.chatMessage.findMany({ where: { roomId: room }, orderBy: { seq: 'asc' } });
     expect(seqs).toHaveLength(211);
   });
 
@@ -341,7 +347,7 @@ describe('the room log', () => {
   });
 
   describe('the published mark', () => {
-    const markOf = async (id: string) => (await db.prisma.chatRoom.findUnique({ where: { id } }))?.publishedSeq;
+    const markOf = async (id: string) => (await db.writes.chatRoom.findUnique({ where: { id } }))?.publishedSeq;
 
     it('moves only from where it stands, over ranges in order, and never back', async () => {
       const roomId = await makeRoom();
@@ -363,7 +369,7 @@ describe('the room log', () => {
 
     it('leaves a room among the unpublished until it has reached the head', async () => {
       const roomId = await makeRoom();
-      const isBehind = async () => (await store.readUnpublished(1_000)).some((room) => room.roomId === roomId);
+      const isBehind = async () => (await store.readUnpublished(0, 1_000)).some((room) => room.roomId === roomId);
 
       expect(await isBehind()).toBe(true);
       await store.advancePublished([{ roomId, from: 1, to: 1 }]);

@@ -31,7 +31,7 @@ describe('seedDemo', () => {
     database = await createDatabase();
     client = new pg.Client({ connectionString: database.url });
     await client.connect();
-    db = connectDatabase({ url: database.url, poolSize: 2, replayPoolSize: 1, onError: noErrors });
+    db = connectDatabase({ url: database.url, poolSize: 2, readPoolSize: 2, replayPoolSize: 1, onError: noErrors });
   });
   afterEach(async () => {
     await client.end();

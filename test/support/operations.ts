@@ -158,3 +158,20 @@ export const roomPositions = graphql(`
     roomEvents(roomId: $roomId, afterSeq: $afterSeq) { __typename seq }
   }
 `);
+
+export const eventsWithRoom = graphql(`
+  subscription EventsWithRoom($roomId: ID!) {
+    roomEvents(roomId: $roomId) {
+      __typename
+      seq
+      ... on MessageAdded {
+        message {
+          content
+          readCount
+          readBy { user { id } }
+          room { seq name title memberCount members { user { id } } lastMessage { content } viewerMember { leftAt } }
+        }
+      }
+    }
+  }
+`);

@@ -25,7 +25,13 @@ export function useWorld({ instances: count = 2, env = {} as Readonly<Record<str
       const instance = await startInstance({
         databaseUrl: world.database.url,
         nats: world.nats,
-        env: { SENDS_PER_MINUTE: '1000000', MAX_SOCKETS_PER_USER: '10000', ...env, ...more },
+        env: {
+          SENDS_PER_MINUTE: '1000000',
+          CHANGES_PER_MINUTE: '1000000',
+          MAX_SOCKETS_PER_USER: '10000',
+          ...env,
+          ...more,
+        },
       });
       instances.push(instance);
       return instance;
