@@ -72,7 +72,9 @@ const readPackages = (path) => JSON.parse(readFileSync(path, 'utf8')).packages;
  */
 async function install() {
   // The build needs the development packages even where the environment says production.
-  const options = ['--include=dev', '--include=optional', '--no-fund', '--no-audit', '--no-progress'];
+  // The log level, because `npm run --silent` hands its silence on, and npm would not tell then why it refuses.
+  const quiet = ['--no-fund', '--no-audit', '--no-progress', '--loglevel=error'];
+  const options = ['--include=dev', '--include=optional', ...quiet];
   const { code, output } = await runAndCollect('npm', ['ci', ...options]);
   if (code === 0) return;
   if (!output.includes('EUSAGE')) throw new Error(`npm ci failed with code ${code}:\n${output}`);
