@@ -19,17 +19,25 @@ export interface Database {
 
 export interface DatabaseOptions {
   readonly url: string;
-  readonly poolSize: number;
-  readonly readPoolSize: number;
-  readonly replayPoolSize: number;
-  readonly onError: (error: unknown) => void;
+  /** Connections at most; each is opened when it is first needed. */
+  readonly poolSize?: number;
+  readonly readPoolSize?: number;
+  readonly replayPoolSize?: number;
+  /** Told of connections that fail while nobody uses them. */
+  readonly onError?: (error: unknown) => void;
 }
 
 const connectTimeoutMs = 5_000;
 const statementTimeoutMs = 15_000;
 
 /** Connects lazily: the first query opens the first connection. */
-export function connectDatabase({ url, poolSize, readPoolSize, replayPoolSize, onError }: DatabaseOptions): Database {
+export function connectDatabase({
+  url,
+  poolSize = 10,
+  readPoolSize = 10,
+  replayPoolSize = 4,
+  onError = () => undefined,
+}: DatabaseOptions): Database {
   const writes = createClient(url, poolSize, onError);
   const reads = createClient(url, readPoolSize, onError);
   const replay = createClient(url, replayPoolSize, onError);

@@ -18,13 +18,7 @@ const transactionTimeoutMs = 30_000;
 export async function seedDemo(databaseUrl: string, now = new Date()): Promise<boolean> {
   const demo = JSON.parse(await readFile(demoFile, 'utf8')) as Demo;
   const histories = tellDemo(demo, now);
-  const db = connectDatabase({
-    url: databaseUrl,
-    poolSize: 1,
-    readPoolSize: 1,
-    replayPoolSize: 1,
-    onError: () => undefined,
-  });
+  const db = connectDatabase({ url: databaseUrl });
   try {
     return await db.writes.$transaction((tx) => writeDemo(tx, demo.users, histories), {
       timeout: transactionTimeoutMs,

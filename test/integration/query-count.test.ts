@@ -21,13 +21,7 @@ const roomIds: string[] = [];
 
 beforeAll(async () => {
   database = await createDatabase();
-  db = connectDatabase({
-    url: database.url,
-    poolSize: 10,
-    readPoolSize: 10,
-    replayPoolSize: 1,
-    onError: () => undefined,
-  });
+  db = connectDatabase({ url: database.url });
   for (let index = 0; index < roomCount; index += 1) roomIds.push(await writeRoom(index));
 });
 afterEach(() => vi.restoreAllMocks());

@@ -27,13 +27,7 @@ describe('the room log', () => {
 
   beforeAll(async () => {
     database = await createDatabase();
-    db = connectDatabase({
-      url: database.url,
-      poolSize: 10,
-      readPoolSize: 10,
-      replayPoolSize: 2,
-      onError: () => undefined,
-    });
+    db = connectDatabase({ url: database.url });
     store = createLogStore(db);
   });
   afterAll(async () => {

@@ -20,7 +20,6 @@ import { createDatabase, type TestDatabase } from '../support/database.js';
 
 const demo = JSON.parse(readFileSync(resolve(import.meta.dirname, '../../prisma/demo.json'), 'utf8')) as Demo;
 const userIds = [4, 5, 6, 7];
-const noErrors = (error: unknown) => expect.unreachable(String(error));
 
 describe('seedDemo', () => {
   let database: TestDatabase;
@@ -31,7 +30,7 @@ describe('seedDemo', () => {
     database = await createDatabase();
     client = new pg.Client({ connectionString: database.url });
     await client.connect();
-    db = connectDatabase({ url: database.url, poolSize: 2, readPoolSize: 2, replayPoolSize: 1, onError: noErrors });
+    db = connectDatabase({ url: database.url, onError: (error) => expect.unreachable(String(error)) });
   });
   afterEach(async () => {
     await client.end();

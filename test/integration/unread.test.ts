@@ -60,13 +60,7 @@ describe('what is unread, and who has read what', () => {
 
   beforeAll(async () => {
     database = await createDatabase();
-    db = connectDatabase({
-      url: database.url,
-      poolSize: 10,
-      readPoolSize: 10,
-      replayPoolSize: 1,
-      onError: () => undefined,
-    });
+    db = connectDatabase({ url: database.url });
   });
   afterAll(async () => {
     await db.close();

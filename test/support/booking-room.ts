@@ -7,13 +7,7 @@ export async function createBookingRoom(
   databaseUrl: string,
   memberIds: readonly [number, ...number[]],
 ): Promise<{ roomId: string; bookingId: number }> {
-  const db = connectDatabase({
-    url: databaseUrl,
-    poolSize: 1,
-    readPoolSize: 1,
-    replayPoolSize: 1,
-    onError: () => undefined,
-  });
+  const db = connectDatabase({ url: databaseUrl });
   try {
     const bookingId = randomInt(1, 2 ** 31);
     const { roomId } = await createRoom(db, {
