@@ -72,6 +72,7 @@ export class ConfigError extends Error {
 
 const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 const minSecretBytes = 32;
+export const defaultDataDir = '.data';
 const natsUrl = /^((nats|tls):\/\/)?[\w.[\]:-]+$/;
 
 const wholeNumber = (min: number, max: number) => {
@@ -102,7 +103,7 @@ const environment = z.object({
   PORT: wholeNumber(0, 65_535).default(4000),
   HOST: z.string().optional(),
   NODE_ENV: z.string().optional(),
-  DATA_DIR: z.string().default('.data'),
+  DATA_DIR: z.string().default(defaultDataDir),
   LOG_LEVEL: z.enum(logLevels).optional(),
   DATABASE_URL: url('postgres:', 'postgresql:').optional(),
   DATABASE_POOL_SIZE: count(10, 1_000),

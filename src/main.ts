@@ -24,7 +24,7 @@ async function start(config: Config, log: Logger, lifecycle: Lifecycle): Promise
     lifecycle.onStop({ name: 'the server', stop: () => app.stop() });
     return app.port;
   });
-  if (config.embedded) printWelcome(config.host, port);
+  if (config.embedded) printWelcome(config, port);
   log.info({ host: config.host, port }, 'Serving');
   process.send?.({ type: 'ready', port });
 }

@@ -1,3 +1,5 @@
+import { type Config, defaultDataDir } from './config.js';
+
 const announceAfterMs = 1_000;
 
 /** Runs one step and tells about it on stderr if it takes over a second: when that is over, and its duration at the end. */
@@ -18,16 +20,17 @@ export async function tellStep<T>(what: string, run: () => Promise<T>): Promise<
 }
 
 /** Where the embedded server is, who is in its demo, and how to end it. */
-export function printWelcome(host: string, port: number): void {
+export function printWelcome({ host, dataDir }: Pick<Config, 'host' | 'dataDir'>, port: number): void {
   const shown = ['0.0.0.0', '::'].includes(host) ? 'localhost' : host.includes(':') ? `[${host}]` : host;
   const address = `${shown}:${port}`;
+  const ofFolder = dataDir === defaultDataDir ? '' : `DATA_DIR=${dataDir} `;
   process.stdout.write(`
   Fairway is ready.
 
     GraphiQL and GraphQL   http://${address}/graphql
     Subscriptions          ws://${address}/graphql
     Demo users             김철수 (4)  이영희 (5)  박영희 (6)  최민수 (7)
-    A token for one        npm run token -- --user 4
+    A token for one        ${ofFolder}npm run token -- --user 4
 
   Ctrl-C stops it; everything is kept.
 

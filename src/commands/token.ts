@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { signToken } from '../auth/sign-token.js';
 import { readConfig } from '../config.js';
@@ -7,11 +8,15 @@ import { CommandError, runCommand } from './run-command.js';
 
 const usage = 'npm run token -- --user 4 [--name 김철수] [--ttl 12h]';
 const maxUserId = 2 ** 31 - 1;
+const maxTtlSeconds = 24 * 60 * 60;
 
 /** `npm run token`: a token for that user, signed with AUTH_JWT_SECRET or the secret that the embedded mode keeps. */
 await runCommand(async () => {
   const { user, name, ttl } = readArguments();
   const { auth, embedded, dataDir } = readConfig(process.env);
+  if (auth.secret === undefined && embedded && !existsSync(dataDir)) {
+    throw new CommandError(`There is no data folder ${dataDir} yet: start Fairway first, or name its DATA_DIR.`);
+  }
   const secret =
     auth.secret ?? (embedded && auth.jwksUrl === undefined ? readOrCreateSecret(dataDir, authSecretName) : undefined);
   if (secret === undefined) {
@@ -31,9 +36,15 @@ function readArguments(): { user: number; name: string | undefined; ttl: string 
   if (!Number.isInteger(user) || user < 1 || user > maxUserId) {
     throw new CommandError(`--user: the number of a user, 1 to ${maxUserId}\n${usage}`);
   }
-  if (!/^\d+ ?[smh]$/.test(values.ttl))
-    throw new CommandError(`--ttl: a time such as 30m or 12h, at most 24h\n${usage}`);
+  if (!isTtl(values.ttl)) throw new CommandError(`--ttl: a time such as 30m or 12h, at most 24h\n${usage}`);
   return { user, name: values.name, ttl: values.ttl };
+}
+
+/** Beyond 24 h a token is worth nothing, whatever it says. */
+function isTtl(text: string): boolean {
+  const [, amount, unit] = /^(\d+)([smh])$/.exec(text) ?? [];
+  const seconds = Number(amount) * ({ s: 1, m: 60, h: 3_600 }[unit ?? ''] ?? Number.NaN);
+  return seconds > 0 && seconds <= maxTtlSeconds;
 }
 
 function parseArguments() {

@@ -58,7 +58,7 @@ async function consume(rate: RateLimiterMemory, { userId }: Viewer): Promise<voi
     (reason: unknown) => reason as { msBeforeNext: number },
   );
   if (refusal === undefined) return;
-  throw new ChatError('RATE_LIMITED', 'Too many at once; wait a little', {
+  throw new ChatError('RATE_LIMITED', 'Too many in a minute; wait a little', {
     retryAfterMs: Math.max(1, Math.ceil(refusal.msBeforeNext)),
   });
 }

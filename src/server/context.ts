@@ -21,7 +21,7 @@ export function createAuthenticate(verifyToken: VerifyToken, deps: Deps): Authen
   return async (authorization) => {
     if (authorization === undefined) return null;
     const token = bearer.exec(authorization.trim())?.[1];
-    if (token === undefined) throw new ChatError('UNAUTHENTICATED', 'Authorization must be: Bearer, then a token');
+    if (token === undefined) throw new ChatError('UNAUTHENTICATED', 'Authorization must be: Bearer, then a JWT');
     const viewer = await verifyToken(token);
     await rememberViewer(deps, viewer);
     return viewer;

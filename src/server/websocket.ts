@@ -87,7 +87,7 @@ export class GraphqlSockets {
       await new Promise((resolve) => setTimeout(resolve, drainPollMs));
     const closing = [...this.#sockets].map((socket) => {
       const closed = new Promise<void>((resolve) => socket.onClose(() => resolve()));
-      socket.close(closeCodes.restart, 'The server restarts');
+      socket.close(closeCodes.restart, 'The server stops or restarts');
       return closed;
     });
     await Promise.all(closing);
