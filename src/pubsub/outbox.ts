@@ -61,7 +61,10 @@ class PubSubOutbox implements Outbox {
       }
     });
     // The server may have come back without its store: what it acknowledged before counts for nothing now.
-    pubsub.onConnect(() => this.#acked.clear());
+    pubsub.onConnect(() => {
+      this.#acked.clear();
+      this.#news = [];
+    });
     this.#timer = setInterval(() => {
       this.#tick ??= this.#runTick().finally(() => {
         this.#tick = undefined;

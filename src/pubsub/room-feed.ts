@@ -8,9 +8,10 @@ import { messageSubject, readSubject } from './subjects.js';
 const ringSize = 200;
 /** Entries overtake each other by milliseconds; only a gap that stays is read from the database. */
 const gapPatienceMs = 50;
-const maxReadAhead = 10_000;
 /** What the database has and the stream has not brought yet is given a moment before it is read. */
 const sweepPatienceMs = 200;
+/** A read mark further ahead of the feed than this is not one of ours. */
+const maxReadAhead = 10_000;
 
 /**
  * The live end of one room's log, shared by all its subscribers in this process: the last entries in the order of
