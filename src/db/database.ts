@@ -23,7 +23,7 @@ export interface DatabaseOptions {
   readonly poolSize?: number;
   readonly readPoolSize?: number;
   readonly replayPoolSize?: number;
-  /** Told of connections that fail while nobody uses them. */
+  /** Told of connections that fail while nobody uses them; of none after `close`. */
   readonly onError?: (error: unknown) => void;
 }
 
@@ -38,15 +38,21 @@ export function connectDatabase({
   replayPoolSize = 4,
   onError = () => undefined,
 }: DatabaseOptions): Database {
-  const writes = createClient(url, poolSize, onError);
-  const reads = createClient(url, readPoolSize, onError);
-  const replay = createClient(url, replayPoolSize, onError);
+  let closed = false;
+  // The pool's own end does not wait for its idle connections: what cuts them off afterwards is no failure.
+  const report = (error: unknown) => {
+    if (!closed) onError(error);
+  };
+  const writes = createClient(url, poolSize, report);
+  const reads = createClient(url, readPoolSize, report);
+  const replay = createClient(url, replayPoolSize, report);
   const limitReplay = pLimit(replayPoolSize);
   return {
     writes,
     reads,
     replay: (query) => limitReplay(() => query(replay)),
     close: async () => {
+      closed = true;
       await Promise.all([writes, reads, replay].map((client) => client.$disconnect()));
     },
   };

@@ -30,7 +30,7 @@ describe('seedDemo', () => {
     database = await createDatabase();
     client = new pg.Client({ connectionString: database.url });
     await client.connect();
-    db = connectDatabase({ url: database.url, onError: (error) => expect.unreachable(String(error)) });
+    db = connectDatabase({ url: database.url });
   });
   afterEach(async () => {
     await client.end();

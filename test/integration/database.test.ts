@@ -1,0 +1,21 @@
+import { describe, expect, it } from 'vitest';
+import { connectDatabase } from '../../src/db/database.js';
+import { createDatabase } from '../support/database.js';
+
+describe('connectDatabase', () => {
+  it('tells of no connection that the server cuts off behind its close', async () => {
+    const database = await createDatabase({ migrated: false });
+    const told: unknown[] = [];
+    const db = connectDatabase({ url: database.url, onError: (error) => told.push(error) });
+    const [backend] = await db.writes.$queryRaw<[{ pid: number }]>`SELECT pg_backend_pid() AS pid`;
+
+    // The server's end of the connection gets the farewell no sooner than the order to die.
+    process.kill(backend.pid, 'SIGSTOP');
+    await db.close();
+    await database.query('SELECT pg_terminate_backend($1)', [backend.pid]);
+    process.kill(backend.pid, 'SIGCONT');
+    await database.drop();
+
+    expect(told).toEqual([]);
+  });
+});
