@@ -9,8 +9,8 @@ import { createLogStore } from './db/log-store.js';
 import { createNatsPubSub } from './pubsub/nats-pub-sub.js';
 import type { PubSub } from './pubsub/pub-sub.js';
 import { RoomFeeds } from './pubsub/room-feeds.js';
+import { createBatches } from './resolvers/batches.js';
 import type { Deps } from './resolvers/deps.js';
-import { createUserBatch } from './resolvers/users.js';
 import { createAuthenticate } from './server/context.js';
 import type { SignForUser } from './server/dev-login.js';
 import { createMaskError } from './server/errors.js';
@@ -51,7 +51,7 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
     sendRate: new RateLimiterMemory({ points: limits.sendsPerMinute, duration: 60 }),
     changeRate: new RateLimiterMemory({ points: limits.changesPerMinute, duration: 60 }),
     knownNames: new LRUCache({ max: maxKnownNames }),
-    userBatch: createUserBatch(db),
+    batches: createBatches(db),
     userDirectory: config.userDirectory,
   };
 

@@ -2,7 +2,7 @@ import type { Message } from '../domain/message.js';
 import { decodeCursor, encodeCursor, type Page, type PageRequest, toPage } from '../domain/page.js';
 import type { Database } from './database.js';
 import { Prisma } from './generated/prisma/client.js';
-import { membershipOf } from './rooms.js';
+import type { View } from './room-views.js';
 import { type MessageRow, messageColumns, toMessage } from './rows.js';
 
 /** The message where the user is a member of its room now, or null. */
@@ -41,10 +41,23 @@ export async function pageMessages(
 /** What of a message decides who has read it. */
 export type ReadPosition = Pick<Message, 'id' | 'roomId' | 'seq' | 'senderId'>;
 
-const positions = (messages: readonly ReadPosition[]): Prisma.Sql => Prisma.sql`unnest(
-  ${messages.map(({ id }) => id)}::uuid[], ${messages.map(({ roomId }) => roomId)}::uuid[],
-  ${messages.map(({ seq }) => seq)}::int[], ${messages.map(({ senderId }) => senderId)}::int[]
-) AS c(id, room_id, seq, sender_id)`;
+/** A message as one user is to see it. */
+export interface MessageOfUser {
+  readonly message: ReadPosition;
+  readonly userId: number;
+}
+
+/** The messages that are asked for, each with those of their askers who are members of its room now, as `c`. */
+const askedMessages = (asked: readonly MessageOfUser[]): Prisma.Sql => Prisma.sql`(
+  SELECT a.id, a.room_id, a.seq, a.sender_id, array_agg(me.user_id) AS viewer_ids
+  FROM unnest(
+    ${asked.map(({ message }) => message.id)}::uuid[], ${asked.map(({ message }) => message.roomId)}::uuid[],
+    ${asked.map(({ message }) => message.seq)}::int[], ${asked.map(({ message }) => message.senderId)}::int[],
+    ${asked.map(({ userId }) => userId)}::int[]
+  ) AS a(id, room_id, seq, sender_id, viewer_id)
+  JOIN chat_room_members me ON me.room_id = a.room_id AND me.user_id = a.viewer_id AND me.left_at IS NULL
+  GROUP BY a.id, a.room_id, a.seq, a.sender_id
+) AS c`;
 
 /** Members other than the author whose read mark is at or past the message. */
 const readersOfMessage = Prisma.sql`
@@ -53,35 +66,47 @@ const readersOfMessage = Prisma.sql`
 
 export async function countReaders(
   { reads }: Database,
-  messages: readonly ReadPosition[],
-  userId: number,
-): Promise<Map<string, number>> {
-  const rows = await reads.$queryRaw<{ id: string; count: number }[]>`
-    SELECT c.id, (SELECT count(*) FROM ${readersOfMessage})::int AS count
-    FROM ${positions(messages)} JOIN ${membershipOf(userId)} ON me.room_id = c.room_id`;
-  return new Map(rows.map(({ id, count }) => [id, count]));
+  asked: readonly MessageOfUser[],
+): Promise<View<MessageOfUser, number>> {
+  const rows = await reads.$queryRaw<{ id: string; viewer_ids: number[]; count: number }[]>`
+    SELECT c.id, c.viewer_ids, (SELECT count(*) FROM ${readersOfMessage})::int AS count FROM ${askedMessages(asked)}`;
+  return ofMessages(rows, ({ count }) => count);
 }
 
 export interface Reader {
-  readonly messageId: string;
   readonly userId: number;
   readonly readAt: Date;
 }
 
-/** When each reader's mark first stood at or past the message, the earliest first; of the user's rooms only. */
+/** When each reader's mark first stood at or past the message, the earliest first. */
 export async function findReaders(
   { reads }: Database,
-  messages: readonly ReadPosition[],
-  userId: number,
-): Promise<Reader[]> {
-  return reads.$queryRaw<Reader[]>`
-    SELECT c.id AS "messageId", r.user_id AS "userId", r.read_at AS "readAt"
-    FROM ${positions(messages)} JOIN ${membershipOf(userId)} ON me.room_id = c.room_id CROSS JOIN LATERAL (
-      SELECT m.user_id, coalesce(
-        (SELECT d.read_at FROM message_reads d
-         WHERE d.room_id = c.room_id AND d.user_id = m.user_id AND d.seq >= c.seq ORDER BY d.seq LIMIT 1),
-        m.last_read_at, m.joined_at) AS read_at
-      FROM ${readersOfMessage}
-    ) r
-    ORDER BY r.read_at, r.user_id`;
+  asked: readonly MessageOfUser[],
+): Promise<View<MessageOfUser, Reader[]>> {
+  const rows = await reads.$queryRaw<{ id: string; viewer_ids: number[]; user_ids: number[]; times: Date[] }[]>`
+    SELECT c.id, c.viewer_ids, r.user_ids, r.times FROM ${askedMessages(asked)} CROSS JOIN LATERAL (
+      SELECT coalesce(array_agg(f.user_id ORDER BY f.read_at, f.user_id), '{}') AS user_ids,
+        coalesce(array_agg(f.read_at ORDER BY f.read_at, f.user_id), '{}') AS times
+      FROM (
+        SELECT m.user_id, coalesce(
+          (SELECT d.read_at FROM message_reads d
+           WHERE d.room_id = c.room_id AND d.user_id = m.user_id AND d.seq >= c.seq ORDER BY d.seq LIMIT 1),
+          m.last_read_at, m.joined_at) AS read_at
+        FROM ${readersOfMessage}
+      ) f
+    ) r`;
+  return ofMessages(rows, ({ user_ids, times }) =>
+    user_ids.map((userId, index) => ({ userId, readAt: times[index] as Date })),
+  );
+}
+
+function ofMessages<Row extends { readonly id: string; readonly viewer_ids: readonly number[] }, Value>(
+  rows: readonly Row[],
+  toValue: (row: Row) => Value,
+): View<MessageOfUser, Value> {
+  const byId = new Map(rows.map((row) => [row.id, { viewerIds: new Set(row.viewer_ids), value: toValue(row) }]));
+  return ({ message, userId }) => {
+    const known = byId.get(message.id);
+    return known?.viewerIds.has(userId) === true ? known.value : undefined;
+  };
 }

@@ -1,7 +1,8 @@
 import type { RateLimiterMemory } from 'rate-limiter-flexible';
 import type { Database } from '../db/database.js';
 import type { RoomFeeds } from '../pubsub/room-feeds.js';
-import type { KnownNames, UserBatch } from './users.js';
+import type { Batches } from './batches.js';
+import type { KnownNames } from './users.js';
 
 /** What the business logic needs; put together once, in app.ts. */
 export interface Deps {
@@ -13,7 +14,7 @@ export interface Deps {
   /** Other changes a minute and user, on this instance. */
   readonly changeRate: RateLimiterMemory;
   readonly knownNames: KnownNames;
-  readonly userBatch: UserBatch;
+  readonly batches: Batches;
   /** Whether anybody may look up users that they share no room with. */
   readonly userDirectory: boolean;
 }

@@ -7,15 +7,13 @@ import {
   removeMember as remove,
   setAdmin as set,
 } from '../db/room-log.js';
-import { countMembers, findMembers, findMemberships, type Room } from '../db/rooms.js';
+import type { Room } from '../db/rooms.js';
 import { ChatError } from '../domain/errors.js';
-import { groupBy } from '../domain/group-by.js';
 import { parseUserId, parseUuid } from '../domain/ids.js';
-import type { Member } from '../domain/room-log.js';
 import type { Viewer } from '../domain/viewer.js';
 import { assertAllowed, assertMayChange } from './access.js';
+import { loadRoom } from './batches.js';
 import type { Deps } from './deps.js';
-import { requireRoom } from './rooms.js';
 
 /** Any member invites to a GROUP. Who is a member already is passed over. */
 export async function inviteMembers(
@@ -71,7 +69,7 @@ async function changeMembers(
   roomIdText: string,
   write: (change: MembershipChange) => Promise<LogWrite>,
 ): Promise<{ room: Room }> {
-  const { db, feeds } = deps;
+  const { feeds } = deps;
   const roomId = parseUuid(roomIdText, 'roomId');
   await assertMayChange(deps, viewer);
 
@@ -79,32 +77,5 @@ async function changeMembers(
   assertAllowed(outcome);
 
   feeds.publish(entries);
-  return { room: await requireRoom(db, roomId, viewer) };
-}
-
-/** A batch for the schema's loader: the viewer's own membership in each room. */
-export async function loadMemberships(
-  { db }: Deps,
-  viewer: Viewer,
-  roomIds: readonly string[],
-): Promise<(Member | Error)[]> {
-  const byRoom = new Map((await findMemberships(db, roomIds, viewer.userId)).map((member) => [member.roomId, member]));
-  return roomIds.map((id) => byRoom.get(id) ?? new ChatError('NOT_FOUND', 'You are not a member of this room'));
-}
-
-/** A batch for the schema's loader, the longest member first. */
-export async function loadMembers(
-  { db }: Deps,
-  viewer: Viewer,
-  roomIds: readonly string[],
-  includeLeft: boolean,
-): Promise<Member[][]> {
-  const byRoom = groupBy(await findMembers(db, roomIds, viewer.userId, includeLeft), (member) => member.roomId);
-  return roomIds.map((id) => byRoom.get(id) ?? []);
-}
-
-/** A batch for the schema's loader. */
-export async function loadMemberCounts({ db }: Deps, viewer: Viewer, roomIds: readonly string[]): Promise<number[]> {
-  const counts = await countMembers(db, roomIds, viewer.userId);
-  return roomIds.map((id) => counts.get(id) ?? 0);
+  return { room: await loadRoom(deps, viewer, roomId) };
 }

@@ -1,16 +1,8 @@
 import { v7 as uuidv7 } from 'uuid';
-import {
-  countReaders,
-  findMessage,
-  findReaders,
-  pageMessages,
-  type Reader,
-  type ReadPosition,
-} from '../db/messages.js';
+import { findMessage, pageMessages } from '../db/messages.js';
 import { appendMessage, editMessage as edit, deleteMessage as erase, type LogWrite } from '../db/room-log.js';
 import { assertImageUrl, assertText } from '../domain/content.js';
 import { ChatError } from '../domain/errors.js';
-import { groupBy } from '../domain/group-by.js';
 import { parseUuid } from '../domain/ids.js';
 import type { Message, MessageType } from '../domain/message.js';
 import { type Page, type PageArgs, parsePageArgs } from '../domain/page.js';
@@ -87,26 +79,6 @@ export const listMessages = async (
   roomId: string,
   args: PageArgs,
 ): Promise<Page<Message>> => pageMessages(db, roomId, viewer.userId, parsePageArgs(args, limits.maxPageSize));
-
-/** A batch for the schema's loader: how many other members have read each message. */
-export async function loadReadCounts(
-  { db }: Deps,
-  viewer: Viewer,
-  messages: readonly ReadPosition[],
-): Promise<number[]> {
-  const counts = await countReaders(db, messages, viewer.userId);
-  return messages.map(({ id }) => counts.get(id) ?? 0);
-}
-
-/** A batch for the schema's loader: who has read each message, and when first. */
-export async function loadReaders(
-  { db }: Deps,
-  viewer: Viewer,
-  messages: readonly ReadPosition[],
-): Promise<Reader[][]> {
-  const byMessage = groupBy(await findReaders(db, messages, viewer.userId), (reader) => reader.messageId);
-  return messages.map(({ id }) => byMessage.get(id) ?? []);
-}
 
 function parseContent({ type, content }: SendMessageInput, maxLength: number) {
   if (type === 'SYSTEM') throw new ChatError('BAD_USER_INPUT', 'SYSTEM messages are written by the server');

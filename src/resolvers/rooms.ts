@@ -1,23 +1,13 @@
 import { v7 as uuidv7 } from 'uuid';
 import { createRoom as create, markRead as mark, renameRoom as rename } from '../db/room-log.js';
-import {
-  countAllUnread,
-  countUnread,
-  findBookingRoom,
-  findLastMessages,
-  findRoom,
-  findRooms,
-  nameByMembers,
-  pageRooms,
-  type Room,
-} from '../db/rooms.js';
+import { countAllUnread, findBookingRoom, findRoom, pageRooms, type Room } from '../db/rooms.js';
 import { assertText } from '../domain/content.js';
 import { ChatError } from '../domain/errors.js';
 import { parseUserId, parseUuid } from '../domain/ids.js';
-import type { Message } from '../domain/message.js';
 import { type Page, type PageArgs, parsePageArgs } from '../domain/page.js';
 import type { Viewer } from '../domain/viewer.js';
 import { assertAllowed, assertMayChange, assertMayCreate } from './access.js';
+import { loadRoom } from './batches.js';
 import type { Deps } from './deps.js';
 
 type RoomType = Room['type'];
@@ -75,7 +65,7 @@ export async function createRoom(
   });
 
   feeds.publish(entries);
-  return { room: await requireRoom(db, roomId, viewer), created };
+  return { room: await loadRoom(deps, viewer, roomId), created };
 }
 
 export async function renameRoom(
@@ -92,7 +82,7 @@ export async function renameRoom(
   assertAllowed(outcome);
 
   feeds.publish(entries);
-  return { room: await requireRoom(db, roomId, viewer) };
+  return { room: await loadRoom(deps, viewer, roomId) };
 }
 
 /** Moves the viewer's read mark forward to the message; never back. */
@@ -110,43 +100,7 @@ export async function markRead(
   assertAllowed(outcome);
 
   if (outcome === 'OK' && member !== null) feeds.publishRead(member);
-  return { room: await requireRoom(db, roomId, viewer) };
-}
-
-/** @throws {ChatError} NOT_FOUND where the viewer is no member of the room any more */
-export async function requireRoom(db: Deps['db'], roomId: string, viewer: Viewer): Promise<Room> {
-  const room = await findRoom(db, roomId, viewer.userId);
-  if (room === null) throw notFound();
-  return room;
-}
-
-/** A batch for the schema's loader: rooms of messages that the viewer has, unless they were removed meanwhile. */
-export async function loadRooms({ db }: Deps, viewer: Viewer, ids: readonly string[]): Promise<(Room | Error)[]> {
-  const byId = new Map((await findRooms(db, ids, viewer.userId)).map((room) => [room.id, room]));
-  return ids.map((id) => byId.get(id) ?? notFound());
-}
-
-/** A batch for the schema's loader: the room's name, or what its members make of it. */
-export async function loadTitles({ db }: Deps, viewer: Viewer, rooms: readonly Room[]): Promise<string[]> {
-  const nameless = rooms.filter(({ name }) => name === null).map(({ id }) => id);
-  const titles = nameless.length === 0 ? undefined : await nameByMembers(db, nameless, viewer.userId);
-  return rooms.map(({ id, name }) => name ?? titles?.get(id) ?? '');
-}
-
-/** A batch for the schema's loader. */
-export async function loadUnreadCounts({ db }: Deps, viewer: Viewer, ids: readonly string[]): Promise<number[]> {
-  const counts = await countUnread(db, ids, viewer.userId);
-  return ids.map((id) => counts.get(id) ?? 0);
-}
-
-/** A batch for the schema's loader. */
-export async function loadLastMessages(
-  { db }: Deps,
-  viewer: Viewer,
-  ids: readonly string[],
-): Promise<(Message | null)[]> {
-  const byRoom = new Map((await findLastMessages(db, ids, viewer.userId)).map((message) => [message.roomId, message]));
-  return ids.map((id) => byRoom.get(id) ?? null);
+  return { room: await loadRoom(deps, viewer, roomId) };
 }
 
 function parseParticipants({ type, participantIds }: CreateRoomInput, viewer: Viewer, maxMembers: number): number[] {
@@ -167,8 +121,6 @@ function parseRoomName({ type, name }: CreateRoomInput): string | null {
   assertText(name, 'name', maxNameLength);
   return name;
 }
-
-const notFound = () => new ChatError('NOT_FOUND', 'There is no such room, or you are not a member');
 
 const directKey = (userId: number, [otherId = 0]: readonly number[]): string =>
   `${Math.min(userId, otherId)}:${Math.max(userId, otherId)}`;

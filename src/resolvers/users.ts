@@ -1,6 +1,4 @@
-import DataLoader from 'dataloader';
 import type { LRUCache } from 'lru-cache';
-import type { Database } from '../db/database.js';
 import { findAcquaintances, findUsers, saveUser, searchUsers as search, type User } from '../db/users.js';
 import { ChatError } from '../domain/errors.js';
 import { parseUserId } from '../domain/ids.js';
@@ -55,24 +53,5 @@ export async function searchUsers(
   assertMaySearchUsers(deps);
   return search(db, wanted, first);
 }
-
-/**
- * One query for whatever all requests and subscribers of this process want in the same turn: a message that reaches a
- * thousand of them names its sender a thousand times. Keeps nothing, so a new name shows at once.
- */
-export type UserBatch = DataLoader<number, User>;
-
-export const createUserBatch = (db: Database): UserBatch =>
-  new DataLoader(
-    async (ids) => {
-      const byId = new Map((await findUsers(db, [...new Set(ids)])).map((user) => [user.id, user]));
-      return ids.map((id) => byId.get(id) ?? { id, name: null, namedAt: null, lastSeenAt: null });
-    },
-    { cache: false },
-  );
-
-/** A batch for the schema's loader: one user a key, "#5" where nobody has named them or the chat never heard of them. */
-export const loadUsers = ({ userBatch }: Deps, ids: readonly number[]): Promise<(User | Error)[]> =>
-  userBatch.loadMany(ids);
 
 export const shownName = ({ id, name }: Pick<User, 'id' | 'name'>): string => name ?? `#${id}`;

@@ -1,16 +1,8 @@
 import { cursorOfMessage } from '../db/messages.js';
 import type { Message as MessageShape } from '../domain/message.js';
 import { requireViewer } from '../resolvers/access.js';
-import {
-  deleteMessage,
-  editMessage,
-  getMessage,
-  listMessages,
-  loadReadCounts,
-  loadReaders,
-  sendMessage,
-} from '../resolvers/messages.js';
-import { loadLastMessages, loadRooms } from '../resolvers/rooms.js';
+import { loadLastMessage, loadReadCount, loadReaders, loadRoom } from '../resolvers/batches.js';
+import { deleteMessage, editMessage, getMessage, listMessages, sendMessage } from '../resolvers/messages.js';
 import { builder } from './builder.js';
 import { toConnection } from './connection.js';
 import { MessageRead } from './message-read.js';
@@ -32,11 +24,10 @@ export const Message = builder.objectRef<MessageShape>('Message').implement({
   description: 'One message of a room, as it is now.',
   fields: (t) => ({
     id: t.exposeID('id', { description: 'A UUID, made by the client or the server; in lower case.' }),
-    room: t.loadable({
+    room: t.field({
       type: Room,
       description: 'The room that it is in.',
-      load: (ids: string[], { deps, viewer }) => loadRooms(deps, requireViewer(viewer), ids),
-      resolve: ({ roomId }) => roomId,
+      resolve: ({ roomId }, _args, { deps, viewer }) => loadRoom(deps, requireViewer(viewer), roomId),
     }),
     seq: t.exposeInt('seq', {
       description: "Position in the room's log: grows by exactly one with every entry of any kind.",
@@ -63,17 +54,14 @@ export const Message = builder.objectRef<MessageShape>('Message').implement({
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was sent.' }),
     editedAt: t.expose('editedAt', { type: 'DateTime', nullable: true, description: 'When it was last edited.' }),
     deletedAt: t.expose('deletedAt', { type: 'DateTime', nullable: true, description: 'When it was deleted.' }),
-    readCount: t.loadable({
-      type: 'Int',
+    readCount: t.int({
       description: 'How many other members have read it.',
-      load: (messages: MessageShape[], { deps, viewer }) => loadReadCounts(deps, requireViewer(viewer), messages),
-      resolve: (message) => message,
+      resolve: (message, _args, { deps, viewer }) => loadReadCount(deps, requireViewer(viewer), message),
     }),
-    readBy: t.loadableList({
-      type: MessageRead,
+    readBy: t.field({
+      type: [MessageRead],
       description: 'Which other members have read it, the earliest first.',
-      load: (messages: MessageShape[], { deps, viewer }) => loadReaders(deps, requireViewer(viewer), messages),
-      resolve: (message) => message,
+      resolve: (message, _args, { deps, viewer }) => loadReaders(deps, requireViewer(viewer), message),
     }),
   }),
 });
@@ -90,12 +78,11 @@ const MessageConnection = builder.connectionObject(
 );
 
 builder.objectFields(Room, (t) => ({
-  lastMessage: t.loadable({
+  lastMessage: t.field({
     type: Message,
     nullable: true,
     description: 'Newest message that is not deleted.',
-    load: (ids: string[], { deps, viewer }) => loadLastMessages(deps, requireViewer(viewer), ids),
-    resolve: ({ id }) => id,
+    resolve: ({ id }, _args, { deps, viewer }) => loadLastMessage(deps, requireViewer(viewer), id),
   }),
   messages: t.field({
     type: MessageConnection,

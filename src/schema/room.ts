@@ -1,22 +1,13 @@
 import { cursorOfRoom, type Room as RoomRow } from '../db/rooms.js';
 import { requireViewer } from '../resolvers/access.js';
-import {
-  inviteMembers,
-  leaveRoom,
-  loadMemberCounts,
-  loadMembers,
-  loadMemberships,
-  removeMember,
-  setAdmin,
-} from '../resolvers/members.js';
+import { loadMemberCount, loadMembers, loadMembership, loadTitle, loadUnreadCount } from '../resolvers/batches.js';
+import { inviteMembers, leaveRoom, removeMember, setAdmin } from '../resolvers/members.js';
 import {
   countUnreadMessages,
   createRoom,
   getBookingRoom,
   getRoom,
   listRooms,
-  loadTitles,
-  loadUnreadCounts,
   markRead,
   renameRoom,
 } from '../resolvers/rooms.js';
@@ -32,42 +23,33 @@ export const Room = builder.prismaObject('ChatRoom', {
     id: t.exposeID('id', { description: 'A UUID.' }),
     type: t.expose('type', { type: RoomType, description: 'What kind of room it is.' }),
     name: t.exposeString('name', { nullable: true, description: 'The stored name; null in DIRECT rooms.' }),
-    title: t.loadable({
-      type: 'String',
+    title: t.string({
       description: "What to show the viewer: the name, or else the other members' names.",
-      load: (rooms: RoomRow[], { deps, viewer }) => loadTitles(deps, requireViewer(viewer), rooms),
-      resolve: (room) => room,
+      resolve: (room, _args, { deps, viewer }) => loadTitle(deps, requireViewer(viewer), room),
     }),
     bookingId: t.exposeInt('bookingId', { nullable: true, description: "The booking's number; BOOKING only." }),
     seq: t.exposeInt('seq', {
       description: "Position of the newest entry in the room's log. Pass it as afterSeq to continue from here.",
     }),
-    members: t.loadableList({
-      type: RoomMember,
+    members: t.field({
+      type: [RoomMember],
       description: 'Who is in the room, the longest member first.',
       args: { includeLeft: t.arg.boolean({ defaultValue: false, description: 'Also who was in it once.' }) },
-      byPath: true,
-      load: (ids: string[], { deps, viewer }, { includeLeft }) =>
-        loadMembers(deps, requireViewer(viewer), ids, includeLeft ?? false),
-      resolve: ({ id }) => id,
+      resolve: ({ id }, { includeLeft }, { deps, viewer }) =>
+        loadMembers(deps, requireViewer(viewer), id, includeLeft ?? false),
     }),
-    memberCount: t.loadable({
-      type: 'Int',
+    memberCount: t.int({
       description: 'How many are in the room.',
-      load: (ids: string[], { deps, viewer }) => loadMemberCounts(deps, requireViewer(viewer), ids),
-      resolve: ({ id }) => id,
+      resolve: ({ id }, _args, { deps, viewer }) => loadMemberCount(deps, requireViewer(viewer), id),
     }),
-    viewerMember: t.loadable({
+    viewerMember: t.field({
       type: RoomMember,
       description: "The viewer's own membership.",
-      load: (ids: string[], { deps, viewer }) => loadMemberships(deps, requireViewer(viewer), ids),
-      resolve: ({ id }) => id,
+      resolve: ({ id }, _args, { deps, viewer }) => loadMembership(deps, requireViewer(viewer), id),
     }),
-    unreadCount: t.loadable({
-      type: 'Int',
+    unreadCount: t.int({
       description: "Messages from others, neither SYSTEM nor deleted, after the viewer's read mark and joining.",
-      load: (ids: string[], { deps, viewer }) => loadUnreadCounts(deps, requireViewer(viewer), ids),
-      resolve: ({ id }) => id,
+      resolve: ({ id }, _args, { deps, viewer }) => loadUnreadCount(deps, requireViewer(viewer), id),
     }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was made.' }),
     updatedAt: t.expose('updatedAt', {

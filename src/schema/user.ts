@@ -1,6 +1,7 @@
 import type { User as UserRow } from '../db/users.js';
 import { requireViewer } from '../resolvers/access.js';
-import { getUsers, loadUsers, searchUsers, shownName } from '../resolvers/users.js';
+import { loadUsers } from '../resolvers/batches.js';
+import { getUsers, searchUsers, shownName } from '../resolvers/users.js';
 import { builder } from './builder.js';
 
 /** Fields of this type may answer with a user's number: all of a request are loaded in one query. */

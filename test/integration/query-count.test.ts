@@ -4,8 +4,8 @@ import pg from 'pg';
 import { afterAll, afterEach, beforeAll, expect, it, vi } from 'vitest';
 import { connectDatabase, type Database } from '../../src/db/database.js';
 import { appendMessage, createRoom, deleteMessage, markRead } from '../../src/db/room-log.js';
+import { createBatches } from '../../src/resolvers/batches.js';
 import type { Deps } from '../../src/resolvers/deps.js';
-import { createUserBatch } from '../../src/resolvers/users.js';
 import type { Context } from '../../src/schema/builder.js';
 import { schema } from '../../src/schema/index.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
@@ -61,7 +61,7 @@ async function measure(document: { toString(): string }, variableValues: Record<
   const contextValue: Context = {
     deps: {
       db,
-      userBatch: createUserBatch(db),
+      batches: createBatches(db),
       limits: { maxPageSize: 100, maxComplexity: 1_000_000 },
     } as unknown as Deps,
     viewer: { userId: viewerId, name: undefined, issuedAt: new Date(), expiresAt: new Date() },

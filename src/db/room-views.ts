@@ -1,0 +1,147 @@
+import type { Message } from '../domain/message.js';
+import type { Member } from '../domain/room-log.js';
+import type { Database } from './database.js';
+import { Prisma } from './generated/prisma/client.js';
+import { type Room, roomColumns, unreadOfMember } from './rooms.js';
+import { type MemberRow, type MessageRow, memberColumns, messageColumns, toMember, toMessage } from './rows.js';
+
+/** A room as one user is to see it. */
+export interface RoomOfUser {
+  readonly roomId: string;
+  readonly userId: number;
+}
+
+/** What a query for many rooms and users answers for each; undefined where the user is no member at that very moment. */
+export type View<Asked, Value> = (asked: Asked) => Value | undefined;
+type RoomView<Value> = View<RoomOfUser, Value>;
+
+/**
+ * The rooms that are asked for, each with those of their askers who are members at this very moment, as `me`. Whoever
+ * holds a room may have been removed since, and what is loaded for it then must tell nothing of what came later.
+ */
+const askers = (asked: readonly RoomOfUser[]): Prisma.Sql => Prisma.sql`(
+  SELECT m.room_id, array_agg(m.user_id) AS viewer_ids
+  FROM unnest(${asked.map(({ roomId }) => roomId)}::uuid[], ${asked.map(({ userId }) => userId)}::int[]) AS a(room_id, user_id)
+  JOIN chat_room_members m ON m.room_id = a.room_id AND m.user_id = a.user_id
+  WHERE m.left_at IS NULL GROUP BY m.room_id
+) AS me`;
+
+/** One membership for each asker who has one now, as `m`. */
+const memberships = (asked: readonly RoomOfUser[]): Prisma.Sql => Prisma.sql`
+  unnest(${asked.map(({ roomId }) => roomId)}::uuid[], ${asked.map(({ userId }) => userId)}::int[]) AS a(room_id, user_id)
+  JOIN chat_room_members m ON m.room_id = a.room_id AND m.user_id = a.user_id AND m.left_at IS NULL`;
+
+interface RoomRow {
+  readonly of_room: string;
+  /** On the first row of each room. */
+  readonly viewer_ids: readonly number[] | null;
+}
+
+/** The same for all members who ask. */
+function shared<Row extends RoomRow, Value>(
+  rows: readonly Row[],
+  toValue: (rows: readonly [Row, ...Row[]]) => Value,
+): RoomView<Value> {
+  const rooms = new Map<string, { readonly viewerIds: Set<number>; readonly rows: [Row, ...Row[]] }>();
+  for (const row of rows) {
+    const room = rooms.get(row.of_room);
+    if (room === undefined) rooms.set(row.of_room, { viewerIds: new Set(row.viewer_ids), rows: [row] });
+    else room.rows.push(row);
+  }
+  const values = new Map([...rooms].map(([id, room]) => [id, toValue(room.rows)]));
+  return ({ roomId, userId }) => (rooms.get(roomId)?.viewerIds.has(userId) === true ? values.get(roomId) : undefined);
+}
+
+/** To each member their own. */
+function own<Row extends { readonly room_id: string; readonly user_id: number }, Value>(
+  rows: readonly Row[],
+  toValue: (row: Row) => Value,
+): RoomView<Value> {
+  const values = new Map(rows.map((row) => [`${row.room_id} ${row.user_id}`, toValue(row)]));
+  return ({ roomId, userId }) => values.get(`${roomId} ${userId}`);
+}
+
+export async function findRooms({ reads }: Database, asked: readonly RoomOfUser[]): Promise<RoomView<Room>> {
+  const rows = await reads.$queryRaw<(Room & RoomRow)[]>`
+    SELECT ${roomColumns}, r.id AS of_room, me.viewer_ids
+    FROM ${askers(asked)} JOIN chat_rooms r ON r.id = me.room_id`;
+  return shared(rows, ([{ of_room: _id, viewer_ids: _viewers, ...room }]) => room);
+}
+
+/** Each asker's own membership. */
+export async function findMemberships({ reads }: Database, asked: readonly RoomOfUser[]): Promise<RoomView<Member>> {
+  const rows = await reads.$queryRaw<MemberRow[]>`SELECT ${memberColumns('m')} FROM ${memberships(asked)}`;
+  return own(rows, toMember);
+}
+
+/** Everybody who is in the room, the longest member first. */
+export const findMembers = (db: Database, asked: readonly RoomOfUser[]) =>
+  findPeople(db, asked, Prisma.sql`m.left_at IS NULL`);
+
+/** Everybody who is or ever was in the room, the longest member first. */
+export const findEverMembers = (db: Database, asked: readonly RoomOfUser[]) => findPeople(db, asked, Prisma.sql`true`);
+
+async function findPeople(
+  { reads }: Database,
+  asked: readonly RoomOfUser[],
+  who: Prisma.Sql,
+): Promise<RoomView<Member[]>> {
+  const rows = await reads.$queryRaw<(MemberRow & RoomRow)[]>`
+    SELECT ${memberColumns('m')}, m.room_id AS of_room,
+      CASE WHEN row_number() OVER (PARTITION BY m.room_id ORDER BY m.joined_seq, m.user_id) = 1 THEN me.viewer_ids END AS viewer_ids
+    FROM ${askers(asked)} JOIN chat_room_members m ON m.room_id = me.room_id
+    WHERE ${who} ORDER BY m.joined_seq, m.user_id`;
+  return shared(rows, (members) => members.map(toMember));
+}
+
+export async function countMembers({ reads }: Database, asked: readonly RoomOfUser[]): Promise<RoomView<number>> {
+  const rows = await reads.$queryRaw<({ count: number } & RoomRow)[]>`
+    SELECT me.room_id AS of_room, me.viewer_ids,
+      (SELECT count(*) FROM chat_room_members m WHERE m.room_id = me.room_id AND m.left_at IS NULL)::int AS count
+    FROM ${askers(asked)}`;
+  return shared(rows, ([{ count }]) => count);
+}
+
+const maxNamesInTitle = 10;
+
+/** What to call a room without a name: its other members, the longest first; ten at most, the rest as a number. */
+export async function nameByMembers({ reads }: Database, asked: readonly RoomOfUser[]): Promise<RoomView<string>> {
+  const rows = await reads.$queryRaw<({ user_id: number; shown_name: string; total: number } & RoomRow)[]>`
+    SELECT me.room_id AS of_room, CASE WHEN n.place = 1 THEN me.viewer_ids END AS viewer_ids,
+      n.user_id, n.shown_name, n.total
+    FROM ${askers(asked)} CROSS JOIN LATERAL (
+      SELECT m.user_id, coalesce(u.name, '#' || u.id) AS shown_name, (count(*) OVER ())::int AS total,
+        row_number() OVER (ORDER BY m.joined_seq, m.user_id) AS place
+      FROM chat_room_members m JOIN chat_users u ON u.id = m.user_id
+      WHERE m.room_id = me.room_id AND m.left_at IS NULL
+      ORDER BY place LIMIT ${maxNamesInTitle + 1}::int
+    ) n
+    ORDER BY n.place`;
+  const named = shared(rows, (members) => members);
+  return (room) => {
+    const members = named(room);
+    if (members === undefined) return undefined;
+    const others = members.filter(({ user_id }) => user_id !== room.userId);
+    if (others.length === 0) return members[0]?.shown_name;
+    const shown = others.slice(0, maxNamesInTitle).map(({ shown_name }) => shown_name);
+    const rest = (members[0]?.total ?? 0) - 1 - shown.length;
+    return rest > 0 ? `${shown.join(', ')} 외 ${rest}명` : shown.join(', ');
+  };
+}
+
+/** The newest message of each room that is not deleted; nothing where there is none. */
+export async function findLastMessages({ reads }: Database, asked: readonly RoomOfUser[]): Promise<RoomView<Message>> {
+  const rows = await reads.$queryRaw<(MessageRow & RoomRow)[]>`
+    SELECT ${messageColumns('l')}, me.room_id AS of_room, me.viewer_ids
+    FROM ${askers(asked)} CROSS JOIN LATERAL (
+      SELECT * FROM chat_messages m WHERE m.room_id = me.room_id AND m.deleted_at IS NULL ORDER BY m.seq DESC LIMIT 1
+    ) l`;
+  return shared(rows, ([row]) => toMessage(row));
+}
+
+/** Each asker's own count. */
+export async function countUnread({ reads }: Database, asked: readonly RoomOfUser[]): Promise<RoomView<number>> {
+  const rows = await reads.$queryRaw<{ room_id: string; user_id: number; unread: number }[]>`
+    SELECT m.room_id, m.user_id, ${unreadOfMember}::int AS unread FROM ${memberships(asked)}`;
+  return own(rows, ({ unread }) => unread);
+}

@@ -1,0 +1,107 @@
+import DataLoader from 'dataloader';
+import type { Database } from '../db/database.js';
+import { countReaders, findReaders, type MessageOfUser, type Reader } from '../db/messages.js';
+import {
+  countMembers,
+  countUnread,
+  findEverMembers,
+  findLastMessages,
+  findMembers,
+  findMemberships,
+  findRooms,
+  nameByMembers,
+  type RoomOfUser,
+  type View,
+} from '../db/room-views.js';
+import type { Room } from '../db/rooms.js';
+import { findUsers, type User } from '../db/users.js';
+import { ChatError } from '../domain/errors.js';
+import type { Message } from '../domain/message.js';
+import type { Member } from '../domain/room-log.js';
+import type { Viewer } from '../domain/viewer.js';
+import type { Deps } from './deps.js';
+
+/**
+ * What fields load. One query for whatever all requests and subscribers of this process want in the same turn: a message
+ * that reaches a thousand of them changes a thousand unread counts. Nothing is kept, so what is new shows at once, and
+ * each query looks again who is a member.
+ */
+export type Batches = ReturnType<typeof createBatches>;
+
+export const createBatches = (db: Database) => ({
+  users: createBatch<number, User>(async (ids) => {
+    const byId = new Map((await findUsers(db, [...new Set(ids)])).map((user) => [user.id, user]));
+    return ids.map((id) => byId.get(id) ?? unknownUser(id));
+  }),
+  rooms: createView<RoomOfUser, Room | null>(findRooms, db, null),
+  titles: createView(nameByMembers, db, ''),
+  members: createView<RoomOfUser, readonly Member[]>(findMembers, db, []),
+  everMembers: createView<RoomOfUser, readonly Member[]>(findEverMembers, db, []),
+  memberCounts: createView<RoomOfUser, number>(countMembers, db, 0),
+  memberships: createView<RoomOfUser, Member | null>(findMemberships, db, null),
+  unreadCounts: createView<RoomOfUser, number>(countUnread, db, 0),
+  lastMessages: createView<RoomOfUser, Message | null>(findLastMessages, db, null),
+  readCounts: createView<MessageOfUser, number>(countReaders, db, 0),
+  readers: createView<MessageOfUser, readonly Reader[]>(findReaders, db, []),
+});
+
+/** One user a key: "#5" where nobody has named them or the chat never heard of them. */
+export const loadUsers = ({ batches }: Deps, ids: readonly number[]): Promise<(User | Error)[]> =>
+  batches.users.loadMany(ids);
+
+/** @throws {ChatError} NOT_FOUND where the viewer is no member of the room any more */
+export const loadRoom = async ({ batches }: Deps, { userId }: Viewer, roomId: string): Promise<Room> =>
+  found(await batches.rooms.load({ roomId, userId }));
+
+/** The room's name, or what its members make of it. */
+export const loadTitle = async ({ batches }: Deps, { userId }: Viewer, { id, name }: Room): Promise<string> =>
+  name ?? batches.titles.load({ roomId: id, userId });
+
+/** The longest member first. */
+export const loadMembers = ({ batches }: Deps, { userId }: Viewer, roomId: string, includeLeft: boolean) =>
+  (includeLeft ? batches.everMembers : batches.members).load({ roomId, userId });
+
+export const loadMemberCount = ({ batches }: Deps, { userId }: Viewer, roomId: string): Promise<number> =>
+  batches.memberCounts.load({ roomId, userId });
+
+/** The viewer's own. @throws {ChatError} NOT_FOUND where it has ended */
+export const loadMembership = async ({ batches }: Deps, { userId }: Viewer, roomId: string): Promise<Member> =>
+  found(await batches.memberships.load({ roomId, userId }));
+
+export const loadUnreadCount = ({ batches }: Deps, { userId }: Viewer, roomId: string): Promise<number> =>
+  batches.unreadCounts.load({ roomId, userId });
+
+export const loadLastMessage = ({ batches }: Deps, { userId }: Viewer, roomId: string): Promise<Message | null> =>
+  batches.lastMessages.load({ roomId, userId });
+
+/** How many other members have read the message. */
+export const loadReadCount = ({ batches }: Deps, { userId }: Viewer, message: Message): Promise<number> =>
+  batches.readCounts.load({ message, userId });
+
+/** Which other members have read the message, and when first. */
+export const loadReaders = ({ batches }: Deps, { userId }: Viewer, message: Message): Promise<readonly Reader[]> =>
+  batches.readers.load({ message, userId });
+
+/** Keys that PostgreSQL is asked for in one statement. */
+const maxBatchSize = 5_000;
+
+const createBatch = <Key, Value>(load: DataLoader.BatchLoadFn<Key, Value>) =>
+  new DataLoader<Key, Value>(load, { cache: false, maxBatchSize });
+
+/** What the query does not answer is `absent`: of a room that is not there, or that the user is no member of any more. */
+const createView = <Asked, Value>(
+  query: (db: Database, asked: readonly Asked[]) => Promise<View<Asked, Value>>,
+  db: Database,
+  absent: Value,
+) =>
+  createBatch<Asked, Value>(async (asked) => {
+    const view = await query(db, asked);
+    return asked.map((one) => view(one) ?? absent);
+  });
+
+const unknownUser = (id: number): User => ({ id, name: null, namedAt: null, lastSeenAt: null });
+
+function found<T>(value: T | null): T {
+  if (value === null) throw new ChatError('NOT_FOUND', 'There is no such room, or you are not a member');
+  return value;
+}
