@@ -6,9 +6,14 @@ import { createTokenVerifier } from './auth/verify-token.js';
 import type { Config } from './config.js';
 import { connectDatabase, type Database } from './db/database.js';
 import { createLogStore } from './db/log-store.js';
+import { createPresenceStore } from './db/presence.js';
+import { Devices } from './pubsub/devices.js';
+import { LoadGauge } from './pubsub/load-gauge.js';
 import { createNatsPubSub } from './pubsub/nats-pub-sub.js';
+import { Presences } from './pubsub/presences.js';
 import type { PubSub } from './pubsub/pub-sub.js';
 import { RoomFeeds } from './pubsub/room-feeds.js';
+import { Typing } from './pubsub/typing.js';
 import { createBatches } from './resolvers/batches.js';
 import type { Deps } from './resolvers/deps.js';
 import { createAuthenticate } from './server/context.js';
@@ -44,9 +49,22 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
   const pubsub = createNatsPubSub(requireUrl(config.nats), log);
   const store = createLogStore(db);
   const feeds = new RoomFeeds(pubsub, store, log);
+  const typing = new Typing(feeds, pubsub);
+  const load = new LoadGauge();
+  const presenceStore = createPresenceStore(db);
+  const devices = new Devices({
+    store: presenceStore,
+    log,
+    onChange: (userIds) => void presences.announce(userIds),
+    onLastGone: (userId) => typing.endAll(userId),
+  });
+  const presences = new Presences({ pubsub, store: presenceStore, log, isTrusted: () => devices.isHeld });
   const deps: Deps = {
     db,
     feeds,
+    typing,
+    presences,
+    load,
     limits,
     sendRate: new RateLimiterMemory({ points: limits.sendsPerMinute, duration: 60 }),
     changeRate: new RateLimiterMemory({ points: limits.changesPerMinute, duration: 60 }),
@@ -58,7 +76,7 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
   const maskError = createMaskError(log, { suggestions: config.introspection });
   const engine = createGraphqlEngine({ ...limits, deps, maskError, introspection: config.introspection });
   const authenticate = createAuthenticate(createTokenVerifier(config.auth), deps);
-  const seats = new Seats(limits.maxSocketsPerUser);
+  const seats = new Seats(limits.maxSocketsPerUser, devices);
   const { sendTimeoutMs, maxBodyBytes } = limits;
   const shared = { engine, authenticate, seats, sendTimeoutMs };
   const sockets = new GraphqlSockets({
@@ -92,6 +110,10 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
     port,
     stop: async () => {
       await http.stop();
+      await devices.close();
+      load.close();
+      presences.close();
+      typing.close();
       await feeds.close();
       await pubsub.close();
       await db.close();

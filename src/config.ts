@@ -57,6 +57,8 @@ export interface LimitsConfig {
   readonly maxContentLength: number;
   readonly maxRoomMembers: number;
   readonly maxPageSize: number;
+  /** In one subscription to their presence. */
+  readonly maxWatchedUsers: number;
   /** A live subscription further behind than this many log entries is cut off as a slow consumer. */
   readonly maxLag: number;
   readonly sendTimeoutMs: number;
@@ -137,6 +139,7 @@ const environment = z.object({
   MAX_CONTENT_LENGTH: count(4_000, 40_000),
   MAX_ROOM_MEMBERS: count(500, 10_000),
   MAX_PAGE_SIZE: count(100, 1_000),
+  MAX_WATCHED_USERS: count(500, 10_000),
   MAX_LAG: count(10_000),
   SEND_TIMEOUT_MS: count(15_000, 3_600_000),
 });
@@ -264,6 +267,7 @@ function toConfig(values: Environment): Config {
       maxContentLength: values.MAX_CONTENT_LENGTH,
       maxRoomMembers: values.MAX_ROOM_MEMBERS,
       maxPageSize: values.MAX_PAGE_SIZE,
+      maxWatchedUsers: values.MAX_WATCHED_USERS,
       maxLag: values.MAX_LAG,
       sendTimeoutMs: values.SEND_TIMEOUT_MS,
     },

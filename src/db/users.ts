@@ -6,13 +6,15 @@ export type User = ChatUser;
 /** Those of the users that the chat knows of, in no particular order. */
 export const findUsers = ({ reads }: Database, ids: readonly number[]): Promise<User[]> =>
   reads.$queryRaw<User[]>`
-    SELECT u.id, u.name, u.named_at AS "namedAt", u.last_seen_at AS "lastSeenAt"
+    SELECT u.id, u.name, u.named_at AS "namedAt", u.last_seen_at AS "lastSeenAt",
+      u.online_since AS "onlineSince"
     FROM chat_users u WHERE u.id = ANY(${ids}::int[])`;
 
 /** Those of the users who are in a room with this user now, and the user themselves. */
 export const findAcquaintances = ({ reads }: Database, ids: readonly number[], userId: number): Promise<User[]> =>
   reads.$queryRaw<User[]>`
-    SELECT u.id, u.name, u.named_at AS "namedAt", u.last_seen_at AS "lastSeenAt" FROM chat_users u
+    SELECT u.id, u.name, u.named_at AS "namedAt", u.last_seen_at AS "lastSeenAt",
+      u.online_since AS "onlineSince" FROM chat_users u
     WHERE u.id = ANY(${ids}::int[]) AND (u.id = ${userId}::int OR EXISTS (
       SELECT FROM chat_room_members theirs JOIN chat_room_members mine ON mine.room_id = theirs.room_id
       WHERE theirs.user_id = u.id AND theirs.left_at IS NULL AND mine.user_id = ${userId}::int AND mine.left_at IS NULL))`;
@@ -21,7 +23,8 @@ export const findAcquaintances = ({ reads }: Database, ids: readonly number[], u
 export function searchUsers({ reads }: Database, text: string, count: number): Promise<User[]> {
   const literal = text.replace(/[\\%_]/g, '\\$&');
   return reads.$queryRaw<User[]>`
-    SELECT u.id, u.name, u.named_at AS "namedAt", u.last_seen_at AS "lastSeenAt" FROM chat_users u
+    SELECT u.id, u.name, u.named_at AS "namedAt", u.last_seen_at AS "lastSeenAt",
+      u.online_since AS "onlineSince" FROM chat_users u
     WHERE u.name ILIKE ${`%${literal}%`} ORDER BY u.name NOT ILIKE ${`${literal}%`}, u.name, u.id LIMIT ${count}::int`;
 }
 

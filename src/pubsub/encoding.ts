@@ -1,5 +1,6 @@
 import { parseUuid } from '../domain/ids.js';
 import type { Message } from '../domain/message.js';
+import type { Presence } from '../domain/presence.js';
 import type { LogEntry, Member, PublishedRange } from '../domain/room-log.js';
 
 const encoder = new TextEncoder();
@@ -27,6 +28,22 @@ export function decodeMember(body: Uint8Array): Member {
   const member = parse<Member>(body);
   if (!isNumber(member.userId) || !isNumber(member.lastReadSeq)) throw new Error('Not a member');
   return member;
+}
+
+/** How a user is now. */
+export const encodePresence = (presence: Presence): Uint8Array => encoder.encode(JSON.stringify(presence));
+
+/** That a user types, or has stopped. */
+export interface TypingSignal {
+  readonly userId: number;
+  readonly isTyping: boolean;
+}
+export const encodeTyping = (signal: TypingSignal): Uint8Array => encoder.encode(JSON.stringify(signal));
+/** @throws {Error} where it is somebody else's message */
+export function decodeTyping(body: Uint8Array): TypingSignal {
+  const { userId, isTyping } = parse<TypingSignal>(body);
+  if (!isNumber(userId) || typeof isTyping !== 'boolean') throw new Error('Not a typing signal');
+  return { userId, isTyping };
 }
 
 /** Parts of room logs that a stream has acknowledged. */

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 import { type JetStreamClient, jetstream, jetstreamManager } from '@nats-io/jetstream';
 import {
   type ConnectionOptions,
@@ -8,8 +9,8 @@ import {
   type Subscription as NatsSubscription,
 } from '@nats-io/transport-node';
 import type { Logger } from 'pino';
-import type { Listener, PubSub, Subscription } from './pub-sub.js';
-import { ensureStreams } from './streams.js';
+import type { Listener, PubSub, Recent, Subscription } from './pub-sub.js';
+import { ensureStreams, streamOf } from './streams.js';
 
 export interface NatsOptions {
   readonly url: string;
@@ -21,6 +22,8 @@ export interface NatsOptions {
 
 const ackTimeoutMs = 5_000;
 const readyTimeoutMs = 500;
+const recentTimeoutMs = 1_000;
+const maxRecent = 1_000;
 const reconnectWaitMs = 500;
 const attemptsPerWarning = 60;
 
@@ -80,6 +83,15 @@ class NatsPubSub implements PubSub {
     if (this.#isConnected) this.#connection?.publish(subject, body);
   }
 
+  async recent(subject: string, maxAgeMs: number): Promise<readonly Recent[]> {
+    if (!this.#isConnected || this.#jetstream === undefined) return [];
+    const reading = this.#readRecent(this.#jetstream, subject, maxAgeMs).catch((error: unknown) => {
+      this.#log.debug({ err: error, subject }, 'The recent messages could not be read');
+      return [];
+    });
+    return Promise.race([reading, delay(recentTimeoutMs, [], { ref: false })]);
+  }
+
   subscribe(subject: string, listener: Listener): Subscription {
     let topic = this.#topics.get(subject);
     if (topic === undefined) {
@@ -88,7 +100,13 @@ class NatsPubSub implements PubSub {
       this.#open(subject, topic);
     }
     topic.listeners.add(listener);
-    return { ready: this.#settled(), close: () => this.#unsubscribe(subject, listener) };
+    const settled = () => this.#settled();
+    return {
+      get ready() {
+        return settled();
+      },
+      close: () => this.#unsubscribe(subject, listener),
+    };
   }
 
   onConnect(action: () => void): void {
@@ -102,6 +120,27 @@ class NatsPubSub implements PubSub {
     if (this.#connection === undefined) return;
     await this.#connection.close();
     await this.#connecting;
+  }
+
+  /** The newest message alone tells whether there is anything to read: nearly always there is not. */
+  async #readRecent(js: JetStreamClient, subject: string, maxAgeMs: number): Promise<Recent[]> {
+    const stream = streamOf(subject);
+    const manager = await js.jetstreamManager(false);
+    const last = await manager.streams.getMessage(stream, { last_by_subj: subject });
+    if (last === null) return [];
+    // The server's clock against ours for the last one; among themselves, only the server's.
+    const lastAgeMs = Math.max(0, Date.now() - last.time.getTime());
+    if (lastAgeMs > maxAgeMs) return [];
+    const consumer = await js.consumers.get(stream, { filter_subjects: subject });
+    const messages = await consumer.fetch({ max_messages: maxRecent, expires: recentTimeoutMs });
+    const recent: Recent[] = [];
+    for await (const { data, seq, time } of messages) {
+      const ageMs = lastAgeMs + last.time.getTime() - time.getTime();
+      if (ageMs <= maxAgeMs) recent.push({ body: data, ageMs });
+      if (seq >= last.seq) break;
+    }
+    await consumer.delete();
+    return recent;
   }
 
   async #connect(): Promise<void> {

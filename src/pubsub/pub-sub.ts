@@ -6,6 +6,8 @@ export interface PubSub {
   publish(subject: string, body: Uint8Array, id: string): Promise<void>;
   /** Tells whoever listens now; kept nowhere, and dropped while the server is away. */
   signal(subject: string, body: Uint8Array): void;
+  /** What was told on the subject lately, oldest first; nothing where its stream cannot be read now. */
+  recent(subject: string, maxAgeMs: number): Promise<readonly Recent[]>;
   /** One subscription of the server per subject and process, shared by all its listeners here. */
   subscribe(subject: string, listener: Listener): Subscription;
   /** Runs each time the connection comes up, the first time included. */
@@ -16,6 +18,12 @@ export interface PubSub {
 }
 
 export type Listener = (body: Uint8Array) => void;
+
+/** A message that is kept in a stream. */
+export interface Recent {
+  readonly body: Uint8Array;
+  readonly ageMs: number;
+}
 
 export interface Subscription {
   /** Resolves once the server passes on what is published from here on, or at once while it is away. */

@@ -62,14 +62,20 @@ export class RoomFeeds {
     roomId: string,
     grant: () => Promise<Pick<CursorOptions, 'viewerId' | 'head' | 'afterSeq' | 'maxLag' | 'isMember'>>,
   ): Promise<RoomCursor> {
-    const feed = this.#acquire(roomId);
+    const { feed, release } = this.hold(roomId);
     try {
       await feed.opened;
-      return new RoomCursor({ ...(await grant()), feed, store: this.#store, onEnd: () => this.#release(feed) });
+      return new RoomCursor({ ...(await grant()), feed, store: this.#store, onEnd: release });
     } catch (error) {
-      this.#release(feed);
+      release();
       throw error;
     }
+  }
+
+  /** The room's feed, kept open until it is released by all who hold it. */
+  hold(roomId: string): { readonly feed: RoomFeed; readonly release: () => void } {
+    const feed = this.#acquire(roomId);
+    return { feed, release: () => this.#release(feed) };
   }
 
   async close(): Promise<void> {

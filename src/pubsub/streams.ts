@@ -30,6 +30,14 @@ const streams = [
   },
 ] as const;
 
+/** The stream that keeps what is told on the subject. @throws {Error} where none does */
+export function streamOf(subject: string): string {
+  const kind = subject.slice(subject.lastIndexOf('.'));
+  const stream = streams.find(({ subjects }) => subjects.some((pattern) => pattern.endsWith(kind)));
+  if (stream === undefined) throw new Error(`No stream keeps ${subject}`);
+  return stream.name;
+}
+
 /**
  * Makes the streams that are missing and brings those that are there up to date. Safe to run on every instance at once.
  * @throws the NATS client's errors

@@ -14,5 +14,17 @@ export function messageSubject(roomId: string, directKey: string | null): string
 /** `chat.room.{roomId}.read`: read marks that moved. In no stream: who was away asks the database. */
 export const readSubject = (roomId: string): string => `chat.room.${parseUuid(roomId, 'roomId')}.read`;
 
+/** `chat.room.{roomId}.typing`: who begins and who stops to type. */
+export const typingSubject = (roomId: string): string => `chat.room.${parseUuid(roomId, 'roomId')}.typing`;
+
+/** `chat.user.{userId}.presence`: a user came or went. */
+export const presenceSubject = (userId: number): string => `chat.user.${userId}.presence`;
+
+/** `chat.user.{userId}.read`: the user's own read marks, for their other devices. In no stream. */
+export const ownReadSubject = (userId: number): string => `chat.user.${userId}.read`;
+
+/** The log entries of all rooms, DIRECT ones apart. */
+export const allMessageSubjects = ['chat.room.*.message', 'chat.dm.*.message'] as const;
+
 /** What the stream has acknowledged to one instance, told to the others. In no stream. */
 export const ackedSubject = 'chat.outbox.acked';

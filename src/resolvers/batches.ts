@@ -1,6 +1,7 @@
 import DataLoader from 'dataloader';
 import type { Database } from '../db/database.js';
 import { countReaders, findReaders, type MessageOfUser, type Reader } from '../db/messages.js';
+import { findPresences } from '../db/presence.js';
 import {
   countMembers,
   countUnread,
@@ -17,6 +18,7 @@ import type { Room } from '../db/rooms.js';
 import { findUsers, type User } from '../db/users.js';
 import { ChatError } from '../domain/errors.js';
 import type { Message } from '../domain/message.js';
+import type { Acquaintance, Presence } from '../domain/presence.js';
 import type { Member } from '../domain/room-log.js';
 import type { Viewer } from '../domain/viewer.js';
 import type { Deps } from './deps.js';
@@ -41,6 +43,10 @@ export const createBatches = (db: Database) => ({
   memberships: createView<RoomOfUser, Member | null>(findMemberships, db, null),
   unreadCounts: createView<RoomOfUser, number>(countUnread, db, 0),
   lastMessages: createView<RoomOfUser, Message | null>(findLastMessages, db, null),
+  presences: createBatch<Acquaintance, Presence>(async (asked) => {
+    const view = await findPresences(db, asked);
+    return asked.map((one) => view(one) ?? { userId: one.userId, status: 'OFFLINE', lastSeenAt: null });
+  }),
   readCounts: createView<MessageOfUser, number>(countReaders, db, 0),
   readers: createView<MessageOfUser, readonly Reader[]>(findReaders, db, []),
 });
@@ -74,6 +80,10 @@ export const loadUnreadCount = ({ batches }: Deps, { userId }: Viewer, roomId: s
 export const loadLastMessage = ({ batches }: Deps, { userId }: Viewer, roomId: string): Promise<Message | null> =>
   batches.lastMessages.load({ roomId, userId });
 
+/** Of who shares no room with the viewer nothing is told. */
+export const loadPresence = ({ batches }: Deps, viewer: Viewer, userId: number): Promise<Presence> =>
+  batches.presences.load({ viewerId: viewer.userId, userId });
+
 /** How many other members have read the message. */
 export const loadReadCount = ({ batches }: Deps, { userId }: Viewer, message: Message): Promise<number> =>
   batches.readCounts.load({ message, userId });
@@ -99,7 +109,7 @@ const createView = <Asked, Value>(
     return asked.map((one) => view(one) ?? absent);
   });
 
-const unknownUser = (id: number): User => ({ id, name: null, namedAt: null, lastSeenAt: null });
+const unknownUser = (id: number): User => ({ id, name: null, namedAt: null, lastSeenAt: null, onlineSince: null });
 
 function found<T>(value: T | null): T {
   if (value === null) throw new ChatError('NOT_FOUND', 'There is no such room, or you are not a member');

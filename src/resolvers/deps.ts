@@ -1,6 +1,9 @@
 import type { RateLimiterMemory } from 'rate-limiter-flexible';
 import type { Database } from '../db/database.js';
+import type { LoadGauge } from '../pubsub/load-gauge.js';
+import type { Presences } from '../pubsub/presences.js';
 import type { RoomFeeds } from '../pubsub/room-feeds.js';
+import type { Typing } from '../pubsub/typing.js';
 import type { Batches } from './batches.js';
 import type { KnownNames } from './users.js';
 
@@ -8,6 +11,10 @@ import type { KnownNames } from './users.js';
 export interface Deps {
   readonly db: Database;
   readonly feeds: RoomFeeds;
+  readonly typing: Typing;
+  readonly presences: Presences;
+  /** What can wait waits while it is high. */
+  readonly load: LoadGauge;
   readonly limits: Limits;
   /** Sends a minute and user, on this instance. */
   readonly sendRate: RateLimiterMemory;
@@ -25,6 +32,8 @@ export interface Limits {
   readonly maxContentLength: number;
   readonly maxRoomMembers: number;
   readonly maxPageSize: number;
+  /** In one subscription to their presence. */
+  readonly maxWatchedUsers: number;
   /** Fields that one operation may touch. */
   readonly maxComplexity: number;
   /** Fields that one event of a subscription may touch. */

@@ -23,7 +23,7 @@ export async function sendMessage(
   viewer: Viewer,
   input: SendMessageInput,
 ): Promise<{ message: Message; duplicate: boolean }> {
-  const { db, feeds, limits } = deps;
+  const { db, feeds, typing, limits } = deps;
   const id = input.id == null ? uuidv7() : parseUuid(input.id, 'id');
   const roomId = parseUuid(input.roomId, 'roomId');
   const { type, content } = parseContent(input, limits.maxContentLength);
@@ -33,6 +33,7 @@ export async function sendMessage(
   assertAllowed(written.outcome);
 
   feeds.publish(written.entries);
+  typing.end(roomId, viewer.userId);
   return { message: stored(written), duplicate: written.outcome === 'DUPLICATE' };
 }
 

@@ -14,6 +14,8 @@ export interface Context {
   readonly deps: Deps;
   /** Null where the request carried no token. */
   readonly viewer: Viewer | null;
+  /** Whether the connection has more to take already than it keeps up with: what can wait is not sent then. */
+  readonly isBehind: () => boolean;
 }
 
 const refuseComplexity: ComplexityErrorFn = (_kind, { complexity, maxComplexity }) =>

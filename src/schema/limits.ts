@@ -13,6 +13,9 @@ const Limits = builder.objectRef<LimitsShape>('Limits').implement({
       description: 'A typing signal lapses after this long; repeat it sooner.',
       resolve: () => typingExpiresInMs,
     }),
+    maxWatchedUsers: t.exposeInt('maxWatchedUsers', {
+      description: 'How many users one presence subscription may name.',
+    }),
     sendsPerMinute: t.exposeInt('sendsPerMinute', { description: 'Beyond this, sendMessage is RATE_LIMITED.' }),
   }),
 });

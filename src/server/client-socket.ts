@@ -20,6 +20,9 @@ const closeTimeoutMs = 3_000;
 /** Nothing more is read from a peer that has this much to take first. */
 const maxUnsentBytes = 1_048_576;
 
+/** What waits beyond this shows that the peer does not keep up: the system's own buffers are full. */
+const behindBytes = 16_384;
+
 export interface ClientSocketOptions {
   /** No progress on one send for this long, and the peer is a slow consumer. */
   readonly sendTimeoutMs: number;
@@ -54,6 +57,11 @@ export class ClientSocket {
 
   get isOpen(): boolean {
     return this.#socket.readyState === this.#socket.OPEN;
+  }
+
+  /** It has more to take than what one turn brings. */
+  get isBehind(): boolean {
+    return this.#socket.bufferedAmount > behindBytes;
   }
 
   get protocol(): string {

@@ -55,7 +55,7 @@ export class GraphqlOverHttp {
         headers: flatHeaders(request),
         ...(body === undefined ? {} : { body: new Uint8Array(body) }),
       },
-      { viewer, cutOff: () => response.destroy() },
+      { viewer, isBehind: () => response.writableNeedDrain, cutOff: () => response.destroy() },
     );
     for (const [name, value] of answer.headers) response.setHeader(name, value);
     response.statusCode = answer.status;

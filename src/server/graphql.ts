@@ -28,7 +28,7 @@ export function createGraphqlEngine(options: GraphqlOptions): GraphqlEngine {
   return createYoga<TransportContext, RequestContext>({
     schema,
     // Callable fields of the transport's context are wanted on the fresh object that this makes.
-    context: ({ viewer, cutOff }) => ({ deps, viewer, cutOff }),
+    context: ({ viewer, isBehind, cutOff }) => ({ deps, viewer, isBehind, cutOff }),
     plugins: [createEnginePlugin(options)],
     maskedErrors: { maskError: (error) => maskError(error) },
     parserAndValidationCache: { documentCache: createDocumentCache(), errorCache: createDocumentCache() },

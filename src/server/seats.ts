@@ -1,10 +1,20 @@
-/** Counts the connections of each user on this instance, sockets and streams alike, and refuses those over the limit. */
+/** Told of every connection, which stands for a device of its user. Returns how to tell that it went. */
+export interface Arrivals {
+  connect(userId: number): () => void;
+}
+
+/**
+ * Counts the connections of each user on this instance, sockets and streams alike, and refuses those over the limit. Who
+ * has a seat is present.
+ */
 export class Seats {
   readonly #limit: number;
+  readonly #arrivals: Arrivals;
   readonly #taken = new Map<number, number>();
 
-  constructor(limit: number) {
+  constructor(limit: number, arrivals: Arrivals) {
     this.#limit = limit;
+    this.#arrivals = arrivals;
   }
 
   /** How to give the seat back, or null where there is none left. Giving it back twice does nothing. */
@@ -12,10 +22,13 @@ export class Seats {
     const taken = this.#taken.get(userId) ?? 0;
     if (taken >= this.#limit) return null;
     this.#taken.set(userId, taken + 1);
+    const depart = this.#arrivals.connect(userId);
     let isTaken = true;
     return () => {
-      if (isTaken) this.#leave(userId);
+      if (!isTaken) return;
       isTaken = false;
+      this.#leave(userId);
+      depart();
     };
   }
 

@@ -160,7 +160,11 @@ export class GraphqlSockets {
     const { engine, maxSubscriptions, maskError } = this.#options;
     if (this.#isStopping) throw new ChatError('UNAVAILABLE', 'The server restarts; try again');
     if (Object.keys(subscriptions).length > maxSubscriptions + maxOtherOperations) throw tooMany();
-    const enveloped = engine.getEnveloped({ viewer: extra.viewer, cutOff: () => extra.socket.cutOff() });
+    const enveloped = engine.getEnveloped({
+      viewer: extra.viewer,
+      isBehind: () => extra.socket.isBehind,
+      cutOff: () => extra.socket.cutOff(),
+    });
     const { schema, parse, validate, contextFactory } = enveloped;
     const document = parse(query);
     const problems = validate(schema, document);

@@ -64,6 +64,7 @@ async function measure(document: { toString(): string }, variableValues: Record<
       batches: createBatches(db),
       limits: { maxPageSize: 100, maxComplexity: 1_000_000 },
     } as unknown as Deps,
+    isBehind: () => false,
     viewer: { userId: viewerId, name: undefined, issuedAt: new Date(), expiresAt: new Date() },
   };
   const query = vi.spyOn(pg.Client.prototype, 'query');

@@ -175,3 +175,33 @@ export const eventsWithRoom = graphql(`
     }
   }
 `);
+
+export const presenceOf = graphql(`
+  query PresenceOf($ids: [ID!]!) {
+    users(ids: $ids) { id presence { status lastSeenAt user { id } } }
+  }
+`);
+
+export const presence = graphql(`
+  subscription OnPresence($userIds: [ID!]!) {
+    presence(userIds: $userIds) { user { id name } status lastSeenAt }
+  }
+`);
+
+export const setTyping = graphql(`
+  mutation SetTyping($input: SetTypingInput!) {
+    setTyping(input: $input) { expiresInMs }
+  }
+`);
+
+export const typing = graphql(`
+  subscription OnTyping($roomId: ID!) {
+    typing(roomId: $roomId) { roomId users { id name } }
+  }
+`);
+
+export const typingIn = graphql(`
+  query TypingIn($id: ID!) {
+    room(id: $id) { typing { id } }
+  }
+`);

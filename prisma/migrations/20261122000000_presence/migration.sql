@@ -1,0 +1,136 @@
+-- Presence. A device is a row of chat_connections, which hangs on its instance's lease. Who has one is online, and
+-- chat_users says so in words (online_since), which outlives a crash of the database as the UNLOGGED tables do not.
+--
+-- Whoever changes a user's devices locks the user's row first, users in ascending order, and looks at the devices in
+-- later statements: of two devices that go at once, on two instances, one is the last.
+
+ALTER TABLE "chat_users" ADD COLUMN "online_since" TIMESTAMPTZ(3);
+CREATE INDEX "chat_users_online_idx" ON "chat_users"("id") WHERE "online_since" IS NOT NULL;
+
+-- held_since: since when the lease has been held without a break. A released lease runs out by its holder's own wish.
+ALTER TABLE "chat_instances"
+  ADD COLUMN "held_since" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+  ADD COLUMN "renewed_at" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+  ADD COLUMN "released" BOOLEAN NOT NULL DEFAULT false;
+CREATE INDEX "chat_instances_expires_at_idx" ON "chat_instances"("expires_at");
+
+-- Users in ascending order, so that two callers never wait for each other.
+CREATE FUNCTION chat_lock_users(p_users integer[]) RETURNS void
+LANGUAGE sql AS $$
+  SELECT FROM chat_users u WHERE u.id = ANY(p_users) ORDER BY u.id FOR NO KEY UPDATE;
+$$;
+
+-- Takes or renews the lease. False where it was not there: nothing hangs on it, and its devices are to be told again.
+CREATE FUNCTION chat_hold_lease(p_instance uuid, p_lease_ms integer) RETURNS boolean
+LANGUAGE plpgsql AS $$
+DECLARE
+  v_now timestamptz := clock_timestamp();
+BEGIN
+  UPDATE chat_instances i
+  SET held_since = CASE WHEN i.expires_at < v_now THEN v_now ELSE i.held_since END,
+      renewed_at = v_now, expires_at = v_now + p_lease_ms * interval '1 ms'
+  WHERE i.id = p_instance;
+  IF FOUND THEN RETURN true; END IF;
+  INSERT INTO chat_instances (id, started_at, held_since, renewed_at, expires_at)
+  VALUES (p_instance, v_now, v_now, v_now, v_now + p_lease_ms * interval '1 ms');
+  RETURN false;
+END;
+$$;
+
+-- Devices that came; telling one twice is no error. LOST where the lease is not there. Else who is online by them now.
+CREATE FUNCTION chat_connect(p_instance uuid, p_ids uuid[], p_users integer[])
+RETURNS TABLE (outcome text, user_id integer)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+BEGIN
+  PERFORM FROM chat_instances i WHERE i.id = p_instance FOR KEY SHARE;
+  IF NOT FOUND THEN
+    RETURN QUERY SELECT 'LOST', NULL::integer;
+    RETURN;
+  END IF;
+  PERFORM chat_ensure_users(p_users);
+  PERFORM chat_lock_users(p_users);
+  INSERT INTO chat_connections (id, instance_id, user_id)
+  SELECT c.id, p_instance, c.user_id FROM unnest(p_ids, p_users) AS c(id, user_id)
+  ON CONFLICT DO NOTHING;
+  RETURN QUERY
+    UPDATE chat_users u SET online_since = clock_timestamp()
+    WHERE u.id = ANY(p_users) AND u.online_since IS NULL
+    RETURNING 'OK', u.id;
+END;
+$$;
+
+-- Those of the users who have no device any more are offline, last seen then, or later where that is known already.
+-- The caller has locked them.
+CREATE FUNCTION chat_leave_offline(p_users integer[], p_seen_at timestamptz[]) RETURNS SETOF integer
+LANGUAGE sql AS $$
+  UPDATE chat_users u SET online_since = NULL, last_seen_at = greatest(u.last_seen_at, gone.seen_at)
+  FROM (
+    SELECT g.id, max(g.seen_at) AS seen_at FROM unnest(p_users, p_seen_at) AS g(id, seen_at) GROUP BY g.id
+  ) gone
+  WHERE u.id = gone.id AND u.online_since IS NOT NULL
+    AND NOT EXISTS (SELECT FROM chat_connections c WHERE c.user_id = u.id)
+  RETURNING u.id;
+$$;
+
+-- Devices that went, each so long ago. Answers with who is offline by that.
+CREATE FUNCTION chat_disconnect(p_ids uuid[], p_users integer[], p_ago_ms integer[]) RETURNS SETOF integer
+LANGUAGE plpgsql AS $$
+DECLARE
+  v_now timestamptz := clock_timestamp();
+BEGIN
+  PERFORM chat_lock_users(p_users);
+  DELETE FROM chat_connections c WHERE c.id = ANY(p_ids);
+  RETURN QUERY SELECT chat_leave_offline(p_users,
+    ARRAY(SELECT v_now - a.ms * interval '1 ms' FROM unnest(p_ago_ms) WITH ORDINALITY AS a(ms, place) ORDER BY a.place));
+END;
+$$;
+
+-- The holder stops: its devices are gone once the grace is over, if they are not seen elsewhere until then.
+CREATE FUNCTION chat_release_lease(p_instance uuid, p_grace_ms integer) RETURNS void
+LANGUAGE sql AS $$
+  UPDATE chat_instances i
+  SET renewed_at = clock_timestamp(), expires_at = clock_timestamp() + p_grace_ms * interval '1 ms', released = true
+  WHERE i.id = p_instance;
+$$;
+
+-- Ends leases that ran out and answers with who is offline by that. An instance that has not held its own for so long
+-- without a break ends released ones only: the database may have been away, and the others are about to renew theirs.
+CREATE FUNCTION chat_expire_leases(p_instance uuid, p_patience_ms integer) RETURNS SETOF integer
+LANGUAGE plpgsql AS $$
+DECLARE
+  v_now timestamptz := clock_timestamp();
+  v_lease chat_instances;
+  v_users integer[];
+  v_trusted boolean := EXISTS (
+    SELECT FROM chat_instances i WHERE i.id = p_instance AND i.expires_at >= v_now
+      AND i.held_since <= v_now - p_patience_ms * interval '1 ms');
+BEGIN
+  FOR v_lease IN
+    SELECT i.* FROM chat_instances i
+    WHERE i.expires_at < v_now AND i.id <> p_instance AND (i.released OR v_trusted)
+    ORDER BY i.id FOR UPDATE SKIP LOCKED
+  LOOP
+    v_users := ARRAY(SELECT DISTINCT c.user_id FROM chat_connections c WHERE c.instance_id = v_lease.id);
+    PERFORM chat_lock_users(v_users);
+    DELETE FROM chat_instances i WHERE i.id = v_lease.id;
+    RETURN QUERY SELECT chat_leave_offline(v_users, array_fill(v_lease.renewed_at, ARRAY[cardinality(v_users)]));
+  END LOOP;
+END;
+$$;
+
+-- Users who are called online without a device, as after a crash of the database, which forgets the devices.
+CREATE FUNCTION chat_expire_users(p_patience_ms integer) RETURNS SETOF integer
+LANGUAGE plpgsql AS $$
+DECLARE
+  v_users integer[] := ARRAY(
+    SELECT u.id FROM chat_users u
+    WHERE u.online_since < clock_timestamp() - p_patience_ms * interval '1 ms'
+      AND NOT EXISTS (SELECT FROM chat_connections c WHERE c.user_id = u.id));
+BEGIN
+  PERFORM chat_lock_users(v_users);
+  RETURN QUERY SELECT chat_leave_offline(v_users, (SELECT array_agg(u.online_since) FROM (
+    SELECT u.online_since FROM unnest(v_users) WITH ORDINALITY AS w(id, place)
+    JOIN chat_users u ON u.id = w.id ORDER BY w.place) u));
+END;
+$$;

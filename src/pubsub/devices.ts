@@ -1,0 +1,178 @@
+import { randomUUID } from 'node:crypto';
+import pLimit from 'p-limit';
+import type { Logger } from 'pino';
+import type { Device, PresenceStore } from '../domain/presence.js';
+
+export interface DevicesOptions {
+  readonly store: PresenceStore;
+  readonly log: Logger;
+  /** Told whose presence has changed by what this instance did. */
+  readonly onChange: (userIds: readonly number[]) => void;
+  /** Told at once when a user's last device on this instance has gone. */
+  readonly onLastGone: (userId: number) => void;
+}
+
+const leaseMs = 30_000;
+const renewMs = 10_000;
+const expireMs = 500;
+const retryMs = 1_000;
+/** A device that comes back this soon, as with a reload, has not been away. */
+const graceMs = 10_000;
+/** Who was cut off from the database waits this long before calling others dead: they come back at the same time. */
+const patienceMs = 10_000;
+/** Beyond this without a renewal what is read of others may be old news of our own absence. */
+const trustMs = renewMs + 5_000;
+
+/**
+ * The devices that are connected to this instance, as rows in the database that hang on this instance's lease. When
+ * the lease is lost (the process was stopped, the database crashed) it is taken anew and all devices are told again.
+ * The leases of instances that are gone are ended by whoever notices first.
+ */
+export class Devices {
+  readonly #options: DevicesOptions;
+  readonly #instanceId = randomUUID();
+  readonly #present = new Map<string, Device>();
+  readonly #countByUser = new Map<number, number>();
+  readonly #graces = new Set<NodeJS.Timeout>();
+  /** One statement at a time: what is told of a device arrives in its order. */
+  readonly #inTurn = pLimit(1);
+  #arrived: Device[] = [];
+  #gone: (Device & { readonly at: number })[] = [];
+  #isTelling = false;
+  /** When the lease was last renewed, and everything told that hangs on it. */
+  #heldAt = Number.NEGATIVE_INFINITY;
+  #mustExpireUsersAt: number | undefined;
+  #renewing: NodeJS.Timeout | undefined;
+  #expiring: NodeJS.Timeout | undefined;
+  #isClosed = false;
+
+  constructor(options: DevicesOptions) {
+    this.#options = options;
+    void this.#renew();
+    this.#expire();
+  }
+
+  /** False while this instance cannot know who is there: it has lost its lease, or is about to. */
+  get isHeld(): boolean {
+    return performance.now() - this.#heldAt < trustMs;
+  }
+
+  /** A device is there; returns how to tell that it went. */
+  connect(userId: number): () => void {
+    const device: Device = { id: randomUUID(), userId };
+    this.#present.set(device.id, device);
+    this.#countByUser.set(userId, (this.#countByUser.get(userId) ?? 0) + 1);
+    this.#arrived.push(device);
+    void this.#tell();
+    return () => this.#leave(device);
+  }
+
+  /** Lets the lease run out: by then the devices are on other instances, or gone. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    clearTimeout(this.#renewing);
+    clearTimeout(this.#expiring);
+    for (const grace of this.#graces) clearTimeout(grace);
+    await this.#inTurn(() => this.#options.store.releaseLease(this.#instanceId, graceMs)).catch((error: unknown) =>
+      this.#options.log.warn({ err: error }, 'The presence lease could not be released; it runs out by itself'),
+    );
+  }
+
+  #leave(device: Device): void {
+    const { userId } = device;
+    const left = (this.#countByUser.get(userId) ?? 1) - 1;
+    if (left > 0) this.#countByUser.set(userId, left);
+    else {
+      this.#countByUser.delete(userId);
+      this.#options.onLastGone(userId);
+    }
+    if (this.#isClosed) return;
+    const at = performance.now();
+    const grace = setTimeout(() => {
+      this.#graces.delete(grace);
+      this.#present.delete(device.id);
+      this.#gone.push({ ...device, at });
+      void this.#tell();
+    }, graceMs);
+    this.#graces.add(grace);
+  }
+
+  /** Brings to the database what has changed, together what came while the last was under way. */
+  async #tell(): Promise<void> {
+    if (this.#isTelling) return;
+    this.#isTelling = true;
+    while ((this.#arrived.length > 0 || this.#gone.length > 0) && !this.#isClosed) {
+      const arrived = this.#arrived.splice(0);
+      const gone = this.#gone.splice(0);
+      try {
+        await this.#inTurn(() => this.#write(arrived, gone));
+      } catch (error) {
+        this.#options.log.warn({ err: error }, 'Devices could not be told to the database; it is tried again');
+        this.#arrived.unshift(...arrived.filter(({ id }) => this.#present.has(id)));
+        this.#gone.unshift(...gone);
+        await new Promise((resolve) => setTimeout(resolve, retryMs).unref());
+      }
+    }
+    this.#isTelling = false;
+  }
+
+  async #write(arrived: readonly Device[], gone: readonly (Device & { readonly at: number })[]): Promise<void> {
+    const { store, onChange } = this.#options;
+    if (arrived.length > 0) {
+      const online = await store.connect(this.#instanceId, arrived);
+      if (online === null) await this.#hold();
+      else if (online.length > 0) onChange(online);
+    }
+    if (gone.length > 0) {
+      const now = performance.now();
+      const offline = await store.disconnect(gone.map((device) => ({ ...device, agoMs: now - device.at })));
+      if (offline.length > 0) onChange(offline);
+    }
+  }
+
+  async #renew(): Promise<void> {
+    const isHeld = await this.#inTurn(() => this.#hold()).then(
+      () => true,
+      (error: unknown) => {
+        this.#options.log.warn({ err: error }, 'The presence lease could not be renewed; it is tried again');
+        return false;
+      },
+    );
+    if (this.#isClosed) return;
+    this.#renewing = setTimeout(() => void this.#renew(), isHeld ? renewMs : retryMs);
+  }
+
+  async #hold(): Promise<void> {
+    const { store, onChange } = this.#options;
+    const askedAt = performance.now();
+    if (!(await store.holdLease(this.#instanceId, leaseMs))) {
+      this.#heldAt = Number.NEGATIVE_INFINITY;
+      const online = this.#present.size === 0 ? [] : await store.connect(this.#instanceId, [...this.#present.values()]);
+      if (online === null) throw new Error('The lease was lost again at once');
+      this.#mustExpireUsersAt = askedAt + 2 * patienceMs;
+      if (online.length > 0) onChange(online);
+    }
+    this.#heldAt = askedAt;
+  }
+
+  #expire(): void {
+    this.#expiring = setTimeout(() => {
+      void this.#endOthers()
+        .catch((error: unknown) => this.#options.log.debug({ err: error }, 'Leases could not be looked at'))
+        .finally(() => {
+          if (!this.#isClosed) this.#expire();
+        });
+    }, expireMs);
+  }
+
+  async #endOthers(): Promise<void> {
+    const { store, onChange } = this.#options;
+    if (!this.isHeld) return;
+    const offline = [...(await store.expireLeases(this.#instanceId, patienceMs))];
+    if (this.#mustExpireUsersAt !== undefined && performance.now() > this.#mustExpireUsersAt) {
+      offline.push(...(await store.expireUsers(patienceMs)));
+      this.#mustExpireUsersAt = undefined;
+    }
+    if (offline.length > 0) onChange(offline);
+  }
+}

@@ -1,0 +1,76 @@
+import { typingExpiresInMs } from '../domain/typing.js';
+
+export interface TypingGateOptions {
+  /** Tells everybody. */
+  readonly pass: (isTyping: boolean) => void;
+  /** Nothing is known here any more. */
+  readonly onIdle: () => void;
+}
+
+/** A user's signals of typing in one room are accepted at most once in this time; the newest of the others counts. */
+const minGapMs = 1_000;
+
+/**
+ * What one user says about typing in one room. However often they begin and stop, everybody is told of one beginning a
+ * second, and of a stop at once where there was a beginning.
+ */
+export class TypingGate {
+  readonly #options: TypingGateOptions;
+  #isTyping: boolean | undefined;
+  #wanted = false;
+  #acceptedAt = Number.NEGATIVE_INFINITY;
+  #startedAt = Number.NEGATIVE_INFINITY;
+  #late: NodeJS.Timeout | undefined;
+  #idle: NodeJS.Timeout | undefined;
+
+  constructor(options: TypingGateOptions) {
+    this.#options = options;
+  }
+
+  /** Whether the newest accepted signal is so young that another one is merged with it. */
+  get isFresh(): boolean {
+    return performance.now() - this.#acceptedAt < minGapMs;
+  }
+
+  submit(isTyping: boolean): void {
+    this.#wanted = isTyping;
+    if (!this.isFresh) this.#acceptedAt = performance.now();
+    if (isTyping) this.#start();
+    else if (this.#isTyping !== false) this.#pass(false);
+    this.#waitForSilence();
+  }
+
+  /** A stop that is told only where a beginning was. */
+  end(): void {
+    this.#wanted = false;
+    if (this.#isTyping === true) this.#pass(false);
+  }
+
+  close(): void {
+    clearTimeout(this.#late);
+    clearTimeout(this.#idle);
+  }
+
+  #start(): void {
+    const waitMs = this.#startedAt + minGapMs - performance.now();
+    if (waitMs <= 0) this.#pass(true);
+    // One that was told is young enough: there is nothing to add. One that was stopped begins again when it may.
+    else if (this.#isTyping === false) this.#late ??= setTimeout(() => this.#startLate(), waitMs);
+  }
+
+  #startLate(): void {
+    this.#late = undefined;
+    if (this.#wanted) this.#pass(true);
+  }
+
+  #pass(isTyping: boolean): void {
+    this.#isTyping = isTyping;
+    if (isTyping) this.#startedAt = performance.now();
+    this.#options.pass(isTyping);
+  }
+
+  #waitForSilence(): void {
+    clearTimeout(this.#idle);
+    this.#idle = setTimeout(() => this.#options.onIdle(), typingExpiresInMs);
+  }
+}

@@ -1,0 +1,194 @@
+import { ChatError } from '../domain/errors.js';
+import { endsMembership } from '../domain/message.js';
+import { type TypingState, typingExpiresInMs } from '../domain/typing.js';
+import { decodeTyping, type TypingSignal } from './encoding.js';
+import type { PubSub, Subscription } from './pub-sub.js';
+import { PullIterator } from './pull-iterator.js';
+import type { RoomFeed } from './room-feed.js';
+import { typingSubject } from './subjects.js';
+
+export interface TypingGrant {
+  readonly viewerId: number;
+  /** Where the room's log stood when the viewer was known to be a member. */
+  readonly head: number;
+  readonly isMember: () => Promise<boolean>;
+  readonly isHeldBack: () => boolean;
+}
+
+/** Between two lists to one subscriber, so that however many type, no second brings more than four. */
+const minGapMs = 300;
+
+/**
+ * Who types in one room, for all who watch it here: until 6 s after the last signal, an explicit stop, or a message from
+ * them. Who comes late starts from the last seconds of the stream.
+ */
+export class TypingRoom {
+  /** Resolves once nothing that is told from here on is missed. */
+  readonly opened: Promise<void>;
+  readonly #feed: RoomFeed;
+  /** By user: when it lapses, by `performance.now()`. In the order in which they began. */
+  readonly #typing = new Map<number, number>();
+  readonly #watchers = new Set<TypingWatcher>();
+  readonly #subscription: Subscription;
+  #position: number;
+  #lapse: NodeJS.Timeout | undefined;
+  #forgetFeed: () => void = () => undefined;
+
+  constructor(feed: RoomFeed, pubsub: PubSub) {
+    this.#feed = feed;
+    this.#position = feed.head;
+    this.#subscription = pubsub.subscribe(typingSubject(feed.roomId), (body) => {
+      const { userId, isTyping } = decodeTyping(body);
+      this.signal(userId, isTyping);
+    });
+    this.opened = this.#open(pubsub);
+  }
+
+  get roomId(): string {
+    return this.#feed.roomId;
+  }
+
+  /** Who types now, those first who began first. */
+  get userIds(): number[] {
+    const now = performance.now();
+    return [...this.#typing].filter(([, lapsesAt]) => lapsesAt > now).map(([userId]) => userId);
+  }
+
+  signal(userId: number, isTyping: boolean, ageMs = 0): void {
+    const isNew = isTyping && !this.#typing.has(userId);
+    const lapsesAt = performance.now() + typingExpiresInMs - ageMs;
+    const isChange = isTyping ? isNew : this.#typing.delete(userId);
+    if (isTyping) this.#typing.set(userId, Math.max(lapsesAt, this.#typing.get(userId) ?? 0));
+    if (isChange) this.#tell();
+    this.#lapse ??= this.#waitForLapse();
+  }
+
+  watch(grant: TypingGrant, onEnd: () => void): AsyncIterableIterator<TypingState> {
+    const watcher = new TypingWatcher(this, grant, () => {
+      this.#watchers.delete(watcher);
+      onEnd();
+    });
+    this.#watchers.add(watcher);
+    // What came behind the grant may have ended the membership again.
+    if (this.#feed.head > grant.head) watcher.doubt();
+    return watcher.states;
+  }
+
+  close(): void {
+    clearTimeout(this.#lapse);
+    this.#forgetFeed();
+    this.#subscription.close();
+  }
+
+  async #open(pubsub: PubSub): Promise<void> {
+    await Promise.all([this.#feed.opened, this.#subscription.ready]);
+    this.#position = this.#feed.head;
+    this.#follow();
+    const signals = await readSignals(pubsub, this.#feed.roomId);
+    for (const { userId, isTyping, ageMs } of signals) this.signal(userId, isTyping, ageMs);
+  }
+
+  /** The room's log: who has sent a message types no more, and who is no member sees nothing. */
+  #follow(): void {
+    const feed = this.#feed;
+    const { changes } = feed;
+    // What has left the feed's memory may have been anybody's leaving.
+    if (feed.floor > this.#position) for (const watcher of this.#watchers) watcher.doubt();
+    for (let entry = feed.entryAfter(this.#position); entry !== undefined; entry = feed.entryAfter(this.#position)) {
+      this.#position = entry.seq;
+      const { message, kind } = entry;
+      if (kind === 'added' && message.system === null) this.signal(message.senderId, false);
+      for (const userId of message.system?.userIds ?? []) {
+        if (!endsMembership(message, userId)) continue;
+        this.signal(userId, false);
+        for (const watcher of this.#watchers) if (watcher.viewerId === userId) watcher.doubt();
+      }
+    }
+    this.#position = feed.head;
+    this.#forgetFeed = feed.onChange(changes, () => this.#follow());
+  }
+
+  #waitForLapse(): NodeJS.Timeout | undefined {
+    if (this.#typing.size === 0) return undefined;
+    const next = Math.min(...this.#typing.values()) - performance.now();
+    return setTimeout(() => this.#dropLapsed(), Math.max(0, next) + 1);
+  }
+
+  #dropLapsed(): void {
+    const now = performance.now();
+    const { size } = this.#typing;
+    for (const [userId, lapsesAt] of this.#typing) if (lapsesAt <= now) this.#typing.delete(userId);
+    if (this.#typing.size < size) this.#tell();
+    this.#lapse = this.#waitForLapse();
+  }
+
+  #tell(): void {
+    for (const watcher of this.#watchers) watcher.states.wake();
+  }
+}
+
+/** The signals that have not lapsed yet, oldest first, as the stream keeps them. */
+export async function readSignals(pubsub: PubSub, roomId: string): Promise<(TypingSignal & { ageMs: number })[]> {
+  const signals: (TypingSignal & { ageMs: number })[] = [];
+  for (const { body, ageMs } of await pubsub.recent(typingSubject(roomId), typingExpiresInMs)) {
+    try {
+      signals.push({ ...decodeTyping(body), ageMs });
+    } catch {
+      // Anybody may have written to the subject.
+    }
+  }
+  return signals;
+}
+
+/** One subscription: the present list first, then each that differs from the one before, the viewer left out. */
+class TypingWatcher {
+  readonly viewerId: number;
+  readonly states: PullIterator<TypingState>;
+  readonly #room: TypingRoom;
+  readonly #grant: TypingGrant;
+  #told: readonly number[] | undefined;
+  #toldAt = Number.NEGATIVE_INFINITY;
+  #isDoubted = false;
+  #gap: NodeJS.Timeout | undefined;
+
+  constructor(room: TypingRoom, grant: TypingGrant, onEnd: () => void) {
+    this.viewerId = grant.viewerId;
+    this.#room = room;
+    this.#grant = grant;
+    this.states = new PullIterator({
+      take: () => this.#take(),
+      isHeldBack: grant.isHeldBack,
+      onEnd: () => {
+        clearTimeout(this.#gap);
+        onEnd();
+      },
+    });
+  }
+
+  /** The viewer may not be a member any more. */
+  doubt(): void {
+    this.#isDoubted = true;
+    this.states.wake();
+  }
+
+  async #take(): Promise<TypingState | undefined> {
+    if (this.#isDoubted) {
+      this.#isDoubted = false;
+      if (!(await this.#grant.isMember())) throw new ChatError('FORBIDDEN', 'Your membership in this room has ended');
+    }
+    const waitMs = this.#toldAt + minGapMs - performance.now();
+    if (waitMs > 0) {
+      clearTimeout(this.#gap);
+      this.#gap = setTimeout(() => this.states.wake(), waitMs);
+      return undefined;
+    }
+    const userIds = this.#room.userIds.filter((userId) => userId !== this.viewerId);
+    if (this.#told !== undefined && isSame(this.#told, userIds)) return undefined;
+    this.#told = userIds;
+    this.#toldAt = performance.now();
+    return { roomId: this.#room.roomId, userIds };
+  }
+}
+
+const isSame = (a: readonly number[], b: readonly number[]): boolean =>
+  a.length === b.length && a.every((userId, index) => userId === b[index]);

@@ -1,0 +1,131 @@
+import type { TypingState } from '../domain/typing.js';
+import { encodeTyping } from './encoding.js';
+import type { PubSub } from './pub-sub.js';
+import type { RoomFeeds } from './room-feeds.js';
+import { typingSubject } from './subjects.js';
+import { TypingGate } from './typing-gate.js';
+import { readSignals, type TypingGrant, TypingRoom } from './typing-room.js';
+
+interface Held {
+  readonly room: TypingRoom;
+  readonly release: () => void;
+  holders: number;
+}
+
+/** Who types where: the signals of users here on their way to everybody, and the rooms that somebody here watches. */
+export class Typing {
+  readonly #feeds: RoomFeeds;
+  readonly #pubsub: PubSub;
+  readonly #rooms = new Map<string, Held>();
+  /** By user and room: what was told of users here in the last seconds. */
+  readonly #gates = new Map<number, Map<string, TypingGate>>();
+
+  constructor(feeds: RoomFeeds, pubsub: PubSub) {
+    this.#feeds = feeds;
+    this.#pubsub = pubsub;
+  }
+
+  /** Whether a signal of this user was let in a moment ago: the next one needs no second look at who they are. */
+  isKnown(roomId: string, userId: number): boolean {
+    return this.#gates.get(userId)?.get(roomId)?.isFresh === true;
+  }
+
+  /** Tells everybody; more than one signal a second is merged. Never fails: what is lost lapses. */
+  signal(roomId: string, userId: number, isTyping: boolean): void {
+    this.#gateOf(roomId, userId).submit(isTyping);
+  }
+
+  /** The user has sent what they typed: who watches sees that by the message, and who comes later by this. */
+  end(roomId: string, userId: number): void {
+    this.#gates.get(userId)?.get(roomId)?.end();
+  }
+
+  /** The user's last connection to this instance has gone. */
+  endAll(userId: number): void {
+    for (const gate of this.#gates.get(userId)?.values() ?? []) gate.end();
+  }
+
+  /**
+   * The present list, then every change. Registers with the room first and asks for the grant behind that, so that no end
+   * of a membership falls between the two.
+   * @param grant - its refusal is thrown on; the iterator throws FORBIDDEN when the membership ends
+   */
+  async watch(roomId: string, grant: () => Promise<TypingGrant>): Promise<AsyncIterableIterator<TypingState>> {
+    const room = this.#acquire(roomId);
+    try {
+      await room.opened;
+      return room.watch(await grant(), () => this.#release(roomId, room));
+    } catch (error) {
+      this.#release(roomId, room);
+      throw error;
+    }
+  }
+
+  /** Who types in the room now. Where nobody here watches it, the last seconds of the stream tell. */
+  async list(roomId: string): Promise<readonly number[]> {
+    const held = this.#rooms.get(roomId);
+    if (held !== undefined) {
+      await held.room.opened;
+      return held.room.userIds;
+    }
+    const typing = new Set<number>();
+    for (const { userId, isTyping } of await readSignals(this.#pubsub, roomId)) {
+      if (isTyping) typing.add(userId);
+      else typing.delete(userId);
+    }
+    return [...typing];
+  }
+
+  close(): void {
+    for (const gates of this.#gates.values()) for (const gate of gates.values()) gate.close();
+    for (const { room, release } of this.#rooms.values()) {
+      room.close();
+      release();
+    }
+    this.#rooms.clear();
+  }
+
+  #gateOf(roomId: string, userId: number): TypingGate {
+    const gates = this.#gates.get(userId) ?? new Map<string, TypingGate>();
+    this.#gates.set(userId, gates);
+    let gate = gates.get(roomId);
+    if (gate === undefined) {
+      gate = new TypingGate({
+        pass: (isTyping) => this.#pass(roomId, userId, isTyping),
+        onIdle: () => {
+          gates.delete(roomId);
+          if (gates.size === 0) this.#gates.delete(userId);
+        },
+      });
+      gates.set(roomId, gate);
+    }
+    return gate;
+  }
+
+  #pass(roomId: string, userId: number, isTyping: boolean): void {
+    this.#rooms.get(roomId)?.room.signal(userId, isTyping);
+    this.#pubsub.signal(typingSubject(roomId), encodeTyping({ userId, isTyping }));
+  }
+
+  #acquire(roomId: string): TypingRoom {
+    const known = this.#rooms.get(roomId);
+    if (known !== undefined) {
+      known.holders += 1;
+      return known.room;
+    }
+    const { feed, release } = this.#feeds.hold(roomId);
+    const room = new TypingRoom(feed, this.#pubsub);
+    this.#rooms.set(roomId, { room, release, holders: 1 });
+    return room;
+  }
+
+  #release(roomId: string, room: TypingRoom): void {
+    const held = this.#rooms.get(roomId);
+    if (held?.room !== room) return;
+    held.holders -= 1;
+    if (held.holders > 0) return;
+    this.#rooms.delete(roomId);
+    room.close();
+    held.release();
+  }
+}

@@ -1,0 +1,23 @@
+import { ChatError } from '../domain/errors.js';
+import { parseUserId } from '../domain/ids.js';
+import type { Presence } from '../domain/presence.js';
+import type { Viewer } from '../domain/viewer.js';
+import type { Deps } from './deps.js';
+
+/**
+ * The present state of each user first, then every change. Nothing is told of who shares no room with the viewer.
+ * @throws {ChatError} BAD_USER_INPUT where they are none or too many
+ */
+export async function watchPresence(
+  { presences, load, limits }: Deps,
+  viewer: Viewer,
+  { userIds }: { userIds: readonly string[] },
+  isBehind: () => boolean,
+): Promise<AsyncIterable<Presence>> {
+  const ids = [...new Set(userIds.map((id) => parseUserId(id, 'userIds')))];
+  const { maxWatchedUsers } = limits;
+  if (ids.length === 0 || ids.length > maxWatchedUsers) {
+    throw new ChatError('BAD_USER_INPUT', `userIds must name 1 to ${maxWatchedUsers} users`);
+  }
+  return presences.watch(viewer.userId, ids, () => load.isHigh || isBehind());
+}

@@ -1,0 +1,50 @@
+import { findMemberHead, isMember } from '../db/rooms.js';
+import { ChatError } from '../domain/errors.js';
+import { parseUuid } from '../domain/ids.js';
+import { type TypingState, typingExpiresInMs } from '../domain/typing.js';
+import type { Viewer } from '../domain/viewer.js';
+import type { Deps } from './deps.js';
+
+/** Tells the room that the viewer types, or no longer does. @throws {ChatError} NOT_FOUND where they are no member */
+export async function setTyping(
+  { db, typing }: Deps,
+  viewer: Viewer,
+  input: { roomId: string; isTyping: boolean },
+): Promise<{ expiresInMs: number }> {
+  const roomId = parseUuid(input.roomId, 'roomId');
+  if (!typing.isKnown(roomId, viewer.userId) && !(await isMember(db, roomId, viewer.userId))) throw notFound();
+
+  typing.signal(roomId, viewer.userId, input.isTyping);
+  return { expiresInMs: typingExpiresInMs };
+}
+
+/**
+ * Who types in the room, the viewer left out: the present list, then every change.
+ * @throws {ChatError} NOT_FOUND where the viewer is no member; the iterator throws FORBIDDEN when that ends
+ */
+export async function watchTyping(
+  { db, typing, load }: Deps,
+  viewer: Viewer,
+  input: { roomId: string },
+  isBehind: () => boolean,
+): Promise<AsyncIterable<TypingState>> {
+  const roomId = parseUuid(input.roomId, 'roomId');
+  return typing.watch(roomId, async () => {
+    const head = await findMemberHead(db, roomId, viewer.userId);
+    if (head === null) throw notFound();
+    return {
+      viewerId: viewer.userId,
+      head,
+      isMember: () => isMember(db, roomId, viewer.userId),
+      isHeldBack: () => load.isHigh || isBehind(),
+    };
+  });
+}
+
+/** Who types now, the viewer left out; nobody where the viewer is no member any more. */
+export async function listTyping({ batches, typing }: Deps, { userId }: Viewer, roomId: string): Promise<number[]> {
+  if ((await batches.memberships.load({ roomId, userId })) === null) return [];
+  return (await typing.list(roomId)).filter((id) => id !== userId);
+}
+
+const notFound = () => new ChatError('NOT_FOUND', 'There is no such room, or you are not a member');

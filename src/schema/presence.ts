@@ -1,0 +1,49 @@
+import type { Presence as PresenceShape } from '../domain/presence.js';
+import { requireViewer } from '../resolvers/access.js';
+import { loadPresence } from '../resolvers/batches.js';
+import { watchPresence } from '../resolvers/presence.js';
+import { builder } from './builder.js';
+import { User } from './user.js';
+
+const PresenceStatus = builder.enumType('PresenceStatus', {
+  description: 'Whether a user is there.',
+  values: {
+    ONLINE: { description: 'At least one device is connected, or was ten seconds ago.' },
+    OFFLINE: { description: 'No device is connected.' },
+  },
+});
+
+const Presence = builder.objectRef<PresenceShape>('Presence').implement({
+  description: 'Whether a user is there, and since when not.',
+  fields: (t) => ({
+    user: t.field({ type: User, description: 'Whose presence it is.', resolve: ({ userId }) => userId }),
+    status: t.expose('status', {
+      type: PresenceStatus,
+      description: 'ONLINE while at least one device, on any server instance, is connected.',
+    }),
+    lastSeenAt: t.expose('lastSeenAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'When the last device went away; null while online or if never seen.',
+    }),
+  }),
+});
+
+builder.objectField(User, 'presence', (t) =>
+  t.field({
+    type: Presence,
+    description: 'Whether they are there. Of users with whom the viewer shares no room nothing is told: OFFLINE.',
+    resolve: ({ id }, _args, { deps, viewer }) => loadPresence(deps, requireViewer(viewer), id),
+  }),
+);
+
+builder.subscriptionField('presence', (t) =>
+  t.field({
+    type: Presence,
+    description: `The present state of each user first, then every change. Only users who share a room with the viewer.
+A state that was superseded before the client took it is not told.`,
+    args: { userIds: t.arg.idList({ required: true, description: "Users' numbers, at most limits.maxWatchedUsers." }) },
+    subscribe: (_root, args, { deps, viewer, isBehind }) => watchPresence(deps, requireViewer(viewer), args, isBehind),
+    resolve: (presence) => presence,
+  }),
+);
