@@ -5,9 +5,11 @@ import { signToken } from './auth/sign-token.js';
 import { createTokenVerifier } from './auth/verify-token.js';
 import type { Config } from './config.js';
 import { connectDatabase, type Database } from './db/database.js';
+import { createInboxStore } from './db/inbox.js';
 import { createLogStore } from './db/log-store.js';
 import { createPresenceStore } from './db/presence.js';
 import { Devices } from './pubsub/devices.js';
+import { Inboxes } from './pubsub/inboxes.js';
 import { LoadGauge } from './pubsub/load-gauge.js';
 import { createNatsPubSub } from './pubsub/nats-pub-sub.js';
 import { Presences } from './pubsub/presences.js';
@@ -50,6 +52,7 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
   const store = createLogStore(db);
   const feeds = new RoomFeeds(pubsub, store, log);
   const typing = new Typing(feeds, pubsub);
+  const inboxes = new Inboxes({ pubsub, feeds, store: createInboxStore(db), log });
   const load = new LoadGauge();
   const presenceStore = createPresenceStore(db);
   const devices = new Devices({
@@ -64,6 +67,7 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
     feeds,
     typing,
     presences,
+    inboxes,
     load,
     limits,
     sendRate: new RateLimiterMemory({ points: limits.sendsPerMinute, duration: 60 }),
@@ -98,6 +102,9 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
       sockets: () => sockets.size,
       streams: () => graphql.streamCount,
       roomFeeds: () => feeds.size,
+      typingRooms: () => typing.size,
+      watchedUsers: () => presences.size,
+      inboxes: () => inboxes.size,
       natsSubjects: () => pubsub.subjectCount,
       isNatsConnected: () => pubsub.isConnected,
     }),
@@ -113,6 +120,7 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
       await devices.close();
       load.close();
       presences.close();
+      inboxes.close();
       typing.close();
       await feeds.close();
       await pubsub.close();

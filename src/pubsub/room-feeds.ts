@@ -5,9 +5,20 @@ import { createOutbox, type Outbox } from './outbox.js';
 import type { PubSub } from './pub-sub.js';
 import { type CursorOptions, RoomCursor } from './room-cursor.js';
 import { RoomFeed } from './room-feed.js';
-import { readSubject } from './subjects.js';
+import { ownReadSubject, readSubject } from './subjects.js';
 
 const sweepMs = 1_000;
+/** A mark that was told this long before NATS went may not have arrived. */
+const readMemoryMs = 5_000;
+/** Behind a connection's return: the other instances' may take a moment longer. */
+const readAgainMs = 2_000;
+const maxReadsKept = 10_000;
+
+/** Told of what is committed on this instance, at once. */
+export interface PublishListener {
+  readonly entry: (entry: LogEntry) => void;
+  readonly read: (member: Member) => void;
+}
 
 /** All the rooms that somebody listens to in this process, and the way of what is committed here to everybody else. */
 export class RoomFeeds {
@@ -16,7 +27,11 @@ export class RoomFeeds {
   readonly #log: Logger;
   readonly #outbox: Outbox;
   readonly #open = new Map<string, { feed: RoomFeed; holders: number }>();
+  readonly #listeners: PublishListener[] = [];
+  /** Read marks of the last seconds, and all since NATS went away. */
+  readonly #reads = new Map<string, { readonly member: Member; readonly at: number }>();
   readonly #timer: NodeJS.Timeout;
+  #readsAgain: NodeJS.Timeout | undefined;
   #sweeping: Promise<void> | undefined;
 
   constructor(pubsub: PubSub, store: LogStore, log: Logger) {
@@ -24,7 +39,11 @@ export class RoomFeeds {
     this.#store = store;
     this.#log = log;
     this.#outbox = createOutbox(pubsub, store, log);
+    pubsub.onConnect(() => {
+      this.#readsAgain = setTimeout(() => this.#tellReadsAgain(), readAgainMs);
+    });
     this.#timer = setInterval(() => {
+      this.#forgetReads();
       this.#sweeping ??= this.#sweep().finally(() => {
         this.#sweeping = undefined;
       });
@@ -36,6 +55,10 @@ export class RoomFeeds {
     return this.#open.size;
   }
 
+  onPublish(listener: PublishListener): void {
+    this.#listeners.push(listener);
+  }
+
   /**
    * Tells everybody of committed entries, here at once and elsewhere through the stream. Not awaited: the rows are the
    * truth, and the feeds heal whatever is lost on the way.
@@ -43,6 +66,7 @@ export class RoomFeeds {
   publish(entries: readonly LogEntry[]): void {
     for (const entry of entries) {
       this.#open.get(entry.message.roomId)?.feed.accept(entry);
+      for (const listener of this.#listeners) listener.entry(entry);
       this.#outbox.publish(entry);
     }
   }
@@ -50,7 +74,12 @@ export class RoomFeeds {
   /** Tells everybody that a member's read mark moved. Not part of the log: who is away asks the database. */
   publishRead(member: Member): void {
     this.#open.get(member.roomId)?.feed.acceptRead(member);
-    this.#pubsub.signal(readSubject(member.roomId), encodeMember(member));
+    for (const listener of this.#listeners) listener.read(member);
+    this.#signalRead(member);
+    if (this.#reads.size >= maxReadsKept) return;
+    const key = `${member.roomId} ${member.userId}`;
+    this.#reads.delete(key);
+    this.#reads.set(key, { member, at: Date.now() });
   }
 
   /**
@@ -80,10 +109,33 @@ export class RoomFeeds {
 
   async close(): Promise<void> {
     clearInterval(this.#timer);
+    clearTimeout(this.#readsAgain);
     await this.#sweeping;
     await this.#outbox.close();
     for (const { feed } of this.#open.values()) feed.close();
     this.#open.clear();
+  }
+
+  /** To who watches the room, and to the reader's own other devices. */
+  #signalRead(member: Member): void {
+    const body = encodeMember(member);
+    this.#pubsub.signal(readSubject(member.roomId), body);
+    this.#pubsub.signal(ownReadSubject(member.userId), body);
+  }
+
+  #forgetReads(): void {
+    if (!this.#pubsub.isConnected || this.#readsAgain !== undefined) return;
+    const tooOld = Date.now() - readMemoryMs;
+    for (const [key, { at }] of this.#reads) {
+      if (at > tooOld) return;
+      this.#reads.delete(key);
+    }
+  }
+
+  /** Signals are kept nowhere: what was told while NATS was away, or just before, is told again. */
+  #tellReadsAgain(): void {
+    this.#readsAgain = undefined;
+    for (const { member } of this.#reads.values()) this.#signalRead(member);
   }
 
   #acquire(roomId: string): RoomFeed {

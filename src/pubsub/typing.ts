@@ -25,6 +25,11 @@ export class Typing {
     this.#pubsub = pubsub;
   }
 
+  /** How many rooms are watched. */
+  get size(): number {
+    return this.#rooms.size;
+  }
+
   /** Whether a signal of this user was let in a moment ago: the next one needs no second look at who they are. */
   isKnown(roomId: string, userId: number): boolean {
     return this.#gates.get(userId)?.get(roomId)?.isFresh === true;

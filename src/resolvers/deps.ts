@@ -1,5 +1,6 @@
 import type { RateLimiterMemory } from 'rate-limiter-flexible';
 import type { Database } from '../db/database.js';
+import type { Inboxes } from '../pubsub/inboxes.js';
 import type { LoadGauge } from '../pubsub/load-gauge.js';
 import type { Presences } from '../pubsub/presences.js';
 import type { RoomFeeds } from '../pubsub/room-feeds.js';
@@ -13,6 +14,7 @@ export interface Deps {
   readonly feeds: RoomFeeds;
   readonly typing: Typing;
   readonly presences: Presences;
+  readonly inboxes: Inboxes;
   /** What can wait waits while it is high. */
   readonly load: LoadGauge;
   readonly limits: Limits;

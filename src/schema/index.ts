@@ -1,9 +1,10 @@
 import { builder } from './builder.js';
 import './date-time.js';
+import './inbox-event.js';
 import './limits.js';
 import './message.js';
-import './room.js';
 import './presence.js';
+import './room.js';
 import './room-event.js';
 import './typing.js';
 import './user.js';

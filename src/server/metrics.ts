@@ -4,6 +4,9 @@ export interface MetricSources {
   readonly sockets: () => number;
   readonly streams: () => number;
   readonly roomFeeds: () => number;
+  readonly typingRooms: () => number;
+  readonly watchedUsers: () => number;
+  readonly inboxes: () => number;
   readonly natsSubjects: () => number;
   readonly isNatsConnected: () => boolean;
 }
@@ -24,6 +27,9 @@ export function createMetrics(sources: MetricSources): Registry {
   gauge('fairway_sockets', 'Open WebSocket connections', sources.sockets);
   gauge('fairway_streams', 'Open SSE streams', sources.streams);
   gauge('fairway_room_feeds', 'Rooms that somebody listens to here', sources.roomFeeds);
+  gauge('fairway_typing_rooms', 'Rooms where somebody here watches who types', sources.typingRooms);
+  gauge('fairway_watched_users', 'Users whose presence somebody here watches', sources.watchedUsers);
+  gauge('fairway_inboxes', 'Users who watch their inbox here', sources.inboxes);
   gauge('fairway_nats_subjects', 'NATS subjects that this process is subscribed to', sources.natsSubjects);
   gauge('fairway_nats_connected', '1 while NATS is connected', () => (sources.isNatsConnected() ? 1 : 0));
   return registry;

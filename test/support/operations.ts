@@ -205,3 +205,27 @@ export const typingIn = graphql(`
     room(id: $id) { typing { id } }
   }
 `);
+
+export const inboxEvents = graphql(`
+  subscription OnInbox {
+    inboxEvents { kind roomId room { ...InboxRoom } }
+  }
+
+  fragment InboxRoom on Room {
+    id
+    title
+    name
+    seq
+    unreadCount
+    memberCount
+    lastMessage { id seq content sender { id name } }
+    viewerMember { lastReadSeq isAdmin }
+    members { user { id } }
+  }
+`);
+
+export const inbox = graphql(`
+  query Inbox($after: String) {
+    rooms(first: 100, after: $after) { edges { node { ...InboxRoom } } pageInfo { hasNextPage endCursor } }
+  }
+`);

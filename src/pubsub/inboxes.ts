@@ -1,0 +1,215 @@
+import type { Logger } from 'pino';
+import type { InboxEvent, InboxStore } from '../domain/inbox.js';
+import type { LogEntry, Member } from '../domain/room-log.js';
+import { decodeEntry, decodeMember } from './encoding.js';
+import { InboxIndex } from './inbox-index.js';
+import { InboxWatcher } from './inbox-watcher.js';
+import type { PubSub, Subscription } from './pub-sub.js';
+import type { RoomFeeds } from './room-feeds.js';
+import { allMessageSubjects, ownReadSubject } from './subjects.js';
+
+export interface InboxesOptions {
+  readonly pubsub: PubSub;
+  readonly feeds: RoomFeeds;
+  readonly store: InboxStore;
+  readonly log: Logger;
+}
+
+/** Rooms that change within this time are told together, so that their queries are shared. */
+const tickMs = 50;
+/** A little more than the 250 ms between two events of a room that each subscriber waits for by itself. */
+const roomGapMs = 300;
+/** While NATS is away the database is asked this often. */
+const awayMs = 1_000;
+const tidyMs = 60_000;
+const viewersPerQuery = 200;
+
+interface Inbox {
+  readonly watchers: Set<InboxWatcher<unknown>>;
+  readonly reads: Subscription;
+  readonly opened: Promise<void>;
+}
+
+/**
+ * The inboxes that are watched here. One pair of NATS subscriptions brings the entries of all rooms, and an index tells
+ * whom each concerns; a message costs a look-up, whatever the number of rooms and viewers. What changed is told room by
+ * room, and read from the database when it is told, for all viewers of a turn in one query.
+ */
+export class Inboxes {
+  readonly #options: InboxesOptions;
+  readonly #index = new InboxIndex();
+  readonly #inboxes = new Map<number, Inbox>();
+  /** By room: whom its change concerns. */
+  readonly #changed = new Map<string, Set<number>>();
+  /** When each room was last told, the longest ago first. */
+  readonly #toldAt = new Map<string, number>();
+  readonly #away: NodeJS.Timeout;
+  readonly #tidy: NodeJS.Timeout;
+  #entries: readonly Subscription[] = [];
+  #tick: NodeJS.Timeout | undefined;
+  #tickedAt = Number.NEGATIVE_INFINITY;
+  #isComparing = false;
+  #isClosed = false;
+
+  constructor(options: InboxesOptions) {
+    this.#options = options;
+    const { feeds, pubsub } = options;
+    feeds.onPublish({ entry: (entry) => this.#accept(entry), read: (member) => this.#acceptRead(member) });
+    pubsub.onConnect(() => void this.#compareWithDatabase());
+    this.#away = setInterval(() => {
+      if (!pubsub.isConnected) void this.#compareWithDatabase();
+    }, awayMs);
+    this.#tidy = setInterval(() => this.#index.forgetEmpty(), tidyMs);
+  }
+
+  /** How many inboxes are watched. */
+  get size(): number {
+    return this.#inboxes.size;
+  }
+
+  /**
+   * READY once nothing committed from here on can be missed, then the viewer's rooms as they change.
+   * @param findRoom - the room as the viewer sees it now; null where they are no member
+   */
+  async watch<Room>(
+    viewerId: number,
+    findRoom: (roomId: string) => Promise<Room | null>,
+  ): Promise<AsyncIterableIterator<InboxEvent<Room>>> {
+    const inbox = this.#open(viewerId);
+    const watcher = new InboxWatcher<Room>({
+      viewerId,
+      findRoom,
+      onLook: (roomId, isMember) => this.#learn(roomId, viewerId, isMember),
+      onEnd: () => this.#leave(viewerId, inbox, watcher as InboxWatcher<unknown>),
+    });
+    inbox.watchers.add(watcher as InboxWatcher<unknown>);
+    try {
+      await inbox.opened;
+    } catch (error) {
+      await watcher.events.return();
+      throw error;
+    }
+    return watcher.events;
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    clearInterval(this.#away);
+    clearInterval(this.#tidy);
+    clearTimeout(this.#tick);
+    for (const subscription of this.#entries) subscription.close();
+    for (const { reads } of this.#inboxes.values()) reads.close();
+  }
+
+  #open(viewerId: number): Inbox {
+    const known = this.#inboxes.get(viewerId);
+    if (known !== undefined) return known;
+    const { pubsub } = this.#options;
+    if (this.#entries.length === 0) {
+      this.#entries = allMessageSubjects.map((subject) =>
+        pubsub.subscribe(subject, (body) => this.#accept(decodeEntry(body))),
+      );
+    }
+    // Registered before its rooms are read: whoever is added to a room meanwhile is named by the entry.
+    this.#index.open(viewerId);
+    const reads = pubsub.subscribe(ownReadSubject(viewerId), (body) => this.#acceptRead(decodeMember(body)));
+    const inbox: Inbox = { watchers: new Set(), reads, opened: this.#readRooms(viewerId, reads) };
+    this.#inboxes.set(viewerId, inbox);
+    return inbox;
+  }
+
+  /** The server takes subscriptions in their order: with the last one, all are in effect. */
+  async #readRooms(viewerId: number, last: Subscription): Promise<void> {
+    await last.ready;
+    for (const { roomId, seq, lastReadSeq } of await this.#options.store.readInboxes([viewerId])) {
+      this.#index.add(roomId, viewerId);
+      this.#index.advance(roomId, seq);
+      this.#index.advanceRead(roomId, viewerId, lastReadSeq);
+    }
+  }
+
+  #leave(viewerId: number, inbox: Inbox, watcher: InboxWatcher<unknown>): void {
+    inbox.watchers.delete(watcher);
+    if (inbox.watchers.size > 0 || this.#inboxes.get(viewerId) !== inbox) return;
+    this.#inboxes.delete(viewerId);
+    this.#index.close(viewerId);
+    inbox.reads.close();
+    if (this.#inboxes.size > 0) return;
+    for (const subscription of this.#entries) subscription.close();
+    this.#entries = [];
+  }
+
+  #accept({ seq, message: { roomId, system } }: LogEntry): void {
+    if (!this.#index.isNews(roomId, seq)) return;
+    // Who joins is in it from here on, and not only once that was looked up; who goes is told by the look.
+    for (const userId of system?.userIds ?? []) this.#index.add(roomId, userId);
+    this.#index.advance(roomId, seq);
+    for (const viewerId of this.#index.viewersOf(roomId)) this.#change(roomId, viewerId);
+  }
+
+  #acceptRead({ roomId, userId, lastReadSeq }: Member): void {
+    if (this.#index.advanceRead(roomId, userId, lastReadSeq)) this.#change(roomId, userId);
+  }
+
+  #change(roomId: string, viewerId: number): void {
+    const viewerIds = this.#changed.get(roomId);
+    if (viewerIds === undefined) this.#changed.set(roomId, new Set([viewerId]));
+    else viewerIds.add(viewerId);
+    this.#tick ??= setTimeout(() => this.#tell(), Math.max(0, this.#tickedAt + tickMs - performance.now()));
+  }
+
+  #tell(): void {
+    const now = performance.now();
+    this.#tick = undefined;
+    this.#tickedAt = now;
+    for (const [roomId, toldAt] of this.#toldAt) {
+      if (toldAt + roomGapMs > now) break;
+      this.#toldAt.delete(roomId);
+    }
+    for (const [roomId, viewerIds] of this.#changed) {
+      if (this.#toldAt.has(roomId)) continue;
+      this.#changed.delete(roomId);
+      this.#toldAt.set(roomId, now);
+      for (const viewerId of viewerIds) {
+        for (const watcher of this.#inboxes.get(viewerId)?.watchers ?? []) watcher.offer(roomId);
+      }
+    }
+    if (this.#changed.size > 0) this.#tick = setTimeout(() => this.#tell(), tickMs);
+  }
+
+  #learn(roomId: string, viewerId: number, isMember: boolean): void {
+    if (!isMember) this.#index.remove(roomId, viewerId);
+    // What came between the look and this moment was nobody's affair here: it is looked up again.
+    else if (this.#index.add(roomId, viewerId)) this.#change(roomId, viewerId);
+  }
+
+  /** Everything that the viewers here may have missed, in a few queries: only while NATS is away, and when it is back. */
+  async #compareWithDatabase(): Promise<void> {
+    if (this.#isComparing || this.#inboxes.size === 0) return;
+    this.#isComparing = true;
+    try {
+      await this.#entries[0]?.ready;
+      const viewerIds = [...this.#inboxes.keys()];
+      for (let at = 0; at < viewerIds.length && !this.#isClosed; at += viewersPerQuery) {
+        await this.#compare(viewerIds.slice(at, at + viewersPerQuery));
+      }
+    } catch (error) {
+      this.#options.log.warn({ err: error }, 'The inboxes could not be compared with the database');
+    }
+    this.#isComparing = false;
+  }
+
+  async #compare(viewerIds: readonly number[]): Promise<void> {
+    const before = new Map(viewerIds.map((viewerId) => [viewerId, new Set(this.#index.roomsOf(viewerId))]));
+    for (const { userId, roomId, seq, lastReadSeq } of await this.#options.store.readInboxes(viewerIds)) {
+      const isNew = this.#index.add(roomId, userId);
+      const hasRead = this.#index.advanceRead(roomId, userId, lastReadSeq);
+      before.get(userId)?.delete(roomId);
+      if (isNew || hasRead) this.#change(roomId, userId);
+      if (!this.#index.isNews(roomId, seq)) continue;
+      this.#index.advance(roomId, seq);
+      for (const viewerId of this.#index.viewersOf(roomId)) this.#change(roomId, viewerId);
+    }
+    for (const [viewerId, roomIds] of before) for (const roomId of roomIds) this.#change(roomId, viewerId);
+  }
+}
