@@ -229,3 +229,9 @@ export const inbox = graphql(`
     rooms(first: 100, after: $after) { edges { node { ...InboxRoom } } pageInfo { hasNextPage endCursor } }
   }
 `);
+
+export const inboxBadges = graphql(`
+  subscription OnInboxBadge {
+    inboxEvents { kind room { id title seq unreadCount memberCount lastMessage { id content sender { name } } } }
+  }
+`);

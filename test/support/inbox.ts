@@ -1,0 +1,84 @@
+import { expect } from 'vitest';
+import type { InboxRoomFragment, OnInboxSubscription } from '../e2e/generated/graphql.js';
+import type { Feed, TestClient } from './client.js';
+import { inbox, inboxEvents } from './operations.js';
+import { waitFor } from './wait-for.js';
+
+export type InboxRoom = InboxRoomFragment;
+type InboxEvent = OnInboxSubscription['inboxEvents'];
+
+/** All rooms of a viewer, page by page. */
+export async function readInbox(client: TestClient): Promise<Map<string, InboxRoom>> {
+  const rooms = new Map<string, InboxRoom>();
+  let after: string | null = null;
+  do {
+    const { rooms: page } = await client.http(inbox, { after });
+    for (const { node } of page.edges) rooms.set(node.id, node);
+    after = page.pageInfo.hasNextPage ? (page.pageInfo.endCursor ?? null) : null;
+  } while (after !== null);
+  return rooms;
+}
+
+/** A client that keeps a room list as the contract says: subscribe, wait for READY, query, then apply what comes. */
+export class InboxFollower {
+  readonly rooms: Map<string, InboxRoom>;
+  readonly feed: Feed<OnInboxSubscription>;
+  readonly #client: TestClient;
+  #applied = 0;
+
+  private constructor(client: TestClient, feed: Feed<OnInboxSubscription>, rooms: Map<string, InboxRoom>) {
+    this.#client = client;
+    this.feed = feed;
+    this.rooms = rooms;
+  }
+
+  static async start(client: TestClient): Promise<InboxFollower> {
+    const feed = client.subscribe(inboxEvents, {});
+    const [first] = await feed.count(1);
+    expect(first?.inboxEvents).toEqual({ kind: 'READY', roomId: null, room: null });
+    return new InboxFollower(client, feed, await readInbox(client));
+  }
+
+  get events(): InboxEvent[] {
+    return this.feed.events.map(({ inboxEvents: event }) => event);
+  }
+
+  /** The list as the events have made it by now. */
+  get list(): ReadonlyMap<string, InboxRoom> {
+    if (this.feed.error !== undefined) throw this.feed.error;
+    for (const { kind, roomId, room } of this.events.slice(this.#applied)) {
+      if (kind === 'ROOM_CHANGED' && room != null) this.rooms.set(room.id, room);
+      if (kind === 'ROOM_REMOVED' && roomId != null) this.rooms.delete(roomId);
+    }
+    this.#applied = this.feed.events.length;
+    return this.rooms;
+  }
+
+  /** Resolves with the room once it is in the list and looks so. */
+  room(roomId: string, looks: (room: InboxRoom) => boolean, what: string, timeoutMs = 5_000): Promise<InboxRoom> {
+    return waitFor(
+      () => {
+        const room = this.list.get(roomId);
+        return room !== undefined && looks(room) ? room : undefined;
+      },
+      { what, timeoutMs },
+    );
+  }
+
+  /** Resolves once the list is what a fresh query answers. */
+  async isRight(timeoutMs = 5_000): Promise<void> {
+    const deadline = performance.now() + timeoutMs;
+    for (;;) {
+      const fresh = await readInbox(this.#client);
+      try {
+        expect(sorted(this.list)).toEqual(sorted(fresh));
+        return;
+      } catch (error) {
+        if (performance.now() > deadline) throw error;
+      }
+    }
+  }
+}
+
+const sorted = (rooms: ReadonlyMap<string, InboxRoom>): InboxRoom[] =>
+  [...rooms.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
