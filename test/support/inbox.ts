@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import type { InboxRoomFragment, OnInboxSubscription } from '../e2e/generated/graphql.js';
+import type { InboxQuery, InboxRoomFragment, OnInboxSubscription } from '../e2e/generated/graphql.js';
 import type { Feed, TestClient } from './client.js';
 import { inbox, inboxEvents } from './operations.js';
 import { waitFor } from './wait-for.js';
@@ -12,7 +12,7 @@ export async function readInbox(client: TestClient): Promise<Map<string, InboxRo
   const rooms = new Map<string, InboxRoom>();
   let after: string | null = null;
   do {
-    const { rooms: page } = await client.http(inbox, { after });
+    const { rooms: page }: InboxQuery = await client.http(inbox, { after });
     for (const { node } of page.edges) rooms.set(node.id, node);
     after = page.pageInfo.hasNextPage ? (page.pageInfo.endCursor ?? null) : null;
   } while (after !== null);
