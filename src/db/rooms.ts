@@ -9,21 +9,24 @@ export type Room = ChatRoom;
 
 const roomColumns = Prisma.raw(
   `r.id, r.name, r.type, r.booking_id AS "bookingId", r.direct_key AS "directKey", r.seq,
-   r.published_seq AS "publishedSeq", r.created_at AS "createdAt", r.updated_at AS "updatedAt"`,
+   r.published_seq AS "publishedSeq", r.booking_version AS "bookingVersion", r.cancelled_at AS "cancelledAt",
+   r.created_at AS "createdAt", r.updated_at AS "updatedAt"`,
 );
 
 /**
  * The rooms that the user is in at this very moment, as `me`. Whoever holds a room or a message may have been removed
- * since, and what is loaded for it then must tell nothing of what came later.
+ * since, and what is loaded for it then must tell nothing of what came later. Without a user: all rooms.
  */
-export const membershipOf = (userId: number): Prisma.Sql =>
-  Prisma.sql`(SELECT room_id FROM chat_room_members WHERE user_id = ${userId}::int AND left_at IS NULL) AS me`;
+export const membershipOf = (userId: number | null): Prisma.Sql =>
+  userId === null
+    ? Prisma.sql`(SELECT id AS room_id FROM chat_rooms) AS me`
+    : Prisma.sql`(SELECT room_id FROM chat_room_members WHERE user_id = ${userId}::int AND left_at IS NULL) AS me`;
 
 /** The room where the user is a member of it now, or null. */
-export async function findRoom({ reads }: Database, roomId: string, userId: number): Promise<Room | null> {
+export async function findRoom({ reads }: Database, roomId: string, userId: number | null): Promise<Room | null> {
   const rows = await reads.$queryRaw<Room[]>`
-    SELECT ${roomColumns} FROM chat_rooms r JOIN chat_room_members m ON m.room_id = r.id
-    WHERE r.id = ${roomId}::uuid AND m.user_id = ${userId}::int AND m.left_at IS NULL`;
+    SELECT ${roomColumns} FROM chat_rooms r JOIN ${membershipOf(userId)} ON me.room_id = r.id
+    WHERE r.id = ${roomId}::uuid`;
   return rows[0] ?? null;
 }
 
@@ -93,7 +96,7 @@ export async function findMemberships(
 export async function findMembers(
   { reads }: Database,
   roomIds: readonly string[],
-  userId: number,
+  userId: number | null,
   includeLeft: boolean,
 ): Promise<Member[]> {
   const rows = await reads.$queryRaw<MemberRow[]>`
@@ -142,13 +145,13 @@ export async function nameByMembers(
 export async function findLastMessages(
   { reads }: Database,
   roomIds: readonly string[],
-  userId: number,
+  userId: number | null,
 ): Promise<Message[]> {
   const rows = await reads.$queryRaw<MessageRow[]>`
-    SELECT ${messageColumns('l')} FROM chat_room_members r CROSS JOIN LATERAL (
-      SELECT * FROM chat_messages m WHERE m.room_id = r.room_id AND m.deleted_at IS NULL ORDER BY m.seq DESC LIMIT 1
+    SELECT ${messageColumns('l')} FROM ${membershipOf(userId)} CROSS JOIN LATERAL (
+      SELECT * FROM chat_messages m WHERE m.room_id = me.room_id AND m.deleted_at IS NULL ORDER BY m.seq DESC LIMIT 1
     ) l
-    WHERE r.room_id = ANY(${roomIds}::uuid[]) AND r.user_id = ${userId}::int AND r.left_at IS NULL`;
+    WHERE me.room_id = ANY(${roomIds}::uuid[])`;
   return rows.map(toMessage);
 }
 

@@ -8,10 +8,10 @@ export interface Deps {
   readonly db: Database;
   readonly feeds: RoomFeeds;
   readonly limits: Limits;
-  /** Sends a minute and user, on this instance. */
-  readonly sendRate: RateLimiterMemory;
-  /** Other changes a minute and user, on this instance. */
-  readonly changeRate: RateLimiterMemory;
+  /** Sends a minute and user, on this instance; null for the platform's own backends, which limit their users themselves. */
+  readonly sendRate: RateLimiterMemory | null;
+  /** Other changes a minute and user, on this instance; null likewise. */
+  readonly changeRate: RateLimiterMemory | null;
   readonly knownNames: KnownNames;
   readonly userBatch: UserBatch;
   /** Whether anybody may look up users that they share no room with. */

@@ -12,7 +12,7 @@ import { ChatError } from '../domain/errors.js';
 import { groupBy } from '../domain/group-by.js';
 import { parseUserId, parseUuid } from '../domain/ids.js';
 import type { Member } from '../domain/room-log.js';
-import type { Viewer } from '../domain/viewer.js';
+import type { Onlooker, Viewer } from '../domain/viewer.js';
 import { assertAllowed, assertMayChange } from './access.js';
 import type { Deps } from './deps.js';
 import { requireRoom } from './rooms.js';
@@ -95,7 +95,7 @@ export async function loadMemberships(
 /** A batch for the schema's loader, the longest member first. */
 export async function loadMembers(
   { db }: Deps,
-  viewer: Viewer,
+  viewer: Onlooker,
   roomIds: readonly string[],
   includeLeft: boolean,
 ): Promise<Member[][]> {

@@ -16,16 +16,16 @@ import { ChatError } from '../domain/errors.js';
 import { parseUserId, parseUuid } from '../domain/ids.js';
 import type { Message } from '../domain/message.js';
 import { type Page, type PageArgs, parsePageArgs } from '../domain/page.js';
-import type { Viewer } from '../domain/viewer.js';
+import type { Onlooker, Viewer } from '../domain/viewer.js';
 import { assertAllowed, assertMayChange, assertMayCreate } from './access.js';
 import type { Deps } from './deps.js';
 
 type RoomType = Room['type'];
 
-const maxNameLength = 100;
+export const maxNameLength = 100;
 const defaultPageSize = 20;
 
-export const getRoom = ({ db }: Deps, viewer: Viewer, id: string): Promise<Room | null> =>
+export const getRoom = ({ db }: Deps, viewer: Onlooker, id: string): Promise<Room | null> =>
   findRoom(db, parseUuid(id, 'id'), viewer.userId);
 
 export const getBookingRoom = ({ db }: Deps, viewer: Viewer, bookingId: number): Promise<Room | null> =>
@@ -114,7 +114,7 @@ export async function markRead(
 }
 
 /** @throws {ChatError} NOT_FOUND where the viewer is no member of the room any more */
-export async function requireRoom(db: Deps['db'], roomId: string, viewer: Viewer): Promise<Room> {
+export async function requireRoom(db: Deps['db'], roomId: string, viewer: Onlooker): Promise<Room> {
   const room = await findRoom(db, roomId, viewer.userId);
   if (room === null) throw notFound();
   return room;
@@ -142,7 +142,7 @@ export async function loadUnreadCounts({ db }: Deps, viewer: Viewer, ids: readon
 /** A batch for the schema's loader. */
 export async function loadLastMessages(
   { db }: Deps,
-  viewer: Viewer,
+  viewer: Onlooker,
   ids: readonly string[],
 ): Promise<(Message | null)[]> {
   const byRoom = new Map((await findLastMessages(db, ids, viewer.userId)).map((message) => [message.roomId, message]));

@@ -69,6 +69,11 @@ export const Room = builder.prismaObject('ChatRoom', {
       load: (ids: string[], { deps, viewer }) => loadUnreadCounts(deps, requireViewer(viewer), ids),
       resolve: ({ id }) => id,
     }),
+    cancelledAt: t.expose('cancelledAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'When the booking was cancelled: nobody writes here any more. BOOKING only.',
+    }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was made.' }),
     updatedAt: t.expose('updatedAt', {
       type: 'DateTime',
