@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { LRUCache } from 'lru-cache';
 import type { Logger } from 'pino';
 import { RateLimiterMemory } from 'rate-limiter-flexible';
@@ -21,6 +22,7 @@ import { createMetrics, type MetricSources } from './server/metrics.js';
 import { createOriginCheck } from './server/origin.js';
 import { Seats } from './server/seats.js';
 import { GraphqlSockets } from './server/websocket.js';
+import { serveBackends } from './services/serve-backends.js';
 
 /** A running server instance; it keeps nothing that another instance needs. */
 export interface App {
@@ -54,6 +56,8 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
     userBatch: createUserBatch(db),
     userDirectory: config.userDirectory,
   };
+  const { bookingEvents } = config;
+  const backends = serveBackends(pubsub, deps, { version: readVersion(), bookingEvents }, log);
 
   const maskError = createMaskError(log, { suggestions: config.introspection });
   const engine = createGraphqlEngine({ ...limits, deps, maskError, introspection: config.introspection });
@@ -82,6 +86,7 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
       roomFeeds: () => feeds.size,
       natsSubjects: () => pubsub.subjectCount,
       isNatsConnected: () => pubsub.isConnected,
+      natsRequests: () => backends.underWay,
     }),
     checkReadiness: () => checkReadiness(db, pubsub),
     log,
@@ -91,7 +96,7 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
   return {
     port,
     stop: async () => {
-      await http.stop();
+      await Promise.all([http.stop(), backends.close()]);
       await feeds.close();
       await pubsub.close();
       await db.close();
@@ -121,6 +126,11 @@ async function checkReadiness(db: Database, pubsub: PubSub) {
   const nats = pubsub.isConnected ? 'ok' : 'away';
   const ready = postgres === 'ok';
   return { ready, body: { status: ready && nats === 'away' ? 'degraded' : ready ? 'ok' : 'unready', postgres, nats } };
+}
+
+function readVersion(): string {
+  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
 }
 
 function requireUrl<T extends { readonly url: string | undefined }>(nats: T): T & { readonly url: string } {

@@ -16,3 +16,6 @@ export const readSubject = (roomId: string): string => `chat.room.${parseUuid(ro
 
 /** What the stream has acknowledged to one instance, told to the others. In no stream. */
 export const ackedSubject = 'chat.outbox.acked';
+
+/** What could not be made sense of, as it came: `chat.dead-letter.booking` for booking events. */
+export const deadLetterSubject = (what: 'booking'): string => `chat.dead-letter.${what}`;

@@ -106,7 +106,8 @@ export const listMessages = async (
   roomId: string,
   args: PageArgs,
   omissions?: Omissions,
-): Promise<Page<Message>> => pageMessages(db, roomId, viewer.userId, parsePageArgs(args, limits.maxPageSize), omissions);
+): Promise<Page<Message>> =>
+  pageMessages(db, roomId, viewer.userId, parsePageArgs(args, limits.maxPageSize), omissions);
 
 /** What stands for a message as a cursor, for those who page by message ids. */
 export async function getMessageCursor({ db }: Deps, viewer: Onlooker, roomId: string, id: string): Promise<string> {

@@ -105,4 +105,15 @@ export const createUserBatch = (db: Database): UserBatch =>
 export const loadUsers = ({ userBatch }: Deps, ids: readonly number[]): Promise<(User | Error)[]> =>
   userBatch.loadMany(ids);
 
+/** What these users are called now. */
+export async function nameUsers(deps: Deps, ids: readonly number[]): Promise<Map<number, string>> {
+  const users = await deps.userBatch.loadMany([...new Set(ids)]);
+  return new Map(
+    users.map((user) => {
+      if (user instanceof Error) throw user;
+      return [user.id, shownName(user)];
+    }),
+  );
+}
+
 export const shownName = ({ id, name }: Pick<User, 'id' | 'name'>): string => name ?? `#${id}`;

@@ -6,6 +6,7 @@ export interface MetricSources {
   readonly roomFeeds: () => number;
   readonly natsSubjects: () => number;
   readonly isNatsConnected: () => boolean;
+  readonly natsRequests: () => number;
 }
 
 /** What this process holds and how it fares, in Prometheus' text format. */
@@ -25,6 +26,7 @@ export function createMetrics(sources: MetricSources): Registry {
   gauge('fairway_streams', 'Open SSE streams', sources.streams);
   gauge('fairway_room_feeds', 'Rooms that somebody listens to here', sources.roomFeeds);
   gauge('fairway_nats_subjects', 'NATS subjects that this process is subscribed to', sources.natsSubjects);
+  gauge('fairway_nats_requests', 'Requests of other backends that are being answered', sources.natsRequests);
   gauge('fairway_nats_connected', '1 while NATS is connected', () => (sources.isNatsConnected() ? 1 : 0));
   return registry;
 }
