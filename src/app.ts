@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 import { LRUCache } from 'lru-cache';
 import type { Logger } from 'pino';
 import { RateLimiterMemory } from 'rate-limiter-flexible';
@@ -35,6 +36,7 @@ export interface App {
 export type CompleteConfig = Config & { readonly database: { readonly url: string } };
 
 const maxKnownNames = 100_000;
+const natsWaitMs = 1_000;
 
 /** Puts an instance together, top to bottom: database, NATS, feeds, GraphQL, transports. PostgreSQL is migrated already. */
 export async function startApp(config: CompleteConfig, log: Logger): Promise<App> {
@@ -92,6 +94,8 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
     log,
   });
 
+  // Who asks over NATS right behind a start is answered; a NATS that is away delays the start by no more than this.
+  await Promise.race([backends.ready, delay(natsWaitMs, undefined, { ref: false })]);
   const port = await http.listen(config.port, config.host);
   return {
     port,

@@ -14,6 +14,8 @@ export interface Endpoint {
 }
 
 export interface Responder {
+  /** Resolves once the first connection passes requests on; not before NATS is there. */
+  readonly ready: Promise<void>;
   /** Requests that were taken and not answered yet. */
   readonly underWay: number;
   /** Takes no more requests, and answers those that it has, for 5 s at most. */
@@ -44,6 +46,7 @@ class QueueResponder implements Responder {
   readonly #log: Logger;
   readonly #limit = pLimit(maxConcurrent);
   readonly #underWay = new Set<Promise<void>>();
+  readonly ready: Promise<void>;
   #connection: NatsConnection | undefined;
   #subscriptions: Subscription[] = [];
   #isClosed = false;
@@ -55,11 +58,14 @@ class QueueResponder implements Responder {
       identity,
       served.map(({ stats }) => stats),
     );
-    nats.onConnection((connection) => {
-      if (this.#isClosed) return;
-      this.#connection = connection;
-      this.#subscriptions = served.map(({ endpoint, stats }) => this.#serve(connection, endpoint, stats));
-      this.#subscriptions.push(...announce(connection));
+    this.ready = new Promise((resolve) => {
+      nats.onConnection((connection) => {
+        if (this.#isClosed) return;
+        this.#connection = connection;
+        this.#subscriptions = served.map(({ endpoint, stats }) => this.#serve(connection, endpoint, stats));
+        this.#subscriptions.push(...announce(connection));
+        connection.flush().then(resolve, () => undefined);
+      });
     });
   }
 

@@ -19,7 +19,7 @@ export async function syncBooking(
   const { db, feeds, limits } = deps;
   const { name, members } = state;
   if (name !== null) assertText(name, 'name', maxNameLength);
-  if (members !== null) assertNames(members);
+  if (members !== null) assertNames(members, 'userName');
   if (members !== null && members.length > limits.maxRoomMembers) {
     throw new ChatError('BAD_USER_INPUT', `A room has at most ${limits.maxRoomMembers} members`);
   }

@@ -46,15 +46,15 @@ export async function renameUser({ db }: Deps, user: { userId: number; name: str
   await rename(db, { id: user.userId, name: user.name });
 }
 
-/** Makes users known whom a backend mentions. */
-export async function introduceUsers({ db }: Deps, users: readonly MentionedUser[]): Promise<void> {
-  assertNames(users);
+/** Makes users known whom a backend mentions; `what` is what it calls their names. */
+export async function introduceUsers({ db }: Deps, users: readonly MentionedUser[], what: string): Promise<void> {
+  assertNames(users, what);
   await introduce(db, users);
 }
 
 /** @throws {ChatError} BAD_USER_INPUT where one of the names cannot be one */
-export function assertNames(users: readonly MentionedUser[]): void {
-  for (const { userName } of users) if (userName !== null) assertText(userName, 'userName', maxNameLength);
+export function assertNames(users: readonly MentionedUser[], what: string): void {
+  for (const { userName } of users) if (userName !== null) assertText(userName, what, maxNameLength);
 }
 
 /** The users in the order of their ids, null for those whom the viewer may not know of. */

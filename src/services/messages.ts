@@ -7,7 +7,7 @@ import { announceMessage, getMessageCursor, listMessages, sendMessage } from '..
 import { countUnreadMessages, loadUnreadCounts, markRead, requireRoom } from '../resolvers/rooms.js';
 import { introduceUsers } from '../resolvers/users.js';
 import { service } from './endpoint.js';
-import { limit, optionalText, payload, skip, text, userId, uuid } from './payloads.js';
+import { assertLimit, limit, optionalText, payload, skip, text, userId, uuid } from './payloads.js';
 
 const messageType = z.enum(['TEXT', 'IMAGE', 'SYSTEM'], { error: 'must be TEXT, IMAGE or SYSTEM' });
 const defaultLimit = 50;
@@ -26,7 +26,8 @@ async function list(deps: Deps, { roomId: id, userId, limit, cursor, skip }: z.i
   if (cursor != null && skip != null) throw new ChatError('BAD_USER_INPUT', 'cursor and skip: give one, not both');
   const { id: roomId } = await requireRoom(deps.db, id, onlooker);
   const before = cursor == null ? undefined : await getMessageCursor(deps, onlooker, roomId, cursor);
-  const args = { last: limit ?? defaultLimit, before };
+  const { maxPageSize } = deps.limits;
+  const args = { last: assertLimit(limit ?? Math.min(defaultLimit, maxPageSize), maxPageSize), before };
   const page = await listMessages(deps, onlooker, roomId, args, { deleted: true, skip: skip ?? 0 });
   const messages = page.rows.toReversed();
   const hasMore = page.hasPreviousPage;
@@ -49,7 +50,7 @@ async function save(deps: Deps, input: z.infer<typeof savePayload>) {
   const viewer = viewerOf(input.senderId);
   const type = input.type ?? input.messageType ?? 'TEXT';
   if (input.senderName != null) {
-    await introduceUsers(deps, [{ userId: viewer.userId, userName: input.senderName }]);
+    await introduceUsers(deps, [{ userId: viewer.userId, userName: input.senderName }], 'senderName');
   }
   const { message, duplicate } =
     type === 'SYSTEM'

@@ -47,6 +47,12 @@ const maxProblems = 10;
 export const payload = <Shape extends z.ZodRawShape>(shape: Shape) =>
   z.object(shape, { error: 'must be a JSON object' });
 
+/** @throws {ChatError} BAD_USER_INPUT where more is wanted than one answer may have */
+export function assertLimit(limit: number, max: number): number {
+  if (limit > max) throw new ChatError('BAD_USER_INPUT', `limit must be at most ${max}`);
+  return limit;
+}
+
 /** Users with the names that go with them, by their places in two lists. */
 export function pairNames(ids: readonly number[], names: readonly (string | null)[] | null | undefined) {
   if (names != null && names.length !== ids.length) {

@@ -9,6 +9,7 @@ import { createRoom, listRooms, requireRoom } from '../resolvers/rooms.js';
 import { introduceUsers } from '../resolvers/users.js';
 import { service } from './endpoint.js';
 import {
+  assertLimit,
   bookingId,
   limit,
   memberNames,
@@ -40,7 +41,7 @@ async function create(deps: Deps, input: z.infer<typeof createPayload>) {
   const users = pairNames(input.memberIds, input.memberNames);
   if (input.type === 'BOOKING') return createBooking(deps, input, users);
   const viewer = viewerOf(input.creatorId ?? users[0]?.userId ?? 0);
-  await introduceUsers(deps, users);
+  await introduceUsers(deps, users, 'memberNames');
   const { type, name } = input;
   const participantIds = users.map(({ userId }) => String(userId));
   const { room, created } = await createRoom(deps, viewer, { type, name, participantIds });
@@ -66,7 +67,9 @@ export const roomServices = [
     payload({ userId, type: roomType.nullish(), limit: limit.nullish(), cursor: optionalText }),
     async (deps, { userId, type, limit, cursor }) => {
       const viewer = viewerOf(userId);
-      const page = await listRooms(deps, viewer, { type, first: limit ?? deps.limits.maxPageSize, after: cursor });
+      const { maxPageSize } = deps.limits;
+      const first = assertLimit(limit ?? maxPageSize, maxPageSize);
+      const page = await listRooms(deps, viewer, { type, first, after: cursor });
       const last = page.rows.at(-1);
       return {
         data: await showRooms(deps, viewer, page.rows),
@@ -86,7 +89,7 @@ export const roomServices = [
       const viewer = viewerOf(userId);
       const users = pairNames(memberIds, memberNames);
       await requireRoom(deps.db, roomId, viewer);
-      await introduceUsers(deps, users);
+      await introduceUsers(deps, users, 'memberNames');
       const { room } = await inviteMembers(deps, viewer, { roomId, userIds: memberIds.map(String) });
       return { data: await showRoom(deps, viewer, room) };
     },

@@ -11,6 +11,8 @@ import { userServices } from './users.js';
 
 /** What other backends of the platform are served with, over NATS. */
 export interface Backends {
+  /** Resolves once requests are answered; not before NATS is there. */
+  readonly ready: Promise<void>;
   /** Requests that were taken and not answered yet. */
   readonly underWay: number;
   /** Takes no more, and finishes what it has. */
@@ -35,6 +37,7 @@ export function serveBackends(nats: NatsPubSub, limited: Deps, options: BackendO
   );
   const consumers = consumeBookingEvents(nats, deps, options.bookingEvents, log);
   return {
+    ready: responder.ready,
     get underWay() {
       return responder.underWay;
     },
