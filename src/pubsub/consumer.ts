@@ -72,7 +72,7 @@ class DurableConsumer implements Consumer {
 
   async close(): Promise<void> {
     this.#closing.abort();
-    await this.#messages?.close().catch(() => undefined);
+    this.#messages?.stop();
     await Promise.race([
       Promise.all(this.#underWay),
       new Promise((resolve) => setTimeout(resolve, closeTimeoutMs).unref()),
@@ -108,6 +108,8 @@ class DurableConsumer implements Consumer {
       ack_wait: nanos(ackWaitMs),
       deliver_policy: DeliverPolicy.All,
       max_deliver: -1,
+      // What waits for its next try counts too: poison must be very much before it holds up the rest.
+      max_ack_pending: 10_000,
     });
     const consumer = await jetstream(connection).consumers.get(stream, this.#durable);
     this.#messages = await consumer.consume({ max_messages: 2 * maxConcurrent, abort_on_missing_resource: true });

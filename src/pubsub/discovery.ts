@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { NatsConnection, Subscription } from '@nats-io/transport-node';
+import { isReplySubject } from './subjects.js';
 
 /** How a service introduces itself to `nats service` and its like: NATS's ADR-32. */
 export interface ServiceIdentity {
@@ -43,7 +44,8 @@ export function createDiscovery({ name, version, description }: ServiceIdentity,
       [`$SRV.${verb}`, `$SRV.${verb}.${name}`, `$SRV.${verb}.${name}.${identity.id}`].map((subject) =>
         connection.subscribe(subject, {
           callback: (error, message) => {
-            if (error === null && !connection.isClosed()) message.respond(JSON.stringify(answer()));
+            if (error !== null || connection.isClosed() || !isReplySubject(message.reply)) return;
+            message.respond(JSON.stringify(answer()));
           },
         }),
       ),

@@ -5,6 +5,7 @@ import { ChatError } from '../domain/errors.js';
 import { createDiscovery, type EndpointStats, type ServiceIdentity } from './discovery.js';
 import type { NatsPubSub } from './nats-pub-sub.js';
 import { type Answer, decodeRequest, encodeAnswer, type Request } from './request-encoding.js';
+import { isReplySubject } from './subjects.js';
 
 /** A subject that is answered. */
 export interface Endpoint {
@@ -43,6 +44,7 @@ export function createResponder(
 }
 
 class QueueResponder implements Responder {
+  readonly #nats: NatsPubSub;
   readonly #log: Logger;
   readonly #limit = pLimit(maxConcurrent);
   readonly #underWay = new Set<Promise<void>>();
@@ -52,6 +54,7 @@ class QueueResponder implements Responder {
   #isClosed = false;
 
   constructor(nats: NatsPubSub, identity: ServiceIdentity, endpoints: readonly Endpoint[], log: Logger) {
+    this.#nats = nats;
     this.#log = log;
     const served = endpoints.map((endpoint) => ({ endpoint, stats: createStats(endpoint) }));
     const announce = createDiscovery(
@@ -79,9 +82,10 @@ class QueueResponder implements Responder {
   }
 
   async #drain(): Promise<void> {
-    await Promise.all(this.#subscriptions.map((subscription) => subscription.drain().catch(() => undefined)));
+    const isConnected = this.#nats.isConnected;
+    if (isConnected) await Promise.all(this.#subscriptions.map((each) => each.drain().catch(() => undefined)));
     await Promise.all(this.#underWay);
-    await this.#connection?.flush().catch(() => undefined);
+    if (isConnected) await this.#connection?.flush().catch(() => undefined);
   }
 
   #serve(connection: NatsConnection, endpoint: Endpoint, stats: EndpointStats): Subscription {
@@ -124,7 +128,7 @@ class QueueResponder implements Responder {
 
   /** Whoever asked without an address for the answer wanted none. */
   #respond(message: Msg, answer: Answer, envelope: Request['envelope']): void {
-    if (message.reply === undefined || message.reply === '') return;
+    if (!isReplySubject(message.reply)) return;
     const maxBytes = this.#connection?.info?.max_payload ?? Number.POSITIVE_INFINITY;
     const body = encodeAnswer(answer, envelope);
     const fits = body.length <= maxBytes;

@@ -76,6 +76,26 @@ describeWithNats('a server with the configuration in deploy/nats', () => {
     );
   });
 
+  it('does not make a speaker of the chat server for who may not speak', async () => {
+    const { user, password: pass } = world.nats;
+    const insider = await Backend.connect(world.nats, { user, pass }, { inboxPrefix: '_INBOX_FAIRWAY' });
+    const heard: string[] = [];
+    insider.connection.subscribe('chat.user.4.*', { callback: (_error, { subject }) => void heard.push(subject) });
+    await insider.connection.flush();
+    const backend = await as('backend');
+
+    for (const subject of ['chat.rooms.list', 'chat.messages.save', '$SRV.PING', '$SRV.STATS']) {
+      backend.connection.publish(subject, '{"userId":4}', { reply: 'chat.user.4.presence' });
+    }
+    insider.connection.publish('chat.user.4.mark', '');
+    await waitFor(() => heard.includes('chat.user.4.mark'), { what: 'the mark' });
+    expect(await backend.ask('chat.rooms.list', { userId: 4 })).toMatchObject({ success: true });
+    await Promise.all([backend.connection.flush(), insider.connection.flush()]);
+
+    expect(heard).toEqual(['chat.user.4.mark']);
+    await insider.close();
+  });
+
   it('leaves BOOKING rooms to the booking system', async () => {
     for (const subject of ['chat.rooms.syncMembers', 'chat.rooms.cancel', 'booking.7.created']) {
       expect(await isRefused(await as('backend'), subject, 'publish')).toBe(true);

@@ -379,6 +379,18 @@ describeWithNats('the services for other backends', () => {
     expect(second.nextCursor).toBeNull();
   });
 
+  it('refuses an answer that is larger than NATS carries, and says what to do', async () => {
+    const userId = randomInt(1_000_000, 2 ** 31);
+    const memberIds = [userId, ...Array.from({ length: 499 }, (_, at) => 10_000 + at)];
+    const memberNames = memberIds.map((id) => `${'긴'.repeat(90)}${id}`.slice(0, 100));
+    for (let at = 0; at < 6; at += 1) await give('chat.rooms.create', { type: 'GROUP', memberIds, memberNames });
+
+    const all = await ask('chat.rooms.list', { userId });
+
+    expect(all).toMatchObject({ success: false, code: 'BAD_USER_INPUT', error: expect.stringMatching(/ask for less/) });
+    expect(await ask('chat.rooms.list', { userId, limit: 1 })).toMatchObject({ success: true, data: { length: 1 } });
+  });
+
   it('shows a room to the platform itself, which is no member', async () => {
     const { roomId } = await setScene();
 
@@ -402,7 +414,7 @@ describeWithNats('the services for other backends', () => {
     expect(await give('chat.messages.unreadCount', { userId, roomId: rooms[0] })).toEqual({ unreadCount: 2 });
   });
 
-  it('renames a user wherever a name is shown now, and not in old messages', async () => {
+  it('renames a user wherever a name is shown now, whatever older tokens say, and not in old messages', async () => {
     const userId = randomInt(1_000, 2 ** 31);
     const { id: roomId } = await give('chat.rooms.create', {
       type: 'GROUP',
@@ -411,8 +423,10 @@ describeWithNats('the services for other backends', () => {
     });
     await say(roomId, userId, '전');
     const client = await world.client(kim);
+    const bearerOfAnOldName = await world.client(userId);
 
     await give('chat.users.upsert', { userId, name: '새이름' });
+    await bearerOfAnOldName.http(oneRoom, { id: roomId });
     await give('chat.rooms.create', { type: 'GROUP', memberIds: [kim, userId], memberNames: ['김철수', '옛이름'] });
     await say(roomId, userId, '후');
 
