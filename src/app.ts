@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 import { LRUCache } from 'lru-cache';
 import type { Logger } from 'pino';
 import { RateLimiterMemory } from 'rate-limiter-flexible';
@@ -28,6 +30,7 @@ import { createMetrics, type MetricSources } from './server/metrics.js';
 import { createOriginCheck } from './server/origin.js';
 import { Seats } from './server/seats.js';
 import { GraphqlSockets } from './server/websocket.js';
+import { serveBackends } from './services/serve-backends.js';
 
 /** A running server instance; it keeps nothing that another instance needs. */
 export interface App {
@@ -40,6 +43,7 @@ export interface App {
 export type CompleteConfig = Config & { readonly database: { readonly url: string } };
 
 const maxKnownNames = 100_000;
+const natsWaitMs = 1_000;
 
 /** Puts an instance together, top to bottom: database, NATS, feeds, GraphQL, transports. PostgreSQL is migrated already. */
 export async function startApp(config: CompleteConfig, log: Logger): Promise<App> {
@@ -76,6 +80,8 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
     batches: createBatches(db),
     userDirectory: config.userDirectory,
   };
+  const { bookingEvents } = config;
+  const backends = serveBackends(pubsub, deps, { version: readVersion(), bookingEvents }, log);
 
   const maskError = createMaskError(log, { suggestions: config.introspection });
   const engine = createGraphqlEngine({ ...limits, deps, maskError, introspection: config.introspection });
@@ -107,16 +113,19 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
       inboxes: () => inboxes.size,
       natsSubjects: () => pubsub.subjectCount,
       isNatsConnected: () => pubsub.isConnected,
+      natsRequests: () => backends.underWay,
     }),
     checkReadiness: () => checkReadiness(db, pubsub),
     log,
   });
 
+  // Who asks over NATS right behind a start is answered; a NATS that is away delays the start by no more than this.
+  await Promise.race([backends.ready, delay(natsWaitMs, undefined, { ref: false })]);
   const port = await http.listen(config.port, config.host);
   return {
     port,
     stop: async () => {
-      await http.stop();
+      await Promise.all([http.stop(), backends.close()]);
       await devices.close();
       load.close();
       presences.close();
@@ -151,6 +160,11 @@ async function checkReadiness(db: Database, pubsub: PubSub) {
   const nats = pubsub.isConnected ? 'ok' : 'away';
   const ready = postgres === 'ok';
   return { ready, body: { status: ready && nats === 'away' ? 'degraded' : ready ? 'ok' : 'unready', postgres, nats } };
+}
+
+function readVersion(): string {
+  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
 }
 
 function requireUrl<T extends { readonly url: string | undefined }>(nats: T): T & { readonly url: string } {

@@ -17,6 +17,7 @@ export interface Config {
     readonly replayPoolSize: number;
   };
   readonly nats: NatsConfig;
+  readonly bookingEvents: BookingEventsConfig;
   readonly auth: AuthConfig;
   readonly allowedOrigins: readonly string[];
   readonly userDirectory: boolean;
@@ -33,6 +34,12 @@ export interface NatsConfig {
   /** Path of a NATS credentials file. */
   readonly creds: string | undefined;
   readonly replicas: number;
+}
+
+/** A JetStream stream of the booking system's, and which of its subjects tell of bookings. Without a stream: none. */
+export interface BookingEventsConfig {
+  readonly stream: string | undefined;
+  readonly subjects: readonly string[];
 }
 
 export interface AuthConfig {
@@ -95,6 +102,10 @@ const list = z.string().transform((text) =>
 const natsUrls = z.string().refine((text) => text.split(',').every((url) => natsUrl.test(url.trim())), {
   error: 'must be a list of addresses such as nats://localhost:4222',
 });
+const streamName = z.string().regex(/^[^\s.*>/\\]{1,255}$/, { error: 'must be the name of a stream' });
+const eventSubject = z.string().regex(/^(?:[\w-]+|\*)(?:\.(?:[\w-]+|\*))*\.(?:created|updated|cancelled)$/, {
+  error: 'must be a list of subjects that end in created, updated or cancelled, such as booking.*.created',
+});
 const onOff = z.enum(['on', 'off']).transform((value) => value === 'on');
 
 const origin = z.string().refine((value) => URL.canParse(value) && new URL(value).origin === value, {
@@ -116,6 +127,10 @@ const environment = z.object({
   NATS_PASSWORD: z.string().optional(),
   NATS_CREDS: z.string().optional(),
   NATS_REPLICAS: count(1, 5),
+  BOOKING_EVENTS_STREAM: streamName.optional(),
+  BOOKING_EVENTS_SUBJECTS: list
+    .pipe(z.array(eventSubject).min(1, { error: 'must name at least one subject' }))
+    .default(['booking.*.created', 'booking.*.updated', 'booking.*.cancelled']),
   AUTH_JWT_SECRET: z.string().optional(),
   AUTH_JWKS_URL: url('https:', 'http:').optional(),
   AUTH_ALGORITHMS: list.optional(),
@@ -241,6 +256,7 @@ function toConfig(values: Environment): Config {
       creds: values.NATS_CREDS,
       replicas: values.NATS_REPLICAS,
     },
+    bookingEvents: { stream: values.BOOKING_EVENTS_STREAM, subjects: values.BOOKING_EVENTS_SUBJECTS },
     auth: {
       secret: values.AUTH_JWT_SECRET,
       jwksUrl: values.AUTH_JWKS_URL,

@@ -3,13 +3,14 @@ import { decodeCursor, encodeCursor, type Page, type PageRequest, toPage } from 
 import type { Database } from './database.js';
 import { Prisma } from './generated/prisma/client.js';
 import type { View } from './room-views.js';
+import { membershipOf } from './rooms.js';
 import { type MessageRow, messageColumns, toMessage } from './rows.js';
 
 /** The message where the user is a member of its room now, or null. */
-export async function findMessage({ reads }: Database, id: string, userId: number): Promise<Message | null> {
+export async function findMessage({ reads }: Database, id: string, userId: number | null): Promise<Message | null> {
   const rows = await reads.$queryRaw<MessageRow[]>`
-    SELECT ${messageColumns('c')} FROM chat_messages c JOIN chat_room_members m ON m.room_id = c.room_id
-    WHERE c.id = ${id}::uuid AND m.user_id = ${userId}::int AND m.left_at IS NULL`;
+    SELECT ${messageColumns('c')} FROM chat_messages c JOIN ${membershipOf(userId)} ON me.room_id = c.room_id
+    WHERE c.id = ${id}::uuid`;
   return rows[0] === undefined ? null : toMessage(rows[0]);
 }
 
@@ -21,20 +22,28 @@ function seqOf(cursor: string | undefined, roomId: string, fallback: number): nu
   return Number(decodeCursor('message', cursor, new RegExp(`^${roomId} (\\d{1,10})$`))[0]);
 }
 
+/** What of a history is passed over: deleted messages, and so many of the others at the page's start. */
+export interface Omissions {
+  readonly deleted: boolean;
+  readonly skip: number;
+}
+
 /** A page of a room's history by seq, oldest first; empty where the user is no member at this very moment. */
 export async function pageMessages(
   { reads }: Database,
   roomId: string,
-  userId: number,
+  userId: number | null,
   page: PageRequest,
+  { deleted, skip }: Omissions = { deleted: false, skip: 0 },
 ): Promise<Page<Message>> {
   const above = seqOf(page.after, roomId, 0);
   const below = seqOf(page.before, roomId, 2 ** 31);
   const rows = await reads.$queryRaw<MessageRow[]>`
     SELECT ${messageColumns('m')} FROM chat_messages m
     WHERE m.room_id = ${roomId}::uuid AND m.seq > ${above}::bigint AND m.seq < ${below}::bigint
-      AND (SELECT chat_is_member(${roomId}::uuid, ${userId}::int))
-    ORDER BY m.seq ${page.backward ? Prisma.sql`DESC` : Prisma.sql`ASC`} LIMIT ${page.count + 1}::int`;
+      AND EXISTS (SELECT FROM ${membershipOf(userId)} WHERE me.room_id = ${roomId}::uuid)
+      AND (m.deleted_at IS NULL OR NOT ${deleted}::boolean)
+    ORDER BY m.seq ${page.backward ? Prisma.sql`DESC` : Prisma.sql`ASC`} OFFSET ${skip}::int LIMIT ${page.count + 1}::int`;
   return toPage(rows.map(toMessage), page);
 }
 

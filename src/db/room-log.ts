@@ -20,7 +20,8 @@ export type Outcome =
   | 'FULL'
   | 'NO_SUCH_MEMBER'
   | 'LAST_ADMIN'
-  | 'FOREIGN_MESSAGE';
+  | 'FOREIGN_MESSAGE'
+  | 'CANCELLED';
 
 /** The message as it is stored now, where the outcome has one, and what was appended to the log, if anything was. */
 export interface LogWrite {
@@ -71,6 +72,13 @@ export const appendMessage = (db: Database, { id, roomId, senderId, type, conten
     db,
     Prisma.sql`chat_send_message(${id}::uuid, ${roomId}::uuid, ${senderId}::int, ${type}::chat_message_type, ${content}::text)`,
   );
+
+/** A SYSTEM message of the platform's. */
+export const announce = (
+  db: Database,
+  { id, roomId, senderId, content }: Omit<NewMessage, 'type'>,
+): Promise<LogWrite> =>
+  write(db, Prisma.sql`chat_announce(${id}::uuid, ${roomId}::uuid, ${senderId}::int, ${content}::text)`);
 
 export const editMessage = (db: Database, id: string, userId: number, content: string): Promise<LogWrite> =>
   write(db, Prisma.sql`chat_edit_message(${id}::uuid, ${userId}::int, ${content}::text)`);

@@ -5,10 +5,10 @@ import { Prisma } from './generated/prisma/client.js';
 import { type Room, roomColumns, unreadOfMember } from './rooms.js';
 import { type MemberRow, type MessageRow, memberColumns, messageColumns, toMember, toMessage } from './rows.js';
 
-/** A room as one user is to see it. */
+/** A room as one user is to see it, or with null the platform, which sees every room. */
 export interface RoomOfUser {
   readonly roomId: string;
-  readonly userId: number;
+  readonly userId: number | null;
 }
 
 /** What a query for many rooms and users answers for each; undefined where the user is no member at that very moment. */
@@ -20,10 +20,10 @@ type RoomView<Value> = View<RoomOfUser, Value>;
  * holds a room may have been removed since, and what is loaded for it then must tell nothing of what came later.
  */
 const askers = (asked: readonly RoomOfUser[]): Prisma.Sql => Prisma.sql`(
-  SELECT m.room_id, array_agg(m.user_id) AS viewer_ids
+  SELECT a.room_id, array_agg(a.user_id) AS viewer_ids
   FROM unnest(${asked.map(({ roomId }) => roomId)}::uuid[], ${asked.map(({ userId }) => userId)}::int[]) AS a(room_id, user_id)
-  JOIN chat_room_members m ON m.room_id = a.room_id AND m.user_id = a.user_id
-  WHERE m.left_at IS NULL GROUP BY m.room_id
+  LEFT JOIN chat_room_members m ON m.room_id = a.room_id AND m.user_id = a.user_id AND m.left_at IS NULL
+  WHERE m.user_id IS NOT NULL OR a.user_id IS NULL GROUP BY a.room_id
 ) AS me`;
 
 /** One membership for each asker who has one now, as `m`. */
@@ -34,7 +34,7 @@ const memberships = (asked: readonly RoomOfUser[]): Prisma.Sql => Prisma.sql`
 interface RoomRow {
   readonly of_room: string;
   /** On the first row of each room. */
-  readonly viewer_ids: readonly number[] | null;
+  readonly viewer_ids: readonly (number | null)[] | null;
 }
 
 /** The same for all members who ask. */
@@ -42,7 +42,7 @@ function shared<Row extends RoomRow, Value>(
   rows: readonly Row[],
   toValue: (rows: readonly [Row, ...Row[]]) => Value,
 ): RoomView<Value> {
-  const rooms = new Map<string, { readonly viewerIds: Set<number>; readonly rows: [Row, ...Row[]] }>();
+  const rooms = new Map<string, { readonly viewerIds: Set<number | null>; readonly rows: [Row, ...Row[]] }>();
   for (const row of rows) {
     const room = rooms.get(row.of_room);
     if (room === undefined) rooms.set(row.of_room, { viewerIds: new Set(row.viewer_ids), rows: [row] });

@@ -7,14 +7,24 @@ export type Room = ChatRoom;
 /** A room's columns of the table that is `r` in the query. */
 export const roomColumns = Prisma.raw(
   `r.id, r.name, r.type, r.booking_id AS "bookingId", r.direct_key AS "directKey", r.seq,
-   r.published_seq AS "publishedSeq", r.created_at AS "createdAt", r.updated_at AS "updatedAt"`,
+   r.published_seq AS "publishedSeq", r.booking_version AS "bookingVersion", r.cancelled_at AS "cancelledAt",
+   r.created_at AS "createdAt", r.updated_at AS "updatedAt"`,
 );
 
+/**
+ * The rooms that the user is in at this very moment, as `me`. Whoever holds a room or a message may have been removed
+ * since, and what is loaded for it then must tell nothing of what came later. Without a user: all rooms.
+ */
+export const membershipOf = (userId: number | null): Prisma.Sql =>
+  userId === null
+    ? Prisma.sql`(SELECT id AS room_id FROM chat_rooms) AS me`
+    : Prisma.sql`(SELECT room_id FROM chat_room_members WHERE user_id = ${userId}::int AND left_at IS NULL) AS me`;
+
 /** The room where the user is a member of it now, or null. */
-export async function findRoom({ reads }: Database, roomId: string, userId: number): Promise<Room | null> {
+export async function findRoom({ reads }: Database, roomId: string, userId: number | null): Promise<Room | null> {
   const rows = await reads.$queryRaw<Room[]>`
-    SELECT ${roomColumns} FROM chat_rooms r JOIN chat_room_members m ON m.room_id = r.id
-    WHERE r.id = ${roomId}::uuid AND m.user_id = ${userId}::int AND m.left_at IS NULL`;
+    SELECT ${roomColumns} FROM chat_rooms r JOIN ${membershipOf(userId)} ON me.room_id = r.id
+    WHERE r.id = ${roomId}::uuid`;
   return rows[0] ?? null;
 }
 

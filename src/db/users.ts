@@ -28,6 +28,27 @@ export function searchUsers({ reads }: Database, text: string, count: number): P
     WHERE u.name ILIKE ${`%${literal}%`} ORDER BY u.name NOT ILIKE ${`${literal}%`}, u.name, u.id LIMIT ${count}::int`;
 }
 
+/** Takes over what the platform says here and now: no token that was issued before says anything against it. */
+export async function renameUser({ writes }: Database, { id, name }: { id: number; name: string }): Promise<void> {
+  await writes.$executeRaw`
+    INSERT INTO chat_users AS u (id, name, named_at) VALUES (${id}::int, ${name}::text, clock_timestamp())
+    ON CONFLICT (id) DO UPDATE
+    SET name = excluded.name, named_at = greatest(u.named_at, excluded.named_at)`;
+}
+
+/** Somebody whom a backend mentions, under the name that it knows, if it knows one. */
+export interface MentionedUser {
+  readonly userId: number;
+  readonly userName: string | null;
+}
+
+/** Makes users known. Their names hold until a token or an upsert says another one: a mention is the weakest word. */
+export async function introduceUsers({ writes }: Database, users: readonly MentionedUser[]): Promise<void> {
+  const ids = users.map(({ userId }) => userId);
+  const names = users.map(({ userName }) => userName);
+  await writes.$queryRaw`SELECT chat_introduce_users(${ids}::int[], ${names}::text[])::text`;
+}
+
 /** Takes over the platform's name for a user, unless a newer one is known; without a name only makes the user known. */
 export async function saveUser(
   { writes }: Database,

@@ -20,6 +20,12 @@ export interface NatsOptions {
   readonly replicas: number;
 }
 
+/** The PubSub, and its connection for the parts of this folder that need more of NATS than it offers. */
+export interface NatsPubSub extends PubSub {
+  /** Runs with the first connection, and with another one should the client ever give that up; not when it comes back. */
+  onConnection(action: (connection: NatsConnection) => void): void;
+}
+
 const ackTimeoutMs = 5_000;
 const readyTimeoutMs = 500;
 const recentTimeoutMs = 1_000;
@@ -36,15 +42,16 @@ interface Topic {
  * The PubSub over NATS JetStream. Starts without waiting for the server and never gives up on it; the streams are
  * ensured whenever a connection comes up and whenever a publish finds none.
  */
-export function createNatsPubSub(options: NatsOptions, log: Logger): PubSub {
-  return new NatsPubSub(options, log);
+export function createNatsPubSub(options: NatsOptions, log: Logger): NatsPubSub {
+  return new JetStreamPubSub(options, log);
 }
 
-class NatsPubSub implements PubSub {
+class JetStreamPubSub implements NatsPubSub {
   readonly #log: Logger;
   readonly #replicas: number;
   readonly #topics = new Map<string, Topic>();
   readonly #onConnect: (() => void)[] = [];
+  readonly #onConnection: ((connection: NatsConnection) => void)[] = [];
   readonly #options: ConnectionOptions;
   #connecting: Promise<void>;
   #connection: NatsConnection | undefined;
@@ -114,6 +121,11 @@ class NatsPubSub implements PubSub {
     if (this.#isConnected) action();
   }
 
+  onConnection(action: (connection: NatsConnection) => void): void {
+    this.#onConnection.push(action);
+    if (this.#connection !== undefined) action(this.#connection);
+  }
+
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#isConnected = false;
@@ -164,6 +176,7 @@ class NatsPubSub implements PubSub {
     void this.#watch(connection);
     void connection.closed().then(() => this.#startAnew());
     for (const [subject, topic] of this.#topics) this.#open(subject, topic);
+    for (const action of this.#onConnection) action(connection);
     this.#up();
   }
 
@@ -249,6 +262,8 @@ class NatsPubSub implements PubSub {
 const toConnectionOptions = ({ url, user, password, creds }: NatsOptions): ConnectionOptions => ({
   servers: url.split(',').map((server) => server.trim()),
   name: 'fairway',
+  // Of its own, so that permissions can keep others from listening to what the server is told: see deploy/nats.
+  inboxPrefix: '_INBOX_FAIRWAY',
   maxReconnectAttempts: -1,
   reconnectTimeWait: reconnectWaitMs,
   reconnectJitter: 100,

@@ -28,6 +28,13 @@ const streams = [
     max_age: nanos(10 * secondMs),
     duplicate_window: nanos(10 * secondMs),
   },
+  {
+    name: 'CHAT_DEAD_LETTERS',
+    subjects: ['chat.dead-letter.>'],
+    storage: StorageType.File,
+    max_age: nanos(30 * dayMs),
+    duplicate_window: nanos(2 * minuteMs),
+  },
 ] as const;
 
 /** The stream that keeps what is told on the subject. @throws {Error} where none does */

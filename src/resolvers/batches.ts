@@ -20,7 +20,7 @@ import { ChatError } from '../domain/errors.js';
 import type { Message } from '../domain/message.js';
 import type { Acquaintance, Presence } from '../domain/presence.js';
 import type { Member } from '../domain/room-log.js';
-import type { Viewer } from '../domain/viewer.js';
+import type { Onlooker, Viewer } from '../domain/viewer.js';
 import type { Deps } from './deps.js';
 
 /**
@@ -56,7 +56,7 @@ export const loadUsers = ({ batches }: Deps, ids: readonly number[]): Promise<(U
   batches.users.loadMany(ids);
 
 /** @throws {ChatError} NOT_FOUND where the viewer is no member of the room any more */
-export const loadRoom = async ({ batches }: Deps, { userId }: Viewer, roomId: string): Promise<Room> =>
+export const loadRoom = async ({ batches }: Deps, { userId }: Onlooker, roomId: string): Promise<Room> =>
   found(await batches.rooms.load({ roomId, userId }));
 
 /** The room's name, or what its members make of it. */
@@ -64,7 +64,7 @@ export const loadTitle = async ({ batches }: Deps, { userId }: Viewer, { id, nam
   name ?? batches.titles.load({ roomId: id, userId });
 
 /** The longest member first. */
-export const loadMembers = ({ batches }: Deps, { userId }: Viewer, roomId: string, includeLeft: boolean) =>
+export const loadMembers = ({ batches }: Deps, { userId }: Onlooker, roomId: string, includeLeft: boolean) =>
   (includeLeft ? batches.everMembers : batches.members).load({ roomId, userId });
 
 export const loadMemberCount = ({ batches }: Deps, { userId }: Viewer, roomId: string): Promise<number> =>
@@ -77,7 +77,7 @@ export const loadMembership = async ({ batches }: Deps, { userId }: Viewer, room
 export const loadUnreadCount = ({ batches }: Deps, { userId }: Viewer, roomId: string): Promise<number> =>
   batches.unreadCounts.load({ roomId, userId });
 
-export const loadLastMessage = ({ batches }: Deps, { userId }: Viewer, roomId: string): Promise<Message | null> =>
+export const loadLastMessage = ({ batches }: Deps, { userId }: Onlooker, roomId: string): Promise<Message | null> =>
   batches.lastMessages.load({ roomId, userId });
 
 /** Of who shares no room with the viewer nothing is told. */

@@ -18,10 +18,10 @@ export interface Deps {
   /** What can wait waits while it is high. */
   readonly load: LoadGauge;
   readonly limits: Limits;
-  /** Sends a minute and user, on this instance. */
-  readonly sendRate: RateLimiterMemory;
-  /** Other changes a minute and user, on this instance. */
-  readonly changeRate: RateLimiterMemory;
+  /** Sends a minute and user, on this instance; null for the platform's own backends, which limit their users themselves. */
+  readonly sendRate: RateLimiterMemory | null;
+  /** Other changes a minute and user, on this instance; null likewise. */
+  readonly changeRate: RateLimiterMemory | null;
   readonly knownNames: KnownNames;
   readonly batches: Batches;
   /** Whether anybody may look up users that they share no room with. */

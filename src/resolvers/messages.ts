@@ -1,12 +1,12 @@
 import { v7 as uuidv7 } from 'uuid';
-import { findMessage, pageMessages } from '../db/messages.js';
-import { appendMessage, editMessage as edit, deleteMessage as erase, type LogWrite } from '../db/room-log.js';
+import { cursorOfMessage, findMessage, type Omissions, pageMessages } from '../db/messages.js';
+import { announce, appendMessage, editMessage as edit, deleteMessage as erase, type LogWrite } from '../db/room-log.js';
 import { assertImageUrl, assertText } from '../domain/content.js';
 import { ChatError } from '../domain/errors.js';
 import { parseUuid } from '../domain/ids.js';
 import type { Message, MessageType } from '../domain/message.js';
 import { type Page, type PageArgs, parsePageArgs } from '../domain/page.js';
-import type { Viewer } from '../domain/viewer.js';
+import type { Onlooker, Viewer } from '../domain/viewer.js';
 import { assertAllowed, assertMayChange, assertMaySend } from './access.js';
 import type { Deps } from './deps.js';
 
@@ -34,6 +34,23 @@ export async function sendMessage(
 
   feeds.publish(written.entries);
   typing.end(roomId, viewer.userId);
+  return { message: stored(written), duplicate: written.outcome === 'DUPLICATE' };
+}
+
+/** The platform tells a room something, in the name of a user who need not be a member. The same id again: the same. */
+export async function announceMessage(
+  { db, feeds, limits }: Deps,
+  viewer: Viewer,
+  input: { id: string; roomId: string; content: string },
+): Promise<{ message: Message; duplicate: boolean }> {
+  const id = parseUuid(input.id, 'id');
+  const roomId = parseUuid(input.roomId, 'roomId');
+  assertText(input.content, 'content', limits.maxContentLength);
+
+  const written = await announce(db, { id, roomId, senderId: viewer.userId, content: input.content });
+  assertAllowed(written.outcome);
+
+  feeds.publish(written.entries);
   return { message: stored(written), duplicate: written.outcome === 'DUPLICATE' };
 }
 
@@ -76,10 +93,19 @@ export const getMessage = ({ db }: Deps, viewer: Viewer, id: string): Promise<Me
 /** A page of a room's history, under the same glance at the membership: who holds a room may have left it since. */
 export const listMessages = async (
   { db, limits }: Deps,
-  viewer: Viewer,
+  viewer: Onlooker,
   roomId: string,
   args: PageArgs,
-): Promise<Page<Message>> => pageMessages(db, roomId, viewer.userId, parsePageArgs(args, limits.maxPageSize));
+  omissions?: Omissions,
+): Promise<Page<Message>> =>
+  pageMessages(db, roomId, viewer.userId, parsePageArgs(args, limits.maxPageSize), omissions);
+
+/** What stands for a message as a cursor, for those who page by message ids. */
+export async function getMessageCursor({ db }: Deps, viewer: Onlooker, roomId: string, id: string): Promise<string> {
+  const message = await findMessage(db, parseUuid(id, 'cursor'), viewer.userId);
+  if (message?.roomId !== roomId) throw new ChatError('BAD_USER_INPUT', 'cursor is not a message of this room');
+  return cursorOfMessage(message);
+}
 
 function parseContent({ type, content }: SendMessageInput, maxLength: number) {
   if (type === 'SYSTEM') throw new ChatError('BAD_USER_INPUT', 'SYSTEM messages are written by the server');

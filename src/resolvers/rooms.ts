@@ -5,17 +5,17 @@ import { assertText } from '../domain/content.js';
 import { ChatError } from '../domain/errors.js';
 import { parseUserId, parseUuid } from '../domain/ids.js';
 import { type Page, type PageArgs, parsePageArgs } from '../domain/page.js';
-import type { Viewer } from '../domain/viewer.js';
+import type { Onlooker, Viewer } from '../domain/viewer.js';
 import { assertAllowed, assertMayChange, assertMayCreate } from './access.js';
 import { loadRoom } from './batches.js';
 import type { Deps } from './deps.js';
 
 type RoomType = Room['type'];
 
-const maxNameLength = 100;
+export const maxNameLength = 100;
 const defaultPageSize = 20;
 
-export const getRoom = ({ db }: Deps, viewer: Viewer, id: string): Promise<Room | null> =>
+export const getRoom = ({ db }: Deps, viewer: Onlooker, id: string): Promise<Room | null> =>
   findRoom(db, parseUuid(id, 'id'), viewer.userId);
 
 export const getBookingRoom = ({ db }: Deps, viewer: Viewer, bookingId: number): Promise<Room | null> =>

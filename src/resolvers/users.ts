@@ -1,10 +1,23 @@
 import type { LRUCache } from 'lru-cache';
-import { findAcquaintances, findUsers, saveUser, searchUsers as search, type User } from '../db/users.js';
+import {
+  findAcquaintances,
+  findUsers,
+  introduceUsers as introduce,
+  type MentionedUser,
+  renameUser as rename,
+  saveUser,
+  searchUsers as search,
+  type User,
+} from '../db/users.js';
+import { assertText } from '../domain/content.js';
 import { ChatError } from '../domain/errors.js';
 import { parseUserId } from '../domain/ids.js';
 import type { Viewer } from '../domain/viewer.js';
 import { assertMaySearchUsers } from './access.js';
 import type { Deps } from './deps.js';
+
+/** In characters, like the names in tokens. */
+const maxNameLength = 100;
 
 /** The newest token that this instance knows to be stored, by user. Only spares the database: another may know a newer. */
 export type KnownNames = LRUCache<number, { readonly name: string | undefined; readonly issuedAt: Date }>;
@@ -23,6 +36,23 @@ function isNews(known: Pick<Viewer, 'name' | 'issuedAt'>, { name, issuedAt }: Vi
   if (name === undefined) return false;
   if (known.name === undefined || issuedAt > known.issuedAt) return true;
   return name !== known.name && issuedAt.getTime() === known.issuedAt.getTime();
+}
+
+/** The platform names a user, here and now; messages that were sent before keep the name that they were sent under. */
+export async function renameUser({ db }: Deps, user: { userId: number; name: string }): Promise<void> {
+  assertText(user.name, 'name', maxNameLength);
+  await rename(db, { id: user.userId, name: user.name });
+}
+
+/** Makes users known whom a backend mentions; `what` is what it calls their names. */
+export async function introduceUsers({ db }: Deps, users: readonly MentionedUser[], what: string): Promise<void> {
+  assertNames(users, what);
+  await introduce(db, users);
+}
+
+/** @throws {ChatError} BAD_USER_INPUT where one of the names cannot be one */
+export function assertNames(users: readonly MentionedUser[], what: string): void {
+  for (const { userName } of users) if (userName !== null) assertText(userName, what, maxNameLength);
 }
 
 /** The users in the order of their ids, null for those whom the viewer may not know of. */
@@ -52,6 +82,17 @@ export async function searchUsers(
   }
   assertMaySearchUsers(deps);
   return search(db, wanted, first);
+}
+
+/** What these users are called now. */
+export async function nameUsers(deps: Deps, ids: readonly number[]): Promise<Map<number, string>> {
+  const users = await deps.batches.users.loadMany([...new Set(ids)]);
+  return new Map(
+    users.map((user) => {
+      if (user instanceof Error) throw user;
+      return [user.id, shownName(user)];
+    }),
+  );
 }
 
 export const shownName = ({ id, name }: Pick<User, 'id' | 'name'>): string => name ?? `#${id}`;

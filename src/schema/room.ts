@@ -51,6 +51,11 @@ export const Room = builder.prismaObject('ChatRoom', {
       description: "Messages from others, neither SYSTEM nor deleted, after the viewer's read mark and joining.",
       resolve: ({ id }, _args, { deps, viewer }) => loadUnreadCount(deps, requireViewer(viewer), id),
     }),
+    cancelledAt: t.expose('cancelledAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'When the booking was cancelled: nobody writes here any more. BOOKING only.',
+    }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was made.' }),
     updatedAt: t.expose('updatedAt', {
       type: 'DateTime',

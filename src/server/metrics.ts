@@ -9,6 +9,7 @@ export interface MetricSources {
   readonly inboxes: () => number;
   readonly natsSubjects: () => number;
   readonly isNatsConnected: () => boolean;
+  readonly natsRequests: () => number;
 }
 
 /** What this process holds and how it fares, in Prometheus' text format. */
@@ -31,6 +32,7 @@ export function createMetrics(sources: MetricSources): Registry {
   gauge('fairway_watched_users', 'Users whose presence somebody here watches', sources.watchedUsers);
   gauge('fairway_inboxes', 'Users who watch their inbox here', sources.inboxes);
   gauge('fairway_nats_subjects', 'NATS subjects that this process is subscribed to', sources.natsSubjects);
+  gauge('fairway_nats_requests', 'Requests of other backends that are being answered', sources.natsRequests);
   gauge('fairway_nats_connected', '1 while NATS is connected', () => (sources.isNatsConnected() ? 1 : 0));
   return registry;
 }

@@ -1,15 +1,22 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { pino } from 'pino';
+import { findFreePort } from '../../src/embedded/free-port.js';
+import { findNatsServer } from '../../src/embedded/nats-binary.js';
 import { type EmbeddedNats, startNatsServer } from '../../src/embedded/nats-server.js';
+import { waitFor } from './wait-for.js';
 
-/** A nats-server of one's own, which can be made to fail. */
+/** A nats-server of one's own, which can be made to fail. `user` and `password` are the chat server's. */
 export interface TestNats {
   readonly url: string;
   readonly user: string;
   readonly password: string;
   readonly port: number;
+  /** As which other backends log in, and the booking system. */
+  readonly logins: Readonly<Record<'backend' | 'booking', Login>>;
   /** SIGKILL; it stays away until `restart`. */
   kill(): Promise<void>;
   /** Back on the same port with the same password, after a kill if it runs; `wipe`: with an empty store. */
@@ -20,27 +27,98 @@ export interface TestNats {
   stop(): Promise<void>;
 }
 
+export interface Login {
+  readonly user: string;
+  readonly pass: string;
+}
+
 /** On a free port, or on the one that is asked for; each has a password of its own. */
 export async function startNats(where: { port?: number } = {}): Promise<TestNats> {
   const dataDir = mkdtempSync(join(tmpdir(), 'fairway-nats-'));
   const log = pino({ level: 'warn' });
   let server: EmbeddedNats = await startNatsServer({ dataDir, log, ...where });
   const { url, user, password, port } = server;
+  const login = { user, pass: password };
   return {
     url,
     user,
     password,
     port,
+    logins: { backend: login, booking: login },
     kill: () => server.kill(),
     restart: async ({ wipe }) => {
       await server.kill();
       if (wipe) rmSync(join(dataDir, 'nats/store'), { recursive: true, force: true });
       server = await startNatsServer({ dataDir, log, port });
     },
-    refusals: () => readFileSync(join(dataDir, 'nats/server.log'), 'utf8').split('authentication error').length - 1,
+    refusals: () => countRefusals(join(dataDir, 'nats/server.log')),
     stop: async () => {
       await server.stop();
       rmSync(dataDir, { recursive: true, force: true });
     },
   };
 }
+
+const deployedConfig = resolve(import.meta.dirname, '../../deploy/nats/nats-server.conf');
+const running = new Set<ChildProcess>();
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
+/** A server with the configuration that is in deploy/nats, permissions and all. */
+export async function startDeployedNats(): Promise<TestNats> {
+  const binary = findNatsServer();
+  if (binary === undefined) throw new Error('There is no nats-server');
+  const port = await findFreePort();
+  const dataDir = mkdtempSync(join(tmpdir(), 'fairway-nats-'));
+  const logPath = join(dataDir, 'server.log');
+  const storeDir = join(dataDir, 'store');
+  const start = () => spawnDeployed(binary, { port, logPath, storeDir });
+  let server = await start();
+  return {
+    url: `nats://127.0.0.1:${port}`,
+    user: 'fairway',
+    password: 'of-fairway',
+    port,
+    logins: { backend: { user: 'backend', pass: 'of-backend' }, booking: { user: 'booking', pass: 'of-booking' } },
+    kill: () => end(server, 'SIGKILL'),
+    restart: async ({ wipe }) => {
+      await end(server, 'SIGKILL');
+      if (wipe) rmSync(storeDir, { recursive: true, force: true });
+      server = await start();
+    },
+    refusals: () => countRefusals(logPath),
+    stop: async () => {
+      await end(server, 'SIGTERM');
+      rmSync(dataDir, { recursive: true, force: true });
+    },
+  };
+}
+
+async function spawnDeployed(binary: string, at: { port: number; logPath: string; storeDir: string }) {
+  rmSync(at.logPath, { force: true });
+  const output = openSync(at.logPath, 'a');
+  const child = spawn(binary, ['-c', deployedConfig, '-a', '127.0.0.1', '-p', String(at.port)], {
+    env: {
+      NATS_STORE_DIR: at.storeDir,
+      FAIRWAY_NATS_PASSWORD: 'of-fairway',
+      BACKEND_NATS_PASSWORD: 'of-backend',
+      BOOKING_NATS_PASSWORD: 'of-booking',
+    },
+    stdio: ['ignore', output, output],
+  });
+  running.add(child);
+  child.once('exit', () => running.delete(child));
+  await waitFor(() => readFileSync(at.logPath, 'utf8').includes('Server is ready'), { what: 'the nats-server' });
+  return child;
+}
+
+async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exited = once(child, 'exit');
+  child.kill(signal);
+  await exited;
+}
+
+const countRefusals = (logPath: string): number =>
+  readFileSync(logPath, 'utf8').split('authentication error').length - 1;

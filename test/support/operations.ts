@@ -112,7 +112,7 @@ export const oneMessage = graphql(`
 
 export const bookingRoom = graphql(`
   query BookingRoom($bookingId: Int!) {
-    bookingRoom(bookingId: $bookingId) { id type bookingId title }
+    bookingRoom(bookingId: $bookingId) { id type bookingId title cancelledAt }
   }
 `);
 

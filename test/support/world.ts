@@ -16,7 +16,11 @@ export interface World {
 }
 
 /** Real parts for a test file. The rate limit is lifted unless `env` says otherwise: tests are faster than people. */
-export function useWorld({ instances: count = 2, env = {} as Readonly<Record<string, string>> } = {}): World {
+export function useWorld({
+  instances: count = 2,
+  env = {} as Readonly<Record<string, string>>,
+  nats: startServer = (): Promise<TestNats> => startNats(),
+} = {}): World {
   const instances: Instance[] = [];
   const clients: TestClient[] = [];
   const world = {
@@ -44,7 +48,7 @@ export function useWorld({ instances: count = 2, env = {} as Readonly<Record<str
   } as unknown as { -readonly [Key in keyof World]: World[Key] };
 
   beforeAll(async () => {
-    [world.database, world.nats] = await Promise.all([createDatabase(), startNats()]);
+    [world.database, world.nats] = await Promise.all([createDatabase(), startServer()]);
     await Promise.all(Array.from({ length: count }, () => world.start()));
   });
   afterAll(async () => {

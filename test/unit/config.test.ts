@@ -54,6 +54,15 @@ describe('readConfig', () => {
     expect(readConfig(empty)).toEqual(readConfig({}));
   });
 
+  it('listens for booking events only where their stream is named', () => {
+    const subjects = ['booking.*.created', 'booking.*.updated', 'booking.*.cancelled'];
+
+    expect(readConfig({}).bookingEvents).toEqual({ stream: undefined, subjects });
+    expect(
+      readConfig({ BOOKING_EVENTS_STREAM: 'TEE_TIMES', BOOKING_EVENTS_SUBJECTS: 'kr.tee.*.updated' }).bookingEvents,
+    ).toEqual({ stream: 'TEE_TIMES', subjects: ['kr.tee.*.updated'] });
+  });
+
   it('reads lists with spaces and empty items', () => {
     const origins = 'https://a.example, https://b.example:8443,,';
 
@@ -121,6 +130,10 @@ describe('readConfig', () => {
     ['an origin with a path', { ALLOWED_ORIGINS: 'https://a.example/' }, ['ALLOWED_ORIGINS']],
     ['a switch that is neither on nor off', { USER_DIRECTORY: 'yes' }, ['USER_DIRECTORY']],
     ['a limit that is no number', { MAX_BODY_BYTES: '256 KB' }, ['MAX_BODY_BYTES']],
+    ['a stream whose name cannot be one', { BOOKING_EVENTS_STREAM: 'booking.events' }, ['BOOKING_EVENTS_STREAM']],
+    ['events that say nothing', { BOOKING_EVENTS_SUBJECTS: 'booking.*.paid' }, ['BOOKING_EVENTS_SUBJECTS']],
+    ['an event among all', { BOOKING_EVENTS_SUBJECTS: 'booking.>' }, ['BOOKING_EVENTS_SUBJECTS']],
+    ['no events at all', { BOOKING_EVENTS_SUBJECTS: ', ' }, ['BOOKING_EVENTS_SUBJECTS']],
     ['a limit of nothing', { SENDS_PER_MINUTE: '0' }, ['SENDS_PER_MINUTE']],
   ])('refuses %s', (_what, env, expected) => {
     expect(blamed(env)).toEqual(expected);

@@ -1,0 +1,45 @@
+import { type LogEntry, toLogEntry } from '../domain/room-log.js';
+import type { Database } from './database.js';
+import { type MessageRow, messageColumns, toMessage } from './rows.js';
+import type { MentionedUser } from './users.js';
+
+/** What the booking system says of one booking. */
+export interface BookingState {
+  readonly bookingId: number;
+  readonly name: string | null;
+  /** Everybody who belongs to the booking; null where nothing is said of them. */
+  readonly members: readonly MentionedUser[] | null;
+  /** Grows with every change of the booking; null is older than every number. */
+  readonly version: number | null;
+  readonly cancelled: boolean;
+}
+
+export interface SyncedBooking {
+  readonly roomId: string;
+  /** Whether this made the room, not an earlier call. */
+  readonly created: boolean;
+  /** Whether the members were taken over: false where a version as new was known. */
+  readonly applied: boolean;
+  readonly entries: readonly LogEntry[];
+}
+
+/** Brings the booking's room to that state, in one round trip and one transaction; makes it where there is none. */
+export async function syncBooking(
+  { writes }: Database,
+  { bookingId, name, members, version, cancelled }: BookingState,
+  ids: { readonly roomId: string; readonly messageIds: readonly [string, string, string, string] },
+): Promise<SyncedBooking> {
+  const userIds = members?.map(({ userId }) => userId) ?? null;
+  const names = members?.map(({ userName }) => userName) ?? null;
+  const rows = await writes.$queryRaw<SyncRow[]>`
+    SELECT w.room_id AS synced_id, w.created, w.applied, ${messageColumns('(w.entry)')}
+    FROM chat_sync_booking(
+      ${ids.roomId}::uuid, ${bookingId}::int, ${name}::text, ${userIds}::int[], ${names}::text[], ${version}::bigint,
+      ${cancelled}::boolean, ${ids.messageIds}::uuid[]) AS w`;
+  const [row] = rows;
+  if (row === undefined) throw new Error('chat_sync_booking answered nothing');
+  const entries = rows.flatMap((each) => (each.id === null ? [] : [toLogEntry(toMessage(each), null)]));
+  return { roomId: row.synced_id, created: row.created, applied: row.applied, entries };
+}
+
+type SyncRow = { synced_id: string; created: boolean; applied: boolean } & (MessageRow | { id: null });

@@ -1,0 +1,72 @@
+import { randomUUID } from 'node:crypto';
+import type { NatsConnection, Subscription } from '@nats-io/transport-node';
+import { isReplySubject } from './subjects.js';
+
+/** How a service introduces itself to `nats service` and its like: NATS's ADR-32. */
+export interface ServiceIdentity {
+  readonly name: string;
+  readonly version: string;
+  readonly description: string;
+}
+
+/** What a subject has been asked so far on this instance. */
+export interface EndpointStats {
+  readonly name: string;
+  readonly subject: string;
+  readonly queueGroup: string;
+  requests: number;
+  errors: number;
+  lastError: string;
+  processingMs: number;
+}
+
+/** Answers `$SRV.PING`, `$SRV.INFO` and `$SRV.STATS`: of everybody, of this service by name, of this instance by id. */
+export function createDiscovery({ name, version, description }: ServiceIdentity, endpoints: readonly EndpointStats[]) {
+  const started = new Date().toISOString();
+  const identity = { name, id: randomUUID(), version, metadata: {} };
+  const answers = {
+    PING: () => ({ type: 'io.nats.micro.v1.ping_response', ...identity }),
+    INFO: () => ({
+      type: 'io.nats.micro.v1.info_response',
+      ...identity,
+      description,
+      endpoints: endpoints.map(describeEndpoint),
+    }),
+    STATS: () => ({
+      type: 'io.nats.micro.v1.stats_response',
+      ...identity,
+      started,
+      endpoints: endpoints.map((endpoint) => ({ ...describeEndpoint(endpoint), ...describeStats(endpoint) })),
+    }),
+  };
+  return (connection: NatsConnection): Subscription[] =>
+    Object.entries(answers).flatMap(([verb, answer]) =>
+      [`$SRV.${verb}`, `$SRV.${verb}.${name}`, `$SRV.${verb}.${name}.${identity.id}`].map((subject) =>
+        connection.subscribe(subject, {
+          callback: (error, message) => {
+            if (error !== null || connection.isClosed() || !isReplySubject(message.reply)) return;
+            message.respond(JSON.stringify(answer()));
+          },
+        }),
+      ),
+    );
+}
+
+const describeEndpoint = ({ name, subject, queueGroup }: EndpointStats) => ({
+  name,
+  subject,
+  queue_group: queueGroup,
+  metadata: {},
+});
+
+/** Times in nanoseconds. */
+function describeStats({ requests, errors, lastError, processingMs }: EndpointStats) {
+  const processing = Math.round(processingMs * 1_000_000);
+  return {
+    num_requests: requests,
+    num_errors: errors,
+    last_error: lastError,
+    processing_time: processing,
+    average_processing_time: requests === 0 ? 0 : Math.round(processing / requests),
+  };
+}

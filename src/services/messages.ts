@@ -1,0 +1,86 @@
+import { z } from 'zod';
+import { ChatError } from '../domain/errors.js';
+import { platform, viewerOf } from '../domain/viewer.js';
+import { loadMembership, loadRoom, loadUnreadCount } from '../resolvers/batches.js';
+import type { Deps } from '../resolvers/deps.js';
+import { announceMessage, getMessageCursor, listMessages, sendMessage } from '../resolvers/messages.js';
+import { countUnreadMessages, markRead } from '../resolvers/rooms.js';
+import { introduceUsers } from '../resolvers/users.js';
+import { service } from './endpoint.js';
+import { assertLimit, limit, optionalText, payload, skip, text, userId, uuid } from './payloads.js';
+
+const messageType = z.enum(['TEXT', 'IMAGE', 'SYSTEM'], { error: 'must be TEXT, IMAGE or SYSTEM' });
+const defaultLimit = 50;
+
+const listPayload = payload({
+  roomId: uuid,
+  userId: userId.nullish(),
+  limit: limit.nullish(),
+  cursor: uuid.nullish(),
+  skip: skip.nullish(),
+});
+
+/** Newest first and without deleted messages, as the seeds' callers know it; the cursor is a message's id. */
+async function list(deps: Deps, { roomId: id, userId, limit, cursor, skip }: z.infer<typeof listPayload>) {
+  const onlooker = userId == null ? platform : viewerOf(userId);
+  if (cursor != null && skip != null) throw new ChatError('BAD_USER_INPUT', 'cursor and skip: give one, not both');
+  const { id: roomId } = await loadRoom(deps, onlooker, id);
+  const before = cursor == null ? undefined : await getMessageCursor(deps, onlooker, roomId, cursor);
+  const { maxPageSize } = deps.limits;
+  const args = { last: assertLimit(limit ?? Math.min(defaultLimit, maxPageSize), maxPageSize), before };
+  const page = await listMessages(deps, onlooker, roomId, args, { deleted: true, skip: skip ?? 0 });
+  const messages = page.rows.toReversed();
+  const hasMore = page.hasPreviousPage;
+  return { data: { messages, hasMore, nextCursor: hasMore ? (messages.at(-1)?.id ?? null) : null } };
+}
+
+const savePayload = payload({
+  id: uuid,
+  roomId: uuid,
+  senderId: userId,
+  senderName: optionalText,
+  content: text,
+  type: messageType.nullish(),
+  messageType: messageType.nullish(),
+});
+
+/** `messageType` is what some callers call `type`. */
+async function save(deps: Deps, input: z.infer<typeof savePayload>) {
+  const { id, roomId, content } = input;
+  const viewer = viewerOf(input.senderId);
+  const type = input.type ?? input.messageType ?? 'TEXT';
+  if (input.senderName != null) {
+    await introduceUsers(deps, [{ userId: viewer.userId, userName: input.senderName }], 'senderName');
+  }
+  const { message, duplicate } =
+    type === 'SYSTEM'
+      ? await announceMessage(deps, viewer, { id, roomId, content })
+      : await sendMessage(deps, viewer, { id, roomId, type, content });
+  return { data: { ...message, duplicate } };
+}
+
+async function mark(deps: Deps, { userId, ...input }: { roomId: string; userId: number; messageId: string }) {
+  const viewer = viewerOf(userId);
+  const { room } = await markRead(deps, viewer, input);
+  const [{ lastReadMessageId, lastReadSeq, lastReadAt }, unreadCount] = await Promise.all([
+    loadMembership(deps, viewer, room.id),
+    loadUnreadCount(deps, viewer, room.id),
+  ]);
+  return { data: { roomId: room.id, userId, lastReadMessageId, lastReadSeq, lastReadAt, unreadCount } };
+}
+
+/** In one room, or over all rooms of the user. */
+async function countUnread(deps: Deps, { userId, roomId }: { userId: number; roomId?: string | null | undefined }) {
+  const viewer = viewerOf(userId);
+  if (roomId == null) return { data: { unreadCount: await countUnreadMessages(deps, viewer) } };
+  const room = await loadRoom(deps, viewer, roomId);
+  const unreadCount = await loadUnreadCount(deps, viewer, room.id);
+  return { data: { unreadCount } };
+}
+
+export const messageServices = [
+  service('chat.messages.list', listPayload, list),
+  service('chat.messages.save', savePayload, save),
+  service('chat.messages.markRead', payload({ roomId: uuid, userId, messageId: uuid }), mark),
+  service('chat.messages.unreadCount', payload({ userId, roomId: uuid.nullish() }), countUnread),
+];

@@ -1,0 +1,62 @@
+import { z } from 'zod';
+import { ChatError } from '../domain/errors.js';
+import { isUserId } from '../domain/ids.js';
+
+/** The fields of requests and events. A user's number may come as text too, as in tokens and in REST bodies. */
+const numberError = 'must be a number from 1 to 2147483647';
+const positiveInt = z.preprocess(
+  (value) => (typeof value === 'number' ? String(value) : value),
+  z.string({ error: numberError }).refine(isUserId, { error: numberError }).transform(Number),
+);
+export const userId = positiveInt;
+export const bookingId = positiveInt;
+
+export const uuid = z.guid({ error: 'must be a UUID' });
+export const text = z.string({ error: 'must be a text' });
+export const optionalText = text.nullish();
+
+const limitError = 'must be a whole number of at least 1';
+export const limit = z.int({ error: limitError }).min(1, { error: limitError });
+const skipError = 'must be a whole number from 0 to 1000000';
+export const skip = z.int({ error: skipError }).min(0, { error: skipError }).max(1_000_000, { error: skipError });
+const versionError = 'must be a whole number of at least 0';
+export const version = z.int({ error: versionError }).min(0, { error: versionError });
+
+export const memberIds = z.array(userId, { error: 'must be a list of user numbers' });
+export const someMemberIds = memberIds.min(1, { error: 'must name at least one user' });
+/** In the order of the ids; null where a name is not known. */
+export const memberNames = z.array(text.nullable(), { error: 'must be a list of names' }).nullish();
+
+const member = z.object({ userId, userName: optionalText }, { error: 'must be an object with userId and userName' });
+export const members = z
+  .array(member, { error: 'must be a list of { userId, userName }' })
+  .transform((list) => list.map(({ userId, userName }) => ({ userId, userName: userName ?? null })));
+
+/** @throws {ChatError} BAD_USER_INPUT that names every field that is missing or wrong */
+export function parsePayload<Payload>(schema: z.ZodType<Payload>, payload: unknown): Payload {
+  const { success, data, error } = schema.safeParse(payload);
+  if (success) return data;
+  const problems = error.issues.slice(0, maxProblems).map(({ path, message }) => {
+    return path.length === 0 ? `The payload ${message}` : `${path.join('.')} ${message}`;
+  });
+  throw new ChatError('BAD_USER_INPUT', problems.join('; '));
+}
+
+const maxProblems = 10;
+
+export const payload = <Shape extends z.ZodRawShape>(shape: Shape) =>
+  z.object(shape, { error: 'must be a JSON object' });
+
+/** @throws {ChatError} BAD_USER_INPUT where more is wanted than one answer may have */
+export function assertLimit(limit: number, max: number): number {
+  if (limit > max) throw new ChatError('BAD_USER_INPUT', `limit must be at most ${max}`);
+  return limit;
+}
+
+/** Users with the names that go with them, by their places in two lists. */
+export function pairNames(ids: readonly number[], names: readonly (string | null)[] | null | undefined) {
+  if (names != null && names.length !== ids.length) {
+    throw new ChatError('BAD_USER_INPUT', 'memberNames must have as many entries as memberIds');
+  }
+  return ids.map((userId, place) => ({ userId, userName: names?.[place] ?? null }));
+}

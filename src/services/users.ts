@@ -1,0 +1,10 @@
+import { renameUser } from '../resolvers/users.js';
+import { service } from './endpoint.js';
+import { payload, text, userId } from './payloads.js';
+
+export const userServices = [
+  service('chat.users.upsert', payload({ userId, name: text }), async (deps, user) => {
+    await renameUser(deps, user);
+    return { data: user };
+  }),
+];

@@ -1,0 +1,106 @@
+import { randomInt, randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { Backend } from '../support/backend.js';
+import { startDeployedNats } from '../support/nats.js';
+import { bookingRoom, deleteMessage, editMessage, leaveRoom, markRead } from '../support/operations.js';
+import { describeWithNats } from '../support/requirements.js';
+import { useWorld } from '../support/world.js';
+
+const [kim, lee, park] = [4, 5, 6];
+
+describeWithNats('the room of a booking', () => {
+  const world = useWorld({ instances: 2, nats: startDeployedNats });
+  let booking: Backend;
+  beforeAll(async () => {
+    booking = await Backend.connect(world.nats, world.nats.logins.booking);
+  });
+  afterAll(() => booking?.close());
+
+  async function book(...memberIds: number[]): Promise<{ bookingId: number; roomId: string }> {
+    const bookingId = randomInt(1, 2 ** 31);
+    const { data } = await booking.ask('chat.rooms.create', { type: 'BOOKING', bookingId, memberIds });
+    return { bookingId, roomId: data.id };
+  }
+  const sync = (bookingId: number, version: number, ...userIds: number[]) => {
+    const members = userIds.map((userId) => ({ userId, userName: `손님 ${userId}` }));
+    return booking.ask('chat.rooms.syncMembers', { bookingId, version, members });
+  };
+  const outcome = (attempt: Promise<unknown>) =>
+    attempt.then(
+      () => 'OK',
+      ({ code, message }: { code: string; message: string }) =>
+        `${code}${/cancelled/.test(message) ? ': cancelled' : ''}`,
+    );
+
+  it('tells live who came and went, and ends for who went', async () => {
+    const { bookingId, roomId } = await book(kim, lee);
+    const [stays, goes] = [await world.client(kim, 0), await world.client(lee, 1)];
+    const feeds = [stays, goes].map((client) => client.roomEvents({ roomId }));
+    await Promise.all(feeds.map((feed) => feed.count(1)));
+
+    expect(await sync(bookingId, 2, kim, park)).toMatchObject({ success: true, data: { applied: true, seq: 3 } });
+
+    expect((await feeds[0]?.count(3))?.slice(1)).toMatchObject([
+      { seq: 2, message: { system: { code: 'MEMBER_REMOVED', users: [{ id: String(lee) }] } } },
+      { seq: 3, message: { system: { code: 'MEMBERS_JOINED', users: [{ id: String(park) }] } } },
+    ]);
+    expect(await feeds[1]?.ended()).toMatchObject({ code: 'FORBIDDEN' });
+    expect(await outcome(goes.send(roomId, '저는요?'))).toBe('NOT_FOUND');
+    expect(await outcome((await world.client(park)).send(roomId, '왔습니다'))).toBe('OK');
+  });
+
+  it('passes over a version that is not newer than the last', async () => {
+    const { bookingId } = await book(kim);
+    await sync(bookingId, 7, kim, lee);
+
+    for (const version of [7, 6, 0]) {
+      expect(await sync(bookingId, version, park)).toMatchObject({ success: true, data: { applied: false, seq: 2 } });
+    }
+    expect(await sync(bookingId, 8, park)).toMatchObject({ data: { applied: true, members: [{ userId: park }] } });
+  });
+
+  it('is closed for writing once it was cancelled, and stays open for reading, deleting and leaving', async () => {
+    const { bookingId, roomId } = await book(kim, lee);
+    const [author, reader] = [await world.client(kim, 0), await world.client(lee, 1)];
+    const { message } = await author.send(roomId, '몇 시에 볼까요?', randomUUID());
+    const feed = reader.roomEvents({ roomId });
+    await feed.count(1);
+
+    const cancelled = [1, 2, 3].map(() => booking.ask('chat.rooms.cancel', { bookingId }));
+    expect(await Promise.all(cancelled)).toMatchObject(Array(3).fill({ success: true, data: { seq: 3 } }));
+
+    expect((await feed.count(2))[1]).toMatchObject({ seq: 3, message: { system: { code: 'BOOKING_CANCELLED' } } });
+    const input = { id: randomUUID(), roomId, senderId: kim, content: '공지', type: 'SYSTEM' };
+    expect(await booking.ask('chat.messages.save', input)).toMatchObject({ code: 'FORBIDDEN' });
+    const { id: messageId } = message;
+    expect({
+      send: await outcome(author.send(roomId, '아직 되나요?')),
+      sendOverWs: await outcome(author.sendOverWs(roomId, '아직 되나요?')),
+      retry: await outcome(author.send(roomId, '몇 시에 볼까요?', messageId)),
+      edit: await outcome(author.http(editMessage, { input: { messageId, content: '몇 시?' } })),
+      read: await outcome(reader.http(markRead, { input: { roomId, messageId } })),
+      delete: await outcome(author.http(deleteMessage, { input: { messageId } })),
+      leave: await outcome(reader.http(leaveRoom, { input: { roomId } })),
+    }).toEqual({
+      send: 'FORBIDDEN: cancelled',
+      sendOverWs: 'FORBIDDEN: cancelled',
+      retry: 'OK',
+      edit: 'FORBIDDEN: cancelled',
+      read: 'OK',
+      delete: 'OK',
+      leave: 'OK',
+    });
+    const { bookingRoom: room } = await author.http(bookingRoom, { bookingId });
+    expect(room).toMatchObject({ id: roomId, cancelledAt: expect.any(String) });
+  });
+
+  it('brings the same to 10 concurrent syncs of different versions', async () => {
+    const { bookingId } = await book(kim);
+    const versions = [3, 9, 1, 10, 4, 2, 8, 6, 7, 5];
+
+    await Promise.all(versions.map((version) => sync(bookingId, version, kim, 100 + version)));
+
+    const { data } = await sync(bookingId, 0, kim);
+    expect(data.members.map(({ userId }: { userId: number }) => userId)).toEqual([kim, 110]);
+  });
+});

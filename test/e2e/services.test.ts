@@ -1,0 +1,511 @@
+import { randomInt, randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Backend, type BackendAnswer } from '../support/backend.js';
+import { startDeployedNats } from '../support/nats.js';
+import { deleteMessage, oneRoom } from '../support/operations.js';
+import { describeWithNats } from '../support/requirements.js';
+import { waitFor } from '../support/wait-for.js';
+import { useWorld } from '../support/world.js';
+
+const [kim, lee, park, stranger] = [4, 5, 6, 99];
+const names = ['김철수', '이영희', '박영희'];
+
+type Payload = Record<string, unknown>;
+type Ask = (subject: string, payload: unknown) => Promise<BackendAnswer>;
+
+/** A GROUP of Kim (its admin), Lee and Park with two messages of Lee's, and a booking of Kim and Lee. */
+interface Scene {
+  readonly roomId: string;
+  readonly firstId: string;
+  readonly lastId: string;
+  readonly bookingId: number;
+}
+
+interface Row {
+  readonly good: (scene: Scene) => Payload;
+  readonly answers: (scene: Scene) => unknown;
+  /** Values that a field must not have; where `undefined` is one of them, the field is required. */
+  readonly wrong: Readonly<Record<string, readonly unknown[]>>;
+  /** The field by which somebody asks who must be a member of the room. */
+  readonly member?: string;
+  readonly room?: true;
+}
+
+const noUser = [undefined, null, 0, -4, 1.5, 2 ** 31, 'kim', '4 ', true, [4], { id: 4 }];
+const optionalUser = noUser.slice(2);
+const noUuid = [undefined, null, 7, '', 'room', 'chat.room.*', '00000000-0000-0000-0000-00000000000', ['x']];
+const noText = [undefined, null, 7, true, ['x'], { text: 'x' }, '', ' \n', '\0', '\ud800'];
+const noLimit = [0, -1, 1.5, '10', 101, 1e9];
+const noMembers = [undefined, null, 'kim', {}, [7], [{}], [{ userId: 'x' }], [{ userId: 4, userName: 5 }]];
+
+const table: Record<string, Row> = {
+  'chat.rooms.list': {
+    good: () => ({ userId: kim }),
+    answers: ({ roomId }) => expect.arrayContaining([expect.objectContaining({ id: roomId, unreadCount: 2 })]),
+    wrong: { userId: noUser, limit: noLimit, cursor: [7, '', 'nonsense'], type: ['OTHER', 7] },
+  },
+  'chat.rooms.get': {
+    good: ({ roomId }) => ({ roomId, userId: kim }),
+    answers: ({ roomId, lastId }) => ({
+      id: roomId,
+      type: 'GROUP',
+      name: null,
+      title: '이영희, 박영희',
+      bookingId: null,
+      seq: 3,
+      members: [kim, lee, park].map((userId, at) =>
+        expect.objectContaining({ userId, userName: names[at], isAdmin: userId === kim }),
+      ),
+      lastMessage: expect.objectContaining({ id: lastId, content: '둘', senderId: lee, senderName: '이영희' }),
+      unreadCount: 2,
+      cancelledAt: null,
+      createdAt: expect.any(String),
+      updatedAt: expect.any(String),
+    }),
+    wrong: { roomId: noUuid, userId: optionalUser },
+    member: 'userId',
+    room: true,
+  },
+  'chat.rooms.create': {
+    good: () => ({ type: 'GROUP', name: '골프', memberIds: [kim, lee], memberNames: names.slice(0, 2) }),
+    answers: () => expect.objectContaining({ type: 'GROUP', name: '골프', seq: 1, created: true }),
+    wrong: {
+      type: [undefined, null, 'OTHER', 7],
+      memberIds: [undefined, null, [], 'kim', {}, [0], ['kim'], [kim, null]],
+      memberNames: ['kim', [1, 2], ['only one'], ['', 'x'], {}],
+      name: [7, '', ' ', '\0', 'x'.repeat(101)],
+      creatorId: optionalUser,
+    },
+  },
+  'chat.rooms.addMember': {
+    good: ({ roomId }) => ({ roomId, userId: kim, memberIds: [7], memberNames: ['최민수'] }),
+    answers: ({ roomId }) =>
+      expect.objectContaining({
+        id: roomId,
+        members: expect.arrayContaining([expect.objectContaining({ userId: 7, userName: '최민수' })]),
+      }),
+    wrong: {
+      roomId: noUuid,
+      userId: noUser,
+      memberIds: [undefined, null, [], 7, [0], ['x']],
+      memberNames: [7, [1], ['a', 'b']],
+    },
+    member: 'userId',
+    room: true,
+  },
+  'chat.rooms.removeMember': {
+    good: ({ roomId }) => ({ roomId, userId: park }),
+    answers: ({ roomId }) => ({ roomId, userId: park }),
+    wrong: { roomId: noUuid, userId: noUser, memberId: optionalUser },
+    member: 'userId',
+    room: true,
+  },
+  'chat.rooms.syncMembers': {
+    good: ({ bookingId }) => ({ bookingId, version: 2, members: [{ userId: kim, userName: names[0] }, { userId: 8 }] }),
+    answers: ({ bookingId }) =>
+      expect.objectContaining({
+        bookingId,
+        applied: true,
+        members: [expect.objectContaining({ userId: kim }), expect.objectContaining({ userId: 8, userName: '#8' })],
+      }),
+    wrong: {
+      bookingId: noUser,
+      members: noMembers,
+      version: [undefined, null, -1, 1.5, '2', 2 ** 53],
+      name: [7, '', 'x'.repeat(101)],
+    },
+  },
+  'chat.rooms.cancel': {
+    good: ({ bookingId }) => ({ bookingId }),
+    answers: ({ bookingId }) => expect.objectContaining({ bookingId, cancelledAt: expect.any(String) }),
+    wrong: { bookingId: noUser },
+  },
+  'chat.messages.list': {
+    good: ({ roomId, lastId }) => ({ roomId, userId: kim, limit: 1, cursor: lastId }),
+    answers: ({ firstId }) => ({
+      messages: [expect.objectContaining({ id: firstId, content: '하나', type: 'TEXT', seq: 2 })],
+      hasMore: true,
+      nextCursor: firstId,
+    }),
+    wrong: {
+      roomId: noUuid,
+      userId: optionalUser,
+      limit: noLimit,
+      cursor: [...noUuid.slice(2), randomUUID()],
+      skip: [-1, 1.5, '1', 2 ** 31],
+    },
+    member: 'userId',
+    room: true,
+  },
+  'chat.messages.save': {
+    good: ({ roomId }) => ({ id: randomUUID(), roomId, senderId: lee, content: '셋', type: 'TEXT' }),
+    answers: ({ roomId }) =>
+      expect.objectContaining({ roomId, senderId: lee, senderName: '이영희', content: '셋', seq: 4, duplicate: false }),
+    wrong: {
+      id: noUuid,
+      roomId: noUuid,
+      senderId: noUser,
+      senderName: [7, '', '\0'],
+      content: noText,
+      type: ['text', 7],
+      messageType: ['text', 7],
+    },
+    member: 'senderId',
+    room: true,
+  },
+  'chat.messages.markRead': {
+    good: ({ roomId, firstId }) => ({ roomId, userId: kim, messageId: firstId }),
+    answers: ({ roomId, firstId }) => ({
+      roomId,
+      userId: kim,
+      lastReadMessageId: firstId,
+      lastReadSeq: 2,
+      lastReadAt: expect.any(String),
+      unreadCount: 1,
+    }),
+    wrong: { roomId: noUuid, userId: noUser, messageId: [...noUuid, randomUUID()] },
+    member: 'userId',
+    room: true,
+  },
+  'chat.messages.unreadCount': {
+    good: ({ roomId }) => ({ userId: park, roomId }),
+    answers: () => ({ unreadCount: 2 }),
+    wrong: { userId: noUser, roomId: noUuid.slice(2) },
+    member: 'userId',
+    room: true,
+  },
+  'chat.users.upsert': {
+    good: () => ({ userId: 50, name: '정하나' }),
+    answers: () => ({ userId: 50, name: '정하나' }),
+    wrong: { userId: noUser, name: [...noText, 'x'.repeat(101)] },
+  },
+};
+
+describeWithNats('the services for other backends', () => {
+  const world = useWorld({ instances: 1, nats: startDeployedNats });
+  let backend: Backend;
+  let booking: Backend;
+  beforeAll(async () => {
+    backend = await Backend.connect(world.nats);
+    booking = await Backend.connect(world.nats, world.nats.logins.booking);
+  });
+  afterAll(async () => {
+    await Promise.all([backend?.close(), booking?.close()]);
+  });
+
+  const forms: Record<'plain JSON' | 'NestJS', Ask> = {
+    'plain JSON': (subject, payload) => asker(subject).ask(subject, payload),
+    NestJS: (subject, payload) => asker(subject).askAsNest(subject, payload),
+  };
+  const asker = (subject: string) => (/syncMembers|cancel/.test(subject) ? booking : backend);
+  const ask = forms['plain JSON'];
+  const give = async (subject: string, payload: Payload) => {
+    const answer = await ask(subject, payload);
+    expect(answer).toMatchObject({ success: true });
+    return answer.data;
+  };
+  const say = (roomId: string, senderId: number, content: string, type = 'TEXT') =>
+    give('chat.messages.save', { id: randomUUID(), roomId, senderId, content, type });
+
+  async function setScene(): Promise<Scene> {
+    const bookingId = randomInt(1, 2 ** 31);
+    const room = await give('chat.rooms.create', { type: 'GROUP', memberIds: [kim, lee, park], memberNames: names });
+    await give('chat.rooms.create', { type: 'BOOKING', bookingId, memberIds: [kim, lee], version: 1 });
+    const { id: firstId } = await say(room.id, lee, '하나');
+    const { id: lastId } = await say(room.id, lee, '둘');
+    return { roomId: room.id, firstId, lastId, bookingId };
+  }
+
+  describe.each(Object.entries(forms))('in the form of %s', (_form, ask) => {
+    describe.each(Object.entries(table))('%s', (subject, { good, answers, wrong, member, room }) => {
+      it('answers a good request', async () => {
+        const scene = await setScene();
+
+        expect(await ask(subject, good(scene))).toMatchObject({ success: true, data: answers(scene) });
+      });
+
+      it('names each field that is missing or wrong', async () => {
+        const scene = await setScene();
+        for (const [field, values] of Object.entries(wrong)) {
+          for (const value of values) {
+            const answer = await ask(subject, { ...good(scene), [field]: value });
+            expect(answer, `${field}: ${JSON.stringify(value)}`).toEqual({
+              success: false,
+              code: 'BAD_USER_INPUT',
+              error: expect.stringContaining(field === 'members' ? 'member' : field),
+            });
+          }
+        }
+      });
+
+      if (room)
+        it('does not find a room that is not there', async () => {
+          const scene = await setScene();
+
+          const answer = await ask(subject, { ...good(scene), roomId: randomUUID() });
+
+          expect(answer).toEqual({ success: false, code: 'NOT_FOUND', error: expect.any(String) });
+        });
+
+      if (member)
+        it('does not find the room for a stranger', async () => {
+          const scene = await setScene();
+
+          const answer = await ask(subject, { ...good(scene), [member as string]: stranger });
+
+          expect(answer).toEqual({ success: false, code: 'NOT_FOUND', error: expect.any(String) });
+        });
+    });
+  });
+
+  it('makes the DIRECT room of two users once, whoever asks', async () => {
+    const [a, b] = [
+      await give('chat.rooms.create', directOf(kim, lee)),
+      await give('chat.rooms.create', directOf(lee, kim)),
+    ];
+
+    expect(b).toMatchObject({ id: a.id, created: false });
+    expect(await ask('chat.rooms.create', { ...directOf(kim, lee), memberIds: [kim, lee, park] })).toMatchObject({
+      code: 'BAD_USER_INPUT',
+    });
+  });
+
+  it('makes the room of a booking once', async () => {
+    const input = { type: 'BOOKING', bookingId: randomInt(1, 2 ** 31), name: '토요일 7시', memberIds: [kim, lee] };
+    const made = await Promise.all(Array.from({ length: 5 }, () => give('chat.rooms.create', input)));
+
+    expect(new Set(made.map(({ id }) => id)).size).toBe(1);
+    expect(made.filter(({ created }) => created)).toHaveLength(1);
+    expect(made[0]).toMatchObject({ name: '토요일 7시', seq: 1, bookingId: input.bookingId });
+    expect(await ask('chat.rooms.create', { ...input, bookingId: undefined })).toMatchObject({
+      code: 'BAD_USER_INPUT',
+      error: expect.stringContaining('bookingId'),
+    });
+  });
+
+  it('lets an admin remove a member, and nobody else', async () => {
+    const { roomId } = await setScene();
+    const remove = (userId: number) => ask('chat.rooms.removeMember', { roomId, userId, memberId: park });
+
+    expect(await remove(lee)).toMatchObject({ success: false, code: 'FORBIDDEN' });
+    expect(await remove(kim)).toEqual({ success: true, data: { roomId, userId: park } });
+    expect(await ask('chat.rooms.get', { roomId, userId: park })).toMatchObject({ code: 'NOT_FOUND' });
+  });
+
+  it('saves a message once, whatever is tried again, and refuses another one under its id', async () => {
+    const { roomId } = await setScene();
+    const input = {
+      id: randomUUID(),
+      roomId,
+      senderId: lee,
+      senderName: '이영희',
+      content: '한 번',
+      messageType: 'TEXT',
+    };
+
+    const first = await give('chat.messages.save', input);
+    const again = await give('chat.messages.save', { ...input, id: input.id.toUpperCase() });
+
+    expect(first.duplicate).toBe(false);
+    expect(again).toEqual({ ...first, duplicate: true });
+    for (const other of [{ content: '다른' }, { senderId: kim }, { messageType: 'SYSTEM' }]) {
+      expect(await ask('chat.messages.save', { ...input, ...other })).toMatchObject({ code: 'CONFLICT' });
+    }
+  });
+
+  it('posts an announcement once, in the name of somebody who need not be a member', async () => {
+    const { roomId } = await setScene();
+    const watcher = await world.client(lee);
+    const feed = watcher.roomEvents({ roomId });
+    await feed.count(1);
+    const input = {
+      id: randomUUID(),
+      roomId,
+      senderId: 77,
+      senderName: '운영팀',
+      content: '점검이 있습니다',
+      type: 'SYSTEM',
+    };
+
+    const first = await give('chat.messages.save', input);
+    const again = await give('chat.messages.save', input);
+
+    expect(first).toMatchObject({
+      type: 'SYSTEM',
+      senderName: '운영팀',
+      system: { code: 'ANNOUNCEMENT', userIds: [] },
+    });
+    expect([first.duplicate, again.duplicate]).toEqual([false, true]);
+    expect(await ask('chat.messages.save', { ...input, content: '다른' })).toMatchObject({ code: 'CONFLICT' });
+    const [, event] = await feed.count(2);
+    expect(event).toMatchObject({ message: { content: '점검이 있습니다', system: { code: 'ANNOUNCEMENT' } } });
+  });
+
+  it('pages through a history by cursor and by skip, without what was deleted', async () => {
+    const { roomId } = await setScene();
+    for (const number of [3, 4, 5, 6]) await say(roomId, lee, String(number));
+    const author = await world.client(lee);
+    const { id: messageId } = await say(roomId, lee, '지움');
+    await author.http(deleteMessage, { input: { messageId } });
+    const contents = (page: { messages: { content: string }[] }) => page.messages.map(({ content }) => content);
+
+    const first = await give('chat.messages.list', { roomId, limit: 3 });
+    const second = await give('chat.messages.list', { roomId, limit: 3, cursor: first.nextCursor });
+    const skipped = await give('chat.messages.list', { roomId, limit: 3, skip: 3 });
+    const last = await give('chat.messages.list', { roomId, limit: 3, skip: 6 });
+
+    expect(contents(first)).toEqual(['6', '5', '4']);
+    expect(contents(second)).toEqual(['3', '둘', '하나']);
+    expect(skipped).toEqual(second);
+    expect(last).toMatchObject({ hasMore: false, nextCursor: null, messages: [{ system: { code: 'ROOM_CREATED' } }] });
+    const both = await ask('chat.messages.list', { roomId, skip: 1, cursor: first.nextCursor });
+    expect(both).toMatchObject({ code: 'BAD_USER_INPUT', error: expect.stringContaining('skip') });
+  });
+
+  it('lists rooms in pages, newest activity first', async () => {
+    const userId = randomInt(1_000, 2 ** 31);
+    const ids: string[] = [];
+    for (let at = 0; at < 3; at += 1) {
+      ids.unshift((await give('chat.rooms.create', { type: 'GROUP', memberIds: [userId, kim] })).id);
+    }
+
+    const first = await ask('chat.rooms.list', { userId, limit: 2 });
+    const second = await ask('chat.rooms.list', { userId, limit: 2, cursor: first.nextCursor });
+
+    expect([first, second].map(({ data }) => data.map(({ id }: { id: string }) => id))).toEqual([
+      ids.slice(0, 2),
+      ids.slice(2),
+    ]);
+    expect(second.nextCursor).toBeNull();
+  });
+
+  it('refuses an answer that is larger than NATS carries, and says what to do', async () => {
+    const userId = randomInt(1_000_000, 2 ** 31);
+    const memberIds = [userId, ...Array.from({ length: 499 }, (_, at) => 10_000 + at)];
+    const memberNames = memberIds.map((id) => `${'긴'.repeat(90)}${id}`.slice(0, 100));
+    for (let at = 0; at < 6; at += 1) await give('chat.rooms.create', { type: 'GROUP', memberIds, memberNames });
+
+    const all = await ask('chat.rooms.list', { userId });
+
+    expect(all).toMatchObject({ success: false, code: 'BAD_USER_INPUT', error: expect.stringMatching(/ask for less/) });
+    expect(await ask('chat.rooms.list', { userId, limit: 1 })).toMatchObject({ success: true, data: { length: 1 } });
+  });
+
+  it('shows a room to the platform itself, which is no member', async () => {
+    const { roomId } = await setScene();
+
+    const room = await give('chat.rooms.get', { roomId });
+
+    expect(room).toMatchObject({ id: roomId, members: { length: 3 }, lastMessage: { content: '둘' } });
+    expect(room).not.toHaveProperty('unreadCount');
+  });
+
+  it('counts what is unread in one room and in all of them', async () => {
+    const userId = randomInt(1_000, 2 ** 31);
+    const rooms = [];
+    for (let at = 0; at < 2; at += 1) {
+      const { id } = await give('chat.rooms.create', { type: 'GROUP', memberIds: [kim, userId] });
+      await say(id, kim, '안녕하세요');
+      rooms.push(id);
+    }
+    await say(rooms[0], kim, '계세요?');
+
+    expect(await give('chat.messages.unreadCount', { userId })).toEqual({ unreadCount: 3 });
+    expect(await give('chat.messages.unreadCount', { userId, roomId: rooms[0] })).toEqual({ unreadCount: 2 });
+  });
+
+  it('renames a user wherever a name is shown now, whatever older tokens say, and not in old messages', async () => {
+    const userId = randomInt(1_000, 2 ** 31);
+    const { id: roomId } = await give('chat.rooms.create', {
+      type: 'GROUP',
+      memberIds: [kim, userId],
+      memberNames: ['김철수', '옛이름'],
+    });
+    await say(roomId, userId, '전');
+    const client = await world.client(kim);
+    const bearerOfAnOldName = await world.client(userId);
+
+    await give('chat.users.upsert', { userId, name: '새이름' });
+    await bearerOfAnOldName.http(oneRoom, { id: roomId });
+    await give('chat.rooms.create', { type: 'GROUP', memberIds: [kim, userId], memberNames: ['김철수', '옛이름'] });
+    await say(roomId, userId, '후');
+
+    const { room } = await client.http(oneRoom, { id: roomId });
+    expect(room).toMatchObject({ title: '새이름', members: { 1: { user: { name: '새이름' } } } });
+    const { messages } = await give('chat.messages.list', { roomId, limit: 2 });
+    expect(messages.map(({ senderName }: { senderName: string }) => senderName)).toEqual(['새이름', '옛이름']);
+  });
+
+  it('takes numbers as text too, as REST bodies have them', async () => {
+    const room = await give('chat.rooms.create', { type: 'GROUP', memberIds: ['4', '5'] });
+
+    expect(room.members.map(({ userId }: { userId: number }) => userId)).toEqual([kim, lee]);
+  });
+
+  it('does not count a backend against the limits of its users', async () => {
+    const limited = await world.start({ SENDS_PER_MINUTE: '2', CHANGES_PER_MINUTE: '2' });
+    const { roomId } = await setScene();
+    const texts = Array.from({ length: 40 }, (_, at) => `많이 ${at}`);
+
+    const sent = await Promise.all(texts.map((text) => say(roomId, lee, text)));
+
+    expect(new Set(sent.map(({ seq }) => seq)).size).toBe(40);
+    await limited.stop();
+  });
+
+  describe('whatever else comes', () => {
+    it.each<[string, string | Uint8Array]>([
+      ['nothing', ''],
+      ['text', 'hello'],
+      ['half of a JSON document', '{"userId":'],
+      ['bytes that are no UTF-8', new Uint8Array([0xff, 0xfe, 0x7b])],
+      ['a list', '[]'],
+      ['null', 'null'],
+      ['a number', '4'],
+      ['a packet of NestJS without data', JSON.stringify({ pattern: 'x', id: '1' })],
+      ['a packet of NestJS with a number as id', JSON.stringify({ pattern: 'x', id: 1, data: { userId: 4 } })],
+      ['a prototype', '{"__proto__":{"userId":4},"constructor":1}'],
+      ['100,000 lists within each other', `${'['.repeat(100_000)}${']'.repeat(100_000)}`],
+      ['a user id of 900,000 digits', `{"userId":"${'9'.repeat(900_000)}"}`],
+      ['a user id 50,000 objects deep', `{"userId":${'{"userId":'.repeat(50_000)}4${'}'.repeat(50_000)}}`],
+    ])('answers %s with BAD_USER_INPUT, and the next request as ever', async (_what, body) => {
+      for (const subject of Object.keys(table)) {
+        const answer = await asker(subject).askRaw<BackendAnswer & { response?: BackendAnswer }>(subject, body);
+        expect(answer.response ?? answer).toMatchObject({ success: false, code: 'BAD_USER_INPUT' });
+      }
+      expect(await ask('chat.rooms.list', { userId: kim })).toMatchObject({ success: true });
+    });
+
+    it('does what it is told without an address for the answer', async () => {
+      const { roomId } = await setScene();
+      const input = { id: randomUUID(), roomId, senderId: lee, content: '답장 없이', type: 'TEXT' };
+
+      backend.connection.publish('chat.messages.save', 'nonsense');
+      backend.connection.publish('chat.messages.save', JSON.stringify(input));
+      backend.connection.publish('chat.rooms.get', JSON.stringify({ pattern: 'chat.rooms.get', data: { roomId } }));
+
+      const find = async () =>
+        (await give('chat.messages.list', { roomId, limit: 1 })).messages[0].content === '답장 없이';
+      await waitFor(find, { what: 'the message' });
+    });
+
+    it('masks a fault of its own, in the form of the caller, and logs it', async () => {
+      const { roomId, firstId } = await setScene();
+      const payload = { roomId, userId: kim, messageId: firstId };
+      const rename = 'ALTER FUNCTION chat_mark_read(uuid, integer, uuid) RENAME TO';
+      await world.database.query(`${rename} chat_mark_read_away`);
+      const plain = await backend.ask('chat.messages.markRead', payload);
+      const packet = JSON.stringify({ pattern: 'x', id: '7', data: payload });
+      const nest = await backend.askRaw<unknown>('chat.messages.markRead', packet);
+      await world.database.query('ALTER FUNCTION chat_mark_read_away(uuid, integer, uuid) RENAME TO chat_mark_read');
+
+      const masked = { code: 'INTERNAL', correlationId: expect.any(String) };
+      expect(plain).toEqual({ success: false, error: 'Something went wrong on our side', ...masked });
+      const message = 'Something went wrong on our side';
+      expect(nest).toEqual({ id: '7', isDisposed: true, err: { status: 'error', message, ...masked } });
+      expect(world.instances[0]?.output()).toContain((plain as { correlationId?: string }).correlationId);
+    });
+  });
+});
+
+const directOf = (a: number, b: number) => ({ type: 'DIRECT', memberIds: [a, b], memberNames: ['가', '나'] });

@@ -1,0 +1,75 @@
+import { jetstreamManager } from '@nats-io/jetstream';
+import { pino } from 'pino';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { ChatError } from '../../src/domain/errors.js';
+import { type Consumer, createConsumer, type EventHandler } from '../../src/pubsub/consumer.js';
+import { createNatsPubSub, type NatsPubSub } from '../../src/pubsub/nats-pub-sub.js';
+import { BookingSystem, bookingStream } from '../support/booking-stream.js';
+import { startNats, type TestNats } from '../support/nats.js';
+import { describeWithNats } from '../support/requirements.js';
+import { waitFor } from '../support/wait-for.js';
+
+describeWithNats("a consumer of somebody else's stream", () => {
+  let nats: TestNats;
+  let pubsub: NatsPubSub;
+  let bookings: BookingSystem;
+  const consumers: Consumer[] = [];
+  const log = pino({ level: 'silent' });
+  const consume = (handle: EventHandler) => {
+    const options = {
+      stream: bookingStream,
+      subject: 'booking.*.created',
+      deadLetterSubject: 'chat.dead-letter.booking',
+    };
+    consumers.push(createConsumer(pubsub, options, handle, log));
+  };
+
+  beforeEach(async () => {
+    nats = await startNats();
+    pubsub = createNatsPubSub({ ...nats, creds: undefined, replicas: 1 }, log);
+    bookings = await BookingSystem.connect(nats);
+    await bookings.createStream();
+  });
+  afterEach(async () => {
+    await Promise.all(consumers.splice(0).map((consumer) => consumer.close()));
+    await Promise.all([pubsub.close(), bookings.backend.close()]);
+    await nats.stop();
+  });
+
+  it('sets aside what fails, as it came, but nothing because the database was away', async () => {
+    let tries = 0;
+    let isDone = false;
+    consume(async ({ payload }) => {
+      if (payload !== 'good') throw new Error('a bug');
+      tries += 1;
+      if (tries <= 5) throw new ChatError('UNAVAILABLE', 'The database cannot be reached');
+      isDone = true;
+    });
+
+    await bookings.tell('created', 1, '"good"');
+    await bookings.tell('created', 1, { some: '이벤트' });
+
+    await waitFor(() => isDone, { what: 'the sixth try', timeoutMs: 30_000 });
+    const manager = await jetstreamManager(bookings.backend.connection);
+    expect((await manager.streams.info('CHAT_DEAD_LETTERS')).state.messages).toBe(1);
+    const letter = await manager.streams.getMessage('CHAT_DEAD_LETTERS', { seq: 1 });
+    expect(letter?.json()).toEqual({ some: '이벤트' });
+    expect(letter?.header.get('Fairway-Error')).toBe('INTERNAL');
+  });
+
+  it('goes on when NATS is back, also with the stream made anew', async () => {
+    const heard: unknown[] = [];
+    consume(async ({ payload }) => void heard.push(payload));
+    await bookings.tell('created', 1, '"before"');
+    await waitFor(() => heard.length === 1, { what: 'the first event' });
+
+    await nats.restart({ wipe: false });
+    await waitFor(() => bookings.tell('created', 1, '"between"').then(() => true), { what: 'the server' });
+    await waitFor(() => heard.length >= 2, { what: 'the event after the restart', timeoutMs: 30_000 });
+    await nats.restart({ wipe: true });
+    await waitFor(() => bookings.createStream().then(() => true), { what: 'the server' });
+    await bookings.tell('created', 1, '"after"');
+
+    await waitFor(() => heard.includes('after'), { what: 'the event in the new stream', timeoutMs: 30_000 });
+  });
+});
