@@ -1,4 +1,5 @@
 import { createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose';
+import { LRUCache } from 'lru-cache';
 import { ChatError } from '../domain/errors.js';
 import { isUserId } from '../domain/ids.js';
 import type { Viewer } from '../domain/viewer.js';
@@ -19,9 +20,11 @@ export interface VerifyOptions {
 const maxTokenAgeSeconds = 24 * 60 * 60;
 const leewaySeconds = 30;
 const maxNameLength = 200;
+const maxKnownTokens = 10_000;
 
 /**
- * Verifies tokens with jose, which left to its defaults accepts a missing `exp` and any issuer or audience.
+ * Verifies each token once and remembers it until it expires: a client shows the same one with every request. A key that
+ * is withdrawn meanwhile does not end the tokens that it signed before. With jose, which left to its defaults accepts a missing `exp` and any issuer or audience.
  * The result throws ChatErrors: UNAUTHENTICATED for a token that is not good, UNAVAILABLE where the keys cannot be had.
  */
 export function createTokenVerifier(options: VerifyOptions): VerifyToken {
@@ -35,9 +38,15 @@ export function createTokenVerifier(options: VerifyOptions): VerifyToken {
     ...(issuer === undefined ? {} : { issuer }),
     ...(audience === undefined ? {} : { audience }),
   };
+  const known = new LRUCache<string, Viewer>({ max: maxKnownTokens, perf: Date, ttlResolution: 0 });
   return async (token) => {
+    const remembered = known.get(token);
+    if (remembered !== undefined) return remembered;
     const { payload } = await jwtVerify(token, keys, rules).catch(refuse);
-    return toViewer(payload);
+    const viewer = toViewer(payload);
+    const leftMs = viewer.expiresAt.getTime() - Date.now();
+    if (leftMs > 0) known.set(token, viewer, { ttl: leftMs });
+    return viewer;
   };
 }
 
