@@ -1,7 +1,9 @@
+import { ChatError } from '../domain/errors.js';
 import type { Message } from '../domain/message.js';
 import { type LogEntry, type Member, toLogEntry } from '../domain/room-log.js';
 import type { Database } from './database.js';
 import { Prisma } from './generated/prisma/client.js';
+import { GroupCommit } from './group-commit.js';
 import { type MemberRow, type MessageRow, memberColumns, messageColumns, toMember, toMessage } from './rows.js';
 
 /** What a function of the room log answers in a word. The first three are no refusals. */
@@ -57,6 +59,10 @@ type WriteRow = { outcome: Outcome; direct_key: string | null } & (MessageRow | 
 async function write({ writes }: Database, call: Prisma.Sql): Promise<LogWrite> {
   const rows = await writes.$queryRaw<WriteRow[]>`
     SELECT w.outcome, w.direct_key, ${messageColumns('(w.entry)')} FROM ${call} AS w`;
+  return toLogWrite(rows);
+}
+
+function toLogWrite(rows: readonly WriteRow[]): LogWrite {
   const outcome = rows[0]?.outcome ?? 'NOT_FOUND';
   const messages = rows.flatMap((row) => (row.id === null ? [] : [toMessage(row)]));
   const directKey = rows[0]?.direct_key ?? null;
@@ -67,11 +73,39 @@ async function write({ writes }: Database, call: Prisma.Sql): Promise<LogWrite> 
   };
 }
 
-export const appendMessage = (db: Database, { id, roomId, senderId, type, content }: NewMessage): Promise<LogWrite> =>
+/** Together with what else is sent at this moment, in one commit; in its own where it is alone. */
+export function appendMessage(db: Database, message: NewMessage): Promise<LogWrite> {
+  let commit = commits.get(db);
+  if (commit === undefined) {
+    commit = new GroupCommit({
+      one: (only) => appendOne(db, only),
+      many: (messages) => appendMany(db, messages),
+      queueOf: ({ roomId }) => roomId,
+      isUncertain: (error) => error instanceof ChatError && error.code === 'UNAVAILABLE',
+    });
+    commits.set(db, commit);
+  }
+  return commit.submit(message);
+}
+
+const commits = new WeakMap<Database, GroupCommit<NewMessage, LogWrite>>();
+
+const appendOne = (db: Database, { id, roomId, senderId, type, content }: NewMessage): Promise<LogWrite> =>
   write(
     db,
     Prisma.sql`chat_send_message(${id}::uuid, ${roomId}::uuid, ${senderId}::int, ${type}::chat_message_type, ${content}::text)`,
   );
+
+async function appendMany({ writes }: Database, messages: readonly NewMessage[]): Promise<LogWrite[]> {
+  const column = <Name extends keyof NewMessage>(name: Name) => messages.map((message) => message[name]);
+  const rows = await writes.$queryRaw<WriteRow[]>`
+    SELECT w.outcome, w.direct_key, ${messageColumns('(w.entry)')}
+    FROM chat_send_messages(
+      ${column('id')}::uuid[], ${column('roomId')}::uuid[], ${column('senderId')}::int[],
+      ${column('type')}::chat_message_type[], ${column('content')}::text[]) AS w
+    ORDER BY w.place`;
+  return rows.map((row) => toLogWrite([row]));
+}
 
 /** A SYSTEM message of the platform's. */
 export const announce = (

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import pg from 'pg';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { connectDatabase, type Database } from '../../src/db/database.js';
 import { createLogStore } from '../../src/db/log-store.js';
 import {
@@ -229,6 +230,78 @@ describe('the room log', () => {
       messages.map(({ id, content }) => [id, content]),
     );
     expect(await positionsOf(room)).toEqual(Array.from({ length: 201 }, (_, index) => index + 1));
+  });
+
+  it('answers sends that share a commit as it would answer them one by one', async () => {
+    const [room, cancelled] = [await makeRoom(), await makeRoom()];
+    const stored = text(room, '있던 것');
+    const deleted = await send(room, '지운 것');
+    await deleteMessage(db, deleted, admin);
+    await appendMessage(db, stored);
+    const kept = text(cancelled, '취소 전');
+    await appendMessage(db, kept);
+    await database.query('UPDATE chat_rooms SET cancelled_at = now() WHERE id = $1', [cancelled]);
+    const fresh = text(room, '새 것');
+    const sends: readonly [NewMessage, string][] = [
+      [fresh, 'OK'],
+      [fresh, 'DUPLICATE'],
+      [{ ...fresh, content: '다른 내용' }, 'CONFLICT'],
+      [{ ...fresh, senderId: member }, 'CONFLICT'],
+      [stored, 'DUPLICATE'],
+      [{ ...stored, type: 'IMAGE' }, 'CONFLICT'],
+      [{ ...stored, roomId: cancelled }, 'CONFLICT'],
+      [{ ...text(room, '지운 것'), id: deleted }, 'DUPLICATE'],
+      [text(room, '남', { senderId: stranger }), 'NOT_FOUND'],
+      [text(randomUUID(), '없는 방'), 'NOT_FOUND'],
+      [text(cancelled, '취소 뒤'), 'CANCELLED'],
+      [kept, 'DUPLICATE'],
+      [text(room, '또 하나', { senderId: member }), 'OK'],
+    ];
+    const statements = vi.spyOn(pg.Client.prototype, 'query');
+
+    // The first goes alone, and these wait for it: together they are the second commit.
+    const first = appendMessage(db, text(room, '먼저'));
+    const answers = await Promise.all(sends.map(([message]) => appendMessage(db, message)));
+    await first;
+
+    const calls = statements.mock.calls.map(([statement]) => (statement as unknown as { text: string }).text);
+    statements.mockRestore();
+    expect(calls.map((sql) => /chat_send_\w+/.exec(sql)?.[0])).toEqual(['chat_send_message', 'chat_send_messages']);
+    expect(answers.map(({ outcome }) => outcome)).toEqual(sends.map(([, outcome]) => outcome));
+    for (const [index, { outcome, message, entries }] of answers.entries()) {
+      const isRefused = outcome === 'NOT_FOUND' || outcome === 'CANCELLED';
+      expect(message?.id).toBe(isRefused ? undefined : sends[index]?.[0].id);
+      expect(entries).toHaveLength(outcome === 'OK' ? 1 : 0);
+    }
+    expect(answers[1]?.message).toEqual(answers[0]?.message);
+    expect(answers[4]?.message?.content).toBe('있던 것');
+    expect(await headOf(room)).toBe(answers.at(-1)?.message?.seq);
+    expect(await headOf(cancelled)).toBe(2);
+  });
+
+  it('gives one of two rooms an id that both are sent at once, over two connections, and loses nothing else', async () => {
+    const rooms = await Promise.all([makeRoom(), makeRoom()]);
+    const other = connectDatabase({ url: database.url });
+    for (let round = 0; round < 30; round += 1) {
+      const id = randomUUID();
+      const answers = await Promise.all(
+        [db, other].flatMap((database, place) => {
+          const roomId = rooms[place] ?? '';
+          const many = Array.from({ length: 5 }, (_, index) => text(roomId, `${round} ${index}`));
+          const shared = text(roomId, 'shared', { id });
+          return [...many.slice(0, 3), shared, ...many.slice(3)].map((message) => appendMessage(database, message));
+        }),
+      );
+      const shared = answers.filter(({ message }) => message?.id === id || message === null);
+      expect(shared.map(({ outcome }) => outcome).sort()).toEqual(['CONFLICT', 'OK']);
+      expect(answers.filter(({ outcome }) => outcome === 'OK')).toHaveLength(11);
+    }
+    await other.close();
+
+    for (const room of rooms) {
+      const head = (await headOf(room)) ?? 0;
+      expect(await positionsOf(room)).toEqual(Array.from({ length: head }, (_, index) => index + 1));
+    }
   });
 
   it('keeps rooms apart that are written to at once', async () => {

@@ -1,0 +1,82 @@
+/** How a write goes down, alone or with others. */
+export interface Writes<Item, Answer> {
+  readonly one: (item: Item) => Promise<Answer>;
+  /** Resolves with an answer for each, in their order; where it fails, nothing has been written. */
+  readonly many: (items: readonly Item[]) => Promise<readonly Answer[]>;
+  /** Items of one queue keep their order; queues take turns. */
+  readonly queueOf: (item: Item) => string;
+  /** After a failure of which it is not known what has been written, nothing is tried again. */
+  readonly isUncertain: (error: unknown) => boolean;
+}
+
+interface Waiting<Item, Answer> {
+  readonly item: Item;
+  readonly resolve: (answer: Answer) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+const maxBatchSize = 256;
+
+/**
+ * Collects what is to be written while a commit is under way, and writes it with the next one: the more there is, the
+ * less each costs. Nobody waits for more than the commit under way, and an item that is alone goes alone. A busy queue
+ * does not keep the others waiting: each gives one item in its turn.
+ */
+export class GroupCommit<Item, Answer> {
+  readonly #writes: Writes<Item, Answer>;
+  readonly #queues = new Map<string, Waiting<Item, Answer>[]>();
+  #isFlushing = false;
+
+  constructor(writes: Writes<Item, Answer>) {
+    this.#writes = writes;
+  }
+
+  /** Resolves once it is committed. */
+  submit(item: Item): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      const name = this.#writes.queueOf(item);
+      const queue = this.#queues.get(name);
+      const waiting = { item, resolve, reject };
+      if (queue === undefined) this.#queues.set(name, [waiting]);
+      else queue.push(waiting);
+      if (!this.#isFlushing) void this.#flush();
+    });
+  }
+
+  async #flush(): Promise<void> {
+    this.#isFlushing = true;
+    while (this.#queues.size > 0) await this.#write(this.#take());
+    this.#isFlushing = false;
+  }
+
+  #take(): Waiting<Item, Answer>[] {
+    const batch: Waiting<Item, Answer>[] = [];
+    // A queue that gave its item goes to the end of the map, and so of this loop too.
+    for (const [name, queue] of this.#queues) {
+      if (batch.length === maxBatchSize) break;
+      const next = queue.shift();
+      this.#queues.delete(name);
+      if (queue.length > 0) this.#queues.set(name, queue);
+      if (next !== undefined) batch.push(next);
+    }
+    return batch;
+  }
+
+  async #write(batch: readonly Waiting<Item, Answer>[]): Promise<void> {
+    const [first, ...others] = batch;
+    if (first === undefined) return;
+    if (others.length === 0) return this.#writeAlone(first);
+    try {
+      const answers = await this.#writes.many(batch.map(({ item }) => item));
+      for (const [index, { resolve }] of batch.entries()) resolve(answers[index] as Answer);
+    } catch (error) {
+      if (this.#writes.isUncertain(error)) for (const { reject } of batch) reject(error);
+      // One of them spoils it for all: each by itself gets its own answer.
+      else for (const waiting of batch) await this.#writeAlone(waiting);
+    }
+  }
+
+  async #writeAlone({ item, resolve, reject }: Waiting<Item, Answer>): Promise<void> {
+    await this.#writes.one(item).then(resolve, reject);
+  }
+}

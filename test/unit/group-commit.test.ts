@@ -1,0 +1,98 @@
+import { describe, expect, it } from 'vitest';
+import { GroupCommit } from '../../src/db/group-commit.js';
+
+interface Item {
+  readonly room: string;
+  readonly number: number;
+}
+
+/** A commit that ends when it is told to, and what went down with each. */
+function createCommits({ failing = [] as readonly number[], uncertain = false } = {}) {
+  const flushes: (readonly number[])[] = [];
+  const ends: (() => void)[] = [];
+  const commit = (items: readonly Item[]): Promise<string[]> => {
+    flushes.push(items.map(({ number }) => number));
+    return new Promise((resolve, reject) => {
+      const bad = items.find(({ number }) => failing.includes(number));
+      ends.push(() =>
+        bad ? reject(new Error(`bad ${bad.number}`)) : resolve(items.map(({ number }) => `done ${number}`)),
+      );
+    });
+  };
+  const group = new GroupCommit<Item, string>({
+    one: async (item) => (await commit([item]))[0] ?? '',
+    many: commit,
+    queueOf: ({ room }) => room,
+    isUncertain: () => uncertain,
+  });
+  const settle = () => new Promise((resolve) => setImmediate(resolve));
+  return {
+    flushes,
+    send: (number: number, room = 'a') => group.submit({ room, number }).catch((error: Error) => error.message),
+    async endAll() {
+      for (let end = ends.shift(); end !== undefined; end = ends.shift()) {
+        end();
+        await settle();
+      }
+    },
+  };
+}
+
+describe('GroupCommit', () => {
+  it('writes one alone at once, and with the next commit all that came meanwhile', async () => {
+    const { flushes, send, endAll } = createCommits();
+    const answers = [1, 2, 3, 4].map((number) => send(number));
+    expect(flushes).toEqual([[1]]);
+
+    await endAll();
+
+    expect(flushes).toEqual([[1], [2, 3, 4]]);
+    expect(await Promise.all(answers)).toEqual(['done 1', 'done 2', 'done 3', 'done 4']);
+  });
+
+  it('keeps the order of a room, and lets rooms take turns where more waits than one commit takes', async () => {
+    const { flushes, send, endAll } = createCommits();
+    void send(0);
+    for (let number = 1; number <= 1_000; number += 1) void send(number, 'busy');
+    for (let number = 1_001; number <= 1_010; number += 1) void send(number, `quiet ${number}`);
+
+    await endAll();
+
+    const [, second = [], ...others] = flushes;
+    expect(second).toHaveLength(256);
+    expect(second.filter((number) => number > 1_000)).toHaveLength(10);
+    const busy = [second, ...others].flat().filter((number) => number <= 1_000);
+    expect(busy).toEqual([...busy].sort((a, b) => a - b));
+    expect(busy).toHaveLength(1_000);
+  });
+
+  it('gives each its own answer where one spoils the commit', async () => {
+    const { flushes, send, endAll } = createCommits({ failing: [3] });
+    const answers = [1, 2, 3, 4].map((number) => send(number));
+
+    await endAll();
+
+    expect(flushes).toEqual([[1], [2, 3, 4], [2], [3], [4]]);
+    expect(await Promise.all(answers)).toEqual(['done 1', 'done 2', 'bad 3', 'done 4']);
+  });
+
+  it('tries nothing again where it is not known what was written', async () => {
+    const { flushes, send, endAll } = createCommits({ failing: [3], uncertain: true });
+    const answers = [1, 2, 3].map((number) => send(number));
+
+    await endAll();
+
+    expect(flushes).toEqual([[1], [2, 3]]);
+    expect(await Promise.all(answers)).toEqual(['done 1', 'bad 3', 'bad 3']);
+  });
+
+  it('goes on after a failure', async () => {
+    const { send, endAll } = createCommits({ failing: [1] });
+    const first = send(1);
+    await endAll();
+    const second = send(2);
+    await endAll();
+
+    expect([await first, await second]).toEqual(['bad 1', 'done 2']);
+  });
+});
