@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
-import { beforeAll, expect, it, onTestFinished } from 'vitest';
+import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest';
 import { type ApiError, Feed, type TestClient } from '../support/client.js';
 import type { Instance } from '../support/instance.js';
 import { metricsEnv, readMetrics } from '../support/metrics.js';
@@ -24,6 +24,14 @@ const atOnceMs = 1_000;
 describeWithNats('who types in a room', () => {
   const world = useWorld();
 
+  let nats: NatsConnection;
+
+  beforeAll(async () => {
+    nats = await connectTo(world);
+  });
+  afterAll(() => nats?.close());
+
+  describeWaits();
   describeLists();
   describeEnds();
   describeLateness();
@@ -91,29 +99,6 @@ describeWithNats('who types in a room', () => {
   }
 
   function describeEnds(): void {
-    it.concurrent.each([
-      ['one signal', [0]],
-      ['repeated signals', [0, 2_500, 5_000]],
-      ['a signal that was merged with the one before', [0, 900]],
-    ])('lapses 6 to 7 s after the last of %s, on every instance', async (_what, times) => {
-      const { lee, roomId, feeds } = await meet(world);
-      const startedAt = performance.now();
-      let lastAt = 0;
-      for (const atMs of times) {
-        await delay(startedAt + atMs - performance.now());
-        lastAt = performance.now();
-        await type(lee, roomId);
-      }
-      await Promise.all(feeds.map((feed) => untilListed(feed, lee)));
-
-      const endedAt = await Promise.all(feeds.map((feed) => untilListed(feed)));
-      for (const at of endedAt) {
-        expect(at - lastAt).toBeGreaterThan(lapseMs - 50);
-        expect(at - lastAt).toBeLessThan(7_000);
-      }
-      for (const feed of feeds) expect(listsOf(feed)).toEqual([[], [lee.userId], []]);
-    });
-
     it.each<[string, (lee: Everywhere, roomId: string) => Promise<unknown>]>([
       ['an explicit stop', ([here], roomId) => stop(here, roomId)],
       ['an explicit stop over WebSocket', ([here], roomId) => signalOverWs(here, roomId, false)],
@@ -138,40 +123,6 @@ describeWithNats('who types in a room', () => {
       expect(await typingNow(kim, roomId)).toEqual([]);
     });
 
-    it('goes on with a message from somebody else, an edit, and a stop in another room', async () => {
-      const { kim, lee, roomId, feeds } = await meet(world);
-      const other = await kim.group(lee.userId);
-      await lee.send(roomId, 'earlier');
-      await type(lee, roomId);
-      await Promise.all(feeds.map((feed) => untilListed(feed, lee)));
-
-      await kim.send(roomId, 'meanwhile');
-      await lee.send(other, 'elsewhere');
-      await stop(lee, other);
-
-      // Nobody is told anything where nothing ends: the time that an end would have taken must pass.
-      await delay(atOnceMs);
-      for (const feed of feeds) expect(listsOf(feed)).toEqual([[], [lee.userId]]);
-    });
-
-    it('ends at once with the last connection of the user, though it is cut off, and not with the one before', async () => {
-      const { lee, roomId, feeds } = await meet(world);
-      const [phone, browser] = [await world.client(lee.userId, 1), await world.client(lee.userId, 1)];
-      await Promise.all([watch(phone, roomId).count(1), watch(browser, roomId).count(1)]);
-      await signalOverWs(phone, roomId, true);
-      await Promise.all(feeds.map((feed) => untilListed(feed, lee)));
-
-      await phone.cutOff();
-      // Nobody is told anything as long as one is left: the time that an end would have taken must pass.
-      await delay(atOnceMs);
-      for (const feed of feeds) expect(listsOf(feed)).toEqual([[], [lee.userId]]);
-
-      const cutAt = performance.now();
-      await browser.cutOff();
-      const endedAt = await Promise.all(feeds.map((feed) => untilListed(feed)));
-      expect(Math.max(...endedAt) - cutAt).toBeLessThan(atOnceMs);
-    });
-
     it('ends in every room with the last connection of the user', async () => {
       const [kim, lee] = await users(world, 0, 1);
       const roomIds = await Promise.all(countTo(5).map(() => kim.group(lee.userId)));
@@ -188,23 +139,29 @@ describeWithNats('who types in a room', () => {
     });
   }
 
-  function describeLateness(): void {
-    it('is known to a late subscriber and to a query on every instance, also where nobody watches', async () => {
-      const [kim, lee] = await users(world, 0, 1);
-      const park = await newUser(world, 1);
-      const roomId = await kim.group(lee.userId, park.userId);
-      await type(lee, roomId);
-      await type(kim, roomId);
-      const everywhere = [await world.client(park.userId, 0), park];
-
-      for (const client of everywhere) {
-        await waitFor(async () => isSame(await typingNow(client, roomId), [lee, kim]), { what: 'both in the query' });
+  /** Tests that mostly wait, and do so at the same time. */
+  function describeWaits(): void {
+    it.concurrent.each([
+      ['one signal', [0]],
+      ['repeated signals', [0, 3_000]],
+      ['a signal that was merged with the one before', [0, 900]],
+    ])('lapses 6 to 7 s after the last of %s, on every instance', async (_what, times) => {
+      const { lee, roomId, feeds } = await meet(world);
+      const startedAt = performance.now();
+      let lastAt = 0;
+      for (const atMs of times) {
+        await delay(startedAt + atMs - performance.now());
+        lastAt = performance.now();
+        await type(lee, roomId);
       }
-      expect(await typingNow(kim, roomId)).toEqual([lee.userId]);
-      const feeds = everywhere.map((client) => watch(client, roomId));
-      await Promise.all(feeds.map((feed) => feed.count(1)));
-      for (const feed of feeds) expect(listsOf(feed)).toEqual([[lee.userId, kim.userId]]);
-      for (const client of everywhere) expect(await typingNow(client, roomId)).toEqual([lee.userId, kim.userId]);
+      await Promise.all(feeds.map((feed) => untilListed(feed, lee)));
+
+      const endedAt = await Promise.all(feeds.map((feed) => untilListed(feed)));
+      for (const at of endedAt) {
+        expect(at - lastAt).toBeGreaterThan(lapseMs - 50);
+        expect(at - lastAt).toBeLessThan(7_000);
+      }
+      for (const feed of feeds) expect(listsOf(feed)).toEqual([[], [lee.userId], []]);
     });
 
     it.concurrent('lapses for a late subscriber when it does for all others', async () => {
@@ -233,6 +190,147 @@ describeWithNats('who types in a room', () => {
       await waitFor(async () => isSame(await typingNow(kim, roomId), []), { what: 'nobody in the query' });
       expect(performance.now() - typedAt).toBeGreaterThan(lapseMs - 100);
       expect(performance.now() - typedAt).toBeLessThan(7_000);
+    });
+
+    it.concurrent('is known to a late subscriber though the stream still has thousands of signals that have lapsed', async () => {
+      const [kim, lee] = await users(world, 0, 1);
+      const roomId = await kim.group(lee.userId);
+      for (const index of countTo(3_000)) {
+        nats.publish(`chat.room.${roomId}.typing`, JSON.stringify({ userId: lee.userId, isTyping: index % 2 === 1 }));
+      }
+      await nats.flush();
+      // Longer than the lapse, shorter than the stream keeps them.
+      await delay(7_000);
+      await type(lee, roomId);
+
+      await waitFor(async () => isSame(await typingNow(kim, roomId), [lee]), { what: 'the user', timeoutMs: 1_000 });
+      const feed = watch(kim, roomId);
+      await feed.count(1);
+      expect(listsOf(feed)).toEqual([[lee.userId]]);
+    });
+
+    it.concurrent('goes on with a message from somebody else, an edit, and a stop in another room', async () => {
+      const { kim, lee, roomId, feeds } = await meet(world);
+      const other = await kim.group(lee.userId);
+      await lee.send(roomId, 'earlier');
+      await type(lee, roomId);
+      await Promise.all(feeds.map((feed) => untilListed(feed, lee)));
+
+      await kim.send(roomId, 'meanwhile');
+      await lee.send(other, 'elsewhere');
+      await stop(lee, other);
+
+      // Nobody is told anything where nothing ends: the time that an end would have taken must pass.
+      await delay(atOnceMs);
+      for (const feed of feeds) expect(listsOf(feed)).toEqual([[], [lee.userId]]);
+    });
+
+    it.concurrent('ends at once with the last connection of the user, though it is cut off, and not with the one before', async () => {
+      const { lee, roomId, feeds } = await meet(world);
+      const [phone, browser] = [await world.client(lee.userId, 1), await world.client(lee.userId, 1)];
+      await Promise.all([watch(phone, roomId).count(1), watch(browser, roomId).count(1)]);
+      await signalOverWs(phone, roomId, true);
+      await Promise.all(feeds.map((feed) => untilListed(feed, lee)));
+
+      await phone.cutOff();
+      // Nobody is told anything as long as one is left: the time that an end would have taken must pass.
+      await delay(atOnceMs);
+      for (const feed of feeds) expect(listsOf(feed)).toEqual([[], [lee.userId]]);
+
+      const cutAt = performance.now();
+      await browser.cutOff();
+      const endedAt = await Promise.all(feeds.map((feed) => untilListed(feed)));
+      expect(Math.max(...endedAt) - cutAt).toBeLessThan(atOnceMs);
+    });
+
+    it.concurrent('does not name a removed member whose signal was still waiting, and names them again after they came back', async () => {
+      const { kim, lee, roomId, feeds } = await meet(world);
+      for (const isTyping of [true, false, true]) await signal(lee, roomId, isTyping);
+      await kim.http(removeMember, { input: { roomId, userId: String(lee.userId) } });
+      await Promise.all(feeds.map((feed) => untilListed(feed)));
+      const told = feeds.map((feed) => feed.events.length);
+
+      // The waiting signal goes out within a second of the first; what it would change must not come.
+      await delay(1_500);
+      for (const [index, feed] of feeds.entries()) {
+        const late = listsOf(feed).slice(told[index]);
+        expect(late.flat()).toEqual([]);
+      }
+
+      await kim.http(inviteMembers, { input: { roomId, userIds: [String(lee.userId)] } });
+      await type(lee, roomId);
+      await Promise.all(feeds.map((feed) => untilListed(feed, lee)));
+    });
+
+    it.concurrent('lets through at most one signal a second of one user, and the last state within a second', async () => {
+      const [kim, lee, park] = await users(world, 0, 1, 1);
+      const roomId = await kim.group(lee.userId, park.userId);
+      const heard = await listen(roomId);
+      const feed = watch(kim, roomId);
+      await feed.count(1);
+
+      // 30 in 2 s, and as many changes of mind, each answered before the next.
+      await Promise.all([
+        repeat(30, 66, () => type(lee, roomId)),
+        repeat(30, 66, (index) => signal(park, roomId, index % 2 === 0)),
+      ]);
+      const endedAt = performance.now();
+      await untilListed(feed, lee);
+      expect((await feed.until(() => true, 'the list')).length).toBeGreaterThan(0);
+      expect(performance.now() - endedAt).toBeLessThan(atOnceMs);
+      // What is merged with the next signal goes out within a second.
+      await delay(1_000);
+
+      const lees = heard.filter(({ userId }) => userId === lee.userId);
+      expect(lees.length).toBeLessThanOrEqual(4);
+      expect(lees.every(({ isTyping }) => isTyping)).toBe(true);
+      const begun = heard.filter(({ userId, isTyping }) => userId === park.userId && isTyping);
+      expect(begun.length).toBeGreaterThan(0);
+      expect(
+        Math.min(
+          1_000,
+          ...spansOf(
+            begun.map(({ at }) => at),
+            2,
+          ),
+        ),
+      ).toBeGreaterThan(900);
+      expect(heard.findLast(({ userId }) => userId === park.userId)?.isTyping).toBe(false);
+      expect(listsOf(feed).at(-1)).toEqual([lee.userId]);
+    });
+
+    it.concurrent('ends with the state that the user wanted last, though they change their mind all the time', async () => {
+      const { lee, roomId, feeds } = await meet(world);
+      for (const wanted of [true, false, true]) {
+        for (let index = 0; index < 15; index += 1) await signalOverWs(lee, roomId, index % 3 > 0);
+        await signalOverWs(lee, roomId, wanted);
+        const saidAt = performance.now();
+        await Promise.all(feeds.map((feed) => untilListed(feed, ...(wanted ? [lee] : []))));
+        // Within a second it is right, and what came late does not make it wrong again.
+        expect(performance.now() - saidAt).toBeLessThan(1_500);
+        await delay(saidAt + 1_500 - performance.now());
+        for (const feed of feeds) expect(listsOf(feed).at(-1)).toEqual(wanted ? [lee.userId] : []);
+      }
+    });
+  }
+
+  function describeLateness(): void {
+    it('is known to a late subscriber and to a query on every instance, also where nobody watches', async () => {
+      const [kim, lee] = await users(world, 0, 1);
+      const park = await newUser(world, 1);
+      const roomId = await kim.group(lee.userId, park.userId);
+      await type(lee, roomId);
+      await type(kim, roomId);
+      const everywhere = [await world.client(park.userId, 0), park];
+
+      for (const client of everywhere) {
+        await waitFor(async () => isSame(await typingNow(client, roomId), [lee, kim]), { what: 'both in the query' });
+      }
+      expect(await typingNow(kim, roomId)).toEqual([lee.userId]);
+      const feeds = everywhere.map((client) => watch(client, roomId));
+      await Promise.all(feeds.map((feed) => feed.count(1)));
+      for (const feed of feeds) expect(listsOf(feed)).toEqual([[lee.userId, kim.userId]]);
+      for (const client of everywhere) expect(await typingNow(client, roomId)).toEqual([lee.userId, kim.userId]);
     });
 
     it.each<[string, (people: { kim: TestClient; lee: Everywhere }, roomId: string) => Promise<unknown>]>([
@@ -268,7 +366,7 @@ describeWithNats('who types in a room', () => {
     it('is nobody for who begins to watch in the moment of the stop or the message', async () => {
       const random = useRandom();
       const [kim, lee] = await users(world, 0, 1);
-      const rounds = countTo(60).map(async (round) => {
+      const rounds = countTo(40).map(async (round) => {
         const own = new Random(random.between(0, 2 ** 31));
         const roomId = await kim.group(lee.userId);
         await type(lee, roomId);
@@ -311,6 +409,8 @@ describeWithNats('who types in a room', () => {
     it('is told no more to who was removed, within 1 s, and does not name them any more', async () => {
       const { kim, lee, roomId, feeds } = await meet(world);
       const there = await world.client(lee.userId, 0);
+      const park = await newUser(world, 0);
+      await kim.http(inviteMembers, { input: { roomId, userIds: [String(park.userId)] } });
       const lees = [watch(lee, roomId), watch(there, roomId)];
       await Promise.all(lees.map((feed) => feed.count(1)));
       await type(lee, roomId);
@@ -324,29 +424,10 @@ describeWithNats('who types in a room', () => {
       const endedAt = await Promise.all(feeds.map((feed) => untilListed(feed)));
       expect(Math.max(...endedAt) - removedAt).toBeLessThan(atOnceMs);
 
-      await type(kim, roomId);
-      await untilListed(feeds[1], kim);
+      await type(park, roomId);
+      await Promise.all(feeds.map((feed) => untilListed(feed, park)));
       for (const feed of lees) expect(listsOf(feed).flat()).toEqual([]);
       await expect(waitForRefusal(lee, roomId)).resolves.toMatchObject({ code: 'NOT_FOUND' });
-    });
-
-    it('does not name a removed member whose signal was still waiting, and names them again after they came back', async () => {
-      const { kim, lee, roomId, feeds } = await meet(world);
-      for (const isTyping of [true, false, true]) await signal(lee, roomId, isTyping);
-      await kim.http(removeMember, { input: { roomId, userId: String(lee.userId) } });
-      await Promise.all(feeds.map((feed) => untilListed(feed)));
-      const told = feeds.map((feed) => feed.events.length);
-
-      // The waiting signal goes out within a second of the first; what it would change must not come.
-      await delay(1_500);
-      for (const [index, feed] of feeds.entries()) {
-        const late = listsOf(feed).slice(told[index]);
-        expect(late.flat()).toEqual([]);
-      }
-
-      await kim.http(inviteMembers, { input: { roomId, userIds: [String(lee.userId)] } });
-      await type(lee, roomId);
-      await Promise.all(feeds.map((feed) => untilListed(feed, lee)));
     });
   }
 
@@ -392,58 +473,6 @@ describeWithNats('who types in a room', () => {
       }
     });
 
-    it('lets through at most one signal a second of one user, and the last state within a second', async () => {
-      const [kim, lee, park] = await users(world, 0, 1, 1);
-      const roomId = await kim.group(lee.userId, park.userId);
-      const heard = await listen(roomId);
-      const feed = watch(kim, roomId);
-      await feed.count(1);
-
-      // 30 in 2 s, and as many changes of mind, each answered before the next.
-      await Promise.all([
-        repeat(30, 66, () => type(lee, roomId)),
-        repeat(30, 66, (index) => signal(park, roomId, index % 2 === 0)),
-      ]);
-      const endedAt = performance.now();
-      await untilListed(feed, lee);
-      expect((await feed.until(() => true, 'the list')).length).toBeGreaterThan(0);
-      expect(performance.now() - endedAt).toBeLessThan(atOnceMs);
-      // What is merged with the next signal goes out within a second.
-      await delay(1_000);
-
-      const lees = heard.filter(({ userId }) => userId === lee.userId);
-      expect(lees.length).toBeLessThanOrEqual(4);
-      expect(lees.every(({ isTyping }) => isTyping)).toBe(true);
-      const begun = heard.filter(({ userId, isTyping }) => userId === park.userId && isTyping);
-      expect(begun.length).toBeGreaterThan(0);
-      expect(
-        Math.min(
-          1_000,
-          ...spansOf(
-            begun.map(({ at }) => at),
-            2,
-          ),
-        ),
-      ).toBeGreaterThan(900);
-      expect(heard.findLast(({ userId }) => userId === park.userId)?.isTyping).toBe(false);
-      expect(listsOf(feed).at(-1)).toEqual([lee.userId]);
-    });
-
-    it('ends with the state that the user wanted last, though they change their mind all the time', async () => {
-      const random = useRandom();
-      const { lee, roomId, feeds } = await meet(world);
-      for (const wanted of [true, false, true]) {
-        for (let index = 0; index < 15; index += 1) await signalOverWs(lee, roomId, random.next() < 0.5);
-        await signalOverWs(lee, roomId, wanted);
-        const saidAt = performance.now();
-        await Promise.all(feeds.map((feed) => untilListed(feed, ...(wanted ? [lee] : []))));
-        // Within a second it is right, and what came late does not make it wrong again.
-        expect(performance.now() - saidAt).toBeLessThan(1_500);
-        await delay(saidAt + 1_500 - performance.now());
-        for (const feed of feeds) expect(listsOf(feed).at(-1)).toEqual(wanted ? [lee.userId] : []);
-      }
-    });
-
     it('is told all the same though others publish rubbish on the subject', async () => {
       const { kim, lee, roomId, feeds } = await meet(world);
       const bodies = [
@@ -460,9 +489,8 @@ describeWithNats('who types in a room', () => {
         '{"userId":9007199254740991,"isTyping":true}',
         '{"userId":1e300,"isTyping":true}',
       ];
-      const connection = await connectToNats();
-      for (const body of bodies) connection.publish(`chat.room.${roomId}.typing`, body);
-      await connection.flush();
+      for (const body of bodies) nats.publish(`chat.room.${roomId}.typing`, body);
+      await nats.flush();
 
       await type(lee, roomId);
       await Promise.all(feeds.map((feed) => untilListed(feed, lee)));
@@ -471,28 +499,6 @@ describeWithNats('who types in a room', () => {
       expect(listsOf(late)).toEqual([[lee.userId]]);
       expect(await typingNow(await world.client(kim.userId, 0), roomId)).toEqual([lee.userId]);
       for (const feed of [...feeds, late]) expect(feed.error).toBeUndefined();
-    });
-
-    it('is known to a late subscriber though the stream has thousands of signals of the room', async () => {
-      const [kim, lee] = await users(world, 0, 1);
-      const roomId = await kim.group(lee.userId);
-      const connection = await connectToNats();
-      for (const index of countTo(3_000)) {
-        connection.publish(
-          `chat.room.${roomId}.typing`,
-          JSON.stringify({ userId: 900_000, isTyping: index % 2 === 1 }),
-        );
-      }
-      await connection.flush();
-      await type(lee, roomId);
-      await waitFor(async () => isSame(await typingNow(kim, roomId), [lee]), {
-        what: 'the user in the query',
-        timeoutMs: 3_000,
-      });
-
-      const feed = watch(kim, roomId);
-      await feed.count(1);
-      expect(listsOf(feed)).toEqual([[lee.userId]]);
     });
   }
 
@@ -529,13 +535,9 @@ describeWithNats('who types in a room', () => {
         for (const feed of feeds) expect([feed.error, feed.isEnded]).toEqual([undefined, false]);
 
         // And the stream is back for who comes late.
-        await type(lee, roomId);
-        await waitFor(async () => isSame(await typingNow(await world.client(lee.userId + 0, 0), roomId), []), {
-          what: 'own view',
-        });
-        await untilListed(feeds[0], lee);
-        await stop(lee, roomId);
-        await Promise.all(feeds.map((feed) => untilListed(feed)));
+        const late = await kim.group(lee.userId);
+        await type(lee, late);
+        await waitFor(async () => isSame(await typingNow(kim, late), [lee]), { what: 'the list by the stream' });
       }
     });
 
@@ -560,20 +562,13 @@ describeWithNats('who types in a room', () => {
   /** What is told on the room's subject from now on, as it comes. */
   async function listen(roomId: string) {
     const heard: { userId: number; isTyping: boolean; at: number }[] = [];
-    const connection = await connectToNats();
-    connection.subscribe(`chat.room.${roomId}.typing`, {
+    nats.subscribe(`chat.room.${roomId}.typing`, {
       callback: (_error, message) => {
         heard.push({ ...message.json<{ userId: number; isTyping: boolean }>(), at: performance.now() });
       },
     });
-    await connection.flush();
+    await nats.flush();
     return heard;
-  }
-
-  async function connectToNats(): Promise<NatsConnection> {
-    const connection = await connectTo(world);
-    onTestFinished(() => connection.close());
-    return connection;
   }
 });
 
@@ -590,7 +585,7 @@ describeWithNats('typing that is over', () => {
     const lee = await newUser(world, 0);
     const roomIds = await Promise.all(countTo(10).map(() => kim.group(lee.userId)));
     const idle = await lowest(3_000);
-    expect([idle.get('fairway_room_feeds'), idle.get('fairway_nats_subjects')]).toEqual([0, 0]);
+    expect(idle.get('fairway_room_feeds')).toBe(0);
     const connection = await connectTo(world);
     onTestFinished(() => connection.close());
 
