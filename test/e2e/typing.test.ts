@@ -31,8 +31,8 @@ describeWithNats('who types in a room', () => {
   });
   afterAll(() => nats?.close());
 
-  describeWaits();
   describeLists();
+  describeWaits();
   describeEnds();
   describeLateness();
   describeAccess();
@@ -148,18 +148,19 @@ describeWithNats('who types in a room', () => {
     ])('lapses 6 to 7 s after the last of %s, on every instance', async (_what, times) => {
       const { lee, roomId, feeds } = await meet(world);
       const startedAt = performance.now();
-      let lastAt = 0;
+      let [lastAt, answeredAt] = [0, 0];
       for (const atMs of times) {
         await delay(startedAt + atMs - performance.now());
         lastAt = performance.now();
         await type(lee, roomId);
+        answeredAt = performance.now();
       }
       await Promise.all(feeds.map((feed) => untilListed(feed, lee)));
 
       const endedAt = await Promise.all(feeds.map((feed) => untilListed(feed)));
       for (const at of endedAt) {
         expect(at - lastAt).toBeGreaterThan(lapseMs - 50);
-        expect(at - lastAt).toBeLessThan(7_000);
+        expect(at - answeredAt).toBeLessThan(7_000);
       }
       for (const feed of feeds) expect(listsOf(feed)).toEqual([[], [lee.userId], []]);
     });
@@ -169,6 +170,7 @@ describeWithNats('who types in a room', () => {
       const roomId = await kim.group(lee.userId);
       const typedAt = performance.now();
       await type(lee, roomId);
+      const answeredAt = performance.now();
       // Old news by the time it is asked for.
       await delay(4_000);
       const feed = watch(kim, roomId);
@@ -177,7 +179,7 @@ describeWithNats('who types in a room', () => {
 
       const endedAt = await untilListed(feed);
       expect(endedAt - typedAt).toBeGreaterThan(lapseMs - 100);
-      expect(endedAt - typedAt).toBeLessThan(7_000);
+      expect(endedAt - answeredAt).toBeLessThan(7_000);
     });
 
     it.concurrent('is nobody for a query on an instance where nobody watches, 6 to 7 s later', async () => {
@@ -185,11 +187,12 @@ describeWithNats('who types in a room', () => {
       const roomId = await kim.group(lee.userId);
       const typedAt = performance.now();
       await type(lee, roomId);
+      const answeredAt = performance.now();
       await waitFor(async () => isSame(await typingNow(kim, roomId), [lee]), { what: 'the user in the query' });
 
       await waitFor(async () => isSame(await typingNow(kim, roomId), []), { what: 'nobody in the query' });
       expect(performance.now() - typedAt).toBeGreaterThan(lapseMs - 100);
-      expect(performance.now() - typedAt).toBeLessThan(7_000);
+      expect(performance.now() - answeredAt).toBeLessThan(7_000);
     });
 
     it.concurrent('is known to a late subscriber though the stream still has thousands of signals that have lapsed', async () => {
@@ -441,7 +444,7 @@ describeWithNats('who types in a room', () => {
       const feeds = [...witnesses, ...others.slice(0, 8)].map((client) => watch(client, roomId));
       await Promise.all(feeds.map((feed) => feed.count(1)));
 
-      const until = performance.now() + 5_000;
+      const until = performance.now() + 4_000;
       const last = new Map<number, boolean>();
       await Promise.all(
         others.map(async (client) => {
@@ -584,7 +587,7 @@ describeWithNats('typing that is over', () => {
     const kim = await newUser(world, 0);
     const lee = await newUser(world, 0);
     const roomIds = await Promise.all(countTo(10).map(() => kim.group(lee.userId)));
-    const idle = await lowest(3_000);
+    const idle = await lowest(1_500);
     expect(idle.get('fairway_room_feeds')).toBe(0);
     const connection = await connectTo(world);
     onTestFinished(() => connection.close());
