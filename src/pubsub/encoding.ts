@@ -42,7 +42,7 @@ export const encodeTyping = (signal: TypingSignal): Uint8Array => encoder.encode
 /** @throws {Error} where it is somebody else's message */
 export function decodeTyping(body: Uint8Array): TypingSignal {
   const { userId, isTyping } = parse<TypingSignal>(body);
-  if (!isNumber(userId) || typeof isTyping !== 'boolean') throw new Error('Not a typing signal');
+  if (!isUserId(userId) || typeof isTyping !== 'boolean') throw new Error('Not a typing signal');
   return { userId, isTyping };
 }
 
@@ -62,9 +62,11 @@ export function decodeRanges(body: Uint8Array): PublishedRange[] {
 /** More than one instance can publish between two of its messages. */
 const maxRangeLength = 100_000;
 const maxPosition = 2 ** 31 - 1;
+const maxUserId = 2 ** 31 - 1;
 
 const kinds: ReadonlySet<unknown> = new Set<LogEntry['kind']>(['added', 'updated', 'deleted']);
 const isNumber = (value: unknown): boolean => Number.isInteger(value);
+const isUserId = (value: number): boolean => isNumber(value) && value >= 1 && value <= maxUserId;
 
 const parse = <T>(body: Uint8Array): T => JSON.parse(decoder.decode(body), reviveDate) as T;
 

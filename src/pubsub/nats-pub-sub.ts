@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type JetStreamClient, jetstream, jetstreamManager } from '@nats-io/jetstream';
+import { DeliverPolicy, type JetStreamClient, jetstream, jetstreamManager } from '@nats-io/jetstream';
 import {
   type ConnectionOptions,
   connect,
@@ -143,7 +143,9 @@ class JetStreamPubSub implements NatsPubSub {
     // The server's clock against ours for the last one; among themselves, only the server's.
     const lastAgeMs = Math.max(0, Date.now() - last.time.getTime());
     if (lastAgeMs > maxAgeMs) return [];
-    const consumer = await js.consumers.get(stream, { filter_subjects: subject });
+    const since = new Date(last.time.getTime() + lastAgeMs - maxAgeMs).toISOString();
+    const options = { filter_subjects: subject, deliver_policy: DeliverPolicy.StartTime, opt_start_time: since };
+    const consumer = await js.consumers.get(stream, options);
     const messages = await consumer.fetch({ max_messages: maxRecent, expires: recentTimeoutMs });
     const recent: Recent[] = [];
     for await (const { data, seq, time } of messages) {

@@ -54,8 +54,8 @@ export class TypingGate {
   #start(): void {
     const waitMs = this.#startedAt + minGapMs - performance.now();
     if (waitMs <= 0) this.#pass(true);
-    // One that was told is young enough: there is nothing to add. One that was stopped begins again when it may.
-    else if (this.#isTyping === false) this.#late ??= setTimeout(() => this.#startLate(), waitMs);
+    // Told when it may: who stopped begins again then, and who goes on lapses 6 s after this one and not sooner.
+    else this.#late ??= setTimeout(() => this.#startLate(), waitMs);
   }
 
   #startLate(): void {
@@ -65,12 +65,18 @@ export class TypingGate {
 
   #pass(isTyping: boolean): void {
     this.#isTyping = isTyping;
-    if (isTyping) this.#startedAt = performance.now();
+    if (isTyping) {
+      this.#startedAt = performance.now();
+      // The loop was late, and a newer one came before it.
+      clearTimeout(this.#late);
+      this.#late = undefined;
+    }
     this.#options.pass(isTyping);
   }
 
+  /** By then whatever was told has lapsed. */
   #waitForSilence(): void {
     clearTimeout(this.#idle);
-    this.#idle = setTimeout(() => this.#options.onIdle(), typingExpiresInMs);
+    this.#idle = setTimeout(() => this.#options.onIdle(), minGapMs + typingExpiresInMs);
   }
 }

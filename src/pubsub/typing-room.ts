@@ -29,8 +29,13 @@ export class TypingRoom {
   /** By user: when it lapses, by `performance.now()`. In the order in which they began. */
   readonly #typing = new Map<number, number>();
   readonly #watchers = new Set<TypingWatcher>();
+  /** Of whom more was heard than the stream tells, while it is read. */
+  readonly #heard = new Set<number>();
+  /** Whose membership ended: a signal that was on its way does not bring them back. */
+  readonly #gone = new Set<number>();
   readonly #subscription: Subscription;
   #position: number;
+  #isOpen = false;
   #lapse: NodeJS.Timeout | undefined;
   #forgetFeed: () => void = () => undefined;
 
@@ -54,13 +59,9 @@ export class TypingRoom {
     return [...this.#typing].filter(([, lapsesAt]) => lapsesAt > now).map(([userId]) => userId);
   }
 
-  signal(userId: number, isTyping: boolean, ageMs = 0): void {
-    const isNew = isTyping && !this.#typing.has(userId);
-    const lapsesAt = performance.now() + typingExpiresInMs - ageMs;
-    const isChange = isTyping ? isNew : this.#typing.delete(userId);
-    if (isTyping) this.#typing.set(userId, Math.max(lapsesAt, this.#typing.get(userId) ?? 0));
-    if (isChange) this.#tell();
-    this.#lapse ??= this.#waitForLapse();
+  signal(userId: number, isTyping: boolean): void {
+    if (!this.#isOpen) this.#heard.add(userId);
+    this.#apply(userId, isTyping, 0);
   }
 
   watch(grant: TypingGrant, onEnd: () => void): AsyncIterableIterator<TypingState> {
@@ -85,27 +86,45 @@ export class TypingRoom {
     this.#position = this.#feed.head;
     this.#follow();
     const signals = await readSignals(pubsub, this.#feed.roomId);
-    for (const { userId, isTyping, ageMs } of signals) this.signal(userId, isTyping, ageMs);
+    for (const { userId, isTyping, ageMs } of signals)
+      if (!this.#heard.has(userId)) this.#apply(userId, isTyping, ageMs);
+    this.#isOpen = true;
+    this.#heard.clear();
   }
 
   /** The room's log: who has sent a message types no more, and who is no member sees nothing. */
   #follow(): void {
     const feed = this.#feed;
     const { changes } = feed;
-    // What has left the feed's memory may have been anybody's leaving.
-    if (feed.floor > this.#position) for (const watcher of this.#watchers) watcher.doubt();
+    // What has left the feed's memory, or a log that went back, may have been anybody's leaving or coming back.
+    if (feed.floor > this.#position || feed.head < this.#position) {
+      this.#gone.clear();
+      for (const watcher of this.#watchers) watcher.doubt();
+    }
     for (let entry = feed.entryAfter(this.#position); entry !== undefined; entry = feed.entryAfter(this.#position)) {
       this.#position = entry.seq;
       const { message, kind } = entry;
       if (kind === 'added' && message.system === null) this.signal(message.senderId, false);
       for (const userId of message.system?.userIds ?? []) {
+        this.#gone.delete(userId);
         if (!endsMembership(message, userId)) continue;
         this.signal(userId, false);
+        this.#gone.add(userId);
         for (const watcher of this.#watchers) if (watcher.viewerId === userId) watcher.doubt();
       }
     }
     this.#position = feed.head;
     this.#forgetFeed = feed.onChange(changes, () => this.#follow());
+  }
+
+  #apply(userId: number, isTyping: boolean, ageMs: number): void {
+    if (isTyping && this.#gone.has(userId)) return;
+    const isNew = isTyping && !this.#typing.has(userId);
+    const lapsesAt = performance.now() + typingExpiresInMs - ageMs;
+    const isChange = isTyping ? isNew : this.#typing.delete(userId);
+    if (isTyping) this.#typing.set(userId, Math.max(lapsesAt, this.#typing.get(userId) ?? 0));
+    if (isChange) this.#tell();
+    this.#lapse ??= this.#waitForLapse();
   }
 
   #waitForLapse(): NodeJS.Timeout | undefined {

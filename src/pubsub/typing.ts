@@ -40,9 +40,12 @@ export class Typing {
     this.#gateOf(roomId, userId).submit(isTyping);
   }
 
-  /** The user has sent what they typed: who watches sees that by the message, and who comes later by this. */
+  /** The user has sent what they typed, or has left: who watches sees that by the log, and who comes later by this. */
   end(roomId: string, userId: number): void {
-    this.#gates.get(userId)?.get(roomId)?.end();
+    const gate = this.#gates.get(userId)?.get(roomId);
+    // They may have typed on another instance.
+    if (gate === undefined) this.#pass(roomId, userId, false);
+    else gate.end();
   }
 
   /** The user's last connection to this instance has gone. */

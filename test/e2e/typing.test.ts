@@ -1,0 +1,759 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import { jetstreamManager } from '@nats-io/jetstream';
+import { connect, type NatsConnection } from '@nats-io/transport-node';
+import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest';
+import { type ApiError, Feed, type TestClient } from '../support/client.js';
+import type { Instance } from '../support/instance.js';
+import { metricsEnv, readMetrics } from '../support/metrics.js';
+import { inviteMembers, leaveRoom, removeMember, setTyping, typing, typingIn } from '../support/operations.js';
+import { Random, useRandom } from '../support/random.js';
+import { describeWithNats } from '../support/requirements.js';
+import { countTo } from '../support/room-log.js';
+import { waitFor } from '../support/wait-for.js';
+import { RawSocket } from '../support/wire.js';
+import { useWorld, type World } from '../support/world.js';
+import type { OnTypingSubscription } from './generated/graphql.js';
+
+type TypingFeed = Feed<OnTypingSubscription>;
+
+const lapseMs = 6_000;
+/** What "at once" may take: all that happens is a signal over NATS and at most one gap between two lists. */
+const atOnceMs = 1_000;
+
+describeWithNats('who types in a room', () => {
+  const world = useWorld();
+
+  let nats: NatsConnection;
+
+  beforeAll(async () => {
+    nats = await connectTo(world);
+  });
+  afterAll(() => nats?.close());
+
+  describeLists();
+  describeWaits();
+  describeEnds();
+  describeLateness();
+  describeAccess();
+  describeFloods();
+  describeLosses();
+
+  function describeLists(): void {
+    it('is told as the present list first, then the whole list at each change, without the viewer', async () => {
+      const [kim, lee, park] = await users(world, 0, 1, 0);
+      const roomId = await kim.group(lee.userId, park.userId);
+      const feeds = { kim: watch(kim, roomId), lee: watch(lee, roomId), park: watch(park, roomId) };
+      await Promise.all(Object.values(feeds).map((feed) => feed.count(1)));
+
+      await type(lee, roomId);
+      await Promise.all([untilListed(feeds.kim, lee), untilListed(feeds.park, lee)]);
+      await type(park, roomId);
+      await Promise.all([untilListed(feeds.kim, lee, park), untilListed(feeds.lee, park)]);
+      await stop(lee, roomId);
+      await Promise.all([untilListed(feeds.kim, park), untilListed(feeds.park)]);
+      await stop(park, roomId);
+      await Promise.all([untilListed(feeds.kim), untilListed(feeds.lee)]);
+
+      expect(listsOf(feeds.kim)).toEqual([[], [lee.userId], [lee.userId, park.userId], [park.userId], []]);
+      expect(listsOf(feeds.lee)).toEqual([[], [park.userId], []]);
+      expect(listsOf(feeds.park)).toEqual([[], [lee.userId], []]);
+      expect(feeds.kim.events[1]?.typing).toEqual({
+        roomId,
+        users: [{ id: String(lee.userId), name: `user ${lee.userId}` }],
+      });
+    });
+
+    it('is told in a DIRECT room as well, in both directions', async () => {
+      const [kim, lee] = await users(world, 0, 1);
+      const roomId = await kim.direct(lee.userId);
+      const [kims, lees] = [watch(kim, roomId), watch(lee, roomId.toUpperCase())];
+      await Promise.all([kims.count(1), lees.count(1)]);
+
+      await type(kim, roomId);
+      await untilListed(lees, kim);
+      await type(lee, roomId.toUpperCase());
+      await untilListed(kims, lee);
+      await kim.send(roomId, '안녕');
+      await untilListed(lees);
+
+      expect(listsOf(kims)).toEqual([[], [lee.userId]]);
+      expect(listsOf(lees)).toEqual([[], [kim.userId], []]);
+    });
+
+    it('is told over SSE, and such a stream is a connection whose end ends its own user’s typing', async () => {
+      const [kim, lee] = await users(world, 0, 1);
+      const roomId = await kim.group(lee.userId);
+      const [kims, lees] = [await watchOverSse(world, 0, kim, roomId), await watchOverSse(world, 1, lee, roomId)];
+      await Promise.all([kims.count(1), lees.count(1)]);
+
+      await type(lee, roomId);
+      await untilListed(kims, lee);
+      const leftAt = performance.now();
+      lees.stop();
+
+      expect((await untilListed(kims)) - leftAt).toBeLessThan(atOnceMs);
+      expect(listsOf(kims)).toEqual([[], [lee.userId], []]);
+      kims.stop();
+    });
+  }
+
+  function describeEnds(): void {
+    it.each<[string, (lee: Everywhere, roomId: string) => Promise<unknown>]>([
+      ['an explicit stop', ([here], roomId) => stop(here, roomId)],
+      ['an explicit stop over WebSocket', ([here], roomId) => signalOverWs(here, roomId, false)],
+      ['an explicit stop on another instance', ([, there], roomId) => stop(there, roomId)],
+      ['a message over HTTP', ([here], roomId) => here.send(roomId, 'done')],
+      ['a message over WebSocket', ([here], roomId) => here.sendOverWs(roomId, 'done')],
+      ['a message over HTTP on another instance', ([, there], roomId) => there.send(roomId, 'done')],
+      ['a message over WebSocket on another instance', ([, there], roomId) => there.sendOverWs(roomId, 'done')],
+      ['leaving the room', ([here], roomId) => here.http(leaveRoom, { input: { roomId } })],
+    ])('ends at once, on every instance, with %s', async (_what, end) => {
+      const { kim, lee, roomId, feeds } = await meet(world);
+      const there = await world.client(lee.userId, 0);
+      await type(lee, roomId);
+      await Promise.all(feeds.map((feed) => untilListed(feed, lee)));
+      const typedAt = performance.now();
+
+      await end([lee, there], roomId);
+
+      const endedAt = await Promise.all(feeds.map((feed) => untilListed(feed)));
+      expect(Math.max(...endedAt) - typedAt).toBeLessThan(2 * atOnceMs);
+      for (const feed of feeds) expect(listsOf(feed)).toEqual([[], [lee.userId], []]);
+      expect(await typingNow(kim, roomId)).toEqual([]);
+    });
+
+    it('ends in every room with the last connection of the user', async () => {
+      const [kim, lee] = await users(world, 0, 1);
+      const roomIds = await Promise.all(countTo(5).map(() => kim.group(lee.userId)));
+      const feeds = roomIds.map((roomId) => watch(kim, roomId));
+      await Promise.all(feeds.map((feed) => feed.count(1)));
+      await Promise.all(roomIds.map((roomId) => signalOverWs(lee, roomId, true)));
+      await Promise.all(feeds.map((feed) => untilListed(feed, lee)));
+
+      const cutAt = performance.now();
+      await lee.cutOff();
+
+      const endedAt = await Promise.all(feeds.map((feed) => untilListed(feed)));
+      expect(Math.max(...endedAt) - cutAt).toBeLessThan(atOnceMs);
+    });
+  }
+
+  /** Tests that mostly wait, and do so at the same time. */
+  function describeWaits(): void {
+    it.concurrent.each([
+      ['one signal', [0]],
+      ['repeated signals', [0, 3_000]],
+      ['a signal that was merged with the one before', [0, 900]],
+    ])('lapses 6 to 7 s after the last of %s, on every instance', async (_what, times) => {
+      const { lee, roomId, feeds } = await meet(world);
+      const startedAt = performance.now();
+      let [lastAt, answeredAt] = [0, 0];
+      for (const atMs of times) {
+        await delay(startedAt + atMs - performance.now());
+        lastAt = performance.now();
+        await type(lee, roomId);
+        answeredAt = performance.now();
+      }
+      await Promise.all(feeds.map((feed) => untilListed(feed, lee)));
+
+      const endedAt = await Promise.all(feeds.map((feed) => untilListed(feed)));
+      for (const at of endedAt) {
+        expect(at - lastAt).toBeGreaterThan(lapseMs - 50);
+        expect(at - answeredAt).toBeLessThan(7_000);
+      }
+      for (const feed of feeds) expect(listsOf(feed)).toEqual([[], [lee.userId], []]);
+    });
+
+    it.concurrent('lapses for a late subscriber when it does for all others', async () => {
+      const [kim, lee] = await users(world, 0, 1);
+      const roomId = await kim.group(lee.userId);
+      const typedAt = performance.now();
+      await type(lee, roomId);
+      const answeredAt = performance.now();
+      // Old news by the time it is asked for.
+      await delay(4_000);
+      const feed = watch(kim, roomId);
+      await feed.count(1);
+      expect(listsOf(feed)).toEqual([[lee.userId]]);
+
+      const endedAt = await untilListed(feed);
+      expect(endedAt - typedAt).toBeGreaterThan(lapseMs - 100);
+      expect(endedAt - answeredAt).toBeLessThan(7_000);
+    });
+
+    it.concurrent('is nobody for a query on an instance where nobody watches, 6 to 7 s later', async () => {
+      const [kim, lee] = await users(world, 0, 1);
+      const roomId = await kim.group(lee.userId);
+      const typedAt = performance.now();
+      await type(lee, roomId);
+      const answeredAt = performance.now();
+      await waitFor(async () => isSame(await typingNow(kim, roomId), [lee]), { what: 'the user in the query' });
+
+      await waitFor(async () => isSame(await typingNow(kim, roomId), []), { what: 'nobody in the query' });
+      expect(performance.now() - typedAt).toBeGreaterThan(lapseMs - 100);
+      expect(performance.now() - answeredAt).toBeLessThan(7_000);
+    });
+
+    it.concurrent('is known to a late subscriber though the stream still has thousands of signals that have lapsed', async () => {
+      const [kim, lee] = await users(world, 0, 1);
+      const roomId = await kim.group(lee.userId);
+      for (const index of countTo(3_000)) {
+        nats.publish(`chat.room.${roomId}.typing`, JSON.stringify({ userId: lee.userId, isTyping: index % 2 === 1 }));
+      }
+      await nats.flush();
+      // Longer than the lapse, shorter than the stream keeps them.
+      await delay(7_000);
+      await type(lee, roomId);
+
+      await waitFor(async () => isSame(await typingNow(kim, roomId), [lee]), { what: 'the user', timeoutMs: 1_000 });
+      const feed = watch(kim, roomId);
+      await feed.count(1);
+      expect(listsOf(feed)).toEqual([[lee.userId]]);
+    });
+
+    it.concurrent('goes on with a message from somebody else, an edit, and a stop in another room', async () => {
+      const { kim, lee, roomId, feeds } = await meet(world);
+      const other = await kim.group(lee.userId);
+      await lee.send(roomId, 'earlier');
+      await type(lee, roomId);
+      await Promise.all(feeds.map((feed) => untilListed(feed, lee)));
+
+      await kim.send(roomId, 'meanwhile');
+      await lee.send(other, 'elsewhere');
+      await stop(lee, other);
+
+      // Nobody is told anything where nothing ends: the time that an end would have taken must pass.
+      await delay(atOnceMs);
+      for (const feed of feeds) expect(listsOf(feed)).toEqual([[], [lee.userId]]);
+    });
+
+    it.concurrent('ends at once with the last connection of the user, though it is cut off, and not with the one before', async () => {
+      const { lee, roomId, feeds } = await meet(world);
+      const [phone, browser] = [await world.client(lee.userId, 1), await world.client(lee.userId, 1)];
+      await Promise.all([watch(phone, roomId).count(1), watch(browser, roomId).count(1)]);
+      await signalOverWs(phone, roomId, true);
+      await Promise.all(feeds.map((feed) => untilListed(feed, lee)));
+
+      await phone.cutOff();
+      // Nobody is told anything as long as one is left: the time that an end would have taken must pass.
+      await delay(atOnceMs);
+      for (const feed of feeds) expect(listsOf(feed)).toEqual([[], [lee.userId]]);
+
+      const cutAt = performance.now();
+      await browser.cutOff();
+      const endedAt = await Promise.all(feeds.map((feed) => untilListed(feed)));
+      expect(Math.max(...endedAt) - cutAt).toBeLessThan(atOnceMs);
+    });
+
+    it.concurrent('does not name a removed member whose signal was still waiting, and names them again after they came back', async () => {
+      const { kim, lee, roomId, feeds } = await meet(world);
+      for (const isTyping of [true, false, true]) await signal(lee, roomId, isTyping);
+      await kim.http(removeMember, { input: { roomId, userId: String(lee.userId) } });
+      await Promise.all(feeds.map((feed) => untilListed(feed)));
+      const told = feeds.map((feed) => feed.events.length);
+
+      // The waiting signal goes out within a second of the first; what it would change must not come.
+      await delay(1_500);
+      for (const [index, feed] of feeds.entries()) {
+        const late = listsOf(feed).slice(told[index]);
+        expect(late.flat()).toEqual([]);
+      }
+
+      await kim.http(inviteMembers, { input: { roomId, userIds: [String(lee.userId)] } });
+      await type(lee, roomId);
+      await Promise.all(feeds.map((feed) => untilListed(feed, lee)));
+    });
+
+    it.concurrent('lets through at most one signal a second of one user, and the last state within a second', async () => {
+      const [kim, lee, park] = await users(world, 0, 1, 1);
+      const roomId = await kim.group(lee.userId, park.userId);
+      const heard = await listen(roomId);
+      const feed = watch(kim, roomId);
+      await feed.count(1);
+
+      // 30 in 2 s, and as many changes of mind, each answered before the next.
+      await Promise.all([
+        repeat(30, 66, () => type(lee, roomId)),
+        repeat(30, 66, (index) => signal(park, roomId, index % 2 === 0)),
+      ]);
+      const endedAt = performance.now();
+      await untilListed(feed, lee);
+      expect((await feed.until(() => true, 'the list')).length).toBeGreaterThan(0);
+      expect(performance.now() - endedAt).toBeLessThan(atOnceMs);
+      // What is merged with the next signal goes out within a second.
+      await delay(1_000);
+
+      const lees = heard.filter(({ userId }) => userId === lee.userId);
+      expect(lees.length).toBeLessThanOrEqual(4);
+      expect(lees.every(({ isTyping }) => isTyping)).toBe(true);
+      const begun = heard.filter(({ userId, isTyping }) => userId === park.userId && isTyping);
+      expect(begun.length).toBeGreaterThan(0);
+      expect(
+        Math.min(
+          1_000,
+          ...spansOf(
+            begun.map(({ at }) => at),
+            2,
+          ),
+        ),
+      ).toBeGreaterThan(900);
+      expect(heard.findLast(({ userId }) => userId === park.userId)?.isTyping).toBe(false);
+      expect(listsOf(feed).at(-1)).toEqual([lee.userId]);
+    });
+
+    it.concurrent('ends with the state that the user wanted last, though they change their mind all the time', async () => {
+      const { lee, roomId, feeds } = await meet(world);
+      for (const wanted of [true, false, true]) {
+        for (let index = 0; index < 15; index += 1) await signalOverWs(lee, roomId, index % 3 > 0);
+        await signalOverWs(lee, roomId, wanted);
+        const saidAt = performance.now();
+        await Promise.all(feeds.map((feed) => untilListed(feed, ...(wanted ? [lee] : []))));
+        // Within a second it is right, and what came late does not make it wrong again.
+        expect(performance.now() - saidAt).toBeLessThan(1_500);
+        await delay(saidAt + 1_500 - performance.now());
+        for (const feed of feeds) expect(listsOf(feed).at(-1)).toEqual(wanted ? [lee.userId] : []);
+      }
+    });
+  }
+
+  function describeLateness(): void {
+    it('is known to a late subscriber and to a query on every instance, also where nobody watches', async () => {
+      const [kim, lee] = await users(world, 0, 1);
+      const park = await newUser(world, 1);
+      const roomId = await kim.group(lee.userId, park.userId);
+      await type(lee, roomId);
+      await type(kim, roomId);
+      const everywhere = [await world.client(park.userId, 0), park];
+
+      for (const client of everywhere) {
+        await waitFor(async () => isSame(await typingNow(client, roomId), [lee, kim]), { what: 'both in the query' });
+      }
+      expect(await typingNow(kim, roomId)).toEqual([lee.userId]);
+      const feeds = everywhere.map((client) => watch(client, roomId));
+      await Promise.all(feeds.map((feed) => feed.count(1)));
+      for (const feed of feeds) expect(listsOf(feed)).toEqual([[lee.userId, kim.userId]]);
+      for (const client of everywhere) expect(await typingNow(client, roomId)).toEqual([lee.userId, kim.userId]);
+    });
+
+    it.each<[string, (people: { kim: TestClient; lee: Everywhere }, roomId: string) => Promise<unknown>]>([
+      ['a stop', ({ lee: [here] }, roomId) => stop(here, roomId)],
+      ['a stop on another instance', ({ lee: [, there] }, roomId) => stop(there, roomId)],
+      ['a message', ({ lee: [here] }, roomId) => here.send(roomId, 'done')],
+      ['a message on another instance', ({ lee: [, there] }, roomId) => there.send(roomId, 'done')],
+      [
+        'a removal',
+        ({ kim, lee: [here] }, roomId) => kim.http(removeMember, { input: { roomId, userId: String(here.userId) } }),
+      ],
+      ['leaving', ({ lee: [here] }, roomId) => here.http(leaveRoom, { input: { roomId } })],
+      ['leaving on another instance', ({ lee: [, there] }, roomId) => there.http(leaveRoom, { input: { roomId } })],
+    ])('is nobody for who comes after %s, where nobody watched', async (_what, end) => {
+      const [kim, lee] = await users(world, 0, 1);
+      const roomId = await kim.group(lee.userId);
+      await type(lee, roomId);
+      await waitFor(async () => isSame(await typingNow(kim, roomId), [lee]), { what: 'the user in the query' });
+
+      await end({ kim, lee: [lee, await world.client(lee.userId, 0)] }, roomId);
+
+      const kims = [kim, await world.client(kim.userId, 1)];
+      for (const client of kims) {
+        // A signal on its way is not waited for: much less than the lapse is enough to tell the two apart.
+        await waitFor(async () => isSame(await typingNow(client, roomId), []), { what: 'nobody', timeoutMs: atOnceMs });
+        const feed = watch(client, roomId);
+        await feed.count(1);
+        expect(listsOf(feed)).toEqual([[]]);
+        feed.stop();
+      }
+    });
+
+    it('is nobody for who begins to watch in the moment of the stop or the message', async () => {
+      const random = useRandom();
+      const [kim, lee] = await users(world, 0, 1);
+      const rounds = countTo(40).map(async (round) => {
+        const own = new Random(random.between(0, 2 ** 31));
+        const roomId = await kim.group(lee.userId);
+        await type(lee, roomId);
+        await delay(own.between(0, 500));
+        const end = round % 2 === 0 ? stop(lee, roomId) : lee.send(roomId, 'done');
+        await delay(own.between(0, 12));
+        const feed = watch(kim, roomId);
+        await Promise.all([end, feed.count(1)]);
+        const endedAt = performance.now();
+        return (await untilListed(feed)) - endedAt;
+      });
+      expect(Math.max(...(await Promise.all(rounds)))).toBeLessThan(2 * atOnceMs);
+    });
+  }
+
+  function describeAccess(): void {
+    it('is neither told to strangers nor by them, in a room that is there or not', async () => {
+      const [kim, lee, stranger] = await users(world, 0, 1, 1);
+      const roomId = await kim.group(lee.userId);
+      const feed = watch(kim, roomId);
+      await feed.count(1);
+      for (const id of [roomId, randomUUID()]) {
+        await expect(type(stranger, id)).rejects.toMatchObject({ code: 'NOT_FOUND' });
+        await expect(stop(stranger, id)).rejects.toMatchObject({ code: 'NOT_FOUND' });
+        expect(await watch(stranger, id).ended()).toMatchObject({ code: 'NOT_FOUND' });
+        expect((await stranger.http(typingIn, { id })).room).toBeNull();
+      }
+
+      await type(lee, roomId);
+      await untilListed(feed, lee);
+      expect(listsOf(feed)).toEqual([[], [lee.userId]]);
+    });
+
+    it.each(['', '*', '>', 'room', `${randomUUID()}.>`])('is not asked for by the id %j', async (id) => {
+      const kim = await newUser(world, 0);
+      await expect(type(kim, id)).rejects.toMatchObject({ code: 'BAD_USER_INPUT' });
+      expect(await watch(kim, id).ended()).toMatchObject({ code: 'BAD_USER_INPUT' });
+    });
+
+    it('is told no more to who was removed, within 1 s, and does not name them any more', async () => {
+      const { kim, lee, roomId, feeds } = await meet(world);
+      const there = await world.client(lee.userId, 0);
+      const park = await newUser(world, 0);
+      await kim.http(inviteMembers, { input: { roomId, userIds: [String(park.userId)] } });
+      const lees = [watch(lee, roomId), watch(there, roomId)];
+      await Promise.all(lees.map((feed) => feed.count(1)));
+      await type(lee, roomId);
+      await Promise.all(feeds.map((feed) => untilListed(feed, lee)));
+
+      await kim.http(removeMember, { input: { roomId, userId: String(lee.userId) } });
+      const removedAt = performance.now();
+      const endings = await Promise.all(lees.map((feed) => feed.ended()));
+      expect(performance.now() - removedAt).toBeLessThan(1_000);
+      expect(endings).toMatchObject([{ code: 'FORBIDDEN' }, { code: 'FORBIDDEN' }]);
+      const endedAt = await Promise.all(feeds.map((feed) => untilListed(feed)));
+      expect(Math.max(...endedAt) - removedAt).toBeLessThan(atOnceMs);
+
+      await type(park, roomId);
+      await Promise.all(feeds.map((feed) => untilListed(feed, park)));
+      for (const feed of lees) expect(listsOf(feed).flat()).toEqual([]);
+      await expect(waitForRefusal(lee, roomId)).resolves.toMatchObject({ code: 'NOT_FOUND' });
+    });
+  }
+
+  function describeFloods(): void {
+    it('brings no subscriber more than 4 lists in any second while 50 users type and stop at random', async () => {
+      const random = useRandom();
+      const crowd = await Promise.all(countTo(50).map((index) => newUser(world, index % 2)));
+      const [first, ...others] = crowd as [TestClient, ...TestClient[]];
+      const roomId = await first.group(...others.map(({ userId }) => userId));
+      const witnesses = await Promise.all([0, 1].map(async (instance) => world.client(first.userId, instance)));
+      const feeds = [...witnesses, ...others.slice(0, 8)].map((client) => watch(client, roomId));
+      await Promise.all(feeds.map((feed) => feed.count(1)));
+
+      const until = performance.now() + 4_000;
+      const last = new Map<number, boolean>();
+      await Promise.all(
+        others.map(async (client) => {
+          const own = random.fork();
+          while (performance.now() < until) {
+            const isTyping = own.next() < 0.6;
+            await signalOverWs(client, roomId, isTyping);
+            last.set(client.userId, isTyping);
+            await delay(own.between(100, 900));
+          }
+        }),
+      );
+      const expected = others.map(({ userId }) => userId).filter((userId) => last.get(userId));
+      expect(expected.length).toBeGreaterThan(5);
+
+      // They go on typing, as who types does, until all is quiet.
+      await Promise.all(others.filter(({ userId }) => last.get(userId)).map((client) => type(client, roomId)));
+      await Promise.all(
+        feeds.map((feed, index) => {
+          const viewer = index < 2 ? first.userId : others[index - 2]?.userId;
+          const wanted = expected.filter((userId) => userId !== viewer);
+          return feed.until(() => isSameSet(listsOf(feed).at(-1) ?? [], wanted), 'the last list', 5_000);
+        }),
+      );
+      for (const feed of feeds) {
+        expect(feed.events.length).toBeGreaterThan(10);
+        // The server leaves 300 ms in between: the fifth comes 1.2 s after the first, so 200 ms of jitter break nothing.
+        expect(Math.min(...spansOf(feed.times, 5))).toBeGreaterThan(1_000);
+      }
+    });
+
+    it('is told all the same though others publish rubbish on the subject', async () => {
+      const { kim, lee, roomId, feeds } = await meet(world);
+      const bodies = [
+        'hello',
+        '',
+        'null',
+        '{}',
+        '[1]',
+        '{"userId":"4","isTyping":true}',
+        '{"userId":4,"isTyping":1}',
+        '{"userId":4.5,"isTyping":true}',
+        '{"userId":-4,"isTyping":true}',
+        '{"userId":0,"isTyping":true}',
+        '{"userId":9007199254740991,"isTyping":true}',
+        '{"userId":1e300,"isTyping":true}',
+      ];
+      for (const body of bodies) nats.publish(`chat.room.${roomId}.typing`, body);
+      await nats.flush();
+
+      await type(lee, roomId);
+      await Promise.all(feeds.map((feed) => untilListed(feed, lee)));
+      const late = watch(await world.client(kim.userId, 1), roomId);
+      await late.count(1);
+      expect(listsOf(late)).toEqual([[lee.userId]]);
+      expect(await typingNow(await world.client(kim.userId, 0), roomId)).toEqual([lee.userId]);
+      for (const feed of [...feeds, late]) expect(feed.error).toBeUndefined();
+    });
+  }
+
+  function describeLosses(): void {
+    it('is told on the same instance while nats-server is down, and between instances once it is back', async () => {
+      const { kim, lee, roomId, feeds } = await meet(world);
+      const [beside, elsewhere] = [await newUser(world, 1), await world.client(lee.userId, 0)];
+      await kim.http(inviteMembers, { input: { roomId, userIds: [String(beside.userId)] } });
+      for (const wipe of [false, true]) {
+        await world.nats.kill();
+        await signalOverWs(beside, roomId, true);
+        await untilListed(feeds[1], beside);
+        await stop(beside, roomId);
+        await untilListed(feeds[1]);
+        await type(lee, roomId);
+        await untilListed(feeds[1], lee);
+        // Of a message on the other instance this one hears by the database.
+        await elsewhere.send(roomId, 'done');
+        const sentAt = performance.now();
+        expect((await untilListed(feeds[1])) - sentAt).toBeLessThan(2_500);
+        expect(await typingNow(await world.client(kim.userId, 0), roomId)).toEqual([]);
+
+        await world.nats.restart({ wipe });
+        const backAt = performance.now();
+        await waitFor(
+          async () => {
+            await type(lee, roomId);
+            return isSame(listsOf(feeds[0]).at(-1), [lee]);
+          },
+          { what: 'the list on the other instance', pollMs: 500 },
+        );
+        expect(performance.now() - backAt).toBeLessThan(5_000);
+        await stop(lee, roomId);
+        await Promise.all(feeds.map((feed) => untilListed(feed)));
+        for (const feed of feeds) expect([feed.error, feed.isEnded]).toEqual([undefined, false]);
+
+        // And the stream is back for who comes late.
+        const late = await kim.group(lee.userId);
+        await type(lee, late);
+        await waitFor(async () => isSame(await typingNow(kim, late), [lee]), { what: 'the list by the stream' });
+      }
+    });
+
+    it('is told no more to who was removed, within 2.5 s, while nats-server is down', async () => {
+      const { kim, lee, roomId, feeds } = await meet(world);
+      const lees = [watch(lee, roomId), watch(await world.client(lee.userId, 0), roomId)];
+      await Promise.all(lees.map((feed) => feed.count(1)));
+      await type(lee, roomId);
+      await Promise.all(feeds.map((feed) => untilListed(feed, lee)));
+      await world.nats.kill();
+      onTestFinished(() => world.nats.restart({ wipe: false }));
+
+      await kim.http(removeMember, { input: { roomId, userId: String(lee.userId) } });
+      const removedAt = performance.now();
+      const endings = await Promise.all(lees.map((feed) => feed.ended()));
+      await Promise.all(feeds.map((feed) => untilListed(feed)));
+      expect(performance.now() - removedAt).toBeLessThan(2_500);
+      expect(endings).toMatchObject([{ code: 'FORBIDDEN' }, { code: 'FORBIDDEN' }]);
+    });
+  }
+
+  /** What is told on the room's subject from now on, as it comes. */
+  async function listen(roomId: string) {
+    const heard: { userId: number; isTyping: boolean; at: number }[] = [];
+    nats.subscribe(`chat.room.${roomId}.typing`, {
+      callback: (_error, message) => {
+        heard.push({ ...message.json<{ userId: number; isTyping: boolean }>(), at: performance.now() });
+      },
+    });
+    await nats.flush();
+    return heard;
+  }
+});
+
+describeWithNats('typing that is over', () => {
+  const world = useWorld({ instances: 1, env: metricsEnv });
+  let instance: Instance;
+
+  beforeAll(() => {
+    instance = world.instances[0] as Instance;
+  });
+
+  it('leaves nothing behind: no feed, NATS subject, consumer or timer', async () => {
+    const kim = await newUser(world, 0);
+    const lee = await newUser(world, 0);
+    const roomIds = await Promise.all(countTo(10).map(() => kim.group(lee.userId)));
+    const idle = await lowest(1_500);
+    expect(idle.get('fairway_room_feeds')).toBe(0);
+    const connection = await connectTo(world);
+    onTestFinished(() => connection.close());
+
+    const socket = await RawSocket.connect(instance, kim.token);
+    let peak = 0;
+    await inParallel(1_300, async (index) => {
+      const roomId = roomIds[index % roomIds.length] as string;
+      if (index % 13 < 10) await signal(lee, roomId, index % 3 > 0);
+      else await leaveAgain(socket, `s${index}`, roomId, index % 2 === 0);
+      if (index % 50 === 0) peak = Math.max(peak, (await readMetrics(instance)).get('fairway_room_feeds') ?? 0);
+    });
+    expect(peak).toBeGreaterThan(0);
+    socket.ws.terminate();
+
+    await waitFor(
+      async () => {
+        const figures = await readMetrics(instance);
+        const left = told.filter((name) => (figures.get(name) ?? 0) > (idle.get(name) ?? 0));
+        if (left.length > 0) throw new Error(left.map((name) => `${name} ${figures.get(name)}`).join(', '));
+        return true;
+      },
+      { what: 'everything to be given back', timeoutMs: 15_000, pollMs: 250 },
+    );
+    const manager = await jetstreamManager(connection);
+    expect((await manager.streams.info('CHAT_TYPING')).state.consumer_count).toBe(0);
+    expect(instance.output()).not.toMatch(/"level":[56]0/);
+  });
+
+  /** Some unsubscribe before the first list has come. */
+  async function leaveAgain(socket: RawSocket, id: string, roomId: string, isPatient: boolean): Promise<void> {
+    socket.subscribe(id, { query: typing.toString(), variables: { roomId } });
+    if (isPatient) await socket.until((message) => message.id === id && message.type === 'next', 'the present list');
+    socket.send({ id, type: 'complete' });
+  }
+
+  /** The lowest of each figure in that time. */
+  async function lowest(forMs: number): Promise<Map<string, number>> {
+    const end = performance.now() + forMs;
+    const found = new Map<string, number>();
+    while (performance.now() < end) {
+      const figures = await readMetrics(instance);
+      for (const name of told) found.set(name, Math.min(found.get(name) ?? Infinity, figures.get(name) ?? 0));
+      await delay(250);
+    }
+    return found;
+  }
+});
+
+const told = ['fairway_room_feeds', 'fairway_nats_subjects', 'nodejs_active_resources{type="Timeout"}'];
+
+/** The same user at the instance where they typed, and at the other. */
+type Everywhere = readonly [TestClient, TestClient];
+
+let lastUserId = 1_000;
+
+/** Somebody who is in no other test's rooms and has no other connection. */
+const newUser = (world: World, instance: number): Promise<TestClient> => {
+  lastUserId += 1;
+  return world.client(lastUserId, instance);
+};
+
+async function users<Instances extends number[]>(world: World, ...instances: Instances) {
+  const clients = await Promise.all(instances.map((instance) => newUser(world, instance)));
+  return clients as { [Index in keyof Instances]: TestClient };
+}
+
+/** Kim, on the first instance, and Lee, on the second, have a room that Kim watches on both. */
+async function meet(world: World) {
+  const [kim, lee] = await users(world, 0, 1);
+  const roomId = await kim.group(lee.userId);
+  const feeds = [watch(kim, roomId), watch(await world.client(kim.userId, 1), roomId)] as const;
+  await Promise.all(feeds.map((feed) => feed.count(1)));
+  return { kim, lee, roomId, feeds };
+}
+
+const signal = (client: TestClient, roomId: string, isTyping: boolean) =>
+  client.http(setTyping, { input: { roomId, isTyping } });
+const signalOverWs = (client: TestClient, roomId: string, isTyping: boolean) =>
+  client.ws(setTyping, { input: { roomId, isTyping } });
+const type = (client: TestClient, roomId: string) => signal(client, roomId, true);
+const stop = (client: TestClient, roomId: string) => signal(client, roomId, false);
+
+/** A second after the last signal that was let in, the next one is looked at anew. */
+const waitForRefusal = (client: TestClient, roomId: string): Promise<ApiError> =>
+  waitFor(
+    () =>
+      type(client, roomId).then(
+        () => undefined,
+        (error: ApiError) => error,
+      ),
+    { what: 'the refusal', timeoutMs: 3_000, pollMs: 200 },
+  );
+
+const watch = (client: TestClient, roomId: string): TypingFeed => client.subscribe(typing, { roomId });
+
+async function watchOverSse(world: World, instance: number, { token }: TestClient, roomId: string) {
+  const feed: TypingFeed = new Feed();
+  const abort = new AbortController();
+  feed.stop = () => abort.abort();
+  const { body } = await fetch(`${world.instances[instance]?.url}/graphql`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', accept: 'text/event-stream', authorization: `Bearer ${token}` },
+    body: JSON.stringify({ query: typing.toString(), variables: { roomId } }),
+    signal: abort.signal,
+  });
+  const read = async () => {
+    let rest = '';
+    for await (const chunk of body?.pipeThrough(new TextDecoderStream()) ?? []) {
+      const lines = (rest + chunk).split('\n');
+      rest = lines.pop() ?? '';
+      for (const line of lines) {
+        const { data } = line.startsWith('data: {') ? JSON.parse(line.slice('data: '.length)) : {};
+        if (data !== undefined) feed.accept(data);
+      }
+    }
+  };
+  void read().catch(() => undefined);
+  return feed;
+}
+
+async function typingNow(client: TestClient, roomId: string): Promise<number[] | undefined> {
+  const { room } = await client.http(typingIn, { id: roomId });
+  return room?.typing.map(({ id }) => Number(id));
+}
+
+const listsOf = (feed: TypingFeed): number[][] =>
+  feed.events.map(({ typing: { users } }) => users.map(({ id }) => Number(id)));
+
+/** Resolves with the time when the newest list came, once it names these in this order. */
+async function untilListed(feed: TypingFeed, ...clients: readonly TestClient[]): Promise<number> {
+  const isListed = () => isSame(listsOf(feed).at(-1), clients);
+  await feed.until(isListed, `a list of [${clients.map(({ userId }) => userId)}]`, 9_000);
+  return feed.times.at(-1) as number;
+}
+
+const isSame = (list: readonly number[] | undefined, clients: readonly TestClient[]): boolean =>
+  list !== undefined && list.length === clients.length && clients.every(({ userId }, index) => list[index] === userId);
+
+const isSameSet = (a: readonly number[], b: readonly number[]): boolean =>
+  a.length === b.length && a.every((userId) => b.includes(userId));
+
+/** How long each run of so many took, from the first to the last of them. */
+const spansOf = (times: readonly number[], count: number): number[] =>
+  times.slice(count - 1).map((time, index) => time - (times[index] as number));
+
+async function repeat(count: number, pauseMs: number, act: (index: number) => Promise<unknown>): Promise<void> {
+  const startedAt = performance.now();
+  for (let index = 0; index < count; index += 1) {
+    await delay(Math.max(0, startedAt + index * pauseMs - performance.now()));
+    await act(index);
+  }
+}
+
+async function inParallel(count: number, act: (index: number) => Promise<unknown>): Promise<void> {
+  let next = 0;
+  const worker = async () => {
+    while (next < count) {
+      next += 1;
+      await act(next);
+    }
+  };
+  await Promise.all(countTo(16).map(worker));
+}
+
+function connectTo({ nats: { url, user, password } }: World): Promise<NatsConnection> {
+  return connect({ servers: url, user, pass: password });
+}
