@@ -10,6 +10,7 @@ import { connectDatabase, type Database } from './db/database.js';
 import { createInboxStore } from './db/inbox.js';
 import { createLogStore } from './db/log-store.js';
 import { createPresenceStore } from './db/presence.js';
+import { createTypingStore } from './db/typing.js';
 import { Devices } from './pubsub/devices.js';
 import { Inboxes } from './pubsub/inboxes.js';
 import { LoadGauge } from './pubsub/load-gauge.js';
@@ -55,7 +56,7 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
   const pubsub = createNatsPubSub(requireUrl(config.nats), log);
   const store = createLogStore(db);
   const feeds = new RoomFeeds(pubsub, store, log);
-  const typing = new Typing(feeds, pubsub);
+  const typing = new Typing(feeds, pubsub, createTypingStore(db));
   const inboxes = new Inboxes({ pubsub, feeds, store: createInboxStore(db), log });
   const load = new LoadGauge();
   const presenceStore = createPresenceStore(db);

@@ -34,7 +34,7 @@ export function decodeMember(body: Uint8Array): Member {
 export const encodePresence = (presence: Presence): Uint8Array => encoder.encode(JSON.stringify(presence));
 
 /** That a user types, or has stopped. */
-export interface TypingSignal {
+interface TypingSignal {
   readonly userId: number;
   readonly isTyping: boolean;
 }

@@ -146,15 +146,18 @@ class JetStreamPubSub implements NatsPubSub {
     const since = new Date(last.time.getTime() + lastAgeMs - maxAgeMs).toISOString();
     const options = { filter_subjects: subject, deliver_policy: DeliverPolicy.StartTime, opt_start_time: since };
     const consumer = await js.consumers.get(stream, options);
-    const messages = await consumer.fetch({ max_messages: maxRecent, expires: recentTimeoutMs });
-    const recent: Recent[] = [];
-    for await (const { data, seq, time } of messages) {
-      const ageMs = lastAgeMs + last.time.getTime() - time.getTime();
-      if (ageMs <= maxAgeMs) recent.push({ body: data, ageMs });
-      if (seq >= last.seq) break;
+    try {
+      const messages = await consumer.fetch({ max_messages: maxRecent, expires: recentTimeoutMs });
+      const recent: Recent[] = [];
+      for await (const { data, seq, time } of messages) {
+        const ageMs = lastAgeMs + last.time.getTime() - time.getTime();
+        if (ageMs <= maxAgeMs) recent.push({ body: data, ageMs });
+        if (seq >= last.seq) break;
+      }
+      return recent;
+    } finally {
+      await consumer.delete();
     }
-    await consumer.delete();
-    return recent;
   }
 
   async #connect(): Promise<void> {

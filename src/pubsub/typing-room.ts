@@ -1,7 +1,7 @@
 import { ChatError } from '../domain/errors.js';
 import { endsMembership } from '../domain/message.js';
-import { type TypingState, typingExpiresInMs } from '../domain/typing.js';
-import { decodeTyping, type TypingSignal } from './encoding.js';
+import { type TypingState, type TypingStore, type Typist, typingExpiresInMs } from '../domain/typing.js';
+import { decodeTyping } from './encoding.js';
 import type { PubSub, Subscription } from './pub-sub.js';
 import { PullIterator } from './pull-iterator.js';
 import type { RoomFeed } from './room-feed.js';
@@ -39,14 +39,14 @@ export class TypingRoom {
   #lapse: NodeJS.Timeout | undefined;
   #forgetFeed: () => void = () => undefined;
 
-  constructor(feed: RoomFeed, pubsub: PubSub) {
+  constructor(feed: RoomFeed, pubsub: PubSub, store: TypingStore) {
     this.#feed = feed;
     this.#position = feed.head;
     this.#subscription = pubsub.subscribe(typingSubject(feed.roomId), (body) => {
       const { userId, isTyping } = decodeTyping(body);
       this.signal(userId, isTyping);
     });
-    this.opened = this.#open(pubsub);
+    this.opened = this.#open(pubsub, store);
   }
 
   get roomId(): string {
@@ -81,13 +81,13 @@ export class TypingRoom {
     this.#subscription.close();
   }
 
-  async #open(pubsub: PubSub): Promise<void> {
+  async #open(pubsub: PubSub, store: TypingStore): Promise<void> {
     await Promise.all([this.#feed.opened, this.#subscription.ready]);
     this.#position = this.#feed.head;
     this.#follow();
-    const signals = await readSignals(pubsub, this.#feed.roomId);
-    for (const { userId, isTyping, ageMs } of signals)
-      if (!this.#heard.has(userId)) this.#apply(userId, isTyping, ageMs);
+    for (const { userId, ageMs } of await readTypists(pubsub, store, this.#feed.roomId)) {
+      if (!this.#heard.has(userId)) this.#apply(userId, true, ageMs);
+    }
     this.#isOpen = true;
     this.#heard.clear();
   }
@@ -146,17 +146,23 @@ export class TypingRoom {
   }
 }
 
-/** The signals that have not lapsed yet, oldest first, as the stream keeps them. */
-export async function readSignals(pubsub: PubSub, roomId: string): Promise<(TypingSignal & { ageMs: number })[]> {
-  const signals: (TypingSignal & { ageMs: number })[] = [];
+/**
+ * Who types by the last seconds of the stream, those first who began first. It does not know who has sent a message since,
+ * or is no member any more: the database does, and is asked only where somebody types.
+ */
+export async function readTypists(pubsub: PubSub, store: TypingStore, roomId: string): Promise<Typist[]> {
+  const ages = new Map<number, number>();
   for (const { body, ageMs } of await pubsub.recent(typingSubject(roomId), typingExpiresInMs)) {
     try {
-      signals.push({ ...decodeTyping(body), ageMs });
+      const { userId, isTyping } = decodeTyping(body);
+      if (isTyping) ages.set(userId, ageMs);
+      else ages.delete(userId);
     } catch {
       // Anybody may have written to the subject.
     }
   }
-  return signals;
+  const typists = [...ages].map(([userId, ageMs]) => ({ userId, ageMs }));
+  return typists.length === 0 ? [] : store.keepTyping(roomId, typists);
 }
 
 /** One subscription: the present list first, then each that differs from the one before, the viewer left out. */

@@ -1,10 +1,10 @@
-import type { TypingState } from '../domain/typing.js';
+import type { TypingState, TypingStore } from '../domain/typing.js';
 import { encodeTyping } from './encoding.js';
 import type { PubSub } from './pub-sub.js';
 import type { RoomFeeds } from './room-feeds.js';
 import { typingSubject } from './subjects.js';
 import { TypingGate } from './typing-gate.js';
-import { readSignals, type TypingGrant, TypingRoom } from './typing-room.js';
+import { readTypists, type TypingGrant, TypingRoom } from './typing-room.js';
 
 interface Held {
   readonly room: TypingRoom;
@@ -16,13 +16,15 @@ interface Held {
 export class Typing {
   readonly #feeds: RoomFeeds;
   readonly #pubsub: PubSub;
+  readonly #store: TypingStore;
   readonly #rooms = new Map<string, Held>();
   /** By user and room: what was told of users here in the last seconds. */
   readonly #gates = new Map<number, Map<string, TypingGate>>();
 
-  constructor(feeds: RoomFeeds, pubsub: PubSub) {
+  constructor(feeds: RoomFeeds, pubsub: PubSub, store: TypingStore) {
     this.#feeds = feeds;
     this.#pubsub = pubsub;
+    this.#store = store;
   }
 
   /** How many rooms are watched. */
@@ -40,12 +42,9 @@ export class Typing {
     this.#gateOf(roomId, userId).submit(isTyping);
   }
 
-  /** The user has sent what they typed, or has left: who watches sees that by the log, and who comes later by this. */
+  /** The user has sent what they typed. Who watches sees that by the log too; their next beginning starts anew. */
   end(roomId: string, userId: number): void {
-    const gate = this.#gates.get(userId)?.get(roomId);
-    // They may have typed on another instance.
-    if (gate === undefined) this.#pass(roomId, userId, false);
-    else gate.end();
+    this.#gates.get(userId)?.get(roomId)?.end();
   }
 
   /** The user's last connection to this instance has gone. */
@@ -76,12 +75,7 @@ export class Typing {
       await held.room.opened;
       return held.room.userIds;
     }
-    const typing = new Set<number>();
-    for (const { userId, isTyping } of await readSignals(this.#pubsub, roomId)) {
-      if (isTyping) typing.add(userId);
-      else typing.delete(userId);
-    }
-    return [...typing];
+    return (await readTypists(this.#pubsub, this.#store, roomId)).map(({ userId }) => userId);
   }
 
   close(): void {
@@ -122,7 +116,7 @@ export class Typing {
       return known.room;
     }
     const { feed, release } = this.#feeds.hold(roomId);
-    const room = new TypingRoom(feed, this.#pubsub);
+    const room = new TypingRoom(feed, this.#pubsub, this.#store);
     this.#rooms.set(roomId, { room, release, holders: 1 });
     return room;
   }

@@ -38,9 +38,7 @@ export async function removeMember(
 ): Promise<{ room: Room }> {
   const userId = parseUserId(input.userId, 'userId');
   if (userId === viewer.userId) throw new ChatError('BAD_USER_INPUT', 'To go yourself, use leaveRoom');
-  const removed = await changeMembers(deps, viewer, input.roomId, (change) => remove(deps.db, change, userId));
-  deps.typing.end(parseUuid(input.roomId, 'roomId'), userId);
-  return removed;
+  return changeMembers(deps, viewer, input.roomId, (change) => remove(deps.db, change, userId));
 }
 
 export async function setAdmin(
@@ -54,7 +52,7 @@ export async function setAdmin(
 
 /** When the last admin of a GROUP leaves, the longest member becomes one. */
 export async function leaveRoom(deps: Deps, viewer: Viewer, input: { roomId: string }): Promise<{ roomId: string }> {
-  const { db, feeds, typing } = deps;
+  const { db, feeds } = deps;
   const roomId = parseUuid(input.roomId, 'roomId');
   await assertMayChange(deps, viewer);
 
@@ -62,7 +60,6 @@ export async function leaveRoom(deps: Deps, viewer: Viewer, input: { roomId: str
   assertAllowed(outcome);
 
   feeds.publish(entries);
-  typing.end(roomId, viewer.userId);
   return { roomId };
 }
 
