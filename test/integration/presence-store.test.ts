@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { connectDatabase, type Database } from '../../src/db/database.js';
 import { createPresenceStore } from '../../src/db/presence.js';
 import type { Device, PresenceStore } from '../../src/domain/presence.js';
@@ -8,7 +8,7 @@ import { type Random, useRandom } from '../support/random.js';
 
 const leaseMs = 30_000;
 const patienceMs = 10_000;
-const rounds = 300;
+const rounds = 200;
 const stepsPerRound = 8;
 
 describe('the devices of all instances in PostgreSQL', () => {
@@ -26,6 +26,11 @@ describe('the devices of all instances in PostgreSQL', () => {
   afterAll(async () => {
     await Promise.all(dbs.map((db) => db.close()));
     await database.drop();
+  });
+
+  beforeEach(async () => {
+    await forgetDevices();
+    await database.query('UPDATE chat_users SET online_since = NULL');
   });
 
   const deviceOf = (userId: number): Device => ({ id: randomUUID(), userId });
