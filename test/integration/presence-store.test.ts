@@ -191,10 +191,11 @@ describe('the devices of all instances in PostgreSQL', () => {
     await stores[1].connect(second, [device]);
     await age(60_000, first);
     await stores[0].holdLease(first, leaseMs);
-    await database.query('UPDATE chat_instances SET held_since = held_since - interval \'60 s\' WHERE id = $1', [first]);
+    await database.query("UPDATE chat_instances SET held_since = held_since - interval '60 s' WHERE id = $1", [first]);
     await age(9_000, second);
     await age(25_000);
 
+    expect(await stores[0].expireLeases(first, patienceMs), 'sent before, and arrived behind it').toEqual([]);
     await stores[0].holdLease(first, leaseMs);
     expect(await stores[0].expireLeases(first, patienceMs)).toEqual([]);
     expect(await stores[1].holdLease(second, leaseMs)).toBe(true);
@@ -206,6 +207,7 @@ describe('the devices of all instances in PostgreSQL', () => {
     await age(60_000);
     await stores[0].holdLease(living, leaseMs);
     await age(patienceMs + 100, living);
+    await stores[0].holdLease(living, leaseMs);
     const userId = newUser();
     const [phone, browser] = [deviceOf(userId), deviceOf(userId)];
     await stores[0].connect(living, [phone]);

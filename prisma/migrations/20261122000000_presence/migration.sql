@@ -105,6 +105,7 @@ $$;
 
 -- Ends leases that ran out and answers with who is offline by that. An instance that has not held its own for so long
 -- without a break ends released ones only: the database may have been away, and the others are about to renew theirs.
+-- The same where its own is due: the call itself may have been on its way for as long as the database was away.
 CREATE FUNCTION chat_expire_leases(p_instance uuid, p_patience_ms integer) RETURNS SETOF integer
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -113,7 +114,8 @@ DECLARE
   v_users integer[];
   v_seen_at timestamptz[];
   v_trusted boolean := EXISTS (
-    SELECT FROM chat_instances i WHERE i.id = p_instance AND i.expires_at >= v_now
+    SELECT FROM chat_instances i WHERE i.id = p_instance
+      AND i.renewed_at + (i.expires_at - i.renewed_at) / 2 >= v_now
       AND i.held_since <= v_now - p_patience_ms * interval '1 ms');
 BEGIN
   v_leases := ARRAY(
