@@ -144,19 +144,23 @@ describeWithNats('presence', () => {
   });
 
   describe.concurrent.each([
-    { seconds: 60, apartMs: 0 },
-    // One lease runs out meanwhile, and the other one does not.
-    { seconds: 24, apartMs: 8_000 },
-  ])('while what anybody sends to PostgreSQL gets stuck for $seconds s', ({ seconds, apartMs }) => {
+    // Connections are refused, and those who were away are back one after the other.
+    { seconds: 60, apartMs: 0, silently: false, laterMs: 3_000 },
+    // What is sent gets stuck, one lease runs out meanwhile, and the other one does not.
+    { seconds: 24, apartMs: 8_000, silently: true, laterMs: 0 },
+  ])('while nobody can reach PostgreSQL for $seconds s', ({ seconds, apartMs, silently, laterMs }) => {
     const world = useWorld({ instances: 0 });
     const ways = useWays(world, 2, apartMs);
 
     it('is OFFLINE for nobody, neither then nor afterwards', async () => {
       const { watches } = await gather(world);
       if (apartMs > 0) await untilOneHasRenewed(world);
-      await Promise.all(ways.map((way) => way.cut({ silently: true })));
+      await Promise.all(ways.map((way) => way.cut({ silently })));
       await quiet(seconds * 1_000);
-      await Promise.all(ways.map((way) => way.restore()));
+      for (const way of ways) {
+        await way.restore();
+        if (laterMs > 0) await quiet(laterMs);
+      }
       // Behind the patience of those who were away, whoever is not back would be called dead.
       await quiet(patienceMs + 3_000);
       for (const watch of watches) {
@@ -248,7 +252,8 @@ function useWays(world: World, count: number, apartMs = 0): readonly TcpProxy[] 
     for (let place = 0; place < count; place += 1) ways.push(await startTcpProxy(world.database.url));
     for (let place = 0; place < 2; place += 1) {
       if (place > 0) await quiet(apartMs);
-      await world.start(ways[place] === undefined ? {} : { DATABASE_URL: ways[place].url });
+      const way = ways[place];
+      await world.start(way === undefined ? {} : { DATABASE_URL: way.url });
     }
     // Behind the instances' own end, which takes longer without a database.
     return async () => {
