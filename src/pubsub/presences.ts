@@ -76,8 +76,11 @@ export class Presences {
     try {
       // The server takes subscriptions in their order.
       await subscriptions.at(-1)?.ready;
-      const asked = userIds.map((userId) => ({ viewerId, userId }));
-      for (const presence of await this.#options.store.readAcquaintances(asked)) watcher.offer(presence);
+      const { store, isTrusted } = this.#options;
+      const isKnown = isTrusted();
+      const found = await store.readAcquaintances(userIds.map((userId) => ({ viewerId, userId })));
+      if (isKnown) for (const presence of found) watcher.offer(presence);
+      else this.#tellAnew(userIds);
     } catch (error) {
       await watcher.presences.return();
       throw error;
@@ -110,6 +113,17 @@ export class Presences {
       watched.subscription.close();
       this.#watched.delete(userId);
     }
+  }
+
+  /** Behind the next look that can be trusted, all their watchers are told, if it is new to them. */
+  #tellAnew(userIds: readonly number[]): void {
+    for (const userId of userIds) {
+      const watched = this.#watched.get(userId);
+      if (watched === undefined) continue;
+      watched.presence = undefined;
+      this.#stale.add(userId);
+    }
+    void this.#look();
   }
 
   #lookAtAll(): void {

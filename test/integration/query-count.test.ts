@@ -1,15 +1,23 @@
 import { randomUUID } from 'node:crypto';
 import { execute, parse } from 'graphql';
 import pg from 'pg';
+import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, expect, it, vi } from 'vitest';
 import { connectDatabase, type Database } from '../../src/db/database.js';
+import { createPresenceStore } from '../../src/db/presence.js';
 import { appendMessage, createRoom, deleteMessage, markRead } from '../../src/db/room-log.js';
+import { createNatsPubSub } from '../../src/pubsub/nats-pub-sub.js';
+import { Presences } from '../../src/pubsub/presences.js';
+import type { PubSub } from '../../src/pubsub/pub-sub.js';
 import { createBatches } from '../../src/resolvers/batches.js';
 import type { Deps } from '../../src/resolvers/deps.js';
 import type { Context } from '../../src/schema/builder.js';
 import { schema } from '../../src/schema/index.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
-import { history, roomList } from '../support/operations.js';
+import { startNats, type TestNats } from '../support/nats.js';
+import { history, presenceOf, roomList } from '../support/operations.js';
+import { describeWithNats } from '../support/requirements.js';
+import { waitFor } from '../support/wait-for.js';
 
 const viewerId = 4;
 const roomCount = 20;
@@ -98,4 +106,70 @@ it('pages 50 messages with their readers and how many those are in as many queri
   expect(fifty.data.room.messages.edges.some(({ node }) => node.readCount > 1)).toBe(true);
   expect(fifty.statements).toBe(two.statements);
   expect(fifty.statements).toBeLessThanOrEqual(5);
+});
+
+describeWithNats('presence', () => {
+  const userIds = Array.from({ length: 500 }, (_, place) => 1_000 + place);
+  let nats: TestNats;
+  let pubsub: PubSub;
+  let presences: Presences;
+
+  beforeAll(async () => {
+    await createRoom(db, {
+      id: randomUUID(),
+      type: 'GROUP',
+      name: null,
+      directKey: null,
+      bookingId: null,
+      creatorId: viewerId,
+      memberIds: [viewerId, ...userIds],
+      messageId: randomUUID(),
+    });
+    nats = await startNats();
+    const log = pino({ level: 'silent' });
+    pubsub = createNatsPubSub({ ...nats, creds: undefined, replicas: 1 }, log);
+    await waitFor(() => pubsub.isConnected, { what: 'the connection' });
+    presences = new Presences({ pubsub, store: createPresenceStore(db), log, isTrusted: () => true });
+  });
+  afterAll(async () => {
+    presences.close();
+    await pubsub.close();
+    await nats.stop();
+  });
+
+  it('is told of 500 users at first in as many queries as of 2, and frees everything at the end', async () => {
+    const watch = async (ids: readonly number[]) => {
+      const query = vi.spyOn(pg.Client.prototype, 'query');
+      const told = await presences.watch(viewerId, ids, () => false);
+      // Of its own accord nobody else asks this of the database.
+      const statements = query.mock.calls.filter(([sent]) => JSON.stringify(sent).includes('a.viewer_id')).length;
+      query.mockRestore();
+      const users = new Set<number>();
+      for (const _id of ids) users.add((await told.next()).value?.userId ?? 0);
+      expect([...users].sort()).toEqual([...ids].sort());
+      return { statements, told };
+    };
+    // The two are watched twice: they are freed with the last of both.
+    const [two, fiveHundred] = [await watch(userIds.slice(0, 2)), await watch(userIds)];
+
+    expect(fiveHundred.statements).toBe(1);
+    expect(two.statements).toBe(1);
+    expect([presences.size, pubsub.subjectCount]).toEqual([500, 500]);
+    const waiting = fiveHundred.told.next();
+    await fiveHundred.told.return?.();
+    expect(await waiting).toEqual({ done: true, value: undefined });
+    expect([presences.size, pubsub.subjectCount]).toEqual([2, 2]);
+    await two.told.return?.();
+    expect([presences.size, pubsub.subjectCount]).toEqual([0, 0]);
+  });
+
+  it('is listed for 100 users in as many queries as for 2', async () => {
+    const two = await measure(presenceOf, { ids: userIds.slice(0, 2).map(String) });
+    const hundred = await measure(presenceOf, { ids: userIds.slice(0, 100).map(String) });
+
+    const { users } = hundred.data as unknown as { users: { presence: { status: string } }[] };
+    expect(users.map(({ presence }) => presence.status)).toEqual(Array.from({ length: 100 }, () => 'OFFLINE'));
+    expect(hundred.statements).toBe(two.statements);
+    expect(hundred.statements).toBeLessThanOrEqual(4);
+  });
 });

@@ -34,6 +34,23 @@ export class Inspector {
     return result.value;
   }
 
+  /** Keeps the process from everything else for so long out of every period, for as long as that; resolves at the end. */
+  async keepBusy({ busyMs, everyMs, forMs }: { busyMs: number; everyMs: number; forMs: number }): Promise<void> {
+    await this.#call('Runtime.evaluate', {
+      awaitPromise: true,
+      expression: `new Promise((resolve) => {
+        const end = performance.now() + ${forMs};
+        const timer = setInterval(() => {
+          const until = performance.now() + ${busyMs};
+          while (performance.now() < until);
+          if (until < end) return;
+          clearInterval(timer);
+          resolve();
+        }, ${everyMs});
+      })`,
+    });
+  }
+
   detach(): void {
     this.#socket.terminate();
   }

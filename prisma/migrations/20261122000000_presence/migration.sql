@@ -7,7 +7,8 @@
 ALTER TABLE "chat_users" ADD COLUMN "online_since" TIMESTAMPTZ(3);
 CREATE INDEX "chat_users_online_idx" ON "chat_users"("id") WHERE "online_since" IS NOT NULL;
 
--- held_since: since when the lease has been held without a break. A released lease runs out by its holder's own wish.
+-- held_since: since when the lease has been renewed without a break, in which others may have been unable to renew theirs.
+-- A released lease runs out by its holder's own wish.
 ALTER TABLE "chat_instances"
   ADD COLUMN "held_since" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
   ADD COLUMN "renewed_at" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
@@ -20,14 +21,15 @@ LANGUAGE sql AS $$
   SELECT FROM chat_users u WHERE u.id = ANY(p_users) ORDER BY u.id FOR NO KEY UPDATE;
 $$;
 
--- Takes or renews the lease. False where it was not there: nothing hangs on it, and its devices are to be told again.
+-- Takes or renews the lease, which is renewed three times before it can run out: whatever made others miss that, as a
+-- database that was away does, made this one late by half a lease at least. False where it was not there: nothing hangs on it, and its devices are to be told again.
 CREATE FUNCTION chat_hold_lease(p_instance uuid, p_lease_ms integer) RETURNS boolean
 LANGUAGE plpgsql AS $$
 DECLARE
   v_now timestamptz := clock_timestamp();
 BEGIN
   UPDATE chat_instances i
-  SET held_since = CASE WHEN i.expires_at < v_now THEN v_now ELSE i.held_since END,
+  SET held_since = CASE WHEN i.renewed_at < v_now - p_lease_ms * interval '0.5 ms' THEN v_now ELSE i.held_since END,
       renewed_at = v_now, expires_at = v_now + p_lease_ms * interval '1 ms'
   WHERE i.id = p_instance;
   IF FOUND THEN RETURN true; END IF;
@@ -60,29 +62,36 @@ BEGIN
 END;
 $$;
 
--- Those of the users who have no device any more are offline, last seen then, or later where that is known already.
--- The caller has locked them.
+-- Devices of these users were last seen then, or later where that is known already; answers with who has no device any
+-- more and is offline by that. The caller has locked them.
 CREATE FUNCTION chat_leave_offline(p_users integer[], p_seen_at timestamptz[]) RETURNS SETOF integer
 LANGUAGE sql AS $$
-  UPDATE chat_users u SET online_since = NULL, last_seen_at = greatest(u.last_seen_at, gone.seen_at)
-  FROM (
+  WITH gone AS (
     SELECT g.id, max(g.seen_at) AS seen_at FROM unnest(p_users, p_seen_at) AS g(id, seen_at) GROUP BY g.id
-  ) gone
-  WHERE u.id = gone.id AND u.online_since IS NOT NULL
-    AND NOT EXISTS (SELECT FROM chat_connections c WHERE c.user_id = u.id)
-  RETURNING u.id;
+  ), seen AS (
+    UPDATE chat_users u SET last_seen_at = greatest(u.last_seen_at, gone.seen_at),
+      online_since = CASE WHEN EXISTS (SELECT FROM chat_connections c WHERE c.user_id = u.id) THEN u.online_since END
+    FROM gone WHERE u.id = gone.id AND u.online_since IS NOT NULL
+    RETURNING u.id, u.online_since
+  )
+  SELECT s.id FROM seen s WHERE s.online_since IS NULL;
 $$;
 
--- Devices that went, each so long ago. Answers with who is offline by that.
+-- Devices that went, each so long ago. Answers with who is offline by that. A device that the database does not know
+-- ends nobody's presence: after a crash of the database it knows the user's other devices as little.
 CREATE FUNCTION chat_disconnect(p_ids uuid[], p_users integer[], p_ago_ms integer[]) RETURNS SETOF integer
 LANGUAGE plpgsql AS $$
 DECLARE
-  v_now timestamptz := clock_timestamp();
+  v_users integer[];
+  v_seen_at timestamptz[];
 BEGIN
   PERFORM chat_lock_users(p_users);
-  DELETE FROM chat_connections c WHERE c.id = ANY(p_ids);
-  RETURN QUERY SELECT chat_leave_offline(p_users,
-    ARRAY(SELECT v_now - a.ms * interval '1 ms' FROM unnest(p_ago_ms) WITH ORDINALITY AS a(ms, place) ORDER BY a.place));
+  WITH gone AS (
+    DELETE FROM chat_connections c USING unnest(p_ids, p_ago_ms) AS a(id, ms) WHERE c.id = a.id
+    RETURNING c.user_id, clock_timestamp() - a.ms * interval '1 ms' AS seen_at
+  )
+  SELECT array_agg(g.user_id), array_agg(g.seen_at) INTO v_users, v_seen_at FROM gone g;
+  RETURN QUERY SELECT chat_leave_offline(v_users, v_seen_at);
 END;
 $$;
 
@@ -96,26 +105,30 @@ $$;
 
 -- Ends leases that ran out and answers with who is offline by that. An instance that has not held its own for so long
 -- without a break ends released ones only: the database may have been away, and the others are about to renew theirs.
+-- The same where its own is due: the call itself may have been on its way for as long as the database was away.
 CREATE FUNCTION chat_expire_leases(p_instance uuid, p_patience_ms integer) RETURNS SETOF integer
 LANGUAGE plpgsql AS $$
 DECLARE
   v_now timestamptz := clock_timestamp();
-  v_lease chat_instances;
+  v_leases uuid[];
   v_users integer[];
+  v_seen_at timestamptz[];
   v_trusted boolean := EXISTS (
-    SELECT FROM chat_instances i WHERE i.id = p_instance AND i.expires_at >= v_now
+    SELECT FROM chat_instances i WHERE i.id = p_instance
+      AND i.renewed_at + (i.expires_at - i.renewed_at) / 2 >= v_now
       AND i.held_since <= v_now - p_patience_ms * interval '1 ms');
 BEGIN
-  FOR v_lease IN
-    SELECT i.* FROM chat_instances i
+  v_leases := ARRAY(
+    SELECT i.id FROM chat_instances i
     WHERE i.expires_at < v_now AND i.id <> p_instance AND (i.released OR v_trusted)
-    ORDER BY i.id FOR UPDATE SKIP LOCKED
-  LOOP
-    v_users := ARRAY(SELECT DISTINCT c.user_id FROM chat_connections c WHERE c.instance_id = v_lease.id);
-    PERFORM chat_lock_users(v_users);
-    DELETE FROM chat_instances i WHERE i.id = v_lease.id;
-    RETURN QUERY SELECT chat_leave_offline(v_users, array_fill(v_lease.renewed_at, ARRAY[cardinality(v_users)]));
-  END LOOP;
+    FOR UPDATE SKIP LOCKED);
+  IF cardinality(v_leases) = 0 THEN RETURN; END IF;
+  SELECT array_agg(c.user_id), array_agg(i.renewed_at) INTO v_users, v_seen_at
+  FROM chat_connections c JOIN chat_instances i ON i.id = c.instance_id WHERE i.id = ANY(v_leases);
+  -- The users of all of them at once: one lease after the other they would not be in ascending order.
+  PERFORM chat_lock_users(v_users);
+  DELETE FROM chat_instances i WHERE i.id = ANY(v_leases);
+  RETURN QUERY SELECT chat_leave_offline(v_users, v_seen_at);
 END;
 $$;
 

@@ -1,0 +1,114 @@
+import { beforeAll, expect, it, onTestFinished } from 'vitest';
+import { TestClient } from '../support/client.js';
+import { Inspector, inspectorEnv } from '../support/inspector.js';
+import type { Instance } from '../support/instance.js';
+import { messageAdded, presence, roomEvents, setTyping, typing } from '../support/operations.js';
+import { openDevice, openDevices, PresenceWatch, quiet, range } from '../support/presence-watch.js';
+import { describeWithNats } from '../support/requirements.js';
+import { RawSocket } from '../support/wire.js';
+import { useWorld } from '../support/world.js';
+
+const busyForMs = 3_000;
+/** 12 KB each; so many are more than the operating system's buffers take. */
+const essay = '가'.repeat(4_000);
+const essays = 1_000;
+
+describeWithNats('presence and typing under load', () => {
+  const world = useWorld({ env: { ...inspectorEnv, SEND_TIMEOUT_MS: '120000' } });
+  const userIds = range(100, 20);
+  let burdened: Instance;
+  let spared: Instance;
+  /** At the instance that is burdened, and at the other one. */
+  let kim: TestClient;
+  let lee: TestClient;
+  let roomId: string;
+
+  beforeAll(async () => {
+    [burdened, spared] = world.instances as [Instance, Instance];
+    [kim, lee] = [await world.client(4, 0), await world.client(5, 1)];
+    roomId = await kim.group(5, ...userIds);
+  });
+
+  it('wait while the event loop is late and are right afterwards; messages are not kept', async () => {
+    const inspector = await Inspector.attach(burdened);
+    onTestFinished(() => inspector.detach());
+    const messages = kim.subscribe(messageAdded, { roomId });
+    const watch = new PresenceWatch(kim, userIds);
+    const elsewhere = new PresenceWatch(lee, userIds);
+    const typists = kim.subscribe(typing, { roomId });
+    await Promise.all([watch, elsewhere].map((each) => each.until('OFFLINE', userIds)));
+    await typists.count(1);
+    const before = messages.events.length;
+
+    const startedAt = performance.now();
+    const busy = inspector.keepBusy({ busyMs: 200, everyMs: 250, forMs: busyForMs });
+    // The first turn that is late tells that it is.
+    await quiet(500);
+    await openDevices(spared, userIds);
+    await lee.http(setTyping, { input: { roomId, isTyping: true } });
+    for (let sent = 0; sent < 5; sent += 1) await lee.send(roomId, `${sent}`);
+    await elsewhere.until('ONLINE', userIds);
+    await messages.count(before + 5);
+    const messagesAt = messages.times.slice(before);
+    await lee.http(setTyping, { input: { roomId, isTyping: true } });
+    await busy;
+    const calmAt = performance.now();
+
+    await watch.until('ONLINE', userIds);
+    await typists.until((events) => events.at(-1)?.typing.users.some(({ id }) => id === '5') === true, 'who types');
+    expect(Math.max(...messagesAt), 'messages came meanwhile').toBeLessThan(startedAt + busyForMs);
+    for (const { status, at } of watch.told) {
+      if (status === 'ONLINE') expect(at, 'presence came afterwards').toBeGreaterThan(calmAt);
+    }
+    for (const at of typists.times.slice(1)) expect(at, 'typing came afterwards').toBeGreaterThan(calmAt);
+    expect(watch.told.length, 'once for each').toBe(2 * userIds.length);
+  });
+
+  it('tell a socket that did not read the newest state alone', async () => {
+    const [visitorId, stayingId] = [201, 202];
+    await kim.group(5, visitorId, stayingId);
+    const watch = new PresenceWatch(lee, [visitorId, stayingId]);
+    const reader = await TestClient.create(burdened, 4);
+    const slow = await RawSocket.connect(burdened, reader.token);
+    onTestFinished(() => slow.ws.terminate());
+    slow.subscribe('presence', {
+      query: presence.toString(),
+      variables: { userIds: [visitorId, stayingId].map(String) },
+    });
+    slow.subscribe('room', { query: roomEvents.toString(), variables: { roomId } });
+    const statuses = (userId: number) =>
+      slow.messages
+        .filter(({ id, type }) => id === 'presence' && type === 'next')
+        .map(({ payload }) => (payload as { data: { presence: Presence } }).data.presence)
+        .filter(({ user }) => user.id === String(userId))
+        .map(({ status }) => status);
+    await slow.until(() => statuses(visitorId).length + statuses(stayingId).length === 2, 'the first states');
+    await slow.until(({ id, type }) => id === 'room' && type === 'next', 'the room');
+
+    slow.ws.pause();
+    await Promise.all(
+      range(0, 20).map(async () => {
+        for (let sent = 0; sent < essays / 20; sent += 1) await lee.sendOverWs(roomId, essay);
+      }),
+    );
+    const [visit] = await openDevices(spared, [visitorId, stayingId]);
+    await watch.until('ONLINE', [visitorId, stayingId]);
+    visit?.ws.close();
+    await watch.until('OFFLINE', [visitorId], 15_000);
+    // More than the time in which the last change is told.
+    await quiet(1_000);
+
+    slow.ws.resume();
+    await slow.until(() => statuses(stayingId).at(-1) === 'ONLINE', 'who came');
+    await slow.until(() => statuses(visitorId).length > 1, 'who came and went');
+    expect(statuses(stayingId)).toEqual(['OFFLINE', 'ONLINE']);
+    expect(statuses(visitorId)).toEqual(['OFFLINE', 'OFFLINE']);
+    await openDevice(spared, visitorId);
+    await slow.until(() => statuses(visitorId).at(-1) === 'ONLINE', 'what comes next');
+  });
+});
+
+interface Presence {
+  readonly user: { readonly id: string };
+  readonly status: string;
+}

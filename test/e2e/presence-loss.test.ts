@@ -1,0 +1,277 @@
+import { beforeAll, describe, expect, it, vi } from 'vitest';
+import type { TestClient } from '../support/client.js';
+import type { Instance } from '../support/instance.js';
+import { openDevice, openDevices, PresenceWatch, quiet, range } from '../support/presence-watch.js';
+import { describeWithNats } from '../support/requirements.js';
+import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.js';
+import { waitFor } from '../support/wait-for.js';
+import type { RawSocket } from '../support/wire.js';
+import { useWorld, type World } from '../support/world.js';
+
+vi.setConfig({ testTimeout: 120_000 });
+
+const graceMs = 10_000;
+const leaseMs = 30_000;
+const sweepMs = 3_000;
+const patienceMs = 10_000;
+
+const [hereIds, thereIds] = [range(100, 10), range(200, 10)];
+const everybody = [...hereIds, ...thereIds];
+/** Four more, whom a test lets come and go. */
+const [first, second, third, fourth] = [301, 302, 303, 304];
+const others = [first, second, third, fourth];
+
+/** Users at two instances, and one at each who watches them all. */
+interface Crowd {
+  readonly here: Instance;
+  readonly there: Instance;
+  readonly devices: ReadonlyMap<number, RawSocket>;
+  readonly watches: readonly [PresenceWatch, PresenceWatch];
+}
+
+describeWithNats('presence', () => {
+  describe.concurrent('around an instance that is stopped for 40 s', () => {
+    const world = useWorld();
+
+    it('is right again within 30 s, for its own users and for those elsewhere', async () => {
+      const { here, there, devices, watches } = await gather(world);
+      const [atHere, atThere] = watches;
+      const [leaving, staying] = [await openDevice(here, first), await openDevice(here, second)];
+      await openDevice(there, third);
+      await atThere.until('ONLINE', [first, second, third]);
+
+      const stoppedAt = performance.now();
+      here.process.kill('SIGSTOP');
+      leaving.ws.terminate();
+      devices.get(thereIds[0] as number)?.ws.terminate();
+      await openDevice(there, fourth);
+      const told = await atThere.until('OFFLINE', [...hereIds, first, second], leaseMs + 5_000);
+      expect(Math.min(...told.map(({ at }) => at)) - stoppedAt).toBeGreaterThan(leaseMs - graceMs);
+      await quiet(40_000 - (performance.now() - stoppedAt));
+      here.process.kill('SIGCONT');
+      const continuedAt = performance.now();
+
+      const online = [...hereIds, ...thereIds.slice(1), second, third, fourth];
+      const offline = [first, thereIds[0] as number];
+      for (const watch of watches) {
+        await watch.until('ONLINE', online, 30_000);
+        await watch.until('OFFLINE', offline, 30_000 - (performance.now() - continuedAt));
+        await watch.until('ONLINE', online, 100);
+      }
+      expect(staying.closed).toBeUndefined();
+      // Who was stopped cannot know of anybody's absence what it did not see: its own were never gone for it.
+      expect([...atHere.everTold('OFFLINE')].sort()).toEqual(
+        [first, thereIds[0], ...others.filter((userId) => userId !== first)].sort(),
+      );
+    });
+  });
+
+  describe.concurrent('while nats-server is away for 20 s', () => {
+    const world = useWorld();
+
+    it('is seen by the sweep, and right within 5 s of its return without anybody reconnecting', async () => {
+      const { here, there, devices, watches } = await gather(world);
+      const before = await openDevice(here, first);
+      for (const watch of watches) await watch.until('ONLINE', [first]);
+      before.ws.close();
+      await world.nats.kill();
+      const killedAt = performance.now();
+
+      const [, passing] = [await openDevice(there, second), await openDevice(here, third)];
+      devices.get(hereIds[0] as number)?.ws.close();
+      devices.get(thereIds[0] as number)?.ws.terminate();
+      for (const watch of watches) {
+        await watch.until('ONLINE', [second, third], sweepMs + 2_000);
+        await watch.until('OFFLINE', [first, hereIds[0] as number, thereIds[0] as number], graceMs + sweepMs + 2_000);
+      }
+      // Its grace ends about when NATS is back.
+      await quiet(11_000 - (performance.now() - killedAt));
+      passing.ws.close();
+      await quiet(20_000 - (performance.now() - killedAt));
+      await openDevice(there, fourth);
+      await world.nats.restart({ wipe: true });
+      for (const watch of watches) {
+        await watch.until('ONLINE', [...hereIds.slice(1), ...thereIds.slice(1), second, fourth], 5_000);
+        await watch.until('OFFLINE', [first, third], 5_000);
+        expect(watch.feed.isEnded).toBe(false);
+      }
+
+      // NATS carries it again: faster than the sweep by far, over several tries.
+      const delays: number[] = [];
+      for (const userId of range(311, 5)) {
+        const watch = new PresenceWatch(await world.client(4, 0), [userId]);
+        await watch.until('OFFLINE', [userId]);
+        const startedAt = performance.now();
+        await openDevice(there, userId);
+        const [told] = await watch.until('ONLINE', [userId], sweepMs + 2_000);
+        delays.push((told?.at ?? 0) - startedAt);
+      }
+      expect(delays.sort((a, b) => a - b)[2]).toBeLessThan(1_000);
+    });
+  });
+
+  describe.concurrent('while one instance cannot reach PostgreSQL for 60 s', () => {
+    const world = useWorld({ instances: 0 });
+    const ways = useWays(world, 1);
+
+    it('is OFFLINE for nobody at that instance, and for none of its users once it is back', async () => {
+      const { here, devices, watches } = await gather(world);
+      const [atHere, atThere] = watches;
+      await openDevice(here, second);
+      await atHere.until('ONLINE', [second]);
+      await ways[0]?.cut();
+      const cutAt = performance.now();
+      await openDevice(here, third).catch(() => undefined);
+      devices.get(hereIds[0] as number)?.ws.close();
+
+      // For the other instance it is as good as dead.
+      await atThere.until('OFFLINE', [...hereIds, second], leaseMs + 5_000);
+      await quiet(60_000 - (performance.now() - cutAt));
+      expect([...atHere.everTold('OFFLINE')].sort()).toEqual(others);
+      await ways[0]?.restore();
+
+      // Who subscribes anew is told no other story.
+      const anew = await subscribeAsSoonAsPossible(await world.client(4, 0), hereIds.slice(1));
+      await anew.until('ONLINE', hereIds.slice(1));
+      expect(anew.everTold('OFFLINE').size).toBe(0);
+      for (const watch of watches) await watch.until('ONLINE', [...hereIds.slice(1), ...thereIds, second], 10_000);
+      // Two sweeps: what is told late is told by then.
+      await quiet(2 * sweepMs);
+      expect([...atHere.everTold('OFFLINE')].filter((userId) => everybody.includes(userId))).toEqual([hereIds[0]]);
+      expect([...atThere.everTold('OFFLINE')].filter((userId) => thereIds.includes(userId))).toEqual([]);
+      for (const watch of watches) expect(watch.feed.isEnded).toBe(false);
+    });
+  });
+
+  describe.concurrent.each([
+    // Connections are refused, and those who were away are back one after the other.
+    { seconds: 60, apartMs: 0, silently: false, laterMs: 3_000 },
+    // What is sent gets stuck, one lease runs out meanwhile, and the other one does not.
+    { seconds: 24, apartMs: 8_000, silently: true, laterMs: 0 },
+  ])('while nobody can reach PostgreSQL for $seconds s', ({ seconds, apartMs, silently, laterMs }) => {
+    const world = useWorld({ instances: 0 });
+    const ways = useWays(world, 2, apartMs);
+
+    it('is OFFLINE for nobody, neither then nor afterwards', async () => {
+      const { watches } = await gather(world);
+      if (apartMs > 0) await untilOneHasRenewed(world);
+      await Promise.all(ways.map((way) => way.cut({ silently })));
+      await quiet(seconds * 1_000);
+      for (const way of ways) {
+        await way.restore();
+        if (laterMs > 0) await quiet(laterMs);
+      }
+      // Behind the patience of those who were away, whoever is not back would be called dead.
+      await quiet(patienceMs + 3_000);
+      for (const watch of watches) {
+        expect([...watch.everTold('OFFLINE')].sort()).toEqual(others);
+        expect(watch.feed.isEnded).toBe(false);
+      }
+      // And it is alive.
+      await openDevice(world.instances[0] as Instance, first);
+      for (const watch of watches) await watch.until('ONLINE', [first], sweepMs + 2_000);
+    });
+  });
+
+  describe.concurrent('after a crash of PostgreSQL, which forgets the devices', () => {
+    const world = useWorld();
+
+    it('is ONLINE for who is still there within 15 s, and OFFLINE for who went meanwhile', async () => {
+      const { here, there, devices, watches } = await gather(world);
+      const ghost = 999;
+      const kim = await world.client(4, 0);
+      await kim.group(ghost);
+      const watch = new PresenceWatch(kim, [ghost]);
+      const lost = await world.start();
+      await openDevices(lost, [ghost, fourth]);
+      await watch.until('ONLINE', [ghost]);
+      await watches[0].until('ONLINE', [fourth]);
+
+      await Promise.all([lost.kill(), world.database.query('TRUNCATE chat_connections, chat_instances CASCADE')]);
+      const crashedAt = performance.now();
+      devices.get(hereIds[0] as number)?.ws.close();
+      await openDevice(there, first);
+      await openDevice(here, second);
+      for (const each of watches) await each.until('ONLINE', [first, second], 15_000);
+      // By then everybody has been told again.
+      await quiet(15_000 - (performance.now() - crashedAt));
+      const rest = [...hereIds.slice(1), ...thereIds];
+      for (const each of watches) await each.until('ONLINE', rest, 100);
+      const [row] = await world.database.query<{ users: number }>(
+        'SELECT count(DISTINCT user_id)::int AS users FROM chat_connections WHERE user_id = ANY($1)',
+        [rest],
+      );
+      expect(row?.users).toBe(rest.length);
+
+      await watch.until('OFFLINE', [ghost], 35_000);
+      for (const each of watches) {
+        await each.until('OFFLINE', [fourth, hereIds[0] as number], 35_000);
+        await each.until('ONLINE', rest, 100);
+        expect([...each.everTold('OFFLINE')].filter((userId) => rest.includes(userId))).toEqual([]);
+      }
+    });
+  });
+});
+
+async function gather(world: World): Promise<Crowd> {
+  const [here, there] = world.instances as [Instance, Instance];
+  const clients: [TestClient, TestClient] = [await world.client(4, 0), await world.client(5, 1)];
+  await clients[0].group(5, ...everybody, ...others, ...range(311, 5));
+  const sockets = [...(await openDevices(here, hereIds)), ...(await openDevices(there, thereIds))];
+  const devices = new Map(everybody.map((userId, place) => [userId, sockets[place] as RawSocket]));
+  const watches = clients.map((client) => new PresenceWatch(client, [...everybody, ...others])) as [
+    PresenceWatch,
+    PresenceWatch,
+  ];
+  for (const watch of watches) {
+    await watch.until('ONLINE', everybody, 15_000);
+    await watch.until('OFFLINE', others);
+  }
+  return { here, there, devices, watches };
+}
+
+/** The first subscription that is not refused. */
+async function subscribeAsSoonAsPossible(client: TestClient, userIds: readonly number[]): Promise<PresenceWatch> {
+  return waitFor(
+    async () => {
+      const watch = new PresenceWatch(client, userIds);
+      await waitFor(() => watch.feed.events.length > 0 || watch.feed.error !== undefined, {
+        what: 'an answer',
+        pollMs: 5,
+      });
+      return watch.feed.error === undefined && watch;
+    },
+    { what: 'PostgreSQL to be back', timeoutMs: 10_000, pollMs: 5 },
+  );
+}
+
+/** Two instances, started so long one after the other; so many have ways to PostgreSQL of their own, which can be cut. */
+function useWays(world: World, count: number, apartMs = 0): readonly TcpProxy[] {
+  const ways: TcpProxy[] = [];
+  beforeAll(async () => {
+    for (let place = 0; place < count; place += 1) ways.push(await startTcpProxy(world.database.url));
+    for (let place = 0; place < 2; place += 1) {
+      if (place > 0) await quiet(apartMs);
+      const way = ways[place];
+      await world.start(way === undefined ? {} : { DATABASE_URL: way.url });
+    }
+    // Behind the instances' own end, which takes longer without a database.
+    return async () => {
+      await Promise.all(world.instances.map((instance) => instance.kill()));
+      await Promise.all(ways.map((way) => way.stop()));
+    };
+  });
+  return ways;
+}
+
+/** Until one instance has just renewed its lease and the other one is about to. */
+async function untilOneHasRenewed(world: World): Promise<void> {
+  const areApart = async () => {
+    const rows = await world.database.query<{ ago: number }>(
+      'SELECT extract(epoch FROM clock_timestamp() - renewed_at)::float AS ago FROM chat_instances ORDER BY ago',
+    );
+    const [newest, oldest] = rows.map(({ ago }) => ago) as [number, number];
+    return newest < 1 && oldest > 6.5;
+  };
+  await waitFor(areApart, { what: 'a renewal', timeoutMs: 25_000, pollMs: 100 });
+}

@@ -1,0 +1,299 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { connectDatabase, type Database } from '../../src/db/database.js';
+import { createPresenceStore } from '../../src/db/presence.js';
+import type { Device, PresenceStore } from '../../src/domain/presence.js';
+import { createDatabase, type TestDatabase } from '../support/database.js';
+import { type Random, useRandom } from '../support/random.js';
+
+const leaseMs = 30_000;
+const patienceMs = 10_000;
+const rounds = 200;
+const stepsPerRound = 8;
+
+describe('the devices of all instances in PostgreSQL', () => {
+  let database: TestDatabase;
+  /** Connections of their own, as two instances have them. */
+  let dbs: Database[];
+  let stores: [PresenceStore, PresenceStore];
+  let lastUserId = 0;
+
+  beforeAll(async () => {
+    database = await createDatabase();
+    dbs = [connectDatabase({ url: database.url }), connectDatabase({ url: database.url })];
+    stores = dbs.map(createPresenceStore) as [PresenceStore, PresenceStore];
+  });
+  afterAll(async () => {
+    await Promise.all(dbs.map((db) => db.close()));
+    await database.drop();
+  });
+
+  beforeEach(async () => {
+    await forgetDevices();
+    await database.query('UPDATE chat_users SET online_since = NULL');
+  });
+
+  const deviceOf = (userId: number): Device => ({ id: randomUUID(), userId });
+  const newUser = () => ++lastUserId;
+  const newUsers = (count: number) => Array.from({ length: count }, newUser);
+
+  /** An instance that holds its lease. */
+  async function startInstance(store = stores[0]): Promise<string> {
+    const id = randomUUID();
+    expect(await store.holdLease(id, leaseMs)).toBe(false);
+    return id;
+  }
+
+  /** What the passing of so much time comes to for an instance's lease, or for all that are there. */
+  const age = (ms: number, instanceId: string | null = null) =>
+    database.query(
+      `UPDATE chat_instances SET held_since = held_since - $1 * interval '1 ms',
+         renewed_at = renewed_at - $1 * interval '1 ms', expires_at = expires_at - $1 * interval '1 ms'
+       WHERE $2::uuid IS NULL OR id = $2::uuid`,
+      [ms, instanceId],
+    );
+
+  const forgetDevices = () => database.query('TRUNCATE chat_connections, chat_instances CASCADE');
+
+  const countDevices = async (userId: number) =>
+    (await database.query('SELECT FROM chat_connections WHERE user_id = $1', [userId])).length;
+
+  /** As everybody is told of them. */
+  async function read(userId: number) {
+    const [presence] = await stores[0].readPresences([userId]);
+    return { status: presence?.status, seenAgoMs: Date.now() - (presence?.lastSeenAt?.getTime() ?? Number.NaN) };
+  }
+
+  it("is online exactly while there is a device, however two instances' devices come and go at once", async () => {
+    const random = useRandom();
+    const users = newUsers(2);
+    const instances = await Promise.all([startInstance(stores[0]), startInstance(stores[1])]);
+    const here: Device[][] = [[], []];
+    /** How often each was called online, less how often offline. */
+    const score = new Map(users.map((userId) => [userId, 0]));
+    let changes = 0;
+    const count = (ids: readonly number[] | null, by: number) => {
+      changes += ids?.length ?? 0;
+      for (const id of ids ?? []) score.set(id, (score.get(id) ?? 0) + by);
+    };
+
+    for (let round = 0; round < rounds; round += 1) {
+      await Promise.all(Array.from({ length: stepsPerRound }, (_, step) => takeStep(step % 2)));
+      const rows = await database.query<{ id: number; isOnline: boolean; devices: number }>(
+        `SELECT u.id, u.online_since IS NOT NULL AS "isOnline",
+           (SELECT count(*)::int FROM chat_connections c WHERE c.user_id = u.id) AS devices
+         FROM chat_users u WHERE u.id = ANY($1)`,
+        [users],
+      );
+      for (const { id, isOnline, devices } of rows) {
+        expect(devices).toBe(here.flat().filter(({ userId }) => userId === id).length);
+        expect(isOnline, `round ${round}`).toBe(devices > 0);
+        expect(score.get(id), `what was answered by round ${round}`).toBe(devices > 0 ? 1 : 0);
+      }
+    }
+    expect(changes, 'changes of presence').toBeGreaterThan(rounds);
+
+    async function takeStep(at: number): Promise<void> {
+      const [store, instanceId] = [stores[at], instances[at]] as [PresenceStore, string];
+      const devices = here[at] as Device[];
+      const leaving = devices.length > 0 && random.next() < 0.6 ? devices.splice(0, random.between(1, 2)) : [];
+      if (leaving.length > 0) {
+        return count(await store.disconnect(leaving.map((device) => ({ ...device, agoMs: 10 }))), -1);
+      }
+      const arriving = Array.from({ length: random.between(1, 2) }, () => deviceOf(random.pick(users)));
+      // There once it is told: a device goes only after it has come.
+      const online = await store.connect(instanceId, arriving);
+      devices.push(...arriving);
+      count(online, 1);
+    }
+  }, 120_000);
+
+  it('never deadlocks where instances die while the same users come and go in any order', async () => {
+    const random = useRandom();
+    const users = newUsers(30);
+    const shuffled = () => shuffle(users, random).slice(0, 15).map(deviceOf);
+    const living = await startInstance();
+    await age(patienceMs + 1_000, living);
+
+    for (let round = 0; round < 60; round += 1) {
+      const dying = await Promise.all([0, 1, 2, 3].map(() => startInstance()));
+      await Promise.all(dying.map((id) => stores[0].connect(id, shuffled())));
+      for (const id of dying) await age(leaseMs + 1_000, id);
+      await stores[0].holdLease(living, leaseMs);
+
+      const devices = shuffled();
+      const more = shuffled();
+      await Promise.all([
+        stores[0].connect(living, devices),
+        stores[1].connect(living, more),
+        stores[0].expireLeases(living, patienceMs),
+        stores[1].expireLeases(living, patienceMs),
+        stores[1].disconnect(shuffled().map((device) => ({ ...device, agoMs: 1 }))),
+      ]);
+      await stores[0].disconnect([...devices, ...more].map((device) => ({ ...device, agoMs: 1 })));
+      await stores[0].expireLeases(living, patienceMs);
+    }
+    expect(await database.query('SELECT FROM chat_connections')).toEqual([]);
+    expect(await Promise.all(users.map(async (id) => (await read(id)).status))).toEqual(users.map(() => 'OFFLINE'));
+  }, 120_000);
+
+  it('takes a device that is told twice once', async () => {
+    const instance = await startInstance();
+    const device = deviceOf(newUser());
+
+    expect(await stores[0].connect(instance, [device])).toEqual([device.userId]);
+    expect(await stores[0].connect(instance, [device])).toEqual([]);
+    expect(await countDevices(device.userId)).toBe(1);
+    expect(await stores[1].disconnect([{ ...device, agoMs: 0 }])).toEqual([device.userId]);
+    expect(await stores[1].disconnect([{ ...device, agoMs: 0 }])).toEqual([]);
+  });
+
+  it('answers null where the lease is lost, and takes the devices once it is held anew', async () => {
+    const instance = await startInstance();
+    const device = deviceOf(newUser());
+    await forgetDevices();
+
+    expect(await stores[0].connect(instance, [device])).toBeNull();
+    expect(await countDevices(device.userId)).toBe(0);
+    expect(await stores[0].holdLease(instance, leaseMs)).toBe(false);
+    expect(await stores[0].connect(instance, [device])).toEqual([device.userId]);
+    expect(await stores[0].holdLease(instance, leaseMs)).toBe(true);
+  });
+
+  it('ends released leases for an instance that has just started; lapsed ones wait for its patience', async () => {
+    const [released, lapsed] = [await startInstance(), await startInstance()];
+    const [gone, missing] = [deviceOf(newUser()), deviceOf(newUser())];
+    await stores[0].connect(released, [gone]);
+    await stores[0].connect(lapsed, [missing]);
+    await stores[0].releaseLease(released, 10_000);
+    const fresh = await startInstance(stores[1]);
+    expect(await stores[1].expireLeases(fresh, patienceMs), 'within the grace').toEqual([]);
+
+    await age(leaseMs + 1_000, lapsed);
+    await age(11_000, released);
+    expect(await stores[1].expireLeases(fresh, patienceMs)).toEqual([gone.userId]);
+    expect(await read(gone.userId)).toMatchObject({ status: 'OFFLINE' });
+    expect(await read(missing.userId)).toMatchObject({ status: 'ONLINE' });
+
+    await age(patienceMs + 100, fresh);
+    expect(await stores[1].expireLeases(fresh, patienceMs)).toEqual([missing.userId]);
+    expect(Math.round((await read(missing.userId)).seenAgoMs / 10_000), 'seen when the lease was renewed last').toBe(3);
+  });
+
+  it('ends no lease for an instance whose own has lapsed', async () => {
+    const [old, other] = [await startInstance(), await startInstance()];
+    const device = deviceOf(newUser());
+    await stores[0].connect(other, [device]);
+    await age(2 * leaseMs);
+
+    expect(await stores[1].expireLeases(old, patienceMs)).toEqual([]);
+    expect(await stores[1].holdLease(old, leaseMs), 'its row is still there').toBe(true);
+    expect(await stores[1].expireLeases(old, patienceMs), 'nor right after it is held again').toEqual([]);
+    expect(await read(device.userId)).toMatchObject({ status: 'ONLINE' });
+  });
+
+  it('ends no lease for an instance that could not renew for 25 s: the others could not either', async () => {
+    // PostgreSQL is away for 25 s: behind a renewal of the first, and shortly before one of the second is due.
+    const [first, second] = [await startInstance(), await startInstance()];
+    const device = deviceOf(newUser());
+    await stores[1].connect(second, [device]);
+    await age(60_000, first);
+    await stores[0].holdLease(first, leaseMs);
+    await database.query("UPDATE chat_instances SET held_since = held_since - interval '60 s' WHERE id = $1", [first]);
+    await age(9_000, second);
+    await age(25_000);
+
+    expect(await stores[0].expireLeases(first, patienceMs), 'sent before, and arrived behind it').toEqual([]);
+    await stores[0].holdLease(first, leaseMs);
+    expect(await stores[0].expireLeases(first, patienceMs)).toEqual([]);
+    expect(await stores[1].holdLease(second, leaseMs)).toBe(true);
+    expect(await read(device.userId)).toMatchObject({ status: 'ONLINE' });
+  });
+
+  it('lets a device on a living instance outlast the end of another instance', async () => {
+    const [living, dead] = [await startInstance(), await startInstance()];
+    await age(60_000);
+    await stores[0].holdLease(living, leaseMs);
+    await age(patienceMs + 100, living);
+    await stores[0].holdLease(living, leaseMs);
+    const userId = newUser();
+    const [phone, browser] = [deviceOf(userId), deviceOf(userId)];
+    await stores[0].connect(living, [phone]);
+    await stores[0].connect(dead, [browser]);
+
+    expect(await stores[0].expireLeases(living, patienceMs)).toEqual([]);
+    expect(await countDevices(userId)).toBe(1);
+    expect(await read(userId)).toMatchObject({ status: 'ONLINE' });
+    await stores[0].disconnect([{ ...phone, agoMs: 0 }]);
+  });
+
+  it('was last seen with the device that went last, whichever is told last', async () => {
+    const instance = await startInstance();
+    const userId = newUser();
+    const [phone, browser] = [deviceOf(userId), deviceOf(userId)];
+    await stores[0].connect(instance, [phone, browser]);
+
+    await stores[0].disconnect([{ ...browser, agoMs: 5_000 }]);
+    await stores[1].disconnect([{ ...phone, agoMs: 60_000 }]);
+
+    expect(await read(userId)).toMatchObject({ status: 'OFFLINE' });
+    expect(Math.round((await read(userId)).seenAgoMs / 5_000)).toBe(1);
+  });
+
+  it('never moves back when somebody was last seen', async () => {
+    const instance = await startInstance();
+    const userId = newUser();
+    const goAfter = async (agoMs: number) => {
+      const device = deviceOf(userId);
+      await stores[0].connect(instance, [device]);
+      await stores[0].disconnect([{ ...device, agoMs }]);
+      return read(userId);
+    };
+
+    expect((await goAfter(2_000)).seenAgoMs).toBeLessThan(4_000);
+    expect((await goAfter(3_600_000)).seenAgoMs).toBeLessThan(4_000);
+    expect((await goAfter(0)).seenAgoMs).toBeLessThan(1_500);
+  });
+
+  it('calls nobody offline for a device that the database has forgotten, but does after the patience', async () => {
+    const instance = await startInstance();
+    const [both, alone] = newUsers(2) as [number, number];
+    const [phone, browser] = [deviceOf(both), deviceOf(both)];
+    await stores[0].connect(instance, [phone, browser, deviceOf(alone)]);
+    await forgetDevices();
+
+    expect(await stores[0].disconnect([{ ...phone, agoMs: 10_000 }]), 'the browser is still to be told').toEqual([]);
+    await stores[0].holdLease(instance, leaseMs);
+    await stores[0].connect(instance, [browser]);
+    expect(await stores[0].expireUsers(patienceMs), 'within the patience').toEqual([]);
+    await database.query(`UPDATE chat_users SET online_since = online_since - interval '11 s'`);
+    expect(await stores[1].expireUsers(patienceMs)).toContain(alone);
+    expect(await read(alone)).toMatchObject({ status: 'OFFLINE' });
+    expect(await read(both)).toMatchObject({ status: 'ONLINE' });
+  });
+
+  it('loses nobody who comes back at the moment when forgotten users are ended', async () => {
+    const instance = await startInstance();
+    for (let round = 0; round < 100; round += 1) {
+      const device = deviceOf(newUser());
+      await database.query(
+        `INSERT INTO chat_users (id, online_since) VALUES ($1, CURRENT_TIMESTAMP - interval '1 min')`,
+        [device.userId],
+      );
+      const [online, offline] = await Promise.all([
+        stores[0].connect(instance, [device]),
+        stores[1].expireUsers(patienceMs),
+      ]);
+      expect(await read(device.userId)).toMatchObject({ status: 'ONLINE' });
+      // Whoever was called offline first was called online behind that.
+      if (offline.includes(device.userId)) expect(online).toEqual([device.userId]);
+    }
+  });
+});
+
+function shuffle<T>(values: readonly T[], random: Random): T[] {
+  return values
+    .map((value) => ({ value, place: random.next() }))
+    .sort((a, b) => a.place - b.place)
+    .map(({ value }) => value);
+}

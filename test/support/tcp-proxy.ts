@@ -1,0 +1,72 @@
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+
+/** A way to a server that can be cut, as a network between the two can. */
+export interface TcpProxy {
+  /** The server's URL by this way. */
+  readonly url: string;
+  /** Connections are reset and new ones refused or, `silently`, nothing comes through and nobody is told. */
+  cut(options?: { silently: boolean }): Promise<void>;
+  /** Lets through again; what waited silently goes on where it was. */
+  restore(): Promise<void>;
+  /** Ends it with all connections. */
+  stop(): Promise<void>;
+}
+
+/** On a port of its own choice, in front of the server at that URL. */
+export async function startTcpProxy(targetUrl: string): Promise<TcpProxy> {
+  const target = new URL(targetUrl);
+  const sockets = new Set<Socket>();
+  let isSilent = false;
+
+  const keep = (socket: Socket): Socket => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+    socket.on('error', () => undefined);
+    return socket;
+  };
+  const pass = (from: Socket, to: Socket) => {
+    from.on('data', (data) => {
+      if (!to.destroyed && !to.write(data)) from.pause();
+    });
+    to.on('drain', () => !isSilent && from.resume());
+    from.once('close', () => to.destroy());
+    if (isSilent) from.pause();
+  };
+  const server = createServer((client) => {
+    const upstream = connect(Number(target.port), target.hostname);
+    for (const socket of [client, upstream]) keep(socket);
+    pass(client, upstream);
+    pass(upstream, client);
+  });
+  const listen = async (port: number) => {
+    server.listen(port, '127.0.0.1');
+    await once(server, 'listening');
+  };
+  const refuse = async () => {
+    const closed = server.listening ? once(server, 'close') : undefined;
+    server.close();
+    for (const socket of sockets) socket.destroy();
+    await closed;
+  };
+
+  await listen(0);
+  const { port } = server.address() as AddressInfo;
+  const url = new URL(targetUrl);
+  url.hostname = '127.0.0.1';
+  url.port = String(port);
+  return {
+    url: url.href,
+    cut: async ({ silently } = { silently: false }) => {
+      if (!silently) return refuse();
+      isSilent = true;
+      for (const socket of sockets) socket.pause();
+    },
+    restore: async () => {
+      isSilent = false;
+      for (const socket of sockets) socket.resume();
+      if (!server.listening) await listen(port);
+    },
+    stop: refuse,
+  };
+}
