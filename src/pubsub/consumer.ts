@@ -35,6 +35,9 @@ const firstRetryMs = 250;
 const maxRetryMs = 30_000;
 const ackWaitMs = 10_000;
 const lookAgainMs = 2_000;
+const pullExpiresMs = 10_000;
+/** Two that are missing tell that a restarted server knows nothing of our pull any more. */
+const heartbeatMs = 1_000;
 const maxConcurrent = 16;
 const closeTimeoutMs = 5_000;
 const publishTimeoutMs = 5_000;
@@ -112,7 +115,12 @@ class DurableConsumer implements Consumer {
       max_ack_pending: 10_000,
     });
     const consumer = await jetstream(connection).consumers.get(stream, this.#durable);
-    this.#messages = await consumer.consume({ max_messages: 2 * maxConcurrent, abort_on_missing_resource: true });
+    this.#messages = await consumer.consume({
+      max_messages: 2 * maxConcurrent,
+      expires: pullExpiresMs,
+      idle_heartbeat: heartbeatMs,
+      abort_on_missing_resource: true,
+    });
     if (this.#closing.signal.aborted) this.#messages.stop();
     return this.#messages;
   }

@@ -64,10 +64,12 @@ describeWithNats("a consumer of somebody else's stream", () => {
     await waitFor(() => heard.length === 1, { what: 'the first event' });
 
     await nats.restart({ wipe: false });
-    await waitFor(() => bookings.tell('created', 1, '"between"').then(() => true), { what: 'the server' });
+    await bookings.isBack();
+    await bookings.tell('created', 1, '"between"');
     await waitFor(() => heard.length >= 2, { what: 'the event after the restart', timeoutMs: 30_000 });
     await nats.restart({ wipe: true });
-    await waitFor(() => bookings.createStream().then(() => true), { what: 'the server' });
+    await bookings.isBack();
+    await bookings.createStream();
     await bookings.tell('created', 1, '"after"');
 
     await waitFor(() => heard.includes('after'), { what: 'the event in the new stream', timeoutMs: 30_000 });

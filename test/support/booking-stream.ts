@@ -1,6 +1,7 @@
 import { type JetStreamClient, type JetStreamManager, jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { Backend } from './backend.js';
 import type { TestNats } from './nats.js';
+import { waitFor } from './wait-for.js';
 
 export const bookingStream = 'BOOKING_EVENTS';
 
@@ -16,8 +17,13 @@ export class BookingSystem {
   }
 
   static async connect(nats: TestNats): Promise<BookingSystem> {
-    const backend = await Backend.connect(nats, nats.logins.booking);
+    const backend = await Backend.connect(nats, nats.logins.booking, { reconnectTimeWait: 20, reconnectJitter: 0 });
     return new BookingSystem(backend, await jetstreamManager(backend.connection));
+  }
+
+  /** Resolves once it is connected again: what is asked before is lost, and noticed late. */
+  async isBack(): Promise<void> {
+    await waitFor(() => this.backend.connection.rtt(), { what: 'the connection of the booking system' });
   }
 
   async createStream(): Promise<void> {
