@@ -30,6 +30,7 @@ import { HttpServer } from './server/http.js';
 import { createMetrics, type MetricSources } from './server/metrics.js';
 import { createOriginCheck } from './server/origin.js';
 import { Seats } from './server/seats.js';
+import { createSubscribe } from './server/subscribe.js';
 import { GraphqlSockets } from './server/websocket.js';
 import { serveBackends } from './services/serve-backends.js';
 
@@ -85,13 +86,15 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
   const backends = serveBackends(pubsub, deps, { version: readVersion(), bookingEvents }, log);
 
   const maskError = createMaskError(log, { suggestions: config.introspection });
-  const engine = createGraphqlEngine({ ...limits, deps, maskError, introspection: config.introspection });
+  const subscribe = createSubscribe();
+  const engine = createGraphqlEngine({ ...limits, deps, maskError, subscribe, introspection: config.introspection });
   const authenticate = createAuthenticate(createTokenVerifier(config.auth), deps);
   const seats = new Seats(limits.maxSocketsPerUser, devices);
   const { sendTimeoutMs, maxBodyBytes } = limits;
   const shared = { engine, authenticate, seats, sendTimeoutMs };
   const sockets = new GraphqlSockets({
     ...shared,
+    subscribe,
     maskError,
     maxFrameBytes: maxBodyBytes,
     maxSubscriptions: limits.maxSubscriptionsPerSocket,

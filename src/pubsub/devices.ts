@@ -12,6 +12,9 @@ export interface DevicesOptions {
   readonly onLastGone: (userId: number) => void;
 }
 
+/** A device that went, and when, by `performance.now()`. */
+type Departure = Device & { readonly at: number };
+
 const leaseMs = 30_000;
 const renewMs = 10_000;
 const expireMs = 500;
@@ -33,15 +36,17 @@ export class Devices {
   readonly #instanceId = randomUUID();
   readonly #present = new Map<string, Device>();
   readonly #countByUser = new Map<number, number>();
-  readonly #graces = new Set<NodeJS.Timeout>();
   /** One statement at a time: what is told of a device arrives in its order. */
   readonly #inTurn = pLimit(1);
   #arrived: Device[] = [];
-  #gone: (Device & { readonly at: number })[] = [];
+  /** Went so lately that they may come back, the first that went first. */
+  readonly #leaving: Departure[] = [];
+  #gone: Departure[] = [];
   #isTelling = false;
   /** When the lease was last renewed, and everything told that hangs on it. */
   #heldAt = Number.NEGATIVE_INFINITY;
   #mustExpireUsersAt: number | undefined;
+  #grace: NodeJS.Timeout | undefined;
   #renewing: NodeJS.Timeout | undefined;
   #expiring: NodeJS.Timeout | undefined;
   #isClosed = false;
@@ -72,7 +77,7 @@ export class Devices {
     this.#isClosed = true;
     clearTimeout(this.#renewing);
     clearTimeout(this.#expiring);
-    for (const grace of this.#graces) clearTimeout(grace);
+    clearTimeout(this.#grace);
     await this.#inTurn(() => this.#options.store.releaseLease(this.#instanceId, graceMs)).catch((error: unknown) =>
       this.#options.log.warn({ err: error }, 'The presence lease could not be released; it runs out by itself'),
     );
@@ -87,14 +92,20 @@ export class Devices {
       this.#options.onLastGone(userId);
     }
     if (this.#isClosed) return;
-    const at = performance.now();
-    const grace = setTimeout(() => {
-      this.#graces.delete(grace);
-      this.#present.delete(device.id);
-      this.#gone.push({ ...device, at });
-      void this.#tell();
-    }, graceMs);
-    this.#graces.add(grace);
+    this.#leaving.push({ ...device, at: performance.now() });
+    this.#grace ??= setTimeout(() => this.#endGraces(), graceMs);
+  }
+
+  /** All have the same grace, so the first that went is the first whose grace ends. */
+  #endGraces(): void {
+    const now = performance.now();
+    const next = this.#leaving.findIndex(({ at }) => at + graceMs > now);
+    const gone = this.#leaving.splice(0, next === -1 ? this.#leaving.length : next);
+    for (const { id } of gone) this.#present.delete(id);
+    this.#gone.push(...gone);
+    const [first] = this.#leaving;
+    this.#grace = first && setTimeout(() => this.#endGraces(), first.at + graceMs - now + 1);
+    void this.#tell();
   }
 
   /** Brings to the database what has changed, together what came while the last was under way. */
@@ -116,7 +127,7 @@ export class Devices {
     this.#isTelling = false;
   }
 
-  async #write(arrived: readonly Device[], gone: readonly (Device & { readonly at: number })[]): Promise<void> {
+  async #write(arrived: readonly Device[], gone: readonly Departure[]): Promise<void> {
     const { store, onChange } = this.#options;
     if (arrived.length > 0) {
       const online = await store.connect(this.#instanceId, arrived);

@@ -6,6 +6,7 @@ import { deleteMessage, editMessage, getMessage, listMessages, sendMessage } fro
 import { builder } from './builder.js';
 import { toConnection } from './connection.js';
 import { MessageRead } from './message-read.js';
+import { ofViewer } from './of-viewer.js';
 import { Room } from './room.js';
 import { SystemNotice } from './system-notice.js';
 import { User } from './user.js';
@@ -25,6 +26,7 @@ export const Message = builder.objectRef<MessageShape>('Message').implement({
   fields: (t) => ({
     id: t.exposeID('id', { description: 'A UUID, made by the client or the server; in lower case.' }),
     room: t.field({
+      ...ofViewer,
       type: Room,
       description: 'The room that it is in.',
       resolve: ({ roomId }, _args, { deps, viewer }) => loadRoom(deps, requireViewer(viewer), roomId),
@@ -55,10 +57,12 @@ export const Message = builder.objectRef<MessageShape>('Message').implement({
     editedAt: t.expose('editedAt', { type: 'DateTime', nullable: true, description: 'When it was last edited.' }),
     deletedAt: t.expose('deletedAt', { type: 'DateTime', nullable: true, description: 'When it was deleted.' }),
     readCount: t.int({
+      ...ofViewer,
       description: 'How many other members have read it.',
       resolve: (message, _args, { deps, viewer }) => loadReadCount(deps, requireViewer(viewer), message),
     }),
     readBy: t.field({
+      ...ofViewer,
       type: [MessageRead],
       description: 'Which other members have read it, the earliest first.',
       resolve: (message, _args, { deps, viewer }) => loadReaders(deps, requireViewer(viewer), message),
@@ -79,12 +83,14 @@ const MessageConnection = builder.connectionObject(
 
 builder.objectFields(Room, (t) => ({
   lastMessage: t.field({
+    ...ofViewer,
     type: Message,
     nullable: true,
     description: 'Newest message that is not deleted.',
     resolve: ({ id }, _args, { deps, viewer }) => loadLastMessage(deps, requireViewer(viewer), id),
   }),
   messages: t.field({
+    ...ofViewer,
     type: MessageConnection,
     description:
       'The history in the order of seq, oldest first. Page back with last and before. At most 100 a page (limits.maxPageSize).',

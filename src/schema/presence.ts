@@ -3,6 +3,7 @@ import { requireViewer } from '../resolvers/access.js';
 import { loadPresence } from '../resolvers/batches.js';
 import { watchPresence } from '../resolvers/presence.js';
 import { builder } from './builder.js';
+import { ofViewer } from './of-viewer.js';
 import { User } from './user.js';
 
 const PresenceStatus = builder.enumType('PresenceStatus', {
@@ -31,6 +32,7 @@ const Presence = builder.objectRef<PresenceShape>('Presence').implement({
 
 builder.objectField(User, 'presence', (t) =>
   t.field({
+    ...ofViewer,
     type: Presence,
     description: 'Whether they are there. Of users with whom the viewer shares no room nothing is told: OFFLINE.',
     resolve: ({ id }, _args, { deps, viewer }) => loadPresence(deps, requireViewer(viewer), id),

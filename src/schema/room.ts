@@ -13,6 +13,7 @@ import {
 } from '../resolvers/rooms.js';
 import { builder } from './builder.js';
 import { toConnection } from './connection.js';
+import { ofViewer } from './of-viewer.js';
 import { RoomMember } from './room-member.js';
 import { RoomType } from './room-type.js';
 
@@ -24,6 +25,7 @@ export const Room = builder.prismaObject('ChatRoom', {
     type: t.expose('type', { type: RoomType, description: 'What kind of room it is.' }),
     name: t.exposeString('name', { nullable: true, description: 'The stored name; null in DIRECT rooms.' }),
     title: t.string({
+      ...ofViewer,
       description: "What to show the viewer: the name, or else the other members' names.",
       resolve: (room, _args, { deps, viewer }) => loadTitle(deps, requireViewer(viewer), room),
     }),
@@ -32,6 +34,7 @@ export const Room = builder.prismaObject('ChatRoom', {
       description: "Position of the newest entry in the room's log. Pass it as afterSeq to continue from here.",
     }),
     members: t.field({
+      ...ofViewer,
       type: [RoomMember],
       description: 'Who is in the room, the longest member first.',
       args: { includeLeft: t.arg.boolean({ defaultValue: false, description: 'Also who was in it once.' }) },
@@ -39,15 +42,18 @@ export const Room = builder.prismaObject('ChatRoom', {
         loadMembers(deps, requireViewer(viewer), id, includeLeft ?? false),
     }),
     memberCount: t.int({
+      ...ofViewer,
       description: 'How many are in the room.',
       resolve: ({ id }, _args, { deps, viewer }) => loadMemberCount(deps, requireViewer(viewer), id),
     }),
     viewerMember: t.field({
+      ...ofViewer,
       type: RoomMember,
       description: "The viewer's own membership.",
       resolve: ({ id }, _args, { deps, viewer }) => loadMembership(deps, requireViewer(viewer), id),
     }),
     unreadCount: t.int({
+      ...ofViewer,
       description: "Messages from others, neither SYSTEM nor deleted, after the viewer's read mark and joining.",
       resolve: ({ id }, _args, { deps, viewer }) => loadUnreadCount(deps, requireViewer(viewer), id),
     }),

@@ -2,6 +2,7 @@ import type { TypingState as TypingShape } from '../domain/typing.js';
 import { requireViewer } from '../resolvers/access.js';
 import { listTyping, setTyping, watchTyping } from '../resolvers/typing.js';
 import { builder } from './builder.js';
+import { ofViewer } from './of-viewer.js';
 import { Room } from './room.js';
 import { User } from './user.js';
 
@@ -19,6 +20,7 @@ const TypingState = builder.objectRef<TypingShape>('TypingState').implement({
 
 builder.objectField(Room, 'typing', (t) =>
   t.field({
+    ...ofViewer,
     type: [User],
     description: 'Who is typing now, the viewer left out.',
     // Asked of the stream, room by room.

@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
 import type { WebSocket } from 'ws';
 import { ChatError } from '../domain/errors.js';
@@ -36,13 +37,20 @@ export interface ClientSocketOptions {
  */
 export class ClientSocket {
   readonly #socket: WebSocket;
+  readonly #stream: Duplex;
   readonly #options: ClientSocketOptions;
   readonly #pinging: NodeJS.Timeout;
   readonly #waiting = new Set<() => void>();
   #isAlive = true;
+  #isCorked = false;
+  /** Messages that have not left this process yet. */
+  #unsent = 0;
+  #stall: NodeJS.Timeout | undefined;
 
-  constructor(socket: WebSocket, options: ClientSocketOptions) {
+  /** @param stream - the connection that the socket was upgraded from */
+  constructor(socket: WebSocket, stream: Duplex, options: ClientSocketOptions) {
     this.#socket = socket;
+    this.#stream = stream;
     this.#options = options;
     this.#pinging = setInterval(() => this.#ping(), pingMs);
     socket.on('pong', () => {
@@ -51,6 +59,7 @@ export class ClientSocket {
     socket.on('error', (error) => options.log.debug({ err: error }, 'A socket failed'));
     socket.once('close', () => {
       clearInterval(this.#pinging);
+      clearTimeout(this.#stall);
       this.#wake();
     });
   }
@@ -68,24 +77,20 @@ export class ClientSocket {
     return this.#socket.protocol;
   }
 
-  /**
-   * Resolves once the bytes have left this process: who awaits it does not ask for more than a slow peer takes.
-   * Rejects where the socket is closing or fails, which ends what was being sent and is no fault of this server.
-   */
+  /** Resolves once the bytes have left this process. Rejects where the socket is closing or fails: no fault of this server. */
   send(text: string): Promise<void> {
-    const socket = this.#socket;
     if (!this.isOpen) return Promise.reject(gone());
-    return new Promise((resolve, reject) => {
-      const slow = setTimeout(() => this.cutOff(), this.#options.sendTimeoutMs);
-      socket.send(text, (error) => {
-        clearTimeout(slow);
-        this.#isAlive = true;
-        this.#wake();
-        if (socket.isPaused && socket.bufferedAmount < maxUnsentBytes) socket.resume();
-        if (error) reject(gone(error));
-        else resolve();
-      });
-    });
+    return new Promise((resolve, reject) => this.#write(text, (error) => (error ? reject(gone(error)) : resolve())));
+  }
+
+  /**
+   * Resolves at once while the peer keeps up, and else when it has caught up: who awaits it does not ask for more than a
+   * slow peer takes. Rejects where the socket is closing.
+   */
+  async push(text: string): Promise<void> {
+    if (!this.isOpen) throw gone();
+    this.#write(text);
+    while (this.isBehind && this.isOpen) await new Promise<void>((resolve) => this.#waiting.add(resolve));
   }
 
   /** Resolves once the peer has taken most of what it was sent, or is gone. */
@@ -123,6 +128,39 @@ export class ClientSocket {
     this.#socket.close(code, reason);
     const timer = setTimeout(() => this.#socket.terminate(), closeTimeoutMs);
     this.#socket.once('close', () => clearTimeout(timer));
+  }
+
+  /** What is written in one turn of the event loop leaves together, in one write to the system. */
+  #write(text: string, onSent?: (error?: Error) => void): void {
+    const socket = this.#socket;
+    if (!this.#isCorked) {
+      this.#isCorked = true;
+      this.#stream.cork();
+      setImmediate(() => {
+        this.#isCorked = false;
+        this.#stream.uncork();
+      });
+    }
+    this.#unsent += 1;
+    this.#stall ??= setTimeout(() => this.cutOff(), this.#options.sendTimeoutMs);
+    socket.send(text, (error) => {
+      this.#noteSent();
+      onSent?.(error ?? undefined);
+    });
+  }
+
+  /** Something has left: the peer makes progress. */
+  #noteSent(): void {
+    const socket = this.#socket;
+    this.#unsent -= 1;
+    this.#isAlive = true;
+    if (this.#unsent > 0) this.#stall?.refresh();
+    else {
+      clearTimeout(this.#stall);
+      this.#stall = undefined;
+    }
+    this.#wake();
+    if (socket.isPaused && socket.bufferedAmount < maxUnsentBytes) socket.resume();
   }
 
   #wake(): void {

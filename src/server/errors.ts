@@ -1,10 +1,16 @@
 import { randomUUID } from 'node:crypto';
-import { GraphQLError } from 'graphql';
+import { GraphQLError, type GraphQLFormattedError } from 'graphql';
 import type { Logger } from 'pino';
 import { ChatError } from '../domain/errors.js';
 
 /** What an error looks like to a client. The same for HTTP, SSE and WebSocket. */
 export type MaskError = (error: unknown) => GraphQLError;
+
+/** As it is sent over a WebSocket: without the HTTP status that yoga notes for its own use. */
+export function toFormatted(error: GraphQLError): GraphQLFormattedError {
+  const { extensions: { http: _http, ...extensions } = {}, ...formatted } = error.toJSON();
+  return { ...formatted, extensions };
+}
 
 /**
  * A ChatError is told as it is, and what graphql says of a bad document or variable is BAD_USER_INPUT. Everything else

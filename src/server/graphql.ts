@@ -6,13 +6,14 @@ import { schema } from '../schema/index.js';
 import type { RequestContext } from './context.js';
 import { createDocumentLimits, type DocumentLimits } from './document-limits.js';
 import type { MaskError } from './errors.js';
-import { subscribe } from './subscribe.js';
+import type { Subscribe } from './subscribe.js';
 
 export interface GraphqlOptions extends DocumentLimits {
   readonly deps: Deps;
   readonly maxTokens: number;
   readonly introspection: boolean;
   readonly maskError: MaskError;
+  readonly subscribe: Subscribe;
 }
 
 /** What a transport gives for one operation. */
@@ -41,7 +42,14 @@ export function createGraphqlEngine(options: GraphqlOptions): GraphqlEngine {
   });
 }
 
-function createEnginePlugin({ maxTokens, maxDepth, maxAliases, introspection, maskError }: GraphqlOptions): Plugin {
+function createEnginePlugin({
+  maxTokens,
+  maxDepth,
+  maxAliases,
+  introspection,
+  maskError,
+  subscribe,
+}: GraphqlOptions): Plugin {
   const documentLimits = createDocumentLimits({ maxDepth, maxAliases });
   return {
     onParse: ({ setParseFn }) => setParseFn((source, options) => parse(source, { ...options, maxTokens })),

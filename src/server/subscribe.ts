@@ -1,44 +1,100 @@
-import { createSourceEventStream, type ExecutionArgs, type ExecutionResult, execute, GraphQLError } from 'graphql';
+import {
+  createSourceEventStream,
+  type DocumentNode,
+  type ExecutionArgs,
+  type ExecutionResult,
+  execute,
+  GraphQLError,
+} from 'graphql';
+import { LRUCache } from 'lru-cache';
 import { SlowConsumerError } from '../domain/errors.js';
 import { assertSmallEvents } from '../schema/event-complexity.js';
+import { findSharedBy, type SharedBy } from '../schema/of-viewer.js';
 import type { RequestContext } from './context.js';
 
+export type Subscribe = (args: ExecutionArgs) => Promise<ExecutionResult | AsyncIterableIterator<ExecutionResult>>;
+
+/** Subscribers take an event within moments of each other; who comes later finds names as they are by then. */
+const sharedMs = 1_000;
+const maxSharedEvents = 1_000;
+
 /**
- * `subscribe` of graphql with two differences. Each event is executed with a context of its own, because loaders keep
- * what they loaded. And the result is no async generator: `return()` reaches the source at once, also while `next()`
- * waits for it. An error of the source is the last result; the stream ends behind it.
+ * `subscribe` of graphql with three differences. Subscribers of one event with the same operation share one execution,
+ * where nothing in it depends on who asks. Each execution has a context of its own, because loaders keep what they loaded.
+ * And the result is no async generator: `return()` reaches the source at once, also while `next()` waits for it. An error
+ * of the source is the last result; the stream ends behind it.
  */
-export async function subscribe(
-  args: ExecutionArgs,
-): Promise<ExecutionResult | AsyncIterableIterator<ExecutionResult>> {
-  const source = await openSource(args);
-  if (!(Symbol.asyncIterator in source)) return source;
-  const context = args.contextValue as RequestContext;
-  const events = source[Symbol.asyncIterator]();
-  let isEnded = false;
-  const results: AsyncIterableIterator<ExecutionResult> = {
-    [Symbol.asyncIterator]: () => results,
-    async next() {
-      if (isEnded) return { done: true, value: undefined };
-      try {
-        const event = await events.next();
-        if (event.done === true) return { done: true, value: undefined };
-        const contextValue: RequestContext = { ...context };
-        return { done: false, value: await execute({ ...args, rootValue: event.value, contextValue }) };
-      } catch (error) {
+export function createSubscribe(): Subscribe {
+  const shared = new LRUCache<object, Map<string, Promise<ExecutionResult>>>({ max: maxSharedEvents, ttl: sharedMs });
+
+  const executeEvent = (args: ExecutionArgs, event: unknown) => {
+    const contextValue: RequestContext = { ...(args.contextValue as RequestContext) };
+    return execute({ ...args, rootValue: event, contextValue });
+  };
+  const executeShared = (args: ExecutionArgs, event: object, key: string): Promise<ExecutionResult> => {
+    const results = shared.get(event) ?? new Map<string, Promise<ExecutionResult>>();
+    if (results.size === 0) shared.set(event, results);
+    let result = results.get(key);
+    if (result === undefined) {
+      result = Promise.resolve(executeEvent(args, event));
+      results.set(key, result);
+    }
+    return result;
+  };
+
+  return async (args) => {
+    const source = await openSource(args);
+    if (!(Symbol.asyncIterator in source)) return source;
+    const key = keyOf(args);
+    const events = source[Symbol.asyncIterator]();
+    let isEnded = false;
+    const results: AsyncIterableIterator<ExecutionResult> = {
+      [Symbol.asyncIterator]: () => results,
+      async next() {
+        if (isEnded) return { done: true, value: undefined };
+        try {
+          const { done, value: event } = await events.next();
+          if (done === true) return { done, value: undefined };
+          const isShared = key !== null && typeof event === 'object' && event !== null;
+          return { done: false, value: await (isShared ? executeShared(args, event, key) : executeEvent(args, event)) };
+        } catch (error) {
+          isEnded = true;
+          await events.return?.();
+          if (error instanceof SlowConsumerError) (args.contextValue as RequestContext).cutOff();
+          return { done: false, value: toResult(error) };
+        }
+      },
+      async return() {
         isEnded = true;
         await events.return?.();
-        if (error instanceof SlowConsumerError) context.cutOff();
-        return { done: false, value: toResult(error) };
-      }
-    },
-    async return() {
-      isEnded = true;
-      await events.return?.();
-      return { done: true, value: undefined };
-    },
+        return { done: true, value: undefined };
+      },
+    };
+    return results;
   };
-  return results;
+}
+
+interface Plan {
+  readonly number: number;
+  readonly sharedBy: SharedBy;
+}
+
+/** By document, which the parser's cache makes one object for one text, and by the operation's name. */
+const plans = new WeakMap<DocumentNode, Map<string, Plan>>();
+let planCount = 0;
+
+/** Equal for all who can share what an event executes to; null where everybody needs their own. */
+function keyOf({ schema, document, operationName, variableValues }: ExecutionArgs): string | null {
+  const byName = plans.get(document) ?? new Map<string, Plan>();
+  plans.set(document, byName);
+  let plan = byName.get(operationName ?? '');
+  if (plan === undefined) {
+    planCount += 1;
+    plan = { number: planCount, sharedBy: findSharedBy(schema, document, operationName) };
+    byName.set(operationName ?? '', plan);
+  }
+  if (plan.sharedBy === null) return null;
+  return `${plan.number} ${JSON.stringify(plan.sharedBy.variables.map((name) => variableValues?.[name] ?? null))}`;
 }
 
 /** What is thrown here is an answer too: over a WebSocket an error that is not answered ends the whole socket. */

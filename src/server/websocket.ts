@@ -2,8 +2,8 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import {
   type ExecutionArgs,
+  type ExecutionResult,
   type GraphQLError,
-  type GraphQLFormattedError,
   getOperationAST,
   OperationTypeNode,
 } from 'graphql';
@@ -15,12 +15,15 @@ import { ChatError } from '../domain/errors.js';
 import type { Viewer } from '../domain/viewer.js';
 import { ClientSocket, closeCodes } from './client-socket.js';
 import type { Authenticate } from './context.js';
-import type { MaskError } from './errors.js';
+import { type MaskError, toFormatted } from './errors.js';
 import type { GraphqlEngine } from './graphql.js';
+import { sendResults } from './next-frames.js';
 import type { Seats } from './seats.js';
+import type { Subscribe } from './subscribe.js';
 
 export interface WebSocketOptions {
   readonly engine: GraphqlEngine;
+  readonly subscribe: Subscribe;
   readonly authenticate: Authenticate;
   readonly maskError: MaskError;
   readonly seats: Seats;
@@ -76,7 +79,7 @@ export class GraphqlSockets {
   }
 
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    this.#server.handleUpgrade(request, socket, head, (webSocket) => this.#open(webSocket));
+    this.#server.handleUpgrade(request, socket, head, (webSocket) => this.#open(webSocket, socket));
   }
 
   /** Lets what is under way finish, then closes every socket with 1012, which clients take as a reason to come back. */
@@ -93,9 +96,9 @@ export class GraphqlSockets {
     await Promise.all(closing);
   }
 
-  #open(webSocket: WebSocket): void {
+  #open(webSocket: WebSocket, stream: Duplex): void {
     const { sendTimeoutMs, log } = this.#options;
-    const socket = new ClientSocket(webSocket, { sendTimeoutMs, log });
+    const socket = new ClientSocket(webSocket, stream, { sendTimeoutMs, log });
     this.#sockets.add(socket);
     const closed = this.#protocol.opened(
       {
@@ -119,9 +122,9 @@ export class GraphqlSockets {
       onSubscribe: (connection, id, payload) =>
         this.#prepare(connection, id, payload).catch((error: unknown) => [this.#options.maskError(error)]),
       execute: (args: ExecutionArgs) => this.#execute(args),
-      subscribe: (args: ExecutionArgs) => operationOf(args).subscribe({ ...args, rootValue: undefined }),
+      subscribe: (args: ExecutionArgs) => this.#subscribe(args),
       onError: (_connection, _id, _payload, errors) =>
-        errors.map((error) => withoutHttp(this.#options.maskError(error))),
+        errors.map((error) => toFormatted(this.#options.maskError(error))),
       onComplete: ({ extra }, id) => void extra.subscriptions.delete(id),
     });
   }
@@ -178,8 +181,16 @@ export class GraphqlSockets {
       if (open.length >= maxSubscriptions) throw tooMany();
       extra.subscriptions.add(id);
     }
-    const rootValue: Operation = { ...enveloped, extra };
+    const rootValue: Operation = { execute: enveloped.execute, extra, id };
     return { schema, document, operationName, variableValues: variables, contextValue, rootValue };
+  }
+
+  async #subscribe(args: ExecutionArgs): Promise<ExecutionResult | AsyncIterableIterator<never>> {
+    const { subscribe, maskError } = this.#options;
+    const { extra, id } = operationOf(args);
+    const results = await subscribe({ ...args, rootValue: undefined });
+    if (Symbol.asyncIterator in results) return sendResults(results, { id, socket: extra.socket, maskError });
+    return results.errors === undefined ? results : { ...results, errors: results.errors.map(maskError) };
   }
 
   /** Queries of one socket go a few at a time, and none while an answer waits to be read: answers can be large. */
@@ -197,19 +208,16 @@ export class GraphqlSockets {
 }
 
 /** What yoga made for one operation travels as its root value, as in yoga's own recipe for graphql-ws. */
-type Operation = Pick<ReturnType<GraphqlEngine['getEnveloped']>, 'execute' | 'subscribe'> & { readonly extra: Extra };
+interface Operation extends Pick<ReturnType<GraphqlEngine['getEnveloped']>, 'execute'> {
+  readonly extra: Extra;
+  readonly id: string;
+}
 const operationOf = ({ rootValue }: ExecutionArgs) => rootValue as Operation;
 
 /** Header names ignore letter case, and clients that pass their headers on in connection_init rely on it. */
 function findAuthorization(params: Params): string | undefined {
   const entry = Object.entries(params ?? {}).find(([name]) => name.toLowerCase() === 'authorization');
   return typeof entry?.[1] === 'string' ? entry[1] : undefined;
-}
-
-/** yoga notes for its own use which HTTP status an error would have. */
-function withoutHttp(error: GraphQLError): GraphQLFormattedError {
-  const { extensions: { http: _http, ...extensions } = {}, ...formatted } = error.toJSON();
-  return { ...formatted, extensions };
 }
 
 const tooMany = () => new ChatError('RATE_LIMITED', 'Too many operations on this socket', { retryAfterMs: 1_000 });

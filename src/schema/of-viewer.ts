@@ -1,0 +1,52 @@
+import {
+  type DocumentNode,
+  type GraphQLSchema,
+  getOperationAST,
+  Kind,
+  type OperationDefinitionNode,
+  TypeInfo,
+  visit,
+  visitWithTypeInfo,
+} from 'graphql';
+
+/** Marks a field whose value depends on who asks, beyond whether they may: `t.string({ ...ofViewer, ... })`. */
+export const ofViewer = { extensions: { ofViewer: true } } as const;
+
+/** What an event of a subscription executes to depends on the event and on these variables alone; null: on the viewer too. */
+export type SharedBy = { readonly variables: readonly string[] } | null;
+
+/** Whether all subscribers with this operation can be given one result for an event. */
+export function findSharedBy(schema: GraphQLSchema, document: DocumentNode, operationName?: string | null): SharedBy {
+  const operation = getOperationAST(document, operationName);
+  if (operation == null || hasViewerFields(schema, document, operation)) return null;
+  return { variables: [...findVariables(document, operation)] };
+}
+
+function hasViewerFields(schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode): boolean {
+  const types = new TypeInfo(schema);
+  let isFound = false;
+  const visitor = visitWithTypeInfo(types, {
+    Field: () => {
+      if (types.getFieldDef()?.extensions.ofViewer === true) isFound = true;
+    },
+  });
+  visit(operation, visitor);
+  for (const definition of document.definitions) {
+    if (definition.kind === Kind.FRAGMENT_DEFINITION) visit(definition, visitor);
+  }
+  return isFound;
+}
+
+/** Those that the selection uses: the arguments of the subscription itself decide which events there are, not what is in them. */
+function findVariables(document: DocumentNode, operation: OperationDefinitionNode): Set<string> {
+  const names = new Set<string>();
+  const collect = { Variable: ({ name }: { name: { value: string } }) => void names.add(name.value) };
+  for (const root of operation.selectionSet.selections) {
+    if (root.kind === Kind.FIELD) visit({ ...root, arguments: [] }, collect);
+    else visit(root, collect);
+  }
+  for (const definition of document.definitions) {
+    if (definition.kind === Kind.FRAGMENT_DEFINITION) visit(definition, collect);
+  }
+  return names;
+}
