@@ -91,12 +91,12 @@ describe('the devices of all instances in PostgreSQL', () => {
         expect(score.get(id), `what was answered by round ${round}`).toBe(devices > 0 ? 1 : 0);
       }
     }
-    expect(changes, 'changes of presence').toBeGreaterThan(rounds);
+    expect(changes, 'changes of presence').toBeGreaterThan(rounds / 4);
 
     async function takeStep(at: number): Promise<void> {
       const [store, instanceId] = [stores[at], instances[at]] as [PresenceStore, string];
       const devices = here[at] as Device[];
-      const leaving = devices.length > 0 && random.next() < 0.6 ? devices.splice(0, random.between(1, 2)) : [];
+      const leaving = devices.length > 0 && random.next() < 0.7 ? devices.splice(0, random.between(1, 4)) : [];
       if (leaving.length > 0) {
         return count(await store.disconnect(leaving.map((device) => ({ ...device, agoMs: 10 }))), -1);
       }
