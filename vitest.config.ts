@@ -1,17 +1,37 @@
-import { defineConfig } from 'vitest/config';
+import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config';
 
-export default defineConfig({
+/** Files that wait for clocks, leases and lapses most of the time, and measure nothing that a neighbour could spoil. */
+const patient = ['presence', 'presence-loss', 'typing', 'live-state', 'inbox-loss'].map(
+  (name) => `test/e2e/${name}.test.ts`,
+);
+
+const project = (test: TestProjectInlineConfiguration['test']): TestProjectInlineConfiguration => ({
   // Two copies of graphql refuse each other's schemas: everything takes the one that Vite resolves.
   resolve: { dedupe: ['graphql'] },
   test: {
-    include: ['test/**/*.test.ts'],
-    globalSetup: ['test/support/global-setup.ts'],
     server: { deps: { inline: [/graphql/, /@pothos/] } },
-    // Tests that start servers and measure times share the machine with nobody but themselves.
-    fileParallelism: false,
     pool: 'forks',
     testTimeout: 60_000,
     hookTimeout: 60_000,
+    ...test,
+  },
+});
+
+export default defineConfig({
+  test: {
+    // Of the run, not of a project: one PostgreSQL for all.
+    globalSetup: ['test/support/global-setup.ts'],
     teardownTimeout: 30_000,
+    projects: [
+      project({ name: 'patient', include: patient, maxWorkers: 3, sequence: { groupOrder: 0 } }),
+      project({
+        name: 'alone',
+        include: ['test/**/*.test.ts'],
+        exclude: patient,
+        // Tests that start servers and measure times share the machine with nobody but themselves.
+        fileParallelism: false,
+        sequence: { groupOrder: 1 },
+      }),
+    ],
   },
 });

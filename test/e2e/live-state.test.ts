@@ -17,10 +17,9 @@ import {
   whoAmI,
 } from '../support/operations.js';
 import { type Random, useRandom } from '../support/random.js';
+import { describeWithNats } from '../support/requirements.js';
 import { waitFor } from '../support/wait-for.js';
-import { useWorld } from '../support/world.js';
-
-const world = useWorld({ instances: 2 });
+import { useWorld, type World } from '../support/world.js';
 
 const people = [4, 5, 6, 7, 8];
 const visitors = [20, 21, 22, 23];
@@ -37,6 +36,7 @@ interface Written {
 
 /** Everybody does something at random, at either instance; what the rules refuse changes nothing, as in life. */
 class History {
+  readonly #world: World;
   readonly #random: Random;
   readonly #clients: ReadonlyMap<number, readonly TestClient[]>;
   readonly #written: Written[] = [];
@@ -44,10 +44,12 @@ class History {
   #steps = 0;
 
   constructor(
+    world: World,
     random: Random,
     clients: ReadonlyMap<number, readonly TestClient[]>,
     readonly roomIds: string[],
   ) {
+    this.#world = world;
     this.#random = random;
     this.#clients = clients;
   }
@@ -94,7 +96,7 @@ class History {
   async #comeOrGo(): Promise<void> {
     const gone = this.#random.next() < 0.5 ? this.#devices.shift() : undefined;
     if (gone !== undefined) return gone.cutOff();
-    const device = await world.client(this.#random.pick(visitors), this.#random.between(0, 1));
+    const device = await this.#world.client(this.#random.pick(visitors), this.#random.between(0, 1));
     this.#devices.push(device);
     device.subscribe(presence, { userIds: [String(device.userId)] });
   }
@@ -105,49 +107,53 @@ function refusedByRules(error: { code?: string }): void {
   if (!rules.has(error.code ?? '')) throw error;
 }
 
-it('keeps inboxes, typing and presence equal to fresh queries at every quiet moment of a random history', async () => {
-  const random = useRandom();
-  const clients = new Map<number, TestClient[]>();
-  for (const id of [...people, watcher]) clients.set(id, [await world.client(id, 0), await world.client(id, 1)]);
-  const of = (userId: number, instance: number) => clients.get(userId)?.[instance] as TestClient;
-  // A name that becomes known changes titles, and is no change of a room.
-  for (const id of [...people, watcher, ...visitors]) await (await world.client(id)).http(whoAmI, {});
-  const hall = await of(4, 0).group(...people.slice(1), watcher, ...visitors);
-  const roomIds = [hall, await of(5, 0).group(4, 6, 7), await of(6, 1).group(4, 5, 8), await of(4, 1).direct(5)];
+describeWithNats('a client that builds its state from a snapshot and events', () => {
+  const world = useWorld({ instances: 2 });
 
-  const inboxes = await Promise.all(people.map((id, index) => InboxFollower.start(of(id, index % 2))));
-  const watched = [0, 1].map((instance) =>
-    of(watcher, instance).subscribe(presence, { userIds: visitors.map(String) }),
-  );
-  const typists = [0, 1].map((instance) => of(watcher, instance).subscribe(typing, { roomId: hall }));
-  const history = new History(random, clients, roomIds);
+  it('keeps inboxes, typing and presence equal to fresh queries at every quiet moment of a random history', async () => {
+    const random = useRandom();
+    const clients = new Map<number, TestClient[]>();
+    for (const id of [...people, watcher]) clients.set(id, [await world.client(id, 0), await world.client(id, 1)]);
+    const of = (userId: number, instance: number) => clients.get(userId)?.[instance] as TestClient;
+    // A name that becomes known changes titles, and is no change of a room.
+    for (const id of [...people, watcher, ...visitors]) await (await world.client(id)).http(whoAmI, {});
+    const hall = await of(4, 0).group(...people.slice(1), watcher, ...visitors);
+    const roomIds = [hall, await of(5, 0).group(4, 6, 7), await of(6, 1).group(4, 5, 8), await of(4, 1).direct(5)];
 
-  for (let round = 1; round <= rounds; round += 1) {
-    await history.run(stepsPerRound);
-    for (const inbox of inboxes) await inbox.isRight(10_000);
+    const inboxes = await Promise.all(people.map((id, index) => InboxFollower.start(of(id, index % 2))));
+    const watched = [0, 1].map((instance) =>
+      of(watcher, instance).subscribe(presence, { userIds: visitors.map(String) }),
+    );
+    const typists = [0, 1].map((instance) => of(watcher, instance).subscribe(typing, { roomId: hall }));
+    const history = new History(world, random, clients, roomIds);
+
+    for (let round = 1; round <= rounds; round += 1) {
+      await history.run(stepsPerRound);
+      for (const inbox of inboxes) await inbox.isRight(10_000);
+      await waitFor(
+        async () => {
+          const { room } = await of(watcher, 1).http(typingIn, { id: hall });
+          const now = JSON.stringify(room?.typing.map(({ id }) => id));
+          return typists.every(({ events }) => JSON.stringify(events.at(-1)?.typing.users.map(({ id }) => id)) === now);
+        },
+        { what: 'the list of who types' },
+      );
+    }
+    await history.departAll();
     await waitFor(
       async () => {
-        const { room } = await of(watcher, 1).http(typingIn, { id: hall });
-        const now = JSON.stringify(room?.typing.map(({ id }) => id));
-        return typists.every(({ events }) => JSON.stringify(events.at(-1)?.typing.users.map(({ id }) => id)) === now);
+        const { users } = await of(watcher, 0).http(presenceOf, { ids: visitors.map(String) });
+        return users.every((user) => {
+          expect(user?.presence.status).toBe('OFFLINE');
+          for (const { events } of watched) {
+            const told = events.findLast((event) => event.presence.user.id === user?.id)?.presence;
+            expect(told).toMatchObject({ status: 'OFFLINE', lastSeenAt: user?.presence.lastSeenAt });
+          }
+          return true;
+        });
       },
-      { what: 'the list of who types' },
+      { what: 'the presence of the visitors', timeoutMs: 20_000 },
     );
-  }
-  await history.departAll();
-  await waitFor(
-    async () => {
-      const { users } = await of(watcher, 0).http(presenceOf, { ids: visitors.map(String) });
-      return users.every((user) => {
-        expect(user?.presence.status).toBe('OFFLINE');
-        for (const { events } of watched) {
-          const told = events.findLast((event) => event.presence.user.id === user?.id)?.presence;
-          expect(told).toMatchObject({ status: 'OFFLINE', lastSeenAt: user?.presence.lastSeenAt });
-        }
-        return true;
-      });
-    },
-    { what: 'the presence of the visitors', timeoutMs: 20_000 },
-  );
-  expect(inboxes.every(({ feed }) => !feed.isEnded)).toBe(true);
-}, 120_000);
+    expect(inboxes.every(({ feed }) => !feed.isEnded)).toBe(true);
+  }, 120_000);
+});

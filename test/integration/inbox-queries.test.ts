@@ -8,81 +8,84 @@ import { createDatabase, type TestDatabase } from '../support/database.js';
 import { testSecret } from '../support/instance.js';
 import { startNats, type TestNats } from '../support/nats.js';
 import { inboxBadges } from '../support/operations.js';
+import { describeWithNats } from '../support/requirements.js';
 import { waitFor } from '../support/wait-for.js';
 
 const senderId = 4;
 
-let database: TestDatabase;
-let nats: TestNats;
-let app: App;
-const clients: TestClient[] = [];
+describeWithNats('an inbox', () => {
+  let database: TestDatabase;
+  let nats: TestNats;
+  let app: App;
+  const clients: TestClient[] = [];
 
-beforeAll(async () => {
-  [database, nats] = await Promise.all([createDatabase(), startNats()]);
-  const config = readConfig({
-    DATABASE_URL: database.url,
-    NATS_URL: nats.url,
-    NATS_USER: nats.user,
-    NATS_PASSWORD: nats.password,
-    AUTH_JWT_SECRET: testSecret,
-    HOST: '127.0.0.1',
-    PORT: '0',
-    MAX_ROOM_MEMBERS: '501',
-  }) as CompleteConfig;
-  // In this process, where its statements can be counted.
-  app = await startApp(config, pino({ level: 'silent' }));
-});
-afterAll(async () => {
-  await Promise.all(clients.map((client) => client.close()));
-  await app.stop();
-  await nats.stop();
-  await database.drop();
-});
+  beforeAll(async () => {
+    [database, nats] = await Promise.all([createDatabase(), startNats()]);
+    const config = readConfig({
+      DATABASE_URL: database.url,
+      NATS_URL: nats.url,
+      NATS_USER: nats.user,
+      NATS_PASSWORD: nats.password,
+      AUTH_JWT_SECRET: testSecret,
+      HOST: '127.0.0.1',
+      PORT: '0',
+      MAX_ROOM_MEMBERS: '501',
+    }) as CompleteConfig;
+    // In this process, where its statements can be counted.
+    app = await startApp(config, pino({ level: 'silent' }));
+  });
+  afterAll(async () => {
+    await Promise.all(clients.map((client) => client.close()));
+    await app.stop();
+    await nats.stop();
+    await database.drop();
+  });
 
-async function connect(userId: number): Promise<TestClient> {
-  const client = await TestClient.create({ url: `http://127.0.0.1:${app.port}` }, userId);
-  clients.push(client);
-  return client;
-}
-
-/** What goes on by the clock, whether anything is sent or not. */
-const byTheClock =
-  /chat_advance_published|published_seq < r\.seq|chat_hold_lease|chat_expire_|chat_connect|r\.id = ANY/;
-
-/** A message in a room with so many others, all of whom watch their inbox: the statements that it took, and the last event. */
-async function sendTo(memberIds: readonly number[]) {
-  const sender = await connect(senderId);
-  const roomId = await sender.group(...memberIds);
-  const members = await Promise.all(memberIds.map((userId) => connect(userId)));
-  const feeds = members.map((member) => member.subscribe(inboxBadges, {}));
-  await waitFor(() => feeds.every(({ events }) => events.length === 1), { what: 'READY for all', timeoutMs: 30_000 });
-
-  const query = vi.spyOn(pg.Client.prototype, 'query');
-  const { message } = await sender.send(roomId, '모두에게');
-  await waitFor(() => feeds.every(({ events }) => events.length === 2), { what: 'the event', timeoutMs: 30_000 });
-  const statements = query.mock.calls.map(([statement]) => (statement as unknown as { text: string }).text);
-  query.mockRestore();
-
-  for (const { events } of feeds) {
-    expect(events[1]?.inboxEvents.room).toMatchObject({
-      id: roomId,
-      unreadCount: 1,
-      memberCount: memberIds.length + 1,
-      lastMessage: { id: message.id, content: '모두에게' },
-    });
+  async function connect(userId: number): Promise<TestClient> {
+    const client = await TestClient.create({ url: `http://127.0.0.1:${app.port}` }, userId);
+    clients.push(client);
+    return client;
   }
-  return statements.filter((text) => !byTheClock.test(text));
-}
 
-const countFrom = (first: number, count: number): number[] =>
-  Array.from({ length: count }, (_, index) => first + index);
+  /** What goes on by the clock, whether anything is sent or not. */
+  const byTheClock =
+    /chat_advance_published|published_seq < r\.seq|chat_hold_lease|chat_expire_|chat_connect|r\.id = ANY/;
 
-it('takes as many statements to tell 500 members of a message as to tell 10', async () => {
-  const ten = await sendTo(countFrom(1_000, 10));
-  const fiveHundred = await sendTo(countFrom(2_000, 500));
+  /** A message in a room with so many others, all of whom watch their inbox: the statements that it took, and the last event. */
+  async function sendTo(memberIds: readonly number[]) {
+    const sender = await connect(senderId);
+    const roomId = await sender.group(...memberIds);
+    const members = await Promise.all(memberIds.map((userId) => connect(userId)));
+    const feeds = members.map((member) => member.subscribe(inboxBadges, {}));
+    await waitFor(() => feeds.every(({ events }) => events.length === 1), { what: 'READY for all', timeoutMs: 30_000 });
 
-  expect(fiveHundred.length).toBe(ten.length);
-  expect(ten.length).toBeLessThanOrEqual(8);
-  // All their unread counts among them.
-  expect(fiveHundred.filter((text) => text.includes('AS unread'))).toHaveLength(1);
-}, 60_000);
+    const query = vi.spyOn(pg.Client.prototype, 'query');
+    const { message } = await sender.send(roomId, '모두에게');
+    await waitFor(() => feeds.every(({ events }) => events.length === 2), { what: 'the event', timeoutMs: 30_000 });
+    const statements = query.mock.calls.map(([statement]) => (statement as unknown as { text: string }).text);
+    query.mockRestore();
+
+    for (const { events } of feeds) {
+      expect(events[1]?.inboxEvents.room).toMatchObject({
+        id: roomId,
+        unreadCount: 1,
+        memberCount: memberIds.length + 1,
+        lastMessage: { id: message.id, content: '모두에게' },
+      });
+    }
+    return statements.filter((text) => !byTheClock.test(text));
+  }
+
+  const countFrom = (first: number, count: number): number[] =>
+    Array.from({ length: count }, (_, index) => first + index);
+
+  it('takes as many statements to tell 500 members of a message as to tell 10', async () => {
+    const ten = await sendTo(countFrom(1_000, 10));
+    const fiveHundred = await sendTo(countFrom(2_000, 500));
+
+    expect(fiveHundred.length).toBe(ten.length);
+    expect(ten.length).toBeLessThanOrEqual(8);
+    // All their unread counts among them.
+    expect(fiveHundred.filter((text) => text.includes('AS unread'))).toHaveLength(1);
+  }, 60_000);
+});

@@ -32,7 +32,7 @@ export default async function setUp(project: TestProject): Promise<() => Promise
   const postgres = await startPostgres({
     dataDir: folder,
     log: pino({ level: 'warn' }),
-    settings: { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' },
+    settings: { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', max_connections: '300' },
   });
   await createTemplate(postgres.url);
 
