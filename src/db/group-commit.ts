@@ -16,16 +16,21 @@ interface Waiting<Item, Answer> {
 }
 
 const maxBatchSize = 256;
+/** A commit that takes longer, as one that waits for somebody's lock, does not keep the other queues waiting. */
+const patienceMs = 50;
+const maxCommits = 4;
 
 /**
  * Collects what is to be written while a commit is under way, and writes it with the next one: the more there is, the
  * less each costs. Nobody waits for more than the commit under way, and an item that is alone goes alone. A busy queue
- * does not keep the others waiting: each gives one item in its turn.
+ * does not keep the others waiting: each gives one item in its turn, and a queue whose items are under way waits for them.
  */
 export class GroupCommit<Item, Answer> {
   readonly #writes: Writes<Item, Answer>;
   readonly #queues = new Map<string, Waiting<Item, Answer>[]>();
-  #isFlushing = false;
+  readonly #underWay = new Set<string>();
+  #commits = 0;
+  #impatient: NodeJS.Timeout | undefined;
 
   constructor(writes: Writes<Item, Answer>) {
     this.#writes = writes;
@@ -39,14 +44,28 @@ export class GroupCommit<Item, Answer> {
       const waiting = { item, resolve, reject };
       if (queue === undefined) this.#queues.set(name, [waiting]);
       else queue.push(waiting);
-      if (!this.#isFlushing) void this.#flush();
+      if (this.#commits === 0) void this.#commit();
+      else this.#impatient ??= setTimeout(() => this.#commitBeside(), patienceMs);
     });
   }
 
-  async #flush(): Promise<void> {
-    this.#isFlushing = true;
-    while (this.#queues.size > 0) await this.#write(this.#take());
-    this.#isFlushing = false;
+  #commitBeside(): void {
+    this.#impatient = undefined;
+    if (this.#commits < maxCommits && this.#queues.size > 0) void this.#commit();
+  }
+
+  async #commit(): Promise<void> {
+    this.#commits += 1;
+    for (let batch = this.#take(); batch.length > 0; batch = this.#take()) {
+      const names = new Set(batch.map(({ item }) => this.#writes.queueOf(item)));
+      for (const name of names) this.#underWay.add(name);
+      await this.#write(batch);
+      for (const name of names) this.#underWay.delete(name);
+    }
+    this.#commits -= 1;
+    if (this.#commits > 0) return;
+    clearTimeout(this.#impatient);
+    this.#impatient = undefined;
   }
 
   #take(): Waiting<Item, Answer>[] {
@@ -54,6 +73,7 @@ export class GroupCommit<Item, Answer> {
     // A queue that gave its item goes to the end of the map, and so of this loop too.
     for (const [name, queue] of this.#queues) {
       if (batch.length === maxBatchSize) break;
+      if (this.#underWay.has(name)) continue;
       const next = queue.shift();
       this.#queues.delete(name);
       if (queue.length > 0) this.#queues.set(name, queue);

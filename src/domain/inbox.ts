@@ -12,7 +12,17 @@ export interface InboxRoom {
   readonly lastReadSeq: number;
 }
 
+/** Where a room's log stands, or is thought to stand. */
+export interface RoomPosition {
+  readonly roomId: string;
+  readonly seq: number;
+}
+
 export interface InboxStore {
   /** All rooms of these users, in one query. */
   readInboxes(userIds: readonly number[]): Promise<InboxRoom[]>;
+  /** Those of their memberships that began, ended or moved their read mark in the last so many ms. */
+  readRecentMemberships(userIds: readonly number[], ageMs: number): Promise<(InboxRoom & { isMember: boolean })[]>;
+  /** Those of the rooms whose logs stand elsewhere, with where. */
+  readMovedRooms(rooms: readonly RoomPosition[]): Promise<RoomPosition[]>;
 }

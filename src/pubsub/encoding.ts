@@ -2,6 +2,7 @@ import { parseUuid } from '../domain/ids.js';
 import type { Message } from '../domain/message.js';
 import type { Presence } from '../domain/presence.js';
 import type { LogEntry, Member, PublishedRange } from '../domain/room-log.js';
+import { typingExpiresInMs } from '../domain/typing.js';
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -18,6 +19,8 @@ export function decodeEntry(body: Uint8Array): LogEntry {
   const { kind, directKey, ...message } = parse<Message & Pick<LogEntry, 'kind' | 'directKey'>>(body);
   const { seq, changedSeq } = message;
   if (!kinds.has(kind) || !isNumber(seq) || !isNumber(changedSeq)) throw new Error('Not an entry of a room log');
+  parseUuid(message.roomId, 'roomId');
+  if (message.system !== null && !message.system.userIds.every(isNumber)) throw new Error('Not a system notice');
   return { kind, seq: kind === 'added' ? seq : changedSeq, message, directKey };
 }
 
@@ -34,16 +37,19 @@ export function decodeMember(body: Uint8Array): Member {
 export const encodePresence = (presence: Presence): Uint8Array => encoder.encode(JSON.stringify(presence));
 
 /** That a user types, or has stopped. */
-interface TypingSignal {
+export interface TypingSignal {
   readonly userId: number;
   readonly isTyping: boolean;
+  /** How long ago they said so, where that was not at once. */
+  readonly ageMs: number;
 }
 export const encodeTyping = (signal: TypingSignal): Uint8Array => encoder.encode(JSON.stringify(signal));
 /** @throws {Error} where it is somebody else's message */
 export function decodeTyping(body: Uint8Array): TypingSignal {
-  const { userId, isTyping } = parse<TypingSignal>(body);
+  const { userId, isTyping, ageMs = 0 } = parse<TypingSignal>(body);
   if (!isUserId(userId) || typeof isTyping !== 'boolean') throw new Error('Not a typing signal');
-  return { userId, isTyping };
+  if (!(ageMs >= 0 && ageMs <= typingExpiresInMs)) throw new Error('Not the age of a typing signal');
+  return { userId, isTyping, ageMs };
 }
 
 /** Parts of room logs that a stream has acknowledged. */

@@ -1,3 +1,5 @@
+import type { RoomPosition } from '../domain/inbox.js';
+
 /** A room that somebody who watches their inbox here is in, or was a moment ago. */
 interface IndexedRoom {
   readonly viewerIds: Set<number>;
@@ -23,10 +25,6 @@ export class InboxIndex {
 
   viewersOf(roomId: string): ReadonlySet<number> {
     return this.#rooms.get(roomId)?.viewerIds ?? nobody;
-  }
-
-  roomsOf(viewerId: number): Iterable<string> {
-    return this.#reads.get(viewerId)?.keys() ?? [];
   }
 
   /** False where they were in it already, or where their inbox is not watched here. */
@@ -55,6 +53,19 @@ export class InboxIndex {
   advance(roomId: string, seq: number): void {
     const room = this.#rooms.get(roomId);
     if (room !== undefined) room.seq = Math.max(room.seq, seq);
+  }
+
+  /** The database says so of a room that was thought to stand elsewhere: also back, as after a restored backup. */
+  correct(roomId: string, thought: number, seq: number): boolean {
+    const room = this.#rooms.get(roomId);
+    if (room === undefined || (room.seq !== thought && room.seq >= seq)) return false;
+    room.seq = seq;
+    return true;
+  }
+
+  /** All rooms that somebody here is in, and where their logs are thought to stand. */
+  get positions(): RoomPosition[] {
+    return [...this.#rooms].map(([roomId, { seq }]) => ({ roomId, seq }));
   }
 
   /** Whether this read mark of the viewer is news; it is none the next time. */

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
-import type { InboxEvent, InboxStore } from '../domain/inbox.js';
+import type { InboxEvent, InboxRoom, InboxStore } from '../domain/inbox.js';
+import type { SystemCode } from '../domain/message.js';
 import type { LogEntry, Member } from '../domain/room-log.js';
 import { decodeEntry, decodeMember } from './encoding.js';
 import { InboxIndex } from './inbox-index.js';
@@ -19,8 +20,10 @@ export interface InboxesOptions {
 const tickMs = 50;
 /** A little more than the 250 ms between two events of a room that each subscriber waits for by itself. */
 const roomGapMs = 300;
-/** While NATS is away the database is asked this often. */
-const awayMs = 1_000;
+const compareMs = 1_000;
+/** What was written just before the last look may have been committed behind it. */
+const lateCommitMs = 30_000;
+const roomsPerQuery = 5_000;
 const tidyMs = 60_000;
 const viewersPerQuery = 200;
 
@@ -41,24 +44,29 @@ export class Inboxes {
   readonly #inboxes = new Map<number, Inbox>();
   /** By room: whom its change concerns. */
   readonly #changed = new Map<string, Set<number>>();
+  /** When each viewer's memberships were last compared with the database, the longest ago first. */
+  readonly #comparedAt = new Map<number, number>();
   /** When each room was last told, the longest ago first. */
   readonly #toldAt = new Map<string, number>();
-  readonly #away: NodeJS.Timeout;
+  readonly #comparing: NodeJS.Timeout;
   readonly #tidy: NodeJS.Timeout;
   #entries: readonly Subscription[] = [];
   #tick: NodeJS.Timeout | undefined;
   #tickedAt = Number.NEGATIVE_INFINITY;
   #isComparing = false;
+  /** Something may have been missed that no turn would find soon. */
+  #mustCompareAll = false;
+  #nextRoom = 0;
   #isClosed = false;
 
   constructor(options: InboxesOptions) {
     this.#options = options;
     const { feeds, pubsub } = options;
     feeds.onPublish({ entry: (entry) => this.#accept(entry), read: (member) => this.#acceptRead(member) });
-    pubsub.onConnect(() => void this.#compareWithDatabase());
-    this.#away = setInterval(() => {
-      if (!pubsub.isConnected) void this.#compareWithDatabase();
-    }, awayMs);
+    pubsub.onConnect(() => {
+      this.#mustCompareAll = true;
+    });
+    this.#comparing = setInterval(() => void this.#compareWithDatabase(), compareMs);
     this.#tidy = setInterval(() => this.#index.forgetEmpty(), tidyMs);
   }
 
@@ -94,7 +102,7 @@ export class Inboxes {
 
   close(): void {
     this.#isClosed = true;
-    clearInterval(this.#away);
+    clearInterval(this.#comparing);
     clearInterval(this.#tidy);
     clearTimeout(this.#tick);
     for (const subscription of this.#entries) subscription.close();
@@ -115,6 +123,7 @@ export class Inboxes {
     const reads = pubsub.subscribe(ownReadSubject(viewerId), (body) => this.#acceptRead(decodeMember(body)));
     const inbox: Inbox = { watchers: new Set(), reads, opened: this.#readRooms(viewerId, reads) };
     this.#inboxes.set(viewerId, inbox);
+    this.#comparedAt.set(viewerId, performance.now());
     return inbox;
   }
 
@@ -122,10 +131,18 @@ export class Inboxes {
   async #readRooms(viewerId: number, last: Subscription): Promise<void> {
     await last.ready;
     for (const { roomId, seq, lastReadSeq } of await this.#options.store.readInboxes([viewerId])) {
+      this.#noteSeq(roomId, seq);
       this.#index.add(roomId, viewerId);
       this.#index.advance(roomId, seq);
       this.#index.advanceRead(roomId, viewerId, lastReadSeq);
     }
+  }
+
+  /** For those who know the room already it may be the first that they hear of this position. */
+  #noteSeq(roomId: string, seq: number): void {
+    if (!this.#index.isNews(roomId, seq)) return;
+    this.#index.advance(roomId, seq);
+    for (const viewerId of this.#index.viewersOf(roomId)) this.#change(roomId, viewerId);
   }
 
   #leave(viewerId: number, inbox: Inbox, watcher: InboxWatcher<unknown>): void {
@@ -133,6 +150,7 @@ export class Inboxes {
     if (inbox.watchers.size > 0 || this.#inboxes.get(viewerId) !== inbox) return;
     this.#inboxes.delete(viewerId);
     this.#index.close(viewerId);
+    this.#comparedAt.delete(viewerId);
     inbox.reads.close();
     if (this.#inboxes.size > 0) return;
     for (const subscription of this.#entries) subscription.close();
@@ -140,11 +158,10 @@ export class Inboxes {
   }
 
   #accept({ seq, message: { roomId, system } }: LogEntry): void {
-    if (!this.#index.isNews(roomId, seq)) return;
-    // Who joins is in it from here on, and not only once that was looked up; who goes is told by the look.
-    for (const userId of system?.userIds ?? []) this.#index.add(roomId, userId);
-    this.#index.advance(roomId, seq);
-    for (const viewerId of this.#index.viewersOf(roomId)) this.#change(roomId, viewerId);
+    // Whoever joins is in it from here on, and not only once that was looked up, however late the entry comes.
+    const joined = system !== null && joins.has(system.code) ? system.userIds : [];
+    for (const userId of joined) if (this.#index.add(roomId, userId)) this.#change(roomId, userId);
+    this.#noteSeq(roomId, seq);
   }
 
   #acceptRead({ roomId, userId, lastReadSeq }: Member): void {
@@ -183,33 +200,68 @@ export class Inboxes {
     else if (this.#index.add(roomId, viewerId)) this.#change(roomId, viewerId);
   }
 
-  /** Everything that the viewers here may have missed, in a few queries: only while NATS is away, and when it is back. */
+  /**
+   * While NATS is away, and when it is back, everything is compared; else a part each second, all in turn: a message that
+   * was lost on its way is rare. What fails is done with the next round.
+   */
   async #compareWithDatabase(): Promise<void> {
     if (this.#isComparing || this.#inboxes.size === 0) return;
     this.#isComparing = true;
+    const isAway = !this.#options.pubsub.isConnected;
+    const isFull = isAway || this.#mustCompareAll;
+    this.#mustCompareAll = isAway;
     try {
       await this.#entries[0]?.ready;
-      const viewerIds = [...this.#inboxes.keys()];
-      for (let at = 0; at < viewerIds.length && !this.#isClosed; at += viewersPerQuery) {
-        await this.#compare(viewerIds.slice(at, at + viewersPerQuery));
-      }
+      await this.#compareMemberships(isFull);
+      await this.#compareRooms(isFull);
     } catch (error) {
-      this.#options.log.warn({ err: error }, 'The inboxes could not be compared with the database');
+      this.#mustCompareAll ||= isFull;
+      this.#options.log.warn({ err: error }, 'The inboxes could not be compared with the database; it is tried again');
     }
     this.#isComparing = false;
   }
 
-  async #compare(viewerIds: readonly number[]): Promise<void> {
-    const before = new Map(viewerIds.map((viewerId) => [viewerId, new Set(this.#index.roomsOf(viewerId))]));
-    for (const { userId, roomId, seq, lastReadSeq } of await this.#options.store.readInboxes(viewerIds)) {
-      const isNew = this.#index.add(roomId, userId);
-      const hasRead = this.#index.advanceRead(roomId, userId, lastReadSeq);
-      before.get(userId)?.delete(roomId);
-      if (isNew || hasRead) this.#change(roomId, userId);
-      if (!this.#index.isNews(roomId, seq)) continue;
-      this.#index.advance(roomId, seq);
-      for (const viewerId of this.#index.viewersOf(roomId)) this.#change(roomId, viewerId);
+  async #compareMemberships(isFull: boolean): Promise<void> {
+    // Those who were compared longest ago stand first.
+    const due = [...this.#comparedAt].slice(0, isFull ? undefined : viewersPerQuery);
+    for (let at = 0; at < due.length && !this.#isClosed; at += viewersPerQuery) {
+      const part = due.slice(at, at + viewersPerQuery);
+      const now = performance.now();
+      const sinceMs = now - Math.min(...part.map(([, comparedAt]) => comparedAt)) + lateCommitMs;
+      const viewerIds = part.map(([viewerId]) => viewerId);
+      for (const membership of await this.#options.store.readRecentMemberships(viewerIds, sinceMs)) {
+        this.#compareMembership(membership);
+      }
+      for (const viewerId of viewerIds) {
+        if (this.#comparedAt.delete(viewerId)) this.#comparedAt.set(viewerId, now);
+      }
     }
-    for (const [viewerId, roomIds] of before) for (const roomId of roomIds) this.#change(roomId, viewerId);
+  }
+
+  #compareMembership({ userId, roomId, seq, lastReadSeq, isMember }: InboxRoom & { isMember: boolean }): void {
+    if (!isMember) {
+      if (this.#index.viewersOf(roomId).has(userId)) this.#change(roomId, userId);
+      return;
+    }
+    const isNew = this.#index.add(roomId, userId);
+    if (isNew) this.#index.advance(roomId, seq);
+    if (this.#index.advanceRead(roomId, userId, lastReadSeq) || isNew) this.#change(roomId, userId);
+  }
+
+  async #compareRooms(isFull: boolean): Promise<void> {
+    const all = this.#index.positions;
+    const start = isFull || this.#nextRoom >= all.length ? 0 : this.#nextRoom;
+    const due = isFull ? all : all.slice(start, start + roomsPerQuery);
+    this.#nextRoom = start + due.length;
+    for (let at = 0; at < due.length && !this.#isClosed; at += roomsPerQuery) {
+      const part = due.slice(at, at + roomsPerQuery);
+      const thought = new Map(part.map(({ roomId, seq }) => [roomId, seq]));
+      for (const { roomId, seq } of await this.#options.store.readMovedRooms(part)) {
+        if (!this.#index.correct(roomId, thought.get(roomId) ?? 0, seq)) continue;
+        for (const viewerId of this.#index.viewersOf(roomId)) this.#change(roomId, viewerId);
+      }
+    }
   }
 }
+
+const joins: ReadonlySet<SystemCode> = new Set<SystemCode>(['ROOM_CREATED', 'MEMBERS_JOINED']);

@@ -236,6 +236,13 @@ export class RoomFeed {
     if (this.#waiters.size === 0) return;
     const waiters = [...this.#waiters];
     this.#waiters.clear();
-    for (const waiter of waiters) waiter();
+    for (const waiter of waiters) {
+      try {
+        waiter();
+      } catch (error) {
+        // One of them must not keep the others asleep.
+        this.#log.error({ err: error, roomId: this.roomId }, 'A listener of a room failed');
+      }
+    }
   }
 }

@@ -1,8 +1,8 @@
 import { typingExpiresInMs } from '../domain/typing.js';
 
 export interface TypingGateOptions {
-  /** Tells everybody. */
-  readonly pass: (isTyping: boolean) => void;
+  /** Tells everybody what the user said so long ago: at once, or when its turn came. */
+  readonly pass: (isTyping: boolean, ageMs: number) => void;
   /** Nothing is known here any more. */
   readonly onIdle: () => void;
 }
@@ -18,6 +18,7 @@ export class TypingGate {
   readonly #options: TypingGateOptions;
   #isTyping: boolean | undefined;
   #wanted = false;
+  #wantedAt = 0;
   #acceptedAt = Number.NEGATIVE_INFINITY;
   #startedAt = Number.NEGATIVE_INFINITY;
   #late: NodeJS.Timeout | undefined;
@@ -32,8 +33,14 @@ export class TypingGate {
     return performance.now() - this.#acceptedAt < minGapMs;
   }
 
+  /** What everybody was told last. */
+  get isTyping(): boolean {
+    return this.#isTyping === true;
+  }
+
   submit(isTyping: boolean): void {
     this.#wanted = isTyping;
+    this.#wantedAt = performance.now();
     if (!this.isFresh) this.#acceptedAt = performance.now();
     if (isTyping) this.#start();
     else if (this.#isTyping !== false) this.#pass(false);
@@ -60,10 +67,10 @@ export class TypingGate {
 
   #startLate(): void {
     this.#late = undefined;
-    if (this.#wanted) this.#pass(true);
+    if (this.#wanted) this.#pass(true, performance.now() - this.#wantedAt);
   }
 
-  #pass(isTyping: boolean): void {
+  #pass(isTyping: boolean, ageMs = 0): void {
     this.#isTyping = isTyping;
     if (isTyping) {
       this.#startedAt = performance.now();
@@ -71,7 +78,7 @@ export class TypingGate {
       clearTimeout(this.#late);
       this.#late = undefined;
     }
-    this.#options.pass(isTyping);
+    this.#options.pass(isTyping, ageMs);
   }
 
   /** By then whatever was told has lapsed. */

@@ -1,7 +1,7 @@
 import { ChatError } from '../domain/errors.js';
 import { endsMembership } from '../domain/message.js';
 import { type TypingState, type TypingStore, type Typist, typingExpiresInMs } from '../domain/typing.js';
-import { decodeTyping } from './encoding.js';
+import { decodeTyping, type TypingSignal } from './encoding.js';
 import type { PubSub, Subscription } from './pub-sub.js';
 import { PullIterator } from './pull-iterator.js';
 import type { RoomFeed } from './room-feed.js';
@@ -43,8 +43,7 @@ export class TypingRoom {
     this.#feed = feed;
     this.#position = feed.head;
     this.#subscription = pubsub.subscribe(typingSubject(feed.roomId), (body) => {
-      const { userId, isTyping } = decodeTyping(body);
-      this.signal(userId, isTyping);
+      this.signal(decodeTyping(body));
     });
     this.opened = this.#open(pubsub, store);
   }
@@ -59,9 +58,9 @@ export class TypingRoom {
     return [...this.#typing].filter(([, lapsesAt]) => lapsesAt > now).map(([userId]) => userId);
   }
 
-  signal(userId: number, isTyping: boolean): void {
+  signal({ userId, isTyping, ageMs }: TypingSignal): void {
     if (!this.#isOpen) this.#heard.add(userId);
-    this.#apply(userId, isTyping, 0);
+    this.#apply(userId, isTyping, ageMs);
   }
 
   watch(grant: TypingGrant, onEnd: () => void): AsyncIterableIterator<TypingState> {
@@ -104,17 +103,21 @@ export class TypingRoom {
     for (let entry = feed.entryAfter(this.#position); entry !== undefined; entry = feed.entryAfter(this.#position)) {
       this.#position = entry.seq;
       const { message, kind } = entry;
-      if (kind === 'added' && message.system === null) this.signal(message.senderId, false);
+      if (kind === 'added' && message.system === null) this.#end(message.senderId);
       for (const userId of message.system?.userIds ?? []) {
         this.#gone.delete(userId);
         if (!endsMembership(message, userId)) continue;
-        this.signal(userId, false);
+        this.#end(userId);
         this.#gone.add(userId);
         for (const watcher of this.#watchers) if (watcher.viewerId === userId) watcher.doubt();
       }
     }
     this.#position = feed.head;
     this.#forgetFeed = feed.onChange(changes, () => this.#follow());
+  }
+
+  #end(userId: number): void {
+    this.signal({ userId, isTyping: false, ageMs: 0 });
   }
 
   #apply(userId: number, isTyping: boolean, ageMs: number): void {
@@ -154,8 +157,8 @@ export async function readTypists(pubsub: PubSub, store: TypingStore, roomId: st
   const ages = new Map<number, number>();
   for (const { body, ageMs } of await pubsub.recent(typingSubject(roomId), typingExpiresInMs)) {
     try {
-      const { userId, isTyping } = decodeTyping(body);
-      if (isTyping) ages.set(userId, ageMs);
+      const { userId, isTyping, ageMs: toldAfterMs } = decodeTyping(body);
+      if (isTyping) ages.set(userId, ageMs + toldAfterMs);
       else ages.delete(userId);
     } catch {
       // Anybody may have written to the subject.

@@ -1,5 +1,5 @@
 import type { TypingState, TypingStore } from '../domain/typing.js';
-import { encodeTyping } from './encoding.js';
+import { encodeTyping, type TypingSignal } from './encoding.js';
 import type { PubSub } from './pub-sub.js';
 import type { RoomFeeds } from './room-feeds.js';
 import { typingSubject } from './subjects.js';
@@ -92,21 +92,32 @@ export class Typing {
     this.#gates.set(userId, gates);
     let gate = gates.get(roomId);
     if (gate === undefined) {
-      gate = new TypingGate({
-        pass: (isTyping) => this.#pass(roomId, userId, isTyping),
+      const opened = new TypingGate({
+        pass: (isTyping, ageMs) => {
+          if (ageMs === 0) this.#pass(roomId, { userId, isTyping, ageMs });
+          else void this.#passLate(roomId, { userId, isTyping, ageMs }, opened);
+        },
         onIdle: () => {
           gates.delete(roomId);
           if (gates.size === 0) this.#gates.delete(userId);
         },
       });
+      gate = opened;
       gates.set(roomId, gate);
     }
     return gate;
   }
 
-  #pass(roomId: string, userId: number, isTyping: boolean): void {
-    this.#rooms.get(roomId)?.room.signal(userId, isTyping);
-    this.#pubsub.signal(typingSubject(roomId), encodeTyping({ userId, isTyping }));
+  #pass(roomId: string, signal: TypingSignal): void {
+    this.#rooms.get(roomId)?.room.signal(signal);
+    this.#pubsub.signal(typingSubject(roomId), encodeTyping(signal));
+  }
+
+  /** The user may have sent the message meanwhile, by another instance: then this one's beginning is over. */
+  async #passLate(roomId: string, signal: TypingSignal, gate: TypingGate): Promise<void> {
+    // Where the database does not answer, nothing is told: what is not said lapses.
+    const kept = await this.#store.keepTyping(roomId, [signal]).catch(() => []);
+    if (kept.length > 0 && gate.isTyping) this.#pass(roomId, signal);
   }
 
   #acquire(roomId: string): TypingRoom {

@@ -3,16 +3,24 @@ import { ChatError } from '../domain/errors.js';
 import { parseUuid } from '../domain/ids.js';
 import { type TypingState, typingExpiresInMs } from '../domain/typing.js';
 import type { Viewer } from '../domain/viewer.js';
+import { assertMayType } from './access.js';
 import type { Deps } from './deps.js';
 
-/** Tells the room that the viewer types, or no longer does. @throws {ChatError} NOT_FOUND where they are no member */
+/**
+ * Tells the room that the viewer types, or no longer does.
+ * @throws {ChatError} NOT_FOUND where they are no member; RATE_LIMITED for many more signals than anybody types
+ */
 export async function setTyping(
-  { db, typing }: Deps,
+  deps: Deps,
   viewer: Viewer,
   input: { roomId: string; isTyping: boolean },
 ): Promise<{ expiresInMs: number }> {
+  const { batches, typing } = deps;
   const roomId = parseUuid(input.roomId, 'roomId');
-  if (!typing.isKnown(roomId, viewer.userId) && !(await isMember(db, roomId, viewer.userId))) throw notFound();
+  if (!typing.isKnown(roomId, viewer.userId)) {
+    await assertMayType(deps, viewer);
+    if ((await batches.memberships.load({ roomId, userId: viewer.userId })) === null) throw notFound();
+  }
 
   typing.signal(roomId, viewer.userId, input.isTyping);
   return { expiresInMs: typingExpiresInMs };

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import {
   createSourceEventStream,
   type DocumentNode,
@@ -7,7 +8,7 @@ import {
   GraphQLError,
 } from 'graphql';
 import { LRUCache } from 'lru-cache';
-import { SlowConsumerError } from '../domain/errors.js';
+import { ChatError, SlowConsumerError } from '../domain/errors.js';
 import { assertSmallEvents } from '../schema/event-complexity.js';
 import { findSharedBy, type SharedBy } from '../schema/of-viewer.js';
 import type { RequestContext } from './context.js';
@@ -17,6 +18,9 @@ export type Subscribe = (args: ExecutionArgs) => Promise<ExecutionResult | Async
 /** Subscribers take an event within moments of each other; who comes later finds names as they are by then. */
 const sharedMs = 1_000;
 const maxSharedEvents = 1_000;
+/** A database that is away for a moment delays an event; one that stays away ends the subscription, to be begun anew. */
+const retryMs = 1_000;
+const patienceMs = 120_000;
 
 /**
  * `subscribe` of graphql with three differences. Subscribers of one event with the same operation share one execution,
@@ -56,7 +60,18 @@ export function createSubscribe(): Subscribe {
           const { done, value: event } = await events.next();
           if (done === true) return { done, value: undefined };
           const isShared = key !== null && typeof event === 'object' && event !== null;
-          return { done: false, value: await (isShared ? executeShared(args, event, key) : executeEvent(args, event)) };
+          const deadline = Date.now() + patienceMs;
+          for (;;) {
+            const result = await (isShared ? executeShared(args, event, key) : executeEvent(args, event));
+            if (!isUnavailable(result) || isEnded) return { done: false, value: result };
+            if (Date.now() > deadline) {
+              isEnded = true;
+              await events.return?.();
+              return { done: false, value: result };
+            }
+            if (isShared) shared.get(event)?.delete(key);
+            await delay(retryMs, undefined, { ref: false });
+          }
         } catch (error) {
           isEnded = true;
           await events.return?.();
@@ -96,6 +111,10 @@ function keyOf({ schema, document, operationName, variableValues }: ExecutionArg
   if (plan.sharedBy === null) return null;
   return `${plan.number} ${JSON.stringify(plan.sharedBy.variables.map((name) => variableValues?.[name] ?? null))}`;
 }
+
+const isUnavailable = ({ errors }: ExecutionResult): boolean =>
+  errors?.some(({ originalError }) => originalError instanceof ChatError && originalError.code === 'UNAVAILABLE') ===
+  true;
 
 /** What is thrown here is an answer too: over a WebSocket an error that is not answered ends the whole socket. */
 async function openSource(args: ExecutionArgs): Promise<ExecutionResult | AsyncIterable<unknown>> {

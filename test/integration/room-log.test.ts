@@ -279,6 +279,37 @@ describe('the room log', () => {
     expect(await headOf(cancelled)).toBe(2);
   });
 
+  it('writes what shares ids in two orders, in two rooms over two connections, without a deadlock', async () => {
+    const rooms = await Promise.all([makeRoom(), makeRoom(), makeRoom()]);
+    const other = connectDatabase({ url: database.url });
+    for (let round = 0; round < 10; round += 1) {
+      const ids = Array.from({ length: 110 }, () => randomUUID());
+      const answers = await Promise.all([
+        ...ids.map((id) => appendMessage(db, text(rooms[0] ?? '', 'x', { id }))),
+        ...ids.toReversed().map((id) => appendMessage(other, text(rooms[1] ?? '', 'x', { id }))),
+        ...[db, other].map((database) => appendMessage(database, text(rooms[2] ?? '', 'innocent'))),
+      ]);
+      expect(answers.slice(-2).map(({ outcome }) => outcome)).toEqual(['OK', 'OK']);
+      expect(answers.filter(({ outcome }) => outcome === 'OK')).toHaveLength(112);
+    }
+    await other.close();
+  });
+
+  it('sends to other rooms while one is locked', async () => {
+    const [locked, free] = [await makeRoom(), await makeRoom()];
+    const holder = new pg.Client({ connectionString: database.url });
+    await holder.connect();
+    await holder.query('BEGIN');
+    await holder.query('SELECT FROM chat_rooms WHERE id = $1 FOR NO KEY UPDATE', [locked]);
+
+    const waiting = appendMessage(db, text(locked, '기다림'));
+    const sent = await appendMessage(db, text(free, '먼저'));
+    await holder.query('COMMIT');
+    await holder.end();
+
+    expect([sent.outcome, (await waiting).outcome]).toEqual(['OK', 'OK']);
+  });
+
   it('gives one of two rooms an id that both are sent at once, over two connections, and loses nothing else', async () => {
     const rooms = await Promise.all([makeRoom(), makeRoom()]);
     const other = connectDatabase({ url: database.url });

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { GroupCommit } from '../../src/db/group-commit.js';
 
 interface Item {
@@ -84,6 +84,19 @@ describe('GroupCommit', () => {
 
     expect(flushes).toEqual([[1], [2, 3]]);
     expect(await Promise.all(answers)).toEqual(['done 1', 'bad 3', 'bad 3']);
+  });
+
+  it('does not keep other rooms waiting behind a commit that takes long', async () => {
+    const { flushes, send, endAll } = createCommits();
+    void send(1, 'locked');
+    void send(2, 'locked');
+    void send(3, 'free');
+    await vi.waitFor(() => expect(flushes).toEqual([[1], [3]]));
+
+    await endAll();
+
+    // What is behind the slow one in its own room keeps its place.
+    expect(flushes).toEqual([[1], [3], [2]]);
   });
 
   it('goes on after a failure', async () => {

@@ -36,6 +36,8 @@ BEGIN
     FROM (
       SELECT f.*, f.seq + row_number() OVER (PARTITION BY f.room_id ORDER BY f.place) AS position FROM fresh f
     ) n
+    -- In one order for all: two calls that share ids wait for each other in one direction only.
+    ORDER BY n.id
     RETURNING *
   ), moved AS (
     UPDATE chat_rooms r SET seq = h.seq, updated_at = v_now
