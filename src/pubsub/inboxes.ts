@@ -123,19 +123,20 @@ export class Inboxes {
     const reads = pubsub.subscribe(ownReadSubject(viewerId), (body) => this.#acceptRead(decodeMember(body)));
     const inbox: Inbox = { watchers: new Set(), reads, opened: this.#readRooms(viewerId, reads) };
     this.#inboxes.set(viewerId, inbox);
-    this.#comparedAt.set(viewerId, performance.now());
     return inbox;
   }
 
   /** The server takes subscriptions in their order: with the last one, all are in effect. */
   async #readRooms(viewerId: number, last: Subscription): Promise<void> {
     await last.ready;
+    const readAt = performance.now();
     for (const { roomId, seq, lastReadSeq } of await this.#options.store.readInboxes([viewerId])) {
       this.#noteSeq(roomId, seq);
       this.#index.add(roomId, viewerId);
       this.#index.advance(roomId, seq);
       this.#index.advanceRead(roomId, viewerId, lastReadSeq);
     }
+    if (this.#inboxes.has(viewerId)) this.#comparedAt.set(viewerId, readAt);
   }
 
   /** For those who know the room already it may be the first that they hear of this position. */
