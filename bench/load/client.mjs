@@ -23,7 +23,7 @@ import { WireSocket } from '../support/wire-socket.mjs';
 
 const sendMutation =
   'mutation ($input: SendMessageInput!) { sendMessage(input: $input) { message { id seq createdAt } } }';
-const settleMs = 5_000;
+const answerTimeoutMs = 60_000;
 
 /** @type {Record<Target['dialect'], Dialect>} */
 const dialects = {
@@ -106,6 +106,8 @@ export class Client {
   onText = () => undefined;
   /** @type {{ matches: (text: string) => boolean, resolve: () => void }[]} */
   #awaited = [];
+  /** What came before anybody waited for it. @type {string[] | undefined} */
+  #early = [];
   #target;
   #ops = 0;
 
@@ -117,6 +119,7 @@ export class Client {
     const client = new Client(target);
     await client.socket.ready;
     await client.dialect.greet(client, token);
+    client.#early = undefined;
     return client;
   }
 
@@ -157,8 +160,13 @@ export class Client {
    * @returns {Promise<void>}
    */
   signal(matches) {
+    const early = this.#early?.findIndex(matches) ?? -1;
+    if (early !== -1) {
+      this.#early?.splice(early, 1);
+      return Promise.resolve();
+    }
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error(`No answer within ${settleMs * 12} ms`)), settleMs * 12);
+      const timer = setTimeout(() => reject(new Error(`No answer within ${answerTimeoutMs} ms`)), answerTimeoutMs);
       this.#awaited.push({
         matches,
         resolve: () => {
@@ -179,7 +187,8 @@ export class Client {
     this.dialect.onSignal?.(this, text);
     this.onText(text);
     const index = this.#awaited.findIndex(({ matches }) => matches(text));
-    if (index !== -1) this.#awaited.splice(index, 1)[0]?.resolve();
+    if (index === -1) this.#early?.push(text);
+    else this.#awaited.splice(index, 1)[0]?.resolve();
   }
 }
 
