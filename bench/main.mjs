@@ -13,6 +13,10 @@ import { setUp } from '../scripts/setup.mjs';
  */
 const benches = {
   fanout: () => import('./fanout.mjs'),
+  bursts: () => import('./bursts.mjs'),
+  subscribe: () => import('./subscribe.mjs'),
+  memory: () => import('./memory.mjs'),
+  latency: () => import('./latency.mjs'),
 };
 
 const minRounds = 5;

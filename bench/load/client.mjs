@@ -78,7 +78,10 @@ const dialects = {
   raw: {
     path: '/',
     greet: async () => undefined,
-    subscribe: async () => undefined,
+    subscribe: async (client) => {
+      client.socket.send('{"join":true}');
+      await client.signal((text) => text === '"joined"');
+    },
     send: (client, _op, roomId, content) => client.socket.send(JSON.stringify({ roomId, content })),
     readMessage: (json) => ({ op: '1', content: assertWhole(JSON.parse(json)) }),
   },

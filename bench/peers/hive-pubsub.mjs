@@ -10,7 +10,13 @@ const { NATS_URL: servers, NATS_USER: user, NATS_PASSWORD: pass, BENCH_STREAM: s
 const connection = await connect({ servers, user, pass });
 const manager = await jetstreamManager(connection);
 await manager.streams.add({ name: stream, subjects: [`${stream}.*`], max_age: 300_000_000_000 });
-const pubsub = new NATSJetStreamPubSub(jetstream(connection), { subjectPrefix: `${stream}.room`, stream });
+const js = jetstream(connection);
+const client = {
+  publish: (...args) => js.publish(...args),
+  // A list of one needs nats-server 2.10; the same subject as a string is understood by every version.
+  consumers: { get: (name, options) => js.consumers.get(name, { ...options, filter_subjects: options.filter_subjects[0] }) },
+};
+const pubsub = new NATSJetStreamPubSub(client, { subjectPrefix: `${stream}.room`, stream });
 
 serveYoga(
   createSchema({

@@ -13,6 +13,7 @@ import { startWorker } from './worker.mjs';
  * @property {import('./worker.mjs').Worker} load
  * @property {string} roomId
  * @property {(method: 'oneByOne' | 'bursts', ms: number, ...args: unknown[]) => Promise<{ perSecond: number, cpuMicros: number }>} measure
+ * @property {(count: number) => Promise<void>} grow further subscribers
  * @property {() => Promise<void>} stop
  */
 
@@ -57,12 +58,17 @@ async function openFairwayAudience(stack, { subscribers, senders = 1, nodeArgs =
   const [roomId = ''] = await seedRooms(database, { memberIds: userIds });
   const tokens = await Promise.all(userIds.map(tokenOf));
   const server = await startFairway(stack, database.url, { nodeArgs });
-  const places = numbers(0, subscribers).map((index) => ({ token: tokens[index % tokens.length], roomIds: [roomId] }));
   return connect(
     'Fairway',
     server,
     { port: server.port, dialect: 'graphql', subscription: roomEvents, readyMark: 'RoomReady' },
-    { roomId, places, senderTokens: tokens.slice(0, senders), end: () => database.drop() },
+    {
+      roomId,
+      subscribers,
+      tokenAt: (index) => tokens[index % tokens.length],
+      senderTokens: tokens.slice(0, senders),
+      end: () => database.drop(),
+    },
   );
 }
 
@@ -70,25 +76,43 @@ async function openFairwayAudience(stack, { subscribers, senders = 1, nodeArgs =
 async function openPeerAudience(name, { subscribers, senders = 1, nodeArgs = [] }) {
   const { peer, target } = /** @type {(typeof broadcastPeers)[string]} */ (broadcastPeers[name]);
   const server = await startPeer(peer, { nodeArgs });
-  const roomId = 'room';
-  const places = numbers(0, subscribers).map(() => ({ roomIds: [roomId] }));
-  const senderTokens = numbers(0, senders).map(() => undefined);
-  return connect(name, server, { ...target, port: server.port }, { roomId, places, senderTokens, end: async () => {} });
+  return connect(
+    name,
+    server,
+    { ...target, port: server.port },
+    {
+      roomId: 'room',
+      subscribers,
+      tokenAt: () => undefined,
+      senderTokens: numbers(0, senders).map(() => undefined),
+      end: async () => undefined,
+    },
+  );
 }
 
 /**
  * @param {string} name
  * @param {Audience['server']} server
  * @param {Target} target
- * @param {{ roomId: string, places: unknown[], senderTokens: unknown[], end: () => Promise<void> }} options
+ * @param {{
+ *   roomId: string, subscribers: number, tokenAt: (index: number) => string | undefined,
+ *   senderTokens: (string | undefined)[], end: () => Promise<void>,
+ * }} options
  * @returns {Promise<Audience>}
  */
-async function connect(name, server, target, { roomId, places, senderTokens, end }) {
+async function connect(name, server, target, { roomId, subscribers, tokenAt, senderTokens, end }) {
   const load = startWorker('audience');
-  try {
-    await load.call('connect', target, places, senderTokens);
+  let size = 0;
+  /** @param {number} count @param {(string | undefined)[]} [senders] */
+  const grow = async (count, senders = []) => {
+    const places = numbers(size, count).map((index) => ({ token: tokenAt(index), roomIds: [roomId] }));
+    size += count;
+    await load.call('connect', target, places, senders);
     await load.call('subscribe');
     await load.call('check', 3);
+  };
+  try {
+    await grow(subscribers, senderTokens);
   } catch (cause) {
     throw new Error(`${name} does not deliver what it should. It wrote:\n${server.output()}`, { cause });
   }
@@ -102,6 +126,7 @@ async function connect(name, server, target, { roomId, places, senderTokens, end
       const cpu = cpuSeconds(server.pid) - cpuBefore;
       return { perSecond: (deliveries / elapsedMs) * 1_000, cpuMicros: (cpu / deliveries) * 1e6 };
     },
+    grow,
     stop: async () => {
       await load.stop();
       await server.stop();

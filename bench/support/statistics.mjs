@@ -19,13 +19,14 @@ export function summarize(samples) {
  * disturbs all of them. A first round warms up and does not count.
  * @param {Record<string, () => Promise<Record<string, number>>>} ways
  * @param {number} rounds
+ * @param {{ warmUp?: boolean }} [options] false for ways that begin with a fresh process anyhow
  * @returns {Promise<Record<string, Record<string, number[]>>>} by metric, then by way
  */
-export async function interleave(ways, rounds) {
+export async function interleave(ways, rounds, { warmUp = true } = {}) {
   /** @type {Record<string, Record<string, number[]>>} */
   const samples = {};
   const names = Object.keys(ways);
-  for (let round = -1; round < rounds; round += 1) {
+  for (let round = warmUp ? -1 : 0; round < rounds; round += 1) {
     const first = (round + 1) % names.length;
     for (const name of [...names.slice(first), ...names.slice(0, first)]) {
       const metrics = (await ways[name]?.()) ?? {};
