@@ -33,7 +33,7 @@ serveYoga(
       Subscription: {
         messageAdded: {
           subscribe: (_root, { roomId }) => pubsub.subscribe(roomId),
-          resolve: (message) => message,
+          resolve: ({ data }) => data,
         },
       },
     },

@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto';
 
 let seq = 0;
+/** As whom peers without tokens read and write. */
+export const viewerId = 1_000;
 
 /** What each peer broadcasts: the fields that a subscriber of Fairway selects. @param {string} content */
 export function createMessage(content) {

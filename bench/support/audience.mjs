@@ -47,7 +47,7 @@ export const broadcastPeers = {
  * @param {AudienceOptions} options
  * @returns {Promise<Audience>}
  */
-const openAudience = (stack, name, options) =>
+export const openAudience = (stack, name, options) =>
   name === 'Fairway' ? openFairwayAudience(stack, options) : openPeerAudience(name, options);
 
 /** @param {Stack} stack @param {AudienceOptions} options @returns {Promise<Audience>} */
