@@ -15,8 +15,11 @@ const benches = {
   fanout: () => import('./fanout.mjs'),
   bursts: () => import('./bursts.mjs'),
   subscribe: () => import('./subscribe.mjs'),
+  send: () => import('./send.mjs'),
+  reads: () => import('./reads.mjs'),
   memory: () => import('./memory.mjs'),
   latency: () => import('./latency.mjs'),
+  growth: () => import('./growth.mjs'),
 };
 
 const minRounds = 5;
