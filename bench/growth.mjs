@@ -1,5 +1,5 @@
-import { cursorOfMessage } from '../dist/db/messages.js';
 import { openAudience } from './support/audience.mjs';
+import { cursorOfMessage } from './support/fairway.mjs';
 import { numbers, seedRooms, seedUsers, settle, tokenOf } from './support/seed.mjs';
 import { startFairway } from './support/server-process.mjs';
 import { interleave, mapValues } from './support/statistics.mjs';
@@ -91,7 +91,12 @@ async function growList({ stack, rounds, quick }) {
     sides[`${rooms.toLocaleString('en')} rooms`] = await open(stack, database, userIds[0] ?? 0, quick);
   }
   const { ms = {} } = await interleave(
-    mapValues(sides, ({ time }) => () => time({ query: listQuery })),
+    mapValues(
+      sides,
+      ({ time }) =>
+        () =>
+          time({ query: listQuery }),
+    ),
     rounds,
   );
   for (const { stop } of Object.values(sides)) await stop();

@@ -1,26 +1,18 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { inspect, parseArgs } from 'node:util';
 import { step } from '../scripts/progress.mjs';
 import { runQuietly } from '../scripts/run-command.mjs';
 import { setUp } from '../scripts/setup.mjs';
 
 /**
- * `npm run bench -- fanout bursts`: each name is a file of this folder. Without names, all, and then the results are
- * written. A bench answers with its measurements, or prints by itself.
- * @typedef {{ run(context: any): Promise<import('./support/results.mjs').Measurement[] | void> }} Bench
- * @type {Record<string, () => Promise<Bench>>}
+ * A bench is a file of this folder. It answers with its measurements, or prints by itself.
+ * @typedef {{ run(context: import('./support/results.mjs').BenchContext): Promise<Measurement[] | void> }} Bench
+ * @typedef {import('./support/results.mjs').Measurement} Measurement
  */
-const benches = {
-  fanout: () => import('./fanout.mjs'),
-  bursts: () => import('./bursts.mjs'),
-  subscribe: () => import('./subscribe.mjs'),
-  send: () => import('./send.mjs'),
-  reads: () => import('./reads.mjs'),
-  memory: () => import('./memory.mjs'),
-  latency: () => import('./latency.mjs'),
-  growth: () => import('./growth.mjs'),
-};
+
+/** `npm run bench -- fanout bursts` runs these two; without names all run, and then the results are written. */
+const benches = ['fanout', 'bursts', 'subscribe', 'send', 'reads', 'memory', 'latency', 'growth'];
 
 const minRounds = 5;
 
@@ -30,11 +22,11 @@ const { values, positionals } = parseArgs({
 });
 const { quick } = values;
 const rounds = Number(values.rounds);
-const names = positionals.length > 0 ? positionals : Object.keys(benches);
-const unknown = names.filter((name) => !(name in benches));
+const names = positionals.length > 0 ? positionals : benches;
+const unknown = names.filter((name) => !benches.includes(name));
 if (unknown.length > 0 || !Number.isInteger(rounds) || rounds < 1) {
   const why = unknown.length > 0 ? `There is no bench ${unknown.join(', ')}` : '--rounds is a whole number from 1';
-  process.stderr.write(`${why}. There are: ${Object.keys(benches).join(', ')}\n`);
+  process.stderr.write(`${why}. There are: ${benches.join(', ')}\n`);
   process.exit(1);
 }
 
@@ -47,19 +39,24 @@ if (!existsSync(join(import.meta.dirname, 'node_modules/.package-lock.json'))) {
 // What they import exists only now.
 const { startStack } = await import('./support/stack.mjs');
 const { print, write } = await import('./support/results.mjs');
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(1));
 const stack = await startStack();
+/** @type {Measurement[]} */
 const results = [];
 try {
   for (const name of names) {
     process.stderr.write(`  ${name} ...\n`);
-    const { run } = await /** @type {() => Promise<Bench>} */ (benches[name])();
+    const { run } = /** @type {Bench} */ (await import(`./${name}.mjs`));
     const measurements = (await run({ stack, rounds, quick })) ?? [];
     for (const measurement of measurements) print(measurement);
     results.push(...measurements);
   }
-} finally {
-  await stack.stop();
+} catch (error) {
+  // Whatever still runs ends with this process.
+  process.stderr.write(`${inspect(error)}\n`);
+  process.exit(1);
 }
+await stack.stop();
 if (positionals.length === 0 && !quick && rounds >= minRounds) write(results, rounds);
 else process.stderr.write(`\nNot written: only a run of all benches with ${minRounds} rounds or more is.\n`);
 process.exit();

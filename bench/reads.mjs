@@ -47,11 +47,21 @@ export async function run({ stack, rounds, quick }) {
   assertSame(sides);
 
   const list = await interleave(
-    mapValues(sides, ({ ask }) => () => ask('list', ms)),
+    mapValues(
+      sides,
+      ({ ask }) =>
+        () =>
+          ask('list', ms),
+    ),
     rounds,
   );
   const page = await interleave(
-    mapValues(sides, ({ ask }) => () => ask('page', ms)),
+    mapValues(
+      sides,
+      ({ ask }) =>
+        () =>
+          ask('page', ms),
+    ),
     rounds,
   );
   for (const { stop } of Object.values(sides)) await stop();
@@ -102,8 +112,9 @@ function peersOf(stack, url, roomId) {
     Fairway: {
       start: () => startFairway(stack, url),
       list: ask(`{ rooms(first: ${rooms}) { edges { node { ${roomFields} } } } }`, ({ data }) => nodes(data.rooms)),
-      page: ask(`{ room(id: "${roomId}") { messages(last: ${pageSize}) { edges { node { ${pageFields} } } } } }`, ({ data }) =>
-        nodes(data.room.messages),
+      page: ask(
+        `{ room(id: "${roomId}") { messages(last: ${pageSize}) { edges { node { ${pageFields} } } } } }`,
+        ({ data }) => nodes(data.room.messages),
       ),
     },
     'yoga + Pothos prisma': { ...pothos, start: () => startPeer('yoga-prisma-read', { env }) },
@@ -117,12 +128,11 @@ function peersOf(stack, url, roomId) {
         `{ rooms: peerViewerRooms(viewer: ${viewerId}, first: ${rooms}) { nodes {
           id: rowId type name seq updatedAt unreadCount(viewer: ${viewerId})
           lastMessage { ${messageFields.replace('id', 'id: rowId')} }
-          members: chatRoomMembersByRoomId(condition: { leftAt: null }, orderBy: JOINED_SEQ_ASC) {
+          members: chatRoomMembersByRoomId(condition: { leftAt: null }) {
             nodes { isAdmin lastReadSeq user: chatUserByUserId { id: rowId name } }
           }
         } } }`,
-        ({ data }) =>
-          data.rooms.nodes.map((/** @type {any} */ room) => ({ ...room, members: room.members.nodes })),
+        ({ data }) => data.rooms.nodes.map((/** @type {any} */ room) => ({ ...room, members: room.members.nodes })),
       ),
       page: ask(
         `{ room: chatRoomByRowId(rowId: "${roomId}") { messages: newestMessages(first: ${pageSize}) { nodes {
@@ -190,17 +200,20 @@ async function open({ start, ...questions }, token) {
 function assertSame(sides) {
   const texts = mapValues(sides, ({ list, page }) => JSON.stringify(plain([list, page])));
   for (const [name, text] of Object.entries(texts)) {
-    if (text !== texts['Fairway']) throw new Error(`${name} answers otherwise than Fairway:\n${text}\n${texts['Fairway']}`);
+    if (text !== texts['Fairway'])
+      throw new Error(`${name} answers otherwise than Fairway:\n${text}\n${texts['Fairway']}`);
   }
 }
 
-/** @param {any} value @returns {unknown} */
+/** Members in the order of their names. @param {any} value @returns {unknown} */
 function plain(value) {
+  if (Array.isArray(value) && value[0]?.user !== undefined)
+    return value.map((item) => JSON.stringify(plain(item))).sort();
   if (Array.isArray(value)) return value.map(plain);
   if (value === null || typeof value !== 'object') return String(value);
   const entries = Object.entries(value).map(([key, field]) => [
     key,
     /At$/.test(key) ? new Date(field).toISOString() : plain(field),
   ]);
-  return Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1)));
+  return Object.fromEntries(entries.sort(([a = ''], [b = '']) => (String(a) < String(b) ? -1 : 1)));
 }

@@ -28,15 +28,18 @@ export async function run({ stack, rounds, quick }) {
   const ms = quick ? 1_000 : 4_000;
   const sides = {
     Fairway: await open(stack, (database) => startFairway(stack, database.url)),
-    [peerName]: await open(stack, (database) =>
-      startPeer('yoga-prisma-send', { env: { DATABASE_URL: database.url } }),
-    ),
+    [peerName]: await open(stack, (database) => startPeer('yoga-prisma-send', { env: { DATABASE_URL: database.url } })),
   };
   const measurements = [];
   for (const [load, { title, atLeast }] of /** @type {[keyof typeof loads, typeof loads.hot][]} */ (
     Object.entries(loads)
   )) {
-    const ways = mapValues(sides, ({ sends }) => () => sends[load](ms));
+    const ways = mapValues(
+      sides,
+      ({ sends }) =>
+        () =>
+          sends[load](ms),
+    );
     const { perSecond = {}, p99 = {} } = await interleave(ways, rounds);
     measurements.push(
       { title, unit: 'sends/s', samples: perSecond, bars: [{ against: peerName, atLeast }] },

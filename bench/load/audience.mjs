@@ -5,7 +5,8 @@ import { Client, mapLimited } from './client.mjs';
 /** @typedef {import('./client.mjs').Target} Target */
 /** @typedef {{ client: Client, roomIds: string[], rooms: Map<string, string>, received: number, seen: string[][] }} Subscriber */
 
-const text = '내일 아침 일곱 시에 정류장에서 만나요. 비가 오면 여덟 시로 미루고, 늦으시는 분은 미리 알려 주세요. 점심은 근처에서.';
+const text =
+  '내일 아침 일곱 시에 정류장에서 만나요. 비가 오면 여덟 시로 미루고, 늦으시는 분은 미리 알려 주세요. 점심은 근처에서.';
 const openAtOnce = 100;
 const deadlineMs = 120_000;
 const sampleEvery = 500;

@@ -68,7 +68,8 @@ const dialects = {
       client.socket.send(`42${op}["join",${JSON.stringify(roomId)}]`);
       await client.signal((text) => text.startsWith(`43${op}[`));
     },
-    send: (client, op, roomId, content) => client.socket.send(`42${op}${JSON.stringify(['send', { roomId, content }])}`),
+    send: (client, op, roomId, content) =>
+      client.socket.send(`42${op}${JSON.stringify(['send', { roomId, content }])}`),
     readMessage: (json) =>
       json.startsWith('42[') ? { op: '1', content: assertWhole(JSON.parse(json.slice(2))[1]) } : undefined,
     onSignal: (client, text) => {

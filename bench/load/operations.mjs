@@ -7,7 +7,8 @@ import { Client } from './client.mjs';
 /** One connection with one operation at a time: resolves with the answer. @typedef {(body: string) => Promise<Buffer>} Line */
 
 const mutation = 'mutation ($input: SendMessageInput!) { sendMessage(input: $input) { message { id seq createdAt } } }';
-const text = '내일 아침 일곱 시에 정류장에서 만나요. 비가 오면 여덟 시로 미루고, 늦으시는 분은 미리 알려 주세요. 점심은 근처에서.';
+const text =
+  '내일 아침 일곱 시에 정류장에서 만나요. 비가 오면 여덟 시로 미루고, 늦으시는 분은 미리 알려 주세요. 점심은 근처에서.';
 
 /** @type {Line[]} */
 let lines = [];

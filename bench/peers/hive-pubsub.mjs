@@ -14,7 +14,9 @@ const js = jetstream(connection);
 const client = {
   publish: (...args) => js.publish(...args),
   // A list of one needs nats-server 2.10; the same subject as a string is understood by every version.
-  consumers: { get: (name, options) => js.consumers.get(name, { ...options, filter_subjects: options.filter_subjects[0] }) },
+  consumers: {
+    get: (name, options) => js.consumers.get(name, { ...options, filter_subjects: options.filter_subjects[0] }),
+  },
 };
 const pubsub = new NATSJetStreamPubSub(client, { subjectPrefix: `${stream}.room`, stream });
 

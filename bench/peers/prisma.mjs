@@ -6,4 +6,3 @@ export const prisma = new PrismaClient({
   adapter: new PrismaPg({ connectionString: process.env.DATABASE_URL, max: 20 }),
   log: [],
 });
-

@@ -25,7 +25,10 @@ async function countUnread(roomIds) {
   const counts = await prisma.chatMessage.groupBy({
     by: ['roomId'],
     where: {
-      OR: marks.map(({ roomId, lastReadSeq, joinedSeq }) => ({ roomId, seq: { gt: Math.max(lastReadSeq, joinedSeq) } })),
+      OR: marks.map(({ roomId, lastReadSeq, joinedSeq }) => ({
+        roomId,
+        seq: { gt: Math.max(lastReadSeq, joinedSeq) },
+      })),
       senderId: { not: viewerId },
       type: { not: 'SYSTEM' },
       deletedAt: null,

@@ -1,5 +1,4 @@
-import { format } from './results.mjs';
-import { summarize } from './statistics.mjs';
+import { format, summarize } from './statistics.mjs';
 
 /** @typedef {import('./results.mjs').Measurement} Measurement */
 
@@ -18,7 +17,7 @@ export function drawChart(measurements) {
   let y = 16;
   for (const { title, unit, samples } of measurements) {
     y += 22;
-    shapes.push(`<text x="12" y="${y}" class="title">${escape(`${title} (${unit})`)}</text>`);
+    shapes.push(`<text x="12" y="${y}" class="title">${escapeXml(`${title} (${unit})`)}</text>`);
     y += 8;
     const summaries = Object.entries(samples).map(([name, values]) => ({ name, ...summarize(values) }));
     const scale = (width - labelWidth - valueWidth) / Math.max(...summaries.map(({ max }) => max));
@@ -26,7 +25,7 @@ export function drawChart(measurements) {
       const middle = y + barHeight / 2;
       const end = labelWidth + median * scale;
       shapes.push(
-        `<text x="${labelWidth - 8}" y="${middle + 4}" class="name">${escape(name)}</text>`,
+        `<text x="${labelWidth - 8}" y="${middle + 4}" class="name">${escapeXml(name)}</text>`,
         `<rect x="${labelWidth}" y="${y + 2}" width="${round(median * scale)}" height="${barHeight - 4}" class="${name === 'Fairway' ? 'own' : 'peer'}"/>`,
         `<line x1="${round(labelWidth + min * scale)}" x2="${round(labelWidth + max * scale)}" y1="${middle}" y2="${middle}"/>`,
         `<text x="${round(Math.max(end, labelWidth + max * scale) + 6)}" y="${middle + 4}" class="value">${format(median)}</text>`,
@@ -53,4 +52,4 @@ ${shapes.join('\n')}
 const round = (value) => Math.round(value * 10) / 10;
 
 /** @param {string} text */
-const escape = (text) => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
+const escapeXml = (text) => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;');

@@ -2,17 +2,21 @@ import { connect } from 'node:net';
 
 /**
  * One keep-alive connection, one request at a time, without the cost of a general client. The answer's body is handed
- * over as bytes.
+ * over as bytes. A connection that the server closed while it was idle is opened anew.
  */
 export class HttpConnection {
-  #socket;
+  #port;
   #head;
+  /** @type {Buffer} */
   #rest = Buffer.alloc(0);
-  /** @type {{ resolve: (body: Buffer) => void, reject: (error: Error) => void } | undefined} */
+  /** @type {import('node:net').Socket | undefined} */
+  #socket;
+  /** @type {{ request: string, resolve: (body: Buffer) => void, reject: (error: Error) => void } | undefined} */
   #waiting;
 
   /** @param {{ port: number, path: string, token?: string | undefined }} address */
   constructor({ port, path, token }) {
+    this.#port = port;
     this.#head = [
       `POST ${path} HTTP/1.1`,
       `Host: 127.0.0.1:${port}`,
@@ -21,10 +25,6 @@ export class HttpConnection {
       ...(token === undefined ? [] : [`Authorization: Bearer ${token}`]),
       'Content-Length: ',
     ].join('\r\n');
-    this.#socket = connect({ port, host: '127.0.0.1', noDelay: true });
-    this.#socket.on('data', (chunk) => this.#read(chunk));
-    this.#socket.on('error', (error) => this.#fail(error));
-    this.#socket.on('close', () => this.#fail(new Error('The connection ended')));
   }
 
   /**
@@ -33,14 +33,33 @@ export class HttpConnection {
    */
   post(body) {
     return new Promise((resolve, reject) => {
-      this.#waiting = { resolve, reject };
-      this.#socket.write(`${this.#head}${Buffer.byteLength(body)}\r\n\r\n${body}`);
+      const request = `${this.#head}${Buffer.byteLength(body)}\r\n\r\n${body}`;
+      this.#waiting = { request, resolve, reject };
+      this.#socket ??= this.#connect();
+      this.#socket.write(request);
     });
   }
 
-  close() {
-    this.#waiting = undefined;
-    this.#socket.destroy();
+  #connect() {
+    const socket = connect({ port: this.#port, host: '127.0.0.1', noDelay: true });
+    let answered = false;
+    socket.on('data', (chunk) => {
+      answered = true;
+      this.#read(chunk);
+    });
+    socket.on('error', () => undefined);
+    socket.on('close', () => {
+      this.#socket = undefined;
+      if (this.#waiting === undefined) return;
+      const isIdleTimeout = answered && this.#rest.length === 0;
+      if (!isIdleTimeout) {
+        this.#waiting.reject(new Error('The connection broke'));
+        return;
+      }
+      this.#socket = this.#connect();
+      this.#socket.write(this.#waiting.request);
+    });
+    return socket;
   }
 
   /** @param {Buffer} chunk */
@@ -58,12 +77,6 @@ export class HttpConnection {
     this.#waiting = undefined;
     if (head.startsWith('HTTP/1.1 200')) waiting?.resolve(body);
     else waiting?.reject(new Error(`${head}\n\n${body}`));
-  }
-
-  /** @param {Error} error */
-  #fail(error) {
-    this.#waiting?.reject(error);
-    this.close();
   }
 }
 

@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { drawChart } from './chart.mjs';
-import { summarize } from './statistics.mjs';
+import { format, summarize } from './statistics.mjs';
 
 /**
  * What a bench is given.
@@ -77,10 +77,6 @@ function barText({ atLeast, atMost }) {
   return atMost === undefined ? '' : `${atMost} or less`;
 }
 
-/** @param {number} value */
-export const format = (value) =>
-  value.toLocaleString('en', value >= 100 ? { maximumFractionDigits: 0 } : { maximumSignificantDigits: 3 });
-
 /** @param {number} ratio */
 const formatRatio = (ratio) => ratio.toLocaleString('en', { maximumFractionDigits: ratio >= 10 ? 0 : 2 });
 
@@ -114,7 +110,10 @@ export function write(measurements, rounds) {
 
 /** @param {Measurement[]} measurements */
 function tableRows(measurements) {
-  const rows = ['| bench | who | min | median | max | Fairway : peer | bar | reached |', '| --- | --- | --: | --: | --: | --: | --- | --- |'];
+  const rows = [
+    '| bench | who | min | median | max | Fairway : peer | bar | reached |',
+    '| --- | --- | --: | --: | --: | --: | --- | --- |',
+  ];
   for (const measurement of measurements) {
     const { title, unit, samples, missing = {} } = measurement;
     let name = `${title}, ${unit}`;
@@ -127,7 +126,7 @@ function tableRows(measurements) {
         name,
         who,
         ...[min, median, max].map(format),
-        ratio === undefined ? '' : formatRatio(ratio),
+        ratio === undefined ? '' : `${bar?.of === undefined ? '' : `${bar.of} to this: `}${formatRatio(ratio)}`,
         bar === undefined ? '' : barText(bar),
         reached === undefined ? '' : reached ? 'yes' : '**no**',
       ];

@@ -1,4 +1,4 @@
-import { signToken } from '../../dist/auth/sign-token.js';
+import { signToken } from './fairway.mjs';
 import { tokenSecret } from './server-process.mjs';
 
 /** @typedef {import('./stack.mjs').Database} Database */

@@ -1,10 +1,9 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import { pino } from 'pino';
-import { migrate } from '../../dist/db/migrate.js';
-import { startEmbeddedServers } from '../../dist/embedded/embedded-servers.js';
+import { migrate, startEmbeddedServers } from './fairway.mjs';
 
 const migrations = join(import.meta.dirname, '../../prisma/migrations');
 
@@ -27,6 +26,7 @@ const migrations = join(import.meta.dirname, '../../prisma/migrations');
 /** @returns {Promise<Stack>} */
 export async function startStack() {
   const dataDir = mkdtempSync(join(tmpdir(), 'fairway-bench-'));
+  chmodSync(dataDir, 0o755); // under root, PostgreSQL runs as another user and has to pass through
   const log = pino({ level: 'warn' });
   const servers = await startEmbeddedServers({ dataDir, log, postgres: true, nats: true });
   process.once('exit', () => {

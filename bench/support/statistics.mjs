@@ -32,8 +32,8 @@ export async function interleave(ways, rounds, { warmUp = true } = {}) {
       const metrics = (await ways[name]?.()) ?? {};
       if (round < 0) continue;
       for (const [metric, value] of Object.entries(metrics)) {
-        samples[metric] ??= {};
-        (samples[metric][name] ??= []).push(value);
+        samples[metric] ??= Object.fromEntries(names.map((name) => [name, []]));
+        samples[metric][name]?.push(value);
       }
     }
   }
@@ -48,3 +48,7 @@ export async function interleave(ways, rounds, { warmUp = true } = {}) {
  */
 export const mapValues = (record, map) =>
   Object.fromEntries(Object.entries(record).map(([name, value]) => [name, map(value, name)]));
+
+/** @param {number} value */
+export const format = (value) =>
+  value.toLocaleString('en', value >= 100 ? { maximumFractionDigits: 0 } : { maximumSignificantDigits: 3 });
