@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { messageAdded, roomEvents } from './support/audience.mjs';
+import { residentBytes } from './support/process-usage.mjs';
 import { inspectorArgs, measureMemory } from './support/retained-memory.mjs';
 import { numbers, seedRooms, seedUsers, tokenOf } from './support/seed.mjs';
 import { startFairway, startPeer } from './support/server-process.mjs';
@@ -34,7 +35,7 @@ export async function run({ stack, rounds, quick }) {
   const ways = {
     Fairway: async () => {
       const server = await startFairway(stack, database.url, { nodeArgs: inspectorArgs });
-      return measure(server, {
+      return measure(stack, server, {
         target: { port: server.port, dialect: 'graphql', subscription: roomEvents, readyMark: 'RoomReady' },
         places: placesOf(roomIds, tokens),
         sender: tokens[0],
@@ -43,12 +44,13 @@ export async function run({ stack, rounds, quick }) {
     },
     [peerName]: () => measureHive(stack, roomIds),
   };
-  const { ms = {}, kilobytes = {} } = await interleave(ways, rounds, { warmUp: false });
+  const { ms = {}, kilobytes = {}, natsKilobytes = {} } = await interleave(ways, rounds, { warmUp: false });
   await database.drop();
   const title = `${(rooms * roomsPerSocket).toLocaleString('en')} listeners subscribe to ${rooms} rooms over NATS`;
   return [
     { title, unit: 'ms', samples: ms, bars: [{ against: peerName, atMost: 0.2 }] },
     { title, unit: 'KB of server memory a listener', samples: kilobytes, bars: [{ against: peerName, atMost: 0.2 }] },
+    { title, unit: 'KB of nats-server memory a listener', samples: natsKilobytes, bars: [{ against: peerName }] },
   ];
 }
 
@@ -59,24 +61,28 @@ const placesOf = (roomIds, tokens = []) =>
     roomIds: numbers(0, roomsPerSocket).map((index) => roomIds[(socket + index) % roomIds.length]),
   }));
 
-/** @param {ServerProcess} server @param {Listening} listening */
-async function measure(server, { target, places, sender, untilLive }) {
+/** @param {Stack} stack @param {ServerProcess} server @param {Listening} listening */
+async function measure({ nats }, server, { target, places, sender, untilLive }) {
   const load = startWorker('audience');
   await load.call('connect', target, places, [sender]);
   const before = await measureMemory(server);
+  const natsBefore = residentBytes(nats.pid);
   const startedAt = performance.now();
   await load.call('subscribe');
   await untilLive();
   const ms = performance.now() - startedAt;
   const after = await measureMemory(server);
+  const natsBytes = residentBytes(nats.pid) - natsBefore;
   await load.call('check', 1);
   await load.stop();
   await server.stop();
-  return { ms, kilobytes: (after.resident - before.resident) / 1_024 / (places.length * roomsPerSocket) };
+  const perListener = 1_024 * places.length * roomsPerSocket;
+  return { ms, kilobytes: (after.resident - before.resident) / perListener, natsKilobytes: natsBytes / perListener };
 }
 
 /** It never says when a subscription is live; the stream knows how many consumers it has. @param {Stack} stack @param {string[]} roomIds */
-async function measureHive({ nats }, roomIds) {
+async function measureHive(stack, roomIds) {
+  const { nats } = stack;
   const stream = `BENCH${randomBytes(4).toString('hex')}`;
   const env = { NATS_URL: nats.url, NATS_USER: nats.user, NATS_PASSWORD: nats.password, BENCH_STREAM: stream };
   const server = await startPeer('hive-pubsub', { nodeArgs: inspectorArgs, env });
@@ -91,7 +97,7 @@ async function measureHive({ nats }, roomIds) {
     }
   };
   try {
-    return await measure(server, {
+    return await measure(stack, server, {
       target: { port: server.port, dialect: 'graphql', subscription: messageAdded },
       places: placesOf(roomIds),
       sender: undefined,
