@@ -13,7 +13,7 @@ export async function run({ stack, rounds, quick }) {
   const options = { subscribers: 1_000, senders: 20 };
   const audiences = await openAudiences(stack, ['Fairway', 'raw ws', 'Socket.IO'], options);
   const ways = mapValues(audiences, (audience) => () => audience.measure('bursts', ms, messages));
-  const { perSecond = {}, cpuMicros = {} } = await interleave(ways, rounds);
+  const { perSecond = {}, cpuMicros = {}, loadMicros = {} } = await interleave(ways, rounds);
   await closeAudiences(audiences);
   return [
     {
@@ -28,5 +28,6 @@ export async function run({ stack, rounds, quick }) {
       samples: cpuMicros,
       bars: [{ against: 'raw ws' }, { against: 'Socket.IO' }],
     },
+    { title: 'fan-out in bursts, CPU of the load process', unit: 'µs per delivery', samples: loadMicros, bars: [] },
   ];
 }

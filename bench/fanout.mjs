@@ -12,7 +12,7 @@ export async function run({ stack, rounds, quick }) {
   const ms = quick ? 1_000 : 4_000;
   const audiences = await openAudiences(stack, ['Fairway', ...Object.keys(broadcastPeers)], { subscribers: 1_000 });
   const ways = mapValues(audiences, (audience) => () => audience.measure('oneByOne', ms));
-  const { perSecond = {}, cpuMicros = {} } = await interleave(ways, rounds);
+  const { perSecond = {}, cpuMicros = {}, loadMicros = {} } = await interleave(ways, rounds);
   await closeAudiences(audiences);
   return [
     {
@@ -37,5 +37,6 @@ export async function run({ stack, rounds, quick }) {
         { against: 'mercurius' },
       ],
     },
+    { title: 'fan-out, CPU of the load process', unit: 'µs per delivery', samples: loadMicros, bars: [] },
   ];
 }

@@ -12,7 +12,7 @@ import { startWorker } from './worker.mjs';
  * @property {import('./server-process.mjs').ServerProcess} server
  * @property {import('./worker.mjs').Worker} load
  * @property {string} roomId
- * @property {(method: 'oneByOne' | 'bursts', ms: number, ...args: unknown[]) => Promise<{ perSecond: number, cpuMicros: number }>} measure
+ * @property {(method: 'oneByOne' | 'bursts', ms: number, ...args: unknown[]) => Promise<{ perSecond: number, cpuMicros: number, loadMicros: number }>} measure
  * @property {(count: number) => Promise<void>} grow further subscribers
  * @property {() => Promise<void>} stop
  */
@@ -121,10 +121,13 @@ async function connect(name, server, target, { roomId, subscribers, tokenAt, sen
     load,
     roomId,
     measure: async (method, ms, ...args) => {
-      const cpuBefore = cpuSeconds(server.pid);
+      const [serverBefore, loadBefore] = [cpuSeconds(server.pid), cpuSeconds(load.pid)];
       const { deliveries, ms: elapsedMs } = await load.call(method, ms, roomId, ...args);
-      const cpu = cpuSeconds(server.pid) - cpuBefore;
-      return { perSecond: (deliveries / elapsedMs) * 1_000, cpuMicros: (cpu / deliveries) * 1e6 };
+      return {
+        perSecond: (deliveries / elapsedMs) * 1_000,
+        cpuMicros: ((cpuSeconds(server.pid) - serverBefore) / deliveries) * 1e6,
+        loadMicros: ((cpuSeconds(load.pid) - loadBefore) / deliveries) * 1e6,
+      };
     },
     grow,
     stop: async () => {
