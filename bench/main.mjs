@@ -1,8 +1,9 @@
-import { existsSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { inspect, parseArgs } from 'node:util';
+import { fingerprint, readStamp } from '../scripts/fingerprint.mjs';
 import { step } from '../scripts/progress.mjs';
-import { runQuietly } from '../scripts/run-command.mjs';
+import { root, runQuietly } from '../scripts/run-command.mjs';
 import { setUp } from '../scripts/setup.mjs';
 
 /**
@@ -31,10 +32,7 @@ if (unknown.length > 0 || !Number.isInteger(rounds) || rounds < 1) {
 }
 
 await setUp();
-if (!existsSync(join(import.meta.dirname, 'node_modules/.package-lock.json'))) {
-  const prefix = ['--prefix', import.meta.dirname, '--no-fund', '--no-audit', '--loglevel=error'];
-  await step('Installing the peers', () => runQuietly('npm', ['ci', ...prefix]));
-}
+await installPeers();
 
 // What they import exists only now.
 const { startStack } = await import('./support/stack.mjs');
@@ -60,3 +58,13 @@ await stack.stop();
 if (positionals.length === 0 && !quick && rounds >= minRounds) write(results, rounds);
 else process.stderr.write(`\nNot written: only a run of all benches with ${minRounds} rounds or more is.\n`);
 process.exit();
+
+/** The packages that only the peers need, where they are missing or out of date. */
+async function installPeers() {
+  const stamp = 'bench/node_modules/.fingerprint';
+  const wanted = fingerprint(['bench/package-lock.json']);
+  if (readStamp(stamp) === wanted) return;
+  const options = ['--prefix', import.meta.dirname, '--no-fund', '--no-audit', '--no-progress', '--loglevel=error'];
+  await step('Installing the peers', () => runQuietly('npm', ['ci', ...options]));
+  writeFileSync(join(root, stamp), wanted);
+}
