@@ -2,6 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { connect } from 'node:net';
 
 const opcodes = { text: 1, close: 8, ping: 9, pong: 10 };
+/** @type {Buffer} */
+const nothing = Buffer.alloc(0);
 /** One for all sockets: a read is handed over before the next begins. */
 const readBuffer = Buffer.allocUnsafe(256 * 1024);
 
@@ -14,7 +16,7 @@ export class WireSocket {
   onText = () => undefined;
   /** @type {(reason: string) => void} */
   onClose = () => undefined;
-  #rest = Buffer.alloc(0);
+  #rest = nothing;
   #isOpen = false;
   /** @type {import('node:net').Socket} */
   #socket;
@@ -72,11 +74,15 @@ export class WireSocket {
 
   /** @param {Buffer} bytes @param {number} count */
   #read(bytes, count) {
-    let chunk = bytes.subarray(0, count);
-    if (this.#rest.length > 0) chunk = Buffer.concat([this.#rest, chunk]);
-    let at = this.#isOpen ? 0 : this.#readGreeting(chunk);
-    if (this.#isOpen) at = this.#readFrames(chunk, at);
-    this.#rest = at === chunk.length ? Buffer.alloc(0) : Buffer.from(chunk.subarray(at));
+    let chunk = bytes;
+    let end = count;
+    if (this.#rest !== nothing) {
+      chunk = Buffer.concat([this.#rest, bytes.subarray(0, count)]);
+      end = chunk.length;
+    }
+    let at = this.#isOpen ? 0 : this.#readGreeting(chunk.subarray(0, end));
+    if (this.#isOpen) at = this.#readFrames(chunk, at, end);
+    this.#rest = at === end ? nothing : Buffer.from(chunk.subarray(at, end));
   }
 
   /** @param {Buffer} chunk */
@@ -97,9 +103,9 @@ export class WireSocket {
    * Answers with where the first incomplete frame begins.
    * @param {Buffer} chunk
    * @param {number} at
+   * @param {number} end
    */
-  #readFrames(chunk, at) {
-    const end = chunk.length;
+  #readFrames(chunk, at, end) {
     for (;;) {
       if (end - at < 2) return at;
       const first = /** @type {number} */ (chunk[at]);

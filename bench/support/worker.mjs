@@ -16,6 +16,8 @@ import { once } from 'node:events';
  */
 export function startWorker(name) {
   const child = fork(new URL(`../load/${name}.mjs`, import.meta.url));
+  const killNow = () => child.kill('SIGKILL');
+  process.once('exit', killNow);
   /** @type {Map<number, { resolve: (value: unknown) => void, reject: (error: Error) => void }>} */
   const calls = new Map();
   let lastId = 0;
@@ -26,6 +28,7 @@ export function startWorker(name) {
     else call?.reject(new Error(`${name}: ${error}`));
   });
   child.on('exit', (code, signal) => {
+    process.off('exit', killNow);
     for (const { reject } of calls.values()) reject(new Error(`The load process ${name} ended with ${code ?? signal}`));
   });
   return {
@@ -38,7 +41,7 @@ export function startWorker(name) {
       }),
     stop: async () => {
       if (child.exitCode !== null || child.signalCode !== null) return;
-      child.kill('SIGKILL');
+      killNow();
       await once(child, 'exit');
     },
   };
