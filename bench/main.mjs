@@ -37,6 +37,8 @@ await installPeers();
 // What they import exists only now.
 const { startStack } = await import('./support/stack.mjs');
 const { print, write } = await import('./support/results.mjs');
+// Every server and load process ends with this one, and there are many.
+process.setMaxListeners(0);
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(1));
 const stack = await startStack();
 /** @type {Measurement[]} */
