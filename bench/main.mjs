@@ -1,20 +1,72 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { inspect, parseArgs } from 'node:util';
+import { fingerprint, readStamp } from '../scripts/fingerprint.mjs';
+import { step } from '../scripts/progress.mjs';
+import { root, runQuietly } from '../scripts/run-command.mjs';
 import { setUp } from '../scripts/setup.mjs';
 
 /**
- * `npm run bench -- services`: each name is a file of this folder, whose `run` measures and prints. Without names, all.
- * @type {Record<string, () => Promise<{ run(): Promise<void> }>>}
+ * A bench is a file of this folder. It answers with its measurements, or prints by itself.
+ * @typedef {{ run(context: import('./support/results.mjs').BenchContext): Promise<Measurement[] | void> }} Bench
+ * @typedef {import('./support/results.mjs').Measurement} Measurement
  */
-const benches = { services: () => import('./services.mjs') };
 
-const names = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(benches);
-const unknown = names.filter((name) => !(name in benches));
-if (unknown.length > 0) {
-  process.stderr.write(`There is no bench ${unknown.join(', ')}. There are: ${Object.keys(benches).join(', ')}\n`);
+/** `npm run bench -- fanout bursts` runs these two; without names all run, and then the results are written. */
+const benches = ['fanout', 'bursts', 'subscribe', 'send', 'reads', 'memory', 'latency', 'growth', 'services'];
+
+const minRounds = 5;
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { rounds: { type: 'string', default: '7' }, quick: { type: 'boolean', default: false } },
+});
+const { quick } = values;
+const rounds = Number(values.rounds);
+const names = positionals.length > 0 ? positionals : benches;
+const unknown = names.filter((name) => !benches.includes(name));
+if (unknown.length > 0 || !Number.isInteger(rounds) || rounds < 1) {
+  const why = unknown.length > 0 ? `There is no bench ${unknown.join(', ')}` : '--rounds is a whole number from 1';
+  process.stderr.write(`${why}. There are: ${benches.join(', ')}\n`);
   process.exit(1);
 }
+
 await setUp();
-for (const name of names) {
-  const { run } = await /** @type {() => Promise<{ run(): Promise<void> }>} */ (benches[name])();
-  await run();
+await installPeers();
+
+// What they import exists only now.
+const { startStack } = await import('./support/stack.mjs');
+const { print, write } = await import('./support/results.mjs');
+// Every server and load process ends with this one, and there are many.
+process.setMaxListeners(0);
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(1));
+const stack = await startStack();
+/** @type {Measurement[]} */
+const results = [];
+try {
+  for (const name of names) {
+    process.stderr.write(`  ${name} ...\n`);
+    const { run } = /** @type {Bench} */ (await import(`./${name}.mjs`));
+    const measurements = (await run({ stack, rounds, quick })) ?? [];
+    for (const measurement of measurements) print(measurement);
+    results.push(...measurements);
+  }
+} catch (error) {
+  // Whatever still runs ends with this process.
+  process.stderr.write(`${inspect(error)}\n`);
+  process.exit(1);
 }
+await stack.stop();
+if (positionals.length === 0 && !quick && rounds >= minRounds) write(results, rounds);
+else process.stderr.write(`\nNot written: only a run of all benches with ${minRounds} rounds or more is.\n`);
 process.exit();
+
+/** The packages that only the peers need, where they are missing or out of date. */
+async function installPeers() {
+  const stamp = 'bench/node_modules/.fingerprint';
+  const wanted = fingerprint(['bench/package-lock.json']);
+  if (readStamp(stamp) === wanted) return;
+  const options = ['--prefix', import.meta.dirname, '--no-fund', '--no-audit', '--no-progress', '--loglevel=error'];
+  await step('Installing the peers', () => runQuietly('npm', ['ci', ...options]));
+  writeFileSync(join(root, stamp), wanted);
+}

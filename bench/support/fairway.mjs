@@ -1,0 +1,16 @@
+/**
+ * What the bench uses of Fairway itself, from the build that it measures, with the types of the source.
+ * @param {string} path in dist
+ */
+const load = (path) => import(new URL(`../../dist/${path}`, import.meta.url).href);
+
+export const { signToken } = /** @type {typeof import('../../src/auth/sign-token.js')} */ (
+  await load('auth/sign-token.js')
+);
+export const { cursorOfMessage } = /** @type {typeof import('../../src/db/messages.js')} */ (
+  await load('db/messages.js')
+);
+export const { migrate } = /** @type {typeof import('../../src/db/migrate.js')} */ (await load('db/migrate.js'));
+export const { startEmbeddedServers } = /** @type {typeof import('../../src/embedded/embedded-servers.js')} */ (
+  await load('embedded/embedded-servers.js')
+);

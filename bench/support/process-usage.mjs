@@ -1,0 +1,34 @@
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+
+/** Linux counts in these, whatever the kernel's own clock. */
+const ticksPerSecond = 100;
+
+/**
+ * The CPU time that a process has used so far, user and system, in seconds.
+ * @param {number} pid
+ */
+export function cpuSeconds(pid) {
+  if (process.platform !== 'linux') return parseTime(ask(pid, 'time='));
+  // The second field may hold spaces and parentheses; the rest is counted from the last one. See proc(5).
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(')').at(-1)?.trim().split(' ') ?? [];
+  return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
+}
+
+/**
+ * The resident set of a process, in bytes.
+ * @param {number} pid
+ */
+export function residentBytes(pid) {
+  if (process.platform !== 'linux') return Number(ask(pid, 'rss=')) * 1024;
+  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1024;
+}
+
+/** @param {number} pid @param {string} field */
+const ask = (pid, field) => spawnSync('ps', ['-o', field, '-p', String(pid)], { encoding: 'utf8' }).stdout.trim();
+
+/** `12:34.56` or `1-02:03:04` in seconds. */
+function parseTime(/** @type {string} */ text) {
+  const [clock = '', days = '0'] = text.split('-').reverse();
+  return clock.split(':').reduce((total, part) => total * 60 + Number(part), 0) + Number(days) * 86_400;
+}

@@ -1,0 +1,139 @@
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpus, release, totalmem } from 'node:os';
+import { join } from 'node:path';
+import { drawChart } from './chart.mjs';
+import { format, summarize } from './statistics.mjs';
+
+/**
+ * What a bench is given.
+ * @typedef {object} BenchContext
+ * @property {import('./stack.mjs').Stack} stack
+ * @property {number} rounds that count
+ * @property {boolean} quick small sizes, to see that it works
+ */
+
+/**
+ * The ratio of medians that has to be reached; without a limit it is only printed.
+ * @typedef {object} Bar
+ * @property {string} [of] 'Fairway' by default
+ * @property {string} against
+ * @property {number} [atLeast]
+ * @property {number} [atMost]
+ */
+
+/**
+ * @typedef {object} Measurement
+ * @property {string} title
+ * @property {string} unit
+ * @property {Record<string, number[]>} samples one for each round, by peer
+ * @property {Bar[]} bars
+ * @property {Record<string, string>} [missing] why a peer has no figures
+ */
+
+/**
+ * @typedef {object} Verdict
+ * @property {Bar} bar
+ * @property {number | undefined} ratio undefined where a figure is missing
+ * @property {boolean | undefined} reached undefined where there is no bar or no figure
+ */
+
+const folder = join(import.meta.dirname, '../results');
+const readme = join(import.meta.dirname, '../README.md');
+const markers = ['<!-- results -->', '<!-- /results -->'];
+
+/** @param {Measurement} measurement @returns {Verdict[]} */
+export const judge = ({ samples, bars }) =>
+  bars.map((bar) => {
+    const [own, other] = [bar.of ?? 'Fairway', bar.against].map((name) => samples[name]);
+    if (own === undefined || other === undefined) return { bar, ratio: undefined, reached: undefined };
+    const ratio = summarize(own).median / summarize(other).median;
+    if (bar.atLeast !== undefined) return { bar, ratio, reached: ratio >= bar.atLeast };
+    if (bar.atMost !== undefined) return { bar, ratio, reached: ratio <= bar.atMost };
+    return { bar, ratio, reached: undefined };
+  });
+
+/** @param {Measurement} measurement */
+export function print(measurement) {
+  const lines = [`\n${measurement.title} (${measurement.unit})`];
+  for (const [name, samples] of Object.entries(measurement.samples)) {
+    const { min, median, max } = summarize(samples);
+    lines.push(`  ${name.padEnd(34)} ${[min, median, max].map((value) => format(value).padStart(10)).join('')}`);
+  }
+  for (const [name, why] of Object.entries(measurement.missing ?? {})) lines.push(`  ${name}: no figure. ${why}`);
+  for (const verdict of judge(measurement)) lines.push(`  ${describe(verdict)}`);
+  process.stdout.write(`${lines.join('\n')}\n`);
+}
+
+/** @param {Verdict} verdict */
+function describe({ bar, ratio, reached }) {
+  const what = `${bar.of ?? 'Fairway'} : ${bar.against}`;
+  if (ratio === undefined) return `${what}: no figure`;
+  return `${what} = ${formatRatio(ratio)}${reached === undefined ? '' : `, ${barText(bar)}: ${reached ? 'reached' : 'NOT reached'}`}`;
+}
+
+/** @param {Bar} bar */
+function barText({ atLeast, atMost }) {
+  if (atLeast !== undefined) return `${atLeast} or more`;
+  return atMost === undefined ? '' : `${atMost} or less`;
+}
+
+/** @param {number} ratio */
+const formatRatio = (ratio) => ratio.toLocaleString('en', { maximumFractionDigits: ratio >= 10 ? 0 : 2 });
+
+/**
+ * Of a complete run: the samples as JSON, the table of the README, the chart.
+ * @param {Measurement[]} measurements
+ * @param {number} rounds
+ */
+export function write(measurements, rounds) {
+  mkdirSync(folder, { recursive: true });
+  const date = new Date().toISOString().slice(0, 10);
+  const machine = {
+    cpu: cpus()[0]?.model.trim() ?? 'unknown',
+    cores: cpus().length,
+    memoryGb: Math.round(totalmem() / 2 ** 30),
+    os: `${process.platform} ${release()}`,
+    node: process.version,
+  };
+  const verdicts = measurements.map((measurement) => ({ ...measurement, verdicts: judge(measurement) }));
+  const json = JSON.stringify({ date, machine, rounds, measurements: verdicts }, null, 2);
+  writeFileSync(join(folder, `${date}.json`), `${json}\n`);
+  writeFileSync(join(folder, `${date}.svg`), drawChart(measurements));
+
+  const about = `Run on ${date}: ${machine.cpu}, ${machine.cores} cores, ${machine.memoryGb} GB, Node ${machine.node}, ${rounds} rounds. All samples: [results/${date}.json](results/${date}.json).`;
+  const table = [about, '', `![Fairway beside its peers](results/${date}.svg)`, '', ...tableRows(measurements)];
+  const [start = '', end = ''] = markers;
+  const text = readFileSync(readme, 'utf8');
+  const [before, rest = ''] = text.split(start);
+  writeFileSync(readme, `${before}${start}\n\n${table.join('\n')}\n\n${end}${rest.split(end)[1]}`);
+}
+
+/** @param {Measurement[]} measurements */
+function tableRows(measurements) {
+  const rows = [
+    '| bench | who | min | median | max | Fairway : peer | bar | reached |',
+    '| --- | --- | --: | --: | --: | --: | --- | --- |',
+  ];
+  for (const measurement of measurements) {
+    const { title, unit, samples, missing = {} } = measurement;
+    let name = `${title}, ${unit}`;
+    const verdicts = judge(measurement);
+    for (const [who, values] of Object.entries(samples)) {
+      const { min, median, max } = summarize(values);
+      const verdict = verdicts.find(({ bar }) => bar.against === who);
+      const { ratio, reached, bar } = verdict ?? {};
+      const cells = [
+        name,
+        who,
+        ...[min, median, max].map(format),
+        ratio === undefined ? '' : `${bar?.of === undefined ? '' : `${bar.of} to this: `}${formatRatio(ratio)}`,
+        bar === undefined ? '' : barText(bar),
+        reached === undefined ? '' : reached ? 'yes' : '**no**',
+      ];
+      rows.push(`| ${cells.join(' | ')} |`);
+      name = '';
+    }
+    for (const [who, why] of Object.entries(missing)) rows.push(`| ${name} | ${who} | | | | | | no figure: ${why} |`);
+  }
+  return rows;
+}

@@ -1,0 +1,105 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+
+const bench = join(import.meta.dirname, '..');
+const startTimeoutMs = 60_000;
+export const tokenSecret = 'a-secret-for-the-bench-of-32-bytes-or-more';
+
+/**
+ * @typedef {object} ServerProcess
+ * @property {number} port
+ * @property {number} pid
+ * @property {() => string} output what it wrote so far
+ * @property {() => Promise<void>} stop
+ */
+
+/** @typedef {import('./stack.mjs').Stack} Stack */
+
+/**
+ * Fairway as `npm start` runs it, in production. Tokens and memberships are checked; raised is only how much one user
+ * may send and how many sockets they may have.
+ * @param {Stack} stack
+ * @param {string} databaseUrl
+ * @param {{ nodeArgs?: string[], env?: Record<string, string> }} [options]
+ */
+export const startFairway = ({ nats }, databaseUrl, { nodeArgs = [], env = {} } = {}) =>
+  startServer(join(bench, '../dist/main.js'), ['--enable-source-maps', ...nodeArgs], {
+    HOST: '127.0.0.1',
+    LOG_LEVEL: 'warn',
+    DATABASE_URL: databaseUrl,
+    NATS_URL: nats.url,
+    NATS_USER: nats.user,
+    NATS_PASSWORD: nats.password,
+    AUTH_JWT_SECRET: tokenSecret,
+    SENDS_PER_MINUTE: '1000000',
+    MAX_SOCKETS_PER_USER: '10000',
+    ...env,
+  });
+
+/**
+ * @param {string} name of a file in bench/peers
+ * @param {{ nodeArgs?: string[], env?: Record<string, string> }} [options]
+ */
+export const startPeer = (name, { nodeArgs = [], env = {} } = {}) =>
+  startServer(join(bench, `peers/${name}.mjs`), nodeArgs, env);
+
+/**
+ * Resolves once the server says by IPC that it is ready, and on which port.
+ * @param {string} file
+ * @param {string[]} nodeArgs
+ * @param {Record<string, string>} env
+ * @returns {Promise<ServerProcess>}
+ */
+async function startServer(file, nodeArgs, env) {
+  const child = spawn(process.execPath, [...profileArgs(file), ...nodeArgs, file], {
+    env: { PATH: process.env['PATH'], NODE_ENV: 'production', PORT: '0', ...env },
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+  });
+  const killNow = () => child.kill('SIGKILL');
+  process.once('exit', killNow);
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream?.setEncoding('utf8').on('data', (text) => {
+      output = (output + text).slice(-20_000);
+    });
+  }
+  const port = await new Promise((resolve, reject) => {
+    /** @param {string} why */
+    const fail = (why) => {
+      clearTimeout(timer);
+      killNow();
+      reject(new Error(`${file} ${why}. It wrote:\n${output}`));
+    };
+    const timer = setTimeout(() => fail(`is not ready after ${startTimeoutMs} ms`), startTimeoutMs);
+    child.once('exit', (code, signal) => {
+      process.off('exit', killNow);
+      fail(`ended with ${code ?? signal}`);
+    });
+    child.on('message', (/** @type {{ type?: string, port?: number }} */ message) => {
+      if (message.type !== 'ready') return;
+      clearTimeout(timer);
+      resolve(message.port);
+    });
+  });
+  return {
+    port,
+    pid: child.pid ?? -1,
+    output: () => output,
+    stop: async () => {
+      if (child.exitCode !== null || child.signalCode !== null) return;
+      const exited = once(child, 'exit');
+      const timer = setTimeout(killNow, 10_000);
+      child.kill('SIGTERM');
+      await exited;
+      clearTimeout(timer);
+    },
+  };
+}
+
+/** `BENCH_PROFILE=<folder>`: every server writes a CPU profile there when it ends. */
+const profileArgs = (/** @type {string} */ file) => {
+  const folder = process.env['BENCH_PROFILE'];
+  if (folder === undefined) return [];
+  return ['--cpu-prof', `--cpu-prof-dir=${join(folder, file.includes('/peers/') ? 'peers' : 'fairway')}`];
+};
