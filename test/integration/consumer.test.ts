@@ -62,7 +62,7 @@ describeWithNats("a consumer of somebody else's stream", () => {
       throw new ChatError('BAD_USER_INPUT', 'bookingId must be a number');
     });
     const { connection } = bookings.backend;
-    const body = 'x'.repeat(connection.info?.max_payload ?? 0);
+    const body = JSON.stringify('x'.repeat((connection.info?.max_payload ?? 0) - 2));
 
     await bookings.tell('created', 1, body);
 
