@@ -12,6 +12,8 @@ export interface BookingState {
   /** Grows with every change of the booking; null is older than every number. */
   readonly version: number | null;
   readonly cancelled: boolean;
+  /** Whether a room whose members are known already stays as it is, whatever the version. */
+  readonly onlyMakes?: boolean;
 }
 
 export interface SyncedBooking {
@@ -26,7 +28,7 @@ export interface SyncedBooking {
 /** Brings the booking's room to that state, in one round trip and one transaction; makes it where there is none. */
 export async function syncBooking(
   { writes }: Database,
-  { bookingId, name, members, version, cancelled }: BookingState,
+  { bookingId, name, members, version, cancelled, onlyMakes = false }: BookingState,
   ids: { readonly roomId: string; readonly messageIds: readonly [string, string, string, string] },
 ): Promise<SyncedBooking> {
   const userIds = members?.map(({ userId }) => userId) ?? null;
@@ -35,7 +37,7 @@ export async function syncBooking(
     SELECT w.room_id AS synced_id, w.created, w.applied, ${messageColumns('(w.entry)')}
     FROM chat_sync_booking(
       ${ids.roomId}::uuid, ${bookingId}::int, ${name}::text, ${userIds}::int[], ${names}::text[], ${version}::bigint,
-      ${cancelled}::boolean, ${ids.messageIds}::uuid[]) AS w`;
+      ${cancelled}::boolean, ${onlyMakes}::boolean, ${ids.messageIds}::uuid[]) AS w`;
   const [row] = rows;
   if (row === undefined) throw new Error('chat_sync_booking answered nothing');
   const entries = rows.flatMap((each) => (each.id === null ? [] : [toLogEntry(toMessage(each), null)]));

@@ -7,7 +7,7 @@ import {
   jetstream,
   jetstreamManager,
 } from '@nats-io/jetstream';
-import { headers, type NatsConnection, nanos } from '@nats-io/transport-node';
+import { headers, InvalidArgumentError, type NatsConnection, nanos } from '@nats-io/transport-node';
 import type { Logger } from 'pino';
 import { ChatError } from '../domain/errors.js';
 import type { NatsPubSub } from './nats-pub-sub.js';
@@ -18,7 +18,7 @@ export interface ConsumerOptions {
   readonly stream: string;
   /** One subject, with wildcards: servers before 2.10 filter by no more. */
   readonly subject: string;
-  /** Where goes what fails again and again, as it came, with headers that tell of it. */
+  /** Where goes what fails again and again, as it came, with headers that tell of it; without its body if too large. */
   readonly deadLetterSubject: string;
 }
 
@@ -159,10 +159,17 @@ class DurableConsumer implements Consumer {
     reasons.set('Fairway-Subject', message.subject);
     reasons.set('Fairway-Tries', String(deliveryCount));
     reasons.set('Fairway-Error', reasonOf(error));
-    await jetstream(connection).publish(deadLetterSubject, message.data, {
-      msgID: `${stream}:${streamSequence}`,
-      headers: reasons,
-      timeout: publishTimeoutMs,
+    const publish = (body: Uint8Array) =>
+      jetstream(connection).publish(deadLetterSubject, body, {
+        msgID: `${stream}:${streamSequence}`,
+        headers: reasons,
+        timeout: publishTimeoutMs,
+      });
+    await publish(message.data).catch((failure: unknown) => {
+      // The headers took it over max_payload. The original stays where the stream and its sequence say.
+      if (!(failure instanceof InvalidArgumentError)) throw failure;
+      reasons.set('Fairway-Omitted-Bytes', String(message.data.length));
+      return publish(new Uint8Array());
     });
     message.term();
     this.#log.error({ err: error, streamSequence, deadLetterSubject }, 'An event is set aside: it failed five times');

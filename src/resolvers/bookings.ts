@@ -11,7 +11,7 @@ import { assertNames } from './users.js';
 
 /**
  * Takes over what the booking system says of a booking; to be called for it alone. States may arrive in any order and
- * any number of times: the members are those of the highest version, and a cancellation is final.
+ * any number of times: the members and the name are those of the highest versions, and a cancellation is final.
  */
 export async function syncBooking(
   deps: Deps,
@@ -20,9 +20,11 @@ export async function syncBooking(
   const { db, feeds, limits } = deps;
   const { name, members } = state;
   if (name !== null) assertText(name, 'name', maxNameLength);
-  if (members !== null) assertNames(members, 'userName');
-  if (members !== null && members.length > limits.maxRoomMembers) {
-    throw new ChatError('BAD_USER_INPUT', `A room has at most ${limits.maxRoomMembers} members`);
+  if (members !== null) {
+    if (members.length > limits.maxRoomMembers) {
+      throw new ChatError('BAD_USER_INPUT', `members must have at most ${limits.maxRoomMembers} entries`);
+    }
+    assertNames(members, 'members.userName');
   }
 
   const { roomId, created, applied, entries } = await sync(db, state, {

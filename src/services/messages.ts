@@ -1,11 +1,13 @@
 import { z } from 'zod';
+import { findMessage } from '../db/messages.js';
+import { assertImageUrl, assertText } from '../domain/content.js';
 import { ChatError } from '../domain/errors.js';
-import { platform, viewerOf } from '../domain/viewer.js';
+import { type Onlooker, platform, viewerOf } from '../domain/viewer.js';
 import { loadMembership, loadRoom, loadUnreadCount } from '../resolvers/batches.js';
 import type { Deps } from '../resolvers/deps.js';
 import { announceMessage, getMessageCursor, listMessages, sendMessage } from '../resolvers/messages.js';
 import { countUnreadMessages, markRead } from '../resolvers/rooms.js';
-import { introduceUsers } from '../resolvers/users.js';
+import { assertNames, introduceUsers } from '../resolvers/users.js';
 import { service } from './endpoint.js';
 import { assertLimit, limit, optionalText, payload, skip, text, userId, uuid } from './payloads.js';
 
@@ -49,14 +51,25 @@ async function save(deps: Deps, input: z.infer<typeof savePayload>) {
   const { id, roomId, content } = input;
   const viewer = viewerOf(input.senderId);
   const type = input.type ?? input.messageType ?? 'TEXT';
+  assertText(content, 'content', deps.limits.maxContentLength);
+  if (type === 'IMAGE') assertImageUrl(content);
   if (input.senderName != null) {
-    await introduceUsers(deps, [{ userId: viewer.userId, userName: input.senderName }], 'senderName');
+    const sender = { userId: viewer.userId, userName: input.senderName };
+    assertNames([sender], 'senderName');
+    const isNews = await wouldStore(deps, type === 'SYSTEM' ? platform : viewer, input);
+    if (isNews) await introduceUsers(deps, [sender], 'senderName');
   }
   const { message, duplicate } =
     type === 'SYSTEM'
       ? await announceMessage(deps, viewer, { id, roomId, content })
       : await sendMessage(deps, viewer, { id, roomId, type, content });
   return { data: { ...message, duplicate } };
+}
+
+/** False for a retry, and for what is going to be refused: neither names anybody. */
+async function wouldStore(deps: Deps, onlooker: Onlooker, { id, roomId }: { id: string; roomId: string }) {
+  const [room, stored] = await Promise.all([loadRoom(deps, onlooker, roomId), findMessage(deps.db, id, null)]);
+  return room.seq > 0 && room.cancelledAt === null && stored === null;
 }
 
 async function mark(deps: Deps, { userId, ...input }: { roomId: string; userId: number; messageId: string }) {

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { MentionedUser } from '../db/users.js';
 import { ChatError } from '../domain/errors.js';
 import { isUserId } from '../domain/ids.js';
 
@@ -11,7 +12,8 @@ const positiveInt = z.preprocess(
 export const userId = positiveInt;
 export const bookingId = positiveInt;
 
-export const uuid = z.guid({ error: 'must be a UUID' });
+/** In lower case, as it is stored. */
+export const uuid = z.guid({ error: 'must be a UUID' }).transform((text) => text.toLowerCase());
 export const text = z.string({ error: 'must be a text' });
 export const optionalText = text.nullish();
 
@@ -53,10 +55,32 @@ export function assertLimit(limit: number, max: number): number {
   return limit;
 }
 
-/** Users with the names that go with them, by their places in two lists. */
-export function pairNames(ids: readonly number[], names: readonly (string | null)[] | null | undefined) {
+interface MemberLists {
+  readonly memberIds: readonly number[];
+  readonly memberNames?: readonly (string | null)[] | null | undefined;
+}
+
+/**
+ * Users with the names that go with them, by their places in two lists.
+ * @throws {ChatError} BAD_USER_INPUT where they are more than a room may have, or the lists do not match
+ */
+export function pairNames(
+  { memberIds: ids, memberNames: names }: MemberLists,
+  maxRoomMembers: number,
+): MentionedUser[] {
+  if (ids.length > maxRoomMembers) {
+    throw new ChatError('BAD_USER_INPUT', `memberIds must have at most ${maxRoomMembers} entries`);
+  }
   if (names != null && names.length !== ids.length) {
     throw new ChatError('BAD_USER_INPUT', 'memberNames must have as many entries as memberIds');
   }
   return ids.map((userId, place) => ({ userId, userName: names?.[place] ?? null }));
 }
+
+/** For `catch`: what was found wrong with a field only behind its payload is told under the caller's name for it. */
+export const blame =
+  (field: string) =>
+  (error: unknown): never => {
+    if (!(error instanceof ChatError) || error.code !== 'BAD_USER_INPUT') throw error;
+    throw new ChatError('BAD_USER_INPUT', `${field}: ${error.message}`);
+  };

@@ -1,13 +1,14 @@
 import { z } from 'zod';
 import { cursorOfRoom } from '../db/rooms.js';
+import type { MentionedUser } from '../db/users.js';
+import { assertText } from '../domain/content.js';
 import { ChatError } from '../domain/errors.js';
 import { platform, viewerOf } from '../domain/viewer.js';
 import { loadRoom } from '../resolvers/batches.js';
 import { syncBooking } from '../resolvers/bookings.js';
 import type { Deps } from '../resolvers/deps.js';
-import { inviteMembers, leaveRoom, removeMember } from '../resolvers/members.js';
-import { createRoom, listRooms } from '../resolvers/rooms.js';
-import { introduceUsers } from '../resolvers/users.js';
+import { createRoom, listRooms, maxNameLength } from '../resolvers/rooms.js';
+import { assertNames, introduceUsers } from '../resolvers/users.js';
 import { service } from './endpoint.js';
 import {
   assertLimit,
@@ -39,9 +40,11 @@ const createPayload = payload({
 
 /** `creatorId` is by default the first of `memberIds`. */
 async function create(deps: Deps, input: z.infer<typeof createPayload>) {
-  const users = pairNames(input.memberIds, input.memberNames);
+  const { maxRoomMembers } = deps.limits;
+  const users = pairNames(input, maxRoomMembers);
   if (input.type === 'BOOKING') return createBooking(deps, input, users);
   const viewer = viewerOf(input.creatorId ?? users[0]?.userId ?? 0);
+  assertCreatable(input, viewer.userId, maxRoomMembers);
   await introduceUsers(deps, users, 'memberNames');
   const { type, name } = input;
   const participantIds = users.map(({ userId }) => String(userId));
@@ -49,15 +52,35 @@ async function create(deps: Deps, input: z.infer<typeof createPayload>) {
   return { data: { ...(await showRoom(deps, viewer, room)), created } };
 }
 
-/** The same booking again is the same room; members that came later are told by `syncMembers`, or by a newer version. */
-async function createBooking(deps: Deps, input: z.infer<typeof createPayload>, users: ReturnType<typeof pairNames>) {
+/** What `createRoom` would refuse, in the caller's words, and before anybody is introduced. */
+function assertCreatable(
+  { type, name, memberIds }: z.infer<typeof createPayload>,
+  creatorId: number,
+  maxRoomMembers: number,
+): void {
+  const { size } = new Set([creatorId, ...memberIds]);
+  if (type === 'DIRECT' && size !== 2) {
+    throw new ChatError('BAD_USER_INPUT', 'memberIds must name exactly one user beside the creator of a DIRECT room');
+  }
+  if (size > maxRoomMembers) {
+    throw new ChatError('BAD_USER_INPUT', `memberIds must have at most ${maxRoomMembers} entries with the creator`);
+  }
+  if (name == null) return;
+  if (type === 'DIRECT') throw new ChatError('BAD_USER_INPUT', 'name must not be given for a DIRECT room');
+  assertText(name, 'name', maxNameLength);
+}
+
+/** The same booking again is the same room, as it is: the booking system alone changes it, by `syncMembers`. */
+async function createBooking(deps: Deps, input: z.infer<typeof createPayload>, users: readonly MentionedUser[]) {
   if (input.bookingId == null) throw new ChatError('BAD_USER_INPUT', 'bookingId must be given for a BOOKING room');
+  assertNames(users, 'memberNames');
   const { room, created } = await syncBooking(deps, {
     bookingId: input.bookingId,
     name: input.name ?? null,
     members: users,
     version: input.version ?? null,
     cancelled: false,
+    onlyMakes: true,
   });
   return { data: { ...(await showRoom(deps, platform, room)), created } };
 }
@@ -83,28 +106,6 @@ export const roomServices = [
     return { data: await showRoom(deps, onlooker, await loadRoom(deps, onlooker, roomId)) };
   }),
   service('chat.rooms.create', createPayload, create),
-  service(
-    'chat.rooms.addMember',
-    payload({ roomId: uuid, userId, memberIds: someMemberIds, memberNames }),
-    async (deps, { roomId, userId, memberIds, memberNames }) => {
-      const viewer = viewerOf(userId);
-      const users = pairNames(memberIds, memberNames);
-      await loadRoom(deps, viewer, roomId);
-      await introduceUsers(deps, users, 'memberNames');
-      const { room } = await inviteMembers(deps, viewer, { roomId, userIds: memberIds.map(String) });
-      return { data: await showRoom(deps, viewer, room) };
-    },
-  ),
-  service(
-    'chat.rooms.removeMember',
-    payload({ roomId: uuid, userId, memberId: userId.nullish() }),
-    async (deps, { roomId, userId, memberId }) => {
-      const viewer = viewerOf(userId);
-      if (memberId == null || memberId === userId) await leaveRoom(deps, viewer, { roomId });
-      else await removeMember(deps, viewer, { roomId, userId: String(memberId) });
-      return { data: { roomId, userId: memberId ?? userId } };
-    },
-  ),
   service(
     'chat.rooms.syncMembers',
     payload({ bookingId, members, version, name: optionalText }),

@@ -5,6 +5,7 @@ import { createResponder } from '../pubsub/responder.js';
 import { deadLetterSubject } from '../pubsub/subjects.js';
 import type { Deps } from '../resolvers/deps.js';
 import { applyBookingEvent } from './booking-events.js';
+import { memberServices } from './members.js';
 import { messageServices } from './messages.js';
 import { roomServices } from './rooms.js';
 import { userServices } from './users.js';
@@ -32,7 +33,7 @@ export function serveBackends(nats: NatsPubSub, limited: Deps, options: BackendO
   const responder = createResponder(
     nats,
     { name: 'fairway', version: options.version, description: 'Rooms and messages of the chat' },
-    [...roomServices, ...messageServices, ...userServices].map((service) => service(deps, log)),
+    [...roomServices, ...memberServices, ...messageServices, ...userServices].map((service) => service(deps, log)),
     log,
   );
   const consumers = consumeBookingEvents(nats, deps, options.bookingEvents, log);

@@ -206,7 +206,7 @@ function tellStory(random: Random, length: number, ending: BookingEvent['what'])
     what: version === 1 ? 'created' : version === length ? ending : 'updated',
     bookingId,
     version,
-    ...(version === 1 ? { name: '토요일 예약' } : {}),
+    ...(version === 1 || random.next() < 0.3 ? { name: `토요일 예약 ${version}` } : {}),
     members: [random.pick(everybody), ...everybody.filter(() => random.next() < 0.5)]
       .filter((userId, at, all) => all.indexOf(userId) === at)
       .map((userId) => ({ userId, userName: `user ${userId}` })),
@@ -216,7 +216,7 @@ function tellStory(random: Random, length: number, ending: BookingEvent['what'])
 /** What the events say, one behind the other as they were meant. */
 function inOrder(events: readonly BookingEvent[]): RoomState {
   return {
-    name: events.find(({ name }) => name !== undefined)?.name ?? null,
+    name: events.findLast(({ name }) => name !== undefined)?.name ?? null,
     members: (events.at(-1)?.members ?? []).map(({ userId }) => userId).sort((a, b) => a - b),
     cancelled: events.some(({ what }) => what === 'cancelled'),
   };

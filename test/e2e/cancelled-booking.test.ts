@@ -59,6 +59,72 @@ describeWithNats('the room of a booking', () => {
     expect(await sync(bookingId, 8, park)).toMatchObject({ data: { applied: true, members: [{ userId: park }] } });
   });
 
+  it('is made once: to create it again changes nothing, whatever the version', async () => {
+    const { bookingId, roomId } = await book(kim, lee);
+    await sync(bookingId, 2, kim, lee);
+
+    for (const version of [undefined, 0, 3, 9e12]) {
+      const again = { type: 'BOOKING', bookingId, name: '남의 방', memberIds: [park], memberNames: ['박'], version };
+      const { data } = await booking.ask('chat.rooms.create', again);
+      expect(data).toMatchObject({ id: roomId, created: false, name: null, seq: 1 });
+      expect(idsOf(data)).toEqual([kim, lee]);
+    }
+
+    expect(await sync(bookingId, 3, kim)).toMatchObject({ data: { applied: true, members: [{ userId: kim }] } });
+  });
+
+  it('that was only cancelled before it was made is filled by create, once', async () => {
+    const bookingId = randomInt(1, 2 ** 31);
+    await booking.ask('chat.rooms.cancel', { bookingId });
+    const create = (...memberIds: number[]) =>
+      booking.ask('chat.rooms.create', { type: 'BOOKING', bookingId, memberIds, version: 1 });
+
+    const { data: made } = await create(kim);
+    const { data: again } = await create(park);
+
+    expect(made).toMatchObject({ created: true, cancelledAt: expect.any(String), members: [{ userId: kim }] });
+    expect(again).toMatchObject({ id: made.id, created: false, seq: made.seq, members: [{ userId: kim }] });
+  });
+
+  it('that was said to be empty before it was made stays empty, whatever create says', async () => {
+    const bookingId = randomInt(1, 2 ** 31);
+    await sync(bookingId, 2);
+
+    const late = { type: 'BOOKING', bookingId, name: '남의 방', memberIds: [park], version: 9e12 };
+    const { data } = await booking.ask('chat.rooms.create', late);
+
+    expect(data).toMatchObject({ created: false, name: null, seq: 0, members: [] });
+    expect(await sync(bookingId, 3, kim)).toMatchObject({ data: { applied: true, members: [{ userId: kim }] } });
+  });
+
+  it.each([[[1, 2, 3]], [[1, 3, 2]], [[2, 1, 3]], [[2, 3, 1]], [[3, 1, 2]], [[3, 2, 1]]])(
+    'has the name of the highest version that gives one, in the order %s',
+    async (order) => {
+      const bookingId = randomInt(1, 2 ** 31);
+      const names: Record<number, string> = { 1: '아침', 2: '저녁' };
+      const tell = (version: number) =>
+        booking.ask('chat.rooms.syncMembers', { bookingId, version, name: names[version], members: [{ userId: kim }] });
+
+      for (const version of order) await tell(version);
+
+      const { data } = await tell(0);
+      expect(data).toMatchObject({ name: '저녁' });
+      const renamings = order.filter((version) => names[version] !== undefined);
+      expect(data.seq).toBe(1 + (order[0] === 3 ? 1 : 0) + (renamings[0] === 1 ? 1 : 0));
+    },
+  );
+
+  it('keeps a name that a higher version repeats', async () => {
+    const bookingId = randomInt(1, 2 ** 31);
+    const tell = (version: number, name: string) =>
+      booking.ask('chat.rooms.syncMembers', { bookingId, version, name, members: [{ userId: kim }] });
+
+    await tell(1, '아침');
+    await tell(5, '아침');
+
+    expect(await tell(3, '저녁')).toMatchObject({ data: { name: '아침', seq: 1 } });
+  });
+
   it('is closed for writing once it was cancelled, and stays open for reading, deleting and leaving', async () => {
     const { bookingId, roomId } = await book(kim, lee);
     const [author, reader] = [await world.client(kim, 0), await world.client(lee, 1)];
@@ -101,6 +167,8 @@ describeWithNats('the room of a booking', () => {
     await Promise.all(versions.map((version) => sync(bookingId, version, kim, 100 + version)));
 
     const { data } = await sync(bookingId, 0, kim);
-    expect(data.members.map(({ userId }: { userId: number }) => userId)).toEqual([kim, 110]);
+    expect(idsOf(data)).toEqual([kim, 110]);
   });
 });
+
+const idsOf = ({ members }: { members: { userId: number }[] }) => members.map(({ userId }) => userId);

@@ -103,6 +103,19 @@ describeWithNats('a server with the configuration in deploy/nats', () => {
     }
   });
 
+  it('keeps the user backend from changing a BOOKING room by making it again', async () => {
+    const [backend, booking] = [await as('backend'), await as('booking')];
+    const input = { type: 'BOOKING', bookingId: 778 };
+    const { data: made } = await booking.ask('chat.rooms.create', { ...input, memberIds: [101, 102], version: 1 });
+
+    const { data: seen } = await backend.ask('chat.rooms.create', { ...input, memberIds: [666], version: 9e12 });
+
+    expect(seen).toEqual({ ...made, created: false });
+    const members = [{ userId: 101 }, { userId: 103 }];
+    const synced = await booking.ask('chat.rooms.syncMembers', { bookingId: 778, members, version: 2 });
+    expect(synced).toMatchObject({ success: true, data: { applied: true, members } });
+  });
+
   it('lets both ask, and nobody without a password in', async () => {
     const input = { type: 'BOOKING', bookingId: 9, memberIds: [4] };
     expect(await (await as('booking')).ask('chat.rooms.create', input)).toMatchObject({ success: true });

@@ -1,11 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { Logger } from '@nestjs/common';
 import { type ClientProxy, ClientProxyFactory, Transport } from '@nestjs/microservices';
-import { firstValueFrom, timeout } from 'rxjs';
+import pg from 'pg';
+import { firstValueFrom, TimeoutError, timeout } from 'rxjs';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { startDeployedNats } from '../support/nats.js';
 import { unread } from '../support/operations.js';
 import { describeWithNats } from '../support/requirements.js';
+import { waitFor } from '../support/wait-for.js';
 import { useWorld } from '../support/world.js';
 
 const [kim, lee] = [4, 5];
@@ -99,6 +101,27 @@ describeWithNats("NestJS's own NATS client", () => {
     await firstValueFrom(nest.emit('chat.messages.save', message), { defaultValue: undefined });
 
     expect((await feed.count(2))[1]).toMatchObject({ message: { id: message.id } });
+  });
+
+  it('gives up a request by its own timeout, and the answer that comes late harms nobody', async () => {
+    const holder = new pg.Client({ connectionString: world.database.url });
+    await holder.connect();
+    await holder.query('BEGIN');
+    await holder.query('LOCK TABLE chat_users IN ACCESS EXCLUSIVE MODE');
+    const upsert = nest.send('chat.users.upsert', { userId: 50, name: '늦은 이름' });
+    await expect(firstValueFrom(upsert.pipe(timeout(500)))).rejects.toThrow(TimeoutError);
+    const next = send('chat.users.upsert', { userId: 51, name: '다음 이름' });
+
+    await holder.query('COMMIT');
+    await holder.end();
+
+    expect(await next).toEqual({ success: true, data: { userId: 51, name: '다음 이름' } });
+    const isNamed = async () =>
+      (await world.database.query("SELECT FROM chat_users WHERE id = 50 AND name = '늦은 이름'")).length === 1;
+    await waitFor(isNamed, { what: 'the late end of the request' });
+    expect(await send('chat.users.upsert', { userId: 50, name: '새 이름' })).toMatchObject({
+      data: { name: '새 이름' },
+    });
   });
 
   it('learns at once that nobody is there, and is answered again when somebody is', async () => {

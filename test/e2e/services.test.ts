@@ -436,6 +436,21 @@ describeWithNats('the services for other backends', () => {
     expect(messages.map(({ senderName }: { senderName: string }) => senderName)).toEqual(['새이름', '옛이름']);
   });
 
+  it('finds what is named by a UUID in upper case', async () => {
+    const { roomId, firstId } = await setScene();
+    const room = { roomId: roomId.toUpperCase() };
+    const messageId = firstId.toUpperCase();
+
+    expect(await give('chat.rooms.get', room)).toMatchObject({ id: roomId });
+    expect(await give('chat.messages.list', { ...room, cursor: messageId })).toMatchObject({ hasMore: false });
+    expect(await give('chat.messages.unreadCount', { ...room, userId: park })).toEqual({ unreadCount: 2 });
+    expect(await give('chat.messages.markRead', { ...room, userId: park, messageId })).toMatchObject({ roomId });
+    expect(await give('chat.rooms.addMember', { ...room, userId: kim, memberIds: [7] })).toMatchObject({ id: roomId });
+    expect(await give('chat.rooms.removeMember', { ...room, userId: 7 })).toEqual({ roomId, userId: 7 });
+    const message = { id: randomUUID().toUpperCase(), ...room, senderId: lee, senderName: '이영희', content: '셋' };
+    expect(await give('chat.messages.save', message)).toMatchObject({ id: message.id.toLowerCase(), roomId });
+  });
+
   it('takes numbers as text too, as REST bodies have them', async () => {
     const room = await give('chat.rooms.create', { type: 'GROUP', memberIds: ['4', '5'] });
 
@@ -451,6 +466,131 @@ describeWithNats('the services for other backends', () => {
 
     expect(new Set(sent.map(({ seq }) => seq)).size).toBe(40);
     await limited.stop();
+  });
+
+  describe('a refusal', () => {
+    const [nobody, nameless] = [70_000, 70_001];
+    const tooMany = Array.from({ length: 501 }, (_, at) => 71_000 + at);
+    const message = (scene: Scene) => ({ id: randomUUID(), roomId: scene.roomId, senderName: '누구', content: '네' });
+    const refused: [string, string, (scene: Scene) => Payload | Promise<Payload>, RegExp][] = [
+      ['addMember of too many', 'rooms.addMember', inviteTo(tooMany), /^memberIds must have at most 500 entries$/],
+      ['addMember to a full room', 'rooms.addMember', fillAndInvite, /^memberIds: .*maxRoomMembers/],
+      ['addMember to a DIRECT room', 'rooms.addMember', inviteToDirect, /GROUP/],
+      ['create of too many', 'rooms.create', () => group(tooMany), /^memberIds must have at most 500 entries$/],
+      [
+        'create of too many with their creator',
+        'rooms.create',
+        () => full(nobody),
+        /^memberIds must have at most 500 /,
+      ],
+      ['create of a room with an empty name', 'rooms.create', () => ({ ...group([nobody]), name: '' }), /^name must /],
+      ['create of a DIRECT room of three', 'rooms.create', () => direct(kim, nobody, nameless), /^memberIds must /],
+      [
+        'create of a DIRECT room with a name',
+        'rooms.create',
+        () => ({ ...direct(kim, nobody), name: 'x' }),
+        /^name must /,
+      ],
+      [
+        'create of a room of a booking with too many',
+        'rooms.create',
+        () => ofBooking(tooMany),
+        /^memberIds must have /,
+      ],
+      [
+        'create of a room of no booking',
+        'rooms.create',
+        () => ({ ...ofBooking([nobody]), bookingId: null }),
+        /^bookingId /,
+      ],
+      [
+        'create with an empty name of a member',
+        'rooms.create',
+        () => named(ofBooking([nobody]), ''),
+        /^memberNames must /,
+      ],
+      [
+        'syncMembers of too many',
+        'rooms.syncMembers',
+        () => listed(tooMany),
+        /^members must have at most 500 entries$/,
+      ],
+      ['syncMembers with an empty name', 'rooms.syncMembers', () => listed([nobody], ''), /^members.userName must /],
+      ['removeMember of who is none', 'rooms.removeMember', kickNobody, /^memberId: /],
+      [
+        'save of nothing',
+        'messages.save',
+        (scene) => ({ ...message(scene), senderId: nameless, content: '' }),
+        /^content /,
+      ],
+      [
+        'save of no image',
+        'messages.save',
+        (scene) => ({ ...message(scene), senderId: kim, type: 'IMAGE' }),
+        /^content /,
+      ],
+      ['save by a stranger', 'messages.save', (scene) => ({ ...message(scene), senderId: nobody }), /no such room/],
+      ['save of an announcement in no room', 'messages.save', announceNowhere, /no such room/],
+      ['save of an announcement under a used id', 'messages.save', announceAgain, /id was used/],
+      ['save in a cancelled room', 'messages.save', saveInCancelled, /cancelled/],
+    ];
+
+    it.each(refused)(
+      'of %s names the field of the caller and leaves nothing behind',
+      async (_what, subject, make, error) => {
+        const scene = await setScene();
+        const payload = await make(scene);
+        const before = await readUsers();
+
+        const answer = await ask(`chat.${subject}`, payload);
+
+        expect(answer).toEqual({ success: false, code: expect.any(String), error: expect.stringMatching(error) });
+        expect(await readUsers()).toEqual(before);
+      },
+    );
+
+    const readUsers = () => world.database.query('SELECT id, name FROM chat_users ORDER BY id');
+    const group = (memberIds: readonly number[]) => ({ type: 'GROUP', memberIds });
+    const full = (creatorId: number) => ({ ...group(tooMany.slice(1)), creatorId });
+    const direct = (...memberIds: number[]) => ({ type: 'DIRECT', memberIds });
+    const ofBooking = (memberIds: readonly number[]) => ({
+      ...group(memberIds),
+      type: 'BOOKING',
+      bookingId: randomInt(1, 2 ** 31),
+    });
+    const named = (payload: Payload, name: string) => ({ ...payload, memberNames: [name] });
+    const listed = (userIds: readonly number[], userName = '누구') => ({
+      bookingId: randomInt(1, 2 ** 31),
+      version: 1,
+      members: userIds.map((userId) => ({ userId, userName })),
+    });
+
+    function inviteTo(memberIds: readonly number[]) {
+      return ({ roomId }: Scene) => ({ roomId, userId: kim, memberIds });
+    }
+    async function fillAndInvite() {
+      const { id: roomId } = await give('chat.rooms.create', group([kim, ...tooMany.slice(2)]));
+      return { roomId, userId: kim, memberIds: [nobody], memberNames: ['누구'] };
+    }
+    async function inviteToDirect() {
+      const { id: roomId } = await give('chat.rooms.create', directOf(kim, lee));
+      return { roomId, userId: kim, memberIds: [nobody], memberNames: ['누구'] };
+    }
+    function kickNobody({ roomId }: Scene) {
+      return { roomId, userId: kim, memberId: nobody };
+    }
+    function announceNowhere(scene: Scene) {
+      return { ...message(scene), roomId: randomUUID(), senderId: nobody, type: 'SYSTEM' };
+    }
+    function announceAgain(scene: Scene) {
+      return { ...message(scene), id: scene.firstId, senderId: nobody, type: 'SYSTEM' };
+    }
+    async function saveInCancelled(scene: Scene) {
+      const { id: roomId } = await give('chat.rooms.create', ofBooking([nameless]));
+      const { bookingId } = await give('chat.rooms.get', { roomId });
+      await give('chat.rooms.cancel', { bookingId });
+      return { ...message(scene), roomId, senderId: nameless };
+    }
   });
 
   describe('whatever else comes', () => {

@@ -57,6 +57,29 @@ describeWithNats("a consumer of somebody else's stream", () => {
     expect(letter?.header.get('Fairway-Error')).toBe('INTERNAL');
   });
 
+  it('sets aside by name only what is too large to be stored with its reason', async () => {
+    consume(async () => {
+      throw new ChatError('BAD_USER_INPUT', 'bookingId must be a number');
+    });
+    const { connection } = bookings.backend;
+    const body = JSON.stringify('x'.repeat((connection.info?.max_payload ?? 0) - 2));
+
+    await bookings.tell('created', 1, body);
+
+    const manager = await jetstreamManager(connection);
+    const isSetAside = async () => (await manager.streams.info('CHAT_DEAD_LETTERS')).state.messages === 1;
+    await waitFor(isSetAside, { what: 'the dead letter', timeoutMs: 30_000 });
+    const isOver = async () =>
+      (await manager.consumers.info(bookingStream, 'fairway-booking-any-created')).num_ack_pending === 0;
+    await waitFor(isOver, { what: 'the end of the tries' });
+    const letter = await manager.streams.getMessage('CHAT_DEAD_LETTERS', { seq: 1 });
+    expect(letter?.data).toHaveLength(0);
+    expect(letter?.header.get('Fairway-Omitted-Bytes')).toBe(String(body.length));
+    expect(letter?.header.get('Fairway-Error')).toBe('BAD_USER_INPUT: bookingId must be a number');
+    const [stream = '', seq] = ['Fairway-Stream', 'Fairway-Stream-Sequence'].map((name) => letter?.header.get(name));
+    expect((await manager.streams.getMessage(stream, { seq: Number(seq) }))?.string()).toBe(body);
+  });
+
   it('goes on when NATS is back, also with the stream made anew', async () => {
     const heard: unknown[] = [];
     consume(async ({ payload }) => void heard.push(payload));

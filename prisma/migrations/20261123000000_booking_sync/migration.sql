@@ -1,6 +1,7 @@
 -- What the booking system last said of a room, and whether its booking was cancelled: the room is closed for writing then.
 -- A room that was cancelled, or emptied, before it ever had members has an empty log (seq 0) until somebody is in it.
-ALTER TABLE "chat_rooms" ADD COLUMN "booking_version" BIGINT, ADD COLUMN "cancelled_at" TIMESTAMPTZ(3);
+ALTER TABLE "chat_rooms"
+  ADD COLUMN "booking_version" BIGINT, ADD COLUMN "name_version" BIGINT, ADD COLUMN "cancelled_at" TIMESTAMPTZ(3);
 
 -- As it was, and: nobody writes to a cancelled room, but a retry of what was sent before still finds its message.
 CREATE OR REPLACE FUNCTION chat_send_message(
@@ -129,11 +130,15 @@ END;
 $$;
 
 -- What the booking system says of one booking, in whatever order it arrives and however often: the members are those of
--- the highest version, a cancellation is final. p_users NULL says nothing of members; p_version NULL is older than any.
--- The room is made by whatever comes first. Entries are written by the member who has been there longest.
+-- the highest version, the name is that of the highest version that gives one, a cancellation is final. p_users NULL
+-- says nothing of members, p_name NULL nothing of the name; p_version NULL is older than any. The room is made by
+-- whatever comes first. Entries are written by the member who has been there longest.
+--
+-- With p_only_makes it fills a room of whose members nothing is known, one that was cancelled before it was made
+-- included, and changes no other one, whatever its version: that a list came before, even an empty one, is newer.
 CREATE FUNCTION chat_sync_booking(
   p_id uuid, p_booking integer, p_name text, p_users integer[], p_names text[], p_version bigint, p_cancelled boolean,
-  p_message_ids uuid[]
+  p_only_makes boolean, p_message_ids uuid[]
 ) RETURNS TABLE (room_id uuid, created boolean, applied boolean, entry chat_messages)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -142,6 +147,7 @@ DECLARE
   v_applies boolean;
   v_begins boolean;
   v_cancels boolean;
+  v_names boolean;
   v_renames boolean;
   v_actor integer;
   v_gone integer[];
@@ -153,16 +159,20 @@ BEGIN
   SELECT r.* INTO v_room FROM chat_rooms r WHERE r.booking_id = p_booking FOR NO KEY UPDATE;
 
   v_applies := p_users IS NOT NULL AND CASE
-    WHEN p_version IS NULL THEN v_room.seq = 0 AND v_room.booking_version IS NULL
+    WHEN p_only_makes OR p_version IS NULL THEN v_room.seq = 0 AND v_room.booking_version IS NULL
     ELSE p_version > coalesce(v_room.booking_version, -1) END;
   v_begins := v_room.seq = 0 AND v_applies AND cardinality(p_users) > 0;
   v_cancels := v_room.cancelled_at IS NULL AND p_cancelled;
-  v_renames := p_name <> coalesce(v_room.name, '') AND (v_applies OR v_room.name IS NULL);
+  v_names := p_name IS NOT NULL AND (v_applies OR NOT p_only_makes) AND CASE
+    WHEN p_version IS NULL THEN v_room.name IS NULL
+    ELSE p_version > coalesce(v_room.name_version, -1) END;
+  v_renames := v_names AND p_name IS DISTINCT FROM v_room.name;
   UPDATE chat_rooms r
   SET booking_version = CASE WHEN v_applies THEN p_version ELSE r.booking_version END,
-      name = CASE WHEN v_renames THEN p_name ELSE r.name END,
+      name = CASE WHEN v_names THEN p_name ELSE r.name END,
+      name_version = CASE WHEN v_names THEN p_version ELSE r.name_version END,
       cancelled_at = CASE WHEN v_cancels THEN clock_timestamp() ELSE r.cancelled_at END
-  WHERE r.id = v_room.id AND (v_applies OR v_renames OR v_cancels);
+  WHERE r.id = v_room.id AND (v_applies OR v_names OR v_cancels);
 
   SELECT m.user_id INTO v_actor FROM chat_room_members m
   WHERE m.room_id = v_room.id ORDER BY m.left_at IS NOT NULL, m.joined_seq, m.user_id LIMIT 1;

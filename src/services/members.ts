@@ -1,0 +1,47 @@
+import type { z } from 'zod';
+import { type Viewer, viewerOf } from '../domain/viewer.js';
+import { assertAllowed } from '../resolvers/access.js';
+import { loadMembers, loadRoom } from '../resolvers/batches.js';
+import type { Deps } from '../resolvers/deps.js';
+import { inviteMembers, leaveRoom, removeMember } from '../resolvers/members.js';
+import { introduceUsers } from '../resolvers/users.js';
+import { service } from './endpoint.js';
+import { blame, memberNames, pairNames, payload, someMemberIds, userId, uuid } from './payloads.js';
+import { showRoom } from './views.js';
+
+const addPayload = payload({ roomId: uuid, userId, memberIds: someMemberIds, memberNames });
+
+async function add(deps: Deps, { roomId, userId, ...lists }: z.infer<typeof addPayload>) {
+  const viewer = viewerOf(userId);
+  const users = pairNames(lists, deps.limits.maxRoomMembers);
+  await assertInvitable(deps, viewer, roomId, lists.memberIds).catch(blame('memberIds'));
+  await introduceUsers(deps, users, 'memberNames');
+  const userIds = lists.memberIds.map(String);
+  const { room } = await inviteMembers(deps, viewer, { roomId, userIds }).catch(blame('memberIds'));
+  return { data: await showRoom(deps, viewer, room) };
+}
+
+/** What `inviteMembers` would refuse as things stand, before anybody is introduced. */
+async function assertInvitable(deps: Deps, viewer: Viewer, roomId: string, userIds: readonly number[]): Promise<void> {
+  const [{ type }, members] = await Promise.all([
+    loadRoom(deps, viewer, roomId),
+    loadMembers(deps, viewer, roomId, false),
+  ]);
+  if (type !== 'GROUP') assertAllowed('NOT_GROUP');
+  const { size } = new Set([...members.map(({ userId }) => userId), ...userIds]);
+  if (size > members.length && size > deps.limits.maxRoomMembers) assertAllowed('FULL');
+}
+
+const removePayload = payload({ roomId: uuid, userId, memberId: userId.nullish() });
+
+async function remove(deps: Deps, { roomId, userId, memberId }: z.infer<typeof removePayload>) {
+  const viewer = viewerOf(userId);
+  if (memberId == null || memberId === userId) await leaveRoom(deps, viewer, { roomId });
+  else await removeMember(deps, viewer, { roomId, userId: String(memberId) }).catch(blame('memberId'));
+  return { data: { roomId, userId: memberId ?? userId } };
+}
+
+export const memberServices = [
+  service('chat.rooms.addMember', addPayload, add),
+  service('chat.rooms.removeMember', removePayload, remove),
+];
