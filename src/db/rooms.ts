@@ -7,7 +7,7 @@ export type Room = ChatRoom;
 /** A room's columns of the table that is `r` in the query. */
 export const roomColumns = Prisma.raw(
   `r.id, r.name, r.type, r.booking_id AS "bookingId", r.direct_key AS "directKey", r.seq,
-   r.published_seq AS "publishedSeq", r.booking_version AS "bookingVersion", r.cancelled_at AS "cancelledAt",
+   r.published_seq AS "publishedSeq", r.booking_version AS "bookingVersion", r.name_version AS "nameVersion", r.cancelled_at AS "cancelledAt",
    r.created_at AS "createdAt", r.updated_at AS "updatedAt"`,
 );
 
