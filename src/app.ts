@@ -67,7 +67,9 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
     onChange: (userIds) => void presences.announce(userIds),
     onLastGone: (userId) => typing.endAll(userId),
   });
-  const presences = new Presences({ pubsub, store: presenceStore, log, isTrusted: () => devices.isHeld });
+  const { maxWatchedUsers } = limits;
+  const isTrusted = () => devices.isHeld;
+  const presences = new Presences({ pubsub, store: presenceStore, log, maxWatchedUsers, isTrusted });
   const deps: Deps = {
     db,
     feeds,
