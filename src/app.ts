@@ -131,8 +131,8 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
   return {
     port,
     stop: async () => {
-      await Promise.all([http.stop(), backends.close()]);
-      await devices.close();
+      // With the first: who keeps a socket from closing keeps nobody from being called offline.
+      await Promise.all([devices.close(), http.stop(), backends.close()]);
       load.close();
       presences.close();
       inboxes.close();
