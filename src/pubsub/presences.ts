@@ -22,6 +22,8 @@ const sweepMs = 3_000;
 const sweepsPerFullSweep = 10;
 /** What one query asks for at most, users or pairs of a viewer and a user: some ten milliseconds. */
 const maxAsked = 2_000;
+/** How many first states are read at once, in parts. */
+const maxServed = 4 * maxAsked;
 /** As if each of a viewer's devices named as many as it may. */
 const maxListsPerViewer = 10;
 const retryAfterMs = 1_000;
@@ -111,7 +113,9 @@ export class Presences {
   #takePlaces(viewerId: number, count: number): void {
     const taken = (this.#countByViewer.get(viewerId) ?? 0) + count;
     if (taken > maxListsPerViewer * this.#options.maxWatchedUsers) {
-      throw new ChatError('RATE_LIMITED', 'Too many users are watched; end another subscription first', { retryAfterMs });
+      throw new ChatError('RATE_LIMITED', 'Too many users are watched; end another subscription first', {
+        retryAfterMs,
+      });
     }
     this.#countByViewer.set(viewerId, taken);
   }
@@ -170,30 +174,47 @@ export class Presences {
     return this.#unserved.size > 0 || this.#stale.size > 0;
   }
 
-  /** Tells all who have just begun to watch how everybody is. */
+  /** Tells those who have just begun to watch how everybody is; who cannot be told is behind the others next time. */
   async #serve(): Promise<void> {
-    const waiting = [...this.#unserved];
-    const asked = waiting.flatMap(([watcher, userIds]) => userIds.map((userId) => ({ watcher, userId })));
-    await Promise.all(
-      chunksOf(asked).map(async (some) => {
-        const find = await this.#findAcquaintances(some);
-        for (const pair of some) {
-          const presence = find(pair);
-          if (presence !== undefined) this.#tellFirst(pair.watcher, presence);
-        }
-      }),
-    );
-    for (const [watcher] of waiting) this.#unserved.delete(watcher);
+    const waiting = this.#takeWaiting();
+    const parts = chunksOf(waiting.flatMap(([watcher, userIds]) => userIds.map((userId) => ({ watcher, userId }))));
+    const answers = await Promise.allSettled(parts.map((part) => this.#findAcquaintances(part)));
+    const missed = new Set<Watcher>();
+    for (const [place, part] of parts.entries()) {
+      const answer = answers[place];
+      for (const pair of part) {
+        if (answer?.status !== 'fulfilled') missed.add(pair.watcher);
+        else this.#tellFirst(pair.watcher, answer.value(pair));
+      }
+    }
+    for (const [watcher, userIds] of waiting) {
+      if (this.#unserved.delete(watcher) && missed.has(watcher)) this.#unserved.set(watcher, userIds);
+    }
+    for (const answer of answers) if (answer.status === 'rejected') throw answer.reason;
   }
 
-  #tellFirst(watcher: Watcher, presence: Presence): void {
-    const watched = this.#watched.get(presence.userId);
+  #takeWaiting(): [Watcher, readonly number[]][] {
+    const waiting: [Watcher, readonly number[]][] = [];
+    let count = 0;
+    for (const entry of this.#unserved) {
+      waiting.push(entry);
+      count += entry[1].length;
+      if (count >= maxServed) break;
+    }
+    return waiting;
+  }
+
+  #tellFirst(watcher: Watcher, presence: Presence | undefined): void {
+    if (presence === undefined) return;
+    const { userId } = presence;
+    const watched = this.#watched.get(userId);
     if (watched === undefined) return;
     watched.isKnown = true;
     watcher.offer(presence);
-    watched.presence ??= presence;
-    // A change that nobody has looked at yet: whatever comes of it, all are told.
-    if (!isSamePresence(watched.presence, presence)) this.#doubt(presence.userId);
+    if (watched.presence !== undefined) {
+      // A change that nobody has looked at yet: whatever comes of it, all are told.
+      if (!isSamePresence(watched.presence, presence)) this.#doubt(userId);
+    } else if (!this.#stale.has(userId)) watched.presence = presence;
   }
 
   /** Looks at some of those who are due, and tells all who watch them, one part after the other. */

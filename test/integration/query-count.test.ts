@@ -129,7 +129,13 @@ describeWithNats('presence', () => {
     const log = pino({ level: 'silent' });
     pubsub = createNatsPubSub({ ...nats, creds: undefined, replicas: 1 }, log);
     await waitFor(() => pubsub.isConnected, { what: 'the connection' });
-    presences = new Presences({ pubsub, store: createPresenceStore(db), log, maxWatchedUsers: 500, isTrusted: () => true });
+    presences = new Presences({
+      pubsub,
+      store: createPresenceStore(db),
+      log,
+      maxWatchedUsers: 500,
+      isTrusted: () => true,
+    });
   });
   afterAll(async () => {
     presences.close();

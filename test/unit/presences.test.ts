@@ -132,6 +132,18 @@ describe('the presence of those who are watched here', () => {
     await watch([2]);
   });
 
+  it('is told first as soon as it can be read, to those alone who still watch', async () => {
+    world.come(2);
+    world.failPairsFrom = 1;
+    const [gone, staying] = [await watch([2], 3), await watch([2])];
+    await settle();
+    await gone.end();
+    world.failPairsFrom = Number.POSITIVE_INFINITY;
+    await sweep();
+    expect([gone.told, staying.told]).toEqual([[], ['2 ONLINE']]);
+    expect(presences.size).toBe(1);
+  });
+
   it('asks for a bounded number of pairs at once, and tells those of whom it has an answer', async () => {
     const viewers = Array.from({ length: 100 }, (_, place) => 100 + place);
     const users = Array.from({ length: 50 }, (_, place) => 1_000 + place);
