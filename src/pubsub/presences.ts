@@ -69,7 +69,7 @@ export class Presences {
   /** Tells everybody how these users are now, as the database has it. Never fails: who misses it sees it by a sweep. */
   async announce(userIds: readonly number[]): Promise<void> {
     const { store, pubsub, log } = this.#options;
-    for (const userId of userIds) this.#lookAt(userId);
+    this.#lookAt(userIds);
     try {
       const now = Date.now();
       for (const some of chunksOf(userIds)) {
@@ -96,7 +96,9 @@ export class Presences {
     this.#takePlaces(viewerId, userIds.length);
     const watcher = new Watcher(viewerId, isHeldBack, () => this.#forget(watcher, userIds));
     for (const userId of userIds) this.#register(userId, watcher);
-    this.#subscription ??= this.#options.pubsub.subscribe(allPresenceSubjects, (body) => this.#lookAt(toUserId(body)));
+    this.#subscription ??= this.#options.pubsub.subscribe(allPresenceSubjects, (body) =>
+      this.#lookAt([toUserId(body)]),
+    );
     await this.#subscription.ready;
     this.#unserved.set(watcher, userIds);
     void this.#look();
@@ -148,9 +150,8 @@ export class Presences {
     void this.#look();
   }
 
-  #lookAt(userId: number): void {
-    if (!this.#watched.has(userId)) return;
-    this.#stale.add(userId);
+  #lookAt(userIds: readonly number[]): void {
+    for (const userId of userIds) if (this.#watched.has(userId)) this.#stale.add(userId);
     void this.#look();
   }
 
