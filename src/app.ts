@@ -67,7 +67,9 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
     onChange: (userIds) => void presences.announce(userIds),
     onLastGone: (userId) => typing.endAll(userId),
   });
-  const presences = new Presences({ pubsub, store: presenceStore, log, isTrusted: () => devices.isHeld });
+  const { maxWatchedUsers } = limits;
+  const isTrusted = () => devices.isHeld;
+  const presences = new Presences({ pubsub, store: presenceStore, log, maxWatchedUsers, isTrusted });
   const deps: Deps = {
     db,
     feeds,
@@ -130,8 +132,8 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
   return {
     port,
     stop: async () => {
-      await Promise.all([http.stop(), backends.close()]);
-      await devices.close();
+      // With the first: who keeps a socket from closing keeps nobody from being called offline.
+      await Promise.all([devices.close(), http.stop(), backends.close()]);
       load.close();
       presences.close();
       inboxes.close();

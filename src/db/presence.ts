@@ -18,22 +18,24 @@ export const createPresenceStore = (db: Database): PresenceStore => {
           ${instanceId}::uuid, ${devices.map(({ id }) => id)}::uuid[], ${devices.map(({ userId }) => userId)}::int[]) AS c`;
       return rows[0]?.outcome === 'LOST' ? null : rows.map(({ user_id }) => user_id);
     },
-    disconnect: async (devices) =>
+    disconnect: async (gone) =>
       toIds(
         await writes.$queryRaw`
           SELECT chat_disconnect(
-            ${devices.map(({ id }) => id)}::uuid[], ${devices.map(({ userId }) => userId)}::int[],
-            ${devices.map(({ agoMs }) => Math.round(agoMs))}::int[]) AS id`,
+            ${gone.map(({ id }) => id)}::uuid[], ${gone.map(({ userId }) => userId)}::int[],
+            ${gone.map(({ agoMs }) => Math.round(agoMs))}::int[]) AS id`,
       ),
-    releaseLease: async (instanceId, graceMs) => {
-      await writes.$executeRaw`SELECT chat_release_lease(${instanceId}::uuid, ${graceMs}::int)`;
+    releaseLease: async (instanceId, graceMs, gone) => {
+      await writes.$executeRaw`
+        SELECT chat_release_lease(${instanceId}::uuid, ${graceMs}::int,
+          ${gone.map(({ id }) => id)}::uuid[], ${gone.map(({ agoMs }) => Math.round(agoMs))}::int[])`;
     },
     expireLeases: async (instanceId, patienceMs) =>
       toIds(await writes.$queryRaw`SELECT chat_expire_leases(${instanceId}::uuid, ${patienceMs}::int) AS id`),
     expireUsers: async (patienceMs) =>
       toIds(await writes.$queryRaw`SELECT chat_expire_users(${patienceMs}::int) AS id`),
     readPresences: async (userIds) => {
-      const rows = await writes.$queryRaw<PresenceRow[]>`
+      const rows = await db.reads.$queryRaw<PresenceRow[]>`
         SELECT u.id, u.online_since, u.last_seen_at FROM chat_users u WHERE u.id = ANY(${userIds}::int[])`;
       return rows.map(toPresence);
     },
@@ -52,15 +54,40 @@ export async function findPresences(
   return ({ viewerId, userId }) => found.get(`${viewerId} ${userId}`);
 }
 
+/**
+ * The rooms of each are looked up once, however many pairs they are in. Of a pair only the rooms of the one with fewer
+ * are gone through: somebody may be in thousands.
+ */
 async function findAcquaintances(prisma: PrismaClient, asked: readonly Acquaintance[]) {
+  const viewerIds = asked.map(({ viewerId }) => viewerId);
+  const userIds = asked.map(({ userId }) => userId);
   const rows = await prisma.$queryRaw<(PresenceRow & { viewer_id: number })[]>`
+    WITH asked AS MATERIALIZED (
+      SELECT DISTINCT a.viewer_id, a.user_id FROM unnest(${viewerIds}::int[], ${userIds}::int[]) AS a(viewer_id, user_id)
+    ), mine AS MATERIALIZED (
+      SELECT m.user_id, m.room_id FROM chat_room_members m
+      WHERE m.user_id = ANY(${[...new Set(viewerIds)]}::int[]) AND m.left_at IS NULL
+    ), theirs AS MATERIALIZED (
+      SELECT m.user_id, m.room_id FROM chat_room_members m
+      WHERE m.user_id = ANY(${[...new Set(userIds)]}::int[]) AND m.left_at IS NULL
+    ), pairs AS MATERIALIZED (
+      SELECT a.viewer_id, a.user_id, v.rooms < u.rooms AS by_viewer FROM asked a
+      JOIN (SELECT user_id, count(*) AS rooms FROM mine GROUP BY 1) v ON v.user_id = a.viewer_id
+      JOIN (SELECT user_id, count(*) AS rooms FROM theirs GROUP BY 1) u ON u.user_id = a.user_id
+    ), candidates AS MATERIALIZED (
+      SELECT p.viewer_id, p.user_id, mine.room_id FROM pairs p JOIN mine ON mine.user_id = p.viewer_id WHERE p.by_viewer
+      UNION ALL
+      SELECT p.viewer_id, p.user_id, theirs.room_id FROM pairs p JOIN theirs ON theirs.user_id = p.user_id
+      WHERE NOT p.by_viewer
+    ), acquainted AS (
+      SELECT a.viewer_id, a.user_id FROM asked a WHERE a.viewer_id = a.user_id
+      UNION
+      SELECT c.viewer_id, c.user_id FROM candidates c
+      JOIN mine ON mine.user_id = c.viewer_id AND mine.room_id = c.room_id
+      JOIN theirs ON theirs.user_id = c.user_id AND theirs.room_id = c.room_id
+    )
     SELECT a.viewer_id, u.id, u.online_since, u.last_seen_at
-    FROM unnest(${asked.map(({ viewerId }) => viewerId)}::int[], ${asked.map(({ userId }) => userId)}::int[])
-      AS a(viewer_id, user_id) JOIN chat_users u ON u.id = a.user_id
-    WHERE a.viewer_id = a.user_id OR EXISTS (
-      SELECT FROM chat_room_members theirs JOIN chat_room_members mine ON mine.room_id = theirs.room_id
-      WHERE theirs.user_id = a.user_id AND theirs.left_at IS NULL
-        AND mine.user_id = a.viewer_id AND mine.left_at IS NULL)`;
+    FROM acquainted a JOIN chat_users u ON u.id = a.user_id`;
   return rows.map((row) => ({ viewerId: row.viewer_id, ...toPresence(row) }));
 }
 

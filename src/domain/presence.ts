@@ -12,6 +12,9 @@ export interface Device {
   readonly userId: number;
 }
 
+/** A device that went so long ago. */
+export type GoneDevice = Device & { readonly agoMs: number };
+
 /** A user as one viewer is to hear of them. */
 export interface Acquaintance {
   readonly viewerId: number;
@@ -24,10 +27,12 @@ export interface PresenceStore {
   holdLease(instanceId: string, leaseMs: number): Promise<boolean>;
   /** Hangs devices on the lease; telling one twice is no error. Null where the lease is not there. */
   connect(instanceId: string, devices: readonly Device[]): Promise<readonly number[] | null>;
-  /** Takes devices away that went so long ago. */
-  disconnect(devices: readonly (Device & { readonly agoMs: number })[]): Promise<readonly number[]>;
-  /** The lease runs out when the grace is over, and its devices with it. */
-  releaseLease(instanceId: string, graceMs: number): Promise<void>;
+  disconnect(gone: readonly GoneDevice[]): Promise<readonly number[]>;
+  /**
+   * The lease runs out when the grace is over, and its devices with it. Those that had gone before have the rest of a
+   * grace of their own.
+   */
+  releaseLease(instanceId: string, graceMs: number, gone: readonly GoneDevice[]): Promise<void>;
   /**
    * Ends the leases of others that ran out. An instance that has not held its own without a break for `patienceMs` ends
    * only those that were released: it cannot know whether the others could renew theirs.

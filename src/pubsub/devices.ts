@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import pLimit from 'p-limit';
 import type { Logger } from 'pino';
-import type { Device, PresenceStore } from '../domain/presence.js';
+import type { Device, GoneDevice, PresenceStore } from '../domain/presence.js';
 
 export interface DevicesOptions {
   readonly store: PresenceStore;
@@ -72,13 +72,19 @@ export class Devices {
     return () => this.#leave(device);
   }
 
-  /** Lets the lease run out: by then the devices are on other instances, or gone. */
+  /**
+   * Lets the lease run out: by then the devices are on other instances, or gone. Those in their grace are handed over
+   * with it. What comes and goes from here on is not told.
+   */
   async close(): Promise<void> {
     this.#isClosed = true;
     clearTimeout(this.#renewing);
     clearTimeout(this.#expiring);
     clearTimeout(this.#grace);
-    await this.#inTurn(() => this.#options.store.releaseLease(this.#instanceId, graceMs)).catch((error: unknown) =>
+    await this.#inTurn(() => {
+      const gone = withAge([...this.#gone, ...this.#leaving]);
+      return this.#options.store.releaseLease(this.#instanceId, graceMs, gone);
+    }).catch((error: unknown) =>
       this.#options.log.warn({ err: error }, 'The presence lease could not be released; it runs out by itself'),
     );
   }
@@ -135,8 +141,7 @@ export class Devices {
       else if (online.length > 0) onChange(online);
     }
     if (gone.length > 0) {
-      const now = performance.now();
-      const offline = await store.disconnect(gone.map((device) => ({ ...device, agoMs: now - device.at })));
+      const offline = await store.disconnect(withAge(gone));
       if (offline.length > 0) onChange(offline);
     }
   }
@@ -187,3 +192,8 @@ export class Devices {
     if (offline.length > 0) onChange(offline);
   }
 }
+
+const withAge = (gone: readonly Departure[]): GoneDevice[] => {
+  const now = performance.now();
+  return gone.map(({ at, ...device }) => ({ ...device, agoMs: now - at }));
+};

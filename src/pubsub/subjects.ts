@@ -19,6 +19,8 @@ export const typingSubject = (roomId: string): string => `chat.room.${parseUuid(
 
 /** `chat.user.{userId}.presence`: a user came or went. */
 export const presenceSubject = (userId: number): string => `chat.user.${userId}.presence`;
+/** The presence of all users. */
+export const allPresenceSubjects = 'chat.user.*.presence';
 
 /** `chat.user.{userId}.read`: the user's own read marks, for their other devices. In no stream. */
 export const ownReadSubject = (userId: number): string => `chat.user.${userId}.read`;

@@ -6,7 +6,7 @@ import type { Deps } from './deps.js';
 
 /**
  * The present state of each user first, then every change. Nothing is told of who shares no room with the viewer.
- * @throws {ChatError} BAD_USER_INPUT where they are none or too many
+ * @throws {ChatError} BAD_USER_INPUT where they are none or too many, RATE_LIMITED where the viewer watches too many already
  */
 export async function watchPresence(
   { presences, load, limits }: Deps,

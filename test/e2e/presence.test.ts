@@ -255,6 +255,36 @@ describeWithNats('presence', () => {
       expect([...watch.everTold('OFFLINE')].sort()).toEqual(leaving);
       expect(watch.told.length).toBe(leaving.length);
     });
+
+    it('ends with their own grace for those who left before it stops, and with the stop for the rest', async () => {
+      const [doomed, staying] = [await world.start(), world.instances[0] as Instance];
+      const [leftId, stayingId, silentId] = [900, 901, 902];
+      const everybody = [leftId, stayingId, silentId];
+      const observer = await TestClient.create(staying, 6);
+      await observer.group(...everybody);
+      const [left, , silent] = await openDevices(doomed, everybody);
+      const watch = new PresenceWatch(observer, everybody);
+      await watch.until('ONLINE', everybody);
+
+      left?.ws.terminate();
+      const [leftAt, leftDate] = [performance.now(), Date.now()];
+      await quiet(graceMs - 3_000);
+      // It never answers the close, which is waited for.
+      silent?.ws.pause();
+      const stoppedAt = performance.now();
+      const stopped = doomed.stop();
+
+      const [one] = await watch.until('OFFLINE', [leftId], graceMs);
+      expect((one?.at ?? 0) - leftAt).toBeGreaterThan(graceMs - 100);
+      expect((one?.at ?? 0) - leftAt).toBeLessThan(graceMs + tellMs);
+      expect(Math.abs((one?.lastSeenAt ?? 0) - leftDate), 'it went then').toBeLessThan(500);
+      for (const { at } of await watch.until('OFFLINE', [stayingId, silentId], graceMs)) {
+        expect(at - stoppedAt).toBeGreaterThan(graceMs - 100);
+        expect(at - stoppedAt).toBeLessThan(graceMs + tellMs);
+      }
+      silent?.ws.terminate();
+      await stopped;
+    });
   });
 });
 

@@ -165,7 +165,7 @@ describe('the devices of all instances in PostgreSQL', () => {
     const [gone, missing] = [deviceOf(newUser()), deviceOf(newUser())];
     await stores[0].connect(released, [gone]);
     await stores[0].connect(lapsed, [missing]);
-    await stores[0].releaseLease(released, 10_000);
+    await stores[0].releaseLease(released, 10_000, []);
     const fresh = await startInstance(stores[1]);
     expect(await stores[1].expireLeases(fresh, patienceMs), 'within the grace').toEqual([]);
 
@@ -178,6 +178,80 @@ describe('the devices of all instances in PostgreSQL', () => {
     await age(patienceMs + 100, fresh);
     expect(await stores[1].expireLeases(fresh, patienceMs)).toEqual([missing.userId]);
     expect(Math.round((await read(missing.userId)).seenAgoMs / 10_000), 'seen when the lease was renewed last').toBe(3);
+  });
+
+  it('lets devices that went before a release have the rest of their own grace, and no other', async () => {
+    const released = await startInstance();
+    const [left, leaving, back, staying] = newUsers(4).map(deviceOf) as [Device, Device, Device, Device];
+    await stores[0].connect(released, [left, leaving, back, staying]);
+    await stores[0].releaseLease(released, 10_000, [
+      { ...left, agoMs: 8_000 },
+      { ...leaving, agoMs: 3_000 },
+      { ...back, agoMs: 8_000 },
+    ]);
+    const fresh = await startInstance(stores[1]);
+    await stores[1].connect(fresh, [deviceOf(back.userId)]);
+    /** So long after the release. */
+    const pass = async (ms: number) => {
+      await age(ms, released);
+      await database.query("UPDATE chat_connections SET gone_at = gone_at - $1 * interval '1 ms'", [ms]);
+    };
+
+    expect(await stores[1].expireLeases(fresh, patienceMs), 'at once').toEqual([]);
+    await pass(3_000);
+    expect(await stores[1].expireLeases(fresh, patienceMs), 'whose grace is over').toEqual([left.userId]);
+    expect(Math.round((await read(left.userId)).seenAgoMs / 1_000), 'when it went').toBe(11);
+    await pass(5_000);
+    expect(await stores[1].expireLeases(fresh, patienceMs)).toEqual([leaving.userId]);
+    expect(Math.round((await read(leaving.userId)).seenAgoMs / 1_000)).toBe(11);
+    expect(await read(staying.userId)).toMatchObject({ status: 'ONLINE' });
+    await pass(3_000);
+    expect(await stores[1].expireLeases(fresh, patienceMs)).toEqual([staying.userId]);
+    expect(Math.round((await read(staying.userId)).seenAgoMs / 1_000), 'at the release').toBe(11);
+    expect(await read(back.userId), 'is elsewhere').toMatchObject({ status: 'ONLINE' });
+  });
+
+  it('tells once of a device whose grace ends, whoever notices', async () => {
+    const [released, living] = [await startInstance(), await startInstance(stores[1])];
+    const gone = newUsers(50).map(deviceOf);
+    await stores[0].connect(released, gone);
+    await stores[0].releaseLease(
+      released,
+      10_000,
+      gone.map((device) => ({ ...device, agoMs: 10_001 })),
+    );
+    const told = await Promise.all([...stores, ...stores].map((store) => store.expireLeases(living, patienceMs)));
+    expect(told.flat().sort(byNumber)).toEqual(gone.map(({ userId }) => userId));
+  });
+
+  it('finds who shares a room, in pairs of all kinds, as each of them asked for alone', async () => {
+    const random = useRandom();
+    const users = newUsers(60);
+    await database.query('INSERT INTO chat_users (id) SELECT unnest($1::int[])', [users]);
+    for (let room = 0; room < 40; room += 1) {
+      // One in five is in half of the rooms.
+      const members = users.filter((userId) => random.next() < (userId % 5 === 0 ? 0.5 : 0.05));
+      await database.query(
+        `WITH room AS (INSERT INTO chat_rooms (id, type) VALUES (gen_random_uuid(), 'GROUP') RETURNING id)
+         INSERT INTO chat_room_members (room_id, user_id, joined_seq, left_at)
+         SELECT r.id, m.user_id, 1, CASE WHEN m.has_left THEN CURRENT_TIMESTAMP END
+         FROM room r, unnest($1::int[], $2::boolean[]) AS m(user_id, has_left)`,
+        [members, members.map(() => random.next() < 0.3)],
+      );
+    }
+    const known = await database.query<{ pair: string }>(
+      `SELECT DISTINCT a.user_id || ' ' || b.user_id AS pair FROM chat_room_members a
+       JOIN chat_room_members b ON b.room_id = a.room_id WHERE a.left_at IS NULL AND b.left_at IS NULL`,
+    );
+    const expected = new Set([...known.map(({ pair }) => pair), ...users.map((userId) => `${userId} ${userId}`)]);
+    const asked = Array.from({ length: 2_000 }, () => ({ viewerId: random.pick(users), userId: random.pick(users) }));
+    const found = await stores[0].readAcquaintances([...asked, { viewerId: users[0] as number, userId: 999_999 }]);
+
+    const pairs = new Set(asked.map(({ viewerId, userId }) => `${viewerId} ${userId}`));
+    const told = found.map(({ viewerId, userId }) => `${viewerId} ${userId}`);
+    expect(told.sort()).toEqual([...pairs].filter((pair) => expected.has(pair)).sort());
+    expect(told.length, 'some').toBeGreaterThan(pairs.size / 10);
+    expect(told.length, 'and not all').toBeLessThan(pairs.size);
   });
 
   it('ends no lease for an instance whose own has lapsed', async () => {
@@ -290,6 +364,8 @@ describe('the devices of all instances in PostgreSQL', () => {
     }
   });
 });
+
+const byNumber = (a: number, b: number) => a - b;
 
 function shuffle<T>(values: readonly T[], random: Random): T[] {
   return values

@@ -13,6 +13,8 @@ ALTER TABLE "chat_instances"
   ADD COLUMN "held_since" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
   ADD COLUMN "renewed_at" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
   ADD COLUMN "released" BOOLEAN NOT NULL DEFAULT false;
+-- When the device went, where its instance has been released before its grace was over.
+ALTER TABLE "chat_connections" ADD COLUMN "gone_at" TIMESTAMPTZ(3);
 CREATE INDEX "chat_instances_expires_at_idx" ON "chat_instances"("expires_at");
 
 -- Users in ascending order, so that two callers never wait for each other.
@@ -95,22 +97,31 @@ BEGIN
 END;
 $$;
 
--- The holder stops: its devices are gone once the grace is over, if they are not seen elsewhere until then.
-CREATE FUNCTION chat_release_lease(p_instance uuid, p_grace_ms integer) RETURNS void
-LANGUAGE sql AS $$
+-- The holder stops: its devices are gone once the grace is over, if they are not seen elsewhere until then. Those that
+-- went before, each so long ago, are gone when as long a grace of their own is over.
+CREATE FUNCTION chat_release_lease(p_instance uuid, p_grace_ms integer, p_ids uuid[], p_ago_ms integer[]) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+  v_now timestamptz := clock_timestamp();
+BEGIN
+  UPDATE chat_connections c SET gone_at = v_now - a.ms * interval '1 ms'
+  FROM unnest(p_ids, p_ago_ms) AS a(id, ms) WHERE c.id = a.id AND c.instance_id = p_instance;
   UPDATE chat_instances i
-  SET renewed_at = clock_timestamp(), expires_at = clock_timestamp() + p_grace_ms * interval '1 ms', released = true
+  SET renewed_at = v_now, expires_at = v_now + p_grace_ms * interval '1 ms', released = true
   WHERE i.id = p_instance;
+END;
 $$;
 
--- Ends leases that ran out and answers with who is offline by that. An instance that has not held its own for so long
--- without a break ends released ones only: the database may have been away, and the others are about to renew theirs.
--- The same where its own is due: the call itself may have been on its way for as long as the database was away.
+-- Ends leases that ran out, and what the released ones left in its grace, and answers with who is offline by that. An
+-- instance that has not held its own for so long without a break ends released ones only: the database may have been
+-- away, and the others are about to renew theirs. The same where its own is due: the call itself may have been on its
+-- way for as long as the database was away.
 CREATE FUNCTION chat_expire_leases(p_instance uuid, p_patience_ms integer) RETURNS SETOF integer
 LANGUAGE plpgsql AS $$
 DECLARE
   v_now timestamptz := clock_timestamp();
   v_leases uuid[];
+  v_ids uuid[];
   v_users integer[];
   v_seen_at timestamptz[];
   v_trusted boolean := EXISTS (
@@ -122,11 +133,18 @@ BEGIN
     SELECT i.id FROM chat_instances i
     WHERE i.expires_at < v_now AND i.id <> p_instance AND (i.released OR v_trusted)
     FOR UPDATE SKIP LOCKED);
-  IF cardinality(v_leases) = 0 THEN RETURN; END IF;
-  SELECT array_agg(c.user_id), array_agg(i.renewed_at) INTO v_users, v_seen_at
-  FROM chat_connections c JOIN chat_instances i ON i.id = c.instance_id WHERE i.id = ANY(v_leases);
+  SELECT array_agg(c.id), array_agg(c.user_id) INTO v_ids, v_users
+  FROM chat_connections c JOIN chat_instances i ON i.id = c.instance_id
+  WHERE i.id = ANY(v_leases) OR i.released AND c.gone_at + (i.expires_at - i.renewed_at) < v_now;
+  IF v_ids IS NULL AND cardinality(v_leases) = 0 THEN RETURN; END IF;
   -- The users of all of them at once: one lease after the other they would not be in ascending order.
   PERFORM chat_lock_users(v_users);
+  -- Of two callers who found the same device, the one who takes it away tells of it.
+  WITH gone AS (
+    DELETE FROM chat_connections c USING chat_instances i WHERE c.id = ANY(v_ids) AND i.id = c.instance_id
+    RETURNING c.user_id, least(c.gone_at, i.renewed_at) AS seen_at
+  )
+  SELECT array_agg(g.user_id), array_agg(g.seen_at) INTO v_users, v_seen_at FROM gone g;
   DELETE FROM chat_instances i WHERE i.id = ANY(v_leases);
   RETURN QUERY SELECT chat_leave_offline(v_users, v_seen_at);
 END;
