@@ -175,7 +175,8 @@ class TypingWatcher {
   readonly #room: TypingRoom;
   readonly #grant: TypingGrant;
   #told: readonly number[] | undefined;
-  #toldAt = Number.NEGATIVE_INFINITY;
+  /** By when the last list was sent: the subscriber has asked for more. Undefined while it is on its way. */
+  #sentAt: number | undefined = Number.NEGATIVE_INFINITY;
   #isDoubted = false;
   #gap: NodeJS.Timeout | undefined;
 
@@ -204,7 +205,8 @@ class TypingWatcher {
       this.#isDoubted = false;
       if (!(await this.#grant.isMember())) throw new ChatError('FORBIDDEN', 'Your membership in this room has ended');
     }
-    const waitMs = this.#toldAt + minGapMs - performance.now();
+    this.#sentAt ??= performance.now();
+    const waitMs = this.#sentAt + minGapMs - performance.now();
     if (waitMs > 0) {
       clearTimeout(this.#gap);
       this.#gap = setTimeout(() => this.states.wake(), waitMs);
@@ -213,7 +215,7 @@ class TypingWatcher {
     const userIds = this.#room.userIds.filter((userId) => userId !== this.viewerId);
     if (this.#told !== undefined && isSame(this.#told, userIds)) return undefined;
     this.#told = userIds;
-    this.#toldAt = performance.now();
+    this.#sentAt = undefined;
     return { roomId: this.#room.roomId, userIds };
   }
 }

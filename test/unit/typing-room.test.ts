@@ -1,0 +1,55 @@
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import type { TypingStore } from '../../src/domain/typing.js';
+import type { PubSub } from '../../src/pubsub/pub-sub.js';
+import type { RoomFeed } from '../../src/pubsub/room-feed.js';
+import { TypingRoom } from '../../src/pubsub/typing-room.js';
+
+const viewerId = 1;
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+it.each([0, 100, 500])('leaves 300 ms between two lists to a subscriber who takes %d ms for each', async (sendMs) => {
+  const room = new TypingRoom(quietFeed, silentPubsub, {} as TypingStore);
+  await room.opened;
+  const states = room.watch({ viewerId, head: 0, isMember: async () => true, isHeldBack: () => false }, () => {});
+  const sent: { from: number; until: number }[] = [];
+  void (async () => {
+    for await (const _state of states) {
+      const from = performance.now();
+      await new Promise((resolve) => setTimeout(resolve, sendMs));
+      sent.push({ from, until: performance.now() });
+    }
+  })();
+
+  for (let signals = 0; signals < 200; signals += 1) {
+    room.signal({ userId: 2 + (signals % 50), isTyping: signals % 100 < 50, ageMs: 0 });
+    await vi.advanceTimersByTimeAsync(50);
+  }
+  await states.return?.();
+  room.close();
+
+  const gaps = sent.slice(1).map(({ from }, index) => from - (sent[index]?.until ?? 0));
+  expect(sent.length).toBeGreaterThan(10_000 / (300 + sendMs + 50) - 2);
+  expect(Math.min(...gaps)).toBeGreaterThanOrEqual(300);
+});
+
+/** A room in which nobody writes. */
+const quietFeed = {
+  roomId: '0190a0a0-0000-7000-8000-000000000001',
+  opened: Promise.resolve(),
+  head: 0,
+  floor: 0,
+  changes: 0,
+  entryAfter: () => undefined,
+  onChange: () => () => undefined,
+} as unknown as RoomFeed;
+
+const silentPubsub = {
+  subscribe: () => ({ ready: Promise.resolve(), close: () => undefined }),
+  recent: async () => [],
+} as unknown as PubSub;
