@@ -160,7 +160,7 @@ function offerMetrics({ embedded, metricsToken }: Config, sources: MetricSources
 
 /** PostgreSQL decides; without NATS the server is slower, not away. */
 async function checkReadiness(db: Database, pubsub: PubSub) {
-  const postgres = await db.writes.$queryRaw`SELECT 1`.then(
+  const postgres = await db.writes.query`SELECT 1`.then(
     () => 'ok',
     () => 'away',
   );

@@ -33,7 +33,7 @@ export async function syncBooking(
 ): Promise<SyncedBooking> {
   const userIds = members?.map(({ userId }) => userId) ?? null;
   const names = members?.map(({ userName }) => userName) ?? null;
-  const rows = await writes.$queryRaw<SyncRow[]>`
+  const rows = await writes.query<SyncRow>`
     SELECT w.room_id AS synced_id, w.created, w.applied, ${messageColumns('(w.entry)')}
     FROM chat_sync_booking(
       ${ids.roomId}::uuid, ${bookingId}::int, ${name}::text, ${userIds}::int[], ${names}::text[], ${version}::bigint,

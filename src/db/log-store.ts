@@ -8,35 +8,35 @@ import {
   toLogEntry,
   type UnpublishedRoom,
 } from '../domain/room-log.js';
+import type { Connection } from './connection.js';
 import type { Database } from './database.js';
-import type { PrismaClient } from './generated/prisma/client.js';
 import { type MessageRow, messageColumns, toMessage } from './rows.js';
 
 /** The log as the feed reads it. */
 export const createLogStore = (db: Database): LogStore => ({
   readHead: (roomId) => readHead(db, roomId),
   readPage: (range) => readPage(db.writes, range),
-  replayPage: (range) => db.replay((prisma) => readPage(prisma, range)),
+  replayPage: (range) => db.replay((connection) => readPage(connection, range)),
   readHeads: (roomIds) => readHeads(db, roomIds),
   readUnpublished: (minAgeMs, count) => readUnpublished(db, minAgeMs, count),
   advancePublished: (ranges) => advancePublished(db, ranges),
 });
 
 async function readHead({ writes }: Database, roomId: string): Promise<RoomHead | null> {
-  const rows = await writes.$queryRaw<{ seq: number; direct_key: string | null }[]>`
+  const rows = await writes.query<{ seq: number; direct_key: string | null }>`
     SELECT r.seq, r.direct_key FROM chat_rooms r WHERE r.id = ${roomId}::uuid`;
   return rows[0] === undefined ? null : { seq: rows[0].seq, directKey: rows[0].direct_key };
 }
 
 async function readHeads({ writes }: Database, roomIds: readonly string[]): Promise<Map<string, number>> {
-  const rows = await writes.$queryRaw<{ id: string; seq: number }[]>`
+  const rows = await writes.query<{ id: string; seq: number }>`
     SELECT r.id, r.seq FROM chat_rooms r WHERE r.id = ANY(${roomIds}::uuid[])`;
   return new Map(rows.map(({ id, seq }) => [id, seq]));
 }
 
 /** Two index ranges, merged by position. */
-async function readPage(prisma: PrismaClient, { roomId, base, after, upTo }: LogRange): Promise<LogEntry[]> {
-  const rows = await prisma.$queryRaw<(MessageRow & { position: number; direct_key: string | null })[]>`
+async function readPage(connection: Connection, { roomId, base, after, upTo }: LogRange): Promise<LogEntry[]> {
+  const rows = await connection.query<MessageRow & { position: number; direct_key: string | null }>`
     SELECT ${messageColumns('p')}, p.position, (SELECT r.direct_key FROM chat_rooms r WHERE r.id = ${roomId}::uuid)
     FROM (
       (SELECT m.*, m.seq AS position FROM chat_messages m
@@ -54,7 +54,7 @@ async function readPage(prisma: PrismaClient, { roomId, base, after, upTo }: Log
 
 /** The mark of a busy room always trails by what is on its way; only what is older is worth a second try. */
 async function readUnpublished({ writes }: Database, minAgeMs: number, count: number): Promise<UnpublishedRoom[]> {
-  return writes.$queryRaw<UnpublishedRoom[]>`
+  return writes.query<UnpublishedRoom>`
     SELECT r.id AS "roomId", r.published_seq AS "publishedSeq", r.seq
     FROM chat_rooms r, (SELECT clock_timestamp() - ${minAgeMs}::int * interval '1 ms' AS time) due
     WHERE r.published_seq < r.seq AND (
@@ -70,7 +70,7 @@ async function advancePublished({ writes }: Database, ranges: readonly Published
   const roomIds = ranges.map((range) => range.roomId);
   const starts = ranges.map((range) => range.from);
   const ends = ranges.map((range) => range.to);
-  const rows = await writes.$queryRaw<{ id: string; mark: number }[]>`
+  const rows = await writes.query<{ id: string; mark: number }>`
     SELECT a.id, a.mark FROM chat_advance_published(${roomIds}::uuid[], ${starts}::int[], ${ends}::int[]) AS a`;
   return new Map(rows.map(({ id, mark }) => [id, mark]));
 }

@@ -8,7 +8,7 @@ import { type MessageRow, messageColumns, toMessage } from './rows.js';
 
 /** The message where the user is a member of its room now, or null. */
 export async function findMessage({ reads }: Database, id: string, userId: number | null): Promise<Message | null> {
-  const rows = await reads.$queryRaw<MessageRow[]>`
+  const rows = await reads.query<MessageRow>`
     SELECT ${messageColumns('c')} FROM chat_messages c JOIN ${membershipOf(userId)} ON me.room_id = c.room_id
     WHERE c.id = ${id}::uuid`;
   return rows[0] === undefined ? null : toMessage(rows[0]);
@@ -38,7 +38,7 @@ export async function pageMessages(
 ): Promise<Page<Message>> {
   const above = seqOf(page.after, roomId, 0);
   const below = seqOf(page.before, roomId, 2 ** 31);
-  const rows = await reads.$queryRaw<MessageRow[]>`
+  const rows = await reads.query<MessageRow>`
     SELECT ${messageColumns('m')} FROM chat_messages m
     WHERE m.room_id = ${roomId}::uuid AND m.seq > ${above}::bigint AND m.seq < ${below}::bigint
       AND EXISTS (SELECT FROM ${membershipOf(userId)} WHERE me.room_id = ${roomId}::uuid)
@@ -77,7 +77,7 @@ export async function countReaders(
   { reads }: Database,
   asked: readonly MessageOfUser[],
 ): Promise<View<MessageOfUser, number>> {
-  const rows = await reads.$queryRaw<{ id: string; viewer_ids: number[]; count: number }[]>`
+  const rows = await reads.query<{ id: string; viewer_ids: number[]; count: number }>`
     SELECT c.id, c.viewer_ids, (SELECT count(*) FROM ${readersOfMessage})::int AS count FROM ${askedMessages(asked)}`;
   return ofMessages(rows, ({ count }) => count);
 }
@@ -92,7 +92,7 @@ export async function findReaders(
   { reads }: Database,
   asked: readonly MessageOfUser[],
 ): Promise<View<MessageOfUser, Reader[]>> {
-  const rows = await reads.$queryRaw<{ id: string; viewer_ids: number[]; user_ids: number[]; times: Date[] }[]>`
+  const rows = await reads.query<{ id: string; viewer_ids: number[]; user_ids: number[]; times: Date[] }>`
     SELECT c.id, c.viewer_ids, r.user_ids, r.times FROM ${askedMessages(asked)} CROSS JOIN LATERAL (
       SELECT coalesce(array_agg(f.user_id ORDER BY f.read_at, f.user_id), '{}') AS user_ids,
         coalesce(array_agg(f.read_at ORDER BY f.read_at, f.user_id), '{}') AS times

@@ -1,6 +1,6 @@
 import type { Acquaintance, Presence, PresenceStore } from '../domain/presence.js';
+import type { Connection } from './connection.js';
 import type { Database } from './database.js';
-import type { PrismaClient } from './generated/prisma/client.js';
 import type { View } from './room-views.js';
 
 /** Presence as the instances keep it together; see prisma/migrations for the rules. */
@@ -8,38 +8,37 @@ export const createPresenceStore = (db: Database): PresenceStore => {
   const { writes } = db;
   return {
     holdLease: async (instanceId, leaseMs) => {
-      const [row] = await writes.$queryRaw<{ held: boolean }[]>`
+      const [row] = await writes.query<{ held: boolean }>`
         SELECT chat_hold_lease(${instanceId}::uuid, ${leaseMs}::int) AS held`;
       return row?.held === true;
     },
     connect: async (instanceId, devices) => {
-      const rows = await writes.$queryRaw<{ outcome: 'OK' | 'LOST'; user_id: number }[]>`
+      const rows = await writes.query<{ outcome: 'OK' | 'LOST'; user_id: number }>`
         SELECT c.outcome, c.user_id FROM chat_connect(
           ${instanceId}::uuid, ${devices.map(({ id }) => id)}::uuid[], ${devices.map(({ userId }) => userId)}::int[]) AS c`;
       return rows[0]?.outcome === 'LOST' ? null : rows.map(({ user_id }) => user_id);
     },
     disconnect: async (gone) =>
       toIds(
-        await writes.$queryRaw`
+        await writes.query`
           SELECT chat_disconnect(
             ${gone.map(({ id }) => id)}::uuid[], ${gone.map(({ userId }) => userId)}::int[],
             ${gone.map(({ agoMs }) => Math.round(agoMs))}::int[]) AS id`,
       ),
     releaseLease: async (instanceId, graceMs, gone) => {
-      await writes.$executeRaw`
+      await writes.query`
         SELECT chat_release_lease(${instanceId}::uuid, ${graceMs}::int,
           ${gone.map(({ id }) => id)}::uuid[], ${gone.map(({ agoMs }) => Math.round(agoMs))}::int[])`;
     },
     expireLeases: async (instanceId, patienceMs) =>
-      toIds(await writes.$queryRaw`SELECT chat_expire_leases(${instanceId}::uuid, ${patienceMs}::int) AS id`),
-    expireUsers: async (patienceMs) =>
-      toIds(await writes.$queryRaw`SELECT chat_expire_users(${patienceMs}::int) AS id`),
+      toIds(await writes.query`SELECT chat_expire_leases(${instanceId}::uuid, ${patienceMs}::int) AS id`),
+    expireUsers: async (patienceMs) => toIds(await writes.query`SELECT chat_expire_users(${patienceMs}::int) AS id`),
     readPresences: async (userIds) => {
-      const rows = await db.reads.$queryRaw<PresenceRow[]>`
+      const rows = await db.reads.query<PresenceRow>`
         SELECT u.id, u.online_since, u.last_seen_at FROM chat_users u WHERE u.id = ANY(${userIds}::int[])`;
       return rows.map(toPresence);
     },
-    readAcquaintances: (asked) => db.replay((prisma) => findAcquaintances(prisma, asked)),
+    readAcquaintances: (asked) => db.replay((connection) => findAcquaintances(connection, asked)),
   };
 };
 
@@ -58,10 +57,10 @@ export async function findPresences(
  * The rooms of each are looked up once, however many pairs they are in. Of a pair only the rooms of the one with fewer
  * are gone through: somebody may be in thousands.
  */
-async function findAcquaintances(prisma: PrismaClient, asked: readonly Acquaintance[]) {
+async function findAcquaintances(connection: Connection, asked: readonly Acquaintance[]) {
   const viewerIds = asked.map(({ viewerId }) => viewerId);
   const userIds = asked.map(({ userId }) => userId);
-  const rows = await prisma.$queryRaw<(PresenceRow & { viewer_id: number })[]>`
+  const rows = await connection.query<PresenceRow & { viewer_id: number }>`
     WITH asked AS MATERIALIZED (
       SELECT DISTINCT a.viewer_id, a.user_id FROM unnest(${viewerIds}::int[], ${userIds}::int[]) AS a(viewer_id, user_id)
     ), mine AS MATERIALIZED (

@@ -57,7 +57,7 @@ type WriteRow = { outcome: Outcome; direct_key: string | null } & (MessageRow | 
 
 /** Every write below is one call of one function, in one round trip and one transaction. Resolves once it is committed. */
 async function write({ writes }: Database, call: Prisma.Sql): Promise<LogWrite> {
-  const rows = await writes.$queryRaw<WriteRow[]>`
+  const rows = await writes.query<WriteRow>`
     SELECT w.outcome, w.direct_key, ${messageColumns('(w.entry)')} FROM ${call} AS w`;
   return toLogWrite(rows);
 }
@@ -98,7 +98,7 @@ const appendOne = (db: Database, { id, roomId, senderId, type, content }: NewMes
 
 async function appendMany({ writes }: Database, messages: readonly NewMessage[]): Promise<LogWrite[]> {
   const column = <Name extends keyof NewMessage>(name: Name) => messages.map((message) => message[name]);
-  const rows = await writes.$queryRaw<WriteRow[]>`
+  const rows = await writes.query<WriteRow>`
     SELECT w.outcome, w.direct_key, ${messageColumns('(w.entry)')}
     FROM chat_send_messages(
       ${column('id')}::uuid[], ${column('roomId')}::uuid[], ${column('senderId')}::int[],
@@ -163,7 +163,7 @@ export async function createRoom(
   { writes }: Database,
   room: NewRoom,
 ): Promise<{ roomId: string; created: boolean; entries: readonly LogEntry[] }> {
-  const [row] = await writes.$queryRaw<({ outcome: 'OK' | 'EXISTS'; created_id: string } & WriteRow)[]>`
+  const [row] = await writes.query<{ outcome: 'OK' | 'EXISTS'; created_id: string } & WriteRow>`
     SELECT w.outcome, w.room_id AS created_id, w.direct_key, ${messageColumns('(w.entry)')}
     FROM chat_create_room(
       ${room.id}::uuid, ${room.type}::chat_room_type, ${room.name}::text, ${room.directKey}::text,
@@ -180,7 +180,7 @@ export async function markRead(
   userId: number,
   messageId: string,
 ): Promise<{ outcome: Outcome; member: Member | null }> {
-  const [row] = await writes.$queryRaw<({ outcome: Outcome } & (MemberRow | { id: null }))[]>`
+  const [row] = await writes.query<{ outcome: Outcome } & (MemberRow | { id: null })>`
     SELECT w.outcome, ${memberColumns('(w.member)')}
     FROM chat_mark_read(${roomId}::uuid, ${userId}::int, ${messageId}::uuid) AS w`;
   if (row === undefined) throw new Error('chat_mark_read answered nothing');

@@ -62,7 +62,7 @@ function own<Row extends { readonly room_id: string; readonly user_id: number },
 }
 
 export async function findRooms({ reads }: Database, asked: readonly RoomOfUser[]): Promise<RoomView<Room>> {
-  const rows = await reads.$queryRaw<(Room & RoomRow)[]>`
+  const rows = await reads.query<Room & RoomRow>`
     SELECT ${roomColumns}, r.id AS of_room, me.viewer_ids
     FROM ${askers(asked)} JOIN chat_rooms r ON r.id = me.room_id`;
   return shared(rows, ([{ of_room: _id, viewer_ids: _viewers, ...room }]) => room);
@@ -70,7 +70,7 @@ export async function findRooms({ reads }: Database, asked: readonly RoomOfUser[
 
 /** Each asker's own membership. */
 export async function findMemberships({ reads }: Database, asked: readonly RoomOfUser[]): Promise<RoomView<Member>> {
-  const rows = await reads.$queryRaw<MemberRow[]>`SELECT ${memberColumns('m')} FROM ${memberships(asked)}`;
+  const rows = await reads.query<MemberRow>`SELECT ${memberColumns('m')} FROM ${memberships(asked)}`;
   return own(rows, toMember);
 }
 
@@ -86,7 +86,7 @@ async function findPeople(
   asked: readonly RoomOfUser[],
   who: Prisma.Sql,
 ): Promise<RoomView<Member[]>> {
-  const rows = await reads.$queryRaw<(MemberRow & RoomRow)[]>`
+  const rows = await reads.query<MemberRow & RoomRow>`
     SELECT ${memberColumns('m')}, m.room_id AS of_room,
       CASE WHEN row_number() OVER (PARTITION BY m.room_id ORDER BY m.joined_seq, m.user_id) = 1 THEN me.viewer_ids END AS viewer_ids
     FROM ${askers(asked)} JOIN chat_room_members m ON m.room_id = me.room_id
@@ -95,7 +95,7 @@ async function findPeople(
 }
 
 export async function countMembers({ reads }: Database, asked: readonly RoomOfUser[]): Promise<RoomView<number>> {
-  const rows = await reads.$queryRaw<({ count: number } & RoomRow)[]>`
+  const rows = await reads.query<{ count: number } & RoomRow>`
     SELECT me.room_id AS of_room, me.viewer_ids,
       (SELECT count(*) FROM chat_room_members m WHERE m.room_id = me.room_id AND m.left_at IS NULL)::int AS count
     FROM ${askers(asked)}`;
@@ -106,7 +106,7 @@ const maxNamesInTitle = 10;
 
 /** What to call a room without a name: its other members, the longest first; ten at most, the rest as a number. */
 export async function nameByMembers({ reads }: Database, asked: readonly RoomOfUser[]): Promise<RoomView<string>> {
-  const rows = await reads.$queryRaw<({ user_id: number; shown_name: string; total: number } & RoomRow)[]>`
+  const rows = await reads.query<{ user_id: number; shown_name: string; total: number } & RoomRow>`
     SELECT me.room_id AS of_room, CASE WHEN n.place = 1 THEN me.viewer_ids END AS viewer_ids,
       n.user_id, n.shown_name, n.total
     FROM ${askers(asked)} CROSS JOIN LATERAL (
@@ -131,7 +131,7 @@ export async function nameByMembers({ reads }: Database, asked: readonly RoomOfU
 
 /** The newest message of each room that is not deleted; nothing where there is none. */
 export async function findLastMessages({ reads }: Database, asked: readonly RoomOfUser[]): Promise<RoomView<Message>> {
-  const rows = await reads.$queryRaw<(MessageRow & RoomRow)[]>`
+  const rows = await reads.query<MessageRow & RoomRow>`
     SELECT ${messageColumns('l')}, me.room_id AS of_room, me.viewer_ids
     FROM ${askers(asked)} CROSS JOIN LATERAL (
       SELECT * FROM chat_messages m WHERE m.room_id = me.room_id AND m.deleted_at IS NULL ORDER BY m.seq DESC LIMIT 1
@@ -141,7 +141,7 @@ export async function findLastMessages({ reads }: Database, asked: readonly Room
 
 /** Each asker's own count. */
 export async function countUnread({ reads }: Database, asked: readonly RoomOfUser[]): Promise<RoomView<number>> {
-  const rows = await reads.$queryRaw<{ room_id: string; user_id: number; unread: number }[]>`
+  const rows = await reads.query<{ room_id: string; user_id: number; unread: number }>`
     SELECT m.room_id, m.user_id, ${unreadOfMember}::int AS unread FROM ${memberships(asked)}`;
   return own(rows, ({ unread }) => unread);
 }

@@ -22,14 +22,14 @@ export const membershipOf = (userId: number | null): Prisma.Sql =>
 
 /** The room where the user is a member of it now, or null. */
 export async function findRoom({ reads }: Database, roomId: string, userId: number | null): Promise<Room | null> {
-  const rows = await reads.$queryRaw<Room[]>`
+  const rows = await reads.query<Room>`
     SELECT ${roomColumns} FROM chat_rooms r JOIN ${membershipOf(userId)} ON me.room_id = r.id
     WHERE r.id = ${roomId}::uuid`;
   return rows[0] ?? null;
 }
 
 export async function findBookingRoom(db: Database, bookingId: number, userId: number): Promise<Room | null> {
-  return db.reads.chatRoom.findFirst({ where: { bookingId, members: { some: { userId, leftAt: null } } } });
+  return db.reads.prisma.chatRoom.findFirst({ where: { bookingId, members: { some: { userId, leftAt: null } } } });
 }
 
 /** Nothing fits that PostgreSQL could not read as a time and an id. */
@@ -45,7 +45,7 @@ export async function pageRooms(
 ): Promise<Page<Room>> {
   const [millis, id] = page.after === undefined ? [] : decodeCursor('room', page.after, roomCursor);
   const time = millis === undefined ? undefined : new Date(Number(millis)).toISOString();
-  const rows = await reads.$queryRaw<Room[]>`
+  const rows = await reads.query<Room>`
     SELECT ${roomColumns} FROM chat_room_members m JOIN chat_rooms r ON r.id = m.room_id
     WHERE m.user_id = ${userId}::int AND m.left_at IS NULL
       AND (${type ?? null}::chat_room_type IS NULL OR r.type = ${type ?? null}::chat_room_type)
@@ -58,7 +58,7 @@ export async function pageRooms(
 /** Where the room's log stands, and whether the user is a member, as of one moment. Null unless both are there. */
 export async function findMemberHead(db: Database, roomId: string, userId: number): Promise<number | null> {
   const rows = await db.replay(
-    (prisma) => prisma.$queryRaw<{ seq: number }[]>`
+    (connection) => connection.query<{ seq: number }>`
       SELECT r.seq FROM chat_rooms r JOIN chat_room_members m ON m.room_id = r.id
       WHERE r.id = ${roomId}::uuid AND m.user_id = ${userId}::int AND m.left_at IS NULL`,
   );
@@ -67,14 +67,14 @@ export async function findMemberHead(db: Database, roomId: string, userId: numbe
 
 /** Whether the user is a member of the room now. */
 export async function isMember({ writes }: Database, roomId: string, userId: number): Promise<boolean> {
-  const [row] = await writes.$queryRaw<{ yes: boolean }[]>`
+  const [row] = await writes.query<{ yes: boolean }>`
     SELECT chat_is_member(${roomId}::uuid, ${userId}::int) AS yes`;
   return row?.yes === true;
 }
 
 /** Unread over all rooms that the user is in now. */
 export async function countAllUnread({ reads }: Database, userId: number): Promise<number> {
-  const [row] = await reads.$queryRaw<{ unread: number }[]>`
+  const [row] = await reads.query<{ unread: number }>`
     SELECT coalesce(sum(${unreadOfMember}), 0)::int AS unread FROM chat_room_members m
     WHERE m.user_id = ${userId}::int AND m.left_at IS NULL`;
   return row?.unread ?? 0;

@@ -20,7 +20,7 @@ export async function seedDemo(databaseUrl: string, now = new Date()): Promise<b
   const histories = tellDemo(demo, now);
   const db = connectDatabase({ url: databaseUrl });
   try {
-    return await db.writes.$transaction((tx) => writeDemo(tx, demo.users, histories), {
+    return await db.writes.prisma.$transaction((tx) => writeDemo(tx, demo.users, histories), {
       timeout: transactionTimeoutMs,
     });
   } finally {

@@ -3,7 +3,7 @@ import type { Database } from './database.js';
 
 export const createTypingStore = ({ reads }: Database): TypingStore => ({
   keepTyping: async (roomId, typists) => {
-    const rows = await reads.$queryRaw<{ id: number }[]>`
+    const rows = await reads.query<{ id: number }>`
       SELECT m.user_id AS id
       FROM unnest(${typists.map(({ userId }) => userId)}::int[], ${typists.map(({ ageMs }) => Math.round(ageMs))}::int[])
         AS a(user_id, age_ms) JOIN chat_room_members m ON m.user_id = a.user_id

@@ -5,14 +5,14 @@ export type User = ChatUser;
 
 /** Those of the users that the chat knows of, in no particular order. */
 export const findUsers = ({ reads }: Database, ids: readonly number[]): Promise<User[]> =>
-  reads.$queryRaw<User[]>`
+  reads.query<User>`
     SELECT u.id, u.name, u.named_at AS "namedAt", u.last_seen_at AS "lastSeenAt",
       u.online_since AS "onlineSince"
     FROM chat_users u WHERE u.id = ANY(${ids}::int[])`;
 
 /** Those of the users who are in a room with this user now, and the user themselves. */
 export const findAcquaintances = ({ reads }: Database, ids: readonly number[], userId: number): Promise<User[]> =>
-  reads.$queryRaw<User[]>`
+  reads.query<User>`
     SELECT u.id, u.name, u.named_at AS "namedAt", u.last_seen_at AS "lastSeenAt",
       u.online_since AS "onlineSince" FROM chat_users u
     WHERE u.id = ANY(${ids}::int[]) AND (u.id = ${userId}::int OR EXISTS (
@@ -22,7 +22,7 @@ export const findAcquaintances = ({ reads }: Database, ids: readonly number[], u
 /** Users whose name contains the text, letter case aside; those whose name starts with it first. */
 export function searchUsers({ reads }: Database, text: string, count: number): Promise<User[]> {
   const literal = text.replace(/[\\%_]/g, '\\$&');
-  return reads.$queryRaw<User[]>`
+  return reads.query<User>`
     SELECT u.id, u.name, u.named_at AS "namedAt", u.last_seen_at AS "lastSeenAt",
       u.online_since AS "onlineSince" FROM chat_users u
     WHERE u.name ILIKE ${`%${literal}%`} ORDER BY u.name NOT ILIKE ${`${literal}%`}, u.name, u.id LIMIT ${count}::int`;
@@ -30,7 +30,7 @@ export function searchUsers({ reads }: Database, text: string, count: number): P
 
 /** Takes over what the platform says here and now: no token that was issued before says anything against it. */
 export async function renameUser({ writes }: Database, { id, name }: { id: number; name: string }): Promise<void> {
-  await writes.$executeRaw`
+  await writes.query`
     INSERT INTO chat_users AS u (id, name, named_at) VALUES (${id}::int, ${name}::text, clock_timestamp())
     ON CONFLICT (id) DO UPDATE
     SET name = excluded.name, named_at = greatest(u.named_at, excluded.named_at)`;
@@ -46,7 +46,7 @@ export interface MentionedUser {
 export async function introduceUsers({ writes }: Database, users: readonly MentionedUser[]): Promise<void> {
   const ids = users.map(({ userId }) => userId);
   const names = users.map(({ userName }) => userName);
-  await writes.$queryRaw`SELECT chat_introduce_users(${ids}::int[], ${names}::text[])::text`;
+  await writes.query`SELECT chat_introduce_users(${ids}::int[], ${names}::text[])::text`;
 }
 
 /** Takes over the platform's name for a user, unless a newer one is known; without a name only makes the user known. */
@@ -55,7 +55,7 @@ export async function saveUser(
   user: { id: number; name: string | undefined; namedAt: Date },
 ): Promise<void> {
   const name = user.name ?? null;
-  await writes.$executeRaw`
+  await writes.query`
     INSERT INTO chat_users AS u (id, name, named_at)
     VALUES (${user.id}::int, ${name}::text, CASE WHEN ${name}::text IS NOT NULL THEN ${user.namedAt}::timestamptz END)
     ON CONFLICT (id) DO UPDATE SET name = excluded.name, named_at = excluded.named_at

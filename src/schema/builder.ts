@@ -34,7 +34,7 @@ export const builder = new SchemaBuilder<{
 }>({
   plugins: [PrismaPlugin, RelayPlugin, DataloaderPlugin, ComplexityPlugin],
   defaultFieldNullability: false,
-  prisma: { client: ({ deps }) => deps.db.reads, dmmf: getDatamodel() },
+  prisma: { client: ({ deps }) => deps.db.reads.prisma, dmmf: getDatamodel() },
   // What an operation may touch, before it touches it: lists count as often as they may be long, pages by what is asked.
   complexity: {
     limit: ({ deps }) => ({ complexity: deps.limits.maxComplexity }),

@@ -7,13 +7,14 @@ describe('connectDatabase', () => {
     const database = await createDatabase({ migrated: false });
     const told: unknown[] = [];
     const db = connectDatabase({ url: database.url, onError: (error) => told.push(error) });
-    const [backend] = await db.writes.$queryRaw<[{ pid: number }]>`SELECT pg_backend_pid() AS pid`;
+    const [{ pid } = { pid: 0 }] = await db.writes.query<{ pid: number }>`SELECT pg_backend_pid() AS pid`;
+    expect(pid).toBeGreaterThan(0);
 
     // The server's end of the connection gets the farewell no sooner than the order to die.
-    process.kill(backend.pid, 'SIGSTOP');
+    process.kill(pid, 'SIGSTOP');
     await db.close();
-    await database.query('SELECT pg_terminate_backend($1)', [backend.pid]);
-    process.kill(backend.pid, 'SIGCONT');
+    await database.query('SELECT pg_terminate_backend($1)', [pid]);
+    process.kill(pid, 'SIGCONT');
     await database.drop();
 
     expect(told).toEqual([]);

@@ -71,7 +71,7 @@ describe('the room log', () => {
 
   /** Where each entry of the log that still stands for something stands. */
   const positionsOf = async (roomId: string) => {
-    const messages = await db.writes.chatMessage.findMany({ where: { roomId } });
+    const messages = await db.writes.prisma.chatMessage.findMany({ where: { roomId } });
     return messages
       .flatMap(({ seq, changedSeq }) => (changedSeq === seq ? [seq] : [seq, changedSeq]))
       .sort((a, b) => a - b);
@@ -137,7 +137,7 @@ describe('the room log', () => {
       const deletedId = await send(roomId, '지울 것');
       await deleteMessage(db, deletedId, admin);
       await renameRoom(db, change(roomId), '모임');
-      const notice = await db.writes.chatMessage.findFirst({ where: { roomId, seq: 1 } });
+      const notice = await db.writes.prisma.chatMessage.findFirst({ where: { roomId, seq: 1 } });
       const before = await headOf(roomId);
 
       const answer = await write({ roomId, sent, deletedId, noticeId: notice?.id ?? '' });
@@ -194,7 +194,7 @@ describe('the room log', () => {
 
     await Promise.all(ids.map((id) => markRead(db, room, member, id)));
 
-    const row = await db.writes.chatRoomMember.findFirst({ where: { roomId: room, userId: member } });
+    const row = await db.writes.prisma.chatRoomMember.findFirst({ where: { roomId: room, userId: member } });
     expect(row?.lastReadSeq).toBe(21);
   });
 
@@ -214,7 +214,7 @@ describe('the room log', () => {
     const positions = await positionsOf(room);
     expect(new Set(positions).size).toBe(positions.length);
     expect(positions).toHaveLength(280 - 6);
-    const seqs = await db.writes.chatMessage.findMany({ where: { roomId: room }, orderBy: { seq: 'asc' } });
+    const seqs = await db.writes.prisma.chatMessage.findMany({ where: { roomId: room }, orderBy: { seq: 'asc' } });
     expect(seqs).toHaveLength(211);
   });
 
@@ -445,7 +445,7 @@ describe('the room log', () => {
   });
 
   describe('the published mark', () => {
-    const markOf = async (id: string) => (await db.writes.chatRoom.findUnique({ where: { id } }))?.publishedSeq;
+    const markOf = async (id: string) => (await db.writes.prisma.chatRoom.findUnique({ where: { id } }))?.publishedSeq;
 
     it('moves only from where it stands, over ranges in order, and never back', async () => {
       const roomId = await makeRoom();

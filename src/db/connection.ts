@@ -1,0 +1,104 @@
+import { PrismaPg } from '@prisma/adapter-pg';
+import pg from 'pg';
+import { ChatError } from '../domain/errors.js';
+import { Prisma, PrismaClient } from './generated/prisma/client.js';
+
+/** A pool of connections to PostgreSQL, opened as they are needed. */
+export interface Connection {
+  /**
+   * The rows that a statement answers, prepared once a connection. Straight from the driver: Prisma's raw queries cost the
+   * server three times as much CPU, most of it for each value.
+   * @throws {ChatError} UNAVAILABLE where the database cannot be reached or is too busy
+   */
+  query<Row>(strings: TemplateStringsArray, ...values: readonly unknown[]): Promise<Row[]>;
+  /** The models, on the same pool. */
+  readonly prisma: PrismaClient;
+  close(): Promise<void>;
+}
+
+const connectTimeoutMs = 5_000;
+const statementTimeoutMs = 15_000;
+
+export function createConnection(url: string, max: number, onError: (error: unknown) => void): Connection {
+  const pool = new pg.Pool({
+    connectionString: url,
+    max,
+    connectionTimeoutMillis: connectTimeoutMs,
+    statement_timeout: statementTimeoutMs,
+    // Longer than the server's own limit: only a connection that died without a word is cut by it.
+    query_timeout: statementTimeoutMs + connectTimeoutMs,
+    keepAlive: true,
+    application_name: 'fairway',
+  });
+  pool.on('error', onError);
+  const nameOf = createStatementNames();
+  const adapter = new PrismaPg(pool, { onConnectionError: onError, statementNameGenerator: ({ sql }) => nameOf(sql) });
+  const prisma = new PrismaClient({ adapter, log: [] }).$extends({
+    query: { $allOperations: ({ args, query }) => query(args).catch(rethrowUnreachable) },
+  }) as unknown as PrismaClient;
+  return {
+    prisma,
+    async query<Row>(strings: TemplateStringsArray, ...given: readonly unknown[]): Promise<Row[]> {
+      const { text, values } = Prisma.sql(strings, ...given);
+      const { rows } = await pool.query({ name: nameOf(text), text, values }).catch(rethrowUnreachable);
+      return rows;
+    },
+    close: async () => {
+      await prisma.$disconnect();
+      await pool.end();
+    },
+  };
+}
+
+/** They are few: lists of ids are arrays, never IN (...). */
+function createStatementNames() {
+  const names = new Map<string, string>();
+  return (text: string): string => {
+    const name = names.get(text) ?? `fairway_${names.size}`;
+    names.set(text, name);
+    return name;
+  };
+}
+
+/** PostgreSQL away, restarting or out of connections: the caller may try again. */
+function rethrowUnreachable(error: unknown): never {
+  if (isUnreachable(error)) {
+    throw new ChatError('UNAVAILABLE', 'The database cannot be reached or is too busy; try again', { cause: error });
+  }
+  throw error;
+}
+
+const unreachableCodes = new Set(['P1001', 'P1002', 'P1008', 'P1017', 'P2024', 'P2028', 'P2037']);
+const unreachableKinds = new Set([
+  'DatabaseNotReachable',
+  'ConnectionClosed',
+  'SocketTimeout',
+  'TooManyConnections',
+  'DatabaseAccessDenied',
+]);
+/**
+ * Connection exceptions (08), too many connections, shutting down, starting up, a terminated backend (57P0x); and what a
+ * second try may well survive: a timeout (57014), a lock that was not to be had (55P03), a deadlock (40P01).
+ */
+const unreachableStates = /^(08...|53300|57P0[1-5]|57014|55P03|40P01)$/;
+const unreachableWords =
+  /ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|ENOTFOUND|Connection terminated|timeout exceeded when trying to connect|Query read timeout|Client has encountered a connection error|not queryable/;
+
+function isUnreachable(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  if (error instanceof pg.DatabaseError) return unreachableStates.test(error.code ?? '');
+  if (error instanceof Prisma.PrismaClientInitializationError) return true;
+  if (error instanceof Prisma.PrismaClientKnownRequestError) {
+    if (unreachableCodes.has(error.code)) return true;
+    const adapterError = error.meta?.driverAdapterError as { cause?: DriverCause } | undefined;
+    const cause = adapterError?.cause;
+    if (cause !== undefined && unreachableKinds.has(cause.kind ?? '')) return true;
+    if (cause?.originalCode !== undefined && unreachableStates.test(cause.originalCode)) return true;
+  }
+  return unreachableWords.test(error.message);
+}
+
+interface DriverCause {
+  readonly kind?: string;
+  readonly originalCode?: string;
+}
