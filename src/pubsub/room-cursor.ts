@@ -62,7 +62,7 @@ export class RoomCursor implements AsyncIterableIterator<RoomEvent> {
       while (!this.#isEnded) {
         // Taken before the look, so that a change during the look is not slept through.
         const { changes } = this.#options.feed;
-        const event = await this.#nextEvent();
+        const event = this.#nextAtHand() ?? (await this.#nextEvent());
         if (this.#isEnded) break;
         if (event !== undefined) return { done: false, value: event };
         await this.#changeAfter(changes);
@@ -79,6 +79,17 @@ export class RoomCursor implements AsyncIterableIterator<RoomEvent> {
   async return(): Promise<IteratorResult<RoomEvent, undefined>> {
     this.#end();
     return { done: true, value: undefined };
+  }
+
+  /** The next entry where it is in the feed's memory and needs no look at the database: nearly always. */
+  #nextAtHand(): LogEntry | undefined {
+    const { feed } = this.#options;
+    const isLive = this.#generation === feed.generation && this.#resyncAt === undefined && this.#replay === undefined;
+    if (!isLive || this.#position < feed.floor) return undefined;
+    const entry = feed.entryAfter(this.#position);
+    if (entry === undefined || this.#mustAssertMember(entry)) return undefined;
+    this.#position = entry.seq;
+    return entry;
   }
 
   /** The next event that is there already, or that the database has. */
@@ -105,10 +116,14 @@ export class RoomCursor implements AsyncIterableIterator<RoomEvent> {
 
   /** What may tell of more than a former member may know is delivered only to who is a member at this moment. */
   async #deliver(entry: LogEntry): Promise<LogEntry> {
-    // A replay may tell of an old leaving, from before they came back.
-    if (endsMembership(entry.message, this.#options.viewerId) || this.#isFromLater(entry)) await this.#assertMember();
+    if (this.#mustAssertMember(entry)) await this.#assertMember();
     this.#position = entry.seq;
     return entry;
+  }
+
+  /** A replay may tell of an old leaving, from before they came back. */
+  #mustAssertMember(entry: LogEntry): boolean {
+    return endsMembership(entry.message, this.#options.viewerId) || this.#isFromLater(entry);
   }
 
   /** It was read from the database after a later change. */

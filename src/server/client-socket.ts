@@ -36,6 +36,8 @@ export interface ClientSocketOptions {
  * ends anyway.
  */
 export class ClientSocket {
+  /** Those that have been written to in this turn of the event loop. */
+  static readonly #corked: ClientSocket[] = [];
   readonly #socket: WebSocket;
   readonly #stream: Duplex;
   readonly #options: ClientSocketOptions;
@@ -43,8 +45,6 @@ export class ClientSocket {
   readonly #waiting = new Set<() => void>();
   #isAlive = true;
   #isCorked = false;
-  /** Messages that have not left this process yet. */
-  #unsent = 0;
   #stall: NodeJS.Timeout | undefined;
 
   /** @param stream - the connection that the socket was upgraded from */
@@ -80,17 +80,26 @@ export class ClientSocket {
   /** Resolves once the bytes have left this process. Rejects where the socket is closing or fails: no fault of this server. */
   send(text: string): Promise<void> {
     if (!this.isOpen) return Promise.reject(gone());
-    return new Promise((resolve, reject) => this.#write(text, (error) => (error ? reject(gone(error)) : resolve())));
+    this.#cork();
+    return new Promise((resolve, reject) =>
+      this.#socket.send(text, (error) => {
+        this.#noteSent();
+        if (error == null) resolve();
+        else reject(gone(error));
+      }),
+    );
   }
 
   /**
-   * Resolves at once while the peer keeps up, and else when it has caught up: who awaits it does not ask for more than a
-   * slow peer takes. Rejects where the socket is closing.
+   * Sends a ready frame. Undefined while the peer keeps up; else resolves when it has caught up: who awaits it does not ask
+   * for more than a slow peer takes.
+   * @throws {ChatError} UNAVAILABLE where the socket is closing
    */
-  async push(text: string): Promise<void> {
+  push(frame: Buffer): Promise<void> | undefined {
     if (!this.isOpen) throw gone();
-    this.#write(text);
-    while (this.isBehind && this.isOpen) await new Promise<void>((resolve) => this.#waiting.add(resolve));
+    this.#cork();
+    this.#stream.write(frame, this.#noteSent);
+    return this.isBehind ? this.#caughtUp() : undefined;
   }
 
   /** Resolves once the peer has taken most of what it was sent, or is gone. */
@@ -130,38 +139,44 @@ export class ClientSocket {
     this.#socket.once('close', () => clearTimeout(timer));
   }
 
+  async #caughtUp(): Promise<void> {
+    while (this.isBehind && this.isOpen) await new Promise<void>((resolve) => this.#waiting.add(resolve));
+  }
+
   /** What is written in one turn of the event loop leaves together, in one write to the system. */
-  #write(text: string, onSent?: (error?: Error) => void): void {
-    const socket = this.#socket;
-    if (!this.#isCorked) {
-      this.#isCorked = true;
-      this.#stream.cork();
-      setImmediate(() => {
-        this.#isCorked = false;
-        this.#stream.uncork();
-      });
-    }
-    this.#unsent += 1;
-    this.#stall ??= setTimeout(() => this.cutOff(), this.#options.sendTimeoutMs);
-    socket.send(text, (error) => {
-      this.#noteSent();
-      onSent?.(error ?? undefined);
-    });
+  #cork(): void {
+    if (this.#isCorked) return;
+    this.#isCorked = true;
+    this.#stream.cork();
+    if (ClientSocket.#corked.push(this) === 1) setImmediate(ClientSocket.#uncorkAll);
+  }
+
+  static readonly #uncorkAll = (): void => {
+    for (const socket of ClientSocket.#corked.splice(0)) socket.#uncork();
+  };
+
+  #uncork(): void {
+    this.#isCorked = false;
+    this.#stream.uncork();
+    // What the system did not take at once waits for the peer.
+    const isWaiting = this.isOpen && this.#stream.writableLength > 0;
+    if (isWaiting) this.#stall ??= setTimeout(() => this.cutOff(), this.#options.sendTimeoutMs);
   }
 
   /** Something has left: the peer makes progress. */
-  #noteSent(): void {
+  readonly #noteSent = (): void => {
     const socket = this.#socket;
-    this.#unsent -= 1;
     this.#isAlive = true;
-    if (this.#unsent > 0) this.#stall?.refresh();
-    else {
-      clearTimeout(this.#stall);
-      this.#stall = undefined;
+    if (this.#stall !== undefined) {
+      if (this.#stream.writableLength > 0) this.#stall.refresh();
+      else {
+        clearTimeout(this.#stall);
+        this.#stall = undefined;
+      }
     }
-    this.#wake();
+    if (this.#waiting.size > 0) this.#wake();
     if (socket.isPaused && socket.bufferedAmount < maxUnsentBytes) socket.resume();
-  }
+  };
 
   #wake(): void {
     for (const resolve of this.#waiting) resolve();

@@ -53,7 +53,7 @@ export class GraphqlOverHttp {
       {
         method: request.method ?? 'GET',
         headers: flatHeaders(request),
-        ...(body === undefined ? {} : { body: new Uint8Array(body) }),
+        ...(body === undefined ? {} : { body: body.toString() }),
       },
       { viewer, isBehind: () => response.writableNeedDrain, cutOff: () => response.destroy() },
     );

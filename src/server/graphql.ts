@@ -38,6 +38,9 @@ export function createGraphqlEngine(options: GraphqlOptions): GraphqlEngine {
     landingPage: false,
     cors: false,
     multipart: false,
+    // Who reads the body has its own limit, and never holds more.
+    maxRequestBodySize: false,
+    batching: false,
     healthCheckEndpoint: '/healthz',
   });
 }

@@ -1,16 +1,17 @@
 import type { ExecutionResult } from 'graphql';
 import type { ClientSocket } from './client-socket.js';
 import { type MaskError, toFormatted } from './errors.js';
+import { createTextFrame } from './text-frame.js';
 
-/** The payload of each result in JSON: subscribers who share an execution share this too. */
-const payloads = new WeakMap<ExecutionResult, string>();
+/** Each result in JSON, with the end of the message: subscribers who share an execution share this too. */
+const payloads = new WeakMap<ExecutionResult, Buffer>();
 
-function payloadOf(result: ExecutionResult, maskError: MaskError): string {
+function payloadOf(result: ExecutionResult, maskError: MaskError): Buffer {
   let payload = payloads.get(result);
   if (payload === undefined) {
     const { errors, ...rest } = result;
     const masked = errors === undefined ? {} : { errors: errors.map((error) => toFormatted(maskError(error))) };
-    payload = JSON.stringify({ ...rest, ...masked });
+    payload = Buffer.from(`${JSON.stringify({ ...rest, ...masked })}}`);
     payloads.set(result, payload);
   }
   return payload;
@@ -34,7 +35,8 @@ export function sendResults(
         while (!isEnded) {
           const { done, value } = await results.next();
           if (done === true || isEnded) break;
-          await socket.push(`${start}${payloadOf(value, maskError)}}`);
+          const caughtUp = socket.push(createTextFrame(start, payloadOf(value, maskError)));
+          if (caughtUp !== undefined) await caughtUp;
         }
       } catch (error) {
         // Nobody returns an iterator that has thrown.

@@ -29,19 +29,23 @@ const patienceMs = 120_000;
  * of the source is the last result; the stream ends behind it.
  */
 export function createSubscribe(): Subscribe {
-  const shared = new LRUCache<object, Map<string, Promise<ExecutionResult>>>({ max: maxSharedEvents, ttl: sharedMs });
+  const shared = new LRUCache<object, Map<string, Executed>>({ max: maxSharedEvents, ttl: sharedMs });
 
   const executeEvent = (args: ExecutionArgs, event: unknown) => {
     const contextValue: RequestContext = { ...(args.contextValue as RequestContext) };
     return execute({ ...args, rootValue: event, contextValue });
   };
-  const executeShared = (args: ExecutionArgs, event: object, key: string): Promise<ExecutionResult> => {
-    const results = shared.get(event) ?? new Map<string, Promise<ExecutionResult>>();
+  const executeShared = (args: ExecutionArgs, event: object, key: string): Executed => {
+    const results = shared.get(event) ?? new Map<string, Executed>();
     if (results.size === 0) shared.set(event, results);
-    let result = results.get(key);
-    if (result === undefined) {
-      result = Promise.resolve(executeEvent(args, event));
-      results.set(key, result);
+    const known = results.get(key);
+    if (known !== undefined) return known;
+    const result = executeEvent(args, event);
+    results.set(key, result);
+    // Who comes later need not wait for what is there.
+    if (isPromise(result)) {
+      const keep = (value: ExecutionResult) => results.get(key) === result && results.set(key, value);
+      result.then(keep).catch(() => undefined);
     }
     return result;
   };
@@ -62,7 +66,8 @@ export function createSubscribe(): Subscribe {
           const isShared = key !== null && typeof event === 'object' && event !== null;
           const deadline = Date.now() + patienceMs;
           for (;;) {
-            const result = await (isShared ? executeShared(args, event, key) : executeEvent(args, event));
+            const executed = isShared ? executeShared(args, event, key) : executeEvent(args, event);
+            const result = isPromise(executed) ? await executed : executed;
             if (!isUnavailable(result) || isEnded) return { done: false, value: result };
             if (Date.now() > deadline) {
               isEnded = true;
@@ -88,6 +93,11 @@ export function createSubscribe(): Subscribe {
     return results;
   };
 }
+
+/** What graphql executes without waiting for anything is there at once. */
+type Executed = ExecutionResult | Promise<ExecutionResult>;
+
+const isPromise = (executed: Executed): executed is Promise<ExecutionResult> => executed instanceof Promise;
 
 interface Plan {
   readonly number: number;

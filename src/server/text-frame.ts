@@ -1,0 +1,24 @@
+const textOpcode = 0x81;
+
+/**
+ * A text message as one frame of a server: whole and unmasked (RFC 6455, 5.2). Its bytes are those of `start`, then of
+ * `rest`, which many frames may share.
+ */
+export function createTextFrame(start: string, rest: Buffer): Buffer {
+  const startBytes = Buffer.byteLength(start);
+  const length = startBytes + rest.length;
+  const headerBytes = length < 126 ? 2 : length < 65_536 ? 4 : 10;
+  const frame = Buffer.allocUnsafe(headerBytes + length);
+  frame[0] = textOpcode;
+  if (headerBytes === 2) frame[1] = length;
+  else if (headerBytes === 4) {
+    frame[1] = 126;
+    frame.writeUInt16BE(length, 2);
+  } else {
+    frame[1] = 127;
+    frame.writeBigUInt64BE(BigInt(length), 2);
+  }
+  frame.write(start, headerBytes);
+  frame.set(rest, headerBytes + startBytes);
+  return frame;
+}
