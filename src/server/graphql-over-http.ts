@@ -61,7 +61,7 @@ export class GraphqlOverHttp {
     response.statusCode = answer.status;
     const isStream = answer.headers.get('content-type')?.startsWith('text/event-stream') === true;
     if (isStream && answer.body !== null) await this.#stream(answer.body, viewer, response);
-    else response.end(await answer.text());
+    else response.end(Buffer.from(await answer.text()));
   }
 
   /** A stream takes one of its user's seats, as a socket does, and ends when the token that opened it expires. */

@@ -1,4 +1,4 @@
-import { type DocumentNode, execute, NoSchemaIntrospectionCustomRule, parse } from 'graphql';
+import { type DocumentNode, NoSchemaIntrospectionCustomRule, parse } from 'graphql';
 import { createYoga, type Plugin, type YogaServerInstance } from 'graphql-yoga';
 import { LRUCache } from 'lru-cache';
 import type { Deps } from '../resolvers/deps.js';
@@ -6,6 +6,7 @@ import { schema } from '../schema/index.js';
 import type { RequestContext } from './context.js';
 import { createDocumentLimits, type DocumentLimits } from './document-limits.js';
 import type { MaskError } from './errors.js';
+import { createExecute } from './execute.js';
 import type { Subscribe } from './subscribe.js';
 
 export interface GraphqlOptions extends DocumentLimits {
@@ -40,7 +41,6 @@ export function createGraphqlEngine(options: GraphqlOptions): GraphqlEngine {
     multipart: false,
     // Who reads the body has its own limit, and never holds more.
     maxRequestBodySize: false,
-    batching: false,
     healthCheckEndpoint: '/healthz',
   });
 }
@@ -53,6 +53,7 @@ function createEnginePlugin({
   maskError,
   subscribe,
 }: GraphqlOptions): Plugin {
+  const execute = createExecute();
   const documentLimits = createDocumentLimits({ maxDepth, maxAliases });
   return {
     onParse: ({ setParseFn }) => setParseFn((source, options) => parse(source, { ...options, maxTokens })),
