@@ -4,7 +4,7 @@ import type { Database } from './database.js';
 import { Prisma } from './generated/prisma/client.js';
 import type { View } from './room-views.js';
 import { membershipOf } from './rooms.js';
-import { type MessageRow, messageColumns, toMessage } from './rows.js';
+import { type MessageRow, messageColumns, toMessage, type User } from './rows.js';
 
 /** The message where the user is a member of its room now, or null. */
 export async function findMessage({ reads }: Database, id: string, userId: number | null): Promise<Message | null> {
@@ -28,23 +28,49 @@ export interface Omissions {
   readonly skip: number;
 }
 
-/** A page of a room's history by seq, oldest first; empty where the user is no member at this very moment. */
+/** What of a message can be read along with it. */
+export interface MessageParts {
+  readonly sender: User;
+  readonly readCount: number;
+}
+export type MessagePart = keyof MessageParts;
+
+export type PagedMessage = Message & Partial<MessageParts>;
+
+/** A page of a room's history by seq, oldest first, in one statement; empty where the user is no member at this moment. */
 export async function pageMessages(
   { reads }: Database,
   roomId: string,
   userId: number | null,
   page: PageRequest,
-  { deleted, skip }: Omissions = { deleted: false, skip: 0 },
-): Promise<Page<Message>> {
+  { omissions = { deleted: false, skip: 0 }, parts = [] }: PageOptions = {},
+): Promise<Page<PagedMessage>> {
   const above = seqOf(page.after, roomId, 0);
   const below = seqOf(page.before, roomId, 2 ** 31);
-  const rows = await reads.query<MessageRow>`
-    SELECT ${messageColumns('m')} FROM chat_messages m
-    WHERE m.room_id = ${roomId}::uuid AND m.seq > ${above}::bigint AND m.seq < ${below}::bigint
+  const rows = await reads.query<PagedRow>`
+    SELECT ${messageColumns('c')} ${parts.includes('sender') ? Prisma.sql`, u.name AS user_name` : Prisma.empty}
+      ${parts.includes('readCount') ? Prisma.sql`, (SELECT count(*) FROM ${readersOfMessage})::int AS read_count` : Prisma.empty}
+    FROM chat_messages c ${parts.includes('sender') ? Prisma.sql`JOIN chat_users u ON u.id = c.sender_id` : Prisma.empty}
+    WHERE c.room_id = ${roomId}::uuid AND c.seq > ${above}::bigint AND c.seq < ${below}::bigint
       AND EXISTS (SELECT FROM ${membershipOf(userId)} WHERE me.room_id = ${roomId}::uuid)
-      AND (m.deleted_at IS NULL OR NOT ${deleted}::boolean)
-    ORDER BY m.seq ${page.backward ? Prisma.sql`DESC` : Prisma.sql`ASC`} OFFSET ${skip}::int LIMIT ${page.count + 1}::int`;
-  return toPage(rows.map(toMessage), page);
+      AND (c.deleted_at IS NULL OR NOT ${omissions.deleted}::boolean)
+    ORDER BY c.seq ${page.backward ? Prisma.sql`DESC` : Prisma.sql`ASC`}
+    OFFSET ${omissions.skip}::int LIMIT ${page.count + 1}::int`;
+  return toPage(rows.map(toPagedMessage), page);
+}
+
+interface PageOptions {
+  readonly parts?: readonly MessagePart[] | undefined;
+  readonly omissions?: Omissions | undefined;
+}
+
+type PagedRow = MessageRow & { readonly user_name?: string | null; readonly read_count?: number };
+
+function toPagedMessage(row: PagedRow): PagedMessage {
+  const message: Message & { -readonly [Part in MessagePart]?: MessageParts[Part] } = toMessage(row);
+  if (row.user_name !== undefined) message.sender = { id: row.sender_id, name: row.user_name };
+  if (row.read_count !== undefined) message.readCount = row.read_count;
+  return message;
 }
 
 /** What of a message decides who has read it. */

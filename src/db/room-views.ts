@@ -3,7 +3,18 @@ import type { Member } from '../domain/room-log.js';
 import type { Database } from './database.js';
 import { Prisma } from './generated/prisma/client.js';
 import { type Room, roomColumns, unreadOfMember } from './rooms.js';
-import { type MemberRow, type MessageRow, memberColumns, messageColumns, toMember, toMessage } from './rows.js';
+import {
+  type KnownMember,
+  type MemberRow,
+  type MessageRow,
+  memberColumns,
+  messageColumns,
+  toKnownMember,
+  toMember,
+  toMessage,
+  type User,
+  userJson,
+} from './rows.js';
 
 /** A room as one user is to see it, or with null the platform, which sees every room. */
 export interface RoomOfUser {
@@ -85,13 +96,13 @@ async function findPeople(
   { reads }: Database,
   asked: readonly RoomOfUser[],
   who: Prisma.Sql,
-): Promise<RoomView<Member[]>> {
-  const rows = await reads.query<MemberRow & RoomRow>`
-    SELECT ${memberColumns('m')}, m.room_id AS of_room,
+): Promise<RoomView<KnownMember[]>> {
+  const rows = await reads.query<MemberRow & { user: User } & RoomRow>`
+    SELECT ${memberColumns('m')}, ${userJson('u')} AS "user", m.room_id AS of_room,
       CASE WHEN row_number() OVER (PARTITION BY m.room_id ORDER BY m.joined_seq, m.user_id) = 1 THEN me.viewer_ids END AS viewer_ids
-    FROM ${askers(asked)} JOIN chat_room_members m ON m.room_id = me.room_id
+    FROM ${askers(asked)} JOIN chat_room_members m ON m.room_id = me.room_id JOIN chat_users u ON u.id = m.user_id
     WHERE ${who} ORDER BY m.joined_seq, m.user_id`;
-  return shared(rows, (members) => members.map(toMember));
+  return shared(rows, (members) => members.map(toKnownMember));
 }
 
 export async function countMembers({ reads }: Database, asked: readonly RoomOfUser[]): Promise<RoomView<number>> {

@@ -1,18 +1,33 @@
 import type { Message, MessageType, SystemNotice } from '../domain/message.js';
 import type { Member } from '../domain/room-log.js';
-import { Prisma } from './generated/prisma/client.js';
+import { type ChatUser, Prisma } from './generated/prisma/client.js';
 
 /** A message's columns of the table or composite that `prefix` names: all but the digest of its first content. */
 export const messageColumns = (prefix: string): Prisma.Sql => columns(prefix, messageColumnNames);
 export const memberColumns = (prefix: string): Prisma.Sql => columns(prefix, memberColumnNames);
+/** A member as one value, for a row of something else, with the user's name. */
+export const memberJson = (prefix: string, userName: string): Prisma.Sql =>
+  Prisma.raw(
+    `json_build_array(${memberColumnNames.map((name) => jsonValue(`${prefix}.${name}`)).join(', ')}, ${userName})`,
+  );
+/** A time as a number, which both sides make and read in a fraction of the time that text takes. */
+const jsonValue = (column: string): string => (column.endsWith('_at') ? `date_part('epoch', ${column})` : column);
+export const userColumns = (prefix: string): Prisma.Sql => columns(prefix, userColumnNames);
+/** A user as one value, for a row of something else. */
+export const userJson = (prefix: string): Prisma.Sql =>
+  Prisma.raw(`json_build_object(${userColumnNames.map((name) => `'${name}', ${prefix}.${name}`).join(', ')})`);
 
 const messageColumnNames =
   'id room_id seq changed_seq sender_id sender_name type content system created_at edited_at deleted_at'.split(' ');
 const memberColumnNames =
   'id room_id user_id is_admin joined_at joined_seq left_at last_read_seq last_read_message_id last_read_at'.split(' ');
+const userColumnNames = ['id', 'name'];
 
 const columns = (prefix: string, names: readonly string[]): Prisma.Sql =>
   Prisma.raw(names.map((name) => `${prefix}.${name}`).join(', '));
+
+/** In a row that is part of a JSON value, times are text, or seconds since 1970. */
+type Time = Date | string | number;
 
 export interface MessageRow {
   readonly id: string;
@@ -24,9 +39,9 @@ export interface MessageRow {
   readonly type: MessageType;
   readonly content: string | null;
   readonly system: SystemNotice | null;
-  readonly created_at: Date;
-  readonly edited_at: Date | null;
-  readonly deleted_at: Date | null;
+  readonly created_at: Time;
+  readonly edited_at: Time | null;
+  readonly deleted_at: Time | null;
 }
 
 export const toMessage = (row: MessageRow): Message => ({
@@ -39,9 +54,9 @@ export const toMessage = (row: MessageRow): Message => ({
   type: row.type,
   content: row.content,
   system: row.system,
-  createdAt: row.created_at,
-  editedAt: row.edited_at,
-  deletedAt: row.deleted_at,
+  createdAt: toDate(row.created_at),
+  editedAt: toDateOrNull(row.edited_at),
+  deletedAt: toDateOrNull(row.deleted_at),
 });
 
 export interface MemberRow {
@@ -49,12 +64,12 @@ export interface MemberRow {
   readonly room_id: string;
   readonly user_id: number;
   readonly is_admin: boolean;
-  readonly joined_at: Date;
+  readonly joined_at: Time;
   readonly joined_seq: number;
-  readonly left_at: Date | null;
+  readonly left_at: Time | null;
   readonly last_read_seq: number;
   readonly last_read_message_id: string | null;
-  readonly last_read_at: Date | null;
+  readonly last_read_at: Time | null;
 }
 
 export const toMember = (row: MemberRow): Member => ({
@@ -62,10 +77,60 @@ export const toMember = (row: MemberRow): Member => ({
   roomId: row.room_id,
   userId: row.user_id,
   isAdmin: row.is_admin,
-  joinedAt: row.joined_at,
+  joinedAt: toDate(row.joined_at),
   joinedSeq: row.joined_seq,
-  leftAt: row.left_at,
+  leftAt: toDateOrNull(row.left_at),
   lastReadSeq: row.last_read_seq,
   lastReadMessageId: row.last_read_message_id,
-  lastReadAt: row.last_read_at,
+  lastReadAt: toDateOrNull(row.last_read_at),
 });
+
+/** Who a user is. How they are is another matter: their presence. */
+export type User = Pick<ChatUser, 'id' | 'name'>;
+
+/** A member with who it is, where that was read along. */
+export type KnownMember = Member & { readonly user?: User };
+
+export function toKnownMember(row: MemberRow & { readonly user: User }): KnownMember {
+  const member: Member & { user?: User } = toMember(row);
+  member.user = row.user;
+  return member;
+}
+
+export type MemberValues = readonly [
+  id: string,
+  roomId: string,
+  userId: number,
+  isAdmin: boolean,
+  joinedAt: Time,
+  joinedSeq: number,
+  leftAt: Time | null,
+  lastReadSeq: number,
+  lastReadMessageId: string | null,
+  lastReadAt: Time | null,
+  userName: string | null,
+];
+
+export function toMemberOfValues(values: MemberValues): KnownMember {
+  const [id, roomId, userId, isAdmin, joinedAt, joinedSeq, leftAt, lastReadSeq, lastReadMessageId, lastReadAt, name] =
+    values;
+  return {
+    id,
+    roomId,
+    userId,
+    isAdmin,
+    joinedAt: toDate(joinedAt),
+    joinedSeq,
+    leftAt: toDateOrNull(leftAt),
+    lastReadSeq,
+    lastReadMessageId,
+    lastReadAt: toDateOrNull(lastReadAt),
+    user: { id: userId, name },
+  };
+}
+
+function toDate(time: Time): Date {
+  if (typeof time === 'number') return new Date(Math.round(time * 1_000));
+  return typeof time === 'string' ? new Date(time) : time;
+}
+const toDateOrNull = (time: Time | null): Date | null => (time === null ? null : toDate(time));

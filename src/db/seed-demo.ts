@@ -69,7 +69,7 @@ function toUserRows(users: readonly DemoUser[], histories: readonly History[]) {
   return users
     .toSorted((a, b) => a.id - b.id)
     .map((user) => {
-      const times = [...reads, ...sends].filter(({ id }) => id === user.id).map(({ at }) => at.getTime());
+      const times = [...reads, ...sends].filter(({ id }) => id === user.id).map(({ at }) => new Date(at).getTime());
       return { ...user, last_seen_at: times.length === 0 ? null : new Date(Math.max(...times)) };
     });
 }

@@ -1,20 +1,14 @@
 import type { Database } from './database.js';
-import type { ChatUser } from './generated/prisma/client.js';
-
-export type User = ChatUser;
+import { type User, userColumns } from './rows.js';
 
 /** Those of the users that the chat knows of, in no particular order. */
 export const findUsers = ({ reads }: Database, ids: readonly number[]): Promise<User[]> =>
-  reads.query<User>`
-    SELECT u.id, u.name, u.named_at AS "namedAt", u.last_seen_at AS "lastSeenAt",
-      u.online_since AS "onlineSince"
-    FROM chat_users u WHERE u.id = ANY(${ids}::int[])`;
+  reads.query<User>`SELECT ${userColumns('u')} FROM chat_users u WHERE u.id = ANY(${ids}::int[])`;
 
 /** Those of the users who are in a room with this user now, and the user themselves. */
 export const findAcquaintances = ({ reads }: Database, ids: readonly number[], userId: number): Promise<User[]> =>
   reads.query<User>`
-    SELECT u.id, u.name, u.named_at AS "namedAt", u.last_seen_at AS "lastSeenAt",
-      u.online_since AS "onlineSince" FROM chat_users u
+    SELECT ${userColumns('u')} FROM chat_users u
     WHERE u.id = ANY(${ids}::int[]) AND (u.id = ${userId}::int OR EXISTS (
       SELECT FROM chat_room_members theirs JOIN chat_room_members mine ON mine.room_id = theirs.room_id
       WHERE theirs.user_id = u.id AND theirs.left_at IS NULL AND mine.user_id = ${userId}::int AND mine.left_at IS NULL))`;
@@ -23,8 +17,7 @@ export const findAcquaintances = ({ reads }: Database, ids: readonly number[], u
 export function searchUsers({ reads }: Database, text: string, count: number): Promise<User[]> {
   const literal = text.replace(/[\\%_]/g, '\\$&');
   return reads.query<User>`
-    SELECT u.id, u.name, u.named_at AS "namedAt", u.last_seen_at AS "lastSeenAt",
-      u.online_since AS "onlineSince" FROM chat_users u
+    SELECT ${userColumns('u')} FROM chat_users u
     WHERE u.name ILIKE ${`%${literal}%`} ORDER BY u.name NOT ILIKE ${`${literal}%`}, u.name, u.id LIMIT ${count}::int`;
 }
 

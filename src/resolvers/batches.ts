@@ -1,6 +1,6 @@
 import DataLoader from 'dataloader';
 import type { Database } from '../db/database.js';
-import { countReaders, findReaders, type MessageOfUser, type Reader } from '../db/messages.js';
+import { countReaders, findReaders, type MessageOfUser, type PagedMessage, type Reader } from '../db/messages.js';
 import { findPresences } from '../db/presence.js';
 import {
   countMembers,
@@ -15,7 +15,8 @@ import {
   type View,
 } from '../db/room-views.js';
 import type { Room } from '../db/rooms.js';
-import { findUsers, type User } from '../db/users.js';
+import type { KnownMember, User } from '../db/rows.js';
+import { findUsers } from '../db/users.js';
 import { ChatError } from '../domain/errors.js';
 import type { Message } from '../domain/message.js';
 import type { Acquaintance, Presence } from '../domain/presence.js';
@@ -37,8 +38,8 @@ export const createBatches = (db: Database) => ({
   }),
   rooms: createView<RoomOfUser, Room | null>(findRooms, db, null),
   titles: createView(nameByMembers, db, ''),
-  members: createView<RoomOfUser, readonly Member[]>(findMembers, db, []),
-  everMembers: createView<RoomOfUser, readonly Member[]>(findEverMembers, db, []),
+  members: createView<RoomOfUser, readonly KnownMember[]>(findMembers, db, []),
+  everMembers: createView<RoomOfUser, readonly KnownMember[]>(findEverMembers, db, []),
   memberCounts: createView<RoomOfUser, number>(countMembers, db, 0),
   memberships: createView<RoomOfUser, Member | null>(findMemberships, db, null),
   unreadCounts: createView<RoomOfUser, number>(countUnread, db, 0),
@@ -60,33 +61,43 @@ export const loadRoom = async ({ batches }: Deps, { userId }: Onlooker, roomId: 
   found(await batches.rooms.load({ roomId, userId }));
 
 /** The room's name, or what its members make of it. */
-export const loadTitle = async ({ batches }: Deps, { userId }: Viewer, { id, name }: Room): Promise<string> =>
+export const loadTitle = ({ batches }: Deps, { userId }: Viewer, { id, name }: Room): string | Promise<string> =>
   name ?? batches.titles.load({ roomId: id, userId });
 
-/** The longest member first. */
-export const loadMembers = ({ batches }: Deps, { userId }: Onlooker, roomId: string, includeLeft: boolean) =>
-  (includeLeft ? batches.everMembers : batches.members).load({ roomId, userId });
+/** A room, as its id or with what has been read along with it. */
+type RoomInHand = Pick<Room, 'id' | 'along'>;
 
-export const loadMemberCount = ({ batches }: Deps, { userId }: Viewer, roomId: string): Promise<number> =>
-  batches.memberCounts.load({ roomId, userId });
+/** The longest member first. */
+export const loadMembers = (
+  { batches }: Deps,
+  { userId }: Onlooker,
+  { id, along }: RoomInHand,
+  includeLeft: boolean,
+) =>
+  includeLeft
+    ? batches.everMembers.load({ roomId: id, userId })
+    : (along?.members ?? batches.members.load({ roomId: id, userId }));
+
+export const loadMemberCount = ({ batches }: Deps, { userId }: Viewer, { id, along }: RoomInHand) =>
+  along?.memberCount ?? batches.memberCounts.load({ roomId: id, userId });
 
 /** The viewer's own. @throws {ChatError} NOT_FOUND where it has ended */
-export const loadMembership = async ({ batches }: Deps, { userId }: Viewer, roomId: string): Promise<Member> =>
-  found(await batches.memberships.load({ roomId, userId }));
+export const loadMembership = ({ batches }: Deps, { userId }: Viewer, { id, along }: RoomInHand) =>
+  along?.viewerMember ?? batches.memberships.load({ roomId: id, userId }).then(found);
 
-export const loadUnreadCount = ({ batches }: Deps, { userId }: Viewer, roomId: string): Promise<number> =>
-  batches.unreadCounts.load({ roomId, userId });
+export const loadUnreadCount = ({ batches }: Deps, { userId }: Viewer, { id, along }: RoomInHand) =>
+  along?.unreadCount ?? batches.unreadCounts.load({ roomId: id, userId });
 
-export const loadLastMessage = ({ batches }: Deps, { userId }: Onlooker, roomId: string): Promise<Message | null> =>
-  batches.lastMessages.load({ roomId, userId });
+export const loadLastMessage = ({ batches }: Deps, { userId }: Onlooker, { id, along }: RoomInHand) =>
+  along?.lastMessage !== undefined ? along.lastMessage : batches.lastMessages.load({ roomId: id, userId });
 
 /** Of who shares no room with the viewer nothing is told. */
 export const loadPresence = ({ batches }: Deps, viewer: Viewer, userId: number): Promise<Presence> =>
   batches.presences.load({ viewerId: viewer.userId, userId });
 
 /** How many other members have read the message. */
-export const loadReadCount = ({ batches }: Deps, { userId }: Viewer, message: Message): Promise<number> =>
-  batches.readCounts.load({ message, userId });
+export const loadReadCount = ({ batches }: Deps, { userId }: Viewer, message: PagedMessage) =>
+  message.readCount ?? batches.readCounts.load({ message, userId });
 
 /** Which other members have read the message, and when first. */
 export const loadReaders = ({ batches }: Deps, { userId }: Viewer, message: Message): Promise<readonly Reader[]> =>
@@ -109,7 +120,7 @@ const createView = <Asked, Value>(
     return asked.map((one) => view(one) ?? absent);
   });
 
-const unknownUser = (id: number): User => ({ id, name: null, namedAt: null, lastSeenAt: null, onlineSince: null });
+const unknownUser = (id: number): User => ({ id, name: null });
 
 function found<T>(value: T | null): T {
   if (value === null) throw new ChatError('NOT_FOUND', 'There is no such room, or you are not a member');

@@ -1,5 +1,12 @@
 import { v7 as uuidv7 } from 'uuid';
-import { cursorOfMessage, findMessage, type Omissions, pageMessages } from '../db/messages.js';
+import {
+  cursorOfMessage,
+  findMessage,
+  type MessagePart,
+  type Omissions,
+  type PagedMessage,
+  pageMessages,
+} from '../db/messages.js';
 import { announce, appendMessage, editMessage as edit, deleteMessage as erase, type LogWrite } from '../db/room-log.js';
 import { assertImageUrl, assertText } from '../domain/content.js';
 import { ChatError } from '../domain/errors.js';
@@ -96,9 +103,9 @@ export const listMessages = async (
   viewer: Onlooker,
   roomId: string,
   args: PageArgs,
-  omissions?: Omissions,
-): Promise<Page<Message>> =>
-  pageMessages(db, roomId, viewer.userId, parsePageArgs(args, limits.maxPageSize), omissions);
+  { parts, omissions }: { readonly parts?: readonly MessagePart[]; readonly omissions?: Omissions } = {},
+): Promise<Page<PagedMessage>> =>
+  pageMessages(db, roomId, viewer.userId, parsePageArgs(args, limits.maxPageSize), { parts, omissions });
 
 /** What stands for a message as a cursor, for those who page by message ids. */
 export async function getMessageCursor({ db }: Deps, viewer: Onlooker, roomId: string, id: string): Promise<string> {

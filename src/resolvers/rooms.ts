@@ -1,6 +1,6 @@
 import { v7 as uuidv7 } from 'uuid';
 import { createRoom as create, markRead as mark, renameRoom as rename } from '../db/room-log.js';
-import { countAllUnread, findBookingRoom, findRoom, pageRooms, type Room } from '../db/rooms.js';
+import { countAllUnread, findBookingRoom, findRoom, pageRooms, type Room, type RoomPart } from '../db/rooms.js';
 import { assertText } from '../domain/content.js';
 import { ChatError } from '../domain/errors.js';
 import { parseUserId, parseUuid } from '../domain/ids.js';
@@ -25,12 +25,14 @@ export const listRooms = async (
   { db, limits }: Deps,
   viewer: Viewer,
   { type, first, after }: Pick<PageArgs, 'first' | 'after'> & { type?: RoomType | null | undefined },
+  parts: readonly RoomPart[] = [],
 ): Promise<Page<Room>> =>
   pageRooms(
     db,
     viewer.userId,
     parsePageArgs({ first: first ?? defaultPageSize, after }, limits.maxPageSize),
     type ?? undefined,
+    parts,
   );
 
 export const countUnreadMessages = ({ db }: Deps, viewer: Viewer): Promise<number> => countAllUnread(db, viewer.userId);

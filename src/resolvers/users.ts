@@ -1,4 +1,5 @@
 import type { LRUCache } from 'lru-cache';
+import type { User } from '../db/rows.js';
 import {
   findAcquaintances,
   findUsers,
@@ -7,7 +8,6 @@ import {
   renameUser as rename,
   saveUser,
   searchUsers as search,
-  type User,
 } from '../db/users.js';
 import { assertText } from '../domain/content.js';
 import { ChatError } from '../domain/errors.js';

@@ -1,4 +1,4 @@
-import { cursorOfMessage } from '../db/messages.js';
+import { cursorOfMessage, type PagedMessage } from '../db/messages.js';
 import type { Message as MessageShape } from '../domain/message.js';
 import { requireViewer } from '../resolvers/access.js';
 import { loadLastMessage, loadReadCount, loadReaders, loadRoom } from '../resolvers/batches.js';
@@ -8,6 +8,7 @@ import { toConnection } from './connection.js';
 import { MessageRead } from './message-read.js';
 import { ofViewer } from './of-viewer.js';
 import { Room } from './room.js';
+import { findNodeParts } from './selection.js';
 import { SystemNotice } from './system-notice.js';
 import { User } from './user.js';
 
@@ -21,7 +22,7 @@ const MessageType = builder.enumType('MessageType', {
 });
 
 /** What the feed brings and what the database reads are one shape, so this is no type of Prisma's. */
-export const Message = builder.objectRef<MessageShape>('Message').implement({
+export const Message = builder.objectRef<PagedMessage>('Message').implement({
   description: 'One message of a room, as it is now.',
   fields: (t) => ({
     id: t.exposeID('id', { description: 'A UUID, made by the client or the server; in lower case.' }),
@@ -38,7 +39,7 @@ export const Message = builder.objectRef<MessageShape>('Message').implement({
     sender: t.field({
       type: User,
       description: 'The author; for SYSTEM, who caused it.',
-      resolve: ({ senderId }) => senderId,
+      resolve: ({ sender, senderId }) => sender ?? senderId,
     }),
     senderName: t.exposeString('senderName', { description: "The author's name when the message was sent." }),
     content: t.exposeString('content', {
@@ -81,13 +82,15 @@ const MessageConnection = builder.connectionObject(
   MessageEdge,
 );
 
+const messageParts = ['sender', 'readCount'] as const;
+
 builder.objectFields(Room, (t) => ({
   lastMessage: t.field({
     ...ofViewer,
     type: Message,
     nullable: true,
     description: 'Newest message that is not deleted.',
-    resolve: ({ id }, _args, { deps, viewer }) => loadLastMessage(deps, requireViewer(viewer), id),
+    resolve: (room, _args, { deps, viewer }) => loadLastMessage(deps, requireViewer(viewer), room),
   }),
   messages: t.field({
     ...ofViewer,
@@ -101,8 +104,11 @@ builder.objectFields(Room, (t) => ({
       before: t.arg.string({ description: 'Only what comes before this cursor.' }),
     },
     complexity: ({ first, last }) => ({ field: 1, multiplier: first ?? last ?? 1 }),
-    resolve: ({ id }, args, { deps, viewer }) =>
-      toConnection(listMessages(deps, requireViewer(viewer), id, args), cursorOfMessage),
+    resolve: ({ id }, args, { deps, viewer }, info) =>
+      toConnection(
+        listMessages(deps, requireViewer(viewer), id, args, { parts: findNodeParts(info, messageParts) }),
+        cursorOfMessage,
+      ),
   }),
 }));
 

@@ -1,12 +1,15 @@
+import type { KnownMember } from '../db/rows.js';
 import { builder } from './builder.js';
 import { User } from './user.js';
+
+const userOf = ({ user, userId }: Pick<KnownMember, 'user' | 'userId'>) => user ?? userId;
 
 export const RoomMember = builder.prismaObject('ChatRoomMember', {
   name: 'RoomMember',
   description: "A user's membership in a room, and how far they have read.",
   fields: (t) => ({
     id: t.exposeID('id', { description: 'A UUID; the same when the user leaves and comes back.' }),
-    user: t.field({ type: User, description: 'Who it is.', resolve: (member) => member.userId }),
+    user: t.field({ type: User, description: 'Who it is.', resolve: userOf }),
     isAdmin: t.exposeBoolean('isAdmin', { description: 'May remove members, rename the room and name admins.' }),
     joinedAt: t.expose('joinedAt', { type: 'DateTime', description: 'When they joined, or last came back.' }),
     leftAt: t.expose('leftAt', {

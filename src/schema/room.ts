@@ -16,6 +16,7 @@ import { toConnection } from './connection.js';
 import { ofViewer } from './of-viewer.js';
 import { RoomMember } from './room-member.js';
 import { RoomType } from './room-type.js';
+import { findNodeParts } from './selection.js';
 
 export const Room = builder.prismaObject('ChatRoom', {
   name: 'Room',
@@ -38,24 +39,24 @@ export const Room = builder.prismaObject('ChatRoom', {
       type: [RoomMember],
       description: 'Who is in the room, the longest member first.',
       args: { includeLeft: t.arg.boolean({ defaultValue: false, description: 'Also who was in it once.' }) },
-      resolve: ({ id }, { includeLeft }, { deps, viewer }) =>
-        loadMembers(deps, requireViewer(viewer), id, includeLeft ?? false),
+      resolve: (room, { includeLeft }, { deps, viewer }) =>
+        loadMembers(deps, requireViewer(viewer), room, includeLeft ?? false),
     }),
     memberCount: t.int({
       ...ofViewer,
       description: 'How many are in the room.',
-      resolve: ({ id }, _args, { deps, viewer }) => loadMemberCount(deps, requireViewer(viewer), id),
+      resolve: (room, _args, { deps, viewer }) => loadMemberCount(deps, requireViewer(viewer), room),
     }),
     viewerMember: t.field({
       ...ofViewer,
       type: RoomMember,
       description: "The viewer's own membership.",
-      resolve: ({ id }, _args, { deps, viewer }) => loadMembership(deps, requireViewer(viewer), id),
+      resolve: (room, _args, { deps, viewer }) => loadMembership(deps, requireViewer(viewer), room),
     }),
     unreadCount: t.int({
       ...ofViewer,
       description: "Messages from others, neither SYSTEM nor deleted, after the viewer's read mark and joining.",
-      resolve: ({ id }, _args, { deps, viewer }) => loadUnreadCount(deps, requireViewer(viewer), id),
+      resolve: (room, _args, { deps, viewer }) => loadUnreadCount(deps, requireViewer(viewer), room),
     }),
     cancelledAt: t.expose('cancelledAt', {
       type: 'DateTime',
@@ -81,6 +82,8 @@ const RoomConnection = builder.connectionObject(
   RoomEdge,
 );
 
+const roomParts = ['unreadCount', 'memberCount', 'lastMessage', 'members', 'viewerMember'] as const;
+
 builder.queryFields((t) => ({
   rooms: t.field({
     type: RoomConnection,
@@ -91,8 +94,8 @@ builder.queryFields((t) => ({
       type: t.arg({ type: RoomType, description: 'Only rooms of this type.' }),
     },
     complexity: ({ first }) => ({ field: 1, multiplier: first ?? 1 }),
-    resolve: (_root, args, { deps, viewer }) =>
-      toConnection(listRooms(deps, requireViewer(viewer), args), cursorOfRoom),
+    resolve: (_root, args, { deps, viewer }, info) =>
+      toConnection(listRooms(deps, requireViewer(viewer), args, findNodeParts(info, roomParts)), cursorOfRoom),
   }),
   room: t.field({
     type: Room,

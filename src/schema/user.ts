@@ -1,4 +1,4 @@
-import type { User as UserRow } from '../db/users.js';
+import type { User as UserRow } from '../db/rows.js';
 import { requireViewer } from '../resolvers/access.js';
 import { loadUsers } from '../resolvers/batches.js';
 import { getUsers, searchUsers, shownName } from '../resolvers/users.js';

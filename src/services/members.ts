@@ -25,7 +25,7 @@ async function add(deps: Deps, { roomId, userId, ...lists }: z.infer<typeof addP
 async function assertInvitable(deps: Deps, viewer: Viewer, roomId: string, userIds: readonly number[]): Promise<void> {
   const [{ type }, members] = await Promise.all([
     loadRoom(deps, viewer, roomId),
-    loadMembers(deps, viewer, roomId, false),
+    loadMembers(deps, viewer, { id: roomId }, false),
   ]);
   if (type !== 'GROUP') assertAllowed('NOT_GROUP');
   const { size } = new Set([...members.map(({ userId }) => userId), ...userIds]);

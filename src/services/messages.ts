@@ -30,7 +30,7 @@ async function list(deps: Deps, { roomId: id, userId, limit, cursor, skip }: z.i
   const before = cursor == null ? undefined : await getMessageCursor(deps, onlooker, roomId, cursor);
   const { maxPageSize } = deps.limits;
   const args = { last: assertLimit(limit ?? Math.min(defaultLimit, maxPageSize), maxPageSize), before };
-  const page = await listMessages(deps, onlooker, roomId, args, { deleted: true, skip: skip ?? 0 });
+  const page = await listMessages(deps, onlooker, roomId, args, { omissions: { deleted: true, skip: skip ?? 0 } });
   const messages = page.rows.toReversed();
   const hasMore = page.hasPreviousPage;
   return { data: { messages, hasMore, nextCursor: hasMore ? (messages.at(-1)?.id ?? null) : null } };
@@ -76,8 +76,8 @@ async function mark(deps: Deps, { userId, ...input }: { roomId: string; userId: 
   const viewer = viewerOf(userId);
   const { room } = await markRead(deps, viewer, input);
   const [{ lastReadMessageId, lastReadSeq, lastReadAt }, unreadCount] = await Promise.all([
-    loadMembership(deps, viewer, room.id),
-    loadUnreadCount(deps, viewer, room.id),
+    loadMembership(deps, viewer, room),
+    loadUnreadCount(deps, viewer, room),
   ]);
   return { data: { roomId: room.id, userId, lastReadMessageId, lastReadSeq, lastReadAt, unreadCount } };
 }
@@ -87,7 +87,7 @@ async function countUnread(deps: Deps, { userId, roomId }: { userId: number; roo
   const viewer = viewerOf(userId);
   if (roomId == null) return { data: { unreadCount: await countUnreadMessages(deps, viewer) } };
   const room = await loadRoom(deps, viewer, roomId);
-  const unreadCount = await loadUnreadCount(deps, viewer, room.id);
+  const unreadCount = await loadUnreadCount(deps, viewer, room);
   return { data: { unreadCount } };
 }
 

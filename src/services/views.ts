@@ -6,10 +6,9 @@ import { nameUsers } from '../resolvers/users.js';
 
 /** Rooms as other backends see them: the seeds' fields, and what is known besides. Five queries, however many rooms. */
 export async function showRooms(deps: Deps, onlooker: Onlooker, rooms: readonly Room[]) {
-  const ids = rooms.map(({ id }) => id);
   const [memberLists, lastMessages, ofUser] = await Promise.all([
-    Promise.all(ids.map((id) => loadMembers(deps, onlooker, id, false))),
-    Promise.all(ids.map((id) => loadLastMessage(deps, onlooker, id))),
+    Promise.all(rooms.map((room) => loadMembers(deps, onlooker, room, false))),
+    Promise.all(rooms.map((room) => loadLastMessage(deps, onlooker, room))),
     isUser(onlooker) ? showForUser(deps, onlooker, rooms) : [],
   ]);
   const names = await nameUsers(
@@ -50,7 +49,7 @@ async function showForUser(deps: Deps, viewer: Viewer, rooms: readonly Room[]) {
     rooms.map(async (room) => {
       const [title, unreadCount] = await Promise.all([
         loadTitle(deps, viewer, room),
-        loadUnreadCount(deps, viewer, room.id),
+        loadUnreadCount(deps, viewer, room),
       ]);
       return { title, unreadCount };
     }),

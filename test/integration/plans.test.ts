@@ -1,0 +1,98 @@
+import pg from 'pg';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { connectDatabase, type Database } from '../../src/db/database.js';
+import { pageMessages } from '../../src/db/messages.js';
+import { countUnread } from '../../src/db/room-views.js';
+import { countAllUnread, pageRooms } from '../../src/db/rooms.js';
+import { createDatabase, type TestDatabase } from '../support/database.js';
+
+const rooms = 1_000;
+const messagesPerRoom = 1_000;
+/** Without messages; what the tables hold besides, and the planner counts with. */
+const roomsOfOthers = 4_000;
+const membersPerRoom = 10;
+const users = 50_000;
+const viewerId = 1;
+const pageSize = 50;
+
+interface Plan {
+  readonly 'Node Type': string;
+  readonly 'Relation Name'?: string;
+  readonly 'Plan Rows': number;
+  readonly Plans?: readonly Plan[];
+}
+
+describe(`with ${rooms} rooms of ${messagesPerRoom} messages, all of them the viewer's`, () => {
+  let database: TestDatabase;
+  let db: Database;
+  let roomId: string;
+
+  beforeAll(async () => {
+    database = await createDatabase();
+    await database.query(
+      `INSERT INTO chat_users (id, name) SELECT n, 'user ' || n FROM generate_series(1, ${users}) n`,
+    );
+    await database.query(`
+      INSERT INTO chat_rooms (id, type, name, seq, published_seq, updated_at)
+      SELECT gen_random_uuid(), 'GROUP', 'room ' || n, CASE WHEN n <= ${rooms} THEN ${messagesPerRoom} ELSE 0 END, 0,
+        now() - random() * interval '1 day'
+      FROM generate_series(1, ${rooms + roomsOfOthers}) n`);
+    await database.query(`
+      INSERT INTO chat_room_members (id, room_id, user_id, joined_seq, last_read_seq)
+      SELECT gen_random_uuid(), r.id, CASE WHEN other = 0 AND r.seq > 0 THEN ${viewerId}
+          ELSE 2 + (r.place * ${membersPerRoom} + other) % ${users - 2} END, 0, greatest(r.seq - 20, 0)
+      FROM (SELECT id, seq, row_number() OVER () AS place FROM chat_rooms) r, generate_series(0, ${membersPerRoom - 1}) other`);
+    await database.query(`
+      INSERT INTO chat_messages (id, room_id, seq, changed_seq, sender_id, sender_name, type, content)
+      SELECT gen_random_uuid(), r.id, n, n, 2 + n % ${users - 2}, 'somebody', 'TEXT', 'hello'
+      FROM chat_rooms r, generate_series(1, ${messagesPerRoom}) n WHERE r.seq > 0`);
+    await database.query('VACUUM ANALYZE');
+    roomId = String((await database.query('SELECT id FROM chat_rooms WHERE seq > 0 LIMIT 1'))[0]?.id);
+    db = connectDatabase({ url: database.url });
+  }, 120_000);
+  afterAll(async () => {
+    await db?.close();
+    await database?.drop();
+  });
+
+  const page = { count: pageSize, backward: false, after: undefined, before: undefined };
+  const allParts = ['unreadCount', 'memberCount', 'lastMessage', 'members', 'viewerMember'] as const;
+
+  it.each([
+    ['a list of rooms with all that can be read along', () => pageRooms(db, viewerId, page, undefined, allParts)],
+    ['a list of rooms of one type', () => pageRooms(db, viewerId, page, 'GROUP', [])],
+    [
+      'a page at the end of a room, with senders and read counts',
+      () => pageMessages(db, roomId, viewerId, { ...page, backward: true }, { parts: ['sender', 'readCount'] }),
+    ],
+    ['the unread count of one room', () => countUnread(db, [{ roomId, userId: viewerId }])],
+    ['the unread count of all rooms', () => countAllUnread(db, viewerId)],
+  ])('%s is one statement that reads no table from end to end and sorts no more than a page', async (_what, read) => {
+    const statements = await statementsOf(read);
+    expect(statements).toHaveLength(1);
+    for (const { text, values } of statements) {
+      const [explained] = await database.query<{ 'QUERY PLAN': [{ Plan: Plan }] }>(
+        `EXPLAIN (FORMAT JSON) ${text}`,
+        values,
+      );
+      const nodes = flatten(explained?.['QUERY PLAN'][0].Plan as Plan);
+      const scanned = nodes.filter((node) => node['Node Type'] === 'Seq Scan').map((node) => node['Relation Name']);
+      expect(scanned, JSON.stringify(nodes)).toEqual([]);
+      const sorted = nodes.filter((node) => node['Node Type'].includes('Sort')).map((node) => node['Plan Rows']);
+      expect(Math.max(0, ...sorted)).toBeLessThanOrEqual((pageSize + 1) * membersPerRoom);
+    }
+  });
+});
+
+/** What is asked of the database, as it is asked. */
+async function statementsOf(read: () => Promise<unknown>) {
+  const spy = vi.spyOn(pg.Pool.prototype, 'query');
+  try {
+    await read();
+    return spy.mock.calls.map(([config]) => config as unknown as { text: string; values: unknown[] });
+  } finally {
+    spy.mockRestore();
+  }
+}
+
+const flatten = (plan: Plan): Plan[] => [plan, ...(plan.Plans ?? []).flatMap(flatten)];
