@@ -9,6 +9,7 @@ import {
   type Subscription as NatsSubscription,
 } from '@nats-io/transport-node';
 import type { Logger } from 'pino';
+import { AckInbox } from './acks.js';
 import type { Listener, PubSub, Recent, Subscription } from './pub-sub.js';
 import { ensureStreams, streamOf } from './streams.js';
 
@@ -26,7 +27,8 @@ export interface NatsPubSub extends PubSub {
   onConnection(action: (connection: NatsConnection) => void): void;
 }
 
-const ackTimeoutMs = 5_000;
+/** Of its own, so that permissions can keep others from listening to what the server is told: see deploy/nats. */
+const inboxPrefix = '_INBOX_FAIRWAY';
 const readyTimeoutMs = 500;
 const recentTimeoutMs = 1_000;
 const maxRecent = 1_000;
@@ -56,7 +58,9 @@ class JetStreamPubSub implements NatsPubSub {
   #connecting: Promise<void>;
   #connection: NatsConnection | undefined;
   #jetstream: JetStreamClient | undefined;
+  #acks: AckInbox | undefined;
   #ensuring: Promise<void> | undefined;
+  #settling: Promise<void> | undefined;
   #isConnected = false;
   #isClosed = false;
 
@@ -76,9 +80,9 @@ class JetStreamPubSub implements NatsPubSub {
   }
 
   async publish(subject: string, body: Uint8Array, id: string): Promise<void> {
-    if (!this.#isConnected || this.#jetstream === undefined) throw new Error('NATS is away');
+    if (!this.#isConnected || this.#acks === undefined) throw new Error('NATS is away');
     try {
-      await this.#jetstream.publish(subject, body, { msgID: id, timeout: ackTimeoutMs });
+      await this.#acks.publish(subject, body, id);
     } catch (error) {
       // Nobody took it: the stream is gone, as after a server was restarted with its store wiped.
       this.#ensureStreams();
@@ -131,6 +135,7 @@ class JetStreamPubSub implements NatsPubSub {
     this.#isConnected = false;
     if (this.#connection === undefined) return;
     await this.#connection.close();
+    this.#acks?.close();
     await this.#connecting;
   }
 
@@ -178,6 +183,8 @@ class JetStreamPubSub implements NatsPubSub {
   #use(connection: NatsConnection): void {
     this.#connection = connection;
     this.#jetstream = jetstream(connection);
+    this.#acks?.close();
+    this.#acks = new AckInbox(connection, inboxPrefix);
     void this.#watch(connection);
     void connection.closed().then(() => this.#startAnew());
     for (const [subject, topic] of this.#topics) this.#open(subject, topic);
@@ -252,8 +259,19 @@ class JetStreamPubSub implements NatsPubSub {
     topic.subscription?.unsubscribe();
   }
 
-  /** A round trip to the server: what was asked of it before has taken effect. Given up soon: the sweep heals the rest. */
-  async #settled(): Promise<void> {
+  /** A round trip to the server, for all who ask in one turn: what was asked of the server before has taken effect. */
+  #settled(): Promise<void> {
+    this.#settling ??= new Promise((resolve) => {
+      setImmediate(() => {
+        this.#settling = undefined;
+        resolve(this.#settle());
+      });
+    });
+    return this.#settling;
+  }
+
+  /** Given up soon: the sweep heals the rest. */
+  async #settle(): Promise<void> {
     if (!this.#isConnected || this.#connection === undefined) return;
     let timer: NodeJS.Timeout | undefined;
     const timeout = new Promise<void>((resolve) => {
@@ -267,8 +285,7 @@ class JetStreamPubSub implements NatsPubSub {
 const toConnectionOptions = ({ url, user, password, creds }: NatsOptions): ConnectionOptions => ({
   servers: url.split(',').map((server) => server.trim()),
   name: 'fairway',
-  // Of its own, so that permissions can keep others from listening to what the server is told: see deploy/nats.
-  inboxPrefix: '_INBOX_FAIRWAY',
+  inboxPrefix,
   maxReconnectAttempts: -1,
   reconnectTimeWait: reconnectWaitMs,
   reconnectJitter: 100,

@@ -1,0 +1,94 @@
+import { createInbox, headers, type Msg, type NatsConnection } from '@nats-io/transport-node';
+
+const timeoutMs = 5_000;
+const timeoutCheckMs = 500;
+
+interface Waiting {
+  readonly since: number;
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+}
+
+/**
+ * Publishes into streams, all acknowledgements coming back on one subscription. The client's own publish opens a request
+ * for each, with timers and errors of its own, which costs several times what is left.
+ */
+export class AckInbox {
+  readonly #connection: NatsConnection;
+  readonly #inbox: string;
+  /** By the last token of the subject that the acknowledgement comes to; the oldest first. */
+  readonly #waiting = new Map<string, Waiting>();
+  #count = 0;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(connection: NatsConnection, inboxPrefix: string) {
+    this.#connection = connection;
+    this.#inbox = createInbox(inboxPrefix);
+    connection.subscribe(`${this.#inbox}.*`, { callback: (error, message) => this.#take(error, message) });
+  }
+
+  /**
+   * Resolves once a stream has stored it, or had it already under this id. Rejects where no stream takes the subject, where
+   * it refuses, and where nothing is heard of it for 5 s.
+   */
+  publish(subject: string, body: Uint8Array, id: string): Promise<void> {
+    this.#count += 1;
+    const token = this.#count.toString(36);
+    const about = headers();
+    about.set('Nats-Msg-Id', id);
+    this.#connection.publish(subject, body, { headers: about, reply: `${this.#inbox}.${token}` });
+    this.#timer ??= setInterval(() => this.#giveUp(), timeoutCheckMs);
+    return new Promise((resolve, reject) => this.#waiting.set(token, { since: performance.now(), resolve, reject }));
+  }
+
+  /** The connection is gone for good. */
+  close(): void {
+    for (const { reject } of this.#waiting.values()) reject(new Error('The connection to NATS was closed'));
+    this.#waiting.clear();
+    this.#rest();
+  }
+
+  #take(error: Error | null, message: Msg): void {
+    if (error !== null) return;
+    const token = message.subject.slice(this.#inbox.length + 1);
+    const waiting = this.#waiting.get(token);
+    if (waiting === undefined) return;
+    this.#waiting.delete(token);
+    this.#rest();
+    const refusal = findRefusal(message);
+    if (refusal === null) waiting.resolve();
+    else waiting.reject(new Error(`Not stored: ${refusal}`));
+  }
+
+  #giveUp(): void {
+    const before = performance.now() - timeoutMs;
+    for (const [token, { since, reject }] of this.#waiting) {
+      if (since > before) break;
+      this.#waiting.delete(token);
+      reject(new Error('Not acknowledged in time'));
+    }
+    this.#rest();
+  }
+
+  #rest(): void {
+    if (this.#waiting.size > 0) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+}
+
+/** What the server or the stream says against it, or null. */
+function findRefusal(message: Msg): string | null {
+  if (message.headers?.code === 503) return 'no stream takes this subject';
+  const { error, stream } = parse(message);
+  if (error !== undefined) return error.description ?? 'refused';
+  return stream === undefined ? 'not an acknowledgement' : null;
+}
+
+function parse(message: Msg): { readonly error?: { readonly description?: string }; readonly stream?: string } {
+  try {
+    return message.json();
+  } catch {
+    return {};
+  }
+}
