@@ -1,3 +1,4 @@
+import DataLoader from 'dataloader';
 import {
   type LogEntry,
   type LogRange,
@@ -13,19 +14,27 @@ import type { Database } from './database.js';
 import { type MessageRow, messageColumns, toMessage } from './rows.js';
 
 /** The log as the feed reads it. */
-export const createLogStore = (db: Database): LogStore => ({
-  readHead: (roomId) => readHead(db, roomId),
-  readPage: (range) => readPage(db.writes, range),
-  replayPage: (range) => db.replay((connection) => readPage(connection, range)),
-  readHeads: (roomIds) => readHeads(db, roomIds),
-  readUnpublished: (minAgeMs, count) => readUnpublished(db, minAgeMs, count),
-  advancePublished: (ranges) => advancePublished(db, ranges),
-});
+export const createLogStore = (db: Database): LogStore => {
+  // Of all feeds that open in one turn: a storm of reconnects opens thousands.
+  const heads = new DataLoader<string, RoomHead | null>((roomIds) => readHeadsOf(db, roomIds), {
+    cache: false,
+    batchScheduleFn: setImmediate,
+  });
+  return {
+    readHead: (roomId) => heads.load(roomId),
+    readPage: (range) => readPage(db.writes, range),
+    replayPage: (range) => db.replay((connection) => readPage(connection, range)),
+    readHeads: (roomIds) => readHeads(db, roomIds),
+    readUnpublished: (minAgeMs, count) => readUnpublished(db, minAgeMs, count),
+    advancePublished: (ranges) => advancePublished(db, ranges),
+  };
+};
 
-async function readHead({ writes }: Database, roomId: string): Promise<RoomHead | null> {
-  const rows = await writes.query<{ seq: number; direct_key: string | null }>`
-    SELECT r.seq, r.direct_key FROM chat_rooms r WHERE r.id = ${roomId}::uuid`;
-  return rows[0] === undefined ? null : { seq: rows[0].seq, directKey: rows[0].direct_key };
+async function readHeadsOf({ writes }: Database, roomIds: readonly string[]): Promise<(RoomHead | null)[]> {
+  const rows = await writes.query<{ id: string; seq: number; direct_key: string | null }>`
+    SELECT r.id, r.seq, r.direct_key FROM chat_rooms r WHERE r.id = ANY(${roomIds}::uuid[])`;
+  const byId = new Map(rows.map(({ id, seq, direct_key }) => [id, { seq, directKey: direct_key }]));
+  return roomIds.map((roomId) => byId.get(roomId) ?? null);
 }
 
 async function readHeads({ writes }: Database, roomIds: readonly string[]): Promise<Map<string, number>> {

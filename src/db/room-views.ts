@@ -79,6 +79,15 @@ export async function findRooms({ reads }: Database, asked: readonly RoomOfUser[
   return shared(rows, ([{ of_room: _id, viewer_ids: _viewers, ...room }]) => room);
 }
 
+/** Where the room's log stands, for each asker who is a member, as of one moment. Waits for its turn as replays do. */
+export async function findMemberHeads(db: Database, asked: readonly RoomOfUser[]): Promise<RoomView<number>> {
+  const rows = await db.replay(
+    (connection) => connection.query<{ room_id: string; user_id: number; seq: number }>`
+      SELECT m.room_id, m.user_id, r.seq FROM ${memberships(asked)} JOIN chat_rooms r ON r.id = m.room_id`,
+  );
+  return own(rows, ({ seq }) => seq);
+}
+
 /** Each asker's own membership. */
 export async function findMemberships({ reads }: Database, asked: readonly RoomOfUser[]): Promise<RoomView<Member>> {
   const rows = await reads.query<MemberRow>`SELECT ${memberColumns('m')} FROM ${memberships(asked)}`;

@@ -133,16 +133,6 @@ function toRoom(row: ChatRoom & PartsRow): Room {
   return Object.assign(row, { along });
 }
 
-/** Where the room's log stands, and whether the user is a member, as of one moment. Null unless both are there. */
-export async function findMemberHead(db: Database, roomId: string, userId: number): Promise<number | null> {
-  const rows = await db.replay(
-    (connection) => connection.query<{ seq: number }>`
-      SELECT r.seq FROM chat_rooms r JOIN chat_room_members m ON m.room_id = r.id
-      WHERE r.id = ${roomId}::uuid AND m.user_id = ${userId}::int AND m.left_at IS NULL`,
-  );
-  return rows[0]?.seq ?? null;
-}
-
 /** Whether the user is a member of the room now. */
 export async function isMember({ writes }: Database, roomId: string, userId: number): Promise<boolean> {
   const [row] = await writes.query<{ yes: boolean }>`

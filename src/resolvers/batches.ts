@@ -7,6 +7,7 @@ import {
   countUnread,
   findEverMembers,
   findLastMessages,
+  findMemberHeads,
   findMembers,
   findMemberships,
   findRooms,
@@ -42,6 +43,8 @@ export const createBatches = (db: Database) => ({
   everMembers: createView<RoomOfUser, readonly KnownMember[]>(findEverMembers, db, []),
   memberCounts: createView<RoomOfUser, number>(countMembers, db, 0),
   memberships: createView<RoomOfUser, Member | null>(findMemberships, db, null),
+  /** Of all who subscribe in one turn: a storm of reconnects asks once. */
+  memberHeads: createView<RoomOfUser, number | null>(findMemberHeads, db, null, setImmediate),
   unreadCounts: createView<RoomOfUser, number>(countUnread, db, 0),
   lastMessages: createView<RoomOfUser, Message | null>(findLastMessages, db, null),
   presences: createBatch<Acquaintance, Presence>(async (asked) => {
@@ -95,6 +98,10 @@ export const loadLastMessage = ({ batches }: Deps, { userId }: Onlooker, { id, a
 export const loadPresence = ({ batches }: Deps, viewer: Viewer, userId: number): Promise<Presence> =>
   batches.presences.load({ viewerId: viewer.userId, userId });
 
+/** Where the room's log stands; null where the viewer is no member. */
+export const loadMemberHead = ({ batches }: Deps, { userId }: Viewer, roomId: string): Promise<number | null> =>
+  batches.memberHeads.load({ roomId, userId });
+
 /** How many other members have read the message. */
 export const loadReadCount = ({ batches }: Deps, { userId }: Viewer, message: PagedMessage) =>
   message.readCount ?? batches.readCounts.load({ message, userId });
@@ -106,19 +113,24 @@ export const loadReaders = ({ batches }: Deps, { userId }: Viewer, message: Mess
 /** Keys that PostgreSQL is asked for in one statement. */
 const maxBatchSize = 5_000;
 
-const createBatch = <Key, Value>(load: DataLoader.BatchLoadFn<Key, Value>) =>
-  new DataLoader<Key, Value>(load, { cache: false, maxBatchSize });
+const createBatch = <Key, Value>(load: DataLoader.BatchLoadFn<Key, Value>, schedule?: (callback: () => void) => void) =>
+  new DataLoader<Key, Value>(load, {
+    cache: false,
+    maxBatchSize,
+    ...(schedule === undefined ? {} : { batchScheduleFn: schedule }),
+  });
 
 /** What the query does not answer is `absent`: of a room that is not there, or that the user is no member of any more. */
 const createView = <Asked, Value>(
   query: (db: Database, asked: readonly Asked[]) => Promise<View<Asked, Value>>,
   db: Database,
   absent: Value,
+  schedule?: (callback: () => void) => void,
 ) =>
   createBatch<Asked, Value>(async (asked) => {
     const view = await query(db, asked);
     return asked.map((one) => view(one) ?? absent);
-  });
+  }, schedule);
 
 const unknownUser = (id: number): User => ({ id, name: null });
 

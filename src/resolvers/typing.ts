@@ -1,9 +1,10 @@
-import { findMemberHead, isMember } from '../db/rooms.js';
+import { isMember } from '../db/rooms.js';
 import { ChatError } from '../domain/errors.js';
 import { parseUuid } from '../domain/ids.js';
 import { type TypingState, typingExpiresInMs } from '../domain/typing.js';
 import type { Viewer } from '../domain/viewer.js';
 import { assertMayType } from './access.js';
+import { loadMemberHead } from './batches.js';
 import type { Deps } from './deps.js';
 
 /**
@@ -31,14 +32,15 @@ export async function setTyping(
  * @throws {ChatError} NOT_FOUND where the viewer is no member; the iterator throws FORBIDDEN when that ends
  */
 export async function watchTyping(
-  { db, typing, load }: Deps,
+  deps: Deps,
   viewer: Viewer,
   input: { roomId: string },
   isBehind: () => boolean,
 ): Promise<AsyncIterable<TypingState>> {
+  const { db, typing, load } = deps;
   const roomId = parseUuid(input.roomId, 'roomId');
   return typing.watch(roomId, async () => {
-    const head = await findMemberHead(db, roomId, viewer.userId);
+    const head = await loadMemberHead(deps, viewer, roomId);
     if (head === null) throw notFound();
     return {
       viewerId: viewer.userId,
