@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { ChatError, SlowConsumerError } from '../domain/errors.js';
 import { endsMembership } from '../domain/message.js';
+import type { Pollable } from '../domain/pollable.js';
 import type { RoomEvent } from '../domain/room-event.js';
 import { type LogEntry, type LogStore, logPageSize } from '../domain/room-log.js';
 import type { RoomFeed } from './room-feed.js';
@@ -29,8 +30,16 @@ const retryMs = 1_000;
  * Ends with FORBIDDEN instead of the entry that tells that the viewer's membership ended, or before, and with a
  * SlowConsumerError when the subscriber fell too far behind while it was live.
  */
-export class RoomCursor implements AsyncIterableIterator<RoomEvent> {
-  readonly #options: CursorOptions;
+export class RoomCursor implements Pollable<RoomEvent> {
+  // Fields of its own, not one of the options as they were given: those are put together for each subscriber anew, and
+  // reading them cost more than all else on the way of an event.
+  readonly #feed: RoomFeed;
+  readonly #store: LogStore;
+  readonly #viewerId: number;
+  readonly #head: number;
+  readonly #maxLag: number;
+  readonly #isMember: () => Promise<boolean>;
+  readonly #onEnd: () => void;
   #position: number;
   #generation: number;
   #readVersion: number;
@@ -43,9 +52,14 @@ export class RoomCursor implements AsyncIterableIterator<RoomEvent> {
   #isEnded = false;
   #wake: (() => void) | undefined;
 
-  constructor(options: CursorOptions) {
-    this.#options = options;
-    const { feed, head, afterSeq } = options;
+  constructor({ feed, store, viewerId, head, afterSeq, maxLag, isMember, onEnd }: CursorOptions) {
+    this.#feed = feed;
+    this.#store = store;
+    this.#viewerId = viewerId;
+    this.#head = head;
+    this.#maxLag = maxLag;
+    this.#isMember = isMember;
+    this.#onEnd = onEnd;
     this.#generation = feed.generation;
     this.#readVersion = feed.readVersion;
     this.#position = Math.min(afterSeq, head);
@@ -61,8 +75,8 @@ export class RoomCursor implements AsyncIterableIterator<RoomEvent> {
     try {
       while (!this.#isEnded) {
         // Taken before the look, so that a change during the look is not slept through.
-        const { changes } = this.#options.feed;
-        const event = this.#nextAtHand() ?? (await this.#nextEvent());
+        const { changes } = this.#feed;
+        const event = this.#takeAtHand() ?? (await this.#nextEvent());
         if (this.#isEnded) break;
         if (event !== undefined) return { done: false, value: event };
         await this.#changeAfter(changes);
@@ -82,19 +96,43 @@ export class RoomCursor implements AsyncIterableIterator<RoomEvent> {
   }
 
   /** The next entry where it is in the feed's memory and needs no look at the database: nearly always. */
-  #nextAtHand(): LogEntry | undefined {
-    const { feed } = this.#options;
-    const isLive = this.#generation === feed.generation && this.#resyncAt === undefined && this.#replay === undefined;
-    if (!isLive || this.#position < feed.floor) return undefined;
-    const entry = feed.entryAfter(this.#position);
-    if (entry === undefined || this.#mustAssertMember(entry)) return undefined;
-    this.#position = entry.seq;
+  peek(): LogEntry | undefined {
+    const entry = this.#isLive ? this.#feed.entryAfter(this.#position) : undefined;
+    return entry === undefined || this.#mustAssertMember(entry) ? undefined : entry;
+  }
+
+  skip(): void {
+    this.#takeAtHand();
+  }
+
+  onMore(callback: () => void): (() => void) | null {
+    const feed = this.#feed;
+    const isIdle =
+      this.#isReady && this.#isLive && this.#position === feed.head && this.#readVersion === feed.readVersion;
+    return isIdle ? feed.onChange(feed.changes, callback) : null;
+  }
+
+  #takeAtHand(): LogEntry | undefined {
+    const entry = this.peek();
+    if (entry !== undefined) this.#position = entry.seq;
     return entry;
+  }
+
+  /** What comes next is in the feed's memory, if it is there at all. */
+  get #isLive(): boolean {
+    const feed = this.#feed;
+    return (
+      !this.#isEnded &&
+      this.#generation === feed.generation &&
+      this.#resyncAt === undefined &&
+      this.#replay === undefined &&
+      this.#position >= feed.floor
+    );
   }
 
   /** The next event that is there already, or that the database has. */
   async #nextEvent(): Promise<RoomEvent | undefined> {
-    const { feed } = this.#options;
+    const feed = this.#feed;
     if (this.#generation !== feed.generation) this.#resyncAt = feed.head;
     if (this.#resyncAt !== undefined) return this.#resync(this.#resyncAt);
     while (this.#mustReplay()) {
@@ -105,7 +143,7 @@ export class RoomCursor implements AsyncIterableIterator<RoomEvent> {
     if (entry !== undefined) return this.#deliver(entry);
     if (!this.#isReady) {
       this.#isReady = true;
-      return { kind: 'ready', seq: this.#position };
+      return this.#feed.readyAt(this.#position);
     }
     const read = feed.readAfter(this.#readVersion);
     // What was read lies ahead, and perhaps the end of the viewer's membership before it: its turn comes behind both.
@@ -123,21 +161,21 @@ export class RoomCursor implements AsyncIterableIterator<RoomEvent> {
 
   /** A replay may tell of an old leaving, from before they came back. */
   #mustAssertMember(entry: LogEntry): boolean {
-    return endsMembership(entry.message, this.#options.viewerId) || this.#isFromLater(entry);
+    return endsMembership(entry.message, this.#viewerId) || this.#isFromLater(entry);
   }
 
   /** It was read from the database after a later change. */
   #isFromLater({ seq, message }: LogEntry): boolean {
-    return message.changedSeq > Math.max(seq, this.#options.head);
+    return message.changedSeq > Math.max(seq, this.#head);
   }
 
   async #assertMember(): Promise<void> {
-    if (await this.#patiently(this.#options.isMember)) return;
+    if (await this.#patiently(this.#isMember)) return;
     throw new ChatError('FORBIDDEN', 'Your membership in this room has ended');
   }
 
   #resync(seq: number): RoomEvent {
-    this.#generation = this.#options.feed.generation;
+    this.#generation = this.#feed.generation;
     this.#resyncAt = undefined;
     this.#replay = undefined;
     this.#page = [];
@@ -150,9 +188,9 @@ export class RoomCursor implements AsyncIterableIterator<RoomEvent> {
   }
 
   #mustReplay(): boolean {
-    const { feed, maxLag } = this.#options;
+    const feed = this.#feed;
     if (this.#replay === undefined && this.#position < feed.floor) {
-      if (this.#isReady && feed.head - this.#position > maxLag) throw new SlowConsumerError();
+      if (this.#isReady && feed.head - this.#position > this.#maxLag) throw new SlowConsumerError();
       this.#startReplay(feed.head);
     }
     return this.#replay !== undefined;
@@ -163,8 +201,8 @@ export class RoomCursor implements AsyncIterableIterator<RoomEvent> {
     if (replay === undefined) return undefined;
     if (this.#page.length === 0 && !replay.isRead) {
       const { base, upTo } = replay;
-      const range = { roomId: this.#options.feed.roomId, base, after: this.#position, upTo };
-      this.#page = await this.#patiently(() => this.#options.store.replayPage(range));
+      const range = { roomId: this.#feed.roomId, base, after: this.#position, upTo };
+      this.#page = await this.#patiently(() => this.#store.replayPage(range));
       replay.isRead = this.#page.length < logPageSize;
       replay.pages += 1;
       // A long replay must not outlast a membership that ended meanwhile by more than a page.
@@ -193,7 +231,7 @@ export class RoomCursor implements AsyncIterableIterator<RoomEvent> {
 
   #changeAfter(changes: number): Promise<void> {
     return new Promise((resolve) => {
-      const forget = this.#options.feed.onChange(changes, resolve);
+      const forget = this.#feed.onChange(changes, resolve);
       this.#wake = () => {
         forget();
         resolve();
@@ -206,6 +244,6 @@ export class RoomCursor implements AsyncIterableIterator<RoomEvent> {
     this.#isEnded = true;
     this.#page = [];
     this.#wake?.();
-    this.#options.onEnd();
+    this.#onEnd();
   }
 }

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import type { RoomEvent } from '../domain/room-event.js';
 import type { LogEntry, LogStore, Member } from '../domain/room-log.js';
 import { decodeEntry, decodeMember } from './encoding.js';
 import type { PubSub, Subscription } from './pub-sub.js';
@@ -36,6 +37,8 @@ export class RoomFeed {
   #readVersion = 0;
   #changes = 0;
   #repairTimer: NodeJS.Timeout | undefined;
+  #waking: NodeJS.Immediate | undefined;
+  #ready: (RoomEvent & { kind: 'ready' }) | undefined;
   #isOpen = false;
   #isRepairing = false;
   #isClosed = false;
@@ -65,6 +68,12 @@ export class RoomFeed {
   /** Grows with every read mark that moves. */
   get readVersion(): number {
     return this.#readVersion;
+  }
+
+  /** That a replay is over there: one event for all who are ready at the same position. */
+  readyAt(seq: number): RoomEvent {
+    if (this.#ready?.seq !== seq) this.#ready = { kind: 'ready', seq };
+    return this.#ready;
   }
 
   /** The first entry behind the position, where it is still in memory. */
@@ -231,9 +240,14 @@ export class RoomFeed {
     this.#wake();
   }
 
+  /** At the end of this turn of the event loop: what is committed together is told together. */
   #wake(): void {
     this.#changes += 1;
-    if (this.#waiters.size === 0) return;
+    if (this.#waiters.size > 0) this.#waking ??= setImmediate(() => this.#callWaiters());
+  }
+
+  #callWaiters(): void {
+    this.#waking = undefined;
     const waiters = [...this.#waiters];
     this.#waiters.clear();
     for (const waiter of waiters) {

@@ -1,9 +1,11 @@
-import { findMemberHead, isMember } from '../db/rooms.js';
+import { isMember } from '../db/rooms.js';
 import { ChatError } from '../domain/errors.js';
 import { parseUuid } from '../domain/ids.js';
+import type { Pollable } from '../domain/pollable.js';
 import type { RoomEvent } from '../domain/room-event.js';
 import type { LogEntry } from '../domain/room-log.js';
 import type { Viewer } from '../domain/viewer.js';
+import { loadMemberHead } from './batches.js';
 import type { Deps } from './deps.js';
 
 export interface WatchRoomInput {
@@ -16,15 +18,16 @@ export interface WatchRoomInput {
  * @throws {ChatError} NOT_FOUND where the viewer is no member; the iterator throws FORBIDDEN when that ends
  */
 export async function watchRoom(
-  { db, feeds, limits }: Deps,
+  deps: Deps,
   viewer: Viewer,
   { roomId, afterSeq }: WatchRoomInput,
-): Promise<AsyncIterableIterator<RoomEvent>> {
+): Promise<Pollable<RoomEvent>> {
+  const { db, feeds, limits } = deps;
   const id = parseUuid(roomId, 'roomId');
   if (afterSeq != null && afterSeq < 0) throw new ChatError('BAD_USER_INPUT', 'afterSeq must not be negative');
 
   return feeds.subscribe(id, async () => {
-    const head = await findMemberHead(db, id, viewer.userId);
+    const head = await loadMemberHead(deps, viewer, id);
     if (head === null) throw new ChatError('NOT_FOUND', 'There is no such room, or you are not a member');
     return {
       viewerId: viewer.userId,
@@ -37,14 +40,10 @@ export async function watchRoom(
 }
 
 /** The same, only what was added. */
-export async function watchMessages(
-  deps: Deps,
-  viewer: Viewer,
-  input: WatchRoomInput,
-): Promise<AsyncIterableIterator<LogEntry>> {
+export async function watchMessages(deps: Deps, viewer: Viewer, input: WatchRoomInput): Promise<Pollable<LogEntry>> {
   const events = await watchRoom(deps, viewer, input);
   // Not a generator: one that waits cannot be returned from before the next event comes.
-  const added: AsyncIterableIterator<LogEntry> = {
+  const added: Pollable<LogEntry> = {
     [Symbol.asyncIterator]: () => added,
     async next() {
       for (;;) {
@@ -57,6 +56,15 @@ export async function watchMessages(
       await events.return?.();
       return { done: true, value: undefined };
     },
+    peek() {
+      for (;;) {
+        const event = events.peek();
+        if (event === undefined || event.kind === 'added') return event;
+        events.skip();
+      }
+    },
+    skip: () => events.skip(),
+    onMore: (callback) => events.onMore(callback),
   };
   return added;
 }

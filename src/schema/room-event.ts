@@ -1,6 +1,7 @@
 import type { RoomEvent as Event } from '../domain/room-event.js';
 import type { LogEntry } from '../domain/room-log.js';
 import { requireViewer } from '../resolvers/access.js';
+import { nameAuthor } from '../resolvers/messages.js';
 import { watchMessages, watchRoom } from '../resolvers/room-events.js';
 import { builder } from './builder.js';
 import { Message } from './message.js';
@@ -38,7 +39,13 @@ builder.objectType(builder.objectRef<Event & { kind: 'resync' }>('RoomResync'), 
 builder.objectType(builder.objectRef<LogEntry>('MessageAdded'), {
   interfaces: [RoomEvent],
   description: 'A message was added. In a replay it is told as it is now, edited or deleted.',
-  fields: (t) => ({ message: t.expose('message', { type: Message, description: 'The new message.' }) }),
+  fields: (t) => ({
+    message: t.field({
+      type: Message,
+      description: 'The new message.',
+      resolve: ({ message }) => nameAuthor(message),
+    }),
+  }),
 });
 
 builder.objectType(builder.objectRef<LogEntry>('MessageUpdated'), {
@@ -82,6 +89,6 @@ Ends with FORBIDDEN when the viewer's membership ends.`,
       afterSeq: t.arg.int({ description: 'The newest seq that the client has; absent, messages are live only.' }),
     },
     subscribe: (_root, args, { deps, viewer }) => watchMessages(deps, requireViewer(viewer), args),
-    resolve: ({ message }) => message,
+    resolve: ({ message }) => nameAuthor(message),
   }),
 }));

@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
 import type { WebSocket } from 'ws';
 import { ChatError } from '../domain/errors.js';
+import { createTextFrame } from './text-frame.js';
 
 /** Close codes of this server, beside those of graphql-transport-ws. */
 export const closeCodes = {
@@ -15,7 +16,6 @@ export const closeCodes = {
   tryAgain: 1013,
 } as const;
 
-const pingMs = 12_000;
 /** After a close frame that the peer does not answer. */
 const closeTimeoutMs = 3_000;
 /** Nothing more is read from a peer that has this much to take first. */
@@ -23,11 +23,14 @@ const maxUnsentBytes = 1_048_576;
 
 /** What waits beyond this shows that the peer does not keep up: the system's own buffers are full. */
 const behindBytes = 16_384;
+/** What may be put together for one write. */
+const maxJoinedBytes = 65_536;
 
 export interface ClientSocketOptions {
   /** No progress on one send for this long, and the peer is a slow consumer. */
   readonly sendTimeoutMs: number;
   readonly log: Logger;
+  readonly pingTurn: number;
 }
 
 /**
@@ -36,15 +39,20 @@ export interface ClientSocketOptions {
  * ends anyway.
  */
 export class ClientSocket {
-  /** Those that have been written to in this turn of the event loop. */
-  static readonly #corked: ClientSocket[] = [];
+  /** Those that have something to write at the end of this turn of the event loop. */
+  static readonly #due: ClientSocket[] = [];
+  /** Which of the turns of pinging is its own. */
+  readonly pingTurn: number;
   readonly #socket: WebSocket;
   readonly #stream: Duplex;
   readonly #options: ClientSocketOptions;
-  readonly #pinging: NodeJS.Timeout;
   readonly #waiting = new Set<() => void>();
   #isAlive = true;
-  #isCorked = false;
+  /** What leaves at the end of this turn, in one write. */
+  readonly #frames: Buffer[] = [];
+  #frameBytes = 0;
+  /** Who waits for that write. */
+  #senders: ((error: Error | null | undefined) => void)[] = [];
   #stall: NodeJS.Timeout | undefined;
 
   /** @param stream - the connection that the socket was upgraded from */
@@ -52,13 +60,12 @@ export class ClientSocket {
     this.#socket = socket;
     this.#stream = stream;
     this.#options = options;
-    this.#pinging = setInterval(() => this.#ping(), pingMs);
+    this.pingTurn = options.pingTurn;
     socket.on('pong', () => {
       this.#isAlive = true;
     });
     socket.on('error', (error) => options.log.debug({ err: error }, 'A socket failed'));
     socket.once('close', () => {
-      clearInterval(this.#pinging);
       clearTimeout(this.#stall);
       this.#wake();
     });
@@ -70,7 +77,7 @@ export class ClientSocket {
 
   /** It has more to take than what one turn brings. */
   get isBehind(): boolean {
-    return this.#socket.bufferedAmount > behindBytes;
+    return this.#socket.bufferedAmount > behindBytes || this.#frameBytes > maxJoinedBytes;
   }
 
   get protocol(): string {
@@ -80,14 +87,10 @@ export class ClientSocket {
   /** Resolves once the bytes have left this process. Rejects where the socket is closing or fails: no fault of this server. */
   send(text: string): Promise<void> {
     if (!this.isOpen) return Promise.reject(gone());
-    this.#cork();
-    return new Promise((resolve, reject) =>
-      this.#socket.send(text, (error) => {
-        this.#noteSent();
-        if (error == null) resolve();
-        else reject(gone(error));
-      }),
-    );
+    return new Promise((resolve, reject) => {
+      this.#senders.push((error) => (error == null ? resolve() : reject(gone(error))));
+      this.#write(createTextFrame(text, nothing));
+    });
   }
 
   /**
@@ -97,8 +100,7 @@ export class ClientSocket {
    */
   push(frame: Buffer): Promise<void> | undefined {
     if (!this.isOpen) throw gone();
-    this.#cork();
-    this.#stream.write(frame, this.#noteSent);
+    this.#write(frame);
     return this.isBehind ? this.#caughtUp() : undefined;
   }
 
@@ -134,9 +136,17 @@ export class ClientSocket {
   /** Closes, and does not wait for ever for a peer that does not read. */
   close(code: number, reason: string): void {
     if (!this.isOpen) return;
+    this.#flush();
     this.#socket.close(code, reason);
     const timer = setTimeout(() => this.#socket.terminate(), closeTimeoutMs);
     this.#socket.once('close', () => clearTimeout(timer));
+  }
+
+  /** Ends it where nothing was heard of the peer since the last time. */
+  ping(): void {
+    if (!this.#isAlive) this.#socket.terminate();
+    else if (this.isOpen) this.#socket.ping();
+    this.#isAlive = false;
   }
 
   async #caughtUp(): Promise<void> {
@@ -144,27 +154,41 @@ export class ClientSocket {
   }
 
   /** What is written in one turn of the event loop leaves together, in one write to the system. */
-  #cork(): void {
-    if (this.#isCorked) return;
-    this.#isCorked = true;
-    this.#stream.cork();
-    if (ClientSocket.#corked.push(this) === 1) setImmediate(ClientSocket.#uncorkAll);
+  #write(frame: Buffer): void {
+    this.#frameBytes += frame.length;
+    if (this.#frames.push(frame) === 1 && ClientSocket.#due.push(this) === 1) setImmediate(ClientSocket.#flushAll);
   }
 
-  static readonly #uncorkAll = (): void => {
-    for (const socket of ClientSocket.#corked.splice(0)) socket.#uncork();
+  static readonly #flushAll = (): void => {
+    for (const socket of ClientSocket.#due.splice(0)) socket.#flush();
   };
 
-  #uncork(): void {
-    this.#isCorked = false;
-    this.#stream.uncork();
+  #flush(): void {
+    const [first] = this.#frames;
+    if (first === undefined) return;
+    const bytes = this.#frames.length === 1 ? first : Buffer.concat(this.#frames, this.#frameBytes);
+    this.#frames.length = 0;
+    this.#frameBytes = 0;
+    const written = this.#senders.length === 0 ? this.#noteSent : this.#createNote(this.#senders);
+    if (!this.isOpen) {
+      written(gone());
+      return;
+    }
+    this.#stream.write(bytes, written);
     // What the system did not take at once waits for the peer.
-    const isWaiting = this.isOpen && this.#stream.writableLength > 0;
-    if (isWaiting) this.#stall ??= setTimeout(() => this.cutOff(), this.#options.sendTimeoutMs);
+    if (this.#stream.writableLength > 0) this.#stall ??= setTimeout(() => this.cutOff(), this.#options.sendTimeoutMs);
+  }
+
+  #createNote(senders: readonly ((error: Error | null | undefined) => void)[]) {
+    this.#senders = [];
+    return (error?: Error | null): void => {
+      this.#noteSent();
+      for (const sender of senders) sender(error);
+    };
   }
 
   /** Something has left: the peer makes progress. */
-  readonly #noteSent = (): void => {
+  readonly #noteSent = (_error?: Error | null): void => {
     const socket = this.#socket;
     this.#isAlive = true;
     if (this.#stall !== undefined) {
@@ -182,12 +206,8 @@ export class ClientSocket {
     for (const resolve of this.#waiting) resolve();
     this.#waiting.clear();
   }
-
-  #ping(): void {
-    if (!this.#isAlive) this.#socket.terminate();
-    else if (this.isOpen) this.#socket.ping();
-    this.#isAlive = false;
-  }
 }
+
+const nothing = Buffer.alloc(0);
 
 const gone = (cause?: Error) => new ChatError('UNAVAILABLE', 'The socket is closing', { cause });

@@ -17,7 +17,7 @@ import { ClientSocket, closeCodes } from './client-socket.js';
 import type { Authenticate } from './context.js';
 import { type MaskError, toFormatted } from './errors.js';
 import type { GraphqlEngine } from './graphql.js';
-import { sendResults } from './next-frames.js';
+import { ResultSender } from './next-frames.js';
 import type { Seats } from './seats.js';
 import type { Subscribe } from './subscribe.js';
 
@@ -33,6 +33,9 @@ export interface WebSocketOptions {
   readonly log: Logger;
 }
 
+/** A peer is asked so often whether it is there. */
+const pingMs = 12_000;
+const pingTurns = 12;
 const initTimeoutMs = 10_000;
 const drainTimeoutMs = 5_000;
 const drainPollMs = 10;
@@ -45,7 +48,8 @@ const maxTimerMs = 2 ** 31 - 1;
 interface Extra {
   readonly socket: ClientSocket;
   readonly subscriptions: Set<string>;
-  readonly queries: LimitFunction;
+  /** From the first query on. */
+  queries: LimitFunction | undefined;
   viewer: Viewer | null;
 }
 
@@ -58,6 +62,8 @@ export class GraphqlSockets {
   readonly #server: WebSocketServer;
   readonly #protocol: Server<Extra>;
   readonly #sockets = new Set<ClientSocket>();
+  readonly #pinging: NodeJS.Timeout;
+  #pingTurn = 0;
   #underWay = 0;
   #isStopping = false;
 
@@ -71,6 +77,7 @@ export class GraphqlSockets {
       perMessageDeflate: false,
       handleProtocols: (protocols) => handleProtocols(protocols),
     });
+    this.#pinging = setInterval(() => this.#ping(), pingMs / pingTurns);
   }
 
   /** Open sockets. */
@@ -94,11 +101,18 @@ export class GraphqlSockets {
       return closed;
     });
     await Promise.all(closing);
+    clearInterval(this.#pinging);
+  }
+
+  /** Each in its turn; one timer for all of them. */
+  #ping(): void {
+    this.#pingTurn = (this.#pingTurn + 1) % pingTurns;
+    for (const socket of this.#sockets) if (socket.pingTurn === this.#pingTurn) socket.ping();
   }
 
   #open(webSocket: WebSocket, stream: Duplex): void {
     const { sendTimeoutMs, log } = this.#options;
-    const socket = new ClientSocket(webSocket, stream, { sendTimeoutMs, log });
+    const socket = new ClientSocket(webSocket, stream, { sendTimeoutMs, log, pingTurn: this.#pingTurn });
     this.#sockets.add(socket);
     const closed = this.#protocol.opened(
       {
@@ -107,7 +121,7 @@ export class GraphqlSockets {
         close: (code = 1_000, reason = '') => socket.close(code, reason),
         onMessage: (listener) => socket.onMessage(listener),
       },
-      { socket, subscriptions: new Set(), queries: pLimit(maxQueriesAtOnce), viewer: null },
+      { socket, subscriptions: new Set(), queries: undefined, viewer: null },
     );
     socket.onClose((code, reason) => {
       this.#sockets.delete(socket);
@@ -189,7 +203,7 @@ export class GraphqlSockets {
     const { subscribe, maskError } = this.#options;
     const { extra, id } = operationOf(args);
     const results = await subscribe({ ...args, rootValue: undefined });
-    if (Symbol.asyncIterator in results) return sendResults(results, { id, socket: extra.socket, maskError });
+    if (Symbol.asyncIterator in results) return new ResultSender(results, { id, socket: extra.socket, maskError });
     return results.errors === undefined ? results : { ...results, errors: results.errors.map(maskError) };
   }
 
@@ -197,10 +211,13 @@ export class GraphqlSockets {
   async #execute(args: ExecutionArgs) {
     const { execute, extra } = operationOf(args);
     const run = () => execute({ ...args, rootValue: undefined });
+    const { socket } = extra;
     const isQuery = getOperationAST(args.document, args.operationName)?.operation === OperationTypeNode.QUERY;
     this.#underWay += 1;
     try {
-      return await (isQuery ? extra.queries(() => extra.socket.drained().then(run)) : run());
+      if (!isQuery) return await run();
+      extra.queries ??= pLimit(maxQueriesAtOnce);
+      return await extra.queries(() => socket.drained().then(run));
     } finally {
       this.#underWay -= 1;
     }

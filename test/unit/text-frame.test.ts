@@ -1,0 +1,32 @@
+import type { Writable } from 'node:stream';
+import { expect, it } from 'vitest';
+import * as ws from 'ws';
+import { createTextFrame } from '../../src/server/text-frame.js';
+
+/** Of ws, which does not tell of it in its types. */
+const { Receiver } = ws as unknown as {
+  readonly Receiver: new (options: { isServer: boolean }) => Writable;
+};
+
+/** What a client's parser of frames makes of it. */
+function read(frame: Buffer): Promise<string> {
+  const receiver = new Receiver({ isServer: false });
+  return new Promise((resolve, reject) => {
+    receiver.on('message', (data: Buffer, isBinary: boolean) =>
+      isBinary ? reject(new Error('binary')) : resolve(String(data)),
+    );
+    receiver.on('error', reject);
+    receiver.write(frame);
+  });
+}
+
+it.each([0, 1, 124, 125, 126, 127, 65_535, 65_536, 200_000])(
+  'is read back whole with %d bytes behind its start',
+  async (bytes) => {
+    const start = '{"id":"회원 4","payload":';
+    for (const length of [bytes, bytes - Buffer.byteLength(start)].filter((count) => count >= 0)) {
+      const rest = 'x'.repeat(length);
+      expect(await read(createTextFrame(start, Buffer.from(rest)))).toBe(start + rest);
+    }
+  },
+);
