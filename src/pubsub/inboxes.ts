@@ -245,7 +245,7 @@ export class Inboxes {
       return;
     }
     const isNew = this.#index.add(roomId, userId);
-    if (isNew) this.#index.advance(roomId, seq);
+    if (isNew) this.#noteSeq(roomId, seq);
     if (this.#index.advanceRead(roomId, userId, lastReadSeq) || isNew) this.#change(roomId, userId);
   }
 

@@ -158,6 +158,24 @@ describeWithNats('inboxEvents', () => {
     expect(other.list.get(roomId)?.lastMessage?.content).toBe('알리지 못한 것');
   });
 
+  it('tells of what nobody published where it comes to light with a newcomer', async () => {
+    const [mine, theirs] = [await world.client(34, 0), await world.client(35, 0)];
+    const roomId = await theirs.group(34);
+    const inbox = await InboxFollower.start(mine);
+    await inbox.room(roomId, () => true, 'the room');
+    const guest = await InboxFollower.start(await world.client(36, 0));
+
+    // Both at once: whoever finds the guest has the room with the message already.
+    await world.database.query(
+      "SELECT chat_invite_members($1, 35, $2, 100, $3), chat_send_message($4, $1, 35, 'TEXT', '알리지 못한 것')",
+      [roomId, [36], randomUUID(), randomUUID()],
+    );
+
+    const looks = ({ lastMessage }: InboxRoom) => lastMessage?.content === '알리지 못한 것';
+    await guest.room(roomId, looks, 'the invitation', 8_000);
+    await inbox.room(roomId, looks, 'what was not published', 8_000);
+  });
+
   it('goes on behind messages that somebody else puts on its subjects', async () => {
     const [mine, theirs] = [await world.client(40, 0), await world.client(41, 0)];
     const roomId = await theirs.group(40);
