@@ -15,6 +15,7 @@ import {
   removeMember,
   renameRoom,
 } from '../support/operations.js';
+import { useRandom } from '../support/random.js';
 import { describeWithNats } from '../support/requirements.js';
 import { waitFor } from '../support/wait-for.js';
 import { useWorld } from '../support/world.js';
@@ -135,6 +136,23 @@ describeWithNats('inboxEvents', () => {
 
     for (const inbox of inboxes) await inbox.room(roomId, () => true, 'the room', 8_000);
     for (const inbox of inboxes) await inbox.isRight();
+  });
+
+  it('tells a removed member that the room is gone, and of no error where that comes in the midst of an event', async () => {
+    const random = useRandom();
+    const [admin, mine] = [await world.client(60, 0), await world.client(61, 0)];
+    const roomIds = await Promise.all(Array.from({ length: 60 }, () => admin.group(61)));
+    const inbox = await InboxFollower.start(mine);
+
+    for (const roomId of roomIds) {
+      // Looked up when the first message is told, and gone before what it selects is.
+      await admin.sendOverWs(roomId, '마지막');
+      await delay(random.between(0, 80));
+      await admin.http(removeMember, { input: { roomId, userId: '61' } });
+    }
+
+    await waitFor(() => inbox.list.size === 0, { what: 'the end of all rooms' });
+    expect(inbox.feed.isEnded).toBe(false);
   });
 
   it('tells of what nobody published, also where somebody else has seen it, and of an invitation as late', async () => {
