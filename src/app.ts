@@ -24,6 +24,7 @@ import type { Deps } from './resolvers/deps.js';
 import { createAuthenticate } from './server/context.js';
 import type { SignForUser } from './server/dev-login.js';
 import { createMaskError } from './server/errors.js';
+import { createExecute } from './server/execute.js';
 import { createGraphqlEngine } from './server/graphql.js';
 import { GraphqlOverHttp } from './server/graphql-over-http.js';
 import { HttpServer } from './server/http.js';
@@ -89,8 +90,10 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
   const backends = serveBackends(pubsub, deps, { version: readVersion(), bookingEvents }, log);
 
   const maskError = createMaskError(log, { suggestions: config.introspection });
-  const subscribe = createSubscribe();
-  const engine = createGraphqlEngine({ ...limits, deps, maskError, subscribe, introspection: config.introspection });
+  const execute = createExecute();
+  const subscribe = createSubscribe(execute);
+  const { introspection } = config;
+  const engine = createGraphqlEngine({ ...limits, deps, maskError, execute, subscribe, introspection });
   const authenticate = createAuthenticate(createTokenVerifier(config.auth), deps);
   const seats = new Seats(limits.maxSocketsPerUser, devices);
   const { sendTimeoutMs, maxBodyBytes } = limits;

@@ -11,6 +11,7 @@ import {
 } from '../domain/room-log.js';
 import type { Connection } from './connection.js';
 import type { Database } from './database.js';
+import { isMember } from './rooms.js';
 import { type MessageRow, messageColumns, toMessage } from './rows.js';
 
 /** The log as the feed reads it. */
@@ -25,6 +26,7 @@ export const createLogStore = (db: Database): LogStore => {
     readPage: (range) => readPage(db.writes, range),
     replayPage: (range) => db.replay((connection) => readPage(connection, range)),
     readHeads: (roomIds) => readHeads(db, roomIds),
+    isMember: (roomId, userId) => isMember(db, roomId, userId),
     readUnpublished: (minAgeMs, count) => readUnpublished(db, minAgeMs, count),
     advancePublished: (ranges) => advancePublished(db, ranges),
   };

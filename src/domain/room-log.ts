@@ -77,6 +77,8 @@ export interface LogStore {
   readPage(range: LogRange): Promise<LogEntry[]>;
   /** The same for one subscriber's replay, when its turn comes: however many replay, nobody else waits for them. */
   replayPage(range: LogRange): Promise<LogEntry[]>;
+  /** Whether the user is a member of the room now. */
+  isMember(roomId: string, userId: number): Promise<boolean>;
   /** Rooms of which the stream has not acknowledged an entry that is older than `minAgeMs`, at most `limit`. */
   readUnpublished(minAgeMs: number, limit: number): Promise<UnpublishedRoom[]>;
   /**

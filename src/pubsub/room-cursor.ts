@@ -1,12 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { ChatError, SlowConsumerError } from '../domain/errors.js';
 import { endsMembership } from '../domain/message.js';
-import type { Pollable } from '../domain/pollable.js';
+import type { Listener, Pollable } from '../domain/pollable.js';
 import type { RoomEvent } from '../domain/room-event.js';
 import { type LogEntry, type LogStore, logPageSize } from '../domain/room-log.js';
 import type { RoomFeed } from './room-feed.js';
 
 export interface CursorOptions {
+  /** Held for the cursor, which releases it. */
   readonly feed: RoomFeed;
   readonly store: LogStore;
   readonly viewerId: number;
@@ -16,8 +17,6 @@ export interface CursorOptions {
   readonly afterSeq: number;
   /** Further behind the live end than this many entries is a slow consumer. */
   readonly maxLag: number;
-  readonly isMember: () => Promise<boolean>;
-  readonly onEnd: () => void;
 }
 
 const retryMs = 1_000;
@@ -25,7 +24,7 @@ const retryMs = 1_000;
 /**
  * One subscriber's position in one room's log. It pulls: an event is looked up when the subscriber asks for it, so a
  * subscriber that does not ask costs a few numbers, however much happens meanwhile. `return()` frees everything at once,
- * also while `next()` waits, which an async generator parked on a promise does not.
+ * also the feed, and while `next()` waits too, which an async generator parked on a promise does not.
  *
  * Ends with FORBIDDEN instead of the entry that tells that the viewer's membership ended, or before, and with a
  * SlowConsumerError when the subscriber fell too far behind while it was live.
@@ -38,28 +37,26 @@ export class RoomCursor implements Pollable<RoomEvent> {
   readonly #viewerId: number;
   readonly #head: number;
   readonly #maxLag: number;
-  readonly #isMember: () => Promise<boolean>;
-  readonly #onEnd: () => void;
   #position: number;
   #generation: number;
   #readVersion: number;
   /** What is read from the database until it is done: a replay, or a part that has left the feed's memory. */
-  #replay: { readonly base: number; readonly upTo: number; pages: number; isRead: boolean } | undefined;
-  #page: LogEntry[] = [];
+  #replay:
+    | { readonly base: number; readonly upTo: number; pages: number; page: LogEntry[]; isRead: boolean }
+    | undefined;
   /** The subscriber's position belongs to another log: it goes on from here. */
   #resyncAt: number | undefined;
   #isReady = false;
   #isEnded = false;
   #wake: (() => void) | undefined;
+  #listener: Listener | undefined;
 
-  constructor({ feed, store, viewerId, head, afterSeq, maxLag, isMember, onEnd }: CursorOptions) {
+  constructor({ feed, store, viewerId, head, afterSeq, maxLag }: CursorOptions) {
     this.#feed = feed;
     this.#store = store;
     this.#viewerId = viewerId;
     this.#head = head;
     this.#maxLag = maxLag;
-    this.#isMember = isMember;
-    this.#onEnd = onEnd;
     this.#generation = feed.generation;
     this.#readVersion = feed.readVersion;
     this.#position = Math.min(afterSeq, head);
@@ -101,15 +98,19 @@ export class RoomCursor implements Pollable<RoomEvent> {
     return entry === undefined || this.#mustAssertMember(entry) ? undefined : entry;
   }
 
-  skip(): void {
-    this.#takeAtHand();
+  skip(shown: RoomEvent): void {
+    this.#position = shown.seq;
   }
 
-  onMore(callback: () => void): (() => void) | null {
+  get isIdle(): boolean {
     const feed = this.#feed;
-    const isIdle =
-      this.#isReady && this.#isLive && this.#position === feed.head && this.#readVersion === feed.readVersion;
-    return isIdle ? feed.onChange(feed.changes, callback) : null;
+    return this.#isReady && this.#isLive && this.#position === feed.head && this.#readVersion === feed.readVersion;
+  }
+
+  listen(listener: Listener): void {
+    if (this.#isEnded) return;
+    this.#listener = listener;
+    this.#feed.listen(listener);
   }
 
   #takeAtHand(): LogEntry | undefined {
@@ -170,7 +171,7 @@ export class RoomCursor implements Pollable<RoomEvent> {
   }
 
   async #assertMember(): Promise<void> {
-    if (await this.#patiently(this.#isMember)) return;
+    if (await this.#patiently(() => this.#store.isMember(this.#feed.roomId, this.#viewerId))) return;
     throw new ChatError('FORBIDDEN', 'Your membership in this room has ended');
   }
 
@@ -178,13 +179,12 @@ export class RoomCursor implements Pollable<RoomEvent> {
     this.#generation = this.#feed.generation;
     this.#resyncAt = undefined;
     this.#replay = undefined;
-    this.#page = [];
     this.#position = seq;
     return { kind: 'resync', seq };
   }
 
   #startReplay(upTo: number): void {
-    this.#replay = { base: this.#position, upTo, pages: 0, isRead: false };
+    this.#replay = { base: this.#position, upTo, pages: 0, page: [], isRead: false };
   }
 
   #mustReplay(): boolean {
@@ -199,16 +199,16 @@ export class RoomCursor implements Pollable<RoomEvent> {
   async #nextReplayed(): Promise<LogEntry | undefined> {
     const replay = this.#replay;
     if (replay === undefined) return undefined;
-    if (this.#page.length === 0 && !replay.isRead) {
+    if (replay.page.length === 0 && !replay.isRead) {
       const { base, upTo } = replay;
       const range = { roomId: this.#feed.roomId, base, after: this.#position, upTo };
-      this.#page = await this.#patiently(() => this.#store.replayPage(range));
-      replay.isRead = this.#page.length < logPageSize;
+      replay.page = await this.#patiently(() => this.#store.replayPage(range));
+      replay.isRead = replay.page.length < logPageSize;
       replay.pages += 1;
       // A long replay must not outlast a membership that ended meanwhile by more than a page.
       if (replay.pages > 1) await this.#assertMember();
     }
-    const entry = this.#page.shift();
+    const entry = replay.page.shift();
     if (entry === undefined && replay.isRead) {
       // What lies between the last entry and upTo has been compacted away.
       this.#position = Math.max(this.#position, replay.upTo);
@@ -242,8 +242,9 @@ export class RoomCursor implements Pollable<RoomEvent> {
   #end(): void {
     if (this.#isEnded) return;
     this.#isEnded = true;
-    this.#page = [];
+    this.#replay = undefined;
     this.#wake?.();
-    this.#onEnd();
+    if (this.#listener !== undefined) this.#feed.forget(this.#listener);
+    this.#feed.release();
   }
 }

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import type { Listener } from '../domain/pollable.js';
 import type { RoomEvent } from '../domain/room-event.js';
 import type { LogEntry, LogStore, Member } from '../domain/room-log.js';
 import { decodeEntry, decodeMember } from './encoding.js';
@@ -14,6 +15,13 @@ const sweepPatienceMs = 200;
 /** A read mark further ahead of the feed than this is not one of ours. */
 const maxReadAhead = 10_000;
 
+export interface RoomFeedOptions {
+  readonly pubsub: PubSub;
+  readonly store: LogStore;
+  readonly log: Logger;
+  readonly onClose: () => void;
+}
+
 /**
  * The live end of one room's log, shared by all its subscribers in this process: the last entries in the order of
  * their positions, each once. An entry with the next position is appended, an older one dropped, a gap is filled from
@@ -25,11 +33,14 @@ export class RoomFeed {
   readonly opened: Promise<void>;
   readonly #store: LogStore;
   readonly #log: Logger;
+  readonly #onClose: () => void;
   readonly #ring: LogEntry[] = [];
   readonly #ahead = new Map<number, LogEntry>();
   readonly #waiters = new Set<() => void>();
+  readonly #listeners = new Set<Listener>();
   readonly #reads = new Map<number, { version: number; member: Member }>();
   readonly #subscriptions: Subscription[] = [];
+  #holders = 0;
   #floor = 0;
   #head = 0;
   #target = 0;
@@ -43,10 +54,11 @@ export class RoomFeed {
   #isRepairing = false;
   #isClosed = false;
 
-  constructor(roomId: string, pubsub: PubSub, store: LogStore, log: Logger) {
+  constructor(roomId: string, { pubsub, store, log, onClose }: RoomFeedOptions) {
     this.roomId = roomId;
     this.#store = store;
     this.#log = log;
+    this.#onClose = onClose;
     this.opened = this.#open(pubsub);
   }
 
@@ -108,6 +120,15 @@ export class RoomFeed {
     return () => this.#waiters.delete(callback);
   }
 
+  /** Wakes this one at every change, until it is forgotten. */
+  listen(listener: Listener): void {
+    this.#listeners.add(listener);
+  }
+
+  forget(listener: Listener): void {
+    this.#listeners.delete(listener);
+  }
+
   accept(entry: LogEntry): void {
     if (this.#isClosed || entry.seq <= this.#head) return;
     if (this.#isOpen && entry.seq === this.#head + 1) {
@@ -138,8 +159,20 @@ export class RoomFeed {
     else if (databaseHead > this.#head) this.#expect(databaseHead, sweepPatienceMs);
   }
 
+  /** Keeps it open until it is released as often. */
+  hold(): void {
+    this.#holders += 1;
+  }
+
+  release(): void {
+    this.#holders -= 1;
+    if (this.#holders === 0) this.close();
+  }
+
   close(): void {
+    if (this.#isClosed) return;
     this.#isClosed = true;
+    this.#onClose();
     clearTimeout(this.#repairTimer);
     for (const subscription of this.#subscriptions) subscription.close();
     this.#wake();
@@ -243,20 +276,21 @@ export class RoomFeed {
   /** At the end of this turn of the event loop: what is committed together is told together. */
   #wake(): void {
     this.#changes += 1;
-    if (this.#waiters.size > 0) this.#waking ??= setImmediate(() => this.#callWaiters());
+    this.#waking ??= setImmediate(() => {
+      this.#waking = undefined;
+      const waiters = [...this.#waiters];
+      this.#waiters.clear();
+      for (const wake of waiters) this.#rouse({ wake });
+      for (const listener of this.#listeners) this.#rouse(listener);
+    });
   }
 
-  #callWaiters(): void {
-    this.#waking = undefined;
-    const waiters = [...this.#waiters];
-    this.#waiters.clear();
-    for (const waiter of waiters) {
-      try {
-        waiter();
-      } catch (error) {
-        // One of them must not keep the others asleep.
-        this.#log.error({ err: error, roomId: this.roomId }, 'A listener of a room failed');
-      }
+  /** One of them must not keep the others asleep. */
+  #rouse(listener: Listener): void {
+    try {
+      listener.wake();
+    } catch (error) {
+      this.#log.error({ err: error, roomId: this.roomId }, 'A listener of a room failed');
     }
   }
 }

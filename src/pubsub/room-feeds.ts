@@ -26,7 +26,7 @@ export class RoomFeeds {
   readonly #store: LogStore;
   readonly #log: Logger;
   readonly #outbox: Outbox;
-  readonly #open = new Map<string, { feed: RoomFeed; holders: number }>();
+  readonly #open = new Map<string, RoomFeed>();
   readonly #listeners: PublishListener[] = [];
   /** Read marks of the last seconds, and all since NATS went away. */
   readonly #reads = new Map<string, { readonly member: Member; readonly at: number }>();
@@ -65,7 +65,7 @@ export class RoomFeeds {
    */
   publish(entries: readonly LogEntry[]): void {
     for (const entry of entries) {
-      this.#open.get(entry.message.roomId)?.feed.accept(entry);
+      this.#open.get(entry.message.roomId)?.accept(entry);
       for (const listener of this.#listeners) listener.entry(entry);
       this.#outbox.publish(entry);
     }
@@ -73,7 +73,7 @@ export class RoomFeeds {
 
   /** Tells everybody that a member's read mark moved. Not part of the log: who is away asks the database. */
   publishRead(member: Member): void {
-    this.#open.get(member.roomId)?.feed.acceptRead(member);
+    this.#open.get(member.roomId)?.acceptRead(member);
     for (const listener of this.#listeners) listener.read(member);
     this.#signalRead(member);
     if (this.#reads.size >= maxReadsKept) return;
@@ -89,22 +89,23 @@ export class RoomFeeds {
    */
   async subscribe(
     roomId: string,
-    grant: () => Promise<Pick<CursorOptions, 'viewerId' | 'head' | 'afterSeq' | 'maxLag' | 'isMember'>>,
+    grant: () => Promise<Pick<CursorOptions, 'viewerId' | 'head' | 'afterSeq' | 'maxLag'>>,
   ): Promise<RoomCursor> {
-    const { feed, release } = this.hold(roomId);
+    const feed = this.hold(roomId);
     try {
       await feed.opened;
-      return new RoomCursor({ ...(await grant()), feed, store: this.#store, onEnd: release });
+      return new RoomCursor({ ...(await grant()), feed, store: this.#store });
     } catch (error) {
-      release();
+      feed.release();
       throw error;
     }
   }
 
-  /** The room's feed, kept open until it is released by all who hold it. */
-  hold(roomId: string): { readonly feed: RoomFeed; readonly release: () => void } {
-    const feed = this.#acquire(roomId);
-    return { feed, release: () => this.#release(feed) };
+  /** The room's feed, open until it is released by all who hold it. */
+  hold(roomId: string): RoomFeed {
+    const feed = this.#open.get(roomId) ?? this.#openFeed(roomId);
+    feed.hold();
+    return feed;
   }
 
   async close(): Promise<void> {
@@ -112,8 +113,7 @@ export class RoomFeeds {
     clearTimeout(this.#readsAgain);
     await this.#sweeping;
     await this.#outbox.close();
-    for (const { feed } of this.#open.values()) feed.close();
-    this.#open.clear();
+    for (const feed of this.#open.values()) feed.close();
   }
 
   /** To who watches the room, and to the reader's own other devices. */
@@ -138,33 +138,20 @@ export class RoomFeeds {
     for (const { member } of this.#reads.values()) this.#signalRead(member);
   }
 
-  #acquire(roomId: string): RoomFeed {
-    const known = this.#open.get(roomId);
-    if (known !== undefined) {
-      known.holders += 1;
-      return known.feed;
-    }
-    const feed = new RoomFeed(roomId, this.#pubsub, this.#store, this.#log);
-    this.#open.set(roomId, { feed, holders: 1 });
+  #openFeed(roomId: string): RoomFeed {
+    const onClose = () => this.#open.delete(roomId);
+    const feed = new RoomFeed(roomId, { pubsub: this.#pubsub, store: this.#store, log: this.#log, onClose });
+    this.#open.set(roomId, feed);
     return feed;
-  }
-
-  #release(feed: RoomFeed): void {
-    const held = this.#open.get(feed.roomId);
-    if (held?.feed !== feed) return;
-    held.holders -= 1;
-    if (held.holders > 0) return;
-    this.#open.delete(feed.roomId);
-    feed.close();
   }
 
   /** One query for all rooms: a lost tail, or NATS being away, delays an entry by little more than the interval. */
   async #sweep(): Promise<void> {
     if (this.#open.size === 0) return;
-    const before = new Map([...this.#open].map(([roomId, { feed }]) => [roomId, feed.head]));
+    const before = new Map([...this.#open].map(([roomId, feed]) => [roomId, feed.head]));
     try {
       const heads = await this.#store.readHeads([...before.keys()]);
-      for (const [roomId, head] of heads) this.#open.get(roomId)?.feed.compareWith(head, before.get(roomId) ?? 0);
+      for (const [roomId, head] of heads) this.#open.get(roomId)?.compareWith(head, before.get(roomId) ?? 0);
     } catch (error) {
       this.#log.warn({ err: error }, 'The feeds could not be compared with the database; it is tried again');
     }

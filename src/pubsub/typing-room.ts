@@ -77,6 +77,7 @@ export class TypingRoom {
   close(): void {
     clearTimeout(this.#lapse);
     this.#forgetFeed();
+    this.#feed.release();
     this.#subscription.close();
   }
 

@@ -8,7 +8,6 @@ import { readTypists, type TypingGrant, TypingRoom } from './typing-room.js';
 
 interface Held {
   readonly room: TypingRoom;
-  readonly release: () => void;
   holders: number;
 }
 
@@ -80,10 +79,7 @@ export class Typing {
 
   close(): void {
     for (const gates of this.#gates.values()) for (const gate of gates.values()) gate.close();
-    for (const { room, release } of this.#rooms.values()) {
-      room.close();
-      release();
-    }
+    for (const { room } of this.#rooms.values()) room.close();
     this.#rooms.clear();
   }
 
@@ -126,9 +122,8 @@ export class Typing {
       known.holders += 1;
       return known.room;
     }
-    const { feed, release } = this.#feeds.hold(roomId);
-    const room = new TypingRoom(feed, this.#pubsub, this.#store);
-    this.#rooms.set(roomId, { room, release, holders: 1 });
+    const room = new TypingRoom(this.#feeds.hold(roomId), this.#pubsub, this.#store);
+    this.#rooms.set(roomId, { room, holders: 1 });
     return room;
   }
 
@@ -139,6 +134,5 @@ export class Typing {
     if (held.holders > 0) return;
     this.#rooms.delete(roomId);
     room.close();
-    held.release();
   }
 }

@@ -1,4 +1,3 @@
-import { isMember } from '../db/rooms.js';
 import { ChatError } from '../domain/errors.js';
 import { parseUuid } from '../domain/ids.js';
 import type { Pollable } from '../domain/pollable.js';
@@ -22,7 +21,7 @@ export async function watchRoom(
   viewer: Viewer,
   { roomId, afterSeq }: WatchRoomInput,
 ): Promise<Pollable<RoomEvent>> {
-  const { db, feeds, limits } = deps;
+  const { feeds, limits } = deps;
   const id = parseUuid(roomId, 'roomId');
   if (afterSeq != null && afterSeq < 0) throw new ChatError('BAD_USER_INPUT', 'afterSeq must not be negative');
 
@@ -34,7 +33,6 @@ export async function watchRoom(
       head,
       afterSeq: afterSeq ?? head,
       maxLag: limits.maxLag,
-      isMember: () => isMember(db, id, viewer.userId),
     };
   });
 }
@@ -60,11 +58,14 @@ export async function watchMessages(deps: Deps, viewer: Viewer, input: WatchRoom
       for (;;) {
         const event = events.peek();
         if (event === undefined || event.kind === 'added') return event;
-        events.skip();
+        events.skip(event);
       }
     },
-    skip: () => events.skip(),
-    onMore: (callback) => events.onMore(callback),
+    skip: (shown) => events.skip(shown),
+    get isIdle() {
+      return events.isIdle;
+    },
+    listen: (listener) => events.listen(listener),
   };
   return added;
 }

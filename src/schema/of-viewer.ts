@@ -12,14 +12,23 @@ import {
 /** Marks a field whose value depends on who asks, beyond whether they may: `t.string({ ...ofViewer, ... })`. */
 export const ofViewer = { extensions: { ofViewer: true } } as const;
 
-/** What an event of a subscription executes to depends on the event and on these variables alone; null: on the viewer too. */
-export type SharedBy = { readonly variables: readonly string[] } | null;
+/** What an event of a subscription executes to, and how much that is, depends on beside the event. */
+export interface EventsDependOn {
+  readonly viewer: boolean;
+  readonly variables: readonly string[];
+}
 
-/** Whether all subscribers with this operation can be given one result for an event. */
-export function findSharedBy(schema: GraphQLSchema, document: DocumentNode, operationName?: string | null): SharedBy {
+export function findWhatEventsDependOn(
+  schema: GraphQLSchema,
+  document: DocumentNode,
+  operationName?: string | null,
+): EventsDependOn {
   const operation = getOperationAST(document, operationName);
-  if (operation == null || hasViewerFields(schema, document, operation)) return null;
-  return { variables: [...findVariables(document, operation)] };
+  if (operation == null) return { viewer: true, variables: [] };
+  return {
+    viewer: hasViewerFields(schema, document, operation),
+    variables: [...findVariables(document, operation)],
+  };
 }
 
 function hasViewerFields(schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode): boolean {

@@ -48,6 +48,7 @@ export class ClientSocket {
   readonly #options: ClientSocketOptions;
   readonly #waiting = new Set<() => void>();
   #isAlive = true;
+  #isPaused = false;
   /** What leaves at the end of this turn, in one write. */
   readonly #frames: Buffer[] = [];
   #frameBytes = 0;
@@ -77,7 +78,7 @@ export class ClientSocket {
 
   /** It has more to take than what one turn brings. */
   get isBehind(): boolean {
-    return this.#socket.bufferedAmount > behindBytes || this.#frameBytes > maxJoinedBytes;
+    return this.#stream.writableLength > behindBytes || this.#frameBytes > maxJoinedBytes;
   }
 
   get protocol(): string {
@@ -115,12 +116,11 @@ export class ClientSocket {
     const socket = this.#socket;
     socket.on('message', (data) => {
       this.#isAlive = true;
-      if (socket.bufferedAmount > maxUnsentBytes) socket.pause();
-      listener(String(data)).catch((error: unknown) => {
-        if (!this.isOpen) return;
-        this.#options.log.warn({ err: error }, 'A socket broke the protocol');
-        this.close(closeCodes.badRequest, 'Bad request');
-      });
+      if (socket.bufferedAmount > maxUnsentBytes) {
+        this.#isPaused = true;
+        socket.pause();
+      }
+      listener(String(data)).catch(this.#blame);
     });
   }
 
@@ -148,6 +148,12 @@ export class ClientSocket {
     else if (this.isOpen) this.#socket.ping();
     this.#isAlive = false;
   }
+
+  readonly #blame = (error: unknown): void => {
+    if (!this.isOpen) return;
+    this.#options.log.warn({ err: error }, 'A socket broke the protocol');
+    this.close(closeCodes.badRequest, 'Bad request');
+  };
 
   async #caughtUp(): Promise<void> {
     while (this.isBehind && this.isOpen) await new Promise<void>((resolve) => this.#waiting.add(resolve));
@@ -189,7 +195,6 @@ export class ClientSocket {
 
   /** Something has left: the peer makes progress. */
   readonly #noteSent = (_error?: Error | null): void => {
-    const socket = this.#socket;
     this.#isAlive = true;
     if (this.#stall !== undefined) {
       if (this.#stream.writableLength > 0) this.#stall.refresh();
@@ -199,7 +204,10 @@ export class ClientSocket {
       }
     }
     if (this.#waiting.size > 0) this.#wake();
-    if (socket.isPaused && socket.bufferedAmount < maxUnsentBytes) socket.resume();
+    if (this.#isPaused && this.#socket.bufferedAmount < maxUnsentBytes) {
+      this.#isPaused = false;
+      this.#socket.resume();
+    }
   };
 
   #wake(): void {

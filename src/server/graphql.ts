@@ -6,7 +6,7 @@ import { schema } from '../schema/index.js';
 import type { RequestContext } from './context.js';
 import { createDocumentLimits, type DocumentLimits } from './document-limits.js';
 import type { MaskError } from './errors.js';
-import { createExecute } from './execute.js';
+import type { Execute } from './execute.js';
 import type { Subscribe } from './subscribe.js';
 
 export interface GraphqlOptions extends DocumentLimits {
@@ -14,6 +14,7 @@ export interface GraphqlOptions extends DocumentLimits {
   readonly maxTokens: number;
   readonly introspection: boolean;
   readonly maskError: MaskError;
+  readonly execute: Execute;
   readonly subscribe: Subscribe;
 }
 
@@ -51,9 +52,9 @@ function createEnginePlugin({
   maxAliases,
   introspection,
   maskError,
+  execute,
   subscribe,
 }: GraphqlOptions): Plugin {
-  const execute = createExecute();
   const documentLimits = createDocumentLimits({ maxDepth, maxAliases });
   return {
     onParse: ({ setParseFn }) => setParseFn((source, options) => parse(source, { ...options, maxTokens })),

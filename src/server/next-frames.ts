@@ -1,4 +1,5 @@
 import type { ExecutionResult } from 'graphql';
+import type { Listener } from '../domain/pollable.js';
 import type { ClientSocket } from './client-socket.js';
 import { type MaskError, toFormatted } from './errors.js';
 import type { Results } from './subscribe.js';
@@ -14,8 +15,8 @@ export interface SendingOptions {
 /** What a result is on the wire: all but its start is the same for all subscribers who share the execution. */
 interface Payload {
   readonly bytes: Buffer;
-  /** The frame that was made last, and for what start: clients of one kind count their operations alike. */
-  start: string | undefined;
+  /** The frame that was made last, and for which operation: clients of one kind count theirs alike. */
+  id: string | undefined;
   frame: Buffer | undefined;
 }
 
@@ -27,7 +28,7 @@ function payloadOf(result: ExecutionResult, maskError: MaskError): Payload {
     const { errors, ...rest } = result;
     const masked = errors === undefined ? {} : { errors: errors.map((error) => toFormatted(maskError(error))) };
     const bytes = Buffer.from(`${JSON.stringify({ ...rest, ...masked })}}`);
-    payload = { bytes, start: undefined, frame: undefined };
+    payload = { bytes, id: undefined, frame: undefined };
     payloads.set(result, payload);
   }
   return payload;
@@ -40,19 +41,21 @@ const done = { done: true, value: undefined } as const;
  * operation's id alone. Yields nothing itself and ends when the results do, so that graphql-ws keeps the operation's whole
  * life: its completion by either side, and its end with the socket.
  */
-export class ResultSender implements AsyncIterableIterator<never, undefined> {
+export class ResultSender implements AsyncIterableIterator<never, undefined>, Listener {
   readonly #results: Results;
-  readonly #options: SendingOptions;
-  readonly #start: string;
+  readonly #socket: ClientSocket;
+  readonly #maskError: MaskError;
+  readonly #id: string;
+  #isWaiting = false;
   #isEnded = false;
-  #forget: (() => void) | null = null;
-  #resolve: (end: typeof done) => void = () => undefined;
-  #reject: (error: unknown) => void = () => undefined;
+  #resolve: (end: typeof done | Promise<never>) => void = () => undefined;
 
-  constructor(results: Results, options: SendingOptions) {
+  constructor(results: Results, { id, socket, maskError }: SendingOptions) {
     this.#results = results;
-    this.#options = options;
-    this.#start = `{"id":${JSON.stringify(options.id)},"type":"next","payload":`;
+    this.#socket = socket;
+    this.#maskError = maskError;
+    this.#id = id;
+    results.listen(this);
   }
 
   [Symbol.asyncIterator](): this {
@@ -61,74 +64,79 @@ export class ResultSender implements AsyncIterableIterator<never, undefined> {
 
   next(): Promise<IteratorResult<never, undefined>> {
     if (this.#isEnded) return Promise.resolve(done);
-    return new Promise((resolve, reject) => {
+    return new Promise((resolve) => {
       this.#resolve = resolve;
-      this.#reject = reject;
       this.#send();
     });
   }
 
   async return(): Promise<IteratorResult<never, undefined>> {
     this.#isEnded = true;
-    this.#forget?.();
     await this.#results.return?.();
     this.#resolve(done);
     return done;
   }
 
+  wake(): void {
+    if (!this.#isWaiting) return;
+    this.#isWaiting = false;
+    this.#send();
+  }
+
   /** All that is at hand, as fast as the peer takes it. */
-  readonly #send = (): void => {
-    this.#forget = null;
+  #send(): void {
     try {
-      while (!this.#isEnded) {
+      let caughtUp: Promise<void> | undefined;
+      while (!this.#isEnded && caughtUp === undefined) {
         const result = this.#results.poll();
-        const caughtUp = result === undefined ? undefined : this.#push(result);
-        caughtUp?.then(this.#send, this.#fail);
-        if (result === undefined) this.#wait();
-        if (result === undefined || caughtUp !== undefined) return;
+        if (result === undefined) {
+          this.#wait();
+          return;
+        }
+        caughtUp = this.#push(result);
       }
+      caughtUp?.then(
+        () => this.#send(),
+        (error) => this.#fail(error),
+      );
     } catch (error) {
       this.#fail(error);
     }
-  };
-
-  #wait(): void {
-    this.#forget = this.#results.onMore(this.#send);
-    if (this.#forget === null) this.#results.next().then(this.#take, this.#fail);
   }
 
-  readonly #take = async (taken: IteratorResult<ExecutionResult, undefined>): Promise<void> => {
-    if (taken.done === true) {
-      this.#isEnded = true;
-      return this.#resolve(done);
-    }
+  #wait(): void {
+    this.#isWaiting = this.#results.isIdle;
+    if (!this.#isWaiting) void this.#take();
+  }
+
+  async #take(): Promise<void> {
     try {
+      const taken = await this.#results.next();
+      if (taken.done === true) {
+        this.#isEnded = true;
+        return this.#resolve(done);
+      }
       if (!this.#isEnded) await this.#push(taken.value);
+      this.#send();
     } catch (error) {
-      return this.#fail(error);
+      this.#fail(error);
     }
-    this.#send();
-  };
+  }
 
   /** Undefined while the peer keeps up. @throws {ChatError} UNAVAILABLE where the socket is closing */
-  readonly #push = (result: ExecutionResult): Promise<void> | undefined => {
-    if (this.#isEnded) return undefined;
-    const { socket, maskError } = this.#options;
-    const payload = payloadOf(result, maskError);
-    if (payload.frame === undefined || payload.start !== this.#start) {
-      payload.start = this.#start;
-      payload.frame = createTextFrame(this.#start, payload.bytes);
+  #push(result: ExecutionResult): Promise<void> | undefined {
+    const payload = payloadOf(result, this.#maskError);
+    if (payload.frame === undefined || payload.id !== this.#id) {
+      payload.id = this.#id;
+      payload.frame = createTextFrame(`{"id":${JSON.stringify(this.#id)},"type":"next","payload":`, payload.bytes);
     }
-    return socket.push(payload.frame);
-  };
+    return this.#socket.push(payload.frame);
+  }
 
   /** Nobody returns an iterator that has thrown. */
-  readonly #fail = (error: unknown): void => {
+  #fail(error: unknown): void {
     this.#isEnded = true;
-    this.#forget?.();
-    Promise.resolve(this.#results.return?.()).then(
-      () => this.#reject(error),
-      () => this.#reject(error),
-    );
-  };
+    const reject = () => this.#resolve(Promise.reject(error));
+    Promise.resolve(this.#results.return?.()).then(reject, reject);
+  }
 }

@@ -4,22 +4,24 @@ import {
   type DocumentNode,
   type ExecutionArgs,
   type ExecutionResult,
-  execute,
   GraphQLError,
 } from 'graphql';
 import { LRUCache } from 'lru-cache';
 import { ChatError, SlowConsumerError } from '../domain/errors.js';
-import { isPollable, type Pollable } from '../domain/pollable.js';
+import { isPollable, type Listener, type Pollable } from '../domain/pollable.js';
 import { assertSmallEvents } from '../schema/event-complexity.js';
-import { findSharedBy, type SharedBy } from '../schema/of-viewer.js';
+import { type EventsDependOn, findWhatEventsDependOn } from '../schema/of-viewer.js';
 import type { RequestContext } from './context.js';
+import type { Execute } from './execute.js';
 
 /** What a subscription yields. Errors of its source are the last result. */
 export interface Results extends AsyncIterableIterator<ExecutionResult, undefined> {
   /** What comes next, where it is at hand: executed already, for another subscriber. */
   poll(): ExecutionResult | undefined;
-  /** Calls back once, when there may be more at hand. Returns how to take that back; null where `next()` is to be called. */
-  onMore(callback: () => void): (() => void) | null;
+  /** There is nothing, and the listener is woken when there may be more. Else only `next()` can tell what comes. */
+  readonly isIdle: boolean;
+  /** Wakes this one from now on, until the end, whenever there may be more at hand. */
+  listen(listener: Listener): void;
 }
 
 export type Subscribe = (args: ExecutionArgs) => Promise<ExecutionResult | Results>;
@@ -37,31 +39,44 @@ const patienceMs = 120_000;
  * And the result is no async generator: `return()` reaches the source at once, also while `next()` waits for it. An error
  * of the source is the last result; the stream ends behind it.
  */
-export function createSubscribe(): Subscribe {
-  const shared = new SharedExecutions();
+export function createSubscribe(execute: Execute): Subscribe {
+  const executions = new Executions(execute);
   return async (args) => {
-    const source = await openSource(args);
-    if (!(Symbol.asyncIterator in source)) return source;
-    return new Subscription(source[Symbol.asyncIterator](), args, keyOf(args), shared);
+    // What is thrown here is an answer too: over a WebSocket an error that is not answered ends the whole socket.
+    try {
+      const key = keyOf(args);
+      const source = await createSourceEventStream(args);
+      if (!(Symbol.asyncIterator in source)) return source;
+      return new Subscription(source[Symbol.asyncIterator](), { args, key, executions });
+    } catch (error) {
+      return toResult(error);
+    }
   };
+}
+
+interface SubscriptionOptions {
+  readonly args: ExecutionArgs;
+  readonly key: string | null;
+  readonly executions: Executions;
 }
 
 class Subscription implements Results {
   readonly #source: AsyncIterator<unknown>;
   readonly #args: ExecutionArgs;
   readonly #key: string | null;
-  readonly #shared: SharedExecutions;
+  readonly #executions: Executions;
   /** Where events can be had without waiting, and their executions are shared. */
   readonly #pollable: Pollable<unknown> | null;
   /** Of the event that comes next, until it is told. */
   #executing: { readonly event: object; readonly execution: SharedExecution } | undefined;
+  #listener: Listener | undefined;
   #isEnded = false;
 
-  constructor(source: AsyncIterator<unknown>, args: ExecutionArgs, key: string | null, shared: SharedExecutions) {
+  constructor(source: AsyncIterator<unknown>, { args, key, executions }: SubscriptionOptions) {
     this.#source = source;
     this.#args = args;
     this.#key = key;
-    this.#shared = shared;
+    this.#executions = executions;
     this.#pollable = key !== null && isPollable(source) ? source : null;
   }
 
@@ -97,17 +112,23 @@ class Subscription implements Results {
     // What could not be executed ends the subscription, which takes a while.
     if (result === undefined || isUnavailable(result)) return undefined;
     this.#executing = undefined;
-    this.#pollable?.skip();
+    this.#pollable?.skip(event);
     return result;
   }
 
-  onMore(callback: () => void): (() => void) | null {
-    if (this.#isEnded || this.#pollable === null) return null;
-    return this.#executing?.execution.onResult(callback) ?? this.#pollable.onMore(callback);
+  get isIdle(): boolean {
+    if (this.#isEnded || this.#pollable === null) return false;
+    if (this.#executing !== undefined) return this.#executing.execution.result === undefined;
+    return this.#pollable.isIdle;
+  }
+
+  listen(listener: Listener): void {
+    this.#listener = listener;
+    this.#pollable?.listen(listener);
   }
 
   #execute(event: unknown): ExecutionResult | Promise<ExecutionResult> {
-    if (this.#key === null || !isObject(event)) return executeEvent(this.#args, event);
+    if (this.#key === null || !isObject(event)) return this.#executions.execute(this.#args, event);
     const { result, settled } = this.#findExecution(event, this.#key);
     this.#executing = undefined;
     return result ?? settled;
@@ -116,8 +137,9 @@ class Subscription implements Results {
   /** The one that was waited for, however long that took. */
   #findExecution(event: object, key: string): SharedExecution {
     if (this.#executing?.event === event) return this.#executing.execution;
-    const execution = this.#shared.execute(this.#args, event, key);
+    const execution = this.#executions.share(this.#args, event, key);
     this.#executing = execution.result === undefined ? { event, execution } : undefined;
+    if (this.#executing !== undefined && this.#listener !== undefined) execution.listen(this.#listener);
     return execution;
   }
 
@@ -132,45 +154,57 @@ class SharedExecution {
   readonly settled: Promise<ExecutionResult>;
   /** Once it is there. */
   result: ExecutionResult | undefined;
-  readonly #waiters = new Set<() => void>();
+  #listeners: Listener[] = [];
 
   constructor(executed: ExecutionResult | Promise<ExecutionResult>) {
-    this.settled = Promise.resolve(executed);
-    if (executed instanceof Promise) this.settled.then((result) => this.#settle(result)).catch(() => undefined);
+    this.settled = Promise.resolve(executed).catch(toResult);
+    if (executed instanceof Promise) void this.settled.then((result) => this.#settle(result));
     else this.result = executed;
   }
 
-  /** Null where the result is there. */
-  onResult(callback: () => void): (() => void) | null {
-    if (this.result !== undefined) return null;
-    this.#waiters.add(callback);
-    return () => this.#waiters.delete(callback);
+  /** Wakes this one when the result is there. */
+  listen(listener: Listener): void {
+    this.#listeners.push(listener);
   }
 
   #settle(result: ExecutionResult): void {
     this.result = result;
-    const waiters = [...this.#waiters];
-    this.#waiters.clear();
-    for (const waiter of waiters) waiter();
+    for (const listener of this.#listeners) listener.wake();
+    this.#listeners = [];
   }
 }
 
-/** Each event is executed once for each key, while it is new. */
-class SharedExecutions {
+class Executions {
+  readonly #execute: Execute;
   readonly #events = new LRUCache<object, Map<string, SharedExecution>>({ max: maxSharedEvents, ttl: sharedMs });
   /** The subscribers to one event come in a row. */
   #last:
     | { readonly event: object; readonly key: string; readonly at: number; readonly execution: SharedExecution }
     | undefined;
 
-  execute(args: ExecutionArgs, event: object, key: string): SharedExecution {
+  constructor(execute: Execute) {
+    this.#execute = execute;
+  }
+
+  /** Tries again while the database is away, for as long as that is worth it. */
+  execute(args: ExecutionArgs, event: unknown): ExecutionResult | Promise<ExecutionResult> {
+    const run = () => {
+      const contextValue: RequestContext = { ...(args.contextValue as RequestContext) };
+      return this.#execute({ ...args, rootValue: event, contextValue });
+    };
+    const executed = run();
+    return executed instanceof Promise || isUnavailable(executed) ? retry(executed, run) : executed;
+  }
+
+  /** Once for all with this key, while the event is new. */
+  share(args: ExecutionArgs, event: object, key: string): SharedExecution {
     const last = this.#last;
     if (last?.event === event && last.key === key && performance.now() - last.at < sharedMs) return last.execution;
     const byKey = this.#events.get(event) ?? new Map<string, SharedExecution>();
     if (byKey.size === 0) this.#events.set(event, byKey);
     let execution = byKey.get(key);
     if (execution === undefined) {
-      execution = new SharedExecution(executeEvent(args, event));
+      execution = new SharedExecution(this.execute(args, event));
       byKey.set(key, execution);
       this.#last = { event, key, at: performance.now(), execution };
     }
@@ -179,16 +213,6 @@ class SharedExecutions {
 }
 
 const isObject = (event: unknown): event is object => typeof event === 'object' && event !== null;
-
-/** Tries again while the database is away, for as long as that is worth it. */
-function executeEvent(args: ExecutionArgs, event: unknown): ExecutionResult | Promise<ExecutionResult> {
-  const run = () => {
-    const contextValue: RequestContext = { ...(args.contextValue as RequestContext) };
-    return execute({ ...args, rootValue: event, contextValue });
-  };
-  const executed = run();
-  return executed instanceof Promise || isUnavailable(executed) ? retry(executed, run) : executed;
-}
 
 async function retry(
   first: ExecutionResult | Promise<ExecutionResult>,
@@ -205,40 +229,46 @@ async function retry(
 
 interface Plan {
   readonly number: number;
-  readonly sharedBy: SharedBy;
+  readonly eventsDependOn: EventsDependOn;
+  /** Of the newest subscription: the variables, with which its events were found small, and its key. */
+  newest: { readonly values: string; readonly key: string | null } | undefined;
 }
 
 /** By document, which the parser's cache makes one object for one text, and by the operation's name. */
 const plans = new WeakMap<DocumentNode, Map<string, Plan>>();
 let planCount = 0;
 
-/** Equal for all who can share what an event executes to; null where everybody needs their own. */
-function keyOf({ schema, document, operationName, variableValues }: ExecutionArgs): string | null {
+function planOf({ schema, document, operationName }: ExecutionArgs): Plan {
   const byName = plans.get(document) ?? new Map<string, Plan>();
   plans.set(document, byName);
   let plan = byName.get(operationName ?? '');
   if (plan === undefined) {
     planCount += 1;
-    plan = { number: planCount, sharedBy: findSharedBy(schema, document, operationName) };
+    const eventsDependOn = findWhatEventsDependOn(schema, document, operationName);
+    plan = { number: planCount, eventsDependOn, newest: undefined };
     byName.set(operationName ?? '', plan);
   }
-  if (plan.sharedBy === null) return null;
-  return `${plan.number} ${JSON.stringify(plan.sharedBy.variables.map((name) => variableValues?.[name] ?? null))}`;
+  return plan;
+}
+
+/**
+ * Equal for all who can share what an event executes to; null where everybody needs their own.
+ * @throws {ChatError} BAD_USER_INPUT where one event may be too large
+ */
+function keyOf(args: ExecutionArgs): string | null {
+  const plan = planOf(args);
+  const { variables, viewer } = plan.eventsDependOn;
+  const values = JSON.stringify(variables.map((name) => args.variableValues?.[name] ?? null));
+  if (plan.newest?.values !== values) {
+    assertSmallEvents(args);
+    plan.newest = { values, key: viewer ? null : `${plan.number} ${values}` };
+  }
+  return plan.newest.key;
 }
 
 const isUnavailable = ({ errors }: ExecutionResult): boolean =>
   errors?.some(({ originalError }) => originalError instanceof ChatError && originalError.code === 'UNAVAILABLE') ===
   true;
-
-/** What is thrown here is an answer too: over a WebSocket an error that is not answered ends the whole socket. */
-async function openSource(args: ExecutionArgs): Promise<ExecutionResult | AsyncIterable<unknown>> {
-  try {
-    assertSmallEvents(args);
-    return await createSourceEventStream(args);
-  } catch (error) {
-    return toResult(error);
-  }
-}
 
 function toResult(error: unknown): ExecutionResult {
   if (error instanceof GraphQLError) return { errors: [error] };

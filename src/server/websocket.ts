@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import {
+  type DocumentNode,
   type ExecutionArgs,
   type ExecutionResult,
   type GraphQLError,
@@ -16,7 +17,7 @@ import type { Viewer } from '../domain/viewer.js';
 import { ClientSocket, closeCodes } from './client-socket.js';
 import type { Authenticate } from './context.js';
 import { type MaskError, toFormatted } from './errors.js';
-import type { GraphqlEngine } from './graphql.js';
+import type { GraphqlEngine, TransportContext } from './graphql.js';
 import { ResultSender } from './next-frames.js';
 import type { Seats } from './seats.js';
 import type { Subscribe } from './subscribe.js';
@@ -45,7 +46,7 @@ const maxQueriesAtOnce = 4;
 const maxTimerMs = 2 ** 31 - 1;
 
 /** What is kept of a connection. */
-interface Extra {
+interface Extra extends Pick<TransportContext, 'isBehind' | 'cutOff'> {
   readonly socket: ClientSocket;
   readonly subscriptions: Set<string>;
   /** From the first query on. */
@@ -119,9 +120,16 @@ export class GraphqlSockets {
         protocol: socket.protocol,
         send: (text) => socket.send(text),
         close: (code = 1_000, reason = '') => socket.close(code, reason),
-        onMessage: (listener) => socket.onMessage(listener),
+        onMessage: (listener) => socket.onMessage((text) => listener(parseIfJson(text))),
       },
-      { socket, subscriptions: new Set(), queries: undefined, viewer: null },
+      {
+        socket,
+        subscriptions: new Set(),
+        queries: undefined,
+        viewer: null,
+        isBehind: () => socket.isBehind,
+        cutOff: () => socket.cutOff(),
+      },
     );
     socket.onClose((code, reason) => {
       this.#sockets.delete(socket);
@@ -172,18 +180,18 @@ export class GraphqlSockets {
   async #prepare(
     { extra, subscriptions }: Connection,
     id: string,
-    { query, operationName, variables }: SubscribePayload,
+    payload: SubscribePayload,
   ): Promise<ExecutionArgs | readonly GraphQLError[]> {
     const { engine, maxSubscriptions, maskError } = this.#options;
     if (this.#isStopping) throw new ChatError('UNAVAILABLE', 'The server restarts; try again');
     if (Object.keys(subscriptions).length > maxSubscriptions + maxOtherOperations) throw tooMany();
-    const enveloped = engine.getEnveloped({
-      viewer: extra.viewer,
-      isBehind: () => extra.socket.isBehind,
-      cutOff: () => extra.socket.cutOff(),
-    });
+    const { viewer, isBehind, cutOff } = extra;
+    const enveloped = engine.getEnveloped({ viewer, isBehind, cutOff });
     const { schema, parse, validate, contextFactory } = enveloped;
-    const document = parse(query);
+    const { operationName, variables } = payload;
+    const document: DocumentNode = parse(payload.query);
+    // It lives as long as the operation does: one copy of the text for all who sent it.
+    Object.assign(payload, { query: document.loc?.source.body });
     const problems = validate(schema, document);
     if (problems.length > 0) return problems.map(maskError);
     const operation = getOperationAST(document, operationName);
@@ -201,16 +209,16 @@ export class GraphqlSockets {
 
   async #subscribe(args: ExecutionArgs): Promise<ExecutionResult | AsyncIterableIterator<never>> {
     const { subscribe, maskError } = this.#options;
-    const { extra, id } = operationOf(args);
-    const results = await subscribe({ ...args, rootValue: undefined });
+    const { extra, id } = takeOperation(args);
+    const results = await subscribe(args);
     if (Symbol.asyncIterator in results) return new ResultSender(results, { id, socket: extra.socket, maskError });
     return results.errors === undefined ? results : { ...results, errors: results.errors.map(maskError) };
   }
 
   /** Queries of one socket go a few at a time, and none while an answer waits to be read: answers can be large. */
   async #execute(args: ExecutionArgs) {
-    const { execute, extra } = operationOf(args);
-    const run = () => execute({ ...args, rootValue: undefined });
+    const { execute, extra } = takeOperation(args);
+    const run = () => execute(args);
     const { socket } = extra;
     const isQuery = getOperationAST(args.document, args.operationName)?.operation === OperationTypeNode.QUERY;
     this.#underWay += 1;
@@ -229,7 +237,25 @@ interface Operation extends Pick<ReturnType<GraphqlEngine['getEnveloped']>, 'exe
   readonly extra: Extra;
   readonly id: string;
 }
-const operationOf = ({ rootValue }: ExecutionArgs) => rootValue as Operation;
+/** Nothing is left behind: the arguments live as long as a subscription does. */
+function takeOperation(args: ExecutionArgs): Operation {
+  const operation = args.rootValue as Operation;
+  args.rootValue = undefined;
+  return operation;
+}
+
+/**
+ * As graphql-ws would parse it, which takes both: what it is given it keeps as long as the operation lives, and the text
+ * would be a tenth of what a subscription costs.
+ */
+function parseIfJson(text: string): string {
+  try {
+    const message = JSON.parse(text);
+    return typeof message === 'object' ? message : text;
+  } catch {
+    return text;
+  }
+}
 
 /** Header names ignore letter case, and clients that pass their headers on in connection_init rely on it. */
 function findAuthorization(params: Params): string | undefined {

@@ -46,7 +46,7 @@ describeWithNats('a subscriber that vanishes', () => {
     await gone();
     const inspector = await Inspector.attach(instance);
     onTestFinished(() => inspector.detach());
-    await settled((figures) => isBackAt(idle, figures));
+    await settled((figures) => above(idle, figures));
     const before = await inspector.retainedBytes();
 
     let peak = 0;
@@ -59,7 +59,7 @@ describeWithNats('a subscriber that vanishes', () => {
     clearInterval(talking);
 
     await gone();
-    await settled((figures) => isBackAt(idle, figures));
+    await settled((figures) => above(idle, figures));
     const grown = (await inspector.retainedBytes()) - before;
     expect(grown).toBeLessThan(maxGrownBytes);
     expect(peak).toBeGreaterThan(1);
@@ -178,14 +178,13 @@ describeWithNats('a subscriber that vanishes', () => {
   }
 
   /** Also where nothing more happens in the rooms. */
-  const gone = () => settled((figures) => open.slice(0, 3).every((name) => figures.get(name) === 0), goneMs);
+  const gone = () => settled((figures) => open.slice(0, 3).filter((name) => figures.get(name) !== 0), goneMs);
 
-  const settled = (isSettled: (figures: Map<string, number>) => boolean, timeoutMs = 40_000) =>
+  const settled = (findHeld: (figures: Map<string, number>) => string[], timeoutMs = 40_000) =>
     waitFor(
       async () => {
-        const figures = await readMetrics(instance);
-        if (!isSettled(figures)) throw new Error(JSON.stringify([...figures].filter(([name]) => told.includes(name))));
-        return figures;
+        expect(findHeld(await readMetrics(instance))).toEqual([]);
+        return true;
       },
       { what: 'everything to be given back', timeoutMs, pollMs: 250 },
     );
@@ -195,7 +194,12 @@ const open = ['fairway_sockets', 'fairway_streams', 'fairway_room_feeds', 'fairw
 const held = ['Timeout', 'TCPSocketWrap', 'Immediate'].map((type) => `nodejs_active_resources{type="${type}"}`);
 const told = [...open, ...held];
 
-const isBackAt = (idle: Map<string, number>, figures: Map<string, number>): boolean =>
-  told.every((name) => (figures.get(name) ?? 0) <= (idle.get(name) ?? 0));
+/** Two statements fall together now and then, and the pool has a connection more with its timer: one, not one a cycle. */
+const spare = (name: string): number => (/Timeout|TCPSocketWrap/.test(name) ? 1 : 0);
+
+const above = (idle: Map<string, number>, figures: Map<string, number>): string[] =>
+  told
+    .filter((name) => (figures.get(name) ?? 0) > (idle.get(name) ?? 0) + spare(name))
+    .map((name) => `${name}: ${figures.get(name)}, not ${idle.get(name)}`);
 
 const pick = (from: readonly string[]) => from[Math.floor(Math.random() * from.length)] as string;

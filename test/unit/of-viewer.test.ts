@@ -1,7 +1,7 @@
 import { type GraphQLField, isObjectType, parse } from 'graphql';
 import { describe, expect, it } from 'vitest';
 import { schema } from '../../src/schema/index.js';
-import { findSharedBy } from '../../src/schema/of-viewer.js';
+import { findWhatEventsDependOn } from '../../src/schema/of-viewer.js';
 
 /** Where what is written for a field says `viewer`. */
 const namesViewer = ({ extensions }: GraphQLField<unknown, unknown>): boolean => {
@@ -24,7 +24,7 @@ describe('ofViewer', () => {
   });
 });
 
-describe('findSharedBy', () => {
+describe('findWhatEventsDependOn', () => {
   const inRoom = (selection: string, more = '', variables = '$roomId: ID!, $afterSeq: Int') =>
     parse(`subscription S(${variables}) { roomEvents(roomId: $roomId, afterSeq: $afterSeq) { ${selection} } } ${more}`);
 
@@ -33,7 +33,7 @@ describe('findSharedBy', () => {
     ['a fragment of it', '...F', 'fragment F on MessageAdded { message { system { users { name } } } }'],
     ["somebody's read mark", '... on MemberRead { member { lastReadSeq user { name } } }', ''],
   ])('shares %s', (_what, selection, more) => {
-    expect(findSharedBy(schema, inRoom(selection, more))).toEqual({ variables: [] });
+    expect(findWhatEventsDependOn(schema, inRoom(selection, more))).toEqual({ viewer: false, variables: [] });
   });
 
   it.each([
@@ -42,13 +42,13 @@ describe('findSharedBy', () => {
     ['readers', '... on MessageAdded { message { readCount } }', ''],
     ['it in a fragment', '...F', 'fragment F on MessageAdded { message { readBy { readAt } } }'],
   ])('does not share %s', (_what, selection, more) => {
-    expect(findSharedBy(schema, inRoom(selection, more))).toBeNull();
+    expect(findWhatEventsDependOn(schema, inRoom(selection, more)).viewer).toBe(true);
   });
 
   it('tells apart by what the selection is asked with, not by where the subscription starts', () => {
     const variables = '$roomId: ID!, $afterSeq: Int, $withText: Boolean!';
     const document = inRoom('seq ... on MessageAdded @include(if: $withText) { message { content } }', '', variables);
 
-    expect(findSharedBy(schema, document)).toEqual({ variables: ['withText'] });
+    expect(findWhatEventsDependOn(schema, document)).toEqual({ viewer: false, variables: ['withText'] });
   });
 });

@@ -47,6 +47,7 @@ const quietFeed = {
   changes: 0,
   entryAfter: () => undefined,
   onChange: () => () => undefined,
+  release: () => undefined,
 } as unknown as RoomFeed;
 
 const silentPubsub = {
