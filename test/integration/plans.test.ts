@@ -1,5 +1,6 @@
+import { randomUUID } from 'node:crypto';
 import pg from 'pg';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { connectDatabase, type Database } from '../../src/db/database.js';
 import { pageMessages } from '../../src/db/messages.js';
 import { countUnread } from '../../src/db/room-views.js';
@@ -96,3 +97,47 @@ async function statementsOf(read: () => Promise<unknown>) {
 }
 
 const flatten = (plan: Plan): Plan[] => [plan, ...(plan.Plans ?? []).flatMap(flatten)];
+
+describe('sends that began when there was nothing', () => {
+  it('find what there is by its key, however much it has become', async () => {
+    const database = await createDatabase();
+    const connection = new pg.Client({ connectionString: database.url });
+    await connection.connect();
+    onTestFinished(async () => {
+      await connection.end();
+      await database.drop();
+    });
+    const [roomId, userId] = [randomUUID(), 1];
+    await connection.query('ALTER TABLE chat_messages SET (autovacuum_enabled = off)');
+    await connection.query(`INSERT INTO chat_users (id, name) VALUES (${userId}, 'kim')`);
+    await connection.query(`INSERT INTO chat_rooms (id, type, seq) VALUES ('${roomId}', 'GROUP', 0)`);
+    await connection.query(
+      `INSERT INTO chat_room_members (room_id, user_id, joined_seq) VALUES ('${roomId}', ${userId}, 0)`,
+    );
+    const sendTwo = () =>
+      connection.query("SELECT * FROM chat_send_messages($1, $2, $3, '{TEXT,TEXT}', '{one,two}')", [
+        [randomUUID(), randomUUID()],
+        [roomId, roomId],
+        [userId, userId],
+      ]);
+    const countRead = async () => {
+      await connection.query('SELECT pg_stat_force_next_flush()');
+      const { rows } = await connection.query<{ read: string }>(
+        "SELECT seq_tup_read AS read FROM pg_stat_user_tables WHERE relname = 'chat_messages'",
+      );
+      return Number(rows[0]?.read);
+    };
+
+    // As often as it takes until a plan is kept.
+    for (let times = 0; times < 20; times += 1) await sendTwo();
+    await connection.query(
+      `INSERT INTO chat_messages (id, room_id, seq, changed_seq, sender_id, sender_name, type, content)
+       SELECT gen_random_uuid(), $1, n, n, $2, 'kim', 'TEXT', 'old' FROM generate_series(1001, 11000) n`,
+      [roomId, userId],
+    );
+    await connection.query('UPDATE chat_rooms SET seq = 11000');
+    const before = await countRead();
+    for (let times = 0; times < 20; times += 1) await sendTwo();
+    expect((await countRead()) - before).toBe(0);
+  });
+});
