@@ -1,3 +1,4 @@
+import { createRequire } from 'node:module';
 import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config';
 
 /** Files that wait for clocks, leases and lapses most of the time, and measure nothing that a neighbour could spoil. */
@@ -6,10 +7,9 @@ const patient = ['presence', 'presence-loss', 'typing', 'live-state', 'inbox-los
 );
 
 const project = (test: TestProjectInlineConfiguration['test']): TestProjectInlineConfiguration => ({
-  // Two copies of graphql refuse each other's schemas: everything takes the one that Vite resolves.
-  resolve: { dedupe: ['graphql'] },
+  // Two copies of graphql refuse each other's schemas: everything takes the one that Node resolves, as in production.
+  resolve: { alias: [{ find: /^graphql$/, replacement: createRequire(import.meta.url).resolve('graphql') }] },
   test: {
-    server: { deps: { inline: [/graphql/, /@pothos/] } },
     pool: 'forks',
     testTimeout: 60_000,
     hookTimeout: 60_000,

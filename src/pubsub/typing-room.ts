@@ -35,6 +35,8 @@ export class TypingRoom {
   readonly #gone = new Set<number>();
   readonly #subscription: Subscription;
   #position: number;
+  /** The feed's count of changes, as of the last look at it. */
+  #followed = 0;
   #isOpen = false;
   #lapse: NodeJS.Timeout | undefined;
   #forgetFeed: () => void = () => undefined;
@@ -92,10 +94,18 @@ export class TypingRoom {
     this.#heard.clear();
   }
 
+  /** What the feed has already comes first: it may have ended the membership of who is to be told something. */
+  catchUp(): void {
+    if (!this.#isOpen || this.#feed.changes === this.#followed) return;
+    this.#forgetFeed();
+    this.#follow();
+  }
+
   /** The room's log: who has sent a message types no more, and who is no member sees nothing. */
   #follow(): void {
     const feed = this.#feed;
     const { changes } = feed;
+    this.#followed = changes;
     // What has left the feed's memory, or a log that went back, may have been anybody's leaving or coming back.
     if (feed.floor > this.#position || feed.head < this.#position) {
       this.#gone.clear();
@@ -202,6 +212,7 @@ class TypingWatcher {
   }
 
   async #take(): Promise<TypingState | undefined> {
+    this.#room.catchUp();
     if (this.#isDoubted) {
       this.#isDoubted = false;
       if (!(await this.#grant.isMember())) throw new ChatError('FORBIDDEN', 'Your membership in this room has ended');

@@ -81,6 +81,10 @@ export class ClientSocket {
     return this.#stream.writableLength > behindBytes || this.#frameBytes > maxJoinedBytes;
   }
 
+  get #unsentBytes(): number {
+    return this.#socket.bufferedAmount + this.#frameBytes;
+  }
+
   get protocol(): string {
     return this.#socket.protocol;
   }
@@ -107,7 +111,7 @@ export class ClientSocket {
 
   /** Resolves once the peer has taken most of what it was sent, or is gone. */
   async drained(): Promise<void> {
-    while (this.isOpen && this.#socket.bufferedAmount > maxUnsentBytes) {
+    while (this.isOpen && this.#unsentBytes > maxUnsentBytes) {
       await new Promise<void>((resolve) => this.#waiting.add(resolve));
     }
   }
@@ -116,7 +120,7 @@ export class ClientSocket {
     const socket = this.#socket;
     socket.on('message', (data) => {
       this.#isAlive = true;
-      if (socket.bufferedAmount > maxUnsentBytes) {
+      if (this.#unsentBytes > maxUnsentBytes) {
         this.#isPaused = true;
         socket.pause();
       }
@@ -204,7 +208,7 @@ export class ClientSocket {
       }
     }
     if (this.#waiting.size > 0) this.#wake();
-    if (this.#isPaused && this.#socket.bufferedAmount < maxUnsentBytes) {
+    if (this.#isPaused && this.#unsentBytes < maxUnsentBytes) {
       this.#isPaused = false;
       this.#socket.resume();
     }

@@ -136,7 +136,10 @@ export class ResultSender implements AsyncIterableIterator<never, undefined>, Li
   /** Nobody returns an iterator that has thrown. */
   #fail(error: unknown): void {
     this.#isEnded = true;
-    const reject = () => this.#resolve(Promise.reject(error));
+    const failed = Promise.reject(error);
+    // Where the end was told already, nobody asks.
+    failed.catch(() => undefined);
+    const reject = () => this.#resolve(failed);
     Promise.resolve(this.#results.return?.()).then(reject, reject);
   }
 }

@@ -258,7 +258,9 @@ function planOf({ schema, document, operationName }: ExecutionArgs): Plan {
 function keyOf(args: ExecutionArgs): string | null {
   const plan = planOf(args);
   const { variables, viewer } = plan.eventsDependOn;
-  const values = JSON.stringify(variables.map((name) => args.variableValues?.[name] ?? null));
+  const given = args.variableValues ?? {};
+  // Null is another value than none, which is the default.
+  const values = JSON.stringify(variables.map((name) => (Object.hasOwn(given, name) ? [given[name]] : [])));
   if (plan.newest?.values !== values) {
     assertSmallEvents(args);
     plan.newest = { values, key: viewer ? null : `${plan.number} ${values}` };

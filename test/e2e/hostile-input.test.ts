@@ -216,6 +216,14 @@ describeWithNats('hostile input', () => {
       expect(answer.errors?.[0]?.message).toMatch(/may touch \d+ fields/);
     });
 
+    it('measures an event anew where a variable is left out that was null', async () => {
+      const query = `subscription ($n: Int = 100) { roomEvents(roomId: "${randomUUID()}") {
+        ... on MessageAdded { message { room { messages(last: $n) { edges { node { id content } } } } } } } }`;
+      expect(codes(await ask(transport, { query, variables: { n: null } }))).toEqual(['NOT_FOUND']);
+      const answer = await ask(transport, { query });
+      expect(answer.errors?.[0]?.message).toMatch(/may touch \d+ fields/);
+    });
+
     it('does not tell in production what there is', async () => {
       const as = await forgeToken({ iss: issuer, aud: audience });
       const questions = [

@@ -1,16 +1,38 @@
-import { buildSchema, type ExecutionArgs, parse } from 'graphql';
+import {
+  buildSchema,
+  defaultFieldResolver,
+  type ExecutionArgs,
+  getNamedType,
+  isInputObjectType,
+  isObjectType,
+  parse,
+} from 'graphql';
 import { describe, expect, it } from 'vitest';
 import { ChatError } from '../../src/domain/errors.js';
+import { schema as ownSchema } from '../../src/schema/index.js';
 import { createExecute } from '../../src/server/execute.js';
 
 const schema = buildSchema(`
-  type Query { rooms(first: Int! = 2, type: RoomType): [Room!]! room: Room broken: Room must: Room! }
+  type Query {
+    rooms(first: Int! = 2, type: RoomType): [Room!]!
+    some(first: Int = 2): [Room!]!
+    called(name: String): Room
+    room: Room
+    broken: Room
+    must: Room!
+  }
   type Mutation { add(by: Int!): Int! }
-  input Filter { name: String! deep: Filter }
+  input Filter { name: String! marks: [String!] }
   enum RoomType { DIRECT GROUP }
   type Room { id: ID! title(filter: Filter): String! secret: String later: Int! members: [Member!]! }
   type Member { id: ID! }
 `);
+
+// As in the server's own schema, where every field has a resolver.
+for (const type of Object.values(schema.getTypeMap())) {
+  if (!isObjectType(type) || type.name.startsWith('__')) continue;
+  for (const field of Object.values(type.getFields())) field.resolve = defaultFieldResolver;
+}
 
 const room = (id: number) => ({
   id,
@@ -26,6 +48,8 @@ const rootValue = () => {
   return {
     rooms: ({ first, type }: { first: number; type?: string }) =>
       Array.from({ length: first }, (_, id) => room(type === 'GROUP' ? id + 100 : id)),
+    some: ({ first }: { first: number | null }) => Array.from({ length: first ?? 5 }, (_, id) => room(id)),
+    called: ({ name }: { name: string }) => room(name.length),
     room: null,
     broken: { ...room(1), later: () => Promise.reject(new ChatError('NOT_FOUND', 'Gone')) },
     must: null,
@@ -51,12 +75,23 @@ describe('the execution of a document that comes again', () => {
       'query ($n: Int! = 1, $t: RoomType) { rooms(first: $n, type: $t) { id } }',
       { t: 'GROUP' },
     ],
-    ['input objects', 'query ($f: Filter) { rooms { title(filter: $f) } }', { f: { name: '!', deep: { name: '?' } } }],
+    ['input objects', 'query ($f: Filter) { rooms { title(filter: $f) } }', { f: { name: '!', marks: ['?'] } }],
     [
       'fields that are left out',
       'query ($no: Boolean!) { rooms { id later @skip(if: $no) title @include(if: $no) } }',
       { no: true },
     ],
+    [
+      'fragments that are left out in one place',
+      'query ($x: Boolean!) { a: rooms { ...R @include(if: $x) ...R } b: rooms { ...R @skip(if: $x) } c: rooms { ...R } } fragment R on Room { id }',
+      { x: false },
+    ],
+    ['names that mean something in JavaScript', '{ __proto__: rooms { id } constructor: rooms { toString: id } }'],
+    ['no variable where there is a default', 'query ($n: Int) { some(first: $n) { id } }', {}],
+    ['null where there is a default', 'query ($n: Int) { some(first: $n) { id } }', { n: null }],
+    ['null where it must not be', 'query ($n: Int) { rooms(first: $n) { id } }', { n: null }],
+    ['null where a variable has a default', 'query ($n: Int = 1) { rooms(first: $n) { id } }', { n: null }],
+    ['text', '{ called(name: "kim") { id } }'],
     ['mutations one after the other', 'mutation { a: add(by: 1) b: add(by: 10) c: add(by: 100) }'],
     ['a variable of another type', 'query ($n: Int!) { rooms(first: $n) { id } }', { n: 'many' }],
     ['a variable that is missing', 'query ($n: Int!) { rooms(first: $n) { id } }', {}],
@@ -66,7 +101,7 @@ describe('the execution of a document that comes again', () => {
     const execute = createExecute();
     const document = parse(query);
     const run = async () =>
-      tell(await execute({ schema, document, rootValue: rootValue(), variableValues } as ExecutionArgs));
+      tell(await execute({ schema, document, contextValue, rootValue: rootValue(), variableValues } as ExecutionArgs));
     const first = await run();
     expect([await run(), await run()]).toEqual([first, first]);
   });
@@ -79,12 +114,62 @@ describe('the execution of a document that comes again', () => {
         ['A', 1],
         ['B', 2],
       ] as const) {
-        const { data } = await execute({ schema, document, operationName, rootValue: rootValue() });
+        const { data } = await execute({ schema, document, contextValue, operationName, rootValue: rootValue() });
         expect((data as { rooms: unknown[] }).rooms).toHaveLength(count);
       }
     }
   });
 });
+
+describe('a document that is made to do harm', () => {
+  // Each level of one that holds itself would be written out, for seconds.
+  it('finds no input in an input to compile', () => {
+    const inputs = Object.values(ownSchema.getTypeMap()).filter(isInputObjectType);
+    const inner = inputs.flatMap((type) => Object.values(type.getFields()).map(({ type: of }) => getNamedType(of)));
+    expect(inputs.length).toBeGreaterThan(5);
+    expect(inner.filter(isInputObjectType)).toEqual([]);
+  });
+
+  const magic = '__MAGIC_DATE__33a9e76d_02e0_4128_8e92_3530ad3da74dglobalThis.harm=1';
+
+  it.each([
+    ['an argument', `{ called(name: "${magic}") { id } }`],
+    ['an argument as a block', `{ called(name: """${magic}""") { id } }`],
+    ['an argument with escapes', `{ called(name: "${magic.replaceAll('_', '\\u005f')}") { id } }`],
+    ['a default', `query ($n: String = "${magic}") { called(name: $n) { id } }`],
+    ['an input object', `{ rooms { title(filter: { name: "${magic}" }) } }`],
+  ])('is no code, with text in %s', async (_where, query) => {
+    const execute = createExecute();
+    const document = parse(query);
+    for (let times = 0; times < 3; times += 1) {
+      const { errors } = await execute({ schema, document, contextValue, rootValue: rootValue() });
+      expect(errors).toBeUndefined();
+    }
+    expect(globalThis).not.toHaveProperty('harm');
+  });
+
+  it('takes no longer than it does to read it, with fragments that double forty times', async () => {
+    const execute = createExecute();
+    const steps = Array.from({ length: 40 }, (_, at) => `fragment F${at} on Room { ...F${at + 1} ...F${at + 1} }`);
+    const document = parse(`{ room { ...F0 } } ${steps.join(' ')} fragment F40 on Room { id }`);
+    for (let times = 0; times < 3; times += 1) {
+      expect(await execute({ schema, document, contextValue, rootValue: rootValue() })).toEqual({
+        data: { room: null },
+      });
+    }
+  });
+
+  it('is not remembered by the operations that it does not have', async () => {
+    const execute = createExecute();
+    const document = parse('query A { rooms { id } }');
+    for (let times = 0; times < 3; times += 1) {
+      const args = { schema, document, contextValue, operationName: 'B', rootValue: rootValue() };
+      expect((await execute(args)).errors?.[0]?.message).toBe('Unknown operation named "B".');
+    }
+  });
+});
+
+const contextValue = { viewer: {} };
 
 const nested = (depth: number): unknown => {
   let value: unknown = 'bottom';
@@ -99,5 +184,6 @@ const tell = ({ data, errors }: Awaited<ReturnType<ReturnType<typeof createExecu
     message,
     path,
     code: originalError instanceof ChatError ? originalError.code : undefined,
+    hasCause: originalError !== undefined,
   })),
 });
