@@ -5,6 +5,7 @@ import {
   type FragmentDefinitionNode,
   Kind,
   type OperationDefinitionNode,
+  OperationTypeNode,
   type SelectionSetNode,
   visit,
 } from 'graphql';
@@ -15,7 +16,8 @@ import {
  * - No text: graphql-jit puts literals into its code, and has words that it makes into expressions there.
  * - No directives: it notes conditions in the document itself, where they hold for another use of the same fragment too.
  * - No defaults of variables: a null in their place reaches what must not be null.
- * - One operation.
+ * - One operation, and one field where it is a mutation: the next would be done although the first had failed.
+ * - Short names, and no underscores in aliases: each name is repeated below it, and paths are told apart by underscores.
  */
 const kinds: ReadonlySet<string> = new Set([
   Kind.DOCUMENT,
@@ -37,27 +39,38 @@ const kinds: ReadonlySet<string> = new Set([
   Kind.ENUM,
 ]);
 
-/** With fragments written out, which compiling does. */
+const maxNameLength = 64;
 const maxSelections = 1_000;
 
-const known = new WeakMap<DocumentNode, OperationDefinitionNode | null>();
-
-/** The operation of a document that is safe to compile, and is right then; null of any other. The document is valid. */
-export function findCompilable(document: DocumentNode): OperationDefinitionNode | null {
-  let operation = known.get(document);
-  if (operation === undefined) {
-    operation = look(document);
-    known.set(document, operation);
-  }
-  return operation;
+export interface Compilable {
+  readonly operation: OperationDefinitionNode;
+  /** How many there are with fragments written out, which compiling does: what it weighs. */
+  readonly selections: number;
 }
 
-function look(document: DocumentNode): OperationDefinitionNode | null {
+const known = new WeakMap<DocumentNode, Compilable | null>();
+
+/** What there is to compile in a document that is safe to compile, and right then; null of any other. It is valid. */
+export function findCompilable(document: DocumentNode): Compilable | null {
+  let found = known.get(document);
+  if (found === undefined) {
+    found = look(document);
+    known.set(document, found);
+  }
+  return found;
+}
+
+function look(document: DocumentNode): Compilable | null {
   const operations = document.definitions.filter(({ kind }) => kind === Kind.OPERATION_DEFINITION);
   const [operation, ...others] = operations as OperationDefinitionNode[];
   if (operation === undefined || others.length > 0 || !consistsOfKnown(document)) return null;
-  return countSelections(operation.selectionSet, fragmentsOf(document), new Map()) <= maxSelections ? operation : null;
+  if (operation.operation === OperationTypeNode.MUTATION && !hasOneField(operation)) return null;
+  const selections = countSelections(operation.selectionSet, fragmentsOf(document), new Map());
+  return selections <= maxSelections ? { operation, selections } : null;
 }
+
+const hasOneField = ({ selectionSet: { selections } }: OperationDefinitionNode): boolean =>
+  selections.length === 1 && selections[0]?.kind === Kind.FIELD;
 
 function consistsOfKnown(document: DocumentNode): boolean {
   let isKnown = true;
@@ -72,10 +85,14 @@ function consistsOfKnown(document: DocumentNode): boolean {
 }
 
 function isFit(node: ASTNode): boolean {
-  // Names like __proto__ mean something in JavaScript.
-  if (node.kind === Kind.NAME) return !node.value.startsWith('__') || node.value === '__typename';
+  if (node.kind === Kind.NAME) return isFitName(node.value);
+  if (node.kind === Kind.FIELD && node.alias?.value.includes('_') === true) return false;
   return kinds.has(node.kind) && (node.kind !== Kind.VARIABLE_DEFINITION || node.defaultValue === undefined);
 }
+
+/** Names like __proto__ mean something in JavaScript. */
+const isFitName = (name: string): boolean =>
+  name.length <= maxNameLength && (!name.startsWith('__') || name === '__typename');
 
 const fragmentsOf = ({ definitions }: DocumentNode): Map<string, FragmentDefinitionNode> =>
   new Map(

@@ -21,7 +21,7 @@ const schema = buildSchema(`
     broken: Room
     must: Room!
   }
-  type Mutation { add(by: Int!): Int! }
+  type Mutation { add(by: Int!): Int! fail(by: Int!): Int! }
   input Filter { name: String! marks: [String!] }
   enum RoomType { DIRECT GROUP }
   type Room { id: ID! title(filter: Filter): String! secret: String later: Int! members: [Member!]! }
@@ -91,6 +91,8 @@ describe('the execution of a document that comes again', () => {
     ['null where there is a default', 'query ($n: Int) { some(first: $n) { id } }', { n: null }],
     ['null where it must not be', 'query ($n: Int) { rooms(first: $n) { id } }', { n: null }],
     ['null where a variable has a default', 'query ($n: Int = 1) { rooms(first: $n) { id } }', { n: null }],
+    ['variables that are called like properties', 'query ($constructor: Int) { some(first: $constructor) { id } }', {}],
+    ['errors on several lines', '{\n  rooms {\r\n    id\n\n    secret\n  }\n}'],
     ['text', '{ called(name: "kim") { id } }'],
     ['mutations one after the other', 'mutation { a: add(by: 1) b: add(by: 10) c: add(by: 100) }'],
     ['a variable of another type', 'query ($n: Int!) { rooms(first: $n) { id } }', { n: 'many' }],
@@ -159,6 +161,36 @@ describe('a document that is made to do harm', () => {
     }
   });
 
+  it('does no second change where the first failed, the first time or later', async () => {
+    const execute = createExecute();
+    const document = parse('mutation ($by: Int!) { fail(by: $by) add(by: $by) }');
+    let added = 0;
+    const root = {
+      fail: () => {
+        throw new ChatError('FORBIDDEN', 'Not you');
+      },
+      add: () => {
+        added += 1;
+        return added;
+      },
+    };
+    for (let times = 0; times < 3; times += 1) {
+      await execute({ schema, document, contextValue, rootValue: root, variableValues: { by: 1 } });
+    }
+    expect(added).toBe(0);
+  });
+
+  it('grows nothing with a name of 200,000 characters above a thousand fields', async () => {
+    const execute = createExecute();
+    const fields = Array.from({ length: 400 }, (_, at) => `x${at}: id`).join(' ');
+    const document = parse(`{ ${'a'.repeat(200_000)}: rooms { ${fields} } }`);
+    const before = process.memoryUsage().heapUsed;
+    for (let times = 0; times < 3; times += 1) {
+      await execute({ schema, document, contextValue, rootValue: rootValue() });
+    }
+    expect(process.memoryUsage().heapUsed - before).toBeLessThan(50_000_000);
+  });
+
   it('is not remembered by the operations that it does not have', async () => {
     const execute = createExecute();
     const document = parse('query A { rooms { id } }');
@@ -180,10 +212,11 @@ const nested = (depth: number): unknown => {
 /** With what a client sees of an error, and whose it is. */
 const tell = ({ data, errors }: Awaited<ReturnType<ReturnType<typeof createExecute>>>) => ({
   data: data === undefined ? undefined : JSON.parse(JSON.stringify(data)),
-  errors: errors?.map(({ message, path, originalError }) => ({
+  errors: errors?.map(({ message, path, originalError, locations }) => ({
     message,
     path,
     code: originalError instanceof ChatError ? originalError.code : undefined,
     hasCause: originalError !== undefined,
+    locations,
   })),
 });
