@@ -85,19 +85,6 @@ describe(`with ${rooms} rooms of ${messagesPerRoom} messages, all of them the vi
   });
 });
 
-/** What is asked of the database, as it is asked. */
-async function statementsOf(read: () => Promise<unknown>) {
-  const spy = vi.spyOn(pg.Pool.prototype, 'query');
-  try {
-    await read();
-    return spy.mock.calls.map(([config]) => config as unknown as { text: string; values: unknown[] });
-  } finally {
-    spy.mockRestore();
-  }
-}
-
-const flatten = (plan: Plan): Plan[] => [plan, ...(plan.Plans ?? []).flatMap(flatten)];
-
 describe('sends that began when there was nothing', () => {
   it('find what there is by its key, however much it has become', async () => {
     const database = await createDatabase();
@@ -141,3 +128,16 @@ describe('sends that began when there was nothing', () => {
     expect((await countRead()) - before).toBe(0);
   });
 });
+
+/** What is asked of the database, as it is asked. */
+async function statementsOf(read: () => Promise<unknown>) {
+  const spy = vi.spyOn(pg.Pool.prototype, 'query');
+  try {
+    await read();
+    return spy.mock.calls.map(([config]) => config as unknown as { text: string; values: unknown[] });
+  } finally {
+    spy.mockRestore();
+  }
+}
+
+const flatten = (plan: Plan): Plan[] => [plan, ...(plan.Plans ?? []).flatMap(flatten)];

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import type { LogEntry } from '../../src/domain/room-log.js';
 import type { TypingStore } from '../../src/domain/typing.js';
 import type { PubSub } from '../../src/pubsub/pub-sub.js';
 import type { RoomFeed } from '../../src/pubsub/room-feed.js';
@@ -36,6 +37,26 @@ it.each([0, 100, 500])('leaves 300 ms between two lists to a subscriber who take
   const gaps = sent.slice(1).map(({ from }, index) => from - (sent[index]?.until ?? 0));
   expect(sent.length).toBeGreaterThan(10_000 / (300 + sendMs + 50) - 2);
   expect(Math.min(...gaps)).toBeGreaterThanOrEqual(300);
+});
+
+it('tells nothing more to who was removed, also before the feed has woken the room', async () => {
+  const feed = { ...quietFeed } as { -readonly [Name in keyof RoomFeed]: RoomFeed[Name] };
+  const room = new TypingRoom(feed as RoomFeed, silentPubsub, {} as TypingStore);
+  await room.opened;
+  let isMember = true;
+  const states = room.watch({ viewerId, head: 0, isMember: async () => isMember, isHeldBack: () => false }, () => {});
+  expect(await states.next()).toMatchObject({ value: { userIds: [] } });
+
+  isMember = false;
+  const system = { code: 'MEMBER_REMOVED', userIds: [viewerId] };
+  const removal = { seq: 1, kind: 'added', message: { system } } as unknown as LogEntry;
+  Object.assign(feed, { head: 1, changes: 1, entryAfter: (seq: number) => (seq < 1 ? removal : undefined) });
+  room.signal({ userId: 2, isTyping: true, ageMs: 0 });
+  const refusal = expect(states.next()).rejects.toMatchObject({ code: 'FORBIDDEN' });
+  await vi.advanceTimersByTimeAsync(1_000);
+
+  await refusal;
+  room.close();
 });
 
 /** A room in which nobody writes. */
