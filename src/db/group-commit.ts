@@ -56,12 +56,17 @@ export class GroupCommit<Item, Answer> {
 
   async #commit(): Promise<void> {
     this.#commits += 1;
+    let tellWritten: (() => void) | undefined;
     for (let batch = this.#take(); batch.length > 0; batch = this.#take()) {
       const names = new Set(batch.map(({ item }) => this.#writes.queueOf(item)));
       for (const name of names) this.#underWay.add(name);
-      await this.#write(batch);
+      const written = this.#write(batch);
+      // Behind the statement, which goes out in the tick before: the database works while those are answered.
+      if (tellWritten !== undefined) process.nextTick(tellWritten);
+      tellWritten = await written;
       for (const name of names) this.#underWay.delete(name);
     }
+    tellWritten?.();
     this.#commits -= 1;
     if (this.#commits > 0) return;
     clearTimeout(this.#impatient);
@@ -82,21 +87,32 @@ export class GroupCommit<Item, Answer> {
     return batch;
   }
 
-  async #write(batch: readonly Waiting<Item, Answer>[]): Promise<void> {
+  /** Resolves once it is known what became of them, with what tells everybody. */
+  async #write(batch: readonly Waiting<Item, Answer>[]): Promise<() => void> {
     const [first, ...others] = batch;
-    if (first === undefined) return;
+    if (first === undefined) return () => undefined;
     if (others.length === 0) return this.#writeAlone(first);
     try {
       const answers = await this.#writes.many(batch.map(({ item }) => item));
-      for (const [index, { resolve }] of batch.entries()) resolve(answers[index] as Answer);
+      return () => {
+        for (const [index, { resolve }] of batch.entries()) resolve(answers[index] as Answer);
+      };
     } catch (error) {
-      if (this.#writes.isUncertain(error)) for (const { reject } of batch) reject(error);
+      if (this.#writes.isUncertain(error)) {
+        return () => {
+          for (const { reject } of batch) reject(error);
+        };
+      }
       // One of them spoils it for all: each by itself gets its own answer.
-      else for (const waiting of batch) await this.#writeAlone(waiting);
+      for (const waiting of batch) (await this.#writeAlone(waiting))();
+      return () => undefined;
     }
   }
 
-  async #writeAlone({ item, resolve, reject }: Waiting<Item, Answer>): Promise<void> {
-    await this.#writes.one(item).then(resolve, reject);
+  #writeAlone({ item, resolve, reject }: Waiting<Item, Answer>): Promise<() => void> {
+    return this.#writes.one(item).then(
+      (answer) => () => resolve(answer),
+      (error: unknown) => () => reject(error),
+    );
   }
 }

@@ -5,11 +5,11 @@ import type { Database } from './database.js';
 import { type ChatRoom, Prisma, type RoomType } from './generated/prisma/client.js';
 import {
   type KnownMember,
+  MemberOfValues,
   type MemberValues,
   type MessageRow,
   memberJson,
   messageColumns,
-  toMemberOfValues,
   toMessage,
 } from './rows.js';
 
@@ -128,8 +128,8 @@ function toRoom(row: ChatRoom & PartsRow): Room {
   if (row.unreadCount !== undefined) along.unreadCount = row.unreadCount;
   if (row.memberCount !== undefined) along.memberCount = row.memberCount;
   if (row.lastMessage !== undefined) along.lastMessage = row.lastMessage === null ? null : toMessage(row.lastMessage);
-  if (row.members !== undefined) along.members = row.members.map(toMemberOfValues);
-  if (row.viewerMember !== undefined) along.viewerMember = toMemberOfValues(row.viewerMember);
+  if (row.members !== undefined) along.members = row.members.map((values) => new MemberOfValues(row.id, values));
+  if (row.viewerMember !== undefined) along.viewerMember = new MemberOfValues(row.id, row.viewerMember);
   return Object.assign(row, { along });
 }
 

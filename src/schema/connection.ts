@@ -3,7 +3,7 @@ import type { Page } from '../domain/page.js';
 /** A page in the shape that a connection's fields read. */
 export async function toConnection<Row>(page: Promise<Page<Row>>, cursorOf: (row: Row) => string) {
   const { rows, hasNextPage, hasPreviousPage } = await page;
-  const edges = rows.map((node) => ({ node, cursor: cursorOf(node) }));
+  const edges = rows.map((node) => new Edge(node, cursorOf));
   return {
     edges,
     pageInfo: {
@@ -13,4 +13,19 @@ export async function toConnection<Row>(page: Promise<Page<Row>>, cursorOf: (row
       endCursor: edges.at(-1)?.cursor ?? null,
     },
   };
+}
+
+/** Makes its cursor when it is asked for: most clients take the page's last one. */
+class Edge<Row> {
+  readonly node: Row;
+  readonly #cursorOf: (row: Row) => string;
+
+  constructor(node: Row, cursorOf: (row: Row) => string) {
+    this.node = node;
+    this.#cursorOf = cursorOf;
+  }
+
+  get cursor(): string {
+    return this.#cursorOf(this.node);
+  }
 }
