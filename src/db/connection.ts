@@ -40,7 +40,7 @@ export function createConnection(url: string, max: number, onError: (error: unkn
     prisma,
     async query<Row>(strings: TemplateStringsArray, ...given: readonly unknown[]): Promise<Row[]> {
       const { text, values } = Prisma.sql(strings, ...given);
-      const { rows } = await pool.query({ name: nameOf(text), text, values }).catch(rethrowUnreachable);
+      const { rows } = await runQuery(pool, { name: nameOf(text), text, values }).catch(rethrowUnreachable);
       return rows;
     },
     close: async () => {
@@ -49,6 +49,25 @@ export function createConnection(url: string, max: number, onError: (error: unkn
     },
   };
 }
+
+/** Not `pool.query`: by it a connection keeps, as long as it lives, the rows that it answered first. */
+async function runQuery(pool: pg.Pool, query: pg.QueryConfig): Promise<pg.QueryResult> {
+  const client = await pool.connect();
+  // One that dies meanwhile fails the query as well.
+  client.once('error', ignore);
+  try {
+    const result = await client.query(query);
+    client.off('error', ignore);
+    client.release();
+    return result;
+  } catch (error) {
+    client.off('error', ignore);
+    client.release(true);
+    throw error;
+  }
+}
+
+const ignore = (): void => undefined;
 
 /** They are few: lists of ids are arrays, never IN (...). */
 function createStatementNames() {

@@ -1,4 +1,3 @@
-import DataLoader from 'dataloader';
 import {
   type LogEntry,
   type LogRange,
@@ -9,6 +8,7 @@ import {
   toLogEntry,
   type UnpublishedRoom,
 } from '../domain/room-log.js';
+import { createBatch } from './batch.js';
 import type { Connection } from './connection.js';
 import type { Database } from './database.js';
 import { isMember } from './rooms.js';
@@ -17,10 +17,7 @@ import { type MessageRow, messageColumns, toMessage } from './rows.js';
 /** The log as the feed reads it. */
 export const createLogStore = (db: Database): LogStore => {
   // Of all feeds that open in one turn: a storm of reconnects opens thousands.
-  const heads = new DataLoader<string, RoomHead | null>((roomIds) => readHeadsOf(db, roomIds), {
-    cache: false,
-    batchScheduleFn: setImmediate,
-  });
+  const heads = createBatch<string, RoomHead | null>((roomIds) => readHeadsOf(db, roomIds), setImmediate);
   return {
     readHead: (roomId) => heads.load(roomId),
     readPage: (range) => readPage(db.writes, range),

@@ -1,4 +1,4 @@
-import DataLoader from 'dataloader';
+import { createBatch } from '../db/batch.js';
 import type { Database } from '../db/database.js';
 import { countReaders, findReaders, type MessageOfUser, type PagedMessage, type Reader } from '../db/messages.js';
 import { findPresences } from '../db/presence.js';
@@ -109,16 +109,6 @@ export const loadReadCount = ({ batches }: Deps, { userId }: Viewer, message: Pa
 /** Which other members have read the message, and when first. */
 export const loadReaders = ({ batches }: Deps, { userId }: Viewer, message: Message): Promise<readonly Reader[]> =>
   batches.readers.load({ message, userId });
-
-/** Keys that PostgreSQL is asked for in one statement. */
-const maxBatchSize = 5_000;
-
-const createBatch = <Key, Value>(load: DataLoader.BatchLoadFn<Key, Value>, schedule?: (callback: () => void) => void) =>
-  new DataLoader<Key, Value>(load, {
-    cache: false,
-    maxBatchSize,
-    ...(schedule === undefined ? {} : { batchScheduleFn: schedule }),
-  });
 
 /** What the query does not answer is `absent`: of a room that is not there, or that the user is no member of any more. */
 const createView = <Asked, Value>(

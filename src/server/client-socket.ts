@@ -49,8 +49,9 @@ export class ClientSocket {
   readonly #waiting = new Set<() => void>();
   #isAlive = true;
   #isPaused = false;
-  /** What leaves at the end of this turn, in one write. */
-  readonly #frames: Buffer[] = [];
+  /** What leaves at the end of this turn, in one write: mostly one frame. */
+  #frame: Buffer | undefined;
+  #moreFrames: Buffer[] | undefined;
   #frameBytes = 0;
   /** Who waits for that write. */
   #senders: ((error: Error | null | undefined) => void)[] = [];
@@ -166,7 +167,11 @@ export class ClientSocket {
   /** What is written in one turn of the event loop leaves together, in one write to the system. */
   #write(frame: Buffer): void {
     this.#frameBytes += frame.length;
-    if (this.#frames.push(frame) === 1 && ClientSocket.#due.push(this) === 1) setImmediate(ClientSocket.#flushAll);
+    if (this.#frame === undefined) {
+      this.#frame = frame;
+      if (ClientSocket.#due.push(this) === 1) setImmediate(ClientSocket.#flushAll);
+    } else if (this.#moreFrames === undefined) this.#moreFrames = [frame];
+    else this.#moreFrames.push(frame);
   }
 
   static readonly #flushAll = (): void => {
@@ -174,19 +179,26 @@ export class ClientSocket {
   };
 
   #flush(): void {
-    const [first] = this.#frames;
+    const first = this.#frame;
     if (first === undefined) return;
-    const bytes = this.#frames.length === 1 ? first : Buffer.concat(this.#frames, this.#frameBytes);
-    this.#frames.length = 0;
+    const more = this.#moreFrames;
+    const bytes = more === undefined ? first : Buffer.concat([first, ...more], this.#frameBytes);
+    this.#frame = undefined;
+    this.#moreFrames = undefined;
     this.#frameBytes = 0;
-    const written = this.#senders.length === 0 ? this.#noteSent : this.#createNote(this.#senders);
+    const written = this.#senders.length === 0 ? undefined : this.#createNote(this.#senders);
     if (!this.isOpen) {
-      written(gone());
+      written?.(gone());
       return;
     }
-    this.#stream.write(bytes, written);
-    // What the system did not take at once waits for the peer.
-    if (this.#stream.writableLength > 0) this.#stall ??= setTimeout(() => this.cutOff(), this.#options.sendTimeoutMs);
+    const stream = this.#stream;
+    stream.write(bytes, written);
+    if (stream.writableLength === 0) this.#noteSent();
+    else {
+      // What the system did not take at once waits for the peer. Where it did, a callback would cost as much as the rest.
+      if (written === undefined) stream.write(nothing, this.#noteSent);
+      this.#stall ??= setTimeout(() => this.cutOff(), this.#options.sendTimeoutMs);
+    }
   }
 
   #createNote(senders: readonly ((error: Error | null | undefined) => void)[]) {

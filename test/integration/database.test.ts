@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { connectDatabase } from '../../src/db/database.js';
 import { createDatabase } from '../support/database.js';
+import { collectGarbage } from '../support/garbage.js';
 
 describe('connectDatabase', () => {
   it('tells of no connection that the server cuts off behind its close', async () => {
@@ -18,5 +19,18 @@ describe('connectDatabase', () => {
     await database.drop();
 
     expect(told).toEqual([]);
+  });
+
+  it('keeps nothing of what it has answered', async () => {
+    const database = await createDatabase({ migrated: false });
+    const db = connectDatabase({ url: database.url });
+    const ask = async () => new WeakRef((await db.reads.query<object>`SELECT 1 AS one`)[0] ?? {});
+
+    const answers = [await ask(), await ask()];
+    await ask();
+
+    await expect.poll(() => collectGarbage(answers)).toEqual([undefined, undefined]);
+    await db.close();
+    await database.drop();
   });
 });

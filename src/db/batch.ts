@@ -1,0 +1,34 @@
+import DataLoader from 'dataloader';
+
+/** Asks once for all that is wanted in the same turn. */
+export interface Batch<Key, Value> {
+  load(key: Key): Promise<Value>;
+  /** Where one of them fails, its place has the error. */
+  loadMany(keys: readonly Key[]): Promise<(Value | Error)[]>;
+}
+
+/** Keys that PostgreSQL is asked for in one statement. */
+const maxBatchSize = 5_000;
+
+/**
+ * Loads together what is wanted until `schedule` calls back, which is the end of the turn. Nothing is kept: neither
+ * values for who asks later, nor, as a loader that lives on would, the last batch with all who waited for it.
+ * @param load - answers a value or an error for each key, in their order
+ */
+export function createBatch<Key, Value>(
+  load: DataLoader.BatchLoadFn<Key, Value>,
+  schedule?: (callback: () => void) => void,
+): Batch<Key, Value> {
+  let loader: DataLoader<Key, Value> | undefined;
+  const current = () => {
+    loader ??= new DataLoader<Key, Value>(
+      (keys) => {
+        loader = undefined;
+        return load(keys);
+      },
+      { cache: false, maxBatchSize, ...(schedule === undefined ? {} : { batchScheduleFn: schedule }) },
+    );
+    return loader;
+  };
+  return { load: (key) => current().load(key), loadMany: (keys) => current().loadMany(keys) };
+}
