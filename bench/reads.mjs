@@ -104,8 +104,10 @@ function peersOf(stack, url, roomId) {
   const env = { DATABASE_URL: url };
   const pothos = {
     list: ask(`{ rooms(first: ${rooms}) { ${roomFields} } }`, ({ data }) => data.rooms),
-    page: ask(`{ room(id: "${roomId}") { messages(last: ${pageSize}) { ${pageFields} } } }`, ({ data }) =>
-      data.room.messages.reverse(),
+    page: ask(
+      `query ($id: ID!) { room(id: $id) { messages(last: ${pageSize}) { ${pageFields} } } }`,
+      ({ data }) => data.room.messages.reverse(),
+      { id: roomId },
     ),
   };
   return {
@@ -113,8 +115,9 @@ function peersOf(stack, url, roomId) {
       start: () => startFairway(stack, url),
       list: ask(`{ rooms(first: ${rooms}) { edges { node { ${roomFields} } } } }`, ({ data }) => nodes(data.rooms)),
       page: ask(
-        `{ room(id: "${roomId}") { messages(last: ${pageSize}) { edges { node { ${pageFields} } } } } }`,
+        `query ($id: ID!) { room(id: $id) { messages(last: ${pageSize}) { edges { node { ${pageFields} } } } } }`,
         ({ data }) => nodes(data.room.messages),
+        { id: roomId },
       ),
     },
     'yoga + Pothos prisma': { ...pothos, start: () => startPeer('yoga-prisma-read', { env }) },
@@ -135,10 +138,11 @@ function peersOf(stack, url, roomId) {
         ({ data }) => data.rooms.nodes.map((/** @type {any} */ room) => ({ ...room, members: room.members.nodes })),
       ),
       page: ask(
-        `{ room: chatRoomByRowId(rowId: "${roomId}") { messages: newestMessages(first: ${pageSize}) { nodes {
+        `query ($id: UUID!) { room: chatRoomByRowId(rowId: $id) { messages: newestMessages(first: ${pageSize}) { nodes {
           ${messageFields.replace('id', 'id: rowId')} readCount sender: chatUserBySenderId { id: rowId name }
         } } } }`,
         ({ data }) => data.room.messages.nodes.reverse(),
+        { id: roomId },
       ),
     },
     'bare HTTP + SQL': {
@@ -152,8 +156,11 @@ function peersOf(stack, url, roomId) {
   };
 }
 
-/** @param {string} query @param {Question['normalize']} normalize @returns {Question} */
-const ask = (query, normalize) => ({ body: JSON.stringify({ query: query.replace(/\s+/g, ' ') }), normalize });
+/** Ids are variables, as generated clients have them. @param {string} query @param {Question['normalize']} normalize @param {Record<string, unknown>} [variables] @returns {Question} */
+const ask = (query, normalize, variables) => ({
+  body: JSON.stringify({ query: query.replace(/\s+/g, ' '), variables }),
+  normalize,
+});
 
 const nodes = (/** @type {{ edges: { node: unknown }[] }} */ { edges }) => edges.map(({ node }) => node);
 

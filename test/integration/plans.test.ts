@@ -85,6 +85,35 @@ describe(`with ${rooms} rooms of ${messagesPerRoom} messages, all of them the vi
   });
 });
 
+describe('with thousands of rooms for everybody', () => {
+  it('a list keeps its plan: planning it anew takes as long as the list', async () => {
+    const database = await createDatabase();
+    const db = connectDatabase({ url: database.url, readPoolSize: 1 });
+    onTestFinished(async () => {
+      await db.close();
+      await database.drop();
+    });
+    await database.query("INSERT INTO chat_users (id, name) SELECT n, 'user ' || n FROM generate_series(1, 5) n");
+    await database.query(`
+      INSERT INTO chat_rooms (id, type, name, updated_at)
+      SELECT gen_random_uuid(), 'GROUP', 'room ' || n, now() - random() * interval '1 day' FROM generate_series(1, 5000) n`);
+    await database.query(`
+      INSERT INTO chat_room_members (room_id, user_id, joined_seq)
+      SELECT r.id, u.id, 0 FROM chat_rooms r, chat_users u`);
+    await database.query('VACUUM ANALYZE');
+
+    const page = { count: 20, backward: false, after: undefined, before: undefined };
+    for (let times = 0; times < 20; times += 1)
+      await pageRooms(db, viewerId, page, undefined, ['unreadCount', 'members']);
+
+    const [statement] = await db.reads.query<{ kept: number; anew: number }>`
+      SELECT generic_plans::int AS kept, custom_plans::int AS anew FROM pg_prepared_statements
+      WHERE statement LIKE '%MATERIALIZED%' AND statement NOT LIKE '%pg_prepared_statements%'`;
+    // PostgreSQL plans the first five anew in any case, to compare.
+    expect(statement).toEqual({ kept: 15, anew: 5 });
+  });
+});
+
 describe('sends that began when there was nothing', () => {
   it('find what there is by its key, however much it has become', async () => {
     const database = await createDatabase();
@@ -131,7 +160,7 @@ describe('sends that began when there was nothing', () => {
 
 /** What is asked of the database, as it is asked. */
 async function statementsOf(read: () => Promise<unknown>) {
-  const spy = vi.spyOn(pg.Pool.prototype, 'query');
+  const spy = vi.spyOn(pg.Client.prototype, 'query');
   try {
     await read();
     return spy.mock.calls.map(([config]) => config as unknown as { text: string; values: unknown[] });

@@ -50,6 +50,17 @@ describe('GroupCommit', () => {
     expect(await Promise.all(answers)).toEqual(['done 1', 'done 2', 'done 3', 'done 4']);
   });
 
+  it('hands the next commit over before it answers for the last', async () => {
+    const { flushes, send, endAll } = createCommits();
+    const seen: number[] = [];
+    const answers = [1, 2, 3].map((number) => send(number).then(() => seen.push(flushes.length)));
+
+    await endAll();
+    await Promise.all(answers);
+
+    expect(seen).toEqual([2, 2, 2]);
+  });
+
   it('keeps the order of a room, and lets rooms take turns where more waits than one commit takes', async () => {
     const { flushes, send, endAll } = createCommits();
     void send(0);
