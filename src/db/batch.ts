@@ -19,16 +19,20 @@ export function createBatch<Key, Value>(
   load: DataLoader.BatchLoadFn<Key, Value>,
   schedule?: (callback: () => void) => void,
 ): Batch<Key, Value> {
-  let loader: DataLoader<Key, Value> | undefined;
-  const current = () => {
-    loader ??= new DataLoader<Key, Value>(
+  let current: DataLoader<Key, Value> | undefined;
+  const open = () => {
+    const loader = new DataLoader<Key, Value>(
       (keys) => {
-        loader = undefined;
+        if (current === loader) current = undefined;
         return load(keys);
       },
       { cache: false, maxBatchSize, ...(schedule === undefined ? {} : { batchScheduleFn: schedule }) },
     );
     return loader;
   };
-  return { load: (key) => current().load(key), loadMany: (keys) => current().loadMany(keys) };
+  const loader = () => {
+    current ??= open();
+    return current;
+  };
+  return { load: (key) => loader().load(key), loadMany: (keys) => loader().loadMany(keys) };
 }

@@ -52,20 +52,30 @@ export function createConnection(url: string, max: number, onError: (error: unkn
 
 /** Not `pool.query`: by it a connection keeps, as long as it lives, the rows that it answered first. */
 async function runQuery(pool: pg.Pool, query: pg.QueryConfig): Promise<pg.QueryResult> {
-  const client = await pool.connect();
-  // One that dies meanwhile fails the query as well.
-  client.once('error', ignore);
+  const client = await checkOut(pool);
+  let hasFailed = true;
   try {
     const result = await client.query(query);
-    client.off('error', ignore);
-    client.release();
+    hasFailed = false;
     return result;
-  } catch (error) {
+  } finally {
     client.off('error', ignore);
-    client.release(true);
-    throw error;
+    client.release(hasFailed);
   }
 }
+
+/** With a listener from the first moment on: what ends a connection between two turns is an error of its query alone. */
+const checkOut = (pool: pg.Pool): Promise<pg.PoolClient> =>
+  new Promise((resolve, reject) => {
+    pool.connect((error, client) => {
+      if (client === undefined) {
+        reject(error);
+        return;
+      }
+      client.on('error', ignore);
+      resolve(client);
+    });
+  });
 
 const ignore = (): void => undefined;
 

@@ -75,7 +75,7 @@ export async function pageRooms(
         WHERE m.user_id = ${userId}::int AND m.left_at IS NULL
           ${type === undefined ? Prisma.empty : Prisma.sql`AND r.type = ${type}::chat_room_type`}
           ${time === undefined ? Prisma.empty : Prisma.sql`AND (r.updated_at, r.id) < (${time}::timestamptz, ${id}::uuid)`}
-        ORDER BY r.updated_at DESC, r.id DESC LIMIT ${powerOfTwo(page.count + 1)}
+        ORDER BY r.updated_at DESC, r.id DESC LIMIT ${roundLimit(page.count + 1)}
       ) newest LIMIT ${page.count + 1}::int
     )
     SELECT ${roomColumns} ${columnsOf(parts)}
@@ -85,10 +85,10 @@ export async function pageRooms(
 }
 
 /**
- * The next one, written out. A limit that is a parameter PostgreSQL takes for a tenth of all there is; of a user's 5,000
- * rooms it would then plan every list anew, which takes as long as the list, rather than keep a plan.
+ * The next larger of a few limits, written out. A limit that is a parameter PostgreSQL takes for a tenth of all there is;
+ * of a user's 5,000 rooms it would then plan every list anew, which takes as long as the list, rather than keep a plan.
  */
-const powerOfTwo = (atLeast: number): Prisma.Sql => Prisma.raw(String(2 ** Math.ceil(Math.log2(atLeast))));
+const roundLimit = (limit: number): Prisma.Sql => Prisma.raw(String(4 ** Math.ceil(Math.log(limit) / Math.log(4))));
 
 /** What counts as unread by member m: from others, neither SYSTEM nor deleted, after the read mark and the joining. */
 export const unreadOfMember = Prisma.sql`(

@@ -186,19 +186,14 @@ export class ClientSocket {
     this.#frame = undefined;
     this.#moreFrames = undefined;
     this.#frameBytes = 0;
-    const written = this.#senders.length === 0 ? undefined : this.#createNote(this.#senders);
+    const written = this.#senders.length === 0 ? this.#noteSent : this.#createNote(this.#senders);
     if (!this.isOpen) {
-      written?.(gone());
+      written(gone());
       return;
     }
-    const stream = this.#stream;
-    stream.write(bytes, written);
-    if (stream.writableLength === 0) this.#noteSent();
-    else {
-      // What the system did not take at once waits for the peer. Where it did, a callback would cost as much as the rest.
-      if (written === undefined) stream.write(nothing, this.#noteSent);
-      this.#stall ??= setTimeout(() => this.cutOff(), this.#options.sendTimeoutMs);
-    }
+    this.#stream.write(bytes, written);
+    // What the system did not take at once waits for the peer.
+    if (this.#stream.writableLength > 0) this.#stall ??= setTimeout(() => this.cutOff(), this.#options.sendTimeoutMs);
   }
 
   #createNote(senders: readonly ((error: Error | null | undefined) => void)[]) {

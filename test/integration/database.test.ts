@@ -1,7 +1,20 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { connectDatabase } from '../../src/db/database.js';
 import { createDatabase } from '../support/database.js';
 import { collectGarbage } from '../support/garbage.js';
+
+/** What PostgreSQL says, which the real one says in one breath only when it is asked to at the very moment. */
+const say = (type: string, body: string): Buffer => {
+  const head = Buffer.alloc(5);
+  head.write(type);
+  head.writeInt32BE(4 + body.length, 1);
+  return Buffer.concat([head, Buffer.from(body, 'latin1')]);
+};
+const authenticated = say('R', '\0\0\0\0');
+const ready = say('Z', 'I');
+const ended = say('E', 'SFATAL\0VFATAL\0C57P01\0Mterminating connection due to administrator command\0\0');
 
 describe('connectDatabase', () => {
   it('tells of no connection that the server cuts off behind its close', async () => {
@@ -19,6 +32,20 @@ describe('connectDatabase', () => {
     await database.drop();
 
     expect(told).toEqual([]);
+  });
+
+  it('refuses the query alone where the server ends a connection in the moment in which it is ready', async () => {
+    const server = createServer((socket) => {
+      socket.on('error', () => undefined).once('data', () => socket.end(Buffer.concat([authenticated, ready, ended])));
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const db = connectDatabase({ url: `postgresql://somebody:secret@127.0.0.1:${port}/any` });
+
+    await expect(db.reads.query`SELECT 1`).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+
+    await db.close();
+    server.close();
   });
 
   it('keeps nothing of what it has answered', async () => {
