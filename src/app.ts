@@ -100,6 +100,7 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
   const shared = { engine, authenticate, seats, sendTimeoutMs };
   const sockets = new GraphqlSockets({
     ...shared,
+    execute,
     subscribe,
     maskError,
     maxFrameBytes: maxBodyBytes,

@@ -48,7 +48,7 @@ export class GraphqlOverHttp {
     if (body === null) return refuseTooLarge(request, response, maxBodyBytes);
 
     const viewer = await authenticate(request.headers.authorization);
-    const answer = await engine.fetch(
+    const answer = await engine.yoga.fetch(
       `http://localhost${request.url}`,
       {
         method: request.method ?? 'GET',

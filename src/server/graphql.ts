@@ -1,4 +1,10 @@
-import { type DocumentNode, NoSchemaIntrospectionCustomRule, parse } from 'graphql';
+import {
+  type DocumentNode,
+  type GraphQLError,
+  type GraphQLSchema,
+  NoSchemaIntrospectionCustomRule,
+  parse,
+} from 'graphql';
 import { createYoga, type Plugin, type YogaServerInstance } from 'graphql-yoga';
 import { LRUCache } from 'lru-cache';
 import type { Deps } from '../resolvers/deps.js';
@@ -21,20 +27,35 @@ export interface GraphqlOptions extends DocumentLimits {
 /** What a transport gives for one operation. */
 export type TransportContext = Omit<RequestContext, 'deps'>;
 
-export type GraphqlEngine = YogaServerInstance<TransportContext, RequestContext>;
+/** Documents and context for every transport. */
+export interface GraphqlEngine {
+  readonly schema: GraphQLSchema;
+  /** Runs what comes over HTTP. */
+  readonly yoga: YogaServerInstance<TransportContext, RequestContext>;
+  /**
+   * The document that the text stands for, or what is wrong with it. Parsed and validated as yoga does it, once for as long
+   * as it is kept: going through all plugins each time would be a fifth of what a subscription costs.
+   * @throws {GraphQLError} where it cannot be parsed
+   */
+  read(text: string): DocumentNode | readonly GraphQLError[];
+  /** Fresh for each operation: loaders hang on it. */
+  createContext(transport: TransportContext): RequestContext;
+}
 
 const maxCachedDocumentChars = 4_000_000;
 
-/** Parse, validate, execute and context for every transport: yoga runs them over HTTP, `getEnveloped` gives them to others. */
 export function createGraphqlEngine(options: GraphqlOptions): GraphqlEngine {
   const { deps, maskError } = options;
-  return createYoga<TransportContext, RequestContext>({
+  const documents = createDocumentCache<DocumentNode>();
+  const valid = new WeakSet<DocumentNode>();
+  const createContext = ({ viewer, isBehind, cutOff }: TransportContext) => ({ deps, viewer, isBehind, cutOff });
+  const yoga = createYoga<TransportContext, RequestContext>({
     schema,
     // Callable fields of the transport's context are wanted on the fresh object that this makes.
-    context: ({ viewer, isBehind, cutOff }) => ({ deps, viewer, isBehind, cutOff }),
+    context: createContext,
     plugins: [createEnginePlugin(options)],
     maskedErrors: { maskError: (error) => maskError(error) },
-    parserAndValidationCache: { documentCache: createDocumentCache(), errorCache: createDocumentCache() },
+    parserAndValidationCache: { documentCache: documents, errorCache: createDocumentCache() },
     logging: false,
     graphiql: false,
     landingPage: false,
@@ -44,6 +65,17 @@ export function createGraphqlEngine(options: GraphqlOptions): GraphqlEngine {
     maxRequestBodySize: false,
     healthCheckEndpoint: '/healthz',
   });
+  const read = (text: string): DocumentNode | readonly GraphQLError[] => {
+    const known = documents.get(text);
+    if (known !== undefined && valid.has(known)) return known;
+    const { parse, validate } = yoga.getEnveloped();
+    const document: DocumentNode = parse(text);
+    const problems = validate(schema, document);
+    if (problems.length > 0) return problems;
+    valid.add(document);
+    return document;
+  };
+  return { schema, yoga, read, createContext };
 }
 
 function createEnginePlugin({

@@ -1,7 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import {
-  type DocumentNode,
   type ExecutionArgs,
   type ExecutionResult,
   type GraphQLError,
@@ -17,6 +16,7 @@ import type { Viewer } from '../domain/viewer.js';
 import { ClientSocket, closeCodes } from './client-socket.js';
 import type { Authenticate } from './context.js';
 import { type MaskError, toFormatted } from './errors.js';
+import type { Execute } from './execute.js';
 import type { GraphqlEngine, TransportContext } from './graphql.js';
 import { ResultSender } from './next-frames.js';
 import type { Seats } from './seats.js';
@@ -24,6 +24,7 @@ import type { Subscribe } from './subscribe.js';
 
 export interface WebSocketOptions {
   readonly engine: GraphqlEngine;
+  readonly execute: Execute;
   readonly subscribe: Subscribe;
   readonly authenticate: Authenticate;
   readonly maskError: MaskError;
@@ -186,24 +187,22 @@ export class GraphqlSockets {
     if (this.#isStopping) throw new ChatError('UNAVAILABLE', 'The server restarts; try again');
     if (Object.keys(subscriptions).length > maxSubscriptions + maxOtherOperations) throw tooMany();
     const { viewer, isBehind, cutOff } = extra;
-    const enveloped = engine.getEnveloped({ viewer, isBehind, cutOff });
-    const { schema, parse, validate, contextFactory } = enveloped;
     const { operationName, variables } = payload;
-    const document: DocumentNode = parse(payload.query);
+    const document = engine.read(payload.query);
+    if (!('kind' in document)) return document.map(maskError);
     // It lives as long as the operation does: one copy of the text for all who sent it.
     Object.assign(payload, { query: document.loc?.source.body });
-    const problems = validate(schema, document);
-    if (problems.length > 0) return problems.map(maskError);
     const operation = getOperationAST(document, operationName);
     if (operation == null) throw new ChatError('BAD_USER_INPUT', 'operationName names no operation of the document');
-    const contextValue = await contextFactory();
     if (operation.operation === OperationTypeNode.SUBSCRIPTION) {
       // One that its client has completed may take a moment to be freed; it does not count any more.
       const open = [...extra.subscriptions].filter((known) => known in subscriptions);
       if (open.length >= maxSubscriptions) throw tooMany();
       extra.subscriptions.add(id);
     }
-    const rootValue: Operation = { execute: enveloped.execute, extra, id };
+    const { schema } = engine;
+    const contextValue = engine.createContext({ viewer, isBehind, cutOff });
+    const rootValue: Operation = { extra, id };
     return { schema, document, operationName, variableValues: variables, contextValue, rootValue };
   }
 
@@ -212,13 +211,13 @@ export class GraphqlSockets {
     const { extra, id } = takeOperation(args);
     const results = await subscribe(args);
     if (Symbol.asyncIterator in results) return new ResultSender(results, { id, socket: extra.socket, maskError });
-    return results.errors === undefined ? results : { ...results, errors: results.errors.map(maskError) };
+    return this.#mask(results);
   }
 
   /** Queries of one socket go a few at a time, and none while an answer waits to be read: answers can be large. */
   async #execute(args: ExecutionArgs) {
-    const { execute, extra } = takeOperation(args);
-    const run = () => execute(args);
+    const { extra } = takeOperation(args);
+    const run = async () => this.#mask(await this.#options.execute(args));
     const { socket } = extra;
     const isQuery = getOperationAST(args.document, args.operationName)?.operation === OperationTypeNode.QUERY;
     this.#underWay += 1;
@@ -230,10 +229,15 @@ export class GraphqlSockets {
       this.#underWay -= 1;
     }
   }
+
+  #mask(result: ExecutionResult): ExecutionResult {
+    const { maskError } = this.#options;
+    return result.errors === undefined ? result : { ...result, errors: result.errors.map(maskError) };
+  }
 }
 
-/** What yoga made for one operation travels as its root value, as in yoga's own recipe for graphql-ws. */
-interface Operation extends Pick<ReturnType<GraphqlEngine['getEnveloped']>, 'execute'> {
+/** Whose an operation is travels as its root value until it begins. */
+interface Operation {
   readonly extra: Extra;
   readonly id: string;
 }
