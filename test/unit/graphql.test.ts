@@ -20,6 +20,8 @@ const createEngine = () => {
   });
 };
 
+const unknown = 'mutation { nothing }';
+
 describe('read', () => {
   it('gives one document for one text', () => {
     const { read } = createEngine();
@@ -52,5 +54,13 @@ describe('read', () => {
   ])('throws each time what %s', (_what, text) => {
     const { read } = createEngine();
     for (let time = 0; time < 3; time += 1) expect(() => read(text)).toThrow(/Syntax Error/);
+  });
+
+  it('takes no document for checked because HTTP has parsed it', async () => {
+    const { read, yoga } = createEngine();
+    const context = { viewer: null, isBehind: () => false, cutOff: () => undefined };
+    const refused = await yoga.fetch(`http://localhost/graphql?query=${encodeURIComponent(unknown)}`, {}, context);
+    expect(refused.status).toBe(405);
+    expect(read(unknown)).toEqual([expect.objectContaining({ message: expect.stringMatching(/Cannot query field/) })]);
   });
 });
