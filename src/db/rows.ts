@@ -9,13 +9,11 @@ export const memberColumns = (prefix: string): Prisma.Sql => columns(prefix, mem
  * One who is a member now as one value, for a row of the room, with the user's name. Times are numbers, which both sides
  * make and read in a fraction of the time that text takes.
  */
-export const memberJson = (prefix: string, userName: string): Prisma.Sql => {
-  const m = prefix;
-  return Prisma.raw(
+export const memberJson = (m: string, userName: string): Prisma.Sql =>
+  Prisma.raw(
     `json_build_array(${m}.id, ${m}.user_id, ${m}.is_admin, date_part('epoch', ${m}.joined_at), ${m}.joined_seq,
        ${m}.last_read_seq, ${m}.last_read_message_id, date_part('epoch', ${m}.last_read_at), ${userName})`,
   );
-};
 export const userColumns = (prefix: string): Prisma.Sql => columns(prefix, userColumnNames);
 /** A user as one value, for a row of something else. */
 export const userJson = (prefix: string): Prisma.Sql =>
