@@ -156,7 +156,13 @@ function peersOf(stack, url, roomId) {
   };
 }
 
-/** Ids are variables, as generated clients have them. @param {string} query @param {Question['normalize']} normalize @param {Record<string, unknown>} [variables] @returns {Question} */
+/**
+ * Ids are variables, as generated clients have them.
+ * @param {string} query
+ * @param {Question['normalize']} normalize
+ * @param {Record<string, unknown>} [variables]
+ * @returns {Question}
+ */
 const ask = (query, normalize, variables) => ({
   body: JSON.stringify({ query: query.replace(/\s+/g, ' '), variables }),
   normalize,

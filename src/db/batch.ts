@@ -19,20 +19,20 @@ export function createBatch<Key, Value>(
   load: DataLoader.BatchLoadFn<Key, Value>,
   schedule?: (callback: () => void) => void,
 ): Batch<Key, Value> {
-  let current: DataLoader<Key, Value> | undefined;
-  const open = () => {
+  let waiting: DataLoader<Key, Value> | undefined;
+  const createLoader = () => {
     const loader = new DataLoader<Key, Value>(
       (keys) => {
-        if (current === loader) current = undefined;
+        if (waiting === loader) waiting = undefined;
         return load(keys);
       },
       { cache: false, maxBatchSize, ...(schedule === undefined ? {} : { batchScheduleFn: schedule }) },
     );
     return loader;
   };
-  const loader = () => {
-    current ??= open();
-    return current;
+  const open = () => {
+    waiting ??= createLoader();
+    return waiting;
   };
-  return { load: (key) => loader().load(key), loadMany: (keys) => loader().loadMany(keys) };
+  return { load: (key) => open().load(key), loadMany: (keys) => open().loadMany(keys) };
 }

@@ -111,7 +111,10 @@ export type MemberValues = readonly [
   userName: string | null,
 ];
 
-/** One who is a member now, of the value that `memberJson` made. Of hundreds in a list few fields are asked for: only those are made. */
+/**
+ * One who is a member now, of the value that `memberJson` made. Of hundreds in a list few fields are asked for: only
+ * those are made.
+ */
 export class MemberOfValues implements KnownMember {
   readonly roomId: string;
   readonly leftAt = null;

@@ -49,9 +49,8 @@ export class ClientSocket {
   readonly #waiting = new Set<() => void>();
   #isAlive = true;
   #isPaused = false;
-  /** What leaves at the end of this turn, in one write: mostly one frame. */
-  #frame: Buffer | undefined;
-  #moreFrames: Buffer[] | undefined;
+  /** What leaves at the end of this turn, in one write. */
+  readonly #frames: Buffer[] = [];
   #frameBytes = 0;
   /** Who waits for that write. */
   #senders: ((error: Error | null | undefined) => void)[] = [];
@@ -167,11 +166,7 @@ export class ClientSocket {
   /** What is written in one turn of the event loop leaves together, in one write to the system. */
   #write(frame: Buffer): void {
     this.#frameBytes += frame.length;
-    if (this.#frame === undefined) {
-      this.#frame = frame;
-      if (ClientSocket.#due.push(this) === 1) setImmediate(ClientSocket.#flushAll);
-    } else if (this.#moreFrames === undefined) this.#moreFrames = [frame];
-    else this.#moreFrames.push(frame);
+    if (this.#frames.push(frame) === 1 && ClientSocket.#due.push(this) === 1) setImmediate(ClientSocket.#flushAll);
   }
 
   static readonly #flushAll = (): void => {
@@ -179,12 +174,10 @@ export class ClientSocket {
   };
 
   #flush(): void {
-    const first = this.#frame;
+    const [first] = this.#frames;
     if (first === undefined) return;
-    const more = this.#moreFrames;
-    const bytes = more === undefined ? first : Buffer.concat([first, ...more], this.#frameBytes);
-    this.#frame = undefined;
-    this.#moreFrames = undefined;
+    const bytes = this.#frames.length === 1 ? first : Buffer.concat(this.#frames, this.#frameBytes);
+    this.#frames.length = 0;
     this.#frameBytes = 0;
     const written = this.#senders.length === 0 ? this.#noteSent : this.#createNote(this.#senders);
     if (!this.isOpen) {

@@ -33,8 +33,8 @@ export interface GraphqlEngine {
   /** Runs what comes over HTTP. */
   readonly yoga: YogaServerInstance<TransportContext, RequestContext>;
   /**
-   * The document that the text stands for, or what is wrong with it. Parsed and validated as yoga does it, once for as long
-   * as it is kept: going through all plugins each time would be a fifth of what a subscription costs.
+   * The document that the text stands for, or what is wrong with it, as clients are told. Parsed and validated as yoga does
+   * it, once for as long as it is kept: all plugins each time would be a sixth of what a subscription costs.
    * @throws {GraphQLError} where it cannot be parsed
    */
   read(text: string): DocumentNode | readonly GraphQLError[];

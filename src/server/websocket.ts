@@ -183,13 +183,13 @@ export class GraphqlSockets {
     id: string,
     payload: SubscribePayload,
   ): Promise<ExecutionArgs | readonly GraphQLError[]> {
-    const { engine, maxSubscriptions, maskError } = this.#options;
+    const { engine, maxSubscriptions } = this.#options;
     if (this.#isStopping) throw new ChatError('UNAVAILABLE', 'The server restarts; try again');
     if (Object.keys(subscriptions).length > maxSubscriptions + maxOtherOperations) throw tooMany();
     const { viewer, isBehind, cutOff } = extra;
     const { operationName, variables } = payload;
     const document = engine.read(payload.query);
-    if (!('kind' in document)) return document.map(maskError);
+    if (!('kind' in document)) return document;
     // It lives as long as the operation does: one copy of the text for all who sent it.
     Object.assign(payload, { query: document.loc?.source.body });
     const operation = getOperationAST(document, operationName);

@@ -1,5 +1,4 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import {
   chmodSync,
@@ -12,12 +11,12 @@ import {
   rmSync,
   symlinkSync,
 } from 'node:fs';
-import { createServer } from 'node:net';
 import { homedir, tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { identifyProcess, isRunning, type ProcessIdentity } from '../../src/embedded/process-identity.js';
 import { TestClient } from '../support/client.js';
+import { findOwnPort } from '../support/own-port.js';
 import { describeWithNats } from '../support/requirements.js';
 import { waitFor } from '../support/wait-for.js';
 
@@ -95,20 +94,6 @@ class Start {
     this.npm.kill(signal);
     await exited;
     return this.npm.exitCode;
-  }
-}
-
-/** Below those that outgoing connections get: the start makes many, and one of them may be given what was free before. */
-async function findOwnPort(): Promise<number> {
-  for (;;) {
-    const port = randomInt(20_000, 30_000);
-    const server = createServer().listen(port, '127.0.0.1');
-    const isFree = await once(server, 'listening').then(
-      () => true,
-      () => false,
-    );
-    await new Promise((resolve) => server.close(resolve));
-    if (isFree) return port;
   }
 }
 

@@ -4,9 +4,9 @@ import { mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { pino } from 'pino';
-import { findFreePort } from '../../src/embedded/free-port.js';
 import { findNatsServer } from '../../src/embedded/nats-binary.js';
 import { type EmbeddedNats, startNatsServer } from '../../src/embedded/nats-server.js';
+import { findOwnPort } from './own-port.js';
 import { waitFor } from './wait-for.js';
 
 /** A nats-server of one's own, which can be made to fail. `user` and `password` are the chat server's. */
@@ -36,8 +36,9 @@ export interface Login {
 export async function startNats(where: { port?: number } = {}): Promise<TestNats> {
   const dataDir = mkdtempSync(join(tmpdir(), 'fairway-nats-'));
   const log = pino({ level: 'warn' });
-  let server: EmbeddedNats = await startNatsServer({ dataDir, log, ...where });
-  const { url, user, password, port } = server;
+  const port = where.port ?? (await findOwnPort());
+  let server: EmbeddedNats = await startNatsServer({ dataDir, log, port });
+  const { url, user, password } = server;
   const login = { user, pass: password };
   return {
     url,
@@ -69,7 +70,7 @@ process.once('exit', () => {
 export async function startDeployedNats(): Promise<TestNats> {
   const binary = findNatsServer();
   if (binary === undefined) throw new Error('There is no nats-server');
-  const port = await findFreePort();
+  const port = await findOwnPort();
   const dataDir = mkdtempSync(join(tmpdir(), 'fairway-nats-'));
   const logPath = join(dataDir, 'server.log');
   const storeDir = join(dataDir, 'store');
