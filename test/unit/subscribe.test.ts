@@ -1,0 +1,123 @@
+import { EventEmitter } from 'node:events';
+import { Duplex } from 'node:stream';
+import { setImmediate as endOfTurn } from 'node:timers/promises';
+import { type ExecutionResult, parse } from 'graphql';
+import { pino } from 'pino';
+import { describe, expect, it, vi } from 'vitest';
+import type { WebSocket } from 'ws';
+import type { RoomEvent } from '../../src/domain/room-event.js';
+import type { Deps } from '../../src/resolvers/deps.js';
+import { schema } from '../../src/schema/index.js';
+import { ClientSocket } from '../../src/server/client-socket.js';
+import { createMaskError } from '../../src/server/errors.js';
+import { createExecute } from '../../src/server/execute.js';
+import { createGraphqlEngine } from '../../src/server/graphql.js';
+import { ResultSender } from '../../src/server/next-frames.js';
+import { createSubscribe, type Results } from '../../src/server/subscribe.js';
+
+const log = pino({ level: 'silent' });
+const maskError = createMaskError(log, { suggestions: false });
+const roomId = '0b5e7a1c-4d0f-4c6e-9a53-4f1d0a4e0002';
+const document = parse(
+  'subscription ($roomId: ID!, $afterSeq: Int) { roomEvents(roomId: $roomId, afterSeq: $afterSeq) { seq } }',
+);
+
+/** Every subscriber gets these same events; how often one is executed is counted. */
+function createRoom(events: readonly RoomEvent[] = [{ kind: 'ready', seq: 7 }]) {
+  const limits = { maxEventComplexity: 1_000, maxComplexity: 1_000 };
+  const deps = { limits, feeds: { subscribe: async () => tell(events) } } as unknown as Deps;
+  const execute = vi.fn(createExecute());
+  const subscribe = createSubscribe(execute);
+  const limited = { maxTokens: 1_000, maxDepth: 10, maxAliases: 10, introspection: false };
+  const { yoga } = createGraphqlEngine({ ...limited, deps, maskError, execute, subscribe });
+  let lastUserId = 0;
+  const transport = () => {
+    lastUserId += 1;
+    return { viewer: viewerOf(lastUserId), isBehind: () => false, cutOff: () => undefined };
+  };
+  return {
+    execute,
+    async first(what = document, variableValues: Record<string, unknown> = { roomId }): Promise<ExecutionResult> {
+      const results = await subscribe({
+        schema,
+        document: what,
+        variableValues,
+        contextValue: { deps, ...transport() },
+      });
+      if (!('next' in results)) throw new Error(JSON.stringify(results));
+      return (await results.next()).value as ExecutionResult;
+    },
+    async stream(): Promise<string> {
+      const body = JSON.stringify({ query: `subscription { roomEvents(roomId: "${roomId}") { seq } }` });
+      const headers = { accept: 'text/event-stream', 'content-type': 'application/json' };
+      const answer = await yoga.fetch('http://localhost/graphql', { method: 'POST', headers, body }, transport());
+      return answer.text();
+    },
+  };
+}
+
+async function* tell(events: readonly RoomEvent[]) {
+  yield* events;
+}
+
+const viewerOf = (userId: number) => ({ userId, name: undefined, issuedAt: new Date(), expiresAt: new Date() });
+
+describe('subscribers of one event', () => {
+  it('share one execution and its result where they ask the same', async () => {
+    const { execute, first } = createRoom();
+    const results = [await first(), await first(), await first(document, { roomId, afterSeq: 3 })];
+    expect(results[0]).toEqual({ data: { roomEvents: { seq: 7 } } });
+    expect(new Set(results).size).toBe(1);
+    expect(execute).toHaveBeenCalledTimes(1);
+  });
+
+  it('have executions of their own where they ask otherwise, or what depends on the viewer', async () => {
+    const { execute, first } = createRoom();
+    await first();
+    await first(parse('subscription ($roomId: ID!) { roomEvents(roomId: $roomId) { __typename } }'));
+    expect(execute).toHaveBeenCalledTimes(2);
+
+    const titles = parse(`subscription ($roomId: ID!) {
+      roomEvents(roomId: $roomId) { seq ... on MessageAdded { message { room { title } } } } }`);
+    await first(titles);
+    await first(titles);
+    expect(execute).toHaveBeenCalledTimes(4);
+  });
+
+  it('share it over SSE as well', async () => {
+    const room = createRoom();
+    const texts = [await room.stream(), await room.stream()];
+    for (const text of texts) expect(text).toContain('{"data":{"roomEvents":{"seq":7}}}');
+    expect(room.execute).toHaveBeenCalledTimes(1);
+  });
+});
+
+describe('what is due on one socket in one turn', () => {
+  it('is printed once for all sockets, differs in the id alone, and leaves each in one write', async () => {
+    const print = vi.fn(() => ({ roomEvents: { seq: 7 } }));
+    const shared = [1, 2, 3].map(() => ({ data: { toJSON: print } }) as unknown as ExecutionResult);
+    const sockets = ['a', 'b'].map((id) => {
+      const stream = new Duplex({ read: () => undefined, write: (_chunk, _encoding, done) => done() });
+      const webSocket = Object.assign(new EventEmitter(), { OPEN: 1, readyState: 1, bufferedAmount: 0 });
+      const socket = new ClientSocket(webSocket as unknown as WebSocket, stream, {
+        sendTimeoutMs: 1_000,
+        log,
+        pingTurn: 0,
+      });
+      const due = [...shared];
+      const results = { poll: () => due.shift(), isIdle: true, listen: () => undefined } as unknown as Results;
+      void new ResultSender(results, { id, socket, maskError }).next();
+      return { id, writes: vi.spyOn(stream, 'write') };
+    });
+
+    await endOfTurn();
+    await endOfTurn();
+
+    for (const { id, writes } of sockets) {
+      expect(writes).toHaveBeenCalledTimes(1);
+      const payload = `{"id":"${id}","type":"next","payload":{"data":{"roomEvents":{"seq":7}}}}`;
+      expect(String(writes.mock.calls[0]?.[0]).split(payload)).toHaveLength(4);
+    }
+    expect(print).toHaveBeenCalledTimes(shared.length);
+  });
+});
