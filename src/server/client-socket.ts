@@ -94,7 +94,7 @@ export class ClientSocket {
     if (!this.isOpen) return Promise.reject(gone());
     return new Promise((resolve, reject) => {
       this.#senders.push((error) => (error == null ? resolve() : reject(gone(error))));
-      this.#write(createTextFrame(text, nothing));
+      this.#write(createTextFrame(text));
     });
   }
 
@@ -219,7 +219,5 @@ export class ClientSocket {
     this.#waiting.clear();
   }
 }
-
-const nothing = Buffer.alloc(0);
 
 const gone = (cause?: Error) => new ChatError('UNAVAILABLE', 'The socket is closing', { cause });

@@ -12,26 +12,39 @@ export interface SendingOptions {
   readonly maskError: MaskError;
 }
 
-/** What a result is on the wire: all but its start is the same for all subscribers who share the execution. */
-interface Payload {
-  readonly bytes: Buffer;
-  /** The frame that was made last, and for which operation: clients of one kind count theirs alike. */
-  id: string | undefined;
-  frame: Buffer | undefined;
+/** A result on the wire, as the one to whom it was sent last got it: all but its start is the same for all. */
+interface Sent {
+  id: string;
+  frame: Buffer;
+  /** How many of the frame's last bytes are not for one subscriber alone. */
+  readonly sharedBytes: number;
 }
 
-const payloads = new WeakMap<ExecutionResult, Payload>();
+const sent = new WeakMap<ExecutionResult, Sent>();
 
-function payloadOf(result: ExecutionResult, maskError: MaskError): Payload {
-  let payload = payloads.get(result);
-  if (payload === undefined) {
-    const { errors, ...rest } = result;
-    const masked = errors === undefined ? {} : { errors: errors.map((error) => toFormatted(maskError(error))) };
-    const bytes = Buffer.from(`${JSON.stringify({ ...rest, ...masked })}}`);
-    payload = { bytes, id: undefined, frame: undefined };
-    payloads.set(result, payload);
+/** Made anew for another id only: clients of one kind count their operations alike. */
+function frameOf(result: ExecutionResult, id: string, maskError: MaskError): Buffer {
+  const last = sent.get(result);
+  if (last === undefined) {
+    const payload = toPayload(result, maskError);
+    const frame = createNextFrame(id, payload);
+    sent.set(result, { id, frame, sharedBytes: Buffer.byteLength(payload) });
+    return frame;
   }
-  return payload;
+  if (last.id !== id) {
+    last.frame = createNextFrame(id, last.frame.subarray(-last.sharedBytes));
+    last.id = id;
+  }
+  return last.frame;
+}
+
+const createNextFrame = (id: string, payload: string | Buffer): Buffer =>
+  createTextFrame(`{"id":${JSON.stringify(id)},"type":"next","payload":`, payload);
+
+/** With the end of the message that it is in. */
+function toPayload({ errors, ...rest }: ExecutionResult, maskError: MaskError): string {
+  const masked = errors === undefined ? {} : { errors: errors.map((error) => toFormatted(maskError(error))) };
+  return `${JSON.stringify({ ...rest, ...masked })}}`;
 }
 
 const done = { done: true, value: undefined } as const;
@@ -125,12 +138,7 @@ export class ResultSender implements AsyncIterableIterator<never, undefined>, Li
 
   /** Undefined while the peer keeps up. @throws {ChatError} UNAVAILABLE where the socket is closing */
   #push(result: ExecutionResult): Promise<void> | undefined {
-    const payload = payloadOf(result, this.#maskError);
-    if (payload.frame === undefined || payload.id !== this.#id) {
-      payload.id = this.#id;
-      payload.frame = createTextFrame(`{"id":${JSON.stringify(this.#id)},"type":"next","payload":`, payload.bytes);
-    }
-    return this.#socket.push(payload.frame);
+    return this.#socket.push(frameOf(result, this.#id, this.#maskError));
   }
 
   /** Nobody returns an iterator that has thrown. */

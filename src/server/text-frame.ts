@@ -1,12 +1,9 @@
 const textOpcode = 0x81;
 
-/**
- * A text message as one frame of a server: whole and unmasked (RFC 6455, 5.2). Its bytes are those of `start`, then of
- * `rest`, which many frames may share.
- */
-export function createTextFrame(start: string, rest: Buffer): Buffer {
+/** A text message as one frame of a server: whole and unmasked (RFC 6455, 5.2). It ends with the bytes of `rest`. */
+export function createTextFrame(start: string, rest: string | Buffer = ''): Buffer {
   const startBytes = Buffer.byteLength(start);
-  const length = startBytes + rest.length;
+  const length = startBytes + Buffer.byteLength(rest);
   const headerBytes = length < 126 ? 2 : length < 65_536 ? 4 : 10;
   const frame = Buffer.allocUnsafe(headerBytes + length);
   frame[0] = textOpcode;
@@ -19,6 +16,7 @@ export function createTextFrame(start: string, rest: Buffer): Buffer {
     frame.writeBigUInt64BE(BigInt(length), 2);
   }
   frame.write(start, headerBytes);
-  frame.set(rest, headerBytes + startBytes);
+  if (typeof rest === 'string') frame.write(rest, headerBytes + startBytes);
+  else frame.set(rest, headerBytes + startBytes);
   return frame;
 }

@@ -25,8 +25,8 @@ it.each([0, 1, 124, 125, 126, 127, 65_535, 65_536, 200_000])(
   async (bytes) => {
     const start = '{"id":"회원 4","payload":';
     for (const length of [bytes, bytes - Buffer.byteLength(start)].filter((count) => count >= 0)) {
-      const rest = 'x'.repeat(length);
-      expect(await read(createTextFrame(start, Buffer.from(rest)))).toBe(start + rest);
+      const rest = '가'.repeat(Math.floor(length / 3)).padEnd(length - 2 * Math.floor(length / 3), 'x');
+      for (const form of [rest, Buffer.from(rest)]) expect(await read(createTextFrame(start, form))).toBe(start + rest);
     }
   },
 );
