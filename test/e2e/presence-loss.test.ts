@@ -145,16 +145,16 @@ describeWithNats('presence', () => {
 
   describe.concurrent.each([
     // Connections are refused, and those who were away are back one after the other.
-    { seconds: 60, apartMs: 0, silently: false, laterMs: 3_000 },
+    { seconds: 60, isApart: false, silently: false, laterMs: 3_000 },
     // What is sent gets stuck, one lease runs out meanwhile, and the other one does not.
-    { seconds: 24, apartMs: 8_000, silently: true, laterMs: 0 },
-  ])('while nobody can reach PostgreSQL for $seconds s', ({ seconds, apartMs, silently, laterMs }) => {
+    { seconds: 24, isApart: true, silently: true, laterMs: 0 },
+  ])('while nobody can reach PostgreSQL for $seconds s', ({ seconds, isApart, silently, laterMs }) => {
     const world = useWorld({ instances: 0 });
-    const ways = useWays(world, 2, apartMs);
+    const ways = useWays(world, 2);
 
     it('is OFFLINE for nobody, neither then nor afterwards', async () => {
       const { watches } = await gather(world);
-      if (apartMs > 0) await untilOneHasRenewed(world);
+      if (isApart) await renewApart(world);
       await Promise.all(ways.map((way) => way.cut({ silently })));
       await quiet(seconds * 1_000);
       for (const way of ways) {
@@ -245,13 +245,12 @@ async function subscribeAsSoonAsPossible(client: TestClient, userIds: readonly n
   );
 }
 
-/** Two instances, started so long one after the other; so many have ways to PostgreSQL of their own, which can be cut. */
-function useWays(world: World, count: number, apartMs = 0): readonly TcpProxy[] {
+/** Two instances, of which so many have ways to PostgreSQL of their own, which can be cut. */
+function useWays(world: World, count: number): readonly TcpProxy[] {
   const ways: TcpProxy[] = [];
   beforeAll(async () => {
     for (let place = 0; place < count; place += 1) ways.push(await startTcpProxy(world.database.url));
     for (let place = 0; place < 2; place += 1) {
-      if (place > 0) await quiet(apartMs);
       const way = ways[place];
       await world.start(way === undefined ? {} : { DATABASE_URL: way.url });
     }
@@ -264,14 +263,24 @@ function useWays(world: World, count: number, apartMs = 0): readonly TcpProxy[] 
   return ways;
 }
 
-/** Until one instance has just renewed its lease and the other one is about to. */
-async function untilOneHasRenewed(world: World): Promise<void> {
-  const areApart = async () => {
-    const rows = await world.database.query<{ ago: number }>(
-      'SELECT extract(epoch FROM clock_timestamp() - renewed_at)::float AS ago FROM chat_instances ORDER BY ago',
+/** Holds one of two instances up until it renews its lease 8 s after the other; resolves when it just has. */
+async function renewApart(world: World): Promise<void> {
+  /** Waits until the younger lease and the older one are of such an age, in seconds. */
+  const untilAged = (what: string, isRight: (younger: number, older: number) => boolean) =>
+    waitFor(
+      async () => {
+        const rows = await world.database.query<{ age: number }>(
+          'SELECT extract(epoch FROM clock_timestamp() - renewed_at)::float AS age FROM chat_instances ORDER BY age',
+        );
+        const [younger, older] = rows.map(({ age }) => age) as [number, number];
+        return isRight(younger, older);
+      },
+      { what, timeoutMs: 30_000, pollMs: 100 },
     );
-    const [newest, oldest] = rows.map(({ ago }) => ago) as [number, number];
-    return newest < 1 && oldest > 6.5;
-  };
-  await waitFor(areApart, { what: 'a renewal', timeoutMs: 25_000, pollMs: 100 });
+  const held = world.instances[1] as Instance;
+  held.process.kill('SIGSTOP');
+  // Its renewal is due by then, and follows at once when it goes on.
+  await untilAged('a renewal that is due', (younger, older) => younger > 8 && younger < 9 && older > 12);
+  held.process.kill('SIGCONT');
+  await untilAged('the renewal', (younger, older) => younger < 1 && older > 7.5);
 }
