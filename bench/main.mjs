@@ -7,8 +7,8 @@ import { root, runQuietly } from '../scripts/run-command.mjs';
 import { setUp } from '../scripts/setup.mjs';
 
 /**
- * A bench is a file of this folder. It answers with its measurements, or prints by itself.
- * @typedef {{ run(context: import('./support/results.mjs').BenchContext): Promise<Measurement[] | void> }} Bench
+ * A bench is a file of this folder. It answers with its measurements.
+ * @typedef {{ run(context: import('./support/results.mjs').BenchContext): Promise<Measurement[]> }} Bench
  * @typedef {import('./support/results.mjs').Measurement} Measurement
  */
 
@@ -47,7 +47,7 @@ try {
   for (const name of names) {
     process.stderr.write(`  ${name} ...\n`);
     const { run } = /** @type {Bench} */ (await import(`./${name}.mjs`));
-    const measurements = (await run({ stack, rounds, quick })) ?? [];
+    const measurements = await run({ stack, rounds, quick });
     for (const measurement of measurements) print(measurement);
     results.push(...measurements);
   }
