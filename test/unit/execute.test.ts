@@ -7,10 +7,13 @@ import {
   isObjectType,
   parse,
 } from 'graphql';
-import { describe, expect, it } from 'vitest';
+import { compileQuery } from 'graphql-jit';
+import { describe, expect, it, vi } from 'vitest';
 import { ChatError } from '../../src/domain/errors.js';
 import { schema as ownSchema } from '../../src/schema/index.js';
 import { createExecute } from '../../src/server/execute.js';
+
+vi.mock('graphql-jit', { spy: true });
 
 const schema = buildSchema(`
   type Query {
@@ -106,6 +109,17 @@ describe('the execution of a document that comes again', () => {
       tell(await execute({ schema, document, contextValue, rootValue: rootValue(), variableValues } as ExecutionArgs));
     const first = await run();
     expect([await run(), await run()]).toEqual([first, first]);
+  });
+
+  it('is compiled once, and for nobody who has not signed in', async () => {
+    const execute = createExecute();
+    const document = parse('{ rooms { id } }');
+    const run = (viewer: unknown) => execute({ schema, document, contextValue: { viewer }, rootValue: rootValue() });
+    vi.mocked(compileQuery).mockClear();
+    for (let times = 0; times < 3; times += 1) await run(null);
+    expect(compileQuery).not.toHaveBeenCalled();
+    for (let times = 0; times < 3; times += 1) await run({ userId: 4 });
+    expect(compileQuery).toHaveBeenCalledTimes(1);
   });
 
   it('keeps the operations of one document apart', async () => {
