@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { connectDatabase, type Database } from '../../src/db/database.js';
-import { countReaders, findReaders } from '../../src/db/messages.js';
+import { countReaders, findReaders, pageMessages } from '../../src/db/messages.js';
 import {
   appendMessage,
   createRoom,
@@ -189,7 +189,11 @@ describe('what is unread, and who has read what', () => {
     const asked = messages.map((message) => ({ message, userId: viewer }));
     const [countOf, readersOf] = [await countReaders(db, asked), await findReaders(db, asked)];
 
-    expect(asked.map((message) => countOf(message))).toEqual(expected.map(({ length }) => length));
+    const counts = expected.map(({ length }) => length);
+    expect(asked.map((message) => countOf(message))).toEqual(counts);
+    const page = { count: messages.length, backward: false, after: undefined, before: undefined };
+    const { rows } = await pageMessages(db, room.id, viewer, page, { parts: ['readCount'] });
+    expect(rows.map(({ readCount }) => readCount)).toEqual(counts);
     const found = asked.map((message) => readersOf(message) ?? []);
     expect(found.map((readers) => readers.toSorted((a, b) => a.userId - b.userId))).toEqual(expected);
     for (const readers of found) {
