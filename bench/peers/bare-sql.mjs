@@ -27,11 +27,16 @@ const roomList = {
 
 const page = {
   name: 'page',
-  text: `SELECT c.id, c.seq, c.type, c.content, c.sender_name AS "senderName", c.created_at AS "createdAt",
+  text: `WITH marks AS MATERIALIZED (
+      SELECT array_agg(m.user_id) AS ids, array_agg(m.last_read_seq) AS seqs,
+        array_agg(m.last_read_seq ORDER BY m.last_read_seq) AS ascending
+      FROM chat_room_members m WHERE m.room_id = $1 AND m.left_at IS NULL
+    )
+    SELECT c.id, c.seq, c.type, c.content, c.sender_name AS "senderName", c.created_at AS "createdAt",
       c.sender_id AS "senderId", u.name,
-      (SELECT count(*)::int FROM chat_room_members m WHERE m.room_id = c.room_id AND m.left_at IS NULL
-         AND m.user_id <> c.sender_id AND m.last_read_seq >= c.seq) AS "readCount"
-    FROM chat_messages c JOIN chat_users u ON u.id = c.sender_id
+      cardinality(k.ascending) - width_bucket(c.seq - 1, k.ascending)
+        - coalesce((k.seqs[array_position(k.ids, c.sender_id)] >= c.seq)::int, 0) AS "readCount"
+    FROM chat_messages c JOIN chat_users u ON u.id = c.sender_id CROSS JOIN marks k
     WHERE c.room_id = $1 AND chat_is_member($1, $2) ORDER BY c.seq DESC LIMIT $3`,
 };
 
