@@ -4,8 +4,6 @@ import { numbers, seedRooms, seedUsers, settle, tokenOf } from './support/seed.m
 import { startFairway } from './support/server-process.mjs';
 import { interleave, mapValues, summarize } from './support/statistics.mjs';
 
-/** @typedef {import('./support/stack.mjs').Stack} Stack */
-
 const query = `query ($id: ID!) { room(id: $id) {
   id name type bookingId seq title unreadCount cancelledAt createdAt updatedAt
   members { id user { id name } isAdmin joinedAt lastReadMessageId lastReadAt }

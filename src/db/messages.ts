@@ -76,7 +76,7 @@ function toPagedMessage(row: PagedRow): PagedMessage {
   return message;
 }
 
-/** The read marks of a room's members, read once for a page: one of fifty messages would read all of them fifty times. */
+/** The read marks of a room's members, read once for a page and not once for each of its messages. */
 const readMarks = (roomId: string): Prisma.Sql => Prisma.sql`
   WITH marks AS MATERIALIZED (
     SELECT array_agg(m.user_id) AS user_ids, array_agg(m.last_read_seq) AS seqs,

@@ -19,15 +19,17 @@ function createCommits({ failing = [] as readonly number[], uncertain = false } 
       );
     });
   };
+  const many = vi.fn(commit);
   const group = new GroupCommit<Item, string>({
     one: async (item) => (await commit([item]))[0] ?? '',
-    many: commit,
+    many,
     queueOf: ({ room }) => room,
     isUncertain: () => uncertain,
   });
   const settle = () => new Promise((resolve) => setImmediate(resolve));
   return {
     flushes,
+    many,
     send: (number: number, room = 'a') => group.submit({ room, number }).catch((error: Error) => error.message),
     async endAll() {
       for (let end = ends.shift(); end !== undefined; end = ends.shift()) {
@@ -40,13 +42,14 @@ function createCommits({ failing = [] as readonly number[], uncertain = false } 
 
 describe('GroupCommit', () => {
   it('writes one alone at once, and with the next commit all that came meanwhile', async () => {
-    const { flushes, send, endAll } = createCommits();
+    const { flushes, many, send, endAll } = createCommits();
     const answers = [1, 2, 3, 4].map((number) => send(number));
     expect(flushes).toEqual([[1]]);
 
     await endAll();
 
     expect(flushes).toEqual([[1], [2, 3, 4]]);
+    expect(many).toHaveBeenCalledTimes(1);
     expect(await Promise.all(answers)).toEqual(['done 1', 'done 2', 'done 3', 'done 4']);
   });
 

@@ -8,12 +8,15 @@ import type { WebSocket } from 'ws';
 import type { RoomEvent } from '../../src/domain/room-event.js';
 import type { Deps } from '../../src/resolvers/deps.js';
 import { schema } from '../../src/schema/index.js';
+import { findWhatEventsDependOn } from '../../src/schema/of-viewer.js';
 import { ClientSocket } from '../../src/server/client-socket.js';
 import { createMaskError } from '../../src/server/errors.js';
 import { createExecute } from '../../src/server/execute.js';
 import { createGraphqlEngine } from '../../src/server/graphql.js';
 import { ResultSender } from '../../src/server/next-frames.js';
 import { createSubscribe, type Results } from '../../src/server/subscribe.js';
+
+vi.mock('../../src/schema/of-viewer.js', { spy: true });
 
 const log = pino({ level: 'silent' });
 const maskError = createMaskError(log, { suggestions: false });
@@ -69,6 +72,14 @@ describe('subscribers of one event', () => {
     expect(results[0]).toEqual({ data: { roomEvents: { seq: 7 } } });
     expect(new Set(results).size).toBe(1);
     expect(execute).toHaveBeenCalledTimes(1);
+  });
+
+  it('are looked at for what depends on the viewer once for a document', async () => {
+    const { first } = createRoom();
+    const once = parse('subscription ($roomId: ID!) { roomEvents(roomId: $roomId) { seq __typename } }');
+    vi.mocked(findWhatEventsDependOn).mockClear();
+    for (let times = 0; times < 3; times += 1) await first(once);
+    expect(findWhatEventsDependOn).toHaveBeenCalledTimes(1);
   });
 
   it('have executions of their own where they ask otherwise, or what depends on the viewer', async () => {
