@@ -57,6 +57,8 @@ describeWithNats('presence', () => {
     it('is ONLINE throughout a reload and a move to another instance within the grace', async () => {
       const [reloading, moving] = [101, 102];
       const devices = await openDevices(at(0), [reloading, moving]);
+      // A socket may be acknowledged a moment before its user is ONLINE.
+      for (const each of watch(reloading, moving)) await each.until('ONLINE', [reloading, moving]);
       const watches = watch(reloading, moving);
       for (const each of watches) await each.until('ONLINE', [reloading, moving]);
 
