@@ -7,6 +7,11 @@ export interface Batch<Key, Value> {
   loadMany(keys: readonly Key[]): Promise<(Value | Error)[]>;
 }
 
+/**
+ * What a query for many answers for each of them; undefined where the asker has no business with it at that very moment.
+ */
+export type View<Asked, Value> = (asked: Asked) => Value | undefined;
+
 /** Keys that PostgreSQL is asked for in one statement. */
 const maxBatchSize = 5_000;
 

@@ -11,7 +11,7 @@ import {
 import { createBatch } from './batch.js';
 import type { Connection } from './connection.js';
 import type { Database } from './database.js';
-import { isMember } from './rooms.js';
+import { isMember } from './membership.js';
 import { type MessageRow, messageColumns, toMessage } from './rows.js';
 
 /** The log as the feed reads it. */

@@ -1,9 +1,9 @@
 import type { Message } from '../domain/message.js';
 import { decodeCursor, encodeCursor, type Page, type PageRequest, toPage } from '../domain/page.js';
+import type { View } from './batch.js';
 import type { Database } from './database.js';
 import { Prisma } from './generated/prisma/client.js';
-import type { View } from './room-views.js';
-import { membershipOf } from './rooms.js';
+import { membershipOf } from './membership.js';
 import { type MessageRow, messageColumns, toMessage, type User } from './rows.js';
 
 /** The message where the user is a member of its room now, or null. */

@@ -1,7 +1,7 @@
 import type { Acquaintance, Presence, PresenceStore } from '../domain/presence.js';
+import type { View } from './batch.js';
 import type { Connection } from './connection.js';
 import type { Database } from './database.js';
-import type { View } from './room-views.js';
 
 /** Presence as the instances keep it together; see prisma/migrations for the rules. */
 export const createPresenceStore = (db: Database): PresenceStore => {

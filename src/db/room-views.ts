@@ -1,5 +1,6 @@
 import type { Message } from '../domain/message.js';
 import type { Member } from '../domain/room-log.js';
+import type { View } from './batch.js';
 import type { Database } from './database.js';
 import { Prisma } from './generated/prisma/client.js';
 import { type Room, roomColumns, unreadOfMember } from './rooms.js';
@@ -22,8 +23,6 @@ export interface RoomOfUser {
   readonly userId: number | null;
 }
 
-/** What a query for many rooms and users answers for each; undefined where the user is no member at that very moment. */
-export type View<Asked, Value> = (asked: Asked) => Value | undefined;
 type RoomView<Value> = View<RoomOfUser, Value>;
 
 /**

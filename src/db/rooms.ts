@@ -3,6 +3,7 @@ import { decodeCursor, encodeCursor, type Page, type PageRequest, toPage } from 
 import type { Member } from '../domain/room-log.js';
 import type { Database } from './database.js';
 import { type ChatRoom, Prisma, type RoomType } from './generated/prisma/client.js';
+import { membershipOf } from './membership.js';
 import {
   type KnownMember,
   MemberOfValues,
@@ -32,15 +33,6 @@ export const roomColumns = Prisma.raw(
    r.published_seq AS "publishedSeq", r.booking_version AS "bookingVersion", r.name_version AS "nameVersion", r.cancelled_at AS "cancelledAt",
    r.created_at AS "createdAt", r.updated_at AS "updatedAt"`,
 );
-
-/**
- * The rooms that the user is in at this very moment, as `me`. Whoever holds a room or a message may have been removed
- * since, and what is loaded for it then must tell nothing of what came later. Without a user: all rooms.
- */
-export const membershipOf = (userId: number | null): Prisma.Sql =>
-  userId === null
-    ? Prisma.sql`(SELECT id AS room_id FROM chat_rooms) AS me`
-    : Prisma.sql`(SELECT room_id FROM chat_room_members WHERE user_id = ${userId}::int AND left_at IS NULL) AS me`;
 
 /** The room where the user is a member of it now, or null. */
 export async function findRoom({ reads }: Database, roomId: string, userId: number | null): Promise<Room | null> {
@@ -139,13 +131,6 @@ function toRoom(row: ChatRoom & PartsRow): Room {
   if (row.members !== undefined) along.members = row.members.map((values) => new MemberOfValues(row.id, values));
   if (row.viewerMember !== undefined) along.viewerMember = new MemberOfValues(row.id, row.viewerMember);
   return Object.assign(row, { along });
-}
-
-/** Whether the user is a member of the room now. */
-export async function isMember({ writes }: Database, roomId: string, userId: number): Promise<boolean> {
-  const [row] = await writes.query<{ yes: boolean }>`
-    SELECT chat_is_member(${roomId}::uuid, ${userId}::int) AS yes`;
-  return row?.yes === true;
 }
 
 /** Unread over all rooms that the user is in now. */

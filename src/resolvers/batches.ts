@@ -1,4 +1,4 @@
-import { createBatch } from '../db/batch.js';
+import { createBatch, type View } from '../db/batch.js';
 import type { Database } from '../db/database.js';
 import { countReaders, findReaders, type MessageOfUser, type PagedMessage, type Reader } from '../db/messages.js';
 import { findPresences } from '../db/presence.js';
@@ -13,7 +13,6 @@ import {
   findRooms,
   nameByMembers,
   type RoomOfUser,
-  type View,
 } from '../db/room-views.js';
 import type { Room } from '../db/rooms.js';
 import type { KnownMember, User } from '../db/rows.js';

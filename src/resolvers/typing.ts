@@ -1,4 +1,4 @@
-import { isMember } from '../db/rooms.js';
+import { isMember } from '../db/membership.js';
 import { ChatError } from '../domain/errors.js';
 import { parseUuid } from '../domain/ids.js';
 import { type TypingState, typingExpiresInMs } from '../domain/typing.js';
