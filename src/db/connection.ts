@@ -32,7 +32,7 @@ export function createConnection(url: string, max: number, onError: (error: unkn
   });
   pool.on('error', onError);
   const nameOf = createStatementNames();
-  const adapter = new PrismaPg(pool, { onConnectionError: onError, statementNameGenerator: ({ sql }) => nameOf(sql) });
+  const adapter = new PrismaPg(pool, { onConnectionError: onError });
   const prisma = new PrismaClient({ adapter, log: [] }).$extends({
     query: { $allOperations: ({ args, query }) => query(args).catch(rethrowUnreachable) },
   }) as unknown as PrismaClient;
@@ -40,7 +40,7 @@ export function createConnection(url: string, max: number, onError: (error: unkn
     prisma,
     async query<Row>(strings: TemplateStringsArray, ...given: readonly unknown[]): Promise<Row[]> {
       const { text, values } = Prisma.sql(strings, ...given);
-      const { rows } = await runQuery(pool, { name: nameOf(text), text, values }).catch(rethrowUnreachable);
+      const { rows } = await runQuery(pool, { ...nameOf(text), text, values }).catch(rethrowUnreachable);
       return rows;
     },
     close: async () => {
@@ -79,13 +79,18 @@ const checkOut = (pool: pg.Pool): Promise<pg.PoolClient> =>
 
 const ignore = (): void => undefined;
 
-/** They are few: lists of ids are arrays, never IN (...). */
+/** More than there are in use; each takes tens of kilobytes of every connection, for as long as that lives. */
+const maxPrepared = 300;
+
+/** Lists of ids are arrays, never IN (...), so there are few. What many odd selections made is planned each time. */
 function createStatementNames() {
-  const names = new Map<string, string>();
-  return (text: string): string => {
-    const name = names.get(text) ?? `fairway_${names.size}`;
-    names.set(text, name);
-    return name;
+  const names = new Map<string, { readonly name: string }>();
+  return (text: string): { readonly name?: string } => {
+    const known = names.get(text);
+    if (known !== undefined || names.size >= maxPrepared) return known ?? {};
+    const named = { name: `fairway_${names.size}` };
+    names.set(text, named);
+    return named;
   };
 }
 

@@ -4,7 +4,15 @@ import type { View } from './batch.js';
 import type { Database } from './database.js';
 import { Prisma } from './generated/prisma/client.js';
 import { membershipOf } from './membership.js';
-import { type MessageRow, messageColumns, toMessage, type User } from './rows.js';
+import {
+  type MessageRow,
+  type MessageValues,
+  messageColumns,
+  messageValues,
+  toMessage,
+  toMessageOf,
+  type User,
+} from './rows.js';
 
 /** The message where the user is a member of its room now, or null. */
 export async function findMessage({ reads }: Database, id: string, userId: number | null): Promise<Message | null> {
@@ -17,7 +25,7 @@ export async function findMessage({ reads }: Database, id: string, userId: numbe
 export const cursorOfMessage = ({ roomId, seq }: Message): string => encodeCursor('message', roomId, seq);
 
 /** Another room's cursors are refused: their positions mean nothing here. */
-function seqOf(cursor: string | undefined, roomId: string, fallback: number): number {
+function seqOf(cursor: string | undefined, roomId: string | null, fallback: number): number {
   if (cursor === undefined) return fallback;
   return Number(decodeCursor('message', cursor, new RegExp(`^${roomId} (\\d{1,10})$`))[0]);
 }
@@ -33,61 +41,90 @@ export interface MessageParts {
   readonly sender: User;
   readonly readCount: number;
 }
-export type MessagePart = keyof MessageParts;
+export const messageParts = ['sender', 'readCount'] as const satisfies readonly (keyof MessageParts)[];
+export type MessagePart = (typeof messageParts)[number];
 
 export type PagedMessage = Message & Partial<MessageParts>;
+
+/** Which page of a room's history, and what of its messages. */
+export interface HistoryRequest {
+  readonly page: PageRequest;
+  readonly parts?: readonly MessagePart[] | undefined;
+  readonly omissions?: Omissions | undefined;
+}
 
 /** A page of a room's history by seq, oldest first, in one statement; empty where the user is no member at this moment. */
 export async function pageMessages(
   { reads }: Database,
   roomId: string,
   userId: number | null,
-  page: PageRequest,
-  { omissions = { deleted: false, skip: 0 }, parts = [] }: PageOptions = {},
+  request: HistoryRequest,
 ): Promise<Page<PagedMessage>> {
+  const rows = await reads.query<{ history: HistoryValues }>`
+    SELECT ${historyJson('me.room_id', roomId, request)} AS history
+    FROM ${membershipOf(userId)} WHERE me.room_id = ${roomId}::uuid`;
+  return toHistory(roomId, rows[0]?.history ?? null, request);
+}
+
+export type HistoryValues = readonly MessageValues[] | null;
+
+/**
+ * The page as one value, for a row of its room: one value is read in half the time that as many rows take.
+ * @param room - the room in the query
+ * @param roomId - which one it is; null where it may be any, of which no cursor is
+ * @throws {ChatError} BAD_USER_INPUT where a cursor is not of this room
+ */
+export function historyJson(
+  room: string,
+  roomId: string | null,
+  { page, parts = [], omissions }: HistoryRequest,
+): Prisma.Sql {
   const above = seqOf(page.after, roomId, 0);
   const below = seqOf(page.before, roomId, 2 ** 31);
   const [withSender, withReadCount] = [parts.includes('sender'), parts.includes('readCount')];
-  const rows = await reads.query<PagedRow>`
-    ${withReadCount ? readMarks(roomId) : Prisma.empty}
-    SELECT ${messageColumns('c')} ${withSender ? Prisma.sql`, u.name AS user_name` : Prisma.empty}
-      ${withReadCount ? Prisma.sql`, ${countByMarks} AS read_count` : Prisma.empty}
-    FROM chat_messages c ${withSender ? Prisma.sql`JOIN chat_users u ON u.id = c.sender_id` : Prisma.empty}
-      ${withReadCount ? Prisma.sql`CROSS JOIN marks` : Prisma.empty}
-    WHERE c.room_id = ${roomId}::uuid AND c.seq > ${above}::bigint AND c.seq < ${below}::bigint
-      AND EXISTS (SELECT FROM ${membershipOf(userId)} WHERE me.room_id = ${roomId}::uuid)
-      AND (c.deleted_at IS NULL OR NOT ${omissions.deleted}::boolean)
-    ORDER BY c.seq ${page.backward ? Prisma.sql`DESC` : Prisma.sql`ASC`}
-    OFFSET ${omissions.skip}::int LIMIT ${page.count + 1}::int`;
-  return toPage(rows.map(toPagedMessage), page);
+  // What is read along stands outside of the page: joined inside, a plan for any room may read the whole room to sort it.
+  return Prisma.sql`(
+    ${withReadCount ? readMarks(room) : Prisma.empty}
+    SELECT json_agg(json_build_array(${messageValues('c')}, ${withSender ? nameOfSender : Prisma.sql`NULL`},
+      ${withReadCount ? countByMarks : Prisma.sql`NULL`}))
+    FROM (
+      SELECT c.* FROM chat_messages c
+      WHERE c.room_id = ${Prisma.raw(room)} AND c.seq > ${above}::bigint AND c.seq < ${below}::bigint
+        AND (c.deleted_at IS NULL OR NOT ${omissions?.deleted ?? false}::boolean)
+      ORDER BY c.seq ${page.backward ? Prisma.sql`DESC` : Prisma.sql`ASC`}
+      OFFSET ${omissions?.skip ?? 0}::int LIMIT ${page.count + 1}::int
+    ) c)`;
 }
 
-interface PageOptions {
-  readonly parts?: readonly MessagePart[] | undefined;
-  readonly omissions?: Omissions | undefined;
-}
-
-type PagedRow = MessageRow & { readonly user_name?: string | null; readonly read_count?: number };
-
-function toPagedMessage(row: PagedRow): PagedMessage {
-  const message: Message & { -readonly [Part in MessagePart]?: MessageParts[Part] } = toMessage(row);
-  if (row.user_name !== undefined) message.sender = { id: row.sender_id, name: row.user_name };
-  if (row.read_count !== undefined) message.readCount = row.read_count;
-  return message;
+export function toHistory(
+  roomId: string,
+  values: HistoryValues,
+  { page, parts = [] }: HistoryRequest,
+): Page<PagedMessage> {
+  const [withSender, withReadCount] = [parts.includes('sender'), parts.includes('readCount')];
+  const toPagedMessage = (of: MessageValues): PagedMessage => {
+    const message: Message & { -readonly [Part in MessagePart]?: MessageParts[Part] } = toMessageOf(roomId, of);
+    if (withSender) message.sender = { id: message.senderId, name: of[11] ?? null };
+    if (withReadCount) message.readCount = of[12] ?? 0;
+    return message;
+  };
+  return toPage((values ?? []).map(toPagedMessage), page);
 }
 
 /** The read marks of a room's members, read once for a page and not once for each of its messages. */
-const readMarks = (roomId: string): Prisma.Sql => Prisma.sql`
+const readMarks = (room: string): Prisma.Sql => Prisma.sql`
   WITH marks AS MATERIALIZED (
     SELECT array_agg(m.user_id) AS user_ids, array_agg(m.last_read_seq) AS seqs,
       array_agg(m.last_read_seq ORDER BY m.last_read_seq) AS ascending
-    FROM chat_room_members m WHERE m.room_id = ${roomId}::uuid AND m.left_at IS NULL
+    FROM chat_room_members m WHERE m.room_id = ${Prisma.raw(room)} AND m.left_at IS NULL
   )`;
 
+const nameOfSender = Prisma.sql`(SELECT u.name FROM chat_users u WHERE u.id = c.sender_id)`;
+
 /** As many as `readersOfMessage`, by a binary search: all marks but those below the message, and but its author's own. */
-const countByMarks = Prisma.sql`
-  cardinality(marks.ascending) - width_bucket(c.seq - 1, marks.ascending)
-    - coalesce((marks.seqs[array_position(marks.user_ids, c.sender_id)] >= c.seq)::int, 0)`;
+const countByMarks = Prisma.sql`(
+  SELECT cardinality(marks.ascending) - width_bucket(c.seq - 1, marks.ascending)
+    - coalesce((marks.seqs[array_position(marks.user_ids, c.sender_id)] >= c.seq)::int, 0) FROM marks)`;
 
 /** What of a message decides who has read it. */
 export type ReadPosition = Pick<Message, 'id' | 'roomId' | 'seq' | 'senderId'>;

@@ -3,7 +3,7 @@ import type { Member } from '../domain/room-log.js';
 import type { View } from './batch.js';
 import type { Database } from './database.js';
 import { Prisma } from './generated/prisma/client.js';
-import { type Room, roomColumns, unreadOfMember } from './rooms.js';
+import { type Room, type RoomRow, roomColumns, toRoom, unreadOfMember } from './rooms.js';
 import {
   type KnownMember,
   type MemberRow,
@@ -41,14 +41,14 @@ const memberships = (asked: readonly RoomOfUser[]): Prisma.Sql => Prisma.sql`
   unnest(${asked.map(({ roomId }) => roomId)}::uuid[], ${asked.map(({ userId }) => userId)}::int[]) AS a(room_id, user_id)
   JOIN chat_room_members m ON m.room_id = a.room_id AND m.user_id = a.user_id AND m.left_at IS NULL`;
 
-interface RoomRow {
+interface SharedRow {
   readonly of_room: string;
   /** On the first row of each room. */
   readonly viewer_ids: readonly (number | null)[] | null;
 }
 
 /** The same for all members who ask. */
-function shared<Row extends RoomRow, Value>(
+function shared<Row extends SharedRow, Value>(
   rows: readonly Row[],
   toValue: (rows: readonly [Row, ...Row[]]) => Value,
 ): RoomView<Value> {
@@ -72,10 +72,10 @@ function own<Row extends { readonly room_id: string; readonly user_id: number },
 }
 
 export async function findRooms({ reads }: Database, asked: readonly RoomOfUser[]): Promise<RoomView<Room>> {
-  const rows = await reads.query<Room & RoomRow>`
+  const rows = await reads.query<RoomRow & SharedRow>`
     SELECT ${roomColumns}, r.id AS of_room, me.viewer_ids
     FROM ${askers(asked)} JOIN chat_rooms r ON r.id = me.room_id`;
-  return shared(rows, ([{ of_room: _id, viewer_ids: _viewers, ...room }]) => room);
+  return shared(rows, ([row]) => toRoom(row));
 }
 
 /** Where the room's log stands, for each asker who is a member, as of one moment. Waits for its turn as replays do. */
@@ -105,7 +105,7 @@ async function findPeople(
   asked: readonly RoomOfUser[],
   who: Prisma.Sql,
 ): Promise<RoomView<KnownMember[]>> {
-  const rows = await reads.query<MemberRow & { user: User } & RoomRow>`
+  const rows = await reads.query<MemberRow & { user: User } & SharedRow>`
     SELECT ${memberColumns('m')}, ${userJson('u')} AS "user", m.room_id AS of_room,
       CASE WHEN row_number() OVER (PARTITION BY m.room_id ORDER BY m.joined_seq, m.user_id) = 1 THEN me.viewer_ids END AS viewer_ids
     FROM ${askers(asked)} JOIN chat_room_members m ON m.room_id = me.room_id JOIN chat_users u ON u.id = m.user_id
@@ -114,7 +114,7 @@ async function findPeople(
 }
 
 export async function countMembers({ reads }: Database, asked: readonly RoomOfUser[]): Promise<RoomView<number>> {
-  const rows = await reads.query<{ count: number } & RoomRow>`
+  const rows = await reads.query<{ count: number } & SharedRow>`
     SELECT me.room_id AS of_room, me.viewer_ids,
       (SELECT count(*) FROM chat_room_members m WHERE m.room_id = me.room_id AND m.left_at IS NULL)::int AS count
     FROM ${askers(asked)}`;
@@ -125,7 +125,7 @@ const maxNamesInTitle = 10;
 
 /** What to call a room without a name: its other members, the longest first; ten at most, the rest as a number. */
 export async function nameByMembers({ reads }: Database, asked: readonly RoomOfUser[]): Promise<RoomView<string>> {
-  const rows = await reads.query<{ user_id: number; shown_name: string; total: number } & RoomRow>`
+  const rows = await reads.query<{ user_id: number; shown_name: string; total: number } & SharedRow>`
     SELECT me.room_id AS of_room, CASE WHEN n.place = 1 THEN me.viewer_ids END AS viewer_ids,
       n.user_id, n.shown_name, n.total
     FROM ${askers(asked)} CROSS JOIN LATERAL (
@@ -150,7 +150,7 @@ export async function nameByMembers({ reads }: Database, asked: readonly RoomOfU
 
 /** The newest message of each room that is not deleted; nothing where there is none. */
 export async function findLastMessages({ reads }: Database, asked: readonly RoomOfUser[]): Promise<RoomView<Message>> {
-  const rows = await reads.query<MessageRow & RoomRow>`
+  const rows = await reads.query<MessageRow & SharedRow>`
     SELECT ${messageColumns('l')}, me.room_id AS of_room, me.viewer_ids
     FROM ${askers(asked)} CROSS JOIN LATERAL (
       SELECT * FROM chat_messages m WHERE m.room_id = me.room_id AND m.deleted_at IS NULL ORDER BY m.seq DESC LIMIT 1

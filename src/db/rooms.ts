@@ -3,15 +3,19 @@ import { decodeCursor, encodeCursor, type Page, type PageRequest, toPage } from 
 import type { Member } from '../domain/room-log.js';
 import type { Database } from './database.js';
 import { type ChatRoom, Prisma, type RoomType } from './generated/prisma/client.js';
-import { membershipOf } from './membership.js';
+import { type HistoryRequest, type HistoryValues, historyJson, type PagedMessage, toHistory } from './messages.js';
 import {
   type KnownMember,
+  type MemberDetail,
   MemberOfValues,
   type MemberValues,
-  type MessageRow,
+  type MessageValues,
   memberJson,
-  messageColumns,
-  toMessage,
+  messageValues,
+  seconds,
+  toDate,
+  toDateOrNull,
+  toMessageOf,
 } from './rows.js';
 
 /** What of a room can be read along with it, as its reader is to see it. */
@@ -24,56 +28,139 @@ export interface RoomParts {
   readonly viewerMember: Member;
 }
 export type RoomPart = keyof RoomParts;
+export const roomParts = [
+  'unreadCount',
+  'memberCount',
+  'lastMessage',
+  'members',
+  'viewerMember',
+] as const satisfies readonly RoomPart[];
 
-export type Room = ChatRoom & { readonly along?: Partial<RoomParts> };
+/** What is asked for of rooms beside what they are themselves. */
+export interface RoomSelection {
+  readonly parts: readonly RoomPart[];
+  /** Of those of its members that are among the parts. */
+  readonly memberDetails: readonly MemberDetail[];
+  /** A page of the messages of each. */
+  readonly history?: HistoryRequest | undefined;
+}
+export const roomAlone = { parts: [], memberDetails: [] } as const satisfies RoomSelection;
+
+/** What is told of a room; the rest is the booking system's and the outbox's. */
+export type Room = Pick<
+  ChatRoom,
+  'id' | 'name' | 'type' | 'bookingId' | 'seq' | 'cancelledAt' | 'createdAt' | 'updatedAt'
+> & { readonly along?: Along };
+
+/** What has been read along with a room: of its members and messages, what was asked for. */
+type Along = Partial<RoomParts & { readonly messages: Page<PagedMessage> }>;
 
 /** A room's columns of the table that is `r` in the query. */
 export const roomColumns = Prisma.raw(
-  `r.id, r.name, r.type, r.booking_id AS "bookingId", r.direct_key AS "directKey", r.seq,
-   r.published_seq AS "publishedSeq", r.booking_version AS "bookingVersion", r.name_version AS "nameVersion", r.cancelled_at AS "cancelledAt",
-   r.created_at AS "createdAt", r.updated_at AS "updatedAt"`,
+  `r.id, r.name, r.type, r.booking_id, r.seq, ${seconds('r.cancelled_at')} AS cancelled_at,
+   ${seconds('r.created_at')} AS created_at, ${seconds('r.updated_at')} AS updated_at`,
 );
 
-/** The room where the user is a member of it now, or null. */
-export async function findRoom({ reads }: Database, roomId: string, userId: number | null): Promise<Room | null> {
-  const rows = await reads.query<Room>`
-    SELECT ${roomColumns} FROM chat_rooms r JOIN ${membershipOf(userId)} ON me.room_id = r.id
-    WHERE r.id = ${roomId}::uuid`;
-  return rows[0] ?? null;
+export interface RoomRow {
+  readonly id: string;
+  readonly name: string | null;
+  readonly type: RoomType;
+  readonly booking_id: number | null;
+  readonly seq: number;
+  readonly cancelled_at: number | null;
+  readonly created_at: number;
+  readonly updated_at: number;
 }
 
-export async function findBookingRoom(db: Database, bookingId: number, userId: number): Promise<Room | null> {
-  return db.reads.prisma.chatRoom.findFirst({ where: { bookingId, members: { some: { userId, leftAt: null } } } });
+export const toRoom = (row: RoomRow, along?: Along): Room => ({
+  id: row.id,
+  name: row.name,
+  type: row.type,
+  bookingId: row.booking_id,
+  seq: row.seq,
+  cancelledAt: toDateOrNull(row.cancelled_at),
+  createdAt: toDate(row.created_at),
+  updatedAt: toDate(row.updated_at),
+  ...(along === undefined ? {} : { along }),
+});
+
+/**
+ * The room where the user is a member of it now, or null; with what is asked for, in one statement.
+ * @throws {ChatError} BAD_USER_INPUT where a cursor of the history is not of this room
+ */
+export async function findRoom(
+  db: Database,
+  roomId: string,
+  userId: number,
+  selection: RoomSelection,
+): Promise<Room | null> {
+  const page = roomOfMember(Prisma.sql`r.id = ${roomId}::uuid`, userId);
+  const [room] = await selectRooms(db, page, selection, roomId);
+  return room ?? null;
 }
+
+/** The same for a booking's room, of which nobody has a cursor. */
+export async function findBookingRoom(
+  db: Database,
+  bookingId: number,
+  userId: number,
+  selection: RoomSelection,
+): Promise<Room | null> {
+  const page = roomOfMember(Prisma.sql`r.booking_id = ${bookingId}::int`, userId);
+  const [room] = await selectRooms(db, page, selection);
+  return room ?? null;
+}
+
+const roomOfMember = (which: Prisma.Sql, userId: number): Prisma.Sql => Prisma.sql`
+  SELECT r.*, m AS membership FROM chat_room_members m JOIN chat_rooms r ON r.id = m.room_id
+  WHERE ${which} AND m.user_id = ${userId}::int AND m.left_at IS NULL`;
 
 /** Nothing fits that PostgreSQL could not read as a time and an id. */
 const roomCursor = /^(\d{1,14}) ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/;
 export const cursorOfRoom = ({ id, updatedAt }: Room): string => encodeCursor('room', updatedAt.getTime(), id);
 
-/** The user's rooms, newest activity first, with those parts: all in one statement. */
+/** The user's rooms, newest activity first, with what is asked for: all in one statement. */
 export async function pageRooms(
-  { reads }: Database,
+  db: Database,
   userId: number,
   page: PageRequest,
   type: RoomType | undefined,
-  parts: readonly RoomPart[],
+  selection: RoomSelection,
 ): Promise<Page<Room>> {
   const [millis, id] = page.after === undefined ? [] : decodeCursor('room', page.after, roomCursor);
   const time = millis === undefined ? undefined : new Date(Number(millis)).toISOString();
-  const rows = await reads.query<ChatRoom & PartsRow>`
-    WITH page AS MATERIALIZED (
-      SELECT * FROM (
-        SELECT r.*, m AS membership FROM chat_room_members m JOIN chat_rooms r ON r.id = m.room_id
-        WHERE m.user_id = ${userId}::int AND m.left_at IS NULL
-          ${type === undefined ? Prisma.empty : Prisma.sql`AND r.type = ${type}::chat_room_type`}
-          ${time === undefined ? Prisma.empty : Prisma.sql`AND (r.updated_at, r.id) < (${time}::timestamptz, ${id}::uuid)`}
-        ORDER BY r.updated_at DESC, r.id DESC LIMIT ${roundLimit(page.count + 1)}
-      ) newest LIMIT ${page.count + 1}::int
-    )
-    SELECT ${roomColumns} ${columnsOf(parts)}
-    FROM page r CROSS JOIN LATERAL (SELECT (r.membership).*) m ${parts.includes('members') ? membersOfPage : Prisma.empty}
+  const newest = Prisma.sql`
+    SELECT * FROM (
+      SELECT r.*, m AS membership FROM chat_room_members m JOIN chat_rooms r ON r.id = m.room_id
+      WHERE m.user_id = ${userId}::int AND m.left_at IS NULL
+        ${type === undefined ? Prisma.empty : Prisma.sql`AND r.type = ${type}::chat_room_type`}
+        ${time === undefined ? Prisma.empty : Prisma.sql`AND (r.updated_at, r.id) < (${time}::timestamptz, ${id}::uuid)`}
+      ORDER BY r.updated_at DESC, r.id DESC LIMIT ${roundLimit(page.count + 1)}
+    ) newest LIMIT ${page.count + 1}::int`;
+  return toPage(await selectRooms(db, newest, selection), page);
+}
+
+/**
+ * Rooms with what is asked for, newest activity first.
+ * @param page - which rooms, as `r.*`, each with its reader's membership
+ * @param roomId - where it is but one
+ */
+async function selectRooms(
+  { reads }: Database,
+  page: Prisma.Sql,
+  selection: RoomSelection,
+  roomId: string | null = null,
+): Promise<Room[]> {
+  const { parts, memberDetails, history } = selection;
+  const columns = parts.map((part) => Prisma.sql`, ${partValues[part](memberDetails)} AS ${Prisma.raw(`"${part}"`)}`);
+  if (history !== undefined) columns.push(Prisma.sql`, ${historyJson('r.id', roomId, history)} AS messages`);
+  const rows = await reads.query<SelectedRow>`
+    WITH page AS MATERIALIZED (${page})
+    SELECT ${roomColumns} ${columns.length === 0 ? Prisma.empty : Prisma.join(columns, ' ')}
+    FROM page r CROSS JOIN LATERAL (SELECT (r.membership).*) m
+      ${parts.includes('members') ? membersOfPage(memberDetails) : Prisma.empty}
     ORDER BY r.updated_at DESC, r.id DESC`;
-  return toPage(rows.map(toRoom), page);
+  return rows.map((row) => toSelected(row, selection));
 }
 
 /**
@@ -89,48 +176,47 @@ export const unreadOfMember = Prisma.sql`(
     AND c.sender_id <> m.user_id AND c.type <> 'SYSTEM' AND c.deleted_at IS NULL)`;
 
 /** Each as one value, of the room r and its reader's membership m. */
-const partValues: Record<RoomPart, Prisma.Sql> = {
-  unreadCount: Prisma.sql`${unreadOfMember}::int`,
-  memberCount: Prisma.sql`(SELECT count(*) FROM chat_room_members o WHERE o.room_id = r.id AND o.left_at IS NULL)::int`,
-  lastMessage: Prisma.sql`(
-    SELECT to_json(l) FROM (
-      SELECT ${messageColumns('c')} FROM chat_messages c
-      WHERE c.room_id = r.id AND c.deleted_at IS NULL ORDER BY c.seq DESC LIMIT 1) l)`,
-  members: Prisma.sql`everybody.members`,
-  viewerMember: memberJson('m', '(SELECT u.name FROM chat_users u WHERE u.id = m.user_id)'),
+const partValues: Record<RoomPart, (details: readonly MemberDetail[]) => Prisma.Sql> = {
+  unreadCount: () => Prisma.sql`${unreadOfMember}::int`,
+  memberCount: () =>
+    Prisma.sql`(SELECT count(*) FROM chat_room_members o WHERE o.room_id = r.id AND o.left_at IS NULL)::int`,
+  lastMessage: () => Prisma.sql`(
+    SELECT json_build_array(${messageValues('c')}) FROM chat_messages c
+    WHERE c.room_id = r.id AND c.deleted_at IS NULL ORDER BY c.seq DESC LIMIT 1)`,
+  members: () => Prisma.sql`everybody.members`,
+  viewerMember: (details) => memberJson('m', '(SELECT u.name FROM chat_users u WHERE u.id = m.user_id)', details),
 };
 
 /** Sorted and put together for all rooms of the page at once: room by room it takes three times as long. */
-const membersOfPage = Prisma.sql`LEFT JOIN (
+const membersOfPage = (details: readonly MemberDetail[]): Prisma.Sql => Prisma.sql`LEFT JOIN (
   SELECT o.room_id, json_agg(o.member) AS members FROM (
-    SELECT o.room_id, ${memberJson('o', 'u.name')} AS member
+    SELECT o.room_id, ${memberJson('o', 'u.name', details)} AS member
     FROM chat_room_members o JOIN chat_users u ON u.id = o.user_id
     WHERE o.room_id = ANY(ARRAY(SELECT id FROM page)) AND o.left_at IS NULL
     ORDER BY o.room_id, o.joined_seq, o.user_id
   ) o GROUP BY o.room_id
 ) everybody ON everybody.room_id = r.id`;
 
-interface PartsRow {
+interface SelectedRow extends RoomRow {
   readonly unreadCount?: number;
   readonly memberCount?: number;
-  readonly lastMessage?: MessageRow | null;
+  readonly lastMessage?: MessageValues | null;
   readonly members?: readonly MemberValues[];
   readonly viewerMember?: MemberValues;
+  readonly messages?: HistoryValues;
 }
 
-const columnsOf = (parts: readonly RoomPart[]): Prisma.Sql =>
-  parts.length === 0
-    ? Prisma.empty
-    : Prisma.sql`, ${Prisma.join(parts.map((part) => Prisma.sql`${partValues[part]} AS ${Prisma.raw(`"${part}"`)}`))}`;
-
-function toRoom(row: ChatRoom & PartsRow): Room {
-  const along: { -readonly [Part in RoomPart]?: RoomParts[Part] } = {};
+function toSelected(row: SelectedRow, { memberDetails, history }: RoomSelection): Room {
+  const { id, lastMessage } = row;
+  const toMember = (values: MemberValues) => new MemberOfValues(id, values, memberDetails);
+  const along: { -readonly [Part in keyof Along]: Along[Part] } = {};
   if (row.unreadCount !== undefined) along.unreadCount = row.unreadCount;
   if (row.memberCount !== undefined) along.memberCount = row.memberCount;
-  if (row.lastMessage !== undefined) along.lastMessage = row.lastMessage === null ? null : toMessage(row.lastMessage);
-  if (row.members !== undefined) along.members = row.members.map((values) => new MemberOfValues(row.id, values));
-  if (row.viewerMember !== undefined) along.viewerMember = new MemberOfValues(row.id, row.viewerMember);
-  return Object.assign(row, { along });
+  if (lastMessage !== undefined) along.lastMessage = lastMessage === null ? null : toMessageOf(id, lastMessage);
+  if (row.members !== undefined) along.members = row.members.map(toMember);
+  if (row.viewerMember !== undefined) along.viewerMember = toMember(row.viewerMember);
+  if (history !== undefined) along.messages = toHistory(id, row.messages ?? null, history);
+  return toRoom(row, along);
 }
 
 /** Unread over all rooms that the user is in now. */

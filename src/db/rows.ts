@@ -5,15 +5,20 @@ import { type ChatUser, Prisma } from './generated/prisma/client.js';
 /** A message's columns of the table or composite that `prefix` names: all but the digest of its first content. */
 export const messageColumns = (prefix: string): Prisma.Sql => columns(prefix, messageColumnNames);
 export const memberColumns = (prefix: string): Prisma.Sql => columns(prefix, memberColumnNames);
-/**
- * One who is a member now as one value, for a row of the room, with the user's name. Times are numbers, which both sides
- * make and read in a fraction of the time that text takes.
- */
-export const memberJson = (m: string, userName: string): Prisma.Sql =>
-  Prisma.raw(
-    `json_build_array(${m}.id, ${m}.user_id, ${m}.is_admin, date_part('epoch', ${m}.joined_at), ${m}.joined_seq,
-       ${m}.last_read_seq, ${m}.last_read_message_id, date_part('epoch', ${m}.last_read_at), ${userName})`,
-  );
+/** The values of a known room's message, for `json_build_array`. */
+export const messageValues = (c: string): Prisma.Sql =>
+  Prisma.raw(`${c}.id, ${c}.seq, ${c}.changed_seq, ${c}.sender_id, ${c}.sender_name, ${c}.type, ${c}.content, ${c}.system,
+    ${seconds(`${c}.created_at`)}, ${seconds(`${c}.edited_at`)}, ${seconds(`${c}.deleted_at`)}`);
+/** One who is a member now as one value, for a row of the room, with the user's name. */
+export const memberJson = (m: string, userName: string, details: readonly MemberDetail[]): Prisma.Sql => {
+  // Parameters, so that one statement is prepared and not one for each choice of them.
+  const detail = (name: MemberDetail, value: string) =>
+    Prisma.sql`CASE WHEN ${details.includes(name)}::boolean THEN ${Prisma.raw(value)} END`;
+  return Prisma.sql`json_build_array(
+    ${Prisma.raw(`${m}.user_id, ${m}.is_admin, ${m}.joined_seq, ${m}.last_read_seq, ${userName}`)},
+    ${detail('id', `${m}.id`)}, ${detail('joinedAt', seconds(`${m}.joined_at`))},
+    ${detail('lastReadMessageId', `${m}.last_read_message_id`)}, ${detail('lastReadAt', seconds(`${m}.last_read_at`))})`;
+};
 export const userColumns = (prefix: string): Prisma.Sql => columns(prefix, userColumnNames);
 /** A user as one value, for a row of something else. */
 export const userJson = (prefix: string): Prisma.Sql =>
@@ -28,8 +33,11 @@ const userColumnNames = ['id', 'name'];
 const columns = (prefix: string, names: readonly string[]): Prisma.Sql =>
   Prisma.raw(names.map((name) => `${prefix}.${name}`).join(', '));
 
-/** In a row that is part of a JSON value, times are text, or seconds since 1970. */
-type Time = Date | string | number;
+/** In seconds since 1970 a time is made and read in a fraction of the time that text takes. */
+export const seconds = (column: string): string => `date_part('epoch', ${column})`;
+
+/** As the driver reads it, or as `seconds`. */
+type Time = Date | number;
 
 export interface MessageRow {
   readonly id: string;
@@ -59,6 +67,37 @@ export const toMessage = (row: MessageRow): Message => ({
   createdAt: toDate(row.created_at),
   editedAt: toDateOrNull(row.edited_at),
   deletedAt: toDateOrNull(row.deleted_at),
+});
+
+export type MessageValues = readonly [
+  id: string,
+  seq: number,
+  changedSeq: number,
+  senderId: number,
+  senderName: string,
+  type: MessageType,
+  content: string | null,
+  system: SystemNotice | null,
+  createdAt: Time,
+  editedAt: Time | null,
+  deletedAt: Time | null,
+  userName?: string | null,
+  readCount?: number | null,
+];
+
+export const toMessageOf = (roomId: string, values: MessageValues): Message => ({
+  id: values[0],
+  roomId,
+  seq: values[1],
+  changedSeq: values[2],
+  senderId: values[3],
+  senderName: values[4],
+  type: values[5],
+  content: values[6],
+  system: values[7],
+  createdAt: toDate(values[8]),
+  editedAt: toDateOrNull(values[9]),
+  deletedAt: toDateOrNull(values[10]),
 });
 
 export interface MemberRow {
@@ -99,16 +138,20 @@ export function toKnownMember(row: MemberRow & { readonly user: User }): KnownMe
   return member;
 }
 
+/** What takes longer to make than all the rest of a member, and is made where it is asked for. */
+export const memberDetails = ['id', 'joinedAt', 'lastReadMessageId', 'lastReadAt'] as const;
+export type MemberDetail = (typeof memberDetails)[number];
+
 export type MemberValues = readonly [
-  id: string,
   userId: number,
   isAdmin: boolean,
-  joinedAt: Time,
   joinedSeq: number,
   lastReadSeq: number,
+  userName: string | null,
+  id: string | null,
+  joinedAt: Time | null,
   lastReadMessageId: string | null,
   lastReadAt: Time | null,
-  userName: string | null,
 ];
 
 /**
@@ -119,51 +162,56 @@ export class MemberOfValues implements KnownMember {
   readonly roomId: string;
   readonly leftAt = null;
   readonly #values: MemberValues;
+  readonly #details: readonly MemberDetail[];
 
-  constructor(roomId: string, values: MemberValues) {
+  constructor(roomId: string, values: MemberValues, details: readonly MemberDetail[]) {
     this.roomId = roomId;
     this.#values = values;
-  }
-
-  get id(): string {
-    return this.#values[0];
+    this.#details = details;
   }
 
   get userId(): number {
-    return this.#values[1];
+    return this.#values[0];
   }
 
   get isAdmin(): boolean {
-    return this.#values[2];
-  }
-
-  get joinedAt(): Date {
-    return toDate(this.#values[3]);
+    return this.#values[1];
   }
 
   get joinedSeq(): number {
-    return this.#values[4];
+    return this.#values[2];
   }
 
   get lastReadSeq(): number {
-    return this.#values[5];
-  }
-
-  get lastReadMessageId(): string | null {
-    return this.#values[6];
-  }
-
-  get lastReadAt(): Date | null {
-    return toDateOrNull(this.#values[7]);
+    return this.#values[3];
   }
 
   get user(): User {
-    return { id: this.#values[1], name: this.#values[8] };
+    return { id: this.#values[0], name: this.#values[4] };
+  }
+
+  get id(): string {
+    return this.#detail('id', this.#values[5]) as string;
+  }
+
+  get joinedAt(): Date {
+    return toDate(this.#detail('joinedAt', this.#values[6]) as Time);
+  }
+
+  get lastReadMessageId(): string | null {
+    return this.#detail('lastReadMessageId', this.#values[7]);
+  }
+
+  get lastReadAt(): Date | null {
+    return toDateOrNull(this.#detail('lastReadAt', this.#values[8]));
+  }
+
+  /** What was not asked for is null in the values, and must not be taken for a null that is stored. */
+  #detail<Value>(name: MemberDetail, value: Value): Value {
+    if (!this.#details.includes(name)) throw new Error(`The ${name} of a member was not asked for`);
+    return value;
   }
 }
 
-function toDate(time: Time): Date {
-  if (typeof time === 'number') return new Date(Math.round(time * 1_000));
-  return typeof time === 'string' ? new Date(time) : time;
-}
-const toDateOrNull = (time: Time | null): Date | null => (time === null ? null : toDate(time));
+export const toDate = (time: Time): Date => (typeof time === 'number' ? new Date(Math.round(time * 1_000)) : time);
+export const toDateOrNull = (time: Time | null): Date | null => (time === null ? null : toDate(time));

@@ -106,15 +106,21 @@ export function nameAuthor(message: Message): PagedMessage {
 export const getMessage = ({ db }: Deps, viewer: Viewer, id: string): Promise<Message | null> =>
   findMessage(db, parseUuid(id, 'id'), viewer.userId);
 
+/** Which page of a room's history, as it is asked for. */
+export interface HistoryArgs {
+  readonly args: PageArgs;
+  readonly parts?: readonly MessagePart[];
+  readonly omissions?: Omissions;
+}
+
 /** A page of a room's history, under the same glance at the membership: who holds a room may have left it since. */
 export const listMessages = async (
   { db, limits }: Deps,
   viewer: Onlooker,
   roomId: string,
-  args: PageArgs,
-  { parts, omissions }: { readonly parts?: readonly MessagePart[]; readonly omissions?: Omissions } = {},
+  { args, ...more }: HistoryArgs,
 ): Promise<Page<PagedMessage>> =>
-  pageMessages(db, roomId, viewer.userId, parsePageArgs(args, limits.maxPageSize), { parts, omissions });
+  pageMessages(db, roomId, viewer.userId, { page: parsePageArgs(args, limits.maxPageSize), ...more });
 
 /** What stands for a message as a cursor, for those who page by message ids. */
 export async function getMessageCursor({ db }: Deps, viewer: Onlooker, roomId: string, id: string): Promise<string> {

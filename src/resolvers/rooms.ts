@@ -1,39 +1,77 @@
 import { v7 as uuidv7 } from 'uuid';
 import { createRoom as create, markRead as mark, renameRoom as rename } from '../db/room-log.js';
-import { countAllUnread, findBookingRoom, findRoom, pageRooms, type Room, type RoomPart } from '../db/rooms.js';
+import {
+  countAllUnread,
+  findBookingRoom,
+  findRoom,
+  pageRooms,
+  type Room,
+  type RoomSelection,
+  roomAlone,
+} from '../db/rooms.js';
 import { assertText } from '../domain/content.js';
 import { ChatError } from '../domain/errors.js';
 import { parseUserId, parseUuid } from '../domain/ids.js';
 import { type Page, type PageArgs, parsePageArgs } from '../domain/page.js';
-import type { Onlooker, Viewer } from '../domain/viewer.js';
+import type { Viewer } from '../domain/viewer.js';
 import { assertAllowed, assertMayChange, assertMayCreate } from './access.js';
 import { loadRoom } from './batches.js';
 import type { Deps } from './deps.js';
+import type { HistoryArgs } from './messages.js';
 
 type RoomType = Room['type'];
 
 export const maxNameLength = 100;
 const defaultPageSize = 20;
 
-export const getRoom = ({ db }: Deps, viewer: Onlooker, id: string): Promise<Room | null> =>
-  findRoom(db, parseUuid(id, 'id'), viewer.userId);
+/** What is to be read along with rooms. */
+export interface RoomRequest extends Omit<RoomSelection, 'history'> {
+  readonly history?: HistoryArgs | undefined;
+}
 
-export const getBookingRoom = ({ db }: Deps, viewer: Viewer, bookingId: number): Promise<Room | null> =>
-  findBookingRoom(db, bookingId, viewer.userId);
+export async function getRoom(
+  deps: Deps,
+  viewer: Viewer,
+  id: string,
+  request: RoomRequest = roomAlone,
+): Promise<Room | null> {
+  const roomId = parseUuid(id, 'id');
+  return readAlong(deps, request, (selection) => findRoom(deps.db, roomId, viewer.userId, selection));
+}
 
-export const listRooms = async (
-  { db, limits }: Deps,
+export const getBookingRoom = (
+  deps: Deps,
+  viewer: Viewer,
+  bookingId: number,
+  request: RoomRequest = roomAlone,
+): Promise<Room | null> =>
+  readAlong(deps, request, (selection) => findBookingRoom(deps.db, bookingId, viewer.userId, selection));
+
+export async function listRooms(
+  deps: Deps,
   viewer: Viewer,
   { type, first, after }: Pick<PageArgs, 'first' | 'after'> & { type?: RoomType | null | undefined },
-  parts: readonly RoomPart[] = [],
-): Promise<Page<Room>> =>
-  pageRooms(
-    db,
-    viewer.userId,
-    parsePageArgs({ first: first ?? defaultPageSize, after }, limits.maxPageSize),
-    type ?? undefined,
-    parts,
-  );
+  request: RoomRequest = roomAlone,
+): Promise<Page<Room>> {
+  const page = parsePageArgs({ first: first ?? defaultPageSize, after }, deps.limits.maxPageSize);
+  return readAlong(deps, request, (selection) => pageRooms(deps.db, viewer.userId, page, type ?? undefined, selection));
+}
+
+/** What is wrong with a page of messages is for the field to say that has it: then the rooms are read without. */
+async function readAlong<Read>(
+  { limits }: Deps,
+  { history, ...request }: RoomRequest,
+  read: (selection: RoomSelection) => Promise<Read>,
+): Promise<Read> {
+  if (history === undefined) return read(request);
+  try {
+    const page = parsePageArgs(history.args, limits.maxPageSize);
+    return await read({ ...request, history: { ...history, page } });
+  } catch (error) {
+    if (error instanceof ChatError && error.code === 'BAD_USER_INPUT') return read(request);
+    throw error;
+  }
+}
 
 export const countUnreadMessages = ({ db }: Deps, viewer: Viewer): Promise<number> => countAllUnread(db, viewer.userId);
 

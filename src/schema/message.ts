@@ -1,4 +1,4 @@
-import { cursorOfMessage, type PagedMessage } from '../db/messages.js';
+import { cursorOfMessage, messageParts, type PagedMessage } from '../db/messages.js';
 import type { Message as MessageShape } from '../domain/message.js';
 import { requireViewer } from '../resolvers/access.js';
 import { loadLastMessage, loadReadCount, loadReaders, loadRoom } from '../resolvers/batches.js';
@@ -8,7 +8,7 @@ import { toConnection } from './connection.js';
 import { MessageRead } from './message-read.js';
 import { ofViewer } from './of-viewer.js';
 import { Room } from './room.js';
-import { findNodeParts } from './selection.js';
+import { Selection } from './selection.js';
 import { SystemNotice } from './system-notice.js';
 import { User } from './user.js';
 
@@ -82,8 +82,6 @@ const MessageConnection = builder.connectionObject(
   MessageEdge,
 );
 
-const messageParts = ['sender', 'readCount'] as const;
-
 builder.objectFields(Room, (t) => ({
   lastMessage: t.field({
     ...ofViewer,
@@ -104,11 +102,11 @@ builder.objectFields(Room, (t) => ({
       before: t.arg.string({ description: 'Only what comes before this cursor.' }),
     },
     complexity: ({ first, last }) => ({ field: 1, multiplier: first ?? last ?? 1 }),
-    resolve: ({ id }, args, { deps, viewer }, info) =>
-      toConnection(
-        listMessages(deps, requireViewer(viewer), id, args, { parts: findNodeParts(info, messageParts) }),
-        cursorOfMessage,
-      ),
+    resolve: ({ id, along }, args, { deps, viewer }, info) => {
+      const parts = () => Selection.of(info).ofNodes.choose(messageParts);
+      const page = along?.messages ?? listMessages(deps, requireViewer(viewer), id, { args, parts: parts() });
+      return toConnection(page, cursorOfMessage);
+    },
   }),
 }));
 

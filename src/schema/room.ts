@@ -1,4 +1,6 @@
-import { cursorOfRoom, type Room as RoomRow } from '../db/rooms.js';
+import { messageParts } from '../db/messages.js';
+import { cursorOfRoom, type Room as RoomShape, roomParts } from '../db/rooms.js';
+import { memberDetails } from '../db/rows.js';
 import { requireViewer } from '../resolvers/access.js';
 import { loadMemberCount, loadMembers, loadMembership, loadTitle, loadUnreadCount } from '../resolvers/batches.js';
 import { inviteMembers, leaveRoom, removeMember, setAdmin } from '../resolvers/members.js';
@@ -9,6 +11,7 @@ import {
   getRoom,
   listRooms,
   markRead,
+  type RoomRequest,
   renameRoom,
 } from '../resolvers/rooms.js';
 import { builder } from './builder.js';
@@ -16,10 +19,10 @@ import { toConnection } from './connection.js';
 import { ofViewer } from './of-viewer.js';
 import { RoomMember } from './room-member.js';
 import { RoomType } from './room-type.js';
-import { findNodeParts } from './selection.js';
+import { Selection } from './selection.js';
 
-export const Room = builder.prismaObject('ChatRoom', {
-  name: 'Room',
+/** Rooms carry what has been read along with them, so this is no type of Prisma's. */
+export const Room = builder.objectRef<RoomShape>('Room').implement({
   description: 'A room that the viewer is a member of.',
   fields: (t) => ({
     id: t.exposeID('id', { description: 'A UUID.' }),
@@ -82,7 +85,15 @@ const RoomConnection = builder.connectionObject(
   RoomEdge,
 );
 
-const roomParts = ['unreadCount', 'memberCount', 'lastMessage', 'members', 'viewerMember'] as const;
+/** What is read along with rooms of which this is selected; of their messages one page, where no other is wanted too. */
+function toRoomRequest(room: Selection): RoomRequest {
+  const args = room.argumentsOf('messages');
+  return {
+    parts: room.choose(roomParts),
+    memberDetails: room.into('members', 'viewerMember').choose(memberDetails),
+    history: args && { args, parts: room.into('messages').ofNodes.choose(messageParts) },
+  };
+}
 
 builder.queryFields((t) => ({
   rooms: t.field({
@@ -95,21 +106,26 @@ builder.queryFields((t) => ({
     },
     complexity: ({ first }) => ({ field: 1, multiplier: first ?? 1 }),
     resolve: (_root, args, { deps, viewer }, info) =>
-      toConnection(listRooms(deps, requireViewer(viewer), args, findNodeParts(info, roomParts)), cursorOfRoom),
+      toConnection(
+        listRooms(deps, requireViewer(viewer), args, toRoomRequest(Selection.of(info).ofNodes)),
+        cursorOfRoom,
+      ),
   }),
   room: t.field({
     type: Room,
     nullable: true,
     description: 'One room. Null if there is none or the viewer is not a member.',
     args: { id: t.arg.id({ required: true, description: "The room's UUID." }) },
-    resolve: (_root, { id }, { deps, viewer }) => getRoom(deps, requireViewer(viewer), id),
+    resolve: (_root, { id }, { deps, viewer }, info) =>
+      getRoom(deps, requireViewer(viewer), id, toRoomRequest(Selection.of(info))),
   }),
   bookingRoom: t.field({
     type: Room,
     nullable: true,
     description: 'The room of a booking. Null if there is none or the viewer is not a member.',
     args: { bookingId: t.arg.int({ required: true, description: "The booking's number." }) },
-    resolve: (_root, { bookingId }, { deps, viewer }) => getBookingRoom(deps, requireViewer(viewer), bookingId),
+    resolve: (_root, { bookingId }, { deps, viewer }, info) =>
+      getBookingRoom(deps, requireViewer(viewer), bookingId, toRoomRequest(Selection.of(info))),
   }),
   unreadCount: t.int({
     description: "Unread over all the viewer's rooms.",
@@ -176,7 +192,7 @@ const MarkReadInput = builder.inputType('MarkReadInput', {
   }),
 });
 
-const CreateRoomPayload = builder.objectRef<{ room: RoomRow; created: boolean }>('CreateRoomPayload').implement({
+const CreateRoomPayload = builder.objectRef<{ room: RoomShape; created: boolean }>('CreateRoomPayload').implement({
   description: 'The room that was asked for.',
   fields: (t) => ({
     room: t.expose('room', { type: Room, description: 'The room.' }),
@@ -184,7 +200,7 @@ const CreateRoomPayload = builder.objectRef<{ room: RoomRow; created: boolean }>
   }),
 });
 
-const RoomPayload = builder.objectRef<{ room: RoomRow }>('RoomPayload').implement({
+const RoomPayload = builder.objectRef<{ room: RoomShape }>('RoomPayload').implement({
   description: 'The room after the change.',
   fields: (t) => ({ room: t.expose('room', { type: Room, description: 'The room as it is now.' }) }),
 });

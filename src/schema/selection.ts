@@ -1,23 +1,65 @@
 import { collectSubFields } from '@graphql-tools/utils';
-import { type FieldNode, type GraphQLResolveInfo, getNamedType, isObjectType } from 'graphql';
+import {
+  type FieldNode,
+  type GraphQLObjectType,
+  type GraphQLResolveInfo,
+  getArgumentValues,
+  getNamedType,
+  isObjectType,
+} from 'graphql';
 
-/**
- * Those of the fields that are selected of a connection's nodes, so that they are read in one statement with them. What
- * is selected with arguments is left out: it may be something else.
- */
-export function findNodeParts<Part extends string>(info: GraphQLResolveInfo, parts: readonly Part[]): Part[] {
-  const { schema, fragments, variableValues } = info;
-  let type = getNamedType(info.returnType);
-  let nodes: readonly FieldNode[] = info.fieldNodes;
-  const select = (): FieldNode[] =>
-    isObjectType(type)
-      ? [...collectSubFields(schema, fragments, variableValues, type, [...nodes]).fields.values()].flat()
-      : [];
-  for (const name of ['edges', 'node']) {
-    nodes = select().filter((node) => node.name.value === name);
-    const field = isObjectType(type) ? type.getFields()[name] : undefined;
-    if (field !== undefined) type = getNamedType(field.type);
+type Operation = Pick<GraphQLResolveInfo, 'schema' | 'fragments' | 'variableValues'>;
+
+/** What is selected of an object, so that it is read in one statement with it. */
+export class Selection {
+  readonly #operation: Operation;
+  readonly #type: GraphQLObjectType | undefined;
+  /** By the names that the answer has for them. */
+  readonly #fields: ReadonlyMap<string, readonly FieldNode[]>;
+
+  constructor(operation: Operation, type: unknown, nodes: readonly FieldNode[]) {
+    const { schema, fragments, variableValues } = operation;
+    this.#operation = operation;
+    this.#type = isObjectType(type) ? type : undefined;
+    this.#fields =
+      this.#type === undefined
+        ? new Map()
+        : collectSubFields(schema, fragments, variableValues, this.#type, [...nodes]).fields;
   }
-  const selected = select().filter((node) => node.arguments === undefined || node.arguments.length === 0);
-  return parts.filter((part) => selected.some((node) => node.name.value === part));
+
+  /** Of what the resolved field answers. */
+  static of(info: GraphQLResolveInfo): Selection {
+    return new Selection(info, getNamedType(info.returnType), info.fieldNodes);
+  }
+
+  /** Of what these fields answer, all of them of one type. */
+  into(...names: readonly string[]): Selection {
+    const nodes = this.#nodes.filter((node) => names.includes(node.name.value));
+    const field = this.#type?.getFields()[nodes[0]?.name.value ?? ''];
+    return new Selection(this.#operation, field && getNamedType(field.type), nodes);
+  }
+
+  /** Of a connection's nodes. */
+  get ofNodes(): Selection {
+    return this.into('edges').into('node');
+  }
+
+  /** Those of the fields that are selected. What is selected with arguments is left out: it may be something else. */
+  choose<Name extends string>(names: readonly Name[]): Name[] {
+    const plain = this.#nodes.filter((node) => node.arguments === undefined || node.arguments.length === 0);
+    return names.filter((name) => plain.some((node) => node.name.value === name));
+  }
+
+  /** The arguments of the field, where it is selected, and not twice under different names. */
+  argumentsOf(name: string): Record<string, unknown> | undefined {
+    const [nodes, ...others] = [...this.#fields.values()].filter(([node]) => node?.name.value === name);
+    const [node] = nodes ?? [];
+    const field = this.#type?.getFields()[name];
+    if (node === undefined || field === undefined || others.length > 0) return undefined;
+    return getArgumentValues(field, node, this.#operation.variableValues);
+  }
+
+  get #nodes(): readonly FieldNode[] {
+    return [...this.#fields.values()].flat();
+  }
 }

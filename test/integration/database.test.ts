@@ -1,7 +1,8 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { connectDatabase } from '../../src/db/database.js';
+import { Prisma } from '../../src/db/generated/prisma/client.js';
 import { createDatabase } from '../support/database.js';
 import { collectGarbage } from '../support/garbage.js';
 
@@ -59,5 +60,25 @@ describe('connectDatabase', () => {
     await expect.poll(() => collectGarbage(answers)).toEqual([undefined, undefined]);
     await db.close();
     await database.drop();
+  });
+
+  it('prepares a few hundred statements a connection, and answers any number of others', async () => {
+    const database = await createDatabase({ migrated: false });
+    const db = connectDatabase({ url: database.url, readPoolSize: 1 });
+    onTestFinished(async () => {
+      await db.close();
+      await database.drop();
+    });
+
+    for (let n = 0; n < 1_000; n += 1) {
+      const rows = await db.reads.query`SELECT ${n}::int AS n ${Prisma.raw(`, ${n} AS other`)}`;
+      expect(rows).toEqual([{ n, other: n }]);
+    }
+
+    const [prepared] = await db.reads.query<{
+      count: number;
+    }>`SELECT count(*)::int AS count FROM pg_prepared_statements`;
+    expect(prepared?.count).toBeGreaterThan(100);
+    expect(prepared?.count).toBeLessThanOrEqual(300);
   });
 });

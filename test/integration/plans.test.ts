@@ -2,9 +2,10 @@ import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { connectDatabase, type Database } from '../../src/db/database.js';
-import { pageMessages } from '../../src/db/messages.js';
+import { messageParts, pageMessages } from '../../src/db/messages.js';
 import { countUnread } from '../../src/db/room-views.js';
-import { countAllUnread, pageRooms } from '../../src/db/rooms.js';
+import { countAllUnread, findRoom, pageRooms, roomAlone, roomParts } from '../../src/db/rooms.js';
+import { memberDetails } from '../../src/db/rows.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 
 const rooms = 1_000;
@@ -19,8 +20,10 @@ const pageSize = 50;
 interface Plan {
   readonly 'Node Type': string;
   readonly 'Relation Name'?: string;
+  readonly 'Subplan Name'?: string;
   readonly 'Plan Rows': number;
-  readonly 'Actual Loops'?: number;
+  readonly 'Actual Rows': number;
+  readonly 'Actual Loops': number;
   readonly Plans?: readonly Plan[];
 }
 
@@ -58,14 +61,19 @@ describe(`with ${rooms} rooms of ${messagesPerRoom} messages, all of them the vi
   });
 
   const page = { count: pageSize, backward: false, after: undefined, before: undefined };
-  const allParts = ['unreadCount', 'memberCount', 'lastMessage', 'members', 'viewerMember'] as const;
+  const all = { parts: roomParts, memberDetails };
 
   it.each([
-    ['a list of rooms with all that can be read along', () => pageRooms(db, viewerId, page, undefined, allParts)],
-    ['a list of rooms of one type', () => pageRooms(db, viewerId, page, 'GROUP', [])],
+    ['a list of rooms with all that can be read along', () => pageRooms(db, viewerId, page, undefined, all)],
+    ['a list of rooms of one type', () => pageRooms(db, viewerId, page, 'GROUP', roomAlone)],
     [
       'a page at the end of a room, with senders and read counts',
-      () => pageMessages(db, roomId, viewerId, { ...page, backward: true }, { parts: ['sender', 'readCount'] }),
+      () => pageMessages(db, roomId, viewerId, { page: { ...page, backward: true }, parts: messageParts }),
+    ],
+    [
+      'a room with a page at its end and all that can be read along',
+      () =>
+        findRoom(db, roomId, viewerId, { ...all, history: { page: { ...page, backward: true }, parts: messageParts } }),
     ],
     ['the unread count of one room', () => countUnread(db, [{ roomId, userId: viewerId }])],
     ['the unread count of all rooms', () => countAllUnread(db, viewerId)],
@@ -77,23 +85,39 @@ describe(`with ${rooms} rooms of ${messagesPerRoom} messages, all of them the vi
     expect(Math.max(0, ...sorted)).toBeLessThanOrEqual((pageSize + 1) * membersPerRoom);
   });
 
-  it('a page with read counts reads the marks of the members once, not for each message', async () => {
-    const nodes = await explain(() => pageMessages(db, roomId, viewerId, page, { parts: ['readCount'] }));
-    const reads = nodes.filter((node) => node['Relation Name'] === 'chat_room_members');
-    expect(reads.length).toBeGreaterThan(0);
-    expect(reads.map((node) => node['Actual Loops'])).toEqual(reads.map(() => 1));
+  const history = { page: { ...page, backward: true }, parts: messageParts };
+  it.each([
+    ['a page at the end of a room', () => pageMessages(db, roomId, viewerId, history)],
+    ['a page at its start', () => pageMessages(db, roomId, viewerId, { ...history, page })],
+    ['a room with a page', () => findRoom(db, roomId, viewerId, { ...roomAlone, history })],
+  ])('%s reads no more messages than it shows, and the marks of the members once, by any plan', async (_what, read) => {
+    for (const cache of ['force_custom_plan', 'force_generic_plan'] as const) {
+      const nodes = await explain(read, cache);
+      const rows = (node: Plan) => node['Actual Rows'] * node['Actual Loops'];
+      const messages = nodes.filter((node) => node['Relation Name'] === 'chat_messages');
+      expect(messages.map(rows), cache).toEqual([pageSize + 1]);
+      const aggregated = nodes.filter((node) => node['Subplan Name'] === 'CTE marks');
+      expect(aggregated.map((node) => node['Actual Loops'])).toEqual([1]);
+    }
   });
 
-  /** How the one statement is executed that this asks for. */
-  async function explain(read: () => Promise<unknown>): Promise<Plan[]> {
+  /** How the one statement is executed that this asks for, planned for its values or for any. */
+  async function explain(read: () => Promise<unknown>, cache = 'force_custom_plan'): Promise<Plan[]> {
     const statements = await statementsOf(read);
     expect(statements).toHaveLength(1);
     const [{ text, values }] = statements as [(typeof statements)[number]];
-    const [explained] = await database.query<{ 'QUERY PLAN': [{ Plan: Plan }] }>(
-      `EXPLAIN (ANALYZE, FORMAT JSON) ${text}`,
-      values,
-    );
-    return flatten(explained?.['QUERY PLAN'][0].Plan as Plan);
+    const connection = new pg.Client({ connectionString: database.url });
+    await connection.connect();
+    try {
+      await connection.query(`SET plan_cache_mode = ${cache}`);
+      await connection.query(`PREPARE asked AS ${text}`);
+      const { rows } = await connection.query<{ 'QUERY PLAN': [{ Plan: Plan }] }>(
+        `EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE asked(${values.map(toLiteral).join(', ')})`,
+      );
+      return flatten(rows[0]?.['QUERY PLAN'][0].Plan as Plan);
+    } finally {
+      await connection.end();
+    }
   }
 });
 
@@ -116,7 +140,7 @@ describe('with thousands of rooms for everybody', () => {
 
     const page = { count: 20, backward: false, after: undefined, before: undefined };
     for (let times = 0; times < 20; times += 1)
-      await pageRooms(db, viewerId, page, undefined, ['unreadCount', 'members']);
+      await pageRooms(db, viewerId, page, undefined, { parts: ['unreadCount', 'members'], memberDetails: [] });
 
     const [statement] = await db.reads.query<{ kept: number; anew: number }>`
       SELECT generic_plans::int AS kept, custom_plans::int AS anew FROM pg_prepared_statements
@@ -180,5 +204,7 @@ async function statementsOf(read: () => Promise<unknown>) {
     spy.mockRestore();
   }
 }
+
+const toLiteral = (value: unknown): string => `'${Array.isArray(value) ? `{${value.join(',')}}` : String(value)}'`;
 
 const flatten = (plan: Plan): Plan[] => [plan, ...(plan.Plans ?? []).flatMap(flatten)];

@@ -2,10 +2,11 @@ import { randomUUID } from 'node:crypto';
 import { execute, parse } from 'graphql';
 import pg from 'pg';
 import { pino } from 'pino';
-import { afterAll, afterEach, beforeAll, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { connectDatabase, type Database } from '../../src/db/database.js';
 import { createPresenceStore } from '../../src/db/presence.js';
 import { appendMessage, createRoom, deleteMessage, markRead } from '../../src/db/room-log.js';
+import type { ChatError } from '../../src/domain/errors.js';
 import { createNatsPubSub } from '../../src/pubsub/nats-pub-sub.js';
 import { Presences } from '../../src/pubsub/presences.js';
 import type { PubSub } from '../../src/pubsub/pub-sub.js';
@@ -66,6 +67,12 @@ async function writeRoom(index: number): Promise<string> {
 
 /** What the operation answers, and how many statements were sent to PostgreSQL for it. */
 async function measure(document: { toString(): string }, variableValues: Record<string, unknown>) {
+  const { data, errors, statements } = await ask(document, variableValues);
+  expect(errors).toBeUndefined();
+  return { data: data as Answer, statements };
+}
+
+async function ask(document: { toString(): string }, variableValues: Record<string, unknown>) {
   const contextValue: Context = {
     deps: {
       db,
@@ -79,8 +86,7 @@ async function measure(document: { toString(): string }, variableValues: Record<
   const { data, errors } = await execute({ schema, document: parse(`${document}`), variableValues, contextValue });
   const statements = query.mock.calls.length;
   query.mockRestore();
-  expect(errors).toBeUndefined();
-  return { data: JSON.parse(JSON.stringify(data)) as Answer, statements };
+  return { data: JSON.parse(JSON.stringify(data)) as unknown, errors, statements };
 }
 
 interface Answer {
@@ -107,6 +113,123 @@ it('pages 50 messages with their readers and how many those are in as many queri
   expect(fifty.statements).toBe(two.statements);
   expect(fifty.statements).toBeLessThanOrEqual(5);
 });
+
+describe('what is read along with a room', () => {
+  const messageFields =
+    'id seq type content senderName createdAt editedAt deletedAt system { code } sender { id name } readCount';
+  const memberFields = 'id user { id name } isAdmin joinedAt leftAt lastReadSeq lastReadMessageId lastReadAt';
+  const pageFields = `edges { cursor node { ${messageFields} } } pageInfo { hasNextPage hasPreviousPage startCursor endCursor }`;
+  const roomFields = `
+    id type name seq bookingId cancelledAt createdAt updatedAt unreadCount memberCount
+    lastMessage { ${messageFields} } members { ${memberFields} } viewerMember { ${memberFields} }
+    messages(last: 5) { ${pageFields} }`;
+  const inList = `query { rooms(first: ${roomCount}) { edges { node { ${roomFields} } } } }`;
+  const alone = `query ($id: ID!) { room(id: $id) { ${roomFields} } }`;
+  /** A message's room is loaded, and field by field what is asked for of it. */
+  const loaded = `query ($id: ID!) { message(id: $id) { room { ${roomFields} } } }`;
+
+  it('is what is loaded for it otherwise, alone and in a list', async () => {
+    const list = (await ask(inList, {})).data as { rooms: { edges: { node: RoomAnswer }[] } };
+    const rooms = list.rooms.edges.map(({ node }) => node);
+
+    expect(rooms).toHaveLength(roomCount);
+    for (const room of rooms) {
+      const one = (await ask(alone, { id: room.id })).data;
+      const other = (await ask(loaded, { id: room.messages.edges[0]?.node.id })).data;
+      expect(one).toEqual({ room });
+      expect(other).toEqual({ message: { room } });
+      expect(room.messages.edges).toHaveLength(5);
+      expect(room.members.length).toBe(room.memberCount);
+    }
+    expect(rooms.some(({ members }) => members.some(({ lastReadAt }) => lastReadAt !== null))).toBe(true);
+  });
+
+  it('takes one statement, also for all rooms of a list', async () => {
+    // The author of a last message is looked up by its number: a second statement for all of them.
+    const slim = (document: string) => document.replace(/lastMessage \{[^}]*\} sender \{ id name \} readCount \}/, '');
+    expect(slim(inList)).not.toContain('lastMessage');
+
+    const answers = [await ask(slim(inList), {}), await ask(slim(alone), { id: roomIds[0] })];
+
+    expect(answers.map(({ errors }) => errors)).toEqual([undefined, undefined]);
+    expect(answers.map(({ statements }) => statements)).toEqual([1, 1]);
+  });
+
+  it('is told apart where it is asked for under several names, or with arguments', async () => {
+    const document = `query ($id: ID!, $no: Boolean!) { room(id: $id) {
+      newest: messages(last: 1) { edges { node { seq } } } oldest: messages(first: 2) { edges { node { seq } } }
+      members { id } everybody: members(includeLeft: false) { joinedAt lastReadAt user { id } }
+      ...F
+    } } fragment F on Room { members { lastReadMessageId } unreadCount @skip(if: $no) viewerMember { joinedAt } }`;
+
+    const { data, errors } = await ask(document, { id: roomIds[1], no: true });
+
+    const { room } = (await ask(alone, { id: roomIds[1] })).data as { room: RoomAnswer };
+    expect(errors).toBeUndefined();
+    expect(data).toEqual({
+      room: {
+        newest: { edges: [{ node: { seq: room.seq - 1 } }] },
+        oldest: { edges: [{ node: { seq: 1 } }, { node: { seq: 2 } }] },
+        members: room.members.map(({ id, lastReadMessageId }) => ({ id, lastReadMessageId })),
+        everybody: room.members.map(({ joinedAt, lastReadAt, user: { id } }) => ({
+          joinedAt,
+          lastReadAt,
+          user: { id },
+        })),
+        viewerMember: { joinedAt: room.viewerMember.joinedAt },
+      },
+    });
+  });
+
+  it('is refused by its own field where it is asked for badly', async () => {
+    const { room } = (await ask(alone, { id: roomIds[0] })).data as { room: RoomAnswer };
+    const foreign = room.messages.pageInfo.endCursor;
+    const page = `messages(last: $last, before: $before) { edges { node { seq } } }`;
+    const one = `query ($id: ID!, $last: Int, $before: String) { room(id: $id) { seq ${page} } }`;
+    const many = `query ($last: Int, $before: String) { rooms(first: 1) { edges { node { seq ${page} } } } }`;
+
+    const answers = [
+      await ask(one, { id: roomIds[1], last: 1_000 }),
+      await ask(one, { id: roomIds[1], last: 1, before: foreign }),
+      await ask(many, { last: 1, before: foreign }),
+    ];
+
+    const told = answers.map(({ errors = [] }) =>
+      errors.map(({ path, originalError }) => [path, (originalError as ChatError).code]),
+    );
+    expect(told).toEqual([
+      [[['room', 'messages'], 'BAD_USER_INPUT']],
+      [[['room', 'messages'], 'BAD_USER_INPUT']],
+      [[['rooms', 'edges', 0, 'node', 'messages'], 'BAD_USER_INPUT']],
+    ]);
+  });
+
+  it('is nothing of a room that the viewer is not in', async () => {
+    const { data, errors } = await ask(alone, { id: randomUUID() });
+
+    expect([data, errors]).toEqual([{ room: null }, undefined]);
+  });
+});
+
+interface RoomAnswer {
+  readonly id: string;
+  readonly seq: number;
+  readonly memberCount: number;
+  readonly members: readonly MemberAnswer[];
+  readonly viewerMember: MemberAnswer;
+  readonly messages: {
+    readonly edges: readonly { readonly node: { readonly id: string } }[];
+    readonly pageInfo: { readonly endCursor: string };
+  };
+}
+
+interface MemberAnswer {
+  readonly id: string;
+  readonly user: { readonly id: string };
+  readonly joinedAt: string;
+  readonly lastReadMessageId: string | null;
+  readonly lastReadAt: string | null;
+}
 
 describeWithNats('presence', () => {
   const userIds = Array.from({ length: 500 }, (_, place) => 1_000 + place);

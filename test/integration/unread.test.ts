@@ -192,7 +192,7 @@ describe('what is unread, and who has read what', () => {
     const counts = expected.map(({ length }) => length);
     expect(asked.map((message) => countOf(message))).toEqual(counts);
     const page = { count: messages.length, backward: false, after: undefined, before: undefined };
-    const { rows } = await pageMessages(db, room.id, viewer, page, { parts: ['readCount'] });
+    const { rows } = await pageMessages(db, room.id, viewer, { page, parts: ['readCount'] });
     expect(rows.map(({ readCount }) => readCount)).toEqual(counts);
     const found = asked.map((message) => readersOf(message) ?? []);
     expect(found.map((readers) => readers.toSorted((a, b) => a.userId - b.userId))).toEqual(expected);
