@@ -31,7 +31,7 @@ export function createConnection(url: string, max: number, onError: (error: unkn
     application_name: 'fairway',
   });
   pool.on('error', onError);
-  const nameOf = createStatementNames();
+  const names = new StatementNames();
   const adapter = new PrismaPg(pool, { onConnectionError: onError });
   const prisma = new PrismaClient({ adapter, log: [] }).$extends({
     query: { $allOperations: ({ args, query }) => query(args).catch(rethrowUnreachable) },
@@ -40,7 +40,7 @@ export function createConnection(url: string, max: number, onError: (error: unkn
     prisma,
     async query<Row>(strings: TemplateStringsArray, ...given: readonly unknown[]): Promise<Row[]> {
       const { text, values } = Prisma.sql(strings, ...given);
-      const { rows } = await runQuery(pool, { ...nameOf(text), text, values }).catch(rethrowUnreachable);
+      const { rows } = await runQuery(pool, names, { text, values }).catch(rethrowUnreachable);
       return rows;
     },
     close: async () => {
@@ -51,16 +51,16 @@ export function createConnection(url: string, max: number, onError: (error: unkn
 }
 
 /** Not `pool.query`: by it a connection keeps, as long as it lives, the rows that it answered first. */
-async function runQuery(pool: pg.Pool, query: pg.QueryConfig): Promise<pg.QueryResult> {
+async function runQuery(pool: pg.Pool, names: StatementNames, query: pg.QueryConfig): Promise<pg.QueryResult> {
   const client = await checkOut(pool);
-  let hasFailed = true;
+  let isSpent = true;
   try {
-    const result = await client.query(query);
-    hasFailed = false;
+    const result = await client.query({ name: names.nameOf(query.text), ...query });
+    isSpent = names.isOutdated(client);
     return result;
   } finally {
     client.off('error', ignore);
-    client.release(hasFailed);
+    client.release(isSpent);
   }
 }
 
@@ -79,19 +79,36 @@ const checkOut = (pool: pg.Pool): Promise<pg.PoolClient> =>
 
 const ignore = (): void => undefined;
 
-/** More than there are in use; each takes tens of kilobytes of every connection, for as long as that lives. */
+/** More than are in use at a time. Each takes tens of kilobytes of every connection that ran it. */
 const maxPrepared = 300;
 
-/** Lists of ids are arrays, never IN (...), so there are few. What many odd selections made is planned each time. */
-function createStatementNames() {
-  const names = new Map<string, { readonly name: string }>();
-  return (text: string): { readonly name?: string } => {
-    const known = names.get(text);
-    if (known !== undefined || names.size >= maxPrepared) return known ?? {};
-    const named = { name: `fairway_${names.size}` };
-    names.set(text, named);
-    return named;
-  };
+/**
+ * Names under which statements are prepared. Lists of ids are arrays, never IN (...), so there are few. Where many odd
+ * selections have made many, all are named anew, and connections that know the old ones make room for others.
+ */
+class StatementNames {
+  readonly #names = new Map<string, string>();
+  readonly #firstOf = new WeakMap<pg.PoolClient, number>();
+  #first = 0;
+
+  nameOf(text: string): string {
+    const known = this.#names.get(text);
+    if (known !== undefined) return known;
+    if (this.#names.size === maxPrepared) {
+      this.#first += maxPrepared;
+      this.#names.clear();
+    }
+    const name = `fairway_${this.#first + this.#names.size}`;
+    this.#names.set(text, name);
+    return name;
+  }
+
+  /** Whether it has statements whose names are forgotten. */
+  isOutdated(client: pg.PoolClient): boolean {
+    const first = this.#firstOf.get(client);
+    if (first === undefined) this.#firstOf.set(client, this.#first);
+    return first !== undefined && first !== this.#first;
+  }
 }
 
 /** PostgreSQL away, restarting or out of connections: the caller may try again. */

@@ -24,10 +24,16 @@ export async function findMessage({ reads }: Database, id: string, userId: numbe
 
 export const cursorOfMessage = ({ roomId, seq }: Message): string => encodeCursor('message', roomId, seq);
 
-/** Another room's cursors are refused: their positions mean nothing here. */
-function seqOf(cursor: string | undefined, roomId: string | null, fallback: number): number {
-  if (cursor === undefined) return fallback;
-  return Number(decodeCursor('message', cursor, new RegExp(`^${roomId} (\\d{1,10})$`))[0]);
+/**
+ * The page with positions in the room's log for its cursors.
+ * @throws {ChatError} BAD_USER_INPUT where a cursor is another room's: its position means nothing here
+ */
+export function locatePage({ after, before, ...page }: PageRequest, roomId: string): PageRequest<number> {
+  const seqOf = (cursor: string | undefined) =>
+    cursor === undefined
+      ? undefined
+      : Number(decodeCursor('message', cursor, new RegExp(`^${roomId} (\\d{1,10})$`))[0]);
+  return { ...page, after: seqOf(after), before: seqOf(before) };
 }
 
 /** What of a history is passed over: deleted messages, and so many of the others at the page's start. */
@@ -48,7 +54,7 @@ export type PagedMessage = Message & Partial<MessageParts>;
 
 /** Which page of a room's history, and what of its messages. */
 export interface HistoryRequest {
-  readonly page: PageRequest;
+  readonly page: PageRequest<number>;
   readonly parts?: readonly MessagePart[] | undefined;
   readonly omissions?: Omissions | undefined;
 }
@@ -61,7 +67,7 @@ export async function pageMessages(
   request: HistoryRequest,
 ): Promise<Page<PagedMessage>> {
   const rows = await reads.query<{ history: HistoryValues }>`
-    SELECT ${historyJson('me.room_id', roomId, request)} AS history
+    SELECT ${historyJson('me.room_id', request)} AS history
     FROM ${membershipOf(userId)} WHERE me.room_id = ${roomId}::uuid`;
   return toHistory(roomId, rows[0]?.history ?? null, request);
 }
@@ -71,16 +77,9 @@ export type HistoryValues = readonly MessageValues[] | null;
 /**
  * The page as one value, for a row of its room: one value is read in half the time that as many rows take.
  * @param room - the room in the query
- * @param roomId - which one it is; null where it may be any, of which no cursor is
- * @throws {ChatError} BAD_USER_INPUT where a cursor is not of this room
  */
-export function historyJson(
-  room: string,
-  roomId: string | null,
-  { page, parts = [], omissions }: HistoryRequest,
-): Prisma.Sql {
-  const above = seqOf(page.after, roomId, 0);
-  const below = seqOf(page.before, roomId, 2 ** 31);
+export function historyJson(room: string, { page, parts = [], omissions }: HistoryRequest): Prisma.Sql {
+  const { after = 0, before = 2 ** 31 } = page;
   const [withSender, withReadCount] = [parts.includes('sender'), parts.includes('readCount')];
   // What is read along stands outside of the page: joined inside, a plan for any room may read the whole room to sort it.
   return Prisma.sql`(
@@ -89,7 +88,7 @@ export function historyJson(
       ${withReadCount ? countByMarks : Prisma.sql`NULL`}))
     FROM (
       SELECT c.* FROM chat_messages c
-      WHERE c.room_id = ${Prisma.raw(room)} AND c.seq > ${above}::bigint AND c.seq < ${below}::bigint
+      WHERE c.room_id = ${Prisma.raw(room)} AND c.seq > ${after}::bigint AND c.seq < ${before}::bigint
         AND (c.deleted_at IS NULL OR NOT ${omissions?.deleted ?? false}::boolean)
       ORDER BY c.seq ${page.backward ? Prisma.sql`DESC` : Prisma.sql`ASC`}
       OFFSET ${omissions?.skip ?? 0}::int LIMIT ${page.count + 1}::int

@@ -1,6 +1,5 @@
 import type { Message } from '../domain/message.js';
 import { decodeCursor, encodeCursor, type Page, type PageRequest, toPage } from '../domain/page.js';
-import type { Member } from '../domain/room-log.js';
 import type { Database } from './database.js';
 import { type ChatRoom, Prisma, type RoomType } from './generated/prisma/client.js';
 import { type HistoryRequest, type HistoryValues, historyJson, type PagedMessage, toHistory } from './messages.js';
@@ -25,7 +24,7 @@ export interface RoomParts {
   readonly lastMessage: Message | null;
   /** The longest member first. */
   readonly members: readonly KnownMember[];
-  readonly viewerMember: Member;
+  readonly viewerMember: KnownMember;
 }
 export type RoomPart = keyof RoomParts;
 export const roomParts = [
@@ -53,7 +52,13 @@ export type Room = Pick<
 > & { readonly along?: Along };
 
 /** What has been read along with a room: of its members and messages, what was asked for. */
-type Along = Partial<RoomParts & { readonly messages: Page<PagedMessage> }>;
+type Along = Partial<RoomParts & { readonly history: History }>;
+
+/** A page of its messages, and which one that is. */
+interface History {
+  readonly request: PageRequest<number>;
+  readonly page: Page<PagedMessage>;
+}
 
 /** A room's columns of the table that is `r` in the query. */
 export const roomColumns = Prisma.raw(
@@ -84,10 +89,7 @@ export const toRoom = (row: RoomRow, along?: Along): Room => ({
   ...(along === undefined ? {} : { along }),
 });
 
-/**
- * The room where the user is a member of it now, or null; with what is asked for, in one statement.
- * @throws {ChatError} BAD_USER_INPUT where a cursor of the history is not of this room
- */
+/** The room where the user is a member of it now, or null; with what is asked for, in one statement. */
 export async function findRoom(
   db: Database,
   roomId: string,
@@ -95,11 +97,11 @@ export async function findRoom(
   selection: RoomSelection,
 ): Promise<Room | null> {
   const page = roomOfMember(Prisma.sql`r.id = ${roomId}::uuid`, userId);
-  const [room] = await selectRooms(db, page, selection, roomId);
+  const [room] = await selectRooms(db, page, selection);
   return room ?? null;
 }
 
-/** The same for a booking's room, of which nobody has a cursor. */
+/** The same for a booking's room. */
 export async function findBookingRoom(
   db: Database,
   bookingId: number,
@@ -143,25 +145,21 @@ export async function pageRooms(
 /**
  * Rooms with what is asked for, newest activity first.
  * @param page - which rooms, as `r.*`, each with its reader's membership
- * @param roomId - where it is but one
  */
-async function selectRooms(
-  { reads }: Database,
-  page: Prisma.Sql,
-  selection: RoomSelection,
-  roomId: string | null = null,
-): Promise<Room[]> {
+async function selectRooms({ reads }: Database, page: Prisma.Sql, selection: RoomSelection): Promise<Room[]> {
   const { parts, memberDetails, history } = selection;
   const columns = parts.map((part) => Prisma.sql`, ${partValues[part](memberDetails)} AS ${Prisma.raw(`"${part}"`)}`);
-  if (history !== undefined) columns.push(Prisma.sql`, ${historyJson('r.id', roomId, history)} AS messages`);
+  if (history !== undefined) columns.push(Prisma.sql`, ${historyJson('r.id', history)} AS messages`);
   const rows = await reads.query<SelectedRow>`
     WITH page AS MATERIALIZED (${page})
     SELECT ${roomColumns} ${columns.length === 0 ? Prisma.empty : Prisma.join(columns, ' ')}
     FROM page r CROSS JOIN LATERAL (SELECT (r.membership).*) m
-      ${parts.includes('members') ? membersOfPage(memberDetails) : Prisma.empty}
-    ORDER BY r.updated_at DESC, r.id DESC`;
-  return rows.map((row) => toSelected(row, selection));
+      ${parts.includes('members') ? membersOfPage(memberDetails) : Prisma.empty}`;
+  // Sorted by PostgreSQL, megabytes of messages and members would go through its sort.
+  return rows.sort(byActivity).map((row) => toSelected(row, selection));
 }
+
+const byActivity = (a: RoomRow, b: RoomRow): number => b.updated_at - a.updated_at || (a.id < b.id ? 1 : -1);
 
 /**
  * The next larger of a few limits, written out. A limit that is a parameter PostgreSQL takes for a tenth of all there is;
@@ -215,7 +213,9 @@ function toSelected(row: SelectedRow, { memberDetails, history }: RoomSelection)
   if (lastMessage !== undefined) along.lastMessage = lastMessage === null ? null : toMessageOf(id, lastMessage);
   if (row.members !== undefined) along.members = row.members.map(toMember);
   if (row.viewerMember !== undefined) along.viewerMember = toMember(row.viewerMember);
-  if (history !== undefined) along.messages = toHistory(id, row.messages ?? null, history);
+  if (history !== undefined) {
+    along.history = { request: history.page, page: toHistory(id, row.messages ?? null, history) };
+  }
   return toRoom(row, along);
 }
 

@@ -78,9 +78,9 @@ export type MessageValues = readonly [
   type: MessageType,
   content: string | null,
   system: SystemNotice | null,
-  createdAt: Time,
-  editedAt: Time | null,
-  deletedAt: Time | null,
+  createdAt: number,
+  editedAt: number | null,
+  deletedAt: number | null,
   userName?: string | null,
   readCount?: number | null,
 ];
@@ -149,14 +149,14 @@ export type MemberValues = readonly [
   lastReadSeq: number,
   userName: string | null,
   id: string | null,
-  joinedAt: Time | null,
+  joinedAt: number | null,
   lastReadMessageId: string | null,
-  lastReadAt: Time | null,
+  lastReadAt: number | null,
 ];
 
 /**
  * One who is a member now, of the value that `memberJson` made. Of hundreds in a list few fields are asked for: only
- * those are made.
+ * those are made, when they are looked at, so a copy of its own properties has none of them.
  */
 export class MemberOfValues implements KnownMember {
   readonly roomId: string;
@@ -195,7 +195,7 @@ export class MemberOfValues implements KnownMember {
   }
 
   get joinedAt(): Date {
-    return toDate(this.#detail('joinedAt', this.#values[6]) as Time);
+    return toDate(this.#detail('joinedAt', this.#values[6]) as number);
   }
 
   get lastReadMessageId(): string | null {

@@ -9,11 +9,11 @@ export interface PageArgs {
 }
 
 /** A page to read: so many entries, forward or backward, strictly between the two cursors. */
-export interface PageRequest {
+export interface PageRequest<Cursor = string> {
   readonly count: number;
   readonly backward: boolean;
-  readonly after: string | undefined;
-  readonly before: string | undefined;
+  readonly after: Cursor | undefined;
+  readonly before: Cursor | undefined;
 }
 
 /** The rows of a page in the connection's order. */
@@ -40,7 +40,7 @@ export function parsePageArgs(args: PageArgs, maxPageSize: number): PageRequest 
 }
 
 /** Cuts the one row too many that was read to learn whether there are more, and restores the connection's order. */
-export function toPage<Row>(rows: readonly Row[], { count, backward, after, before }: PageRequest): Page<Row> {
+export function toPage<Row>(rows: readonly Row[], { count, backward, after, before }: PageRequest<unknown>): Page<Row> {
   const hasMore = rows.length > count;
   const kept = rows.slice(0, count);
   return backward

@@ -2,20 +2,22 @@ import { v7 as uuidv7 } from 'uuid';
 import {
   cursorOfMessage,
   findMessage,
+  locatePage,
   type MessagePart,
   type Omissions,
   type PagedMessage,
   pageMessages,
 } from '../db/messages.js';
 import { announce, appendMessage, editMessage as edit, deleteMessage as erase, type LogWrite } from '../db/room-log.js';
+import type { Room } from '../db/rooms.js';
 import { assertImageUrl, assertText } from '../domain/content.js';
 import { ChatError } from '../domain/errors.js';
 import { parseUuid } from '../domain/ids.js';
 import type { Message, MessageType } from '../domain/message.js';
-import { type Page, type PageArgs, parsePageArgs } from '../domain/page.js';
+import { type Page, type PageArgs, type PageRequest, parsePageArgs } from '../domain/page.js';
 import type { Onlooker, Viewer } from '../domain/viewer.js';
 import { assertAllowed, assertMayChange, assertMaySend } from './access.js';
-import type { Deps } from './deps.js';
+import type { Deps, Limits } from './deps.js';
 
 export interface SendMessageInput {
   readonly id?: string | null | undefined;
@@ -109,18 +111,33 @@ export const getMessage = ({ db }: Deps, viewer: Viewer, id: string): Promise<Me
 /** Which page of a room's history, as it is asked for. */
 export interface HistoryArgs {
   readonly args: PageArgs;
-  readonly parts?: readonly MessagePart[];
+  /** Looked for where the page is read. */
+  readonly findParts?: () => readonly MessagePart[];
   readonly omissions?: Omissions;
 }
 
-/** A page of a room's history, under the same glance at the membership: who holds a room may have left it since. */
-export const listMessages = async (
+/** @throws {ChatError} BAD_USER_INPUT that says what is wrong */
+export const parseHistoryPage = (args: PageArgs, { maxPageSize }: Limits, roomId: string): PageRequest<number> =>
+  locatePage(parsePageArgs(args, maxPageSize), roomId);
+
+/**
+ * A page of a room's history, where it has not been read along with the room; then under a look of its own at the
+ * membership: who holds a room may have left it since.
+ */
+export async function listMessages(
   { db, limits }: Deps,
   viewer: Onlooker,
-  roomId: string,
-  { args, ...more }: HistoryArgs,
-): Promise<Page<PagedMessage>> =>
-  pageMessages(db, roomId, viewer.userId, { page: parsePageArgs(args, limits.maxPageSize), ...more });
+  { id, along }: Pick<Room, 'id' | 'along'>,
+  { args, findParts, omissions }: HistoryArgs,
+): Promise<Page<PagedMessage>> {
+  const page = parseHistoryPage(args, limits, id);
+  if (along?.history !== undefined && isSamePage(along.history.request, page)) return along.history.page;
+  return pageMessages(db, id, viewer.userId, { page, parts: findParts?.(), omissions });
+}
+
+/** One document can ask for several pages of the same room. */
+const isSamePage = (a: PageRequest<number>, b: PageRequest<number>): boolean =>
+  a.count === b.count && a.backward === b.backward && a.after === b.after && a.before === b.before;
 
 /** What stands for a message as a cursor, for those who page by message ids. */
 export async function getMessageCursor({ db }: Deps, viewer: Onlooker, roomId: string, id: string): Promise<string> {

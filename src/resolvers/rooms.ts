@@ -16,8 +16,8 @@ import { type Page, type PageArgs, parsePageArgs } from '../domain/page.js';
 import type { Viewer } from '../domain/viewer.js';
 import { assertAllowed, assertMayChange, assertMayCreate } from './access.js';
 import { loadRoom } from './batches.js';
-import type { Deps } from './deps.js';
-import type { HistoryArgs } from './messages.js';
+import type { Deps, Limits } from './deps.js';
+import { type HistoryArgs, parseHistoryPage } from './messages.js';
 
 type RoomType = Room['type'];
 
@@ -26,49 +26,53 @@ const defaultPageSize = 20;
 
 /** What is to be read along with rooms. */
 export interface RoomRequest extends Omit<RoomSelection, 'history'> {
-  readonly history?: HistoryArgs | undefined;
+  readonly history?: Omit<HistoryArgs, 'omissions'> | undefined;
 }
 
 export async function getRoom(
-  deps: Deps,
+  { db, limits }: Deps,
   viewer: Viewer,
   id: string,
   request: RoomRequest = roomAlone,
 ): Promise<Room | null> {
   const roomId = parseUuid(id, 'id');
-  return readAlong(deps, request, (selection) => findRoom(deps.db, roomId, viewer.userId, selection));
+  return findRoom(db, roomId, viewer.userId, toSelection(request, limits, roomId));
 }
 
 export const getBookingRoom = (
-  deps: Deps,
+  { db, limits }: Deps,
   viewer: Viewer,
   bookingId: number,
   request: RoomRequest = roomAlone,
-): Promise<Room | null> =>
-  readAlong(deps, request, (selection) => findBookingRoom(deps.db, bookingId, viewer.userId, selection));
+): Promise<Room | null> => findBookingRoom(db, bookingId, viewer.userId, toSelection(request, limits));
 
-export async function listRooms(
-  deps: Deps,
+export const listRooms = async (
+  { db, limits }: Deps,
   viewer: Viewer,
   { type, first, after }: Pick<PageArgs, 'first' | 'after'> & { type?: RoomType | null | undefined },
   request: RoomRequest = roomAlone,
-): Promise<Page<Room>> {
-  const page = parsePageArgs({ first: first ?? defaultPageSize, after }, deps.limits.maxPageSize);
-  return readAlong(deps, request, (selection) => pageRooms(deps.db, viewer.userId, page, type ?? undefined, selection));
-}
+): Promise<Page<Room>> =>
+  pageRooms(
+    db,
+    viewer.userId,
+    parsePageArgs({ first: first ?? defaultPageSize, after }, limits.maxPageSize),
+    type ?? undefined,
+    toSelection(request, limits),
+  );
 
-/** What is wrong with a page of messages is for the field to say that has it: then the rooms are read without. */
-async function readAlong<Read>(
-  { limits }: Deps,
-  { history, ...request }: RoomRequest,
-  read: (selection: RoomSelection) => Promise<Read>,
-): Promise<Read> {
-  if (history === undefined) return read(request);
+/**
+ * A page of messages with something wrong is not read along: to say so is for the field that has it. Nor is one from a
+ * cursor on where it is not known yet which room that must be of.
+ */
+function toSelection({ history, ...request }: RoomRequest, limits: Limits, roomId?: string): RoomSelection {
+  if (history === undefined) return request;
+  const hasCursor = history.args.after != null || history.args.before != null;
+  if (hasCursor && roomId === undefined) return request;
   try {
-    const page = parsePageArgs(history.args, limits.maxPageSize);
-    return await read({ ...request, history: { ...history, page } });
+    const page = parseHistoryPage(history.args, limits, roomId ?? '');
+    return { ...request, history: { page, parts: history.findParts?.() } };
   } catch (error) {
-    if (error instanceof ChatError && error.code === 'BAD_USER_INPUT') return read(request);
+    if (error instanceof ChatError && error.code === 'BAD_USER_INPUT') return request;
     throw error;
   }
 }

@@ -1,7 +1,7 @@
 import type { Page } from '../domain/page.js';
 
 /** A page in the shape that a connection's fields read. */
-export async function toConnection<Row>(page: Page<Row> | Promise<Page<Row>>, cursorOf: (row: Row) => string) {
+export async function toConnection<Row>(page: Promise<Page<Row>>, cursorOf: (row: Row) => string) {
   const { rows, hasNextPage, hasPreviousPage } = await page;
   const edges = rows.map((node) => new Edge(node, cursorOf));
   return {

@@ -102,11 +102,14 @@ builder.objectFields(Room, (t) => ({
       before: t.arg.string({ description: 'Only what comes before this cursor.' }),
     },
     complexity: ({ first, last }) => ({ field: 1, multiplier: first ?? last ?? 1 }),
-    resolve: ({ id, along }, args, { deps, viewer }, info) => {
-      const parts = () => Selection.of(info).ofNodes.choose(messageParts);
-      const page = along?.messages ?? listMessages(deps, requireViewer(viewer), id, { args, parts: parts() });
-      return toConnection(page, cursorOfMessage);
-    },
+    resolve: (room, args, { deps, viewer }, info) =>
+      toConnection(
+        listMessages(deps, requireViewer(viewer), room, {
+          args,
+          findParts: () => Selection.of(info).ofNodes.choose(messageParts),
+        }),
+        cursorOfMessage,
+      ),
   }),
 }));
 

@@ -85,13 +85,13 @@ const RoomConnection = builder.connectionObject(
   RoomEdge,
 );
 
-/** What is read along with rooms of which this is selected; of their messages one page, where no other is wanted too. */
+/** What is read along with rooms of which this is selected: of their messages one page. */
 function toRoomRequest(room: Selection): RoomRequest {
   const args = room.argumentsOf('messages');
   return {
     parts: room.choose(roomParts),
     memberDetails: room.into('members', 'viewerMember').choose(memberDetails),
-    history: args && { args, parts: room.into('messages').ofNodes.choose(messageParts) },
+    history: args && { args, findParts: () => room.into('messages').ofNodes.choose(messageParts) },
   };
 }
 

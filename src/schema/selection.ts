@@ -50,13 +50,11 @@ export class Selection {
     return names.filter((name) => plain.some((node) => node.name.value === name));
   }
 
-  /** The arguments of the field, where it is selected, and not twice under different names. */
+  /** The arguments of the field where it is selected; where it is more than once, those of one of them. */
   argumentsOf(name: string): Record<string, unknown> | undefined {
-    const [nodes, ...others] = [...this.#fields.values()].filter(([node]) => node?.name.value === name);
-    const [node] = nodes ?? [];
+    const node = this.#nodes.find((each) => each.name.value === name);
     const field = this.#type?.getFields()[name];
-    if (node === undefined || field === undefined || others.length > 0) return undefined;
-    return getArgumentValues(field, node, this.#operation.variableValues);
+    return node && field && getArgumentValues(field, node, this.#operation.variableValues);
   }
 
   get #nodes(): readonly FieldNode[] {

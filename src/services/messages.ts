@@ -30,7 +30,12 @@ async function list(deps: Deps, { roomId: id, userId, limit, cursor, skip }: z.i
   const before = cursor == null ? undefined : await getMessageCursor(deps, onlooker, roomId, cursor);
   const { maxPageSize } = deps.limits;
   const args = { last: assertLimit(limit ?? Math.min(defaultLimit, maxPageSize), maxPageSize), before };
-  const page = await listMessages(deps, onlooker, roomId, { args, omissions: { deleted: true, skip: skip ?? 0 } });
+  const page = await listMessages(
+    deps,
+    onlooker,
+    { id: roomId },
+    { args, omissions: { deleted: true, skip: skip ?? 0 } },
+  );
   const messages = page.rows.toReversed();
   const hasMore = page.hasPreviousPage;
   return { data: { messages, hasMore, nextCursor: hasMore ? (messages.at(-1)?.id ?? null) : null } };

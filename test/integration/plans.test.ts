@@ -22,6 +22,8 @@ interface Plan {
   readonly 'Relation Name'?: string;
   readonly 'Subplan Name'?: string;
   readonly 'Plan Rows': number;
+  /** In kilobytes. */
+  readonly 'Sort Space Used'?: number;
   readonly 'Actual Rows': number;
   readonly 'Actual Loops': number;
   readonly Plans?: readonly Plan[];
@@ -86,6 +88,15 @@ describe(`with ${rooms} rooms of ${messagesPerRoom} messages, all of them the vi
   });
 
   const history = { page: { ...page, backward: true }, parts: messageParts };
+  it('a list of rooms with members and messages sorts the rooms, not what is read along', async () => {
+    for (const cache of ['force_custom_plan', 'force_generic_plan'] as const) {
+      const nodes = await explain(() => pageRooms(db, viewerId, page, undefined, { ...all, history }), cache);
+      const sorts = nodes.filter((node) => node['Sort Space Used'] !== undefined);
+      expect(sorts.length).toBeGreaterThan(0);
+      for (const sort of sorts) expect(sort['Sort Space Used'], JSON.stringify(sort)).toBeLessThan(400);
+    }
+  });
+
   it.each([
     ['a page at the end of a room', () => pageMessages(db, roomId, viewerId, history)],
     ['a page at its start', () => pageMessages(db, roomId, viewerId, { ...history, page })],

@@ -181,6 +181,29 @@ describe('what is read along with a room', () => {
     });
   });
 
+  it('is told apart where the same name stands for different pages, above or below each other', async () => {
+    const page = (args: string) => `messages(${args}) { edges { node { seq } } }`;
+    const document = `{ rooms(first: 1) {
+      a: edges { node { ${page('last: 1')} } } b: edges { node { ${page('first: 2')} } }
+      edges { x: node { ${page('first: 1')} } y: node { ${page('first: 3')} } }
+    } }`;
+    const bad = `{ rooms(first: 1) { edges { x: node { ${page('last: 1')} } y: node { ${page('first: 1, last: 1')} } } } }`;
+
+    const [{ data, errors }, refused] = [await ask(document, {}), await ask(bad, {})];
+
+    const { rooms } = (await ask(inList, {})).data as { rooms: { edges: { node: RoomAnswer }[] } };
+    const of = (...seqs: (number | undefined)[]) => ({ messages: { edges: seqs.map((seq) => ({ node: { seq } })) } });
+    expect(errors).toBeUndefined();
+    expect(data).toEqual({
+      rooms: {
+        a: [{ node: of((rooms.edges[0]?.node.seq ?? 0) - 1) }],
+        b: [{ node: of(1, 2) }],
+        edges: [{ x: of(1), y: of(1, 2, 3) }],
+      },
+    });
+    expect(refused.errors?.map(({ path }) => path)).toEqual([['rooms', 'edges', 0, 'y', 'messages']]);
+  });
+
   it('is refused by its own field where it is asked for badly', async () => {
     const { room } = (await ask(alone, { id: roomIds[0] })).data as { room: RoomAnswer };
     const foreign = room.messages.pageInfo.endCursor;
@@ -188,10 +211,12 @@ describe('what is read along with a room', () => {
     const one = `query ($id: ID!, $last: Int, $before: String) { room(id: $id) { seq ${page} } }`;
     const many = `query ($last: Int, $before: String) { rooms(first: 1) { edges { node { seq ${page} } } } }`;
 
+    const forged = ['null', 'undefined', ''].map((id) => Buffer.from(`message ${id} 5`).toString('base64url'));
     const answers = [
       await ask(one, { id: roomIds[1], last: 1_000 }),
       await ask(one, { id: roomIds[1], last: 1, before: foreign }),
       await ask(many, { last: 1, before: foreign }),
+      ...(await Promise.all(forged.map((before) => ask(many, { last: 1, before })))),
     ];
 
     const told = answers.map(({ errors = [] }) =>
@@ -200,7 +225,7 @@ describe('what is read along with a room', () => {
     expect(told).toEqual([
       [[['room', 'messages'], 'BAD_USER_INPUT']],
       [[['room', 'messages'], 'BAD_USER_INPUT']],
-      [[['rooms', 'edges', 0, 'node', 'messages'], 'BAD_USER_INPUT']],
+      ...Array.from({ length: 4 }, () => [[['rooms', 'edges', 0, 'node', 'messages'], 'BAD_USER_INPUT']]),
     ]);
   });
 
