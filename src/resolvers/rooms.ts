@@ -33,7 +33,7 @@ export async function getRoom(
   { db, limits }: Deps,
   viewer: Viewer,
   id: string,
-  request: RoomRequest = roomAlone,
+  request: RoomRequest,
 ): Promise<Room | null> {
   const roomId = parseUuid(id, 'id');
   return findRoom(db, roomId, viewer.userId, toSelection(request, limits, roomId));
@@ -43,7 +43,7 @@ export const getBookingRoom = (
   { db, limits }: Deps,
   viewer: Viewer,
   bookingId: number,
-  request: RoomRequest = roomAlone,
+  request: RoomRequest,
 ): Promise<Room | null> => findBookingRoom(db, bookingId, viewer.userId, toSelection(request, limits));
 
 export const listRooms = async (

@@ -14,17 +14,16 @@ type Operation = Pick<GraphQLResolveInfo, 'schema' | 'fragments' | 'variableValu
 export class Selection {
   readonly #operation: Operation;
   readonly #type: GraphQLObjectType | undefined;
-  /** By the names that the answer has for them. */
-  readonly #fields: ReadonlyMap<string, readonly FieldNode[]>;
+  readonly #nodes: readonly FieldNode[];
 
   constructor(operation: Operation, type: unknown, nodes: readonly FieldNode[]) {
     const { schema, fragments, variableValues } = operation;
     this.#operation = operation;
     this.#type = isObjectType(type) ? type : undefined;
-    this.#fields =
+    this.#nodes =
       this.#type === undefined
-        ? new Map()
-        : collectSubFields(schema, fragments, variableValues, this.#type, [...nodes]).fields;
+        ? []
+        : [...collectSubFields(schema, fragments, variableValues, this.#type, [...nodes]).fields.values()].flat();
   }
 
   /** Of what the resolved field answers. */
@@ -55,9 +54,5 @@ export class Selection {
     const node = this.#nodes.find((each) => each.name.value === name);
     const field = this.#type?.getFields()[name];
     return node && field && getArgumentValues(field, node, this.#operation.variableValues);
-  }
-
-  get #nodes(): readonly FieldNode[] {
-    return [...this.#fields.values()].flat();
   }
 }
