@@ -47,8 +47,8 @@ export interface MessageParts {
   readonly sender: User;
   readonly readCount: number;
 }
-export const messageParts = ['sender', 'readCount'] as const satisfies readonly (keyof MessageParts)[];
-export type MessagePart = (typeof messageParts)[number];
+export type MessagePart = keyof MessageParts;
+export const messageParts = ['sender', 'readCount'] as const satisfies readonly MessagePart[];
 
 export type PagedMessage = Message & Partial<MessageParts>;
 

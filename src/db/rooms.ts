@@ -90,32 +90,33 @@ export const toRoom = (row: RoomRow, along?: Along): Room => ({
 });
 
 /** The room where the user is a member of it now, or null; with what is asked for, in one statement. */
-export async function findRoom(
+export const findRoom = (
   db: Database,
   roomId: string,
   userId: number,
   selection: RoomSelection,
-): Promise<Room | null> {
-  const page = roomOfMember(Prisma.sql`r.id = ${roomId}::uuid`, userId);
-  const [room] = await selectRooms(db, page, selection);
-  return room ?? null;
-}
+): Promise<Room | null> => findOne(db, Prisma.sql`r.id = ${roomId}::uuid`, userId, selection);
 
 /** The same for a booking's room. */
-export async function findBookingRoom(
+export const findBookingRoom = (
   db: Database,
   bookingId: number,
   userId: number,
   selection: RoomSelection,
+): Promise<Room | null> => findOne(db, Prisma.sql`r.booking_id = ${bookingId}::int`, userId, selection);
+
+async function findOne(
+  db: Database,
+  which: Prisma.Sql,
+  userId: number,
+  selection: RoomSelection,
 ): Promise<Room | null> {
-  const page = roomOfMember(Prisma.sql`r.booking_id = ${bookingId}::int`, userId);
+  const page = Prisma.sql`
+    SELECT r.*, m AS membership FROM chat_room_members m JOIN chat_rooms r ON r.id = m.room_id
+    WHERE ${which} AND m.user_id = ${userId}::int AND m.left_at IS NULL`;
   const [room] = await selectRooms(db, page, selection);
   return room ?? null;
 }
-
-const roomOfMember = (which: Prisma.Sql, userId: number): Prisma.Sql => Prisma.sql`
-  SELECT r.*, m AS membership FROM chat_room_members m JOIN chat_rooms r ON r.id = m.room_id
-  WHERE ${which} AND m.user_id = ${userId}::int AND m.left_at IS NULL`;
 
 /** Nothing fits that PostgreSQL could not read as a time and an id. */
 const roomCursor = /^(\d{1,14}) ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/;

@@ -113,7 +113,6 @@ export interface HistoryArgs {
   readonly args: PageArgs;
   /** Looked for where the page is read. */
   readonly findParts?: () => readonly MessagePart[];
-  readonly omissions?: Omissions;
 }
 
 /** @throws {ChatError} BAD_USER_INPUT that says what is wrong */
@@ -128,7 +127,7 @@ export async function listMessages(
   { db, limits }: Deps,
   viewer: Onlooker,
   { id, along }: Pick<Room, 'id' | 'along'>,
-  { args, findParts, omissions }: HistoryArgs,
+  { args, findParts, omissions }: HistoryArgs & { readonly omissions?: Omissions },
 ): Promise<Page<PagedMessage>> {
   const page = parseHistoryPage(args, limits, id);
   if (along?.history !== undefined && isSamePage(along.history.request, page)) return along.history.page;

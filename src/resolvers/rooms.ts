@@ -26,7 +26,7 @@ const defaultPageSize = 20;
 
 /** What is to be read along with rooms. */
 export interface RoomRequest extends Omit<RoomSelection, 'history'> {
-  readonly history?: Omit<HistoryArgs, 'omissions'> | undefined;
+  readonly history?: HistoryArgs | undefined;
 }
 
 export async function getRoom(
