@@ -3,6 +3,7 @@ import { execute, parse } from 'graphql';
 import pg from 'pg';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { syncBooking } from '../../src/db/bookings.js';
 import { connectDatabase, type Database } from '../../src/db/database.js';
 import { createPresenceStore } from '../../src/db/presence.js';
 import { appendMessage, createRoom, deleteMessage, markRead } from '../../src/db/room-log.js';
@@ -233,6 +234,37 @@ describe('what is read along with a room', () => {
     const { data, errors } = await ask(alone, { id: randomUUID() });
 
     expect([data, errors]).toEqual([{ room: null }, undefined]);
+  });
+
+  it('is read along with the room of a booking as well, and its next page from a cursor on', async () => {
+    const [bookingId, name] = [7, 'booking'];
+    const ids = { roomId: randomUUID(), messageIds: [randomUUID(), randomUUID(), randomUUID(), randomUUID()] as const };
+    const members = [viewerId, 11].map((userId) => ({ userId, userName: `user ${userId}` }));
+    await syncBooking(db, { bookingId, name, members, version: 1, cancelled: false }, ids);
+    for (const content of ['one', 'two']) {
+      await appendMessage(db, { id: randomUUID(), roomId: ids.roomId, senderId: 11, type: 'TEXT', content });
+    }
+    const document = `query ($before: String) { bookingRoom(bookingId: ${bookingId}) {
+      id unreadCount members { user { name } } messages(last: 2, before: $before) {
+        edges { node { content sender { name } } } pageInfo { startCursor }
+      }
+    } }`;
+
+    const first = await ask(document, {});
+    const { bookingRoom } = first.data as { bookingRoom: { messages: { pageInfo: { startCursor: string } } } };
+    const next = await ask(document, { before: bookingRoom.messages.pageInfo.startCursor });
+
+    expect([first.errors, next.errors]).toEqual([undefined, undefined]);
+    expect(first.statements).toBe(1);
+    expect(bookingRoom).toMatchObject({
+      id: ids.roomId,
+      unreadCount: 2,
+      members: [{ user: { name: 'user 4' } }, { user: { name: 'user 11' } }],
+      messages: { edges: ['one', 'two'].map((content) => ({ node: { content, sender: { name: 'user 11' } } })) },
+    });
+    const { edges } = (next.data as { bookingRoom: { messages: { edges: unknown[] } } }).bookingRoom.messages;
+    expect(edges).toHaveLength(1);
+    expect(edges).not.toMatchObject([{ node: { content: 'one' } }]);
   });
 });
 
