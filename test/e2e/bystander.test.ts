@@ -1,0 +1,33 @@
+import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { type Attack, Bystander } from '../support/bystander.js';
+import type { Instance } from '../support/instance.js';
+import { describeWithNats } from '../support/requirements.js';
+import { postOperation } from '../support/wire.js';
+import { useWorld } from '../support/world.js';
+
+describeWithNats('a bystander sends as fast as ever', () => {
+  const world = useWorld({ instances: 1 });
+  let instance: Instance;
+  let bystander: Bystander;
+
+  beforeAll(async () => {
+    [instance] = world.instances as [Instance];
+    bystander = await Bystander.start(instance, await world.client(6), 7);
+  });
+  afterAll(() => bystander?.stop());
+  afterEach(() => expect(instance.process.exitCode, instance.output()).toBeNull());
+
+  /** One thing that somebody does to everybody else. */
+  const during = (what: string, attack: Attack): void =>
+    it(`while ${what}`, { timeout: 180_000 }, async ({ annotate }) => {
+      const { usual, attacked } = await bystander.endures(attack);
+      await annotate(`p99 ${attacked} ms, ${usual} ms as a rule`);
+    });
+
+  during('somebody without a token asks as fast as the answers come', async (signal) => {
+    const ask = async () => {
+      while (!signal.aborted) await postOperation(instance, { query: '{ __typename }' });
+    };
+    await Promise.all(Array.from({ length: 4 }, ask));
+  });
+});
