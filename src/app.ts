@@ -125,6 +125,7 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
       natsSubjects: () => pubsub.subjectCount,
       isNatsConnected: () => pubsub.isConnected,
       natsRequests: () => backends.underWay,
+      natsIgnored: () => pubsub.ignoredCount,
     }),
     checkReadiness: () => checkReadiness(db, pubsub),
     log,

@@ -1,18 +1,21 @@
-export type SystemCode =
-  | 'ROOM_CREATED'
-  | 'ROOM_RENAMED'
-  | 'MEMBERS_JOINED'
-  | 'MEMBER_LEFT'
-  | 'MEMBER_REMOVED'
-  | 'ADMIN_GRANTED'
-  | 'ADMIN_REVOKED'
-  | 'BOOKING_CANCELLED'
-  | 'ANNOUNCEMENT';
+export const systemCodes = [
+  'ROOM_CREATED',
+  'ROOM_RENAMED',
+  'MEMBERS_JOINED',
+  'MEMBER_LEFT',
+  'MEMBER_REMOVED',
+  'ADMIN_GRANTED',
+  'ADMIN_REVOKED',
+  'BOOKING_CANCELLED',
+  'ANNOUNCEMENT',
+] as const;
+export type SystemCode = (typeof systemCodes)[number];
 
 /** What a SYSTEM message says, and of whom. A type, not an interface: it is stored as JSON. */
 export type SystemNotice = { code: SystemCode; userIds: number[] };
 
-export type MessageType = 'TEXT' | 'IMAGE' | 'SYSTEM';
+export const messageTypes = ['TEXT', 'IMAGE', 'SYSTEM'] as const;
+export type MessageType = (typeof messageTypes)[number];
 
 /** One message as it is now. */
 export interface Message {

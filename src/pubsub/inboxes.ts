@@ -120,7 +120,7 @@ export class Inboxes {
     }
     // Registered before its rooms are read: whoever is added to a room meanwhile is named by the entry.
     this.#index.open(viewerId);
-    const reads = pubsub.subscribe(ownReadSubject(viewerId), (body) => this.#acceptRead(decodeMember(body)));
+    const reads = pubsub.subscribe(ownReadSubject(viewerId), (body) => this.#receiveRead(viewerId, body));
     const inbox: Inbox = { watchers: new Set(), reads, opened: this.#readRooms(viewerId, reads) };
     this.#inboxes.set(viewerId, inbox);
     return inbox;
@@ -163,6 +163,11 @@ export class Inboxes {
     const joined = system !== null && joins.has(system.code) ? system.userIds : [];
     for (const userId of joined) if (this.#index.add(roomId, userId)) this.#change(roomId, userId);
     this.#noteSeq(roomId, seq);
+  }
+
+  #receiveRead(viewerId: number, body: Uint8Array): void {
+    const member = decodeMember(body);
+    if (member.userId === viewerId) this.#acceptRead(member);
   }
 
   #acceptRead({ roomId, userId, lastReadSeq }: Member): void {

@@ -10,7 +10,9 @@ import {
 } from '@nats-io/transport-node';
 import type { Logger } from 'pino';
 import { AckInbox } from './acks.js';
+import { ForeignBodyError } from './fields.js';
 import type { Listener, PubSub, Recent, Subscription } from './pub-sub.js';
+import { Seldom } from './seldom.js';
 import { ensureStreams, streamOf } from './streams.js';
 
 export interface NatsOptions {
@@ -55,6 +57,7 @@ class JetStreamPubSub implements NatsPubSub {
   readonly #onConnect: (() => void)[] = [];
   readonly #onConnection: ((connection: NatsConnection) => void)[] = [];
   readonly #options: ConnectionOptions;
+  readonly #foreign = new Seldom();
   #connecting: Promise<void>;
   #connection: NatsConnection | undefined;
   #jetstream: JetStreamClient | undefined;
@@ -73,6 +76,10 @@ class JetStreamPubSub implements NatsPubSub {
 
   get isConnected(): boolean {
     return this.#isConnected;
+  }
+
+  get ignoredCount(): number {
+    return this.#foreign.count;
   }
 
   get subjectCount(): number {
@@ -248,7 +255,12 @@ class JetStreamPubSub implements NatsPubSub {
     try {
       listener(body);
     } catch (error) {
-      this.#log.warn({ err: error, subject }, 'A message that cannot be understood is passed over');
+      if (!(error instanceof ForeignBodyError)) this.#log.error({ err: error, subject }, 'A NATS message failed');
+      else {
+        this.#foreign.note((times) =>
+          this.#log.warn({ err: error, subject, times }, 'A message that is not of ours is ignored'),
+        );
+      }
     }
   }
 

@@ -6,7 +6,7 @@ import {
   type PublishedRange,
   type UnpublishedRoom,
 } from '../domain/room-log.js';
-import { decodeRanges, encodeEntry, encodeRanges } from './encoding.js';
+import { decodeRanges, encodeEntry, encodeRanges, maxRanges } from './encoding.js';
 import type { PubSub, Subscription } from './pub-sub.js';
 import { ackedSubject, messageSubject } from './subjects.js';
 
@@ -25,7 +25,6 @@ const roomsPerSweep = 100;
 const pagesPerSweep = 25;
 /** Beyond so many unanswered publishes the server is not keeping up; the sweep is kinder to it and to our memory. */
 const maxInFlight = 10_000;
-const rangesPerSignal = 1_000;
 /** Acknowledgements whose turn has not come by then wait for entries of an instance that is gone: the sweep's affair. */
 const ackLifetimeMs = 10_000;
 
@@ -121,8 +120,8 @@ class PubSubOutbox implements Outbox {
     for (const { roomId, seq } of this.#news) byRoom.set(roomId, (byRoom.get(roomId) ?? new Set()).add(seq));
     this.#news = [];
     const ranges = [...byRoom].flatMap(([roomId, seqs]) => toRanges(roomId, seqs));
-    for (let at = 0; at < ranges.length; at += rangesPerSignal) {
-      this.#pubsub.signal(ackedSubject, encodeRanges(ranges.slice(at, at + rangesPerSignal)));
+    for (let at = 0; at < ranges.length; at += maxRanges) {
+      this.#pubsub.signal(ackedSubject, encodeRanges(ranges.slice(at, at + maxRanges)));
     }
   }
 

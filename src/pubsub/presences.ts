@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import { ChatError } from '../domain/errors.js';
 import { isSamePresence, type Presence, type PresenceStore } from '../domain/presence.js';
-import { encodePresence } from './encoding.js';
+import { decodePresence, encodePresence } from './encoding.js';
 import type { PubSub, Subscription } from './pub-sub.js';
 import { PullIterator } from './pull-iterator.js';
 import { allPresenceSubjects, presenceSubject } from './subjects.js';
@@ -97,7 +97,7 @@ export class Presences {
     const watcher = new Watcher(viewerId, isHeldBack, () => this.#forget(watcher, userIds));
     for (const userId of userIds) this.#register(userId, watcher);
     this.#subscription ??= this.#options.pubsub.subscribe(allPresenceSubjects, (body) =>
-      this.#lookAt([toUserId(body)]),
+      this.#lookAt([decodePresence(body).userId]),
     );
     await this.#subscription.ready;
     this.#unserved.set(watcher, userIds);
@@ -288,13 +288,6 @@ function chunksOf<T>(all: readonly T[]): T[][] {
   const chunks: T[][] = [];
   for (let start = 0; start < all.length; start += maxAsked) chunks.push(all.slice(start, start + maxAsked));
   return chunks;
-}
-
-/** @throws {Error} where it is somebody else's message */
-function toUserId(body: Uint8Array): number {
-  const { userId } = JSON.parse(new TextDecoder().decode(body)) as Presence;
-  if (!Number.isInteger(userId)) throw new Error('Not a presence');
-  return userId;
 }
 
 /** One subscription: what it has been told, and what it has yet to be told, each user once. */

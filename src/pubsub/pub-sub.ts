@@ -14,6 +14,8 @@ export interface PubSub {
   onConnect(action: () => void): void;
   /** How many subjects are subscribed to. */
   readonly subjectCount: number;
+  /** How many messages were somebody else's, and ignored. */
+  readonly ignoredCount: number;
   close(): Promise<void>;
 }
 

@@ -182,7 +182,7 @@ export class RoomFeed {
     const head = await this.#store.readHead(this.roomId);
     if (head === null || this.#isClosed) return;
     const entries = pubsub.subscribe(messageSubject(this.roomId, head.directKey), (body) => this.#receive(body));
-    const reads = pubsub.subscribe(readSubject(this.roomId), (body) => this.acceptRead(decodeMember(body)));
+    const reads = pubsub.subscribe(readSubject(this.roomId), (body) => this.#receiveRead(body));
     this.#subscriptions.push(entries, reads);
     await Promise.all([entries.ready, reads.ready]);
     // Read again behind the subscription: what was committed in between is now either before this head or on its way.
@@ -197,6 +197,11 @@ export class RoomFeed {
     const entry = decodeEntry(body);
     // A DIRECT room's subject names its users, not the room.
     if (entry.message.roomId === this.roomId) this.accept(entry);
+  }
+
+  #receiveRead(body: Uint8Array): void {
+    const member = decodeMember(body);
+    if (member.roomId === this.roomId) this.acceptRead(member);
   }
 
   #append(entry: LogEntry): void {

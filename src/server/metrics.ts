@@ -1,4 +1,4 @@
-import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 
 export interface MetricSources {
   readonly sockets: () => number;
@@ -10,6 +10,7 @@ export interface MetricSources {
   readonly natsSubjects: () => number;
   readonly isNatsConnected: () => boolean;
   readonly natsRequests: () => number;
+  readonly natsIgnored: () => number;
 }
 
 /** What this process holds and how it fares, in Prometheus' text format. */
@@ -25,6 +26,16 @@ export function createMetrics(sources: MetricSources): Registry {
         this.set(read());
       },
     });
+  const counter = (name: string, help: string, read: () => number) =>
+    new Counter({
+      name,
+      help,
+      registers: [registry],
+      collect() {
+        this.reset();
+        this.inc(read());
+      },
+    });
   gauge('fairway_sockets', 'Open WebSocket connections', sources.sockets);
   gauge('fairway_streams', 'Open SSE streams', sources.streams);
   gauge('fairway_room_feeds', 'Rooms that somebody listens to here', sources.roomFeeds);
@@ -34,5 +45,6 @@ export function createMetrics(sources: MetricSources): Registry {
   gauge('fairway_nats_subjects', 'NATS subjects that this process is subscribed to', sources.natsSubjects);
   gauge('fairway_nats_requests', 'Requests of other backends that are being answered', sources.natsRequests);
   gauge('fairway_nats_connected', '1 while NATS is connected', () => (sources.isNatsConnected() ? 1 : 0));
+  counter('fairway_nats_ignored_total', 'NATS messages that were not of ours, and ignored', sources.natsIgnored);
   return registry;
 }

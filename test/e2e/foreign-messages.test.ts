@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { connect } from '@nats-io/transport-node';
 import { expect, it } from 'vitest';
 import { markRead } from '../support/operations.js';
@@ -35,11 +36,10 @@ describeWithNats("what others publish on Fairway's subjects", () => {
 
   it('costs no live event when it is an entry of a position that the log has not reached', async () => {
     const { kim, roomId, feed } = await meet();
-    const at = (seq: number) =>
-      JSON.stringify({ kind: 'added', id: roomId, roomId, seq, changedSeq: seq, senderId: 4, content: 'forged' });
-    await publish([`chat.room.${roomId}.message`], at(30));
-    await publish([`chat.room.${roomId}.message`], at(2_000_000_000));
-    await publish([`chat.room.${roomId}.read`], JSON.stringify({ userId: 6, lastReadSeq: 2_000_000_000 }));
+    await publish([`chat.room.${roomId}.message`], JSON.stringify(forgeEntry(roomId, 30)));
+    await publish([`chat.room.${roomId}.message`], JSON.stringify(forgeEntry(roomId, 2_000_000_000)));
+    const read = forgeMember(roomId, { userId: 6, lastReadSeq: 2_000_000_000 });
+    await publish([`chat.room.${roomId}.read`], JSON.stringify(read));
 
     const { message } = await kim.send(roomId, 'after it');
     await kim.http(markRead, { input: { roomId, messageId: message.id } });
@@ -50,6 +50,35 @@ describeWithNats("what others publish on Fairway's subjects", () => {
       ['MessageAdded', 2],
       ['MemberRead', 2],
     ]);
+  });
+
+  it.each([
+    ['a text that is no text', { content: { text: 'forged' } }],
+    ['an author who is no number', { senderId: '4' }],
+    ['no time', { createdAt: undefined }],
+    ['a notice of nothing known', { type: 'SYSTEM', system: { code: 'HELLO', userIds: [4] } }],
+  ])('shows nothing of it when it is an entry of the next position with %s', async (_name, wrong) => {
+    const { kim, roomId, feed } = await meet();
+    await publish([`chat.room.${roomId}.message`], JSON.stringify({ ...forgeEntry(roomId, 2), ...wrong }));
+
+    const { message } = await kim.send(roomId, 'after it');
+
+    const events = await feed.count(2);
+    expect(events).toMatchObject([
+      { __typename: 'RoomReady' },
+      { __typename: 'MessageAdded', seq: 2, message: { id: message.id } },
+    ]);
+  });
+
+  it("shows nothing of it when it is a read mark of another room's member", async () => {
+    const { kim, roomId, feed } = await meet();
+    const { message } = await kim.send(roomId, 'to read');
+    await publish([`chat.room.${roomId}.read`], JSON.stringify(forgeMember(randomUUID(), { userId: 6 })));
+
+    await kim.http(markRead, { input: { roomId, messageId: message.id } });
+
+    const events = await feed.count(3);
+    expect(events[2]).toMatchObject({ __typename: 'MemberRead', member: { user: { id: '4' } } });
   });
 
   it.each([
@@ -78,6 +107,37 @@ describeWithNats("what others publish on Fairway's subjects", () => {
       ['RoomReady', 1],
       ['MessageAdded', 2],
     ]);
+  });
+
+  const forgeEntry = (roomId: string, seq: number) => ({
+    kind: 'added',
+    id: randomUUID(),
+    roomId,
+    seq,
+    changedSeq: seq,
+    senderId: 4,
+    senderName: '김철수',
+    type: 'TEXT',
+    content: 'forged',
+    system: null,
+    createdAt: new Date().toISOString(),
+    editedAt: null,
+    deletedAt: null,
+    directKey: null,
+  });
+
+  const forgeMember = (roomId: string, known: object) => ({
+    id: randomUUID(),
+    roomId,
+    userId: 4,
+    isAdmin: false,
+    joinedAt: new Date().toISOString(),
+    joinedSeq: 1,
+    leftAt: null,
+    lastReadSeq: 1,
+    lastReadMessageId: null,
+    lastReadAt: null,
+    ...known,
   });
 
   async function meet() {

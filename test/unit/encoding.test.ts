@@ -4,11 +4,16 @@ import { toLogEntry } from '../../src/domain/room-log.js';
 import {
   decodeEntry,
   decodeMember,
+  decodePresence,
   decodeRanges,
+  decodeTyping,
   encodeEntry,
   encodeMember,
+  encodePresence,
   encodeRanges,
+  encodeTyping,
 } from '../../src/pubsub/encoding.js';
+import { ForeignBodyError } from '../../src/pubsub/fields.js';
 
 const roomId = '0196f3a0-1234-7abc-8def-0123456789ab';
 const sent: Message = {
@@ -59,25 +64,130 @@ describe('a log entry', () => {
   });
 });
 
-it('a member comes back as they were', () => {
-  const member = {
-    id: '0196f3a0-1234-7abc-8def-000000000002',
-    roomId,
-    userId: 5,
-    isAdmin: true,
-    joinedAt: new Date(1),
-    joinedSeq: 1,
-    leftAt: null,
-    lastReadSeq: 7,
-    lastReadMessageId: sent.id,
-    lastReadAt: new Date(2),
-  };
+const member = {
+  id: '0196f3a0-1234-7abc-8def-000000000002',
+  roomId,
+  userId: 5,
+  isAdmin: true,
+  joinedAt: new Date(1),
+  joinedSeq: 1,
+  leftAt: null,
+  lastReadSeq: 7,
+  lastReadMessageId: sent.id,
+  lastReadAt: new Date(2),
+};
 
+it('a member comes back as they were', () => {
   expect(decodeMember(encodeMember(member))).toEqual(member);
+});
+
+it.each([
+  { userId: 4, status: 'ONLINE', lastSeenAt: null },
+  { userId: 4, status: 'OFFLINE', lastSeenAt: new Date(3) },
+] as const)('a presence that is $status comes back as it was', (presence) => {
+  expect(decodePresence(encodePresence(presence))).toEqual(presence);
+});
+
+it('a typing signal comes back as it was', () => {
+  const signal = { userId: 4, isTyping: true, ageMs: 20 };
+
+  expect(decodeTyping(encodeTyping(signal))).toEqual(signal);
 });
 
 it('published ranges come back as they were', () => {
   const ranges = [{ roomId, from: 1, to: 3 }];
 
   expect(decodeRanges(encodeRanges(ranges))).toEqual(ranges);
+});
+
+describe('a body that is not entirely one of ours', () => {
+  const toBody = (value: unknown) => new TextEncoder().encode(JSON.stringify(value));
+  const noText = [undefined, 5, {}, [], true, 'a\0b', '\ud800'];
+  const noUserId = [undefined, null, '4', 0, -1, 1.5, 2 ** 31, 1e300, {}];
+  const noPosition = noUserId;
+  const noMark = [undefined, null, '4', -1, 0.5, 2 ** 31];
+  const noUuid = [undefined, null, 7, '', 'x.>', sent.id.toUpperCase(), `${sent.id} `, `{${sent.id}}`];
+  const noDate = [undefined, 5, '', 'soon', '2026-11-21', '2026-11-21T01:02:03Z', '2026-02-30T00:00:00.000Z', {}];
+  const entry = { ...sent, kind: 'added', directKey: '4:9' };
+  const entries = {
+    kind: [undefined, null, 'ready', 'read', 'toString', 5],
+    id: noUuid,
+    roomId: noUuid,
+    seq: noPosition,
+    changedSeq: [...noPosition, 6],
+    senderId: noUserId,
+    senderName: [...noText, null],
+    type: [undefined, null, 'text', 'VIDEO', 'SYSTEM'],
+    content: [...noText, null],
+    system: [undefined, 'x', {}, { code: 'MEMBER_LEFT', userIds: [4] }],
+    createdAt: [...noDate, null],
+    editedAt: noDate,
+    deletedAt: [...noDate, '2026-11-21T01:02:03.004Z'],
+    directKey: [undefined, '', '4', '4:x', '0:4', 5],
+  } satisfies Record<keyof typeof entry, unknown[]>;
+  const notice = { code: 'MEMBERS_JOINED', userIds: [4] };
+  const systems = [
+    null,
+    { ...notice, code: 'HELLO' },
+    { code: 'MEMBERS_JOINED' },
+    { ...notice, userIds: ['4'] },
+    { ...notice, userIds: { length: 1 } },
+    { ...notice, userIds: Array.from({ length: 10_001 }, () => 4) },
+  ];
+  const members = {
+    id: noUuid,
+    roomId: noUuid,
+    userId: noUserId,
+    isAdmin: [undefined, null, 1, 'true'],
+    joinedAt: [...noDate, null],
+    joinedSeq: noMark,
+    leftAt: noDate,
+    lastReadSeq: noMark,
+    lastReadMessageId: [undefined, 7, 'x'],
+    lastReadAt: noDate,
+  } satisfies Record<keyof typeof member, unknown[]>;
+  const presences = { userId: noUserId, status: [undefined, 'AWAY', 1], lastSeenAt: noDate };
+  const signals = {
+    userId: noUserId,
+    isTyping: [undefined, null, 1, 'true'],
+    ageMs: [null, '5', -1, 6_001, {}],
+  };
+  const ranges = {
+    roomId: noUuid,
+    from: [...noPosition, 4],
+    to: [...noPosition, 2 ** 31 - 1],
+  };
+  const spoil = (good: object, bad: Record<string, unknown[]>) =>
+    Object.entries(bad).flatMap(([name, values]) => values.map((value) => ({ ...good, [name]: value })));
+
+  it.each([
+    ['an entry', decodeEntry, spoil(entry, entries)],
+    ['a system entry', decodeEntry, spoil({ ...entry, type: 'SYSTEM', system: notice }, { system: systems })],
+    [
+      'a change',
+      decodeEntry,
+      spoil({ ...entry, kind: 'updated', changedSeq: 9 }, { changedSeq: [7], kind: ['deleted'] }),
+    ],
+    ['a member', decodeMember, spoil(member, members)],
+    ['a presence', decodePresence, spoil({ userId: 4, status: 'ONLINE', lastSeenAt: null }, presences)],
+    ['a typing signal', decodeTyping, spoil({ userId: 4, isTyping: true, ageMs: 0 }, signals)],
+    ['a range', (body: Uint8Array) => decodeRanges(body), spoil({ roomId, from: 1, to: 3 }, ranges).map((it) => [it])],
+    ['ranges', decodeRanges, [{}, Array.from({ length: 1_001 }, () => ({ roomId, from: 1, to: 1 }))]],
+    ['ranges together', decodeRanges, [[1, 2].map(() => ({ roomId, from: 1, to: 60_000 }))]],
+  ])('is refused where it is nearly %s', (_name, decode: (body: Uint8Array) => unknown, bodies: unknown[]) => {
+    for (const body of bodies) expect(() => decode(toBody(body)), JSON.stringify(body)).toThrow(ForeignBodyError);
+  });
+
+  const decoders = { decodeEntry, decodeMember, decodePresence, decodeTyping, decodeRanges };
+  it.each(Object.entries(decoders))('is refused by %s where it is no JSON of its kind', (_name, decode) => {
+    const bodies = ['', 'null', '5', '"x"', '{', '[null]', '\ufeff{}'].map((text) => new TextEncoder().encode(text));
+    const notUtf8 = Buffer.concat([Buffer.from('{"a":"'), Buffer.from([0xff]), Buffer.from('"}')]);
+    for (const body of [...bodies, notUtf8]) expect(() => decode(body)).toThrow(ForeignBodyError);
+  });
+
+  it('gives nothing beyond the fields of ours', () => {
+    const more = { ...entry, sender: { id: 1, name: '관리자' }, readCount: 9, __proto__: { x: 1 } };
+
+    expect(decodeEntry(toBody(more))).toEqual({ kind: 'added', seq: 7, message: sent, directKey: '4:9' });
+  });
 });
