@@ -1,3 +1,4 @@
+import { clockLeewayMs } from '../domain/viewer.js';
 import type { Database } from './database.js';
 import { type User, userColumns } from './rows.js';
 
@@ -21,10 +22,14 @@ export function searchUsers({ reads }: Database, text: string, count: number): P
     WHERE u.name ILIKE ${`%${literal}%`} ORDER BY u.name NOT ILIKE ${`${literal}%`}, u.name, u.id LIMIT ${count}::int`;
 }
 
-/** Takes over what the platform says here and now: no token that was issued before says anything against it. */
+/**
+ * Takes over the platform's name, stated here and now. It outranks every token issued before, also one of the same second
+ * and one dated ahead by a clock within the leeway.
+ */
 export async function renameUser({ writes }: Database, { id, name }: { id: number; name: string }): Promise<void> {
   await writes.query`
-    INSERT INTO chat_users AS u (id, name, named_at) VALUES (${id}::int, ${name}::text, clock_timestamp())
+    INSERT INTO chat_users AS u (id, name, named_at)
+    VALUES (${id}::int, ${name}::text, clock_timestamp() + ${clockLeewayMs + 1_000}::int * interval '1 ms')
     ON CONFLICT (id) DO UPDATE
     SET name = excluded.name, named_at = greatest(u.named_at, excluded.named_at)`;
 }

@@ -1,4 +1,7 @@
-/** Who is asking, as a verified token says. */
+/** How far the clock that dated a token may be ahead of ours or behind it. */
+export const clockLeewayMs = 30_000;
+
+/** The authenticated user, as a verified token says. */
 export interface Viewer {
   readonly userId: number;
   /** Absent where the platform's token does not name its user. */
