@@ -1,8 +1,9 @@
 import { createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose';
 import { LRUCache } from 'lru-cache';
+import { readName } from '../domain/content.js';
 import { ChatError } from '../domain/errors.js';
 import { isUserId } from '../domain/ids.js';
-import type { Viewer } from '../domain/viewer.js';
+import { clockLeewayMs, type Viewer } from '../domain/viewer.js';
 
 /** A verified token's viewer. */
 export type VerifyToken = (token: string) => Promise<Viewer>;
@@ -18,13 +19,13 @@ export interface VerifyOptions {
 }
 
 const maxTokenAgeSeconds = 24 * 60 * 60;
-const leewaySeconds = 30;
-const maxNameLength = 200;
+const leewaySeconds = clockLeewayMs / 1_000;
 const maxKnownTokens = 10_000;
 
 /**
  * Verifies each token once and remembers it until it expires: a client shows the same one with every request. A key that
- * is withdrawn meanwhile does not end the tokens that it signed before. With jose, which left to its defaults accepts a missing `exp` and any issuer or audience.
+ * is withdrawn meanwhile does not end the tokens that it signed before. With jose, which left to its defaults accepts a
+ * missing `exp` and any issuer or audience.
  * The result throws ChatErrors: UNAUTHENTICATED for a token that is not good, UNAVAILABLE where the keys cannot be had.
  */
 export function createTokenVerifier(options: VerifyOptions): VerifyToken {
@@ -42,7 +43,8 @@ export function createTokenVerifier(options: VerifyOptions): VerifyToken {
   return async (token) => {
     const remembered = known.get(token);
     if (remembered !== undefined) return remembered;
-    const { payload } = await jwtVerify(token, keys, rules).catch(refuse);
+    const wereKeysRecent = keys.coolingDown === true;
+    const { payload } = await jwtVerify(token, keys, rules).catch((error: unknown) => refuse(error, wereKeysRecent));
     const viewer = toViewer(payload);
     const leftMs = viewer.expiresAt.getTime() - Date.now();
     if (leftMs > 0) known.set(token, viewer, { ttl: leftMs });
@@ -50,33 +52,31 @@ export function createTokenVerifier(options: VerifyOptions): VerifyToken {
   };
 }
 
-function createKeys({ secret, jwksUrl }: VerifyOptions): JWTVerifyGetKey {
+/** Where the keys are fetched, `coolingDown` says that they are too recent to be fetched again for a key that is not among them. */
+type Keys = JWTVerifyGetKey & { readonly coolingDown?: boolean };
+
+function createKeys({ secret, jwksUrl }: VerifyOptions): Keys {
   if (jwksUrl !== undefined) return createRemoteJWKSet(new URL(jwksUrl), { timeoutDuration: 5_000 });
   if (secret === undefined) throw new Error('A secret or a JWKS URL is needed to verify tokens');
   const key = new TextEncoder().encode(secret);
   return async () => key;
 }
 
-function toViewer({ sub = '', name, iat = 0, exp = 0 }: JWTPayload & { name?: unknown }): Viewer {
+/** A name that cannot be one counts as absent: whom the token is for is beyond doubt. */
+function toViewer({ sub, name, iat = 0, exp = 0 }: JWTPayload & { name?: unknown }): Viewer {
   if (!isUserId(sub)) throw unauthenticated("The token's sub is not a user's number");
-  if (name !== undefined && !isName(name)) throw unauthenticated("The token's name is not a name");
   return {
     userId: Number(sub),
-    name,
+    name: readName(name) ?? undefined,
     issuedAt: new Date(iat * 1_000),
     expiresAt: new Date(Math.min(exp, iat + maxTokenAgeSeconds) * 1_000),
   };
 }
 
-const isName = (name: unknown): name is string =>
-  typeof name === 'string' &&
-  name.trim() !== '' &&
-  name.length <= maxNameLength &&
-  !name.includes('\0') &&
-  name.isWellFormed();
-
-function refuse(error: unknown): never {
-  if (error instanceof errors.JWKSTimeout || isKeyServerFault(error)) {
+/** A key that was not looked for at the key server may be a new one. */
+function refuse(error: unknown, wereKeysRecent: boolean): never {
+  const isUnknownKey = error instanceof errors.JWKSNoMatchingKey && wereKeysRecent;
+  if (isUnknownKey || error instanceof errors.JWKSTimeout || isKeyServerFault(error)) {
     throw new ChatError('UNAVAILABLE', 'Tokens cannot be verified just now; try again', { cause: error });
   }
   if (error instanceof errors.JWTExpired) throw unauthenticated('The token has expired', error);

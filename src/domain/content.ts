@@ -1,8 +1,13 @@
 import { ChatError } from './errors.js';
 
-/** White space, and characters that show nothing on their own: joiners, marks of direction, fillers, variation selectors. */
-const onlyInvisible =
-  /^(?:[\s\p{Cc}\p{Cf}\p{Zs}\u115F\u1160\u3164\uFFA0\u2800]|[\u{FE00}-\u{FE0F}\u{E0100}-\u{E01EF}]|\u034F)*$/u;
+/**
+ * Nothing that anybody sees: white space, controls, whatever Unicode calls default-ignorable (joiners, marks of
+ * direction, fillers, selectors, tags), interlinear annotations, and the braille blank.
+ */
+const blank = /^[\s\p{Cc}\p{Default_Ignorable_Code_Point}\uFFF9-\uFFFB\u2800]*$/u;
+
+/** In code points, for the names of users and rooms alike. */
+export const maxNameLength = 100;
 
 /**
  * Stored and returned as it is. The limit counts code points.
@@ -10,19 +15,56 @@ const onlyInvisible =
  */
 export function assertText(text: string, what: string, maxLength: number): void {
   if (text.includes('\0')) throw badInput(`${what} must not contain NUL`);
-  if (!text.isWellFormed()) throw badInput(`${what} must not contain lone surrogates`);
-  // A code point has at most two UTF-16 units: what is longer need not be counted.
-  const length = text.length > maxLength * 2 ? text.length : [...text].length;
-  if (length > maxLength) throw badInput(`${what} must have at most ${maxLength} characters`);
-  if (onlyInvisible.test(text)) throw badInput(`${what} must not be empty or invisible`);
+  assertShown(text, what, maxLength);
+}
+
+/**
+ * A name as it is stored: NFC, in one line, without controls and without characters that turn the direction of the text
+ * around it.
+ * @throws {ChatError} BAD_USER_INPUT where nothing to see is left, or it is too long
+ */
+export function parseName(text: string, what: string): string {
+  const name = cleanName(text);
+  assertShown(name, what, maxNameLength);
+  return name;
+}
+
+/** The same for a name that only comes along with something else: null where it cannot be one. */
+export function readName(value: unknown): string | null {
+  if (typeof value !== 'string') return null;
+  const name = cleanName(value);
+  return findFault(name, maxNameLength) === null ? name : null;
 }
 
 /** @throws {ChatError} BAD_USER_INPUT unless it is an absolute https URL without credentials */
 export function assertImageUrl(text: string): void {
-  const url = URL.canParse(text) ? new URL(text) : null;
-  if (url?.protocol !== 'https:' || url.username !== '' || url.password !== '' || /\s/.test(text)) {
+  const url = absoluteHttps.test(text) && URL.canParse(text) ? new URL(text) : null;
+  if (url === null || url.username !== '' || url.password !== '') {
     throw badInput('content of an IMAGE must be an absolute https URL');
   }
+}
+
+/** What a URL parser would mend by itself is refused, since other parsers mend it differently. */
+const absoluteHttps = /^https:\/\/[^\s\p{Cc}\\/?#][^\s\p{Cc}\\]*$/iu;
+
+const lineBreaks = /[\t\n\v\f\r\u0085\u2028\u2029]+/g;
+/** Controls, and the embeddings, overrides and isolates of the bidirectional algorithm. */
+const hidden = /[\p{Cc}\u202A-\u202E\u2066-\u2069]/gu;
+
+const cleanName = (text: string): string => text.replace(lineBreaks, ' ').replace(hidden, '').normalize('NFC').trim();
+
+function assertShown(text: string, what: string, maxLength: number): void {
+  const fault = findFault(text, maxLength);
+  if (fault !== null) throw badInput(`${what} ${fault}`);
+}
+
+/** What keeps people from seeing the text, as the end of a sentence. */
+function findFault(text: string, maxLength: number): string | null {
+  if (!text.isWellFormed()) return 'must not contain lone surrogates';
+  // A code point has at most two UTF-16 units: what is longer need not be counted.
+  const length = text.length > maxLength * 2 ? text.length : [...text].length;
+  if (length > maxLength) return `must have at most ${maxLength} characters`;
+  return blank.test(text) ? 'must not be empty or invisible' : null;
 }
 
 const badInput = (message: string) => new ChatError('BAD_USER_INPUT', message);

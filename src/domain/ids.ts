@@ -14,7 +14,8 @@ export function parseUuid(text: string, what: string): string {
   return uuid;
 }
 
-export const isUserId = (text: string): boolean => userIdPattern.test(text) && Number(text) <= maxUserId;
+export const isUserId = (text: unknown): text is string =>
+  typeof text === 'string' && userIdPattern.test(text) && Number(text) <= maxUserId;
 
 /** @throws {ChatError} BAD_USER_INPUT unless it is a whole number from 1 to 2^31-1 */
 export function parseUserId(text: string, what: string): number {

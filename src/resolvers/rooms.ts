@@ -9,7 +9,7 @@ import {
   type RoomSelection,
   roomAlone,
 } from '../db/rooms.js';
-import { assertText } from '../domain/content.js';
+import { parseName } from '../domain/content.js';
 import { ChatError } from '../domain/errors.js';
 import { parseUserId, parseUuid } from '../domain/ids.js';
 import { type Page, type PageArgs, parsePageArgs } from '../domain/page.js';
@@ -21,7 +21,6 @@ import { type HistoryArgs, parseHistoryPage } from './messages.js';
 
 type RoomType = Room['type'];
 
-export const maxNameLength = 100;
 const defaultPageSize = 20;
 
 /** What is to be read along with rooms. */
@@ -119,10 +118,10 @@ export async function renameRoom(
 ): Promise<{ room: Room }> {
   const { db, feeds } = deps;
   const roomId = parseUuid(input.roomId, 'roomId');
-  assertText(input.name, 'name', maxNameLength);
+  const name = parseName(input.name, 'name');
   await assertMayChange(deps, viewer);
 
-  const { outcome, entries } = await rename(db, { roomId, actorId: viewer.userId, messageId: uuidv7() }, input.name);
+  const { outcome, entries } = await rename(db, { roomId, actorId: viewer.userId, messageId: uuidv7() }, name);
   assertAllowed(outcome);
 
   feeds.publish(entries);
@@ -162,8 +161,7 @@ function parseParticipants({ type, participantIds }: CreateRoomInput, viewer: Vi
 function parseRoomName({ type, name }: CreateRoomInput): string | null {
   if (name == null) return null;
   if (type === 'DIRECT') throw new ChatError('BAD_USER_INPUT', 'A DIRECT room has no name of its own');
-  assertText(name, 'name', maxNameLength);
-  return name;
+  return parseName(name, 'name');
 }
 
 const directKey = (userId: number, [otherId = 0]: readonly number[]): string =>

@@ -9,15 +9,12 @@ import {
   saveUser,
   searchUsers as search,
 } from '../db/users.js';
-import { assertText } from '../domain/content.js';
+import { parseName } from '../domain/content.js';
 import { ChatError } from '../domain/errors.js';
 import { parseUserId } from '../domain/ids.js';
 import type { Viewer } from '../domain/viewer.js';
 import { assertMaySearchUsers } from './access.js';
 import type { Deps } from './deps.js';
-
-/** In characters, like the names in tokens. */
-const maxNameLength = 100;
 
 /** The newest token that this instance knows to be stored, by user. Only spares the database: another may know a newer. */
 export type KnownNames = LRUCache<number, { readonly name: string | undefined; readonly issuedAt: Date }>;
@@ -38,22 +35,18 @@ function isNews(known: Pick<Viewer, 'name' | 'issuedAt'>, { name, issuedAt }: Vi
   return name !== known.name && issuedAt.getTime() === known.issuedAt.getTime();
 }
 
-/** The platform names a user, here and now; messages that were sent before keep the name that they were sent under. */
-export async function renameUser({ db }: Deps, user: { userId: number; name: string }): Promise<void> {
-  assertText(user.name, 'name', maxNameLength);
-  await rename(db, { id: user.userId, name: user.name });
+/**
+ * The platform names a user, here and now; messages that were sent before keep the name that they were sent under.
+ * Resolves with the name as it is stored.
+ */
+export async function renameUser({ db }: Deps, user: { userId: number; name: string }): Promise<string> {
+  const name = parseName(user.name, 'name');
+  await rename(db, { id: user.userId, name });
+  return name;
 }
 
-/** Makes users known whom a backend mentions; `what` is what it calls their names. */
-export async function introduceUsers({ db }: Deps, users: readonly MentionedUser[], what: string): Promise<void> {
-  assertNames(users, what);
-  await introduce(db, users);
-}
-
-/** @throws {ChatError} BAD_USER_INPUT where one of the names cannot be one */
-export function assertNames(users: readonly MentionedUser[], what: string): void {
-  for (const { userName } of users) if (userName !== null) assertText(userName, what, maxNameLength);
-}
+/** Makes users known whom a backend mentions. */
+export const introduceUsers = ({ db }: Deps, users: readonly MentionedUser[]): Promise<void> => introduce(db, users);
 
 /** The users in the order of their ids, null for those whom the viewer may not know of. */
 export async function getUsers(deps: Deps, viewer: Viewer, ids: readonly string[]): Promise<(User | null)[]> {

@@ -1,14 +1,14 @@
 import { ChatError } from '../domain/errors.js';
 import { syncBooking } from '../resolvers/bookings.js';
 import type { Deps } from '../resolvers/deps.js';
-import { bookingId, members, optionalText, parsePayload, payload, version } from './payloads.js';
+import { bookingId, members, nameHint, parsePayload, payload, version } from './payloads.js';
 
-/** Each event says the whole state, so any of them can be the first. */
+/** Each event says the whole state, so any of them can be the first. Nobody is kept out of the room by its name. */
 const event = payload({
   bookingId,
   members: members.nullish(),
   version: version.nullish(),
-  name: optionalText,
+  name: nameHint,
 });
 
 /**
@@ -22,7 +22,7 @@ export async function applyBookingEvent(deps: Deps, { subject, payload }: { subj
   if (members != null && version == null) throw new ChatError('BAD_USER_INPUT', 'version must be given with members');
   await syncBooking(deps, {
     bookingId,
-    name: name ?? null,
+    name,
     members: members ?? null,
     version: version ?? null,
     cancelled,

@@ -15,7 +15,7 @@ async function add(deps: Deps, { roomId, userId, ...lists }: z.infer<typeof addP
   const viewer = viewerOf(userId);
   const users = pairNames(lists, deps.limits.maxRoomMembers);
   await assertInvitable(deps, viewer, roomId, lists.memberIds).catch(blame('memberIds'));
-  await introduceUsers(deps, users, 'memberNames');
+  await introduceUsers(deps, users);
   const userIds = lists.memberIds.map(String);
   const { room } = await inviteMembers(deps, viewer, { roomId, userIds }).catch(blame('memberIds'));
   return { data: await showRoom(deps, viewer, room) };

@@ -7,9 +7,9 @@ import { loadMembership, loadRoom, loadUnreadCount } from '../resolvers/batches.
 import type { Deps } from '../resolvers/deps.js';
 import { announceMessage, getMessageCursor, listMessages, sendMessage } from '../resolvers/messages.js';
 import { countUnreadMessages, markRead } from '../resolvers/rooms.js';
-import { assertNames, introduceUsers } from '../resolvers/users.js';
+import { introduceUsers } from '../resolvers/users.js';
 import { service } from './endpoint.js';
-import { assertLimit, limit, optionalText, payload, skip, text, userId, uuid } from './payloads.js';
+import { assertLimit, limit, nameHint, payload, skip, text, userId, uuid } from './payloads.js';
 
 const messageType = z.enum(['TEXT', 'IMAGE', 'SYSTEM'], { error: 'must be TEXT, IMAGE or SYSTEM' });
 const defaultLimit = 50;
@@ -45,7 +45,7 @@ const savePayload = payload({
   id: uuid,
   roomId: uuid,
   senderId: userId,
-  senderName: optionalText,
+  senderName: nameHint,
   content: text,
   type: messageType.nullish(),
   messageType: messageType.nullish(),
@@ -60,9 +60,8 @@ async function save(deps: Deps, input: z.infer<typeof savePayload>) {
   if (type === 'IMAGE') assertImageUrl(content);
   if (input.senderName != null) {
     const sender = { userId: viewer.userId, userName: input.senderName };
-    assertNames([sender], 'senderName');
     const isNews = await wouldStore(deps, type === 'SYSTEM' ? platform : viewer, input);
-    if (isNews) await introduceUsers(deps, [sender], 'senderName');
+    if (isNews) await introduceUsers(deps, [sender]);
   }
   const { message, duplicate } =
     type === 'SYSTEM'

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { MentionedUser } from '../db/users.js';
+import { readName } from '../domain/content.js';
 import { ChatError } from '../domain/errors.js';
 import { isUserId } from '../domain/ids.js';
 
@@ -26,13 +27,13 @@ export const version = z.int({ error: versionError }).min(0, { error: versionErr
 
 export const memberIds = z.array(userId, { error: 'must be a list of user numbers' });
 export const someMemberIds = memberIds.min(1, { error: 'must name at least one user' });
+/** A name beside something else is a hint: null where there is none, or it cannot be one. Nothing is refused for it. */
+export const nameHint = z.unknown().optional().transform(readName);
 /** In the order of the ids; null where a name is not known. */
-export const memberNames = z.array(text.nullable(), { error: 'must be a list of names' }).nullish();
+export const memberNames = z.array(nameHint, { error: 'must be a list of names' }).nullish();
 
-const member = z.object({ userId, userName: optionalText }, { error: 'must be an object with userId and userName' });
-export const members = z
-  .array(member, { error: 'must be a list of { userId, userName }' })
-  .transform((list) => list.map(({ userId, userName }) => ({ userId, userName: userName ?? null })));
+const member = z.object({ userId, userName: nameHint }, { error: 'must be an object with userId and userName' });
+export const members = z.array(member, { error: 'must be a list of { userId, userName }' });
 
 /** @throws {ChatError} BAD_USER_INPUT that names every field that is missing or wrong */
 export function parsePayload<Payload>(schema: z.ZodType<Payload>, payload: unknown): Payload {

@@ -1,14 +1,14 @@
 import { z } from 'zod';
 import { cursorOfRoom } from '../db/rooms.js';
 import type { MentionedUser } from '../db/users.js';
-import { assertText } from '../domain/content.js';
+import { parseName } from '../domain/content.js';
 import { ChatError } from '../domain/errors.js';
 import { platform, viewerOf } from '../domain/viewer.js';
 import { loadRoom } from '../resolvers/batches.js';
 import { syncBooking } from '../resolvers/bookings.js';
 import type { Deps } from '../resolvers/deps.js';
-import { createRoom, listRooms, maxNameLength } from '../resolvers/rooms.js';
-import { assertNames, introduceUsers } from '../resolvers/users.js';
+import { createRoom, listRooms } from '../resolvers/rooms.js';
+import { introduceUsers } from '../resolvers/users.js';
 import { service } from './endpoint.js';
 import {
   assertLimit,
@@ -45,7 +45,7 @@ async function create(deps: Deps, input: z.infer<typeof createPayload>) {
   if (input.type === 'BOOKING') return createBooking(deps, input, users);
   const viewer = viewerOf(input.creatorId ?? users[0]?.userId ?? 0);
   assertCreatable(input, viewer.userId, maxRoomMembers);
-  await introduceUsers(deps, users, 'memberNames');
+  await introduceUsers(deps, users);
   const { type, name } = input;
   const participantIds = users.map(({ userId }) => String(userId));
   const { room, created } = await createRoom(deps, viewer, { type, name, participantIds });
@@ -67,13 +67,12 @@ function assertCreatable(
   }
   if (name == null) return;
   if (type === 'DIRECT') throw new ChatError('BAD_USER_INPUT', 'name must not be given for a DIRECT room');
-  assertText(name, 'name', maxNameLength);
+  parseName(name, 'name');
 }
 
 /** The same booking again is the same room, as it is: the booking system alone changes it, by `syncMembers`. */
 async function createBooking(deps: Deps, input: z.infer<typeof createPayload>, users: readonly MentionedUser[]) {
   if (input.bookingId == null) throw new ChatError('BAD_USER_INPUT', 'bookingId must be given for a BOOKING room');
-  assertNames(users, 'memberNames');
   const { room, created } = await syncBooking(deps, {
     bookingId: input.bookingId,
     name: input.name ?? null,

@@ -4,7 +4,7 @@ import { payload, text, userId } from './payloads.js';
 
 export const userServices = [
   service('chat.users.upsert', payload({ userId, name: text }), async (deps, user) => {
-    await renameUser(deps, user);
-    return { data: user };
+    const name = await renameUser(deps, user);
+    return { data: { ...user, name } };
   }),
 ];

@@ -66,6 +66,22 @@ describeWithNats('booking events', () => {
     await waitFor(() => readState(bookingId), { what: 'the room', timeoutMs: 20_000 });
   });
 
+  it.each(['', 'x'.repeat(101), '\u3164', 7])('bring everybody into the room whatever is called %j', async (name) => {
+    const bookingId = randomInt(1, 2 ** 31);
+    const before = setAside.length;
+
+    await bookings.tell('created', bookingId, {
+      bookingId,
+      version: 1,
+      name,
+      members: [{ userId: 4, userName: name }, { userId: 5 }],
+    });
+
+    await waitFor(() => readState(bookingId), { what: 'the room', timeoutMs: 20_000 });
+    expect(await readState(bookingId)).toEqual({ name: null, members: [4, 5], cancelled: false });
+    expect(setAside).toHaveLength(before);
+  });
+
   it('come to the same in any order, three times over, and with an instance killed among them', async () => {
     const random = useRandom();
     const events = [

@@ -1,8 +1,12 @@
 import { randomInt, randomUUID } from 'node:crypto';
+import { SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { signToken } from '../../src/auth/sign-token.js';
 import { Backend, type BackendAnswer } from '../support/backend.js';
+import { TestClient } from '../support/client.js';
+import { testSecret } from '../support/instance.js';
 import { startDeployedNats } from '../support/nats.js';
-import { deleteMessage, oneRoom } from '../support/operations.js';
+import { deleteMessage, oneRoom, renameRoom, whoAmI } from '../support/operations.js';
 import { describeWithNats } from '../support/requirements.js';
 import { waitFor } from '../support/wait-for.js';
 import { useWorld } from '../support/world.js';
@@ -36,7 +40,9 @@ const optionalUser = noUser.slice(2);
 const noUuid = [undefined, null, 7, '', 'room', 'chat.room.*', '00000000-0000-0000-0000-00000000000', ['x']];
 const noText = [undefined, null, 7, true, ['x'], { text: 'x' }, '', ' \n', '\0', '\ud800'];
 const noLimit = [0, -1, 1.5, '10', 101, 1e9];
-const noMembers = [undefined, null, 'kim', {}, [7], [{}], [{ userId: 'x' }], [{ userId: 4, userName: 5 }]];
+const noMembers = [undefined, null, 'kim', {}, [7], [{}], [{ userId: 'x' }]];
+/** What is no name, and so no hint either. */
+const noNames = [null, '', ' \n', '\0', '\u3164', '\ud800', 'x'.repeat(101), 7, ['x'], { name: 'x' }];
 
 const table: Record<string, Row> = {
   'chat.rooms.list': {
@@ -72,7 +78,7 @@ const table: Record<string, Row> = {
     wrong: {
       type: [undefined, null, 'OTHER', 7],
       memberIds: [undefined, null, [], 'kim', {}, [0], ['kim'], [kim, null]],
-      memberNames: ['kim', [1, 2], ['only one'], ['', 'x'], {}],
+      memberNames: ['kim', ['only one'], {}],
       name: [7, '', ' ', '\0', 'x'.repeat(101)],
       creatorId: optionalUser,
     },
@@ -88,7 +94,7 @@ const table: Record<string, Row> = {
       roomId: noUuid,
       userId: noUser,
       memberIds: [undefined, null, [], 7, [0], ['x']],
-      memberNames: [7, [1], ['a', 'b']],
+      memberNames: [7, ['a', 'b']],
     },
     member: 'userId',
     room: true,
@@ -145,7 +151,6 @@ const table: Record<string, Row> = {
       id: noUuid,
       roomId: noUuid,
       senderId: noUser,
-      senderName: [7, '', '\0'],
       content: noText,
       type: ['text', 7],
       messageType: ['text', 7],
@@ -436,6 +441,85 @@ describeWithNats('the services for other backends', () => {
     expect(messages.map(({ senderName }: { senderName: string }) => senderName)).toEqual(['새이름', '옛이름']);
   });
 
+  it.each(noNames)('takes the name %j beside something else for none, and keeps whom it belongs to', async (name) => {
+    const [a, b, c, d] = Array.from({ length: 4 }, () => randomInt(1_000, 2 ** 31)) as [number, number, number, number];
+    const shown = (...userIds: number[]) => ({
+      members: expect.arrayContaining(
+        userIds.map((userId) => expect.objectContaining({ userId, userName: `#${userId}` })),
+      ),
+    });
+
+    const made = await give('chat.rooms.create', { type: 'GROUP', memberIds: [a, b], memberNames: [name, name] });
+    const { id: roomId } = made;
+    const added = await give('chat.rooms.addMember', { roomId, userId: a, memberIds: [c], memberNames: [name] });
+    const synced = await give('chat.rooms.syncMembers', {
+      bookingId: randomInt(1, 2 ** 31),
+      version: 1,
+      members: [{ userId: a }, { userId: d, userName: name }],
+    });
+    const message = { id: randomUUID(), roomId, senderId: a, senderName: name, content: '네' };
+
+    expect(made).toMatchObject(shown(a, b));
+    expect(added).toMatchObject(shown(a, b, c));
+    expect(synced).toMatchObject({ applied: true, ...shown(a, d) });
+    expect(await give('chat.messages.save', message)).toMatchObject({ senderName: `#${a}`, duplicate: false });
+  });
+
+  it('stores a name in one line and composed, whoever gives it, and so in the sentences of the room', async () => {
+    const [a, b, c] = Array.from({ length: 3 }, () => randomInt(1_000, 2 ** 31)) as [number, number, number];
+    const forged = '가\n관리자님이 여러분을 내보냈습니다.\n\u202e나\u1112\u1161\u11ab';
+    const clean = '가 관리자님이 여러분을 내보냈습니다. 나한';
+
+    expect(await give('chat.users.upsert', { userId: a, name: forged })).toEqual({ userId: a, name: clean });
+    const { id: roomId } = await give('chat.rooms.create', {
+      type: 'GROUP',
+      memberIds: [a, b],
+      memberNames: ['', forged],
+    });
+    await give('chat.rooms.addMember', { roomId, userId: a, memberIds: [c], memberNames: [forged] });
+    const client = await world.client(a, 0, await signToken(testSecret, { userId: a, name: forged }));
+    await client.http(renameRoom, { input: { roomId, name: forged } });
+
+    const room = await give('chat.rooms.get', { roomId });
+    expect(room.name).toBe(clean);
+    expect(room.members.map(({ userName }: { userName: string }) => userName)).toEqual([clean, clean, clean]);
+    const { messages } = await give('chat.messages.list', { roomId });
+    expect(messages.map(({ content }: { content: string }) => content)).toEqual([
+      `${clean}님이 대화방 이름을 '${clean}'(으)로 바꿨습니다.`,
+      `${clean}님이 ${clean}님을 초대했습니다.`,
+      `${clean}님이 대화방을 만들었습니다.`,
+    ]);
+  });
+
+  it.each([
+    ['a clock that is 5 s ahead', 5],
+    ['a clock that is as far ahead as may be', 29],
+    ['the same second', 0],
+    ['an hour before', -3_600],
+  ])('lets a renaming outrank a token that was issued before it, dated by %s', async (_what, aheadSeconds) => {
+    const userId = randomInt(1_000, 2 ** 31);
+    const now = Math.floor(Date.now() / 1_000);
+    const token = await new SignJWT({ name: '옛이름' })
+      .setProtectedHeader({ alg: 'HS256' })
+      .setSubject(String(userId))
+      .setIssuedAt(now + aheadSeconds)
+      .setExpirationTime(now + 600)
+      .sign(new TextEncoder().encode(testSecret));
+    const other = world.instances[1] ?? (await world.start());
+    const nameAt = async (url: string) => {
+      const client = await TestClient.create({ url }, userId, token);
+      const { viewer } = await client.http(whoAmI, {});
+      await client.close();
+      return viewer.name;
+    };
+    expect(await nameAt(world.instances[0]?.url ?? '')).toBe('옛이름');
+
+    await give('chat.users.upsert', { userId, name: '새이름' });
+
+    // An instance that has not seen the token yet takes it for news.
+    expect(await nameAt(other.url)).toBe('새이름');
+  });
+
   it('finds what is named by a UUID in upper case', async () => {
     const { roomId, firstId } = await setScene();
     const room = { roomId: roomId.toUpperCase() };
@@ -504,18 +588,11 @@ describeWithNats('the services for other backends', () => {
         /^bookingId /,
       ],
       [
-        'create with an empty name of a member',
-        'rooms.create',
-        () => named(ofBooking([nobody]), ''),
-        /^memberNames must /,
-      ],
-      [
         'syncMembers of too many',
         'rooms.syncMembers',
         () => listed(tooMany),
         /^members must have at most 500 entries$/,
       ],
-      ['syncMembers with an empty name', 'rooms.syncMembers', () => listed([nobody], ''), /^members.userName must /],
       ['removeMember of who is none', 'rooms.removeMember', kickNobody, /^memberId: /],
       [
         'save of nothing',
@@ -558,11 +635,10 @@ describeWithNats('the services for other backends', () => {
       type: 'BOOKING',
       bookingId: randomInt(1, 2 ** 31),
     });
-    const named = (payload: Payload, name: string) => ({ ...payload, memberNames: [name] });
-    const listed = (userIds: readonly number[], userName = '누구') => ({
+    const listed = (userIds: readonly number[]) => ({
       bookingId: randomInt(1, 2 ** 31),
       version: 1,
-      members: userIds.map((userId) => ({ userId, userName })),
+      members: userIds.map((userId) => ({ userId, userName: '누구' })),
     });
 
     function inviteTo(memberIds: readonly number[]) {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { assertImageUrl, assertText } from '../../src/domain/content.js';
+import { assertImageUrl, assertText, parseName, readName } from '../../src/domain/content.js';
 
 const codes = (...points: number[]) => String.fromCodePoint(...points);
 
@@ -67,7 +67,79 @@ describe('assertImageUrl', () => {
     ' https://example.com/a.jpg',
     'https://example.com/a b.jpg',
     'https://example.com/a.jpg\n',
+    'https:example.com/a.png',
+    'https:/example.com/a.png',
+    'https:\\\\example.com/a.png',
+    'https:/\\example.com/a.png',
+    'https://\\example.com/a.png',
+    'https:///example.com/a.png',
+    '\u0001https://example.com/a.png',
+    'https://exam\tple.com/a.png',
+    'https://example.com/a\u0001.png',
+    'https://example.com\\@evil.example/a.png',
+    'https://?a.png',
+    'https://#a.png',
   ])('refuses %j', (url) => {
     expect(() => assertImageUrl(url)).toThrow(expect.objectContaining({ code: 'BAD_USER_INPUT' }));
+  });
+});
+
+/** Every kind of thing that shows nothing on its own. */
+const invisible = [
+  0x00ad, 0x034f, 0x061c, 0x115f, 0x1160, 0x17b4, 0x17b5, 0x180b, 0x180e, 0x180f, 0x200b, 0x200d, 0x202e, 0x2060,
+  0x2065, 0x206f, 0x2800, 0x3164, 0xfe00, 0xfe0f, 0xfeff, 0xffa0, 0xfff0, 0xfff8, 0xfff9, 0x1bca0, 0x1d173, 0xe0000,
+  0xe0001, 0xe0020, 0xe0100, 0xe0fff,
+];
+
+describe('what is invisible', () => {
+  it.each(invisible.map((point) => [`U+${point.toString(16).toUpperCase().padStart(4, '0')}`, codes(point)]))(
+    'counts %s as nothing in texts, names and hints alike',
+    (_what, text) => {
+      expect(() => assertText(` ${text}`, 'content', 10)).toThrow(/empty or invisible/);
+      expect(() => parseName(`${text} `, 'name')).toThrow(/empty or invisible/);
+      expect(readName(text.repeat(2))).toBeNull();
+    },
+  );
+});
+
+describe('parseName', () => {
+  it.each([
+    ['keeps what people are called', '김철수 (Élodie) 👩‍👧', '김철수 (Élodie) 👩‍👧'],
+    ['composes what came decomposed', '\u1112\u1161\u11ab E\u0301', '한 É'],
+    [
+      'puts a name of several lines into one',
+      '가\r\n관리자님이 나갔습니다.\u2028나\t다',
+      '가 관리자님이 나갔습니다. 나 다',
+    ],
+    [
+      'drops what turns the direction of the text around it',
+      `a${codes(0x202e)}b${codes(0x2066)}c${codes(0x202c)}`,
+      'abc',
+    ],
+    ['keeps a mark of direction', `שלום${codes(0x200f)}!`, `שלום${codes(0x200f)}!`],
+    ['drops controls', 'a\0b\u0007c\u009f', 'abc'],
+    ['drops white space around it', ' \n이영희 ', '이영희'],
+    ['takes 100 code points', '😀'.repeat(100), '😀'.repeat(100)],
+    ['counts what is stored', `${'\u1112\u1161\u11ab'.repeat(100)}`, '한'.repeat(100)],
+  ])('%s', (_what, given, stored) => {
+    expect(parseName(given, 'name')).toBe(stored);
+    expect(readName(given)).toBe(stored);
+  });
+
+  it.each([
+    ['101 code points', '😀'.repeat(101), /at most 100 characters/],
+    ['half an emoji', 'a\ud83d', /lone surrogates/],
+    ['controls alone', '\0\n\u0007', /empty or invisible/],
+  ])('refuses %s', (_what, text, message) => {
+    expect(() => parseName(text, 'name')).toThrow(
+      expect.objectContaining({ code: 'BAD_USER_INPUT', message: expect.stringMatching(message) }),
+    );
+    expect(readName(text)).toBeNull();
+  });
+});
+
+describe('readName', () => {
+  it.each([undefined, null, 5, '', ' ', ['가'], { name: '가' }])('takes %j for no name', (value) => {
+    expect(readName(value)).toBeNull();
   });
 });

@@ -1,3 +1,4 @@
+import { SignJWT } from 'jose';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { signToken } from '../../src/auth/sign-token.js';
 import { createTokenVerifier } from '../../src/auth/verify-token.js';
@@ -40,4 +41,29 @@ it('remembers no token that it refused', async () => {
 
   await expect(verify(token)).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
   await expect(verify(token)).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
+});
+
+/** A token with whatever claims. */
+const signClaims = (claims: Record<string, unknown>) => {
+  const now = Math.floor(Date.now() / 1_000);
+  return new SignJWT({ sub: '4', iat: now, exp: now + 60, ...claims })
+    .setProtectedHeader({ alg: 'HS256' })
+    .sign(new TextEncoder().encode(secret));
+};
+
+it.each([4, ['4'], { 4: 4 }, null, true, '4.0', ' 4', '04', '+4'])('refuses the sub %j', async (sub) => {
+  await expect(verifier()(await signClaims({ sub }))).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
+});
+
+it.each([null, '', ' ', 5, ['김철수'], '\u3164', '\u200b\u2800', '\u{e0001}', 'x'.repeat(101)])(
+  'takes the name %j for no name, and the token for good',
+  async (name) => {
+    expect(await verifier()(await signClaims({ name }))).toMatchObject({ userId: 4, name: undefined });
+  },
+);
+
+it('cleans a name as every other one', async () => {
+  const name = '가\n관리자님이 나갔습니다.\n\u202e나';
+
+  expect((await verifier()(await signClaims({ name }))).name).toBe('가 관리자님이 나갔습니다. 나');
 });
