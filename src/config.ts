@@ -55,6 +55,9 @@ export interface LimitsConfig {
   readonly maxDepth: number;
   readonly maxAliases: number;
   readonly maxTokens: number;
+  /** In UTF-16 units. */
+  readonly maxDocumentLength: number;
+  readonly maxDocumentLines: number;
   readonly maxComplexity: number;
   readonly maxEventComplexity: number;
   readonly maxSubscriptionsPerSocket: number;
@@ -145,6 +148,8 @@ const environment = z.object({
   MAX_DEPTH: count(10, 100),
   MAX_ALIASES: count(15, 10_000),
   MAX_TOKENS: count(1_000, 1_000_000),
+  MAX_DOCUMENT_LENGTH: count(30_000, 10_000_000),
+  MAX_DOCUMENT_LINES: count(1_000, 1_000_000),
   MAX_COMPLEXITY: count(20_000),
   MAX_EVENT_COMPLEXITY: count(500),
   MAX_SUBSCRIPTIONS_PER_SOCKET: count(50, 10_000),
@@ -274,6 +279,8 @@ function toConfig(values: Environment): Config {
       maxDepth: values.MAX_DEPTH,
       maxAliases: values.MAX_ALIASES,
       maxTokens: values.MAX_TOKENS,
+      maxDocumentLength: values.MAX_DOCUMENT_LENGTH,
+      maxDocumentLines: values.MAX_DOCUMENT_LINES,
       maxComplexity: values.MAX_COMPLEXITY,
       maxEventComplexity: values.MAX_EVENT_COMPLEXITY,
       maxSubscriptionsPerSocket: values.MAX_SUBSCRIPTIONS_PER_SOCKET,

@@ -15,6 +15,29 @@ export interface DocumentLimits {
   readonly maxAliases: number;
 }
 
+/** What is known of a document before it is parsed, and while it is. */
+export interface TextLimits {
+  /** In UTF-16 units. */
+  readonly maxDocumentLength: number;
+  readonly maxDocumentLines: number;
+  readonly maxTokens: number;
+}
+
+const lineEnd = /\r\n|[\n\r]/;
+
+/**
+ * The place of each mistake is found by counting lines, so they are bounded beside the length.
+ * @throws {GraphQLError} where it is too long to be parsed
+ */
+export function assertReadable(text: string, { maxDocumentLength, maxDocumentLines }: TextLimits): void {
+  if (text.length > maxDocumentLength) {
+    throw new GraphQLError(`The document has ${text.length} characters; at most ${maxDocumentLength} are allowed`);
+  }
+  if (text.split(lineEnd, maxDocumentLines + 1).length > maxDocumentLines) {
+    throw new GraphQLError(`The document has more than ${maxDocumentLines} lines`);
+  }
+}
+
 /**
  * A validation rule that refuses documents that nest too deep or alias too much, with fragments written out. The
  * depth of introspection is not counted: its own query nests deeper than any honest one, and graphql bounds it itself.

@@ -66,11 +66,10 @@ function httpOf({ extensions: { http, originalError } }: GraphQLError): { http?:
 const isRequestError = (cause: GraphQLError, located: GraphQLError | undefined): boolean =>
   cause === located || cause.nodes !== undefined || cause.source !== undefined;
 
-const relocate = (located: GraphQLError | undefined, message: string, extensions: Record<string, unknown>) =>
-  new GraphQLError(message, {
-    nodes: located?.nodes ?? null,
-    source: located?.source ?? null,
-    positions: located?.positions ?? null,
-    path: located?.path ?? null,
-    extensions,
-  });
+/** At the same place, which is not searched for again: that means to count the lines of the document. */
+function relocate(located: GraphQLError | undefined, message: string, extensions: Record<string, unknown>) {
+  const error = new GraphQLError(message, { path: located?.path ?? null, extensions });
+  if (located === undefined) return error;
+  const { nodes, source, positions, locations } = located;
+  return Object.assign(error, { nodes, source, positions, locations });
+}

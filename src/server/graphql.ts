@@ -3,21 +3,25 @@ import {
   type GraphQLError,
   type GraphQLSchema,
   NoSchemaIntrospectionCustomRule,
+  type ParseOptions,
   parse,
+  Source,
+  type ValidationRule,
+  validate,
 } from 'graphql';
 import { createYoga, type Plugin, type YogaServerInstance } from 'graphql-yoga';
 import { LRUCache } from 'lru-cache';
 import type { Deps } from '../resolvers/deps.js';
 import { schema } from '../schema/index.js';
 import type { RequestContext } from './context.js';
-import { createDocumentLimits, type DocumentLimits } from './document-limits.js';
+import { assertReadable, createDocumentLimits, type DocumentLimits, type TextLimits } from './document-limits.js';
+import { documentWeight } from './document-weight.js';
 import type { MaskError } from './errors.js';
 import type { Execute } from './execute.js';
 import type { Subscribe } from './subscribe.js';
 
-export interface GraphqlOptions extends DocumentLimits {
+export interface GraphqlOptions extends DocumentLimits, TextLimits {
   readonly deps: Deps;
-  readonly maxTokens: number;
   readonly introspection: boolean;
   readonly maskError: MaskError;
   readonly execute: Execute;
@@ -35,18 +39,20 @@ export interface GraphqlEngine {
   /**
    * The document that the text stands for, or what is wrong with it, as clients are told. Parsed and validated as yoga does
    * it, once for as long as it is kept: all plugins each time would be a sixth of what a subscription costs.
-   * @throws {GraphQLError} where it cannot be parsed
+   * @throws {GraphQLError} where it cannot be parsed, or is too long to try
    */
   read(text: string): DocumentNode | readonly GraphQLError[];
   /** Fresh for each operation: loaders hang on it. */
   createContext(transport: TransportContext): RequestContext;
 }
 
-const maxCachedDocumentChars = 4_000_000;
+const maxCachedBytes = 32_000_000;
+/** A client mends one mistake after the other, and each costs a search for its place. */
+const maxMistakes = 5;
 
 export function createGraphqlEngine(options: GraphqlOptions): GraphqlEngine {
   const { deps, maskError } = options;
-  const documents = createDocumentCache<DocumentNode>();
+  const documents = new LRUCache<string, DocumentNode>({ maxSize: maxCachedBytes, sizeCalculation: documentWeight });
   const valid = new WeakSet<DocumentNode>();
   const createContext = ({ viewer, isBehind, cutOff }: TransportContext) => ({ deps, viewer, isBehind, cutOff });
   const yoga = createYoga<TransportContext, RequestContext>({
@@ -55,7 +61,8 @@ export function createGraphqlEngine(options: GraphqlOptions): GraphqlEngine {
     context: createContext,
     plugins: [createEnginePlugin(options)],
     maskedErrors: { maskError: (error) => maskError(error) },
-    parserAndValidationCache: { documentCache: documents, errorCache: createDocumentCache() },
+    // An error keeps all that its parser had read, and is no more work than a look at it is worth.
+    parserAndValidationCache: { documentCache: documents, errorCache: forgetful },
     logging: false,
     graphiql: false,
     landingPage: false,
@@ -78,19 +85,22 @@ export function createGraphqlEngine(options: GraphqlOptions): GraphqlEngine {
   return { schema, yoga, read, createContext };
 }
 
-function createEnginePlugin({
-  maxTokens,
-  maxDepth,
-  maxAliases,
-  introspection,
-  maskError,
-  execute,
-  subscribe,
-}: GraphqlOptions): Plugin {
-  const documentLimits = createDocumentLimits({ maxDepth, maxAliases });
+const forgetful = { get: () => undefined, set: () => undefined };
+
+function createEnginePlugin(options: GraphqlOptions): Plugin {
+  const { introspection, maskError, execute, subscribe } = options;
+  const documentLimits = createDocumentLimits(options);
+  const { maxTokens } = options;
+  const read = (source: string | Source, parsing?: ParseOptions) => {
+    assertReadable(source instanceof Source ? source.body : source, options);
+    return parse(source, { ...parsing, maxTokens });
+  };
+  const check = (schema: GraphQLSchema, document: DocumentNode, rules?: readonly ValidationRule[]) =>
+    validate(schema, document, rules, { maxErrors: maxMistakes, hideSuggestions: !introspection });
   return {
-    onParse: ({ setParseFn }) => setParseFn((source, options) => parse(source, { ...options, maxTokens })),
-    onValidate: ({ addValidationRule }) => {
+    onParse: ({ setParseFn }) => setParseFn(read),
+    onValidate: ({ addValidationRule, setValidationFn }) => {
+      setValidationFn(check);
       addValidationRule(documentLimits);
       if (!introspection) addValidationRule(NoSchemaIntrospectionCustomRule);
       // yoga masks what parsing and execution throw, not what validation finds.
@@ -100,10 +110,3 @@ function createEnginePlugin({
     onSubscribe: ({ setSubscribeFn }) => setSubscribeFn(subscribe),
   };
 }
-
-/** Bounded by what the documents weigh: a thousand of the largest would be a quarter of a gigabyte. */
-const createDocumentCache = <Value extends DocumentNode | unknown>() =>
-  new LRUCache<string, Value & object>({
-    maxSize: maxCachedDocumentChars,
-    sizeCalculation: (_value, source) => source.length + 1,
-  });

@@ -24,10 +24,11 @@ describeWithNats('a bystander sends as fast as ever', () => {
       await annotate(`p99 ${attacked} ms, ${usual} ms as a rule`);
     });
 
-  during('somebody without a token asks as fast as the answers come', async (signal) => {
-    const ask = async () => {
-      while (!signal.aborted) await postOperation(instance, { query: '{ __typename }' });
-    };
-    await Promise.all(Array.from({ length: 4 }, ask));
+  during('somebody without a token asks for much that does not exist, on many lines', async (signal) => {
+    const names = Array.from({ length: 120 }, (_, index) => `x${index}`).join(' ');
+    while (!signal.aborted) {
+      const { errors } = await postOperation(instance, { query: `${'\n'.repeat(118_000)}{ ${names} }` });
+      expect(errors?.[0]?.extensions.code).toBe('BAD_USER_INPUT');
+    }
   });
 });

@@ -112,6 +112,8 @@ describeWithNats('hostile input', () => {
       '1,001 tokens': () => ({ query: tokens(1_001), operationName: 'A0' }),
       'fields to compare with each other': () => ({ query: `{ ${'__typename '.repeat(990)} }` }),
       'a document of half the largest body': () => ({ query: `{ ${'x'.repeat(120_000)} }` }),
+      'a document of 30,001 characters': () => ({ query: '{ __typename }'.padEnd(30_001) }),
+      'a document of 1,001 lines': () => ({ query: `{ __typename }${'\r\n'.repeat(1_000)}` }),
       'no document': () => ({ query: '' }),
       'a syntax error': () => ({ query: '{ viewer { id }' }),
       'an unknown field': () => ({ query: '{ viewr { id } }' }),
@@ -163,6 +165,8 @@ describeWithNats('hostile input', () => {
         query:
           '{ x: viewer { ...A ...A ...A } y: viewer { ...B ...A } } fragment A on User { p: id q: id r: name } fragment B on User { s: id }',
       }),
+      'a document of 30,000 characters': () => ({ query: '{ __typename }'.padEnd(30_000) }),
+      'a document of 1,000 lines': () => ({ query: `{ __typename }${'\r\n'.repeat(999)}` }),
       '1,000 tokens': () => ({ query: tokens(1_000), operationName: 'A0' }),
     };
 

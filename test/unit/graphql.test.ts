@@ -1,3 +1,4 @@
+import type { GraphQLError } from 'graphql';
 import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
 import type { Deps } from '../../src/resolvers/deps.js';
@@ -15,6 +16,8 @@ const createEngine = () => {
     subscribe: createSubscribe(execute),
     introspection: false,
     maxTokens: 100,
+    maxDocumentLength: 2_000,
+    maxDocumentLines: 100,
     maxDepth: 5,
     maxAliases: 3,
   });
@@ -54,6 +57,34 @@ describe('read', () => {
   ])('throws each time what %s', (_what, text) => {
     const { read } = createEngine();
     for (let time = 0; time < 3; time += 1) expect(() => read(text)).toThrow(/Syntax Error/);
+  });
+
+  it.each([
+    ['is too long', `{ ${'viewer '.repeat(300)} }`, '{ viewer { id } }'.padEnd(2_000)],
+    ['has too many lines', `{ viewer { id } }${'\n'.repeat(100)}`, `{ viewer { id } }${'\r\n'.repeat(99)}`],
+  ])('does not even parse what %s', (_what, text, accepted) => {
+    const { read } = createEngine();
+    for (let time = 0; time < 3; time += 1) expect(() => read(text)).toThrow(/at most 2000|more than 100 lines/);
+    expect(read(accepted)).toMatchObject({ kind: 'Document' });
+  });
+
+  it('names a few mistakes of many, each at its place', () => {
+    const { read } = createEngine();
+    const problems = read(`{\n${'  nothing\n'.repeat(40)}}`) as readonly GraphQLError[];
+    expect(problems.map(({ message }) => message)).toEqual([
+      ...Array.from({ length: 5 }, () => 'Cannot query field "nothing" on type "Query".'),
+      expect.stringContaining('limit reached'),
+    ]);
+    expect(problems[4]?.locations).toEqual([{ line: 6, column: 3 }]);
+  });
+
+  it('keeps documents by what they weigh in memory, not by the length of their text', () => {
+    const { read } = createEngine();
+    const text = (number: number) => `query Q${number} { users(ids: [${'1 '.repeat(80)}]) { id } }`;
+    const first = read(text(0));
+    for (let number = 1; number <= 1_000; number += 1) read(text(number));
+    expect(read(text(1_000))).toBe(read(text(1_000)));
+    expect(read(text(0))).not.toBe(first);
   });
 
   it('takes no document for checked because HTTP has parsed it', async () => {

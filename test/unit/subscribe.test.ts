@@ -31,7 +31,8 @@ function createRoom(events: readonly RoomEvent[] = [{ kind: 'ready', seq: 7 }]) 
   const deps = { limits, feeds: { subscribe: async () => tell(events) } } as unknown as Deps;
   const execute = vi.fn(createExecute());
   const subscribe = createSubscribe(execute);
-  const limited = { maxTokens: 1_000, maxDepth: 10, maxAliases: 10, introspection: false };
+  const text = { maxTokens: 1_000, maxDocumentLength: 10_000, maxDocumentLines: 100 };
+  const limited = { ...text, maxDepth: 10, maxAliases: 10, introspection: false };
   const { yoga } = createGraphqlEngine({ ...limited, deps, maskError, execute, subscribe });
   let lastUserId = 0;
   const transport = () => {
