@@ -93,16 +93,14 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
   const execute = createExecute();
   const subscribe = createSubscribe(execute);
   const { introspection } = config;
-  const engine = createGraphqlEngine({ ...limits, deps, maskError, execute, subscribe, introspection });
+  const engine = createGraphqlEngine({ ...limits, deps, maskError, execute, introspection });
   const authenticate = createAuthenticate(createTokenVerifier(config.auth), deps);
   const seats = new Seats(limits.maxSocketsPerUser, devices);
   const { sendTimeoutMs, maxBodyBytes } = limits;
-  const shared = { engine, authenticate, seats, sendTimeoutMs };
+  const shared = { engine, subscribe, authenticate, maskError, seats, sendTimeoutMs };
   const sockets = new GraphqlSockets({
     ...shared,
     execute,
-    subscribe,
-    maskError,
     maxFrameBytes: maxBodyBytes,
     maxSubscriptions: limits.maxSubscriptionsPerSocket,
     log,

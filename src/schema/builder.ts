@@ -63,4 +63,4 @@ export const builder = new SchemaBuilder<{
 
 builder.queryType({ description: 'What the viewer may read.' });
 builder.mutationType({ description: 'What the viewer may do. Works alike over HTTP and WebSocket.' });
-builder.subscriptionType({ description: 'What the viewer may follow live, over WebSocket or SSE.' });
+builder.subscriptionType({ description: 'What the viewer may follow live, over WebSocket or as an HTTP stream.' });

@@ -1,9 +1,10 @@
 import type { ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { ErrorCode } from '../domain/errors.js';
+import { type JsonType, refusalType } from './negotiation.js';
 
 /** HTTP statuses for a refusal of the whole request; a refusal inside an operation is 200, as GraphQL has it. */
-const statuses: Record<ErrorCode, number> = {
+export const statuses: Record<ErrorCode, number> = {
   UNAUTHENTICATED: 401,
   FORBIDDEN: 403,
   NOT_FOUND: 404,
@@ -22,12 +23,17 @@ export interface Refusal {
   readonly extensions?: Readonly<Record<string, unknown>>;
 }
 
-export function sendJson(response: ServerResponse, status: number, body: unknown): void {
-  response.writeHead(status, { 'content-type': 'application/json; charset=utf-8', 'cache-control': 'no-store' });
+export function sendJson(
+  response: ServerResponse,
+  status: number,
+  body: unknown,
+  type: JsonType = 'application/json',
+): void {
+  response.writeHead(status, { 'content-type': `${type}; charset=utf-8`, 'cache-control': 'no-store' });
   response.end(JSON.stringify(body));
 }
 
-/** Refuses the whole request, in the shape of a GraphQL answer. Cuts an answer that has begun already. */
+/** Refuses the whole request, as a GraphQL answer of the type that the client wants. Cuts an answer that has begun already. */
 export function refuse(
   response: ServerResponse,
   { code, message, status = statuses[code], extensions }: Refusal,
@@ -38,7 +44,8 @@ export function refuse(
   }
   const retryAfterMs = extensions?.retryAfterMs;
   if (typeof retryAfterMs === 'number') response.setHeader('retry-after', Math.ceil(retryAfterMs / 1_000));
-  sendJson(response, status, { errors: [{ message, extensions: { ...extensions, code } }] });
+  const body = { errors: [{ message, extensions: { ...extensions, code } }] };
+  sendJson(response, status, body, refusalType(response.req.headers.accept));
 }
 
 /** Refuses on a socket that has no response around it, and lets go of it also where the peer keeps its side open. */

@@ -1,4 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { ChatError } from '../domain/errors.js';
+import type { MaskError } from './errors.js';
+import { ResultSender } from './result-sender.js';
+import type { StreamFormat } from './stream-formats.js';
+import type { Results } from './subscribe.js';
 
 /** The whole body, or null where it is larger than allowed; no more than the limit is ever held. */
 export async function readBody(request: IncomingMessage, maxBytes: number): Promise<Buffer | null> {
@@ -14,32 +19,43 @@ export async function readBody(request: IncomingMessage, maxBytes: number): Prom
   return Buffer.concat(chunks);
 }
 
-/**
- * Pulls the stream as fast as the response drains. A response that takes nothing for `timeoutMs` is cut, and one that
- * closes cancels the stream at once, also while it waits for the next chunk.
- */
-export async function sendStream(
-  stream: ReadableStream<Uint8Array>,
-  response: ServerResponse,
-  timeoutMs: number,
-): Promise<void> {
-  const reader = stream.getReader();
-  const first = reader.read();
-  // By the stream, not by the reader: the reader of yoga's stream puts a cancel behind the read that is waiting.
-  const cancel = () => void first.then(() => stream.cancel()).catch(() => undefined);
-  response.once('close', cancel);
-  for (let chunk = await first; !chunk.done && !response.destroyed; chunk = await reader.read()) {
-    if (!response.write(chunk.value)) await drained(response, timeoutMs);
-  }
-  // It may have closed before there was anybody to hear of it.
-  if (response.destroyed) cancel();
-  response.end();
+export interface StreamOptions {
+  readonly format: StreamFormat;
+  readonly maskError: MaskError;
+  /** A response that takes nothing for this long is cut. */
+  readonly timeoutMs: number;
 }
 
-/** Frees what feeds a stream that nobody is to read. yoga's has nothing to free it by until it is read from once. */
-export async function discardStream(stream: ReadableStream<Uint8Array>): Promise<void> {
-  await stream.getReader().read();
-  await stream.cancel();
+/**
+ * Sends what a subscription yields as fast as the response drains; resolves at its end. A response that closes frees the
+ * subscription at once, also while it waits for the next event.
+ */
+export async function sendResults(
+  results: Results,
+  response: ServerResponse,
+  { format, maskError, timeoutMs }: StreamOptions,
+): Promise<void> {
+  const sender = new ResultSender(results, (result) => {
+    if (response.destroyed) throw new ChatError('UNAVAILABLE', 'The stream is closed');
+    return response.write(format.chunkOf(result, maskError)) ? undefined : drained(response, timeoutMs);
+  });
+  response.once('close', () => void sender.return());
+  response.writeHead(200, {
+    'content-type': format.contentType,
+    'cache-control': 'no-store, no-transform',
+    // nginx would collect the events first.
+    'x-accel-buffering': 'no',
+  });
+  response.write(format.start);
+  const pinging = setInterval(() => {
+    if (!response.writableNeedDrain) response.write(format.ping);
+  }, format.pingMs);
+  try {
+    await sender.next();
+  } finally {
+    clearInterval(pinging);
+  }
+  response.end(format.end);
 }
 
 function drained(response: ServerResponse, timeoutMs: number): Promise<void> {

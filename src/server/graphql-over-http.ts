@@ -1,21 +1,27 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { ChatError } from '../domain/errors.js';
+import type { ExecutionArgs, ExecutionResult } from 'graphql';
 import type { Viewer } from '../domain/viewer.js';
-import { refuse } from './answers.js';
-import { discardStream, readBody, sendStream } from './body.js';
+import { type Refusal, refuse } from './answers.js';
+import { readBody, sendResults } from './body.js';
 import type { Authenticate } from './context.js';
-import type { GraphqlEngine } from './graphql.js';
+import type { MaskError } from './errors.js';
+import type { GraphqlEngine, TransportContext } from './graphql.js';
+import { type AnswerType, type JsonType, negotiate, type Wanted } from './negotiation.js';
 import type { Seats } from './seats.js';
+import { type StreamFormat, streamFormats, toSseText } from './stream-formats.js';
+import type { Results, Subscribe } from './subscribe.js';
 
 export interface GraphqlOverHttpOptions {
   readonly engine: GraphqlEngine;
+  readonly subscribe: Subscribe;
   readonly authenticate: Authenticate;
+  readonly maskError: MaskError;
   readonly seats: Seats;
   readonly maxBodyBytes: number;
   readonly sendTimeoutMs: number;
 }
 
-/** Operations over HTTP, and subscriptions over SSE. */
+/** Operations over HTTP, and subscriptions over SSE or Apollo's multipart protocol. */
 export class GraphqlOverHttp {
   readonly #options: GraphqlOverHttpOptions;
   readonly #streams = new Set<ServerResponse>();
@@ -24,7 +30,7 @@ export class GraphqlOverHttp {
     this.#options = options;
   }
 
-  /** Open SSE streams. */
+  /** Open streams of subscriptions. */
   get streamCount(): number {
     return this.#streams.size;
   }
@@ -41,6 +47,9 @@ export class GraphqlOverHttp {
   /** Resolves once the answer is written or, where it is a stream, handed over: a stream is not waited for. */
   async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { authenticate, engine, maxBodyBytes } = this.#options;
+    if (request.method !== 'GET' && request.method !== 'POST') return refuseMethod(response);
+    const wanted = negotiate(request.headers.accept);
+    if (wanted === null) return refuse(response, notAcceptable);
     if (request.method === 'POST' && !isJson(request)) {
       return refuse(response, { code: 'BAD_USER_INPUT', message: 'The body must be application/json', status: 415 });
     }
@@ -48,50 +57,123 @@ export class GraphqlOverHttp {
     if (body === null) return refuseTooLarge(request, response, maxBodyBytes);
 
     const viewer = await authenticate(request.headers.authorization);
+    const opening: Opening = {};
     const answer = await engine.yoga.fetch(
       `http://localhost${request.url}`,
       {
-        method: request.method ?? 'GET',
-        headers: flatHeaders(request),
+        method: request.method,
+        headers: { 'content-type': 'application/json', accept: jsonTypeOf(wanted.answer) },
         ...(body === undefined ? {} : { body: body.toString() }),
       },
-      { viewer, isBehind: () => response.writableNeedDrain, cutOff: () => response.destroy() },
+      {
+        viewer,
+        isBehind: () => response.writableNeedDrain,
+        cutOff: () => response.destroy(),
+        subscribe: (args) => this.#open(args, opening, { viewer, wanted }),
+      },
     );
-    for (const [name, value] of answer.headers) response.setHeader(name, value);
-    response.statusCode = answer.status;
-    const isStream = answer.headers.get('content-type')?.startsWith('text/event-stream') === true;
-    if (isStream && answer.body !== null) await this.#stream(answer.body, viewer, response);
-    else response.end(Buffer.from(await answer.text()));
+    const { refusal, results } = opening;
+    if (refusal !== undefined) return refuse(response, refusal);
+    if (results !== undefined && wanted.stream !== null && viewer !== null) {
+      return this.#stream(results, { viewer, response, format: streamFormats[wanted.stream] });
+    }
+    return sendAnswer(response, wanted.answer, answer);
+  }
+
+  /**
+   * Subscribes, where there is somebody to read it. The results do not pass through yoga, which would copy and print each of
+   * them for each subscriber.
+   */
+  async #open(args: ExecutionArgs, opening: Opening, { viewer, wanted }: Asking): Promise<ExecutionResult> {
+    const { engine, seats, subscribe } = this.#options;
+    if (wanted.stream === null) opening.refusal = noStream;
+    else if (viewer === null) opening.refusal = noToken;
+    else if (!seats.isFree(viewer.userId)) opening.refusal = noSeat;
+    else {
+      // What yoga knows of the request is not kept for as long as the subscription lives.
+      const contextValue = engine.createContext(args.contextValue as TransportContext);
+      const results = await subscribe({ ...args, contextValue });
+      if (!(Symbol.asyncIterator in results)) return results;
+      opening.results = results;
+    }
+    return {};
   }
 
   /** A stream takes one of its user's seats, as a socket does, and ends when the token that opened it expires. */
-  async #stream(body: ReadableStream<Uint8Array>, viewer: Viewer | null, response: ServerResponse): Promise<void> {
-    const { seats, sendTimeoutMs } = this.#options;
-    if (response.destroyed) return discardStream(body);
-    const leaveSeat = viewer === null ? () => undefined : seats.take(viewer.userId);
+  async #stream(results: Results, { viewer, response, format }: Streaming): Promise<void> {
+    const { seats, sendTimeoutMs: timeoutMs, maskError } = this.#options;
+    // Others may have taken the last one while this subscribed, or the client is gone.
+    const leaveSeat = response.destroyed ? null : seats.take(viewer.userId);
     if (leaveSeat === null) {
-      await discardStream(body);
-      throw new ChatError('RATE_LIMITED', 'Too many connections of this user', { retryAfterMs: 1_000 });
+      await results.return?.();
+      return refuse(response, noSeat);
     }
-    const leftMs = viewer === null ? 0 : Math.max(0, viewer.expiresAt.getTime() - Date.now());
-    const expiry = viewer === null ? undefined : setTimeout(() => response.destroy(), leftMs);
+    const expiry = setTimeout(() => response.destroy(), Math.max(0, viewer.expiresAt.getTime() - Date.now()));
     this.#streams.add(response);
     response.once('close', () => {
       clearTimeout(expiry);
       leaveSeat();
       this.#streams.delete(response);
     });
-    sendStream(body, response, sendTimeoutMs).catch(() => response.destroy());
+    sendResults(results, response, { format, maskError, timeoutMs }).catch(() => response.destroy());
   }
+}
+
+/** What has come of a request for a subscription. */
+interface Opening {
+  results?: Results;
+  refusal?: Refusal;
+}
+
+interface Asking {
+  readonly viewer: Viewer | null;
+  readonly wanted: Wanted;
+}
+
+interface Streaming {
+  readonly viewer: Viewer;
+  readonly response: ServerResponse;
+  readonly format: StreamFormat;
+}
+
+const notAcceptable: Refusal = {
+  code: 'BAD_USER_INPUT',
+  message: 'Accept must allow application/graphql-response+json or application/json',
+  status: 406,
+};
+
+const noStream: Refusal = {
+  code: 'BAD_USER_INPUT',
+  message: 'A subscription needs Accept: text/event-stream, or multipart/mixed;subscriptionSpec=1.0, or a WebSocket',
+  status: 406,
+};
+
+const noToken: Refusal = { code: 'UNAUTHENTICATED', message: 'A token is needed: Authorization: Bearer ...' };
+
+const noSeat: Refusal = {
+  code: 'RATE_LIMITED',
+  message: 'Too many connections of this user',
+  extensions: { retryAfterMs: 1_000 },
+};
+
+const jsonTypeOf = (type: AnswerType): JsonType => (type === 'text/event-stream' ? 'application/json' : type);
+
+async function sendAnswer(response: ServerResponse, type: AnswerType, answer: Response): Promise<void> {
+  const text = await answer.text();
+  for (const [name, value] of answer.headers) response.setHeader(name, value);
+  const isSse = type === 'text/event-stream' && answer.ok;
+  if (isSse) response.setHeader('content-type', streamFormats.sse.contentType);
+  response.setHeader('cache-control', 'no-store');
+  response.statusCode = answer.status;
+  response.end(isSse ? toSseText(text) : text);
 }
 
 const isJson = ({ headers }: IncomingMessage): boolean =>
   /^application\/(graphql\+)?json *(;|$)/i.test(headers['content-type'] ?? '');
 
-function flatHeaders({ headers }: IncomingMessage): Record<string, string> {
-  const flat: Record<string, string> = {};
-  for (const [name, value] of Object.entries(headers)) if (value !== undefined) flat[name] = String(value);
-  return flat;
+function refuseMethod(response: ServerResponse): void {
+  response.setHeader('allow', 'GET, POST');
+  refuse(response, { code: 'BAD_USER_INPUT', message: 'GraphQL is asked by GET or POST', status: 405 });
 }
 
 function refuseTooLarge(request: IncomingMessage, response: ServerResponse, maxBytes: number): void {

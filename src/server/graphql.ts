@@ -1,5 +1,7 @@
 import {
   type DocumentNode,
+  type ExecutionArgs,
+  type ExecutionResult,
   type GraphQLError,
   type GraphQLSchema,
   NoSchemaIntrospectionCustomRule,
@@ -11,31 +13,37 @@ import {
 } from 'graphql';
 import { createYoga, type Plugin, type YogaServerInstance } from 'graphql-yoga';
 import { LRUCache } from 'lru-cache';
+import type { ErrorCode } from '../domain/errors.js';
 import type { Deps } from '../resolvers/deps.js';
 import { schema } from '../schema/index.js';
+import { statuses } from './answers.js';
 import type { RequestContext } from './context.js';
 import { assertReadable, createDocumentLimits, type DocumentLimits, type TextLimits } from './document-limits.js';
 import { documentWeight } from './document-weight.js';
 import type { MaskError } from './errors.js';
 import type { Execute } from './execute.js';
-import type { Subscribe } from './subscribe.js';
 
 export interface GraphqlOptions extends DocumentLimits, TextLimits {
   readonly deps: Deps;
   readonly introspection: boolean;
   readonly maskError: MaskError;
   readonly execute: Execute;
-  readonly subscribe: Subscribe;
 }
 
 /** What a transport gives for one operation. */
 export type TransportContext = Omit<RequestContext, 'deps'>;
 
+/** The same over HTTP, where a subscription may find nobody to read it. */
+export interface HttpContext extends TransportContext {
+  /** Answers with an error alone: results go their own way. */
+  readonly subscribe: (args: ExecutionArgs) => Promise<ExecutionResult>;
+}
+
 /** Documents and context for every transport. */
 export interface GraphqlEngine {
   readonly schema: GraphQLSchema;
   /** Runs what comes over HTTP. */
-  readonly yoga: YogaServerInstance<TransportContext, RequestContext>;
+  readonly yoga: YogaServerInstance<HttpContext, RequestContext>;
   /**
    * The document that the text stands for, or what is wrong with it, as clients are told. Parsed and validated as yoga does
    * it, once for as long as it is kept: all plugins each time would be a sixth of what a subscription costs.
@@ -55,7 +63,7 @@ export function createGraphqlEngine(options: GraphqlOptions): GraphqlEngine {
   const documents = new LRUCache<string, DocumentNode>({ maxSize: maxCachedBytes, sizeCalculation: documentWeight });
   const valid = new WeakSet<DocumentNode>();
   const createContext = ({ viewer, isBehind, cutOff }: TransportContext) => ({ deps, viewer, isBehind, cutOff });
-  const yoga = createYoga<TransportContext, RequestContext>({
+  const yoga = createYoga<HttpContext, RequestContext>({
     schema,
     // Callable fields of the transport's context are wanted on the fresh object that this makes.
     context: createContext,
@@ -88,7 +96,7 @@ export function createGraphqlEngine(options: GraphqlOptions): GraphqlEngine {
 const forgetful = { get: () => undefined, set: () => undefined };
 
 function createEnginePlugin(options: GraphqlOptions): Plugin {
-  const { introspection, maskError, execute, subscribe } = options;
+  const { introspection, maskError, execute } = options;
   const documentLimits = createDocumentLimits(options);
   const { maxTokens } = options;
   const read = (source: string | Source, parsing?: ParseOptions) => {
@@ -107,6 +115,19 @@ function createEnginePlugin(options: GraphqlOptions): Plugin {
       return ({ result, setResult }) => setResult(result.map(maskError));
     },
     onExecute: ({ setExecuteFn }) => setExecuteFn(execute),
-    onSubscribe: ({ setSubscribeFn }) => setSubscribeFn(subscribe),
+    onExecutionResult: ({ result }) => {
+      if (result !== undefined && 'errors' in result && result.data === undefined) setStatuses(result.errors ?? []);
+    },
+    onSubscribe: ({ setSubscribeFn }) =>
+      setSubscribeFn((args: ExecutionArgs) => (args.contextValue as HttpContext).subscribe(args)),
   };
+}
+
+/**
+ * An answer without data has the status of its error for clients that accept `application/graphql-response+json`: that is
+ * what yoga's `spec` says. Others get 200.
+ */
+function setStatuses(errors: readonly GraphQLError[]): void {
+  for (const { extensions } of errors)
+    extensions.http ??= { status: statuses[extensions.code as ErrorCode], spec: true };
 }

@@ -17,11 +17,14 @@ export class Seats {
     this.#arrivals = arrivals;
   }
 
+  isFree(userId: number): boolean {
+    return (this.#taken.get(userId) ?? 0) < this.#limit;
+  }
+
   /** How to give the seat back, or null where there is none left. Giving it back twice does nothing. */
   take(userId: number): (() => void) | null {
-    const taken = this.#taken.get(userId) ?? 0;
-    if (taken >= this.#limit) return null;
-    this.#taken.set(userId, taken + 1);
+    if (!this.isFree(userId)) return null;
+    this.#taken.set(userId, (this.#taken.get(userId) ?? 0) + 1);
     const depart = this.#arrivals.connect(userId);
     let isTaken = true;
     return () => {

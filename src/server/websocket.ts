@@ -18,7 +18,8 @@ import type { Authenticate } from './context.js';
 import { type MaskError, toFormatted } from './errors.js';
 import type { Execute } from './execute.js';
 import type { GraphqlEngine, TransportContext } from './graphql.js';
-import { ResultSender } from './next-frames.js';
+import { nextFrameOf } from './next-frames.js';
+import { ResultSender } from './result-sender.js';
 import type { Seats } from './seats.js';
 import type { Subscribe } from './subscribe.js';
 
@@ -210,8 +211,8 @@ export class GraphqlSockets {
     const { subscribe, maskError } = this.#options;
     const { extra, id } = takeOperation(args);
     const results = await subscribe(args);
-    if (Symbol.asyncIterator in results) return new ResultSender(results, { id, socket: extra.socket, maskError });
-    return this.#mask(results);
+    if (!(Symbol.asyncIterator in results)) return this.#mask(results);
+    return new ResultSender(results, (result) => extra.socket.push(nextFrameOf(result, id, maskError)));
   }
 
   /** Queries of one socket go a few at a time, and none while an answer waits to be read: answers can be large. */

@@ -6,6 +6,7 @@ import pg from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type ApiError, TestClient } from '../support/client.js';
 import { type Instance, startInstance, testSecret } from '../support/instance.js';
+import { apolloAccept, MultipartStream } from '../support/multipart.js';
 import { deleteMessage, editMessage, history, markRead, roomEvents, sendMessage } from '../support/operations.js';
 import { describeWithNats } from '../support/requirements.js';
 import { forgeToken, nowSeconds } from '../support/tokens.js';
@@ -39,28 +40,29 @@ describeWithNats('a session', () => {
     return socket;
   };
   const watch = () => ({ query: roomEvents.toString(), variables: { roomId: room } });
-  const openStream = (token: string) =>
+  const openStream = (token: string, accept = 'text/event-stream') =>
     fetch(`${instance.url}/graphql`, {
       method: 'POST',
       headers: {
         'content-type': 'application/json',
-        accept: 'text/event-stream',
+        accept,
         authorization: `Bearer ${token}`,
       },
       body: JSON.stringify(watch()),
     });
 
-  it('ends within 2 s of the expiry of its token: a socket with 4403, a stream too', async () => {
+  it('ends within 2 s of the expiry of its token: a socket with 4403, streams too', async () => {
     const exp = nowSeconds() + 3;
     const token = await forgeToken({ exp });
     const socket = await connect(token);
     socket.subscribe('s', watch());
-    const stream = await openStream(token);
-    const streamEnd = stream.text().catch(() => '');
+    const streams = await Promise.all([openStream(token), openStream(token, apolloAccept)]);
+    const streamEnds = streams.map((stream) => stream.text().catch(() => 'cut'));
 
     expect(await socket.closeCode()).toBe(4403);
     const socketMs = Date.now() - exp * 1_000;
-    await streamEnd;
+    // Not completed: its client comes back with another token.
+    expect(await Promise.all(streamEnds)).toEqual(['cut', 'cut']);
     const streamMs = Date.now() - exp * 1_000;
 
     for (const late of [socketMs, streamMs]) {
@@ -88,7 +90,8 @@ describeWithNats('a session', () => {
 
   it('shares 10 places with the other sockets and streams of its user', async () => {
     const token = await forgeToken({ sub: '6' });
-    const places = await Promise.all(Array.from({ length: 9 }, () => connect(token)));
+    const places = await Promise.all(Array.from({ length: 8 }, () => connect(token)));
+    const inParts = await MultipartStream.open(instance.url, token, watch());
     const abort = new AbortController();
     const stream = await fetchStream(token, abort.signal);
     expect(stream.status).toBe(200);
@@ -96,14 +99,17 @@ describeWithNats('a session', () => {
     const eleventh = new RawSocket(instance);
     await eleventh.init({ authorization: `Bearer ${token}` });
     expect(await eleventh.closeCode()).toBe(4429);
-    const refused = await openStream(token);
-    expect(refused.status).toBe(429);
-    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
-    expect(await refused.json()).toMatchObject({ errors: [{ extensions: { code: 'RATE_LIMITED' } }] });
+    for (const refused of [await openStream(token), await openStream(token, apolloAccept)]) {
+      expect(refused.status).toBe(429);
+      expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
+      expect(await refused.json()).toMatchObject({ errors: [{ extensions: { code: 'RATE_LIMITED' } }] });
+    }
     await connect(await forgeToken({ sub: '5' }));
 
     abort.abort();
     await waitFor(() => connect(token), { what: 'the place of the stream' });
+    inParts.stop();
+    await waitFor(() => connect(token), { what: 'the place of the stream in parts' });
     places[0]?.ws.terminate();
     await waitFor(() => connect(token), { what: 'the place of a socket' });
   });

@@ -6,6 +6,7 @@ import type { TestClient } from '../support/client.js';
 import { Inspector, inspectorEnv } from '../support/inspector.js';
 import type { Instance } from '../support/instance.js';
 import { metricsEnv, readMetrics } from '../support/metrics.js';
+import { apolloAccept } from '../support/multipart.js';
 import { messageAdded, roomEvents } from '../support/operations.js';
 import { describeWithNats } from '../support/requirements.js';
 import { waitFor } from '../support/wait-for.js';
@@ -82,22 +83,27 @@ describeWithNats('a subscriber that stops reading', () => {
     expect(resumed).toEqual(Array.from({ length: 2_001 - last }, (_, index) => last + 1 + index));
   });
 
-  it('is cut where it never reads again, over WebSocket and over SSE', async () => {
+  it('is cut where it never reads again, over WebSocket and over HTTP', async () => {
     const instance = await world.start({ SEND_TIMEOUT_MS: '1000' });
     const room = await kim.group(5);
     await stopReading(instance, room);
-    const stream = await stopReadingStream(instance, room);
-    expect(await count(instance, 'fairway_streams')).toBe(1);
+    const streams = [
+      await stopReadingStream(instance, room, 'text/event-stream'),
+      await stopReadingStream(instance, room, apolloAccept),
+    ];
+    expect(await count(instance, 'fairway_streams')).toBe(2);
 
     await talk(room, essay, 2_000);
 
     for (const what of ['fairway_sockets', 'fairway_streams', 'fairway_room_feeds']) {
       await waitFor(async () => (await count(instance, what)) === 0, { what: `no ${what}`, timeoutMs: 30_000 });
     }
-    const closed = new Promise((resolve) => stream.once('close', resolve));
-    stream.on('error', () => undefined).resume();
-    await closed;
-    expect(stream.complete).toBe(false);
+    for (const stream of streams) {
+      const closed = new Promise((resolve) => stream.once('close', resolve));
+      stream.on('error', () => undefined).resume();
+      await closed;
+      expect(stream.complete).toBe(false);
+    }
     expect(instance.output()).not.toMatch(/"level":[56]0/);
   });
 
@@ -125,12 +131,12 @@ describeWithNats('a subscriber that stops reading', () => {
     return slow;
   }
 
-  async function stopReadingStream(instance: Instance, room: string): Promise<IncomingMessage> {
+  async function stopReadingStream(instance: Instance, room: string, accept: string): Promise<IncomingMessage> {
     const sent = request(`${instance.url}/graphql`, {
       method: 'POST',
       headers: {
         'content-type': 'application/json',
-        accept: 'text/event-stream',
+        accept,
         authorization: `Bearer ${kim.token}`,
       },
     });

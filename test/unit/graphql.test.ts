@@ -5,15 +5,12 @@ import type { Deps } from '../../src/resolvers/deps.js';
 import { createMaskError } from '../../src/server/errors.js';
 import { createExecute } from '../../src/server/execute.js';
 import { createGraphqlEngine } from '../../src/server/graphql.js';
-import { createSubscribe } from '../../src/server/subscribe.js';
 
-const createEngine = () => {
-  const execute = createExecute();
-  return createGraphqlEngine({
+const createEngine = () =>
+  createGraphqlEngine({
     deps: {} as Deps,
     maskError: createMaskError(pino({ level: 'silent' }), { suggestions: false }),
-    execute,
-    subscribe: createSubscribe(execute),
+    execute: createExecute(),
     introspection: false,
     maxTokens: 100,
     maxDocumentLength: 2_000,
@@ -21,7 +18,6 @@ const createEngine = () => {
     maxDepth: 5,
     maxAliases: 3,
   });
-};
 
 const unknown = 'mutation { nothing }';
 
@@ -89,7 +85,7 @@ describe('read', () => {
 
   it('takes no document for checked because HTTP has parsed it', async () => {
     const { read, yoga } = createEngine();
-    const context = { viewer: null, isBehind: () => false, cutOff: () => undefined };
+    const context = { viewer: null, isBehind: () => false, cutOff: () => undefined, subscribe: async () => ({}) };
     const refused = await yoga.fetch(`http://localhost/graphql?query=${encodeURIComponent(unknown)}`, {}, context);
     expect(refused.status).toBe(405);
     expect(read(unknown)).toEqual([expect.objectContaining({ message: expect.stringMatching(/Cannot query field/) })]);

@@ -1,5 +1,7 @@
 import { EventEmitter } from 'node:events';
-import { Duplex } from 'node:stream';
+import type { ServerResponse } from 'node:http';
+import { Duplex, Writable } from 'node:stream';
+import { finished } from 'node:stream/promises';
 import { setImmediate as endOfTurn } from 'node:timers/promises';
 import { type ExecutionResult, parse } from 'graphql';
 import { pino } from 'pino';
@@ -9,11 +11,13 @@ import type { RoomEvent } from '../../src/domain/room-event.js';
 import type { Deps } from '../../src/resolvers/deps.js';
 import { schema } from '../../src/schema/index.js';
 import { findWhatEventsDependOn } from '../../src/schema/of-viewer.js';
+import { sendResults } from '../../src/server/body.js';
 import { ClientSocket } from '../../src/server/client-socket.js';
 import { createMaskError } from '../../src/server/errors.js';
 import { createExecute } from '../../src/server/execute.js';
-import { createGraphqlEngine } from '../../src/server/graphql.js';
-import { ResultSender } from '../../src/server/next-frames.js';
+import { nextFrameOf } from '../../src/server/next-frames.js';
+import { ResultSender } from '../../src/server/result-sender.js';
+import { streamFormats } from '../../src/server/stream-formats.js';
 import { createSubscribe, type Results } from '../../src/server/subscribe.js';
 
 vi.mock('../../src/schema/of-viewer.js', { spy: true });
@@ -31,32 +35,25 @@ function createRoom(events: readonly RoomEvent[] = [{ kind: 'ready', seq: 7 }]) 
   const deps = { limits, feeds: { subscribe: async () => tell(events) } } as unknown as Deps;
   const execute = vi.fn(createExecute());
   const subscribe = createSubscribe(execute);
-  const text = { maxTokens: 1_000, maxDocumentLength: 10_000, maxDocumentLines: 100 };
-  const limited = { ...text, maxDepth: 10, maxAliases: 10, introspection: false };
-  const { yoga } = createGraphqlEngine({ ...limited, deps, maskError, execute, subscribe });
   let lastUserId = 0;
   const transport = () => {
     lastUserId += 1;
     return { viewer: viewerOf(lastUserId), isBehind: () => false, cutOff: () => undefined };
   };
+  const open = async (what = document, variableValues: Record<string, unknown> = { roomId }): Promise<Results> => {
+    const results = await subscribe({
+      schema,
+      document: what,
+      variableValues,
+      contextValue: { deps, ...transport() },
+    });
+    if (!('next' in results)) throw new Error(JSON.stringify(results));
+    return results;
+  };
   return {
     execute,
-    async first(what = document, variableValues: Record<string, unknown> = { roomId }): Promise<ExecutionResult> {
-      const results = await subscribe({
-        schema,
-        document: what,
-        variableValues,
-        contextValue: { deps, ...transport() },
-      });
-      if (!('next' in results)) throw new Error(JSON.stringify(results));
-      return (await results.next()).value as ExecutionResult;
-    },
-    async stream(): Promise<string> {
-      const body = JSON.stringify({ query: `subscription { roomEvents(roomId: "${roomId}") { seq } }` });
-      const headers = { accept: 'text/event-stream', 'content-type': 'application/json' };
-      const answer = await yoga.fetch('http://localhost/graphql', { method: 'POST', headers, body }, transport());
-      return answer.text();
-    },
+    open,
+    first: async (...what: Parameters<typeof open>) => (await (await open(...what)).next()).value as ExecutionResult,
   };
 }
 
@@ -96,11 +93,35 @@ describe('subscribers of one event', () => {
     expect(execute).toHaveBeenCalledTimes(4);
   });
 
-  it('share it over SSE as well', async () => {
-    const room = createRoom();
-    const texts = [await room.stream(), await room.stream()];
-    for (const text of texts) expect(text).toContain('{"data":{"roomEvents":{"seq":7}}}');
-    expect(room.execute).toHaveBeenCalledTimes(1);
+  it.each([
+    [
+      'SSE',
+      streamFormats.sse,
+      ':\n\nevent: next\ndata: {"data":{"roomEvents":{"seq":7}}}\n\nevent: complete\ndata:\n\n',
+    ],
+    [
+      "Apollo's multipart protocol",
+      streamFormats.multipart,
+      '\r\n--graphql\r\nContent-Type: application/json\r\n\r\n{"payload":{"data":{"roomEvents":{"seq":7}}}}\r\n--graphql--\r\n',
+    ],
+  ])('share it over %s as well, down to the bytes', async (_what, format, wanted) => {
+    const { execute, open } = createRoom();
+    const sent: Buffer[][] = [];
+    for (const results of [await open(), await open()]) {
+      const chunks: Buffer[] = [];
+      sent.push(chunks);
+      const write = (chunk: Buffer, _encoding: string, done: () => void) => {
+        chunks.push(chunk);
+        done();
+      };
+      const response = Object.assign(new Writable({ write }), { writeHead: () => undefined });
+      await sendResults(results, response as unknown as ServerResponse, { format, maskError, timeoutMs: 1_000 });
+      await finished(response);
+    }
+
+    for (const chunks of sent) expect(Buffer.concat(chunks).toString()).toBe(wanted);
+    expect(sent[0]?.[1]).toBe(sent[1]?.[1]);
+    expect(execute).toHaveBeenCalledTimes(1);
   });
 });
 
@@ -118,7 +139,7 @@ describe('what is due on one socket in one turn', () => {
       });
       const due = [...shared];
       const results = { poll: () => due.shift(), isIdle: true, listen: () => undefined } as unknown as Results;
-      void new ResultSender(results, { id, socket, maskError }).next();
+      void new ResultSender(results, (result) => socket.push(nextFrameOf(result, id, maskError))).next();
       return { id, writes: vi.spyOn(stream, 'write') };
     });
 
