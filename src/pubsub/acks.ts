@@ -4,6 +4,7 @@ const timeoutMs = 5_000;
 const timeoutCheckMs = 500;
 
 interface Waiting {
+  readonly stream: string;
   readonly since: number;
   readonly resolve: () => void;
   readonly reject: (error: Error) => void;
@@ -28,17 +29,19 @@ export class AckInbox {
   }
 
   /**
-   * Resolves once a stream has stored it, or had it already under this id. Rejects where no stream takes the subject, where
-   * it refuses, and where nothing is heard of it for 5 s.
+   * Resolves once the stream has stored it, or had it already under this id. Rejects where it refuses, where another stream
+   * or none takes the subject, where the body is too large, and where nothing is heard of it for 5 s.
    */
-  publish(subject: string, body: Uint8Array, id: string): Promise<void> {
+  async publish(stream: string, subject: string, body: Uint8Array, id: string): Promise<void> {
     this.#count += 1;
     const token = this.#count.toString(36);
     const about = headers();
     about.set('Nats-Msg-Id', id);
     this.#connection.publish(subject, body, { headers: about, reply: `${this.#inbox}.${token}` });
     this.#timer ??= setInterval(() => this.#giveUp(), timeoutCheckMs);
-    return new Promise((resolve, reject) => this.#waiting.set(token, { since: performance.now(), resolve, reject }));
+    return new Promise((resolve, reject) =>
+      this.#waiting.set(token, { stream, since: performance.now(), resolve, reject }),
+    );
   }
 
   /** The connection is gone for good. */
@@ -55,7 +58,7 @@ export class AckInbox {
     if (waiting === undefined) return;
     this.#waiting.delete(token);
     this.#rest();
-    const refusal = findRefusal(message);
+    const refusal = findRefusal(message, waiting.stream);
     if (refusal === null) waiting.resolve();
     else waiting.reject(new Error(`Not stored: ${refusal}`));
   }
@@ -77,18 +80,14 @@ export class AckInbox {
   }
 }
 
-/** What the server or the stream says against it, or null. */
-function findRefusal(message: Msg): string | null {
-  if (message.headers?.code === 503) return 'no stream takes this subject';
-  const { error, stream } = parse(message);
-  if (error !== undefined) return error.description ?? 'refused';
-  return stream === undefined ? 'not an acknowledgement' : null;
-}
-
-function parse(message: Msg): { readonly error?: { readonly description?: string }; readonly stream?: string } {
+/** What the server or the stream says against it, or null. Never throws: that would end the client's reader. */
+function findRefusal(message: Msg, wanted: string): string | null {
   try {
-    return message.json();
+    if (message.headers?.code === 503) return 'no stream takes this subject';
+    const { error, stream } = message.json<{ error?: { description?: string }; stream?: string }>();
+    if (error !== undefined) return error.description ?? 'refused';
+    return stream === wanted ? null : `${stream} took it, not ${wanted}`;
   } catch {
-    return {};
+    return 'not an acknowledgement';
   }
 }

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { NatsConnection, Subscription } from '@nats-io/transport-node';
+import type { Msg, NatsConnection, Subscription } from '@nats-io/transport-node';
 import { isReplySubject } from './subjects.js';
 
 /** How a service introduces itself to `nats service` and its like: NATS's ADR-32. */
@@ -24,7 +24,7 @@ export interface EndpointStats {
 export function createDiscovery({ name, version, description }: ServiceIdentity, endpoints: readonly EndpointStats[]) {
   const started = new Date().toISOString();
   const identity = { name, id: randomUUID(), version, metadata: {} };
-  const answers = {
+  const answers: Readonly<Record<string, () => DiscoveryAnswer>> = {
     PING: () => ({ type: 'io.nats.micro.v1.ping_response', ...identity }),
     INFO: () => ({
       type: 'io.nats.micro.v1.info_response',
@@ -44,12 +44,38 @@ export function createDiscovery({ name, version, description }: ServiceIdentity,
       [`$SRV.${verb}`, `$SRV.${verb}.${name}`, `$SRV.${verb}.${name}.${identity.id}`].map((subject) =>
         connection.subscribe(subject, {
           callback: (error, message) => {
-            if (error !== null || connection.isClosed() || !isReplySubject(message.reply)) return;
-            message.respond(JSON.stringify(answer()));
+            if (error === null) respond(connection, message, answer());
           },
         }),
       ),
     );
+}
+
+/** Runs in the client's reader, which anything that is thrown here would end. */
+function respond(connection: NatsConnection, message: Msg, answer: DiscoveryAnswer): void {
+  if (!isReplySubject(message.reply)) return;
+  try {
+    message.respond(encodeWithin(answer, connection.info?.max_payload ?? Number.POSITIVE_INFINITY));
+  } catch {
+    // The connection is gone, and with it whoever asked.
+  }
+}
+
+/** With as many endpoints as there is room for; the metadata say how many are left out. */
+function encodeWithin(answer: DiscoveryAnswer, maxBytes: number): string {
+  let text = JSON.stringify(answer);
+  const all = answer.endpoints ?? [];
+  for (let count = all.length - 1; Buffer.byteLength(text) > maxBytes && count >= 0; count -= 1) {
+    const metadata = { endpoints_left_out: String(all.length - count) };
+    text = JSON.stringify({ ...answer, metadata, endpoints: all.slice(0, count) });
+  }
+  return text;
+}
+
+interface DiscoveryAnswer {
+  readonly type: string;
+  readonly metadata: object;
+  readonly endpoints?: readonly object[];
 }
 
 const describeEndpoint = ({ name, subject, queueGroup }: EndpointStats) => ({

@@ -20,6 +20,7 @@ import {
   asText,
   asUserId,
   asUuid,
+  type Fields,
   ForeignBodyError,
   orNull,
   parseBody,
@@ -41,10 +42,26 @@ const encode = (value: unknown): Uint8Array => encoder.encode(JSON.stringify(val
 export const encodeEntry = ({ kind, message, directKey }: LogEntry): Uint8Array =>
   encode({ ...message, kind, directKey });
 
+/** What is published of an entry that is larger than a message may be: where it is, and not what it says. */
+export interface EntryReference {
+  readonly kind: 'reference';
+  readonly roomId: string;
+  readonly seq: number;
+  /** Only an entry of the SYSTEM's says who came and who went. */
+  readonly type: MessageType;
+}
+
+/** The entry without its text, its notice and its author's name, and with `isReference: true`: who needs them asks for them. */
+export function encodeReference({ kind, message, directKey }: LogEntry): Uint8Array {
+  const { content: _content, system: _system, senderName: _name, ...rest } = message;
+  return encode({ ...rest, kind, directKey, isReference: true });
+}
+
 /** Once for each entry and process: a few microseconds. */
-export function decodeEntry(body: Uint8Array): LogEntry {
-  const fields = asFields<keyof Message | 'kind' | 'directKey'>(parseBody(body));
+export function decodeEntry(body: Uint8Array): LogEntry | EntryReference {
+  const fields = asFields<keyof Message | 'kind' | 'directKey' | 'isReference'>(parseBody(body));
   const kind = asOneOf(fields.kind, kinds);
+  if (fields.isReference !== undefined) return asReference(kind, fields);
   const message: Message = {
     id: asUuid(fields.id),
     roomId: asUuid(fields.roomId),
@@ -62,6 +79,12 @@ export function decodeEntry(body: Uint8Array): LogEntry {
   if (!isPossible(kind, message)) throw new ForeignBodyError('an entry of a room log');
   const seq = kind === 'added' ? message.seq : message.changedSeq;
   return { kind, seq, message, directKey: orNull(fields.directKey, asDirectKey) };
+}
+
+function asReference(kind: LogEntry['kind'], fields: Fields<keyof Message | 'isReference'>): EntryReference {
+  const seq = asPosition(kind === 'added' ? fields.seq : fields.changedSeq);
+  if (fields.isReference !== true) throw new ForeignBodyError('a reference');
+  return { kind: 'reference', roomId: asUuid(fields.roomId), seq, type: asOneOf(fields.type, types) };
 }
 
 /** Whether the fields go together. An addition may be told when its message has been changed since. */
@@ -126,8 +149,21 @@ export function decodeTyping(body: Uint8Array): TypingSignal {
   return { userId: asUserId(userId), isTyping: asBoolean(isTyping), ageMs };
 }
 
-/** Parts of room logs that a stream has acknowledged, at most `maxRanges` and `maxRangeLength` positions in all. */
-export const encodeRanges = (ranges: readonly PublishedRange[]): Uint8Array => encode(ranges);
+/** Parts of room logs that a stream has acknowledged, in as many bodies as it takes: none is larger than `maxBytes`. */
+export function encodeRanges(ranges: readonly PublishedRange[], maxBytes: number): Uint8Array[] {
+  const bodies: string[][] = [];
+  let bytes = 0;
+  for (const text of ranges.map((range) => JSON.stringify(range))) {
+    // All of it is ASCII. With the brackets, and a comma each.
+    if (bodies.length === 0 || bytes + text.length + 1 > maxBytes || bodies.at(-1)?.length === maxRanges) {
+      bodies.push([]);
+      bytes = 2;
+    }
+    bodies.at(-1)?.push(text);
+    bytes += text.length + 1;
+  }
+  return bodies.map((texts) => encoder.encode(`[${texts.join(',')}]`));
+}
 export function decodeRanges(body: Uint8Array): PublishedRange[] {
   const ranges = asList(parseBody(body), maxRanges).map((value) => {
     const { roomId, from, to } = asFields<keyof PublishedRange>(value);
@@ -141,8 +177,8 @@ export function decodeRanges(body: Uint8Array): PublishedRange[] {
   }
   return ranges;
 }
-export const maxRanges = 1_000;
 
+const maxRanges = 1_000;
 const maxRangeLength = 100_000;
 /** The most that the configuration allows. */
 const maxRoomMembers = 10_000;

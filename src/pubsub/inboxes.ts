@@ -114,9 +114,7 @@ export class Inboxes {
     if (known !== undefined) return known;
     const { pubsub } = this.#options;
     if (this.#entries.length === 0) {
-      this.#entries = allMessageSubjects.map((subject) =>
-        pubsub.subscribe(subject, (body) => this.#accept(decodeEntry(body))),
-      );
+      this.#entries = allMessageSubjects.map((subject) => pubsub.subscribe(subject, (body) => this.#receive(body)));
     }
     // Registered before its rooms are read: whoever is added to a room meanwhile is named by the entry.
     this.#index.open(viewerId);
@@ -156,6 +154,15 @@ export class Inboxes {
     if (this.#inboxes.size > 0) return;
     for (const subscription of this.#entries) subscription.close();
     this.#entries = [];
+  }
+
+  #receive(body: Uint8Array): void {
+    const entry = decodeEntry(body);
+    if (entry.kind === 'reference') {
+      // Whom it names is in the database only.
+      if (entry.type === 'SYSTEM') this.#mustCompareAll = true;
+      this.#noteSeq(entry.roomId, entry.seq);
+    } else this.#accept(entry);
   }
 
   #accept({ seq, message: { roomId, system } }: LogEntry): void {

@@ -36,6 +36,8 @@ const recentTimeoutMs = 1_000;
 const maxRecent = 1_000;
 const reconnectWaitMs = 500;
 const attemptsPerWarning = 60;
+/** They count as part of what the server carries in a message. */
+const maxHeaderBytes = 256;
 
 interface Topic {
   readonly listeners: Set<Listener>;
@@ -58,6 +60,7 @@ class JetStreamPubSub implements NatsPubSub {
   readonly #onConnection: ((connection: NatsConnection) => void)[] = [];
   readonly #options: ConnectionOptions;
   readonly #foreign = new Seldom();
+  readonly #unsent = new Seldom();
   #connecting: Promise<void>;
   #connection: NatsConnection | undefined;
   #jetstream: JetStreamClient | undefined;
@@ -89,7 +92,7 @@ class JetStreamPubSub implements NatsPubSub {
   async publish(subject: string, body: Uint8Array, id: string): Promise<void> {
     if (!this.#isConnected || this.#acks === undefined) throw new Error('NATS is away');
     try {
-      await this.#acks.publish(subject, body, id);
+      await this.#acks.publish(streamOf(subject), subject, body, id);
     } catch (error) {
       // Nobody took it: the stream is gone, as after a server was restarted with its store wiped.
       this.#ensureStreams();
@@ -97,8 +100,18 @@ class JetStreamPubSub implements NatsPubSub {
     }
   }
 
+  get maxBodyBytes(): number {
+    // The server says it anew with each connection.
+    return (this.#connection?.info?.max_payload ?? Number.POSITIVE_INFINITY) - maxHeaderBytes;
+  }
+
   signal(subject: string, body: Uint8Array): void {
-    if (this.#isConnected) this.#connection?.publish(subject, body);
+    if (!this.#isConnected) return;
+    try {
+      this.#connection?.publish(subject, body);
+    } catch (error) {
+      this.#unsent.note((times) => this.#log.warn({ err: error, subject, times }, 'A signal could not be sent'));
+    }
   }
 
   async recent(subject: string, maxAgeMs: number): Promise<readonly Recent[]> {
@@ -195,7 +208,7 @@ class JetStreamPubSub implements NatsPubSub {
     void this.#watch(connection);
     void connection.closed().then(() => this.#startAnew());
     for (const [subject, topic] of this.#topics) this.#open(subject, topic);
-    for (const action of this.#onConnection) action(connection);
+    for (const action of this.#onConnection) this.#attempt(() => action(connection));
     this.#up();
   }
 
@@ -223,7 +236,16 @@ class JetStreamPubSub implements NatsPubSub {
     this.#isConnected = true;
     this.#log.info('NATS is connected');
     this.#ensureStreams();
-    for (const action of this.#onConnect) action();
+    for (const action of this.#onConnect) this.#attempt(action);
+  }
+
+  /** One of those that wait for a connection must not keep it from the others, nor from what watches over it. */
+  #attempt(action: () => void): void {
+    try {
+      action();
+    } catch (error) {
+      this.#log.error({ err: error }, 'What was to happen with a NATS connection failed');
+    }
   }
 
   #ensureStreams(): void {

@@ -6,7 +6,7 @@ import {
   type PublishedRange,
   type UnpublishedRoom,
 } from '../domain/room-log.js';
-import { decodeRanges, encodeEntry, encodeRanges, maxRanges } from './encoding.js';
+import { decodeRanges, encodeEntry, encodeRanges, encodeReference } from './encoding.js';
 import type { PubSub, Subscription } from './pub-sub.js';
 import { ackedSubject, messageSubject } from './subjects.js';
 
@@ -92,7 +92,9 @@ class PubSubOutbox implements Outbox {
   async #send(entry: LogEntry): Promise<void> {
     const { seq, directKey } = entry;
     const { roomId } = entry.message;
-    await this.#pubsub.publish(messageSubject(roomId, directKey), encodeEntry(entry), `${roomId}:${seq}`);
+    const whole = encodeEntry(entry);
+    const body = whole.length <= this.#pubsub.maxBodyBytes ? whole : encodeReference(entry);
+    await this.#pubsub.publish(messageSubject(roomId, directKey), body, `${roomId}:${seq}`);
     this.#noteAck(roomId, seq);
     this.#news.push({ roomId, seq });
   }
@@ -104,8 +106,10 @@ class PubSubOutbox implements Outbox {
   }
 
   async #runTick(): Promise<void> {
-    this.#tellPeers();
-    await this.#patiently(() => this.#advance());
+    await this.#patiently(async () => {
+      this.#tellPeers();
+      await this.#advance();
+    });
     if (this.#pubsub.isConnected) await this.#patiently(() => this.#sweep());
   }
 
@@ -120,9 +124,7 @@ class PubSubOutbox implements Outbox {
     for (const { roomId, seq } of this.#news) byRoom.set(roomId, (byRoom.get(roomId) ?? new Set()).add(seq));
     this.#news = [];
     const ranges = [...byRoom].flatMap(([roomId, seqs]) => toRanges(roomId, seqs));
-    for (let at = 0; at < ranges.length; at += maxRanges) {
-      this.#pubsub.signal(ackedSubject, encodeRanges(ranges.slice(at, at + maxRanges)));
-    }
+    for (const body of encodeRanges(ranges, this.#pubsub.maxBodyBytes)) this.#pubsub.signal(ackedSubject, body);
   }
 
   async #advance(): Promise<void> {

@@ -4,7 +4,9 @@ export interface PubSub {
   readonly isConnected: boolean;
   /** Resolves once a stream has stored it, or had it already under this id. Rejects when it cannot be known that it has. */
   publish(subject: string, body: Uint8Array, id: string): Promise<void>;
-  /** Tells whoever listens now; kept nowhere, and dropped while the server is away. */
+  /** The largest body that a publish or a signal can carry now. */
+  readonly maxBodyBytes: number;
+  /** Tells whoever listens now; kept nowhere, and dropped where it cannot be carried: never throws. */
   signal(subject: string, body: Uint8Array): void;
   /** What was told on the subject lately, oldest first; nothing where its stream cannot be read now. */
   recent(subject: string, maxAgeMs: number): Promise<readonly Recent[]>;

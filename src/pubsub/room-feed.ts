@@ -196,7 +196,9 @@ export class RoomFeed {
   #receive(body: Uint8Array): void {
     const entry = decodeEntry(body);
     // A DIRECT room's subject names its users, not the room.
-    if (entry.message.roomId === this.roomId) this.accept(entry);
+    if (entry.kind === 'reference') {
+      if (entry.roomId === this.roomId && entry.seq > this.#head) this.#expect(entry.seq, 0);
+    } else if (entry.message.roomId === this.roomId) this.accept(entry);
   }
 
   #receiveRead(body: Uint8Array): void {

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { pino } from 'pino';
@@ -68,20 +68,51 @@ process.once('exit', () => {
 
 /** A server with the configuration that is in deploy/nats, permissions and all. */
 export async function startDeployedNats(): Promise<TestNats> {
+  const passwords = {
+    FAIRWAY_NATS_PASSWORD: 'of-fairway',
+    BACKEND_NATS_PASSWORD: 'of-backend',
+    BOOKING_NATS_PASSWORD: 'of-booking',
+  };
+  const nats = await startProcess({ config: () => deployedConfig, env: passwords });
+  return {
+    ...nats,
+    user: 'fairway',
+    password: 'of-fairway',
+    logins: { backend: { user: 'backend', pass: 'of-backend' }, booking: { user: 'booking', pass: 'of-booking' } },
+  };
+}
+
+/** A server with these lines in its configuration; `$NATS_STORE_DIR` is where a store may be. Everybody may everything. */
+export async function startNatsWith(lines: string): Promise<TestNats> {
+  const [user, password] = ['fairway', 'of-fairway'];
+  const login = { user, pass: password };
+  const config = (dataDir: string) => {
+    const path = join(dataDir, 'nats-server.conf');
+    writeFileSync(path, `authorization { user: ${user}, password: ${password} }\n${lines}\n`);
+    return path;
+  };
+  return { ...(await startProcess({ config })), user, password, logins: { backend: login, booking: login } };
+}
+
+interface Start {
+  /** The path of the configuration, which may be made in the server's own folder. */
+  readonly config: (dataDir: string) => string;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+async function startProcess({ config, env }: Start): Promise<Omit<TestNats, 'user' | 'password' | 'logins'>> {
   const binary = findNatsServer();
   if (binary === undefined) throw new Error('There is no nats-server');
   const port = await findOwnPort();
   const dataDir = mkdtempSync(join(tmpdir(), 'fairway-nats-'));
   const logPath = join(dataDir, 'server.log');
   const storeDir = join(dataDir, 'store');
-  const start = () => spawnDeployed(binary, { port, logPath, storeDir });
+  const start = () =>
+    spawnServer(binary, { port, logPath, config: config(dataDir), env: { ...env, NATS_STORE_DIR: storeDir } });
   let server = await start();
   return {
     url: `nats://127.0.0.1:${port}`,
-    user: 'fairway',
-    password: 'of-fairway',
     port,
-    logins: { backend: { user: 'backend', pass: 'of-backend' }, booking: { user: 'booking', pass: 'of-booking' } },
     kill: () => end(server, 'SIGKILL'),
     restart: async ({ wipe }) => {
       await end(server, 'SIGKILL');
@@ -96,16 +127,14 @@ export async function startDeployedNats(): Promise<TestNats> {
   };
 }
 
-async function spawnDeployed(binary: string, at: { port: number; logPath: string; storeDir: string }) {
+async function spawnServer(
+  binary: string,
+  at: { port: number; logPath: string; config: string; env: Readonly<Record<string, string>> },
+) {
   rmSync(at.logPath, { force: true });
   const output = openSync(at.logPath, 'a');
-  const child = spawn(binary, ['-c', deployedConfig, '-a', '127.0.0.1', '-p', String(at.port)], {
-    env: {
-      NATS_STORE_DIR: at.storeDir,
-      FAIRWAY_NATS_PASSWORD: 'of-fairway',
-      BACKEND_NATS_PASSWORD: 'of-backend',
-      BOOKING_NATS_PASSWORD: 'of-booking',
-    },
+  const child = spawn(binary, ['-c', at.config, '-a', '127.0.0.1', '-p', String(at.port)], {
+    env: at.env,
     stdio: ['ignore', output, output],
   });
   running.add(child);

@@ -11,6 +11,7 @@ import {
   encodeMember,
   encodePresence,
   encodeRanges,
+  encodeReference,
   encodeTyping,
 } from '../../src/pubsub/encoding.js';
 import { ForeignBodyError } from '../../src/pubsub/fields.js';
@@ -60,7 +61,7 @@ describe('a log entry', () => {
   it('leaves a text alone that looks like a time', () => {
     const message = { ...sent, content: '2026-11-21T01:02:03.004Z', senderName: '2026-11-21T01:02:03.004Z' };
 
-    expect(decodeEntry(encodeEntry(toLogEntry(message, null))).message).toEqual(message);
+    expect(decodeEntry(encodeEntry(toLogEntry(message, null)))).toMatchObject({ message });
   });
 });
 
@@ -97,7 +98,33 @@ it('a typing signal comes back as it was', () => {
 it('published ranges come back as they were', () => {
   const ranges = [{ roomId, from: 1, to: 3 }];
 
-  expect(decodeRanges(encodeRanges(ranges))).toEqual(ranges);
+  expect(encodeRanges(ranges, 1_000).map(decodeRanges)).toEqual([ranges]);
+});
+
+it('published ranges go into as many bodies as it takes', () => {
+  const ranges = Array.from({ length: 3_500 }, (_, index) => ({ roomId, from: index + 1, to: index + 1 }));
+  const sizesOf = (bodies: readonly Uint8Array[]) => bodies.map((body) => body.length);
+
+  const [small, large] = [encodeRanges(ranges, 500), encodeRanges(ranges, 1_000_000)];
+
+  expect(Math.max(...sizesOf(small))).toBeLessThanOrEqual(500);
+  expect(Math.min(...sizesOf(small.slice(0, -1)))).toBeGreaterThan(400);
+  expect(large).toHaveLength(4);
+  for (const bodies of [small, large]) expect(bodies.flatMap(decodeRanges)).toEqual(ranges);
+  expect(encodeRanges([], 500)).toEqual([]);
+});
+
+it('a reference to an entry says where it is, and not what it says', () => {
+  const change = { ...sent, changedSeq: 9, editedAt: new Date(1) };
+  const bodies = [encodeReference(toLogEntry(sent, null)), encodeReference(toLogEntry(change, null))];
+
+  expect(bodies.map(decodeEntry)).toEqual([
+    { kind: 'reference', roomId, seq: 7, type: 'TEXT' },
+    { kind: 'reference', roomId, seq: 9, type: 'TEXT' },
+  ]);
+  const body = JSON.parse(new TextDecoder().decode(bodies[0])) as Record<string, unknown>;
+  expect(body).toMatchObject({ id: sent.id, kind: 'added', isReference: true });
+  expect(Object.keys(body)).not.toContain('content');
 });
 
 describe('a body that is not entirely one of ours', () => {
@@ -172,6 +199,11 @@ describe('a body that is not entirely one of ours', () => {
     ['a presence', decodePresence, spoil({ userId: 4, status: 'ONLINE', lastSeenAt: null }, presences)],
     ['a typing signal', decodeTyping, spoil({ userId: 4, isTyping: true, ageMs: 0 }, signals)],
     ['a range', (body: Uint8Array) => decodeRanges(body), spoil({ roomId, from: 1, to: 3 }, ranges).map((it) => [it])],
+    [
+      'a reference',
+      decodeEntry,
+      spoil({ ...entry, isReference: true }, { isReference: [false, null, 1], seq: noPosition, roomId: noUuid }),
+    ],
     ['ranges', decodeRanges, [{}, Array.from({ length: 1_001 }, () => ({ roomId, from: 1, to: 1 }))]],
     ['ranges together', decodeRanges, [[1, 2].map(() => ({ roomId, from: 1, to: 60_000 }))]],
   ])('is refused where it is nearly %s', (_name, decode: (body: Uint8Array) => unknown, bodies: unknown[]) => {

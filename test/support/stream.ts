@@ -1,0 +1,29 @@
+import { jetstream, jetstreamManager } from '@nats-io/jetstream';
+import { connect } from '@nats-io/transport-node';
+import type { TestNats } from './nats.js';
+
+export interface StoredMessage {
+  /** Its `Nats-Msg-Id`. */
+  readonly id: string;
+  readonly subject: string;
+  readonly body: Record<string, unknown>;
+}
+
+/** Everything that CHAT_MESSAGES keeps, in order. */
+export async function readChatMessages({ url, user, password }: TestNats): Promise<StoredMessage[]> {
+  const connection = await connect({ servers: url, user, pass: password });
+  try {
+    const { state } = await (await jetstreamManager(connection)).streams.info('CHAT_MESSAGES');
+    const stored: StoredMessage[] = [];
+    if (state.messages === 0) return stored;
+    const consumer = await jetstream(connection).consumers.get('CHAT_MESSAGES');
+    for await (const message of await consumer.consume()) {
+      const id = message.headers?.get('Nats-Msg-Id') ?? '';
+      stored.push({ id, subject: message.subject, body: message.json() });
+      if (message.seq >= state.last_seq) break;
+    }
+    return stored;
+  } finally {
+    await connection.close();
+  }
+}
