@@ -3,14 +3,20 @@ import pg from 'pg';
 import { ChatError } from '../domain/errors.js';
 import { Prisma, PrismaClient } from './generated/prisma/client.js';
 
-/** A pool of connections to PostgreSQL, opened as they are needed. */
-export interface Connection {
+/** What runs statements: a pool, or one transaction. */
+export interface Queries {
   /**
    * The rows that a statement answers, prepared once a connection. Straight from the driver: Prisma's raw queries cost the
    * server three times as much CPU, most of it for each value.
    * @throws {ChatError} UNAVAILABLE where the database cannot be reached or is too busy
    */
   query<Row>(strings: TemplateStringsArray, ...values: readonly unknown[]): Promise<Row[]>;
+}
+
+/** A pool of connections to PostgreSQL, opened as they are needed. */
+export interface Connection extends Queries {
+  /** Commits what `work` did with its statements, in two more round trips; where it throws, nothing is done. */
+  transaction<T>(work: (queries: Queries) => Promise<T>): Promise<T>;
   /** The models, on the same pool. */
   readonly prisma: PrismaClient;
   close(): Promise<void>;
@@ -38,11 +44,17 @@ export function createConnection(url: string, max: number, onError: (error: unkn
   }) as unknown as PrismaClient;
   return {
     prisma,
-    async query<Row>(strings: TemplateStringsArray, ...given: readonly unknown[]): Promise<Row[]> {
-      const { text, values } = Prisma.sql(strings, ...given);
-      const { rows } = await runQuery(pool, names, { text, values }).catch(rethrowUnreachable);
-      return rows;
-    },
+    query: (strings, ...values) =>
+      onClient(pool, names, (client) => runQuery(client, names, Prisma.sql(strings, ...values))),
+    transaction: (work) =>
+      onClient(pool, names, async (client) => {
+        await client.query('BEGIN');
+        const result = await work({
+          query: (strings, ...values) => runQuery(client, names, Prisma.sql(strings, ...values)),
+        });
+        await client.query('COMMIT');
+        return result;
+      }),
     close: async () => {
       await prisma.$disconnect();
       await pool.end();
@@ -50,18 +62,36 @@ export function createConnection(url: string, max: number, onError: (error: unkn
   };
 }
 
-/** Not `pool.query`: by it a connection keeps, as long as it lives, the rows that it answered first. */
-async function runQuery(pool: pg.Pool, names: StatementNames, query: pg.QueryConfig): Promise<pg.QueryResult> {
-  const client = await checkOut(pool);
+/**
+ * Not `pool.query`: by it a connection keeps, as long as it lives, the rows that it answered first. One on which something
+ * failed is closed, and with it what it had begun.
+ */
+async function onClient<T>(
+  pool: pg.Pool,
+  names: StatementNames,
+  work: (client: pg.PoolClient) => Promise<T>,
+): Promise<T> {
+  const client = await checkOut(pool).catch(rethrowUnreachable);
   let isSpent = true;
   try {
-    const result = await client.query({ name: names.nameOf(query.text), ...query });
+    const result = await work(client);
     isSpent = names.isOutdated(client);
     return result;
+  } catch (error) {
+    return rethrowUnreachable(error);
   } finally {
     client.off('error', ignore);
     client.release(isSpent);
   }
+}
+
+async function runQuery<Row>(
+  client: pg.PoolClient,
+  names: StatementNames,
+  { text, values }: Prisma.Sql,
+): Promise<Row[]> {
+  const { rows } = await client.query({ name: names.nameOf(text), text, values });
+  return rows as Row[];
 }
 
 /** With a listener from the first moment on: what ends a connection between two turns is an error of its query alone. */

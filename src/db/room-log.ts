@@ -1,9 +1,11 @@
 import { ChatError } from '../domain/errors.js';
 import type { Message } from '../domain/message.js';
 import { type LogEntry, type Member, toLogEntry } from '../domain/room-log.js';
+import type { Queries } from './connection.js';
 import type { Database } from './database.js';
 import { Prisma } from './generated/prisma/client.js';
 import { GroupCommit } from './group-commit.js';
+import { findRoomBy, type Room, type RoomRow, type RoomSelection, roomJson, toRoom } from './rooms.js';
 import { type MemberRow, type MessageRow, memberColumns, messageColumns, toMember, toMessage } from './rows.js';
 
 /** What a function of the room log answers in a word. The first three are no refusals. */
@@ -24,6 +26,10 @@ export type Outcome =
   | 'LAST_ADMIN'
   | 'FOREIGN_MESSAGE'
   | 'CANCELLED';
+
+const done: ReadonlySet<Outcome> = new Set<Outcome>(['OK', 'DUPLICATE', 'UNCHANGED']);
+/** Not refused: it stands now, by this write or already before it. */
+export const isDone = (outcome: Outcome): boolean => done.has(outcome);
 
 /** The message as it is stored now, where the outcome has one, and what was appended to the log, if anything was. */
 export interface LogWrite {
@@ -55,8 +61,13 @@ export interface NewRoom {
 
 type WriteRow = { outcome: Outcome; direct_key: string | null } & (MessageRow | { id: null });
 
-/** Every write below is one call of one function, in one round trip and one transaction. Resolves once it is committed. */
-async function write({ writes }: Database, call: Prisma.Sql): Promise<LogWrite> {
+/** Where a write goes: each of those below is one call of one function, and its own transaction unless it is part of one. */
+export interface Writer {
+  readonly writes: Queries;
+}
+
+/** Resolves once it is committed, in one round trip. */
+async function write({ writes }: Writer, call: Prisma.Sql): Promise<LogWrite> {
   const rows = await writes.query<WriteRow>`
     SELECT w.outcome, w.direct_key, ${messageColumns('(w.entry)')} FROM ${call} AS w`;
   return toLogWrite(rows);
@@ -108,16 +119,13 @@ async function appendMany({ writes }: Database, messages: readonly NewMessage[])
 }
 
 /** A SYSTEM message of the platform's. */
-export const announce = (
-  db: Database,
-  { id, roomId, senderId, content }: Omit<NewMessage, 'type'>,
-): Promise<LogWrite> =>
+export const announce = (db: Writer, { id, roomId, senderId, content }: Omit<NewMessage, 'type'>): Promise<LogWrite> =>
   write(db, Prisma.sql`chat_announce(${id}::uuid, ${roomId}::uuid, ${senderId}::int, ${content}::text)`);
 
-export const editMessage = (db: Database, id: string, userId: number, content: string): Promise<LogWrite> =>
+export const editMessage = (db: Writer, id: string, userId: number, content: string): Promise<LogWrite> =>
   write(db, Prisma.sql`chat_edit_message(${id}::uuid, ${userId}::int, ${content}::text)`);
 
-export const deleteMessage = (db: Database, id: string, userId: number): Promise<LogWrite> =>
+export const deleteMessage = (db: Writer, id: string, userId: number): Promise<LogWrite> =>
   write(db, Prisma.sql`chat_delete_message(${id}::uuid, ${userId}::int)`);
 
 export interface MembershipChange {
@@ -127,11 +135,11 @@ export interface MembershipChange {
   readonly messageId: string;
 }
 
-export const renameRoom = (db: Database, { roomId, actorId, messageId }: MembershipChange, name: string) =>
+export const renameRoom = (db: Writer, { roomId, actorId, messageId }: MembershipChange, name: string) =>
   write(db, Prisma.sql`chat_rename_room(${roomId}::uuid, ${actorId}::int, ${name}::text, ${messageId}::uuid)`);
 
 export const inviteMembers = (
-  db: Database,
+  db: Writer,
   { roomId, actorId, messageId }: MembershipChange,
   userIds: readonly number[],
   maxMembers: number,
@@ -141,14 +149,14 @@ export const inviteMembers = (
     Prisma.sql`chat_invite_members(${roomId}::uuid, ${actorId}::int, ${userIds}::int[], ${maxMembers}::int, ${messageId}::uuid)`,
   );
 
-export const removeMember = (db: Database, { roomId, actorId, messageId }: MembershipChange, userId: number) =>
+export const removeMember = (db: Writer, { roomId, actorId, messageId }: MembershipChange, userId: number) =>
   write(db, Prisma.sql`chat_remove_member(${roomId}::uuid, ${actorId}::int, ${userId}::int, ${messageId}::uuid)`);
 
-export const leaveRoom = (db: Database, { roomId, actorId, messageId }: MembershipChange, successionId: string) =>
+export const leaveRoom = (db: Writer, { roomId, actorId, messageId }: MembershipChange, successionId: string) =>
   write(db, Prisma.sql`chat_leave_room(${roomId}::uuid, ${actorId}::int, ${messageId}::uuid, ${successionId}::uuid)`);
 
 export const setAdmin = (
-  db: Database,
+  db: Writer,
   { roomId, actorId, messageId }: MembershipChange,
   userId: number,
   isAdmin: boolean,
@@ -160,7 +168,7 @@ export const setAdmin = (
 
 /** Makes the room, or finds the one that has its direct key or booking already; `created` tells which. */
 export async function createRoom(
-  { writes }: Database,
+  { writes }: Writer,
   room: NewRoom,
 ): Promise<{ roomId: string; created: boolean; entries: readonly LogEntry[] }> {
   const [row] = await writes.query<{ outcome: 'OK' | 'EXISTS'; created_id: string } & WriteRow>`
@@ -173,16 +181,38 @@ export async function createRoom(
   return { roomId: row.created_id, created: row.outcome === 'OK', entries };
 }
 
-/** Moves the member's read mark forward to the message; UNCHANGED where it was there or further already. */
+/**
+ * Moves the member's read mark forward to the message; UNCHANGED where it was there or further already. With the room as
+ * it was then, and their membership along with it; null where they are no member.
+ */
 export async function markRead(
-  { writes }: Database,
+  { writes }: Writer,
   roomId: string,
   userId: number,
   messageId: string,
-): Promise<{ outcome: Outcome; member: Member | null }> {
-  const [row] = await writes.query<{ outcome: Outcome } & (MemberRow | { id: null })>`
-    SELECT w.outcome, ${memberColumns('(w.member)')}
+): Promise<{ outcome: Outcome; member: Member | null; room: Room | null }> {
+  const [row] = await writes.query<{ outcome: Outcome; room: RoomRow } & (MemberRow | { id: null })>`
+    SELECT w.outcome, ${memberColumns('(w.member)')}, ${roomJson('(w.room)')} AS room
     FROM chat_mark_read(${roomId}::uuid, ${userId}::int, ${messageId}::uuid) AS w`;
   if (row === undefined) throw new Error('chat_mark_read answered nothing');
-  return { outcome: row.outcome, member: row.id === null ? null : toMember(row) };
+  if (row.id === null) return { outcome: row.outcome, member: null, room: null };
+  const member = toMember(row);
+  return { outcome: row.outcome, member, room: toRoom(row.room, { viewerMember: member }) };
 }
+
+/**
+ * Changes a room and reads it in the same transaction: with all that is asked for, as the change has left it. Whoever made
+ * it is answered with that, also where they are removed the moment after. The room is null where the change was refused.
+ * @param write - changes it by the writer that it is given, and says which room it was where it was done
+ */
+export const changeRoom = <Written extends { readonly roomId: string | null }>(
+  { writes }: Database,
+  userId: number,
+  selection: RoomSelection,
+  write: (writer: Writer) => Promise<Written>,
+): Promise<Written & { readonly room: Room | null }> =>
+  writes.transaction(async (transaction) => {
+    const written = await write({ writes: transaction });
+    const { roomId } = written;
+    return { ...written, room: roomId === null ? null : await findRoomBy(transaction, roomId, userId, selection) };
+  });

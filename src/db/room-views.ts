@@ -3,7 +3,7 @@ import type { Member } from '../domain/room-log.js';
 import type { View } from './batch.js';
 import type { Database } from './database.js';
 import { Prisma } from './generated/prisma/client.js';
-import { type Room, type RoomRow, roomColumns, toRoom, unreadOfMember } from './rooms.js';
+import { maxNamesInTitle, type Room, type RoomRow, roomColumns, toRoom, unreadOfMember } from './rooms.js';
 import {
   type KnownMember,
   type MemberRow,
@@ -120,8 +120,6 @@ export async function countMembers({ reads }: Database, asked: readonly RoomOfUs
     FROM ${askers(asked)}`;
   return shared(rows, ([{ count }]) => count);
 }
-
-const maxNamesInTitle = 10;
 
 /** What to call a room without a name: its other members, the longest first; ten at most, the rest as a number. */
 export async function nameByMembers({ reads }: Database, asked: readonly RoomOfUser[]): Promise<RoomView<string>> {

@@ -1,5 +1,6 @@
 import type { Message } from '../domain/message.js';
 import { decodeCursor, encodeCursor, type Page, type PageRequest, toPage } from '../domain/page.js';
+import type { Queries } from './connection.js';
 import type { Database } from './database.js';
 import { type ChatRoom, Prisma, type RoomType } from './generated/prisma/client.js';
 import { type HistoryRequest, type HistoryValues, historyJson, type PagedMessage, toHistory } from './messages.js';
@@ -7,18 +8,23 @@ import {
   type KnownMember,
   type MemberDetail,
   MemberOfValues,
+  type MemberRow,
   type MemberValues,
   type MessageValues,
+  memberColumns,
   memberJson,
   messageValues,
   seconds,
   toDate,
   toDateOrNull,
+  toMember,
   toMessageOf,
 } from './rows.js';
 
 /** What of a room can be read along with it, as its reader is to see it. */
 export interface RoomParts {
+  /** The name, or what the other members make of it. */
+  readonly title: string;
   readonly unreadCount: number;
   readonly memberCount: number;
   readonly lastMessage: Message | null;
@@ -34,6 +40,8 @@ export const roomParts = [
   'members',
   'viewerMember',
 ] as const satisfies readonly RoomPart[];
+/** What is read along with a room by who has just changed it. The titles of a list are cheaper by themselves. */
+export const changedRoomParts = [...roomParts, 'title'] as const satisfies readonly RoomPart[];
 
 /** What is asked for of rooms beside what they are themselves. */
 export interface RoomSelection {
@@ -66,6 +74,12 @@ export const roomColumns = Prisma.raw(
    ${seconds('r.created_at')} AS created_at, ${seconds('r.updated_at')} AS updated_at`,
 );
 
+/** The same as one value, for a row of something else. */
+export const roomJson = (r: string): Prisma.Sql =>
+  Prisma.raw(`json_build_object('id', ${r}.id, 'name', ${r}.name, 'type', ${r}.type, 'booking_id', ${r}.booking_id,
+    'seq', ${r}.seq, 'cancelled_at', ${seconds(`${r}.cancelled_at`)}, 'created_at', ${seconds(`${r}.created_at`)},
+    'updated_at', ${seconds(`${r}.updated_at`)})`);
+
 export interface RoomRow {
   readonly id: string;
   readonly name: string | null;
@@ -95,7 +109,40 @@ export const findRoom = (
   roomId: string,
   userId: number,
   selection: RoomSelection,
-): Promise<Room | null> => findOne(db, Prisma.sql`r.id = ${roomId}::uuid`, userId, selection);
+): Promise<Room | null> => findRoomBy(db.reads, roomId, userId, selection);
+
+/** The same by the statements of a transaction, as that has left it. */
+export const findRoomBy = (
+  queries: Queries,
+  roomId: string,
+  userId: number,
+  selection: RoomSelection,
+): Promise<Room | null> => findOne(queries, Prisma.sql`r.id = ${roomId}::uuid`, userId, selection);
+
+/**
+ * The room as of a moment when the user was in it, for who is not any more: what never changes of it, their own membership,
+ * and of all else nothing. Null where they never were.
+ */
+export async function findFormerRoom(
+  { reads }: Database,
+  { roomId, userId }: { readonly roomId: string; readonly userId: number },
+  { seq, at }: { readonly seq: number; readonly at: Date },
+): Promise<Room | null> {
+  const [row] = await reads.query<MemberRow & { room: RoomRow }>`
+    SELECT ${memberColumns('m')}, ${roomJson('r')} AS room FROM chat_room_members m JOIN chat_rooms r ON r.id = m.room_id
+    WHERE m.room_id = ${roomId}::uuid AND m.user_id = ${userId}::int`;
+  if (row === undefined) return null;
+  const { cancelledAt, ...room } = toRoom(row.room);
+  const nothing = { title: '', members: [], memberCount: 0, unreadCount: 0, lastMessage: null };
+  return {
+    ...room,
+    name: null,
+    seq,
+    updatedAt: at,
+    cancelledAt: cancelledAt !== null && cancelledAt <= at ? cancelledAt : null,
+    along: { ...nothing, viewerMember: toMember(row) },
+  };
+}
 
 /** The same for a booking's room. */
 export const findBookingRoom = (
@@ -103,10 +150,10 @@ export const findBookingRoom = (
   bookingId: number,
   userId: number,
   selection: RoomSelection,
-): Promise<Room | null> => findOne(db, Prisma.sql`r.booking_id = ${bookingId}::int`, userId, selection);
+): Promise<Room | null> => findOne(db.reads, Prisma.sql`r.booking_id = ${bookingId}::int`, userId, selection);
 
 async function findOne(
-  db: Database,
+  queries: Queries,
   which: Prisma.Sql,
   userId: number,
   selection: RoomSelection,
@@ -114,7 +161,7 @@ async function findOne(
   const page = Prisma.sql`
     SELECT r.*, m AS membership FROM chat_room_members m JOIN chat_rooms r ON r.id = m.room_id
     WHERE ${which} AND m.user_id = ${userId}::int AND m.left_at IS NULL`;
-  const [room] = await selectRooms(db, page, selection);
+  const [room] = await selectRooms(queries, page, selection);
   return room ?? null;
 }
 
@@ -140,18 +187,18 @@ export async function pageRooms(
         ${time === undefined ? Prisma.empty : Prisma.sql`AND (r.updated_at, r.id) < (${time}::timestamptz, ${id}::uuid)`}
       ORDER BY r.updated_at DESC, r.id DESC LIMIT ${roundLimit(page.count + 1)}
     ) newest LIMIT ${page.count + 1}::int`;
-  return toPage(await selectRooms(db, newest, selection), page);
+  return toPage(await selectRooms(db.reads, newest, selection), page);
 }
 
 /**
  * Rooms with what is asked for, newest activity first.
  * @param page - which rooms, as `r.*`, each with its reader's membership
  */
-async function selectRooms({ reads }: Database, page: Prisma.Sql, selection: RoomSelection): Promise<Room[]> {
+async function selectRooms(queries: Queries, page: Prisma.Sql, selection: RoomSelection): Promise<Room[]> {
   const { parts, memberDetails, history } = selection;
   const columns = parts.map((part) => Prisma.sql`, ${partValues[part](memberDetails)} AS ${Prisma.raw(`"${part}"`)}`);
   if (history !== undefined) columns.push(Prisma.sql`, ${historyJson('r.id', history)} AS messages`);
-  const rows = await reads.query<SelectedRow>`
+  const rows = await queries.query<SelectedRow>`
     WITH page AS MATERIALIZED (${page})
     SELECT ${roomColumns} ${columns.length === 0 ? Prisma.empty : Prisma.join(columns, ' ')}
     FROM page r CROSS JOIN LATERAL (SELECT (r.membership).*) m
@@ -184,7 +231,17 @@ const partValues: Record<RoomPart, (details: readonly MemberDetail[]) => Prisma.
     WHERE c.room_id = r.id AND c.deleted_at IS NULL ORDER BY c.seq DESC LIMIT 1)`,
   members: () => Prisma.sql`everybody.members`,
   viewerMember: (details) => memberJson('m', '(SELECT u.name FROM chat_users u WHERE u.id = m.user_id)', details),
+  title: () => Prisma.sql`coalesce(r.name, (
+    SELECT string_agg(o.shown_name, ', ' ORDER BY o.place) FILTER (WHERE o.place <= ${maxNamesInTitle}::int)
+      || CASE WHEN count(*) > ${maxNamesInTitle}::int THEN ' 외 ' || count(*) - ${maxNamesInTitle}::int || '명' ELSE '' END
+    FROM (
+      SELECT chat_shown_name(o.user_id) AS shown_name, row_number() OVER (ORDER BY o.joined_seq, o.user_id) AS place
+      FROM chat_room_members o WHERE o.room_id = r.id AND o.left_at IS NULL AND o.user_id <> m.user_id
+    ) o), chat_shown_name(m.user_id))`,
 };
+
+/** Of a room without a name of its own; how many more there are is told as a number. */
+export const maxNamesInTitle = 10;
 
 /** Sorted and put together for all rooms of the page at once: room by room it takes three times as long. */
 const membersOfPage = (details: readonly MemberDetail[]): Prisma.Sql => Prisma.sql`LEFT JOIN (
@@ -197,6 +254,7 @@ const membersOfPage = (details: readonly MemberDetail[]): Prisma.Sql => Prisma.s
 ) everybody ON everybody.room_id = r.id`;
 
 interface SelectedRow extends RoomRow {
+  readonly title?: string;
   readonly unreadCount?: number;
   readonly memberCount?: number;
   readonly lastMessage?: MessageValues | null;
@@ -209,6 +267,7 @@ function toSelected(row: SelectedRow, { memberDetails, history }: RoomSelection)
   const { id, lastMessage } = row;
   const toMember = (values: MemberValues) => new MemberOfValues(id, values, memberDetails);
   const along: { -readonly [Part in keyof Along]: Along[Part] } = {};
+  if (row.title !== undefined) along.title = row.title;
   if (row.unreadCount !== undefined) along.unreadCount = row.unreadCount;
   if (row.memberCount !== undefined) along.memberCount = row.memberCount;
   if (lastMessage !== undefined) along.lastMessage = lastMessage === null ? null : toMessageOf(id, lastMessage);

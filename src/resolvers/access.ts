@@ -17,7 +17,7 @@ export function requireViewer(viewer: Viewer | null): Viewer {
  */
 const refusals: Partial<Record<Outcome, readonly [ErrorCode, string]>> = {
   NOT_FOUND: ['NOT_FOUND', 'There is no such room or message, or you are not a member'],
-  CONFLICT: ['CONFLICT', 'This message id was used before, with another author, room, type or content'],
+  CONFLICT: ['CONFLICT', 'This id was used before: with another author, room, type or content, or for something else'],
   NOT_AUTHOR: ['FORBIDDEN', 'Only its author may edit a message; its author or an admin may delete it'],
   NOT_ADMIN: ['FORBIDDEN', 'Only an admin of the room may do this'],
   NOT_GROUP: ['FORBIDDEN', 'Only GROUP rooms can be renamed and have their members changed'],

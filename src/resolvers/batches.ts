@@ -63,8 +63,8 @@ export const loadRoom = async ({ batches }: Deps, { userId }: Onlooker, roomId: 
   found(await batches.rooms.load({ roomId, userId }));
 
 /** The room's name, or what its members make of it. */
-export const loadTitle = ({ batches }: Deps, { userId }: Viewer, { id, name }: Room): string | Promise<string> =>
-  name ?? batches.titles.load({ roomId: id, userId });
+export const loadTitle = ({ batches }: Deps, { userId }: Viewer, { id, name, along }: Room): string | Promise<string> =>
+  name ?? along?.title ?? batches.titles.load({ roomId: id, userId });
 
 /** A room, as its id or with what has been read along with it. */
 type RoomInHand = Pick<Room, 'id' | 'along'>;
@@ -123,7 +123,8 @@ const createView = <Asked, Value>(
 
 const unknownUser = (id: number): User => ({ id, name: null });
 
-function found<T>(value: T | null): T {
+/** @throws {ChatError} NOT_FOUND in place of null */
+export function found<T>(value: T | null): T {
   if (value === null) throw new ChatError('NOT_FOUND', 'There is no such room, or you are not a member');
   return value;
 }

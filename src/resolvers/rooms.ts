@@ -1,8 +1,18 @@
 import { v7 as uuidv7 } from 'uuid';
-import { createRoom as create, markRead as mark, renameRoom as rename } from '../db/room-log.js';
+import {
+  changeRoom as change,
+  createRoom as create,
+  isDone,
+  type LogWrite,
+  type MembershipChange,
+  markRead as mark,
+  renameRoom as rename,
+  type Writer,
+} from '../db/room-log.js';
 import {
   countAllUnread,
   findBookingRoom,
+  findFormerRoom,
   findRoom,
   pageRooms,
   type Room,
@@ -15,7 +25,7 @@ import { parseUserId, parseUuid } from '../domain/ids.js';
 import { type Page, type PageArgs, parsePageArgs } from '../domain/page.js';
 import type { Viewer } from '../domain/viewer.js';
 import { assertAllowed, assertMayChange, assertMayCreate } from './access.js';
-import { loadRoom } from './batches.js';
+import { found, loadRoom } from './batches.js';
 import type { Deps, Limits } from './deps.js';
 import { type HistoryArgs, parseHistoryPage } from './messages.js';
 
@@ -36,6 +46,34 @@ export async function getRoom(
 ): Promise<Room | null> {
   const roomId = parseUuid(id, 'id');
   return findRoom(db, roomId, viewer.userId, toSelection(request, limits, roomId));
+}
+
+/** A room as somebody knew it who has written to it. */
+export interface WrittenRoom {
+  /** Where its log stood. */
+  readonly seq: number;
+  readonly at: Date;
+  /** All of it, where it was read with the write. */
+  readonly room?: Room;
+}
+
+/**
+ * The room of a message. Where the viewer has just written to it and is no member any more, it is the room as of that
+ * write: what never changes of it, and of all else nothing.
+ * @throws {ChatError} NOT_FOUND where the viewer has not written to it and is no member any more
+ */
+export async function getRoomOfMessage(
+  deps: Deps,
+  viewer: Viewer,
+  roomId: string,
+  written: WrittenRoom | undefined,
+): Promise<Room> {
+  if (written === undefined) return loadRoom(deps, viewer, roomId);
+  const { batches, db } = deps;
+  const asked = { roomId, userId: viewer.userId };
+  const [room, viewerMember] = await Promise.all([batches.rooms.load(asked), batches.memberships.load(asked)]);
+  if (room !== null && viewerMember !== null) return { ...room, along: { viewerMember } };
+  return written.room ?? found(await findFormerRoom(db, asked, written));
 }
 
 export const getBookingRoom = (
@@ -63,7 +101,7 @@ export const listRooms = async (
  * A page of messages with something wrong is not read along: to say so is for the field that has it. Nor is one from a
  * cursor on where it is not known yet which room that must be of.
  */
-function toSelection({ history, ...request }: RoomRequest, limits: Limits, roomId?: string): RoomSelection {
+export function toSelection({ history, ...request }: RoomRequest, limits: Limits, roomId?: string): RoomSelection {
   if (history === undefined) return request;
   const hasCursor = history.args.after != null || history.args.before != null;
   if (hasCursor && roomId === undefined) return request;
@@ -89,6 +127,7 @@ export async function createRoom(
   deps: Deps,
   viewer: Viewer,
   input: CreateRoomInput,
+  request: RoomRequest,
 ): Promise<{ room: Room; created: boolean }> {
   const { db, feeds, limits } = deps;
   const others = parseParticipants(input, viewer, limits.maxRoomMembers);
@@ -96,36 +135,53 @@ export async function createRoom(
   assertMayCreate(input.type);
   await assertMayChange(deps, viewer);
 
-  const { roomId, created, entries } = await create(db, {
-    id: uuidv7(),
-    type: input.type,
-    name,
-    directKey: input.type === 'DIRECT' ? directKey(viewer.userId, others) : null,
-    bookingId: null,
-    creatorId: viewer.userId,
-    memberIds: [viewer.userId, ...others],
-    messageId: uuidv7(),
-  });
+  const { created, entries, room } = await change(db, viewer.userId, toSelection(request, limits), (writer) =>
+    create(writer, {
+      id: uuidv7(),
+      type: input.type,
+      name,
+      directKey: input.type === 'DIRECT' ? directKey(viewer.userId, others) : null,
+      bookingId: null,
+      creatorId: viewer.userId,
+      memberIds: [viewer.userId, ...others],
+      messageId: uuidv7(),
+    }),
+  );
 
   feeds.publish(entries);
-  return { room: await loadRoom(deps, viewer, roomId), created };
+  return { room: found(room), created };
 }
 
 export async function renameRoom(
   deps: Deps,
   viewer: Viewer,
   input: { roomId: string; name: string },
+  request: RoomRequest,
 ): Promise<{ room: Room }> {
-  const { db, feeds } = deps;
-  const roomId = parseUuid(input.roomId, 'roomId');
   const name = parseName(input.name, 'name');
+  return changeRoom(deps, viewer, { ...input, request }, (db, change) => rename(db, change, name));
+}
+
+/** With the room as the change has left it: what was done is answered as done, also to who is removed behind it. */
+export async function changeRoom(
+  deps: Deps,
+  viewer: Viewer,
+  { roomId: roomIdText, request }: { roomId: string; request: RoomRequest },
+  write: (db: Writer, change: MembershipChange) => Promise<LogWrite>,
+): Promise<{ room: Room }> {
+  const { db, feeds, limits } = deps;
+  const roomId = parseUuid(roomIdText, 'roomId');
+  const selection = toSelection(request, limits, roomId);
   await assertMayChange(deps, viewer);
 
-  const { outcome, entries } = await rename(db, { roomId, actorId: viewer.userId, messageId: uuidv7() }, name);
+  const { outcome, entries, room } = await change(db, viewer.userId, selection, async (writer) => {
+    const written = await write(writer, { roomId, actorId: viewer.userId, messageId: uuidv7() });
+    return { ...written, roomId: isDone(written.outcome) ? roomId : null };
+  });
   assertAllowed(outcome);
 
   feeds.publish(entries);
-  return { room: await loadRoom(deps, viewer, roomId) };
+  return { room: found(room) };
 }
 
 /** Moves the viewer's read mark forward to the message; never back. */
@@ -139,11 +195,11 @@ export async function markRead(
   const messageId = parseUuid(input.messageId, 'messageId');
   await assertMayChange(deps, viewer);
 
-  const { outcome, member } = await mark(db, roomId, viewer.userId, messageId);
+  const { outcome, member, room } = await mark(db, roomId, viewer.userId, messageId);
   assertAllowed(outcome);
 
   if (outcome === 'OK' && member !== null) feeds.publishRead(member);
-  return { room: await loadRoom(deps, viewer, roomId) };
+  return { room: found(room) };
 }
 
 function parseParticipants({ type, participantIds }: CreateRoomInput, viewer: Viewer, maxMembers: number): number[] {

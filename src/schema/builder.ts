@@ -8,6 +8,7 @@ import { getDatamodel } from '../db/generated/pothos.js';
 import { ChatError } from '../domain/errors.js';
 import type { Viewer } from '../domain/viewer.js';
 import type { Deps } from '../resolvers/deps.js';
+import type { WrittenRoom } from '../resolvers/rooms.js';
 
 /** What every field can reach. Made anew for each operation and for each event of a subscription: loaders hang on it. */
 export interface Context {
@@ -16,6 +17,8 @@ export interface Context {
   readonly viewer: Viewer | null;
   /** Whether the connection has more to take already than it keeps up with: what can wait is not sent then. */
   readonly isBehind: () => boolean;
+  /** By room: how it was when a mutation of this operation wrote to it. */
+  writtenRooms?: Map<string, WrittenRoom>;
 }
 
 const refuseComplexity: ComplexityErrorFn = (_kind, { complexity, maxComplexity }) =>

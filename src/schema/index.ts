@@ -8,5 +8,6 @@ import './room.js';
 import './room-event.js';
 import './typing.js';
 import './user.js';
+import { noteWrittenRooms } from './written-rooms.js';
 
-export const schema = builder.toSchema();
+export const schema = noteWrittenRooms(builder.toSchema());

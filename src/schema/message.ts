@@ -1,8 +1,9 @@
 import { cursorOfMessage, messageParts, type PagedMessage } from '../db/messages.js';
 import type { Message as MessageShape } from '../domain/message.js';
 import { requireViewer } from '../resolvers/access.js';
-import { loadLastMessage, loadReadCount, loadReaders, loadRoom } from '../resolvers/batches.js';
+import { loadLastMessage, loadReadCount, loadReaders } from '../resolvers/batches.js';
 import { deleteMessage, editMessage, getMessage, listMessages, sendMessage } from '../resolvers/messages.js';
+import { getRoomOfMessage } from '../resolvers/rooms.js';
 import { builder } from './builder.js';
 import { toConnection } from './connection.js';
 import { MessageRead } from './message-read.js';
@@ -30,7 +31,8 @@ export const Message = builder.objectRef<PagedMessage>('Message').implement({
       ...ofViewer,
       type: Room,
       description: 'The room that it is in.',
-      resolve: ({ roomId }, _args, { deps, viewer }) => loadRoom(deps, requireViewer(viewer), roomId),
+      resolve: ({ roomId }, _args, { deps, viewer, writtenRooms }) =>
+        getRoomOfMessage(deps, requireViewer(viewer), roomId, writtenRooms?.get(roomId)),
     }),
     seq: t.exposeInt('seq', {
       description: "Position in the room's log: grows by exactly one with every entry of any kind.",

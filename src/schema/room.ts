@@ -1,5 +1,6 @@
+import type { GraphQLResolveInfo } from 'graphql';
 import { messageParts } from '../db/messages.js';
-import { cursorOfRoom, type Room as RoomShape, roomParts } from '../db/rooms.js';
+import { changedRoomParts, cursorOfRoom, type RoomPart, type Room as RoomShape, roomParts } from '../db/rooms.js';
 import { memberDetails } from '../db/rows.js';
 import { requireViewer } from '../resolvers/access.js';
 import { loadMemberCount, loadMembers, loadMembership, loadTitle, loadUnreadCount } from '../resolvers/batches.js';
@@ -86,14 +87,18 @@ const RoomConnection = builder.connectionObject(
 );
 
 /** What is read along with rooms of which this is selected: of their messages one page. */
-function toRoomRequest(room: Selection): RoomRequest {
+function toRoomRequest(room: Selection, among: readonly RoomPart[] = roomParts): RoomRequest {
   const args = room.argumentsOf('messages');
   return {
-    parts: room.choose(roomParts),
+    parts: room.choose(among),
     memberDetails: room.into('members', 'viewerMember').choose(memberDetails),
     history: args && { args, findParts: () => room.into('messages').ofNodes.choose(messageParts) },
   };
 }
+
+/** The same where the room is that of a change's answer. */
+const toChangedRoom = (info: GraphQLResolveInfo): RoomRequest =>
+  toRoomRequest(Selection.of(info).into('room'), changedRoomParts);
 
 builder.queryFields((t) => ({
   rooms: t.field({
@@ -202,7 +207,7 @@ const CreateRoomPayload = builder.objectRef<{ room: RoomShape; created: boolean 
 
 const RoomPayload = builder.objectRef<{ room: RoomShape }>('RoomPayload').implement({
   description: 'The room after the change.',
-  fields: (t) => ({ room: t.expose('room', { type: Room, description: 'The room as it is now.' }) }),
+  fields: (t) => ({ room: t.expose('room', { type: Room, description: 'The room as the change has left it.' }) }),
 });
 
 const LeaveRoomPayload = builder.objectRef<{ roomId: string }>('LeaveRoomPayload').implement({
@@ -215,31 +220,36 @@ builder.mutationFields((t) => ({
     type: CreateRoomPayload,
     description: 'Makes a GROUP, or finds or makes the DIRECT room with another user.',
     args: { input: t.arg({ type: CreateRoomInput, required: true, description: 'What room, with whom.' }) },
-    resolve: (_root, { input }, { deps, viewer }) => createRoom(deps, requireViewer(viewer), input),
+    resolve: (_root, { input }, { deps, viewer }, info) =>
+      createRoom(deps, requireViewer(viewer), input, toChangedRoom(info)),
   }),
   renameRoom: t.field({
     type: RoomPayload,
     description: 'Gives a GROUP a new name; admins may.',
     args: { input: t.arg({ type: RenameRoomInput, required: true, description: 'Which room, and its name.' }) },
-    resolve: (_root, { input }, { deps, viewer }) => renameRoom(deps, requireViewer(viewer), input),
+    resolve: (_root, { input }, { deps, viewer }, info) =>
+      renameRoom(deps, requireViewer(viewer), input, toChangedRoom(info)),
   }),
   inviteMembers: t.field({
     type: RoomPayload,
     description: 'Makes users members of a GROUP; any member may. They see its whole history.',
     args: { input: t.arg({ type: InviteMembersInput, required: true, description: 'Which room, and whom.' }) },
-    resolve: (_root, { input }, { deps, viewer }) => inviteMembers(deps, requireViewer(viewer), input),
+    resolve: (_root, { input }, { deps, viewer }, info) =>
+      inviteMembers(deps, requireViewer(viewer), input, toChangedRoom(info)),
   }),
   removeMember: t.field({
     type: RoomPayload,
     description: 'Ends the membership of somebody else in a GROUP at once; admins may.',
     args: { input: t.arg({ type: RemoveMemberInput, required: true, description: 'Which room, and whom.' }) },
-    resolve: (_root, { input }, { deps, viewer }) => removeMember(deps, requireViewer(viewer), input),
+    resolve: (_root, { input }, { deps, viewer }, info) =>
+      removeMember(deps, requireViewer(viewer), input, toChangedRoom(info)),
   }),
   setAdmin: t.field({
     type: RoomPayload,
     description: 'Makes a member of a GROUP an admin, or no longer one; admins may.',
     args: { input: t.arg({ type: SetAdminInput, required: true, description: 'Which room, whom, and what.' }) },
-    resolve: (_root, { input }, { deps, viewer }) => setAdmin(deps, requireViewer(viewer), input),
+    resolve: (_root, { input }, { deps, viewer }, info) =>
+      setAdmin(deps, requireViewer(viewer), input, toChangedRoom(info)),
   }),
   leaveRoom: t.field({
     type: LeaveRoomPayload,

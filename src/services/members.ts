@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import { roomAlone } from '../db/rooms.js';
 import { type Viewer, viewerOf } from '../domain/viewer.js';
 import { assertAllowed } from '../resolvers/access.js';
 import { loadMembers, loadRoom } from '../resolvers/batches.js';
@@ -7,7 +8,7 @@ import { inviteMembers, leaveRoom, removeMember } from '../resolvers/members.js'
 import { introduceUsers } from '../resolvers/users.js';
 import { service } from './endpoint.js';
 import { blame, memberNames, pairNames, payload, someMemberIds, userId, uuid } from './payloads.js';
-import { showRoom } from './views.js';
+import { shownToUser, showRoom } from './views.js';
 
 const addPayload = payload({ roomId: uuid, userId, memberIds: someMemberIds, memberNames });
 
@@ -17,7 +18,7 @@ async function add(deps: Deps, { roomId, userId, ...lists }: z.infer<typeof addP
   await assertInvitable(deps, viewer, roomId, lists.memberIds).catch(blame('memberIds'));
   await introduceUsers(deps, users);
   const userIds = lists.memberIds.map(String);
-  const { room } = await inviteMembers(deps, viewer, { roomId, userIds }).catch(blame('memberIds'));
+  const { room } = await inviteMembers(deps, viewer, { roomId, userIds }, shownToUser).catch(blame('memberIds'));
   return { data: await showRoom(deps, viewer, room) };
 }
 
@@ -37,7 +38,7 @@ const removePayload = payload({ roomId: uuid, userId, memberId: userId.nullish()
 async function remove(deps: Deps, { roomId, userId, memberId }: z.infer<typeof removePayload>) {
   const viewer = viewerOf(userId);
   if (memberId == null || memberId === userId) await leaveRoom(deps, viewer, { roomId });
-  else await removeMember(deps, viewer, { roomId, userId: String(memberId) }).catch(blame('memberId'));
+  else await removeMember(deps, viewer, { roomId, userId: String(memberId) }, roomAlone).catch(blame('memberId'));
   return { data: { roomId, userId: memberId ?? userId } };
 }
 

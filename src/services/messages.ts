@@ -71,18 +71,19 @@ async function save(deps: Deps, input: z.infer<typeof savePayload>) {
 }
 
 /** False for a retry, and for what is going to be refused: neither names anybody. */
-async function wouldStore(deps: Deps, onlooker: Onlooker, { id, roomId }: { id: string; roomId: string }) {
-  const [room, stored] = await Promise.all([loadRoom(deps, onlooker, roomId), findMessage(deps.db, id, null)]);
-  return room.seq > 0 && room.cancelledAt === null && stored === null;
+async function wouldStore(deps: Deps, { userId }: Onlooker, { id, roomId }: { id: string; roomId: string }) {
+  const [room, stored] = await Promise.all([
+    deps.batches.rooms.load({ roomId, userId }),
+    findMessage(deps.db, id, null),
+  ]);
+  return room !== null && room.seq > 0 && room.cancelledAt === null && stored === null;
 }
 
 async function mark(deps: Deps, { userId, ...input }: { roomId: string; userId: number; messageId: string }) {
   const viewer = viewerOf(userId);
   const { room } = await markRead(deps, viewer, input);
-  const [{ lastReadMessageId, lastReadSeq, lastReadAt }, unreadCount] = await Promise.all([
-    loadMembership(deps, viewer, room),
-    loadUnreadCount(deps, viewer, room),
-  ]);
+  const { lastReadMessageId, lastReadSeq, lastReadAt } = await loadMembership(deps, viewer, room);
+  const unreadCount = await loadUnreadCount(deps, viewer, room);
   return { data: { roomId: room.id, userId, lastReadMessageId, lastReadSeq, lastReadAt, unreadCount } };
 }
 

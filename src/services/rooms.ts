@@ -24,7 +24,7 @@ import {
   uuid,
   version,
 } from './payloads.js';
-import { showRoom, showRooms } from './views.js';
+import { shownToUser, showRoom, showRooms } from './views.js';
 
 const roomType = z.enum(['DIRECT', 'GROUP', 'BOOKING'], { error: 'must be DIRECT, GROUP or BOOKING' });
 
@@ -48,7 +48,7 @@ async function create(deps: Deps, input: z.infer<typeof createPayload>) {
   await introduceUsers(deps, users);
   const { type, name } = input;
   const participantIds = users.map(({ userId }) => String(userId));
-  const { room, created } = await createRoom(deps, viewer, { type, name, participantIds });
+  const { room, created } = await createRoom(deps, viewer, { type, name, participantIds }, shownToUser);
   return { data: { ...(await showRoom(deps, viewer, room)), created } };
 }
 

@@ -1,8 +1,13 @@
 import type { Room } from '../db/rooms.js';
+import { memberDetails } from '../db/rows.js';
 import type { Onlooker, Viewer } from '../domain/viewer.js';
 import { loadLastMessage, loadMembers, loadTitle, loadUnreadCount } from '../resolvers/batches.js';
 import type { Deps } from '../resolvers/deps.js';
+import type { RoomRequest } from '../resolvers/rooms.js';
 import { nameUsers } from '../resolvers/users.js';
+
+/** What is shown of a room to a user, to be read along with it. */
+export const shownToUser: RoomRequest = { parts: ['title', 'members', 'lastMessage', 'unreadCount'], memberDetails };
 
 /** Rooms as other backends see them: the seeds' fields, and what is known besides. Five queries, however many rooms. */
 export async function showRooms(deps: Deps, onlooker: Onlooker, rooms: readonly Room[]) {

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { connectDatabase, type Database } from '../../src/db/database.js';
 import { createLogStore } from '../../src/db/log-store.js';
 import {
+  announce,
   appendMessage,
   createRoom,
   deleteMessage,
@@ -20,7 +21,7 @@ import type { LogEntry, LogStore } from '../../src/domain/room-log.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { waitFor } from '../support/wait-for.js';
 
-const [admin, member, stranger] = [4, 5, 9] as const;
+const [admin, member, leaver, stranger] = [4, 5, 8, 9] as const;
 
 describe('the room log', () => {
   let database: TestDatabase;
@@ -66,6 +67,15 @@ describe('the room log', () => {
     return message.id;
   }
 
+  /** A message of somebody who is invited for it and leaves right behind it. */
+  async function sendAndLeave(roomId: string): Promise<NewMessage> {
+    const message = text(roomId, '안녕히', { senderId: leaver });
+    await inviteMembers(db, change(roomId), [leaver], 500);
+    await appendMessage(db, message);
+    await leaveRoom(db, change(roomId, leaver), randomUUID());
+    return message;
+  }
+
   const change = (roomId: string, actorId: number = admin) => ({ roomId, actorId, messageId: randomUUID() });
 
   const headOf = async (roomId: string) => (await store.readHead(roomId))?.seq;
@@ -85,6 +95,9 @@ describe('the room log', () => {
       readonly sent: NewMessage;
       readonly deletedId: string;
       readonly noticeId: string;
+      readonly membershipId: string;
+      /** A text of somebody who has left since. */
+      readonly left: NewMessage;
     }
 
     it.each<[string, string, (before: Before) => Promise<{ outcome: string }>]>([
@@ -96,6 +109,34 @@ describe('the room log', () => {
         'CONFLICT',
         ({ roomId, noticeId }) => appendMessage(db, text(roomId, 'x', { id: noticeId })),
       ],
+      ['the id of a room', 'CONFLICT', ({ roomId }) => appendMessage(db, text(roomId, 'x', { id: roomId }))],
+      [
+        'the id of a membership',
+        'CONFLICT',
+        ({ roomId, membershipId }) => appendMessage(db, text(roomId, 'x', { id: membershipId })),
+      ],
+      [
+        'an announcement with the id of a room',
+        'CONFLICT',
+        ({ roomId }) => announce(db, text(roomId, 'x', { id: roomId })),
+      ],
+      [
+        'an announcement with the id of a membership',
+        'CONFLICT',
+        ({ roomId, membershipId }) => announce(db, text(roomId, 'x', { id: membershipId })),
+      ],
+      ['a duplicate by who has left', 'DUPLICATE', ({ left }) => appendMessage(db, left)],
+      [
+        'the id of who has left with another content',
+        'CONFLICT',
+        ({ left }) => appendMessage(db, { ...left, content: 'x' }),
+      ],
+      [
+        'the id of another by who has left',
+        'NOT_FOUND',
+        ({ sent, left }) => appendMessage(db, { ...left, id: sent.id }),
+      ],
+      ['another send by who has left', 'NOT_FOUND', ({ left }) => appendMessage(db, { ...left, id: randomUUID() })],
       [
         'a send by a stranger',
         'NOT_FOUND',
@@ -138,15 +179,18 @@ describe('the room log', () => {
       const deletedId = await send(roomId, '지울 것');
       await deleteMessage(db, deletedId, admin);
       await renameRoom(db, change(roomId), '모임');
+      const left = await sendAndLeave(roomId);
       const notice = await db.writes.prisma.chatMessage.findFirst({ where: { roomId, seq: 1 } });
+      const membership = await db.writes.prisma.chatRoomMember.findFirst({ where: { roomId } });
       const before = await headOf(roomId);
 
-      const answer = await write({ roomId, sent, deletedId, noticeId: notice?.id ?? '' });
+      const noticeId = notice?.id ?? '';
+      const answer = await write({ roomId, sent, deletedId, noticeId, membershipId: membership?.id ?? '', left });
 
       expect(answer.outcome).toBe(expected);
       expect('entries' in answer ? answer.entries : []).toEqual([]);
       expect(await headOf(roomId)).toBe(before);
-      expect((await appendMessage(db, text(roomId, '다음'))).message?.seq).toBe(6);
+      expect((await appendMessage(db, text(roomId, '다음'))).message?.seq).toBe(9);
     });
 
     it.each([
@@ -242,6 +286,8 @@ describe('the room log', () => {
     const kept = text(cancelled, '취소 전');
     await appendMessage(db, kept);
     await database.query('UPDATE chat_rooms SET cancelled_at = now() WHERE id = $1', [cancelled]);
+    const left = await sendAndLeave(room);
+    const membership = await db.writes.prisma.chatRoomMember.findFirst({ where: { roomId: room } });
     const fresh = text(room, '새 것');
     const sends: readonly [NewMessage, string][] = [
       [fresh, 'OK'],
@@ -255,6 +301,12 @@ describe('the room log', () => {
       [text(room, '남', { senderId: stranger }), 'NOT_FOUND'],
       [text(randomUUID(), '없는 방'), 'NOT_FOUND'],
       [text(cancelled, '취소 뒤'), 'CANCELLED'],
+      [text(room, '방의 이름으로', { id: cancelled }), 'CONFLICT'],
+      [text(room, '자리의 이름으로', { id: membership?.id ?? '' }), 'CONFLICT'],
+      [left, 'DUPLICATE'],
+      [{ ...left, content: '다른 내용' }, 'CONFLICT'],
+      [{ ...left, id: stored.id }, 'NOT_FOUND'],
+      [text(room, '나간 뒤', { senderId: leaver }), 'NOT_FOUND'],
       [kept, 'DUPLICATE'],
       [text(room, '또 하나', { senderId: member }), 'OK'],
     ];
@@ -270,8 +322,9 @@ describe('the room log', () => {
     expect(calls.map((sql) => /chat_send_\w+/.exec(sql)?.[0])).toEqual(['chat_send_message', 'chat_send_messages']);
     expect(answers.map(({ outcome }) => outcome)).toEqual(sends.map(([, outcome]) => outcome));
     for (const [index, { outcome, message, entries }] of answers.entries()) {
-      const isRefused = outcome === 'NOT_FOUND' || outcome === 'CANCELLED';
-      expect(message?.id).toBe(isRefused ? undefined : sends[index]?.[0].id);
+      const id = sends[index]?.[0].id;
+      const isNone = outcome === 'NOT_FOUND' || outcome === 'CANCELLED' || id === cancelled || id === membership?.id;
+      expect(message?.id).toBe(isNone ? undefined : id);
       expect(entries).toHaveLength(outcome === 'OK' ? 1 : 0);
     }
     expect(answers[1]?.message).toEqual(answers[0]?.message);
