@@ -81,6 +81,7 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
     limits,
     sendRate: new RateLimiterMemory({ points: limits.sendsPerMinute, duration: 60 }),
     changeRate: new RateLimiterMemory({ points: limits.changesPerMinute, duration: 60 }),
+    searchRate: new RateLimiterMemory({ points: limits.searchesPerMinute, duration: 60 }),
     typingRate: new RateLimiterMemory({ points: limits.changesPerMinute, duration: 60 }),
     knownNames: new LRUCache({ max: maxKnownNames }),
     batches: createBatches(db),

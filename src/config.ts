@@ -64,6 +64,7 @@ export interface LimitsConfig {
   readonly maxSocketsPerUser: number;
   readonly sendsPerMinute: number;
   readonly changesPerMinute: number;
+  readonly searchesPerMinute: number;
   readonly maxContentLength: number;
   readonly maxRoomMembers: number;
   readonly maxPageSize: number;
@@ -156,6 +157,7 @@ const environment = z.object({
   MAX_SOCKETS_PER_USER: count(10, 10_000),
   SENDS_PER_MINUTE: count(120, 1_000_000),
   CHANGES_PER_MINUTE: count(300, 1_000_000),
+  SEARCHES_PER_MINUTE: count(120, 1_000_000),
   MAX_CONTENT_LENGTH: count(4_000, 40_000),
   MAX_ROOM_MEMBERS: count(500, 10_000),
   MAX_PAGE_SIZE: count(100, 1_000),
@@ -287,6 +289,7 @@ function toConfig(values: Environment): Config {
       maxSocketsPerUser: values.MAX_SOCKETS_PER_USER,
       sendsPerMinute: values.SENDS_PER_MINUTE,
       changesPerMinute: values.CHANGES_PER_MINUTE,
+      searchesPerMinute: values.SEARCHES_PER_MINUTE,
       maxContentLength: values.MAX_CONTENT_LENGTH,
       maxRoomMembers: values.MAX_ROOM_MEMBERS,
       maxPageSize: values.MAX_PAGE_SIZE,

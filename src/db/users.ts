@@ -14,13 +14,31 @@ export const findAcquaintances = ({ reads }: Database, ids: readonly number[], u
       SELECT FROM chat_room_members theirs JOIN chat_room_members mine ON mine.room_id = theirs.room_id
       WHERE theirs.user_id = u.id AND theirs.left_at IS NULL AND mine.user_id = ${userId}::int AND mine.left_at IS NULL))`;
 
-/** Users whose name contains the text, letter case aside; those whose name starts with it first. */
-export function searchUsers({ reads }: Database, text: string, count: number): Promise<User[]> {
-  const literal = text.replace(/[\\%_]/g, '\\$&');
-  return reads.query<User>`
-    SELECT ${userColumns('u')} FROM chat_users u
-    WHERE u.name ILIKE ${`%${literal}%`} ORDER BY u.name NOT ILIKE ${`${literal}%`}, u.name, u.id LIMIT ${count}::int`;
-}
+/** Beyond so many names that contain a text without starting with it, those that were found first are as good. */
+const maxContaining = 1_000;
+
+/**
+ * Users whose name contains the text, letter case and Unicode form aside; those whose name starts with it first. Two looks
+ * into indexes, however many users there are.
+ */
+export const searchUsers = ({ reads }: Database, text: string, count: number): Promise<User[]> =>
+  reads.query<User>`
+    WITH wanted AS MATERIALIZED (SELECT chat_fold(${text}::text) AS text), starting AS (
+      SELECT ${userColumns('u')}, u.search_name FROM chat_users u
+      WHERE u.search_name COLLATE "C" >= (SELECT w.text FROM wanted w)
+        AND u.search_name COLLATE "C" < (SELECT w.text || chr(1114111) FROM wanted w)
+      ORDER BY u.search_name COLLATE "C", u.id LIMIT ${count}::int
+    ), containing AS (
+      SELECT ${userColumns('f')}, f.search_name FROM (
+        SELECT u.* FROM chat_users u
+        WHERE chat_grams(u.search_name) @> (SELECT chat_grams(w.text) FROM wanted w)
+          AND strpos(u.search_name, (SELECT w.text FROM wanted w)) > 1
+        LIMIT ${maxContaining}::int
+      ) f
+      ORDER BY f.search_name COLLATE "C", f.id LIMIT ${count}::int - (SELECT count(*) FROM starting)
+    )
+    SELECT ${userColumns('s')} FROM (SELECT 1 AS part, * FROM starting UNION ALL SELECT 2, * FROM containing) s
+    ORDER BY s.part, s.search_name COLLATE "C", s.id`;
 
 /**
  * Takes over the platform's name, stated here and now. It outranks every token issued before, also one of the same second

@@ -53,6 +53,9 @@ export const assertMaySend = ({ sendRate }: Deps, viewer: Viewer): Promise<void>
 /** For every change but sending. @throws {ChatError} RATE_LIMITED, with how long to wait */
 export const assertMayChange = ({ changeRate }: Deps, viewer: Viewer): Promise<void> => consume(changeRate, viewer);
 
+/** @throws {ChatError} RATE_LIMITED, with how long to wait */
+export const assertMaySearch = ({ searchRate }: Deps, viewer: Viewer): Promise<void> => consume(searchRate, viewer);
+
 /** Of what is not merged with a signal of the same second. @throws {ChatError} RATE_LIMITED, with how long to wait */
 export const assertMayType = ({ typingRate }: Deps, viewer: Viewer): Promise<void> => consume(typingRate, viewer);
 

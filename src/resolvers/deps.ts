@@ -22,6 +22,8 @@ export interface Deps {
   readonly sendRate: RateLimiterMemory | null;
   /** Other changes a minute and user, on this instance; null likewise. */
   readonly changeRate: RateLimiterMemory | null;
+  /** Searches for users a minute and user, on this instance. */
+  readonly searchRate: RateLimiterMemory;
   /** Typing signals a minute and user, on this instance. */
   readonly typingRate: RateLimiterMemory;
   readonly knownNames: KnownNames;

@@ -13,7 +13,7 @@ import { parseName } from '../domain/content.js';
 import { ChatError } from '../domain/errors.js';
 import { parseUserId } from '../domain/ids.js';
 import type { Viewer } from '../domain/viewer.js';
-import { assertMaySearchUsers } from './access.js';
+import { assertMaySearch, assertMaySearchUsers } from './access.js';
 import type { Deps } from './deps.js';
 
 /** The newest token that this instance knows to be stored, by user. Only spares the database: another may know a newer. */
@@ -62,7 +62,7 @@ export async function getUsers(deps: Deps, viewer: Viewer, ids: readonly string[
 
 export async function searchUsers(
   deps: Deps,
-  _viewer: Viewer,
+  viewer: Viewer,
   { text, first }: { text: string; first: number },
 ): Promise<readonly User[]> {
   const { db, limits } = deps;
@@ -74,6 +74,7 @@ export async function searchUsers(
     throw new ChatError('BAD_USER_INPUT', `first must be from 1 to ${limits.maxPageSize}`);
   }
   assertMaySearchUsers(deps);
+  await assertMaySearch(deps, viewer);
   return search(db, wanted, first);
 }
 

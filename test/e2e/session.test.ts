@@ -7,7 +7,15 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type ApiError, TestClient } from '../support/client.js';
 import { type Instance, startInstance, testSecret } from '../support/instance.js';
 import { apolloAccept, MultipartStream } from '../support/multipart.js';
-import { deleteMessage, editMessage, history, markRead, roomEvents, sendMessage } from '../support/operations.js';
+import {
+  deleteMessage,
+  editMessage,
+  history,
+  markRead,
+  roomEvents,
+  searchUsers,
+  sendMessage,
+} from '../support/operations.js';
 import { describeWithNats } from '../support/requirements.js';
 import { forgeToken, nowSeconds } from '../support/tokens.js';
 import { waitFor } from '../support/wait-for.js';
@@ -136,8 +144,8 @@ describeWithNats('a session', () => {
     await (await world.client(6)).send(room, 'others may');
   });
 
-  it('makes 300 other changes a minute, or as many as are configured', async () => {
-    const strict = await world.start({ CHANGES_PER_MINUTE: '3' });
+  it('makes 300 other changes and 120 searches a minute, or as many as are configured', async () => {
+    const strict = await world.start({ CHANGES_PER_MINUTE: '3', SEARCHES_PER_MINUTE: '2', USER_DIRECTORY: 'on' });
     const kim = await TestClient.create(strict, 4);
     const { message } = await kim.send(room, 'first');
     for (const content of ['second', 'third'])
@@ -150,6 +158,8 @@ describeWithNats('a session', () => {
 
     expect(error).toMatchObject({ code: 'RATE_LIMITED' });
     await kim.send(room, 'sends are counted apart');
+    for (let times = 0; times < 2; times += 1) await kim.http(searchUsers, { text: 'x' });
+    await expect(kim.http(searchUsers, { text: 'x' })).rejects.toMatchObject({ code: 'RATE_LIMITED' });
     await kim.close();
   });
 

@@ -235,3 +235,9 @@ export const inboxBadges = graphql(`
     inboxEvents { kind room { id title seq unreadCount memberCount lastMessage { id content sender { name } } } }
   }
 `);
+
+export const searchUsers = graphql(`
+  query SearchUsers($text: String!) {
+    searchUsers(text: $text) { id name }
+  }
+`);
