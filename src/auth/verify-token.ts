@@ -1,4 +1,11 @@
-import { createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose';
+import {
+  createRemoteJWKSet,
+  decodeProtectedHeader,
+  errors,
+  type JWTPayload,
+  type JWTVerifyGetKey,
+  jwtVerify,
+} from 'jose';
 import { LRUCache } from 'lru-cache';
 import { readName } from '../domain/content.js';
 import { ChatError } from '../domain/errors.js';
@@ -43,8 +50,10 @@ export function createTokenVerifier(options: VerifyOptions): VerifyToken {
   return async (token) => {
     const remembered = known.get(token);
     if (remembered !== undefined) return remembered;
-    const wereKeysRecent = keys.coolingDown === true;
-    const { payload } = await jwtVerify(token, keys, rules).catch((error: unknown) => refuse(error, wereKeysRecent));
+    const mayBeOutdated = keys.coolingDown === true;
+    const { payload } = await jwtVerify(token, keys, rules).catch((error: unknown) =>
+      refuse(error, mayBeOutdated && isUnknownKey(keys, token)),
+    );
     const viewer = toViewer(payload);
     const leftMs = viewer.expiresAt.getTime() - Date.now();
     if (leftMs > 0) known.set(token, viewer, { ttl: leftMs });
@@ -52,8 +61,8 @@ export function createTokenVerifier(options: VerifyOptions): VerifyToken {
   };
 }
 
-/** Where the keys are fetched, `coolingDown` says that they are too recent to be fetched again for a key that is not among them. */
-type Keys = JWTVerifyGetKey & { readonly coolingDown?: boolean };
+/** Fetched keys that are `coolingDown` are too recent to be fetched again for a key that is not among them. */
+type Keys = JWTVerifyGetKey & Partial<Pick<ReturnType<typeof createRemoteJWKSet>, 'coolingDown' | 'jwks'>>;
 
 function createKeys({ secret, jwksUrl }: VerifyOptions): Keys {
   if (jwksUrl !== undefined) return createRemoteJWKSet(new URL(jwksUrl), { timeoutDuration: 5_000 });
@@ -73,10 +82,19 @@ function toViewer({ sub, name, iat = 0, exp = 0 }: JWTPayload & { name?: unknown
   };
 }
 
-/** A key that was not looked for at the key server may be a new one. */
-function refuse(error: unknown, wereKeysRecent: boolean): never {
-  const isUnknownKey = error instanceof errors.JWKSNoMatchingKey && wereKeysRecent;
-  if (isUnknownKey || error instanceof errors.JWKSTimeout || isKeyServerFault(error)) {
+/** Whether the token names a key that is not among those that are known. */
+function isUnknownKey({ jwks }: Keys, token: string): boolean {
+  const { kid } = decodeProtectedHeader(token);
+  return kid !== undefined && jwks?.()?.keys.some((key) => key.kid === kid) === false;
+}
+
+/** @param mayBeNew - the token's key was not looked for at the key server, which may have it by now */
+function refuse(error: unknown, mayBeNew: boolean): never {
+  if (
+    (error instanceof errors.JWKSNoMatchingKey && mayBeNew) ||
+    error instanceof errors.JWKSTimeout ||
+    isKeyServerFault(error)
+  ) {
     throw new ChatError('UNAVAILABLE', 'Tokens cannot be verified just now; try again', { cause: error });
   }
   if (error instanceof errors.JWTExpired) throw unauthenticated('The token has expired', error);
