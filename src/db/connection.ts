@@ -1,14 +1,16 @@
 import { PrismaPg } from '@prisma/adapter-pg';
 import pg from 'pg';
-import { ChatError } from '../domain/errors.js';
+import { isDoubtful, isOldPlan, rethrow, unavailable } from './database-errors.js';
 import { Prisma, PrismaClient } from './generated/prisma/client.js';
+import { prepareSession, queryTimeoutMs, type SessionSettings } from './session.js';
 
 /** What runs statements: a pool, or one transaction. */
 export interface Queries {
   /**
    * The rows that a statement answers, prepared once a connection. Straight from the driver: Prisma's raw queries cost the
    * server three times as much CPU, most of it for each value.
-   * @throws {ChatError} UNAVAILABLE where the database cannot be reached or is too busy
+   * @throws {ChatError} UNAVAILABLE where the database cannot be reached or is too busy; a LockedError where a lock is held
+   *   for longer than this pool waits
    */
   query<Row>(strings: TemplateStringsArray, ...values: readonly unknown[]): Promise<Row[]>;
 }
@@ -19,42 +21,64 @@ export interface Connection extends Queries {
   transaction<T>(work: (queries: Queries) => Promise<T>): Promise<T>;
   /** The models, on the same pool. */
   readonly prisma: PrismaClient;
+  /** No connection that is open now is used for another statement: it may lead to a server that was replaced. */
+  renew(): void;
   close(): Promise<void>;
 }
 
-const connectTimeoutMs = 5_000;
-const statementTimeoutMs = 15_000;
+export interface ConnectionOptions {
+  readonly url: string;
+  /** Connections at most; each is opened when it is first needed. */
+  readonly max: number;
+  /** Beyond what all connections have. */
+  readonly settings?: SessionSettings;
+  /** Told of connections that fail while nobody uses them. */
+  readonly onError: (error: unknown) => void;
+  /** Told of an answer that no server gives which is fit for use. */
+  readonly onDoubt: (error: unknown) => void;
+}
 
-export function createConnection(url: string, max: number, onError: (error: unknown) => void): Connection {
+const connectTimeoutMs = 5_000;
+const keepAliveMs = 10_000;
+
+export function createConnection({ url, max, settings = {}, onError, onDoubt }: ConnectionOptions): Connection {
   const pool = new pg.Pool({
     connectionString: url,
     max,
     connectionTimeoutMillis: connectTimeoutMs,
-    statement_timeout: statementTimeoutMs,
-    // Longer than the server's own limit: only a connection that died without a word is cut by it.
-    query_timeout: statementTimeoutMs + connectTimeoutMs,
+    query_timeout: queryTimeoutMs,
     keepAlive: true,
+    keepAliveInitialDelayMillis: keepAliveMs,
     application_name: 'fairway',
+    onConnect: (client) => prepareSession(client, settings),
   });
   pool.on('error', onError);
-  const names = new StatementNames();
+  const refuse = (error: unknown): never => {
+    if (isDoubtful(error)) onDoubt(error);
+    return rethrow(error);
+  };
+  const sessions = new Sessions(pool);
   const adapter = new PrismaPg(pool, { onConnectionError: onError });
   const prisma = new PrismaClient({ adapter, log: [] }).$extends({
-    query: { $allOperations: ({ args, query }) => query(args).catch(rethrowUnreachable) },
+    query: { $allOperations: ({ args, query }) => query(args).catch(refuse) },
   }) as unknown as PrismaClient;
   return {
     prisma,
-    query: (strings, ...values) =>
-      onClient(pool, names, (client) => runQuery(client, names, Prisma.sql(strings, ...values))),
+    query: <Row>(strings: TemplateStringsArray, ...values: readonly unknown[]) =>
+      sessions.use((run) => run<Row>(Prisma.sql(strings, ...values)), { isTransaction: false }).catch(refuse),
     transaction: (work) =>
-      onClient(pool, names, async (client) => {
-        await client.query('BEGIN');
-        const result = await work({
-          query: (strings, ...values) => runQuery(client, names, Prisma.sql(strings, ...values)),
-        });
-        await client.query('COMMIT');
-        return result;
-      }),
+      sessions
+        .use(
+          async (run) => {
+            await run(Prisma.sql`BEGIN`);
+            const result = await work({ query: (strings, ...values) => run(Prisma.sql(strings, ...values)) });
+            await run(Prisma.sql`COMMIT`);
+            return result;
+          },
+          { isTransaction: true },
+        )
+        .catch(refuse),
+    renew: () => sessions.renew(),
     close: async () => {
       await prisma.$disconnect();
       await pool.end();
@@ -62,44 +86,70 @@ export function createConnection(url: string, max: number, onError: (error: unkn
   };
 }
 
-/**
- * Not `pool.query`: by it a connection keeps, as long as it lives, the rows that it answered first. One on which something
- * failed is closed, and with it what it had begun.
- */
-async function onClient<T>(
-  pool: pg.Pool,
-  names: StatementNames,
-  work: (client: pg.PoolClient) => Promise<T>,
-): Promise<T> {
-  const client = await checkOut(pool).catch(rethrowUnreachable);
-  let isSpent = true;
-  try {
-    const result = await work(client);
-    isSpent = names.isOutdated(client);
-    return result;
-  } catch (error) {
-    return rethrowUnreachable(error);
-  } finally {
-    client.off('error', ignore);
-    client.release(isSpent);
+type Run = <Row>(sql: Prisma.Sql) => Promise<Row[]>;
+
+/** The connections of a pool, by when they were opened. */
+class Sessions {
+  readonly #pool: pg.Pool;
+  readonly #names = new StatementNames();
+  readonly #generations = new WeakMap<pg.PoolClient, number>();
+  #generation = 0;
+
+  constructor(pool: pg.Pool) {
+    this.#pool = pool;
+    pool.on('connect', (client) => this.#generations.set(client, this.#generation));
+  }
+
+  renew(): void {
+    this.#generation += 1;
+  }
+
+  /**
+   * Not `pool.query`: by it a connection keeps, as long as it lives, the rows that it answered first. A connection on which
+   * a transaction failed is closed, and with it what it had begun.
+   */
+  async use<T>(work: (run: Run) => Promise<T>, { isTransaction }: { isTransaction: boolean }): Promise<T> {
+    const client = await this.#checkOut();
+    let isSpent = true;
+    try {
+      const result = await work((sql) => this.#run(client, sql));
+      isSpent = this.#names.isOutdated(client);
+      return result;
+    } catch (error) {
+      isSpent = isTransaction || !isOfStatement(error);
+      throw error;
+    } finally {
+      client.off('error', ignore);
+      client.release(isSpent);
+    }
+  }
+
+  async #run<Row>(client: pg.PoolClient, { text, values }: Prisma.Sql): Promise<Row[]> {
+    const { rows } = await client.query({ name: this.#names.nameOf(text), text, values });
+    return rows as Row[];
+  }
+
+  async #checkOut(): Promise<pg.PoolClient> {
+    for (;;) {
+      const client = await checkOut(this.#pool);
+      if (this.#generations.get(client) === this.#generation) return client;
+      client.off('error', ignore);
+      client.release(true);
+    }
   }
 }
 
-async function runQuery<Row>(
-  client: pg.PoolClient,
-  names: StatementNames,
-  { text, values }: Prisma.Sql,
-): Promise<Row[]> {
-  const { rows } = await client.query({ name: names.nameOf(text), text, values });
-  return rows as Row[];
-}
+/** What went wrong is the statement's affair, and the connection as good as before. */
+const isOfStatement = (error: unknown): boolean =>
+  error instanceof pg.DatabaseError && error.severity === 'ERROR' && !isDoubtful(error) && !isOldPlan(error);
 
 /** With a listener from the first moment on: what ends a connection between two turns is an error of its query alone. */
 const checkOut = (pool: pg.Pool): Promise<pg.PoolClient> =>
   new Promise((resolve, reject) => {
     pool.connect((error, client) => {
       if (client === undefined) {
-        reject(error);
+        // Whatever it says: no statement of ours is to blame for it.
+        reject(unavailable(error));
         return;
       }
       client.on('error', ignore);
@@ -139,47 +189,4 @@ class StatementNames {
     if (first === undefined) this.#firstOf.set(client, this.#first);
     return first !== undefined && first !== this.#first;
   }
-}
-
-/** PostgreSQL away, restarting or out of connections: the caller may try again. */
-function rethrowUnreachable(error: unknown): never {
-  if (isUnreachable(error)) {
-    throw new ChatError('UNAVAILABLE', 'The database cannot be reached or is too busy; try again', { cause: error });
-  }
-  throw error;
-}
-
-const unreachableCodes = new Set(['P1001', 'P1002', 'P1008', 'P1017', 'P2024', 'P2028', 'P2037']);
-const unreachableKinds = new Set([
-  'DatabaseNotReachable',
-  'ConnectionClosed',
-  'SocketTimeout',
-  'TooManyConnections',
-  'DatabaseAccessDenied',
-]);
-/**
- * Connection exceptions (08), too many connections, shutting down, starting up, a terminated backend (57P0x); and what a
- * second try may well survive: a timeout (57014), a lock that was not to be had (55P03), a deadlock (40P01).
- */
-const unreachableStates = /^(08...|53300|57P0[1-5]|57014|55P03|40P01)$/;
-const unreachableWords =
-  /ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|ENOTFOUND|Connection terminated|timeout exceeded when trying to connect|Query read timeout|Client has encountered a connection error|not queryable/;
-
-function isUnreachable(error: unknown): boolean {
-  if (!(error instanceof Error)) return false;
-  if (error instanceof pg.DatabaseError) return unreachableStates.test(error.code ?? '');
-  if (error instanceof Prisma.PrismaClientInitializationError) return true;
-  if (error instanceof Prisma.PrismaClientKnownRequestError) {
-    if (unreachableCodes.has(error.code)) return true;
-    const adapterError = error.meta?.driverAdapterError as { cause?: DriverCause } | undefined;
-    const cause = adapterError?.cause;
-    if (cause !== undefined && unreachableKinds.has(cause.kind ?? '')) return true;
-    if (cause?.originalCode !== undefined && unreachableStates.test(cause.originalCode)) return true;
-  }
-  return unreachableWords.test(error.message);
-}
-
-interface DriverCause {
-  readonly kind?: string;
-  readonly originalCode?: string;
 }

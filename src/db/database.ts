@@ -7,6 +7,8 @@ export interface Database {
   readonly writes: Connection;
   /** For what somebody looks at: however much that is, sends have connections of their own. */
   readonly reads: Connection;
+  /** For leases and sweeps: whoever does what, they go on. */
+  readonly upkeep: Connection;
   /**
    * Runs a query of a replay or of a subscription's start, as many at a time as this pool has connections: a storm of
    * reconnects waits for its turn and starves neither sends nor reads.
@@ -21,9 +23,13 @@ export interface DatabaseOptions {
   readonly poolSize?: number;
   readonly readPoolSize?: number;
   readonly replayPoolSize?: number;
-  /** Told of connections that fail while nobody uses them; of none after `close`. */
+  /** Told of connections that fail, of one outage not more than once in 10 s; of none after `close`. */
   readonly onError?: (error: unknown) => void;
 }
+
+const upkeepPoolSize = 4;
+const renewEveryMs = 1_000;
+const tellEveryMs = 10_000;
 
 /** Connects lazily: the first query opens the first connection. */
 export function connectDatabase({
@@ -34,21 +40,37 @@ export function connectDatabase({
   onError = () => undefined,
 }: DatabaseOptions): Database {
   let closed = false;
+  let renewedAt = Number.NEGATIVE_INFINITY;
+  let toldAt = Number.NEGATIVE_INFINITY;
   // The pool's own end does not wait for its idle connections: what cuts them off afterwards is no failure.
   const report = (error: unknown) => {
     if (!closed) onError(error);
   };
-  const writes = createConnection(url, poolSize, report);
-  const reads = createConnection(url, readPoolSize, report);
-  const replay = createConnection(url, replayPoolSize, report);
+  // Behind a failover the old server may live on and answer reads: one refused write is enough to leave it, for all.
+  const onDoubt = (error: unknown) => {
+    const now = performance.now();
+    if (now - renewedAt < renewEveryMs) return;
+    renewedAt = now;
+    for (const connection of all) connection.renew();
+    if (now - toldAt < tellEveryMs) return;
+    toldAt = now;
+    report(error);
+  };
+  const open = (max: number) => createConnection({ url, max, onError: report, onDoubt });
+  const writes = open(poolSize);
+  const reads = open(readPoolSize);
+  const upkeep = open(upkeepPoolSize);
+  const replay = open(replayPoolSize);
+  const all = [writes, reads, upkeep, replay];
   const limitReplay = pLimit(replayPoolSize);
   return {
     writes,
     reads,
+    upkeep,
     replay: (query) => limitReplay(() => query(replay)),
     close: async () => {
       closed = true;
-      await Promise.all([writes, reads, replay].map((connection) => connection.close()));
+      await Promise.all(all.map((connection) => connection.close()));
     },
   };
 }

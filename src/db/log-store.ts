@@ -36,8 +36,8 @@ async function readHeadsOf({ writes }: Database, roomIds: readonly string[]): Pr
   return roomIds.map((roomId) => byId.get(roomId) ?? null);
 }
 
-async function readHeads({ writes }: Database, roomIds: readonly string[]): Promise<Map<string, number>> {
-  const rows = await writes.query<{ id: string; seq: number }>`
+async function readHeads({ upkeep }: Database, roomIds: readonly string[]): Promise<Map<string, number>> {
+  const rows = await upkeep.query<{ id: string; seq: number }>`
     SELECT r.id, r.seq FROM chat_rooms r WHERE r.id = ANY(${roomIds}::uuid[])`;
   return new Map(rows.map(({ id, seq }) => [id, seq]));
 }
@@ -61,8 +61,8 @@ async function readPage(connection: Connection, { roomId, base, after, upTo }: L
 }
 
 /** The mark of a busy room always trails by what is on its way; only what is older is worth a second try. */
-async function readUnpublished({ writes }: Database, minAgeMs: number, count: number): Promise<UnpublishedRoom[]> {
-  return writes.query<UnpublishedRoom>`
+async function readUnpublished({ upkeep }: Database, minAgeMs: number, count: number): Promise<UnpublishedRoom[]> {
+  return upkeep.query<UnpublishedRoom>`
     SELECT r.id AS "roomId", r.published_seq AS "publishedSeq", r.seq
     FROM chat_rooms r, (SELECT clock_timestamp() - ${minAgeMs}::int * interval '1 ms' AS time) due
     WHERE r.published_seq < r.seq AND (
@@ -74,11 +74,11 @@ async function readUnpublished({ writes }: Database, minAgeMs: number, count: nu
     ORDER BY r.updated_at LIMIT ${count}::int`;
 }
 
-async function advancePublished({ writes }: Database, ranges: readonly PublishedRange[]): Promise<Map<string, number>> {
+async function advancePublished({ upkeep }: Database, ranges: readonly PublishedRange[]): Promise<Map<string, number>> {
   const roomIds = ranges.map((range) => range.roomId);
   const starts = ranges.map((range) => range.from);
   const ends = ranges.map((range) => range.to);
-  const rows = await writes.query<{ id: string; mark: number }>`
+  const rows = await upkeep.query<{ id: string; mark: number }>`
     SELECT a.id, a.mark FROM chat_advance_published(${roomIds}::uuid[], ${starts}::int[], ${ends}::int[]) AS a`;
   return new Map(rows.map(({ id, mark }) => [id, mark]));
 }

@@ -5,34 +5,34 @@ import type { Database } from './database.js';
 
 /** Presence as the instances keep it together; see prisma/migrations for the rules. */
 export const createPresenceStore = (db: Database): PresenceStore => {
-  const { writes } = db;
+  const { upkeep } = db;
   return {
     holdLease: async (instanceId, leaseMs) => {
-      const [row] = await writes.query<{ held: boolean }>`
+      const [row] = await upkeep.query<{ held: boolean }>`
         SELECT chat_hold_lease(${instanceId}::uuid, ${leaseMs}::int) AS held`;
       return row?.held === true;
     },
     connect: async (instanceId, devices) => {
-      const rows = await writes.query<{ outcome: 'OK' | 'LOST'; user_id: number }>`
+      const rows = await upkeep.query<{ outcome: 'OK' | 'LOST'; user_id: number }>`
         SELECT c.outcome, c.user_id FROM chat_connect(
           ${instanceId}::uuid, ${devices.map(({ id }) => id)}::uuid[], ${devices.map(({ userId }) => userId)}::int[]) AS c`;
       return rows[0]?.outcome === 'LOST' ? null : rows.map(({ user_id }) => user_id);
     },
     disconnect: async (gone) =>
       toIds(
-        await writes.query`
+        await upkeep.query`
           SELECT chat_disconnect(
             ${gone.map(({ id }) => id)}::uuid[], ${gone.map(({ userId }) => userId)}::int[],
             ${gone.map(({ agoMs }) => Math.round(agoMs))}::int[]) AS id`,
       ),
     releaseLease: async (instanceId, graceMs, gone) => {
-      await writes.query`
+      await upkeep.query`
         SELECT chat_release_lease(${instanceId}::uuid, ${graceMs}::int,
           ${gone.map(({ id }) => id)}::uuid[], ${gone.map(({ agoMs }) => Math.round(agoMs))}::int[])`;
     },
     expireLeases: async (instanceId, patienceMs) =>
-      toIds(await writes.query`SELECT chat_expire_leases(${instanceId}::uuid, ${patienceMs}::int) AS id`),
-    expireUsers: async (patienceMs) => toIds(await writes.query`SELECT chat_expire_users(${patienceMs}::int) AS id`),
+      toIds(await upkeep.query`SELECT chat_expire_leases(${instanceId}::uuid, ${patienceMs}::int) AS id`),
+    expireUsers: async (patienceMs) => toIds(await upkeep.query`SELECT chat_expire_users(${patienceMs}::int) AS id`),
     readPresences: async (userIds) => {
       const rows = await db.reads.query<PresenceRow>`
         SELECT u.id, u.online_since, u.last_seen_at FROM chat_users u WHERE u.id = ANY(${userIds}::int[])`;

@@ -1,9 +1,10 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
-import { describe, expect, it, onTestFinished } from 'vitest';
-import { connectDatabase } from '../../src/db/database.js';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import type { Connection } from '../../src/db/connection.js';
+import { connectDatabase, type Database } from '../../src/db/database.js';
 import { Prisma } from '../../src/db/generated/prisma/client.js';
-import { createDatabase } from '../support/database.js';
+import { createDatabase, type TestDatabase } from '../support/database.js';
 import { collectGarbage } from '../support/garbage.js';
 
 /** What PostgreSQL says, which the real one says in one breath only when it is asked to at the very moment. */
@@ -80,4 +81,136 @@ describe('connectDatabase', () => {
     // Who comes later is no worse off.
     expect(prepared.some(({ statement }) => statement.includes('999 AS other'))).toBe(true);
   });
+
+  it.each([
+    ['off', 'on'],
+    ['local', 'local'],
+    ['remote_apply', 'remote_apply'],
+  ])('has commits on disk before they are answered, though the database says %s by default', async (given, had) => {
+    const { database, db } = await connect();
+    await database.query(`ALTER DATABASE ${nameOf(database)} SET synchronous_commit = '${given}'`);
+
+    const ask = async (connection: Connection) => {
+      const [row] = await connection.query<{ had: string }>`SELECT current_setting('synchronous_commit') AS had`;
+      return row?.had;
+    };
+
+    expect(await Promise.all([ask(db.writes), ask(db.reads), db.replay(ask)])).toEqual([had, had, had]);
+    const [row] = await db.writes.prisma.$queryRaw<
+      { had: string }[]
+    >`SELECT current_setting('synchronous_commit') AS had`;
+    expect(row?.had).toBe(had);
+  });
+
+  describe('of an error', () => {
+    let database: TestDatabase;
+    let db: Database;
+    beforeAll(async () => {
+      database = await createDatabase({ migrated: false });
+      db = connectDatabase({ url: database.url });
+    });
+    afterAll(async () => {
+      await db.close();
+      await database.drop();
+    });
+
+    it.each([
+      ['25006', 'cannot execute INSERT in a read-only transaction'],
+      ['57P01', 'terminating connection due to administrator command'],
+      ['08006', 'the connection failed'],
+      ['53100', 'could not extend file "base/16384/16397": No space left on device'],
+      ['53200', 'out of memory'],
+      ['53300', 'sorry, too many clients already'],
+      ['58030', 'could not read block 0 in file "base/16384/16397": Input/output error'],
+      ['58P01', 'could not access file "$libdir/plpgsql": No such file or directory'],
+      ['XX000', 'could not load library "/usr/lib/postgresql/15/lib/plpgsql.so": cannot open shared object file'],
+      ['0A000', 'cached plan must not change result type'],
+      ['40001', 'could not serialize access due to concurrent update'],
+    ])('takes %s (%s) for a database that is out of order, not for a fault of ours', async (state, message) => {
+      const raise = Prisma.raw(
+        `DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '${state}', MESSAGE = '${message}'; END $$`,
+      );
+
+      await expect(db.writes.query`${raise}`).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+      await expect(db.writes.prisma.$executeRaw`${raise}`).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    });
+
+    it.each([
+      ['23505', 'duplicate key value violates unique constraint'],
+      ['XX000', 'cache lookup failed for type 16397'],
+      ['42501', 'permission denied for table chat_rooms'],
+    ])('takes %s (%s) for a fault of ours', async (state, message) => {
+      const raise = Prisma.raw(
+        `DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '${state}', MESSAGE = '${message}'; END $$`,
+      );
+
+      await expect(db.writes.query`${raise}`).rejects.toMatchObject({ code: state });
+    });
+  });
+
+  it('takes whatever keeps a connection from being made for a database that is out of order', async () => {
+    const { database } = await connect();
+    const url = new URL(database.url);
+    url.password = 'of-yesterday';
+    const db = connectDatabase({ url: url.href });
+    onTestFinished(() => db.close());
+
+    await expect(db.reads.query`SELECT 1`).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  });
+
+  it('makes all connections anew once one of them turned out to lead to a server that only reads', async () => {
+    const { database, db } = await connect();
+    await database.query(`ALTER DATABASE ${nameOf(database)} SET default_transaction_read_only = on`);
+    const pidOf = async (connection: Connection) =>
+      (await connection.query<{ pid: number }>`SELECT pg_backend_pid() AS pid`)[0]?.pid;
+    const before = [await pidOf(db.writes), await pidOf(db.reads), await db.replay(pidOf)];
+    await database.query(
+      `BEGIN READ WRITE; ALTER DATABASE ${nameOf(database)} RESET default_transaction_read_only; COMMIT`,
+    );
+
+    await expect(db.writes.query`CREATE TABLE t ()`).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+
+    await db.writes.query`CREATE TABLE t ()`;
+    const after = [await pidOf(db.writes), await pidOf(db.reads), await db.replay(pidOf)];
+    expect(after.filter((pid) => before.includes(pid))).toEqual([]);
+  });
+
+  it('keeps the connection on which a statement alone went wrong', async () => {
+    const { db } = await connect();
+    const pidOf = async () => (await db.writes.query<{ pid: number }>`SELECT pg_backend_pid() AS pid`)[0]?.pid;
+    const before = await pidOf();
+
+    for (const divisor of [0, 0]) {
+      await expect(db.writes.query`SELECT 1 / ${divisor}::int`).rejects.toMatchObject({ code: '22012' });
+    }
+
+    expect(await pidOf()).toBe(before);
+  });
+
+  it('waits no longer than 5 s for a server that takes connections and says nothing', async () => {
+    const silent = createServer((socket) => void socket.on('error', () => undefined)).listen(0, '127.0.0.1');
+    await once(silent, 'listening');
+    const { port } = silent.address() as AddressInfo;
+    const db = connectDatabase({ url: `postgresql://somebody:secret@127.0.0.1:${port}/any` });
+    const startedAt = performance.now();
+
+    await expect(db.writes.query`SELECT 1`).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+
+    expect(performance.now() - startedAt).toBeLessThan(6_500);
+    await db.close();
+    silent.close();
+  });
 });
+
+/** A database of the test's own, and connections to it that end with the test. */
+async function connect() {
+  const database = await createDatabase({ migrated: false });
+  const db = connectDatabase({ url: database.url });
+  onTestFinished(async () => {
+    await db.close();
+    await database.drop();
+  });
+  return { database, db };
+}
+
+const nameOf = ({ url }: TestDatabase): string => new URL(url).pathname.slice(1);

@@ -85,10 +85,13 @@ async function ask(document: { toString(): string }, variableValues: Record<stri
   };
   const query = vi.spyOn(pg.Client.prototype, 'query');
   const { data, errors } = await execute({ schema, document: parse(`${document}`), variableValues, contextValue });
-  const statements = query.mock.calls.length;
+  const statements = query.mock.calls.filter(([statement]) => !isOfOpening(statement)).length;
   query.mockRestore();
   return { data: JSON.parse(JSON.stringify(data)) as unknown, errors, statements };
 }
+
+/** What every new connection is asked first. */
+const isOfOpening = (statement: unknown): boolean => (statement as { text: string }).text.includes('set_config');
 
 interface Answer {
   readonly rooms: { readonly edges: { readonly node: { readonly unreadCount: number; readonly title: string } }[] };

@@ -1,0 +1,93 @@
+import pg from 'pg';
+import { ChatError } from '../domain/errors.js';
+import { Prisma } from './generated/prisma/client.js';
+
+/** A lock was not to be had in time: nothing has been written, and the same statement may be tried again. */
+export class LockedError extends ChatError {
+  override readonly name = 'LockedError';
+  constructor(cause?: unknown) {
+    super('UNAVAILABLE', 'Somebody else holds what this would change; try again', { cause });
+  }
+}
+
+/**
+ * The database is not what is at fault but the statement, or else it is UNAVAILABLE: away, full, read-only, too busy.
+ * @throws {ChatError | unknown} a LockedError, another UNAVAILABLE, or the error as it is
+ */
+export function rethrow(error: unknown): never {
+  if (stateOf(error) === lockNotAvailable) throw new LockedError(error);
+  if (isOutage(error)) throw unavailable(error);
+  throw error;
+}
+
+/** What the caller may try again. */
+export const unavailable = (cause: unknown): ChatError =>
+  new ChatError('UNAVAILABLE', 'The database cannot be reached or is too busy; try again', { cause });
+
+/** Whether the server at the other end may not be the one to use any more: gone, replaced, read-only, out of order. */
+export function isDoubtful(error: unknown): boolean {
+  const state = stateOf(error);
+  return state === undefined ? isOutage(error) : doubtfulStates.test(state) || isMissingFile(error, state);
+}
+
+const lockNotAvailable = '55P03';
+/**
+ * Connection exceptions (08), read-only (25006), a transaction that idled or was idled (25P0x), a full disk (53100),
+ * shutting down, starting up, a terminated backend (57P0x), and what the system below refuses (58): input and output
+ * errors, files that are gone.
+ */
+const doubtfulStates = /^(08...|25006|25P0[34]|53100|57P0[1-5]|58...)$/;
+/**
+ * What a second try may well survive: too little of anything (53), a timeout (57014), a deadlock (40P01), a conflict
+ * (40001). And what keeps a session from beginning: a password that is being changed (28), a database that is being
+ * restored (3D000).
+ */
+const passingStates = /^(28...|3D000|40001|40P01|53...|57014)$/;
+
+const prismaCodes = new Set(['P1001', 'P1002', 'P1008', 'P1017', 'P2024', 'P2028', 'P2037']);
+const prismaKinds = new Set([
+  'DatabaseNotReachable',
+  'ConnectionClosed',
+  'SocketTimeout',
+  'TooManyConnections',
+  'DatabaseAccessDenied',
+]);
+const words =
+  /ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|ENOTFOUND|Connection terminated|timeout exceeded when trying to connect|Query read timeout|Client has encountered a connection error|not queryable/;
+
+function isOutage(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const state = stateOf(error);
+  if (state !== undefined) {
+    if (doubtfulStates.test(state) || passingStates.test(state)) return true;
+    if (isMissingFile(error, state) || isOldPlan(error, state)) return true;
+  }
+  if (error instanceof pg.DatabaseError) return false;
+  if (error instanceof Prisma.PrismaClientInitializationError) return true;
+  if (error instanceof Prisma.PrismaClientKnownRequestError) {
+    if (prismaCodes.has(error.code) || prismaKinds.has(driverCause(error)?.kind ?? '')) return true;
+  }
+  return words.test(error.message);
+}
+
+/** SQLSTATE, where it is PostgreSQL that failed. */
+export function stateOf(error: unknown): string | undefined {
+  if (error instanceof pg.DatabaseError) return error.code;
+  return error instanceof Prisma.PrismaClientKnownRequestError ? driverCause(error)?.originalCode : undefined;
+}
+
+/** A library of the server's that is gone or is not its own any more, as after an upgrade below a running server. */
+const isMissingFile = (error: unknown, state: string): boolean =>
+  state === 'XX000' && /librar|could not (access|open|read|stat|load) /.test((error as Error).message);
+
+/** A migration changed what a prepared statement answers; the next connection prepares it anew. */
+export const isOldPlan = (error: unknown, state = stateOf(error)): boolean =>
+  state === '0A000' && (error as Error).message.includes('cached plan must not change result type');
+
+const driverCause = ({ meta }: Prisma.PrismaClientKnownRequestError): DriverCause | undefined =>
+  (meta?.driverAdapterError as { cause?: DriverCause } | undefined)?.cause;
+
+interface DriverCause {
+  readonly kind?: string;
+  readonly originalCode?: string;
+}

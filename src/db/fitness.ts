@@ -1,0 +1,66 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { ChatError } from '../domain/errors.js';
+import { type Connection, createConnection } from './connection.js';
+import { stateOf } from './database-errors.js';
+
+/** Whether changes can be written now, or else what stands in the way. */
+export type Fitness = 'ok' | 'read-only' | 'full' | 'away';
+
+const keptMs = 1_000;
+const timeoutMs = 5_000;
+/** Little enough memory for what the check sorts out to go to the disk, and to the disk that the data is on. */
+const settings = { work_mem: '64kB', temp_tablespaces: '' };
+const readOnly = '25006';
+const diskFull = '53100';
+
+/**
+ * Finds out whether PostgreSQL would take a change, by one that changes nothing: a record in its log that nobody reads,
+ * committed, and 150 KB in a temporary file, which a full disk refuses. It has a connection of its own, because busy
+ * pools say nothing about the server.
+ */
+export class FitnessCheck {
+  readonly #connection: Connection;
+  #last: { readonly fitness: Promise<Fitness>; answeredAt: number } | undefined;
+
+  constructor(url: string) {
+    // Nobody is told: where its connection fails, so does the check.
+    const onError = () => undefined;
+    this.#connection = createConnection({ url, max: 1, settings, onError, onDoubt: () => this.#connection.renew() });
+  }
+
+  /** Resolves within 5 s. However many ask, the server is asked once a second at most. */
+  check(): Promise<Fitness> {
+    if (this.#last !== undefined && performance.now() - this.#last.answeredAt < keptMs) return this.#last.fitness;
+    const last = { fitness: this.#ask(), answeredAt: Number.POSITIVE_INFINITY };
+    this.#last = last;
+    void last.fitness.then(() => {
+      last.answeredAt = performance.now();
+    });
+    return last.fitness;
+  }
+
+  close(): Promise<void> {
+    return this.#connection.close();
+  }
+
+  #ask(): Promise<Fitness> {
+    const writing = tryToWrite(this.#connection).catch(toFitness);
+    return Promise.race([writing, delay(timeoutMs, 'away' as const, { ref: false })]);
+  }
+}
+
+async function tryToWrite({ query }: Connection): Promise<Fitness> {
+  const [row] = await query<{ fitness: Fitness }>`
+    SELECT CASE
+      WHEN pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean THEN 'read-only'
+      WHEN pg_logical_emit_message(true, 'fairway', '') IS NOT NULL
+        AND (SELECT count(*) FROM generate_series(1, 10000)) > 0 THEN 'ok'
+    END AS fitness`;
+  return row?.fitness ?? 'away';
+}
+
+function toFitness(error: unknown): Fitness {
+  const state = stateOf(error instanceof ChatError ? error.cause : error);
+  if (state === diskFull) return 'full';
+  return state === readOnly ? 'read-only' : 'away';
+}
