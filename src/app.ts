@@ -6,7 +6,8 @@ import { RateLimiterMemory } from 'rate-limiter-flexible';
 import { signToken } from './auth/sign-token.js';
 import { createTokenVerifier } from './auth/verify-token.js';
 import type { Config } from './config.js';
-import { connectDatabase, type Database } from './db/database.js';
+import { connectDatabase } from './db/database.js';
+import { FitnessCheck } from './db/fitness.js';
 import { createInboxStore } from './db/inbox.js';
 import { createLogStore } from './db/log-store.js';
 import { createPresenceStore } from './db/presence.js';
@@ -55,6 +56,7 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
     ...database,
     onError: (error) => log.warn({ err: error }, 'A database connection failed'),
   });
+  const fitness = new FitnessCheck(database.url);
   const pubsub = createNatsPubSub(requireUrl(config.nats), log);
   const store = createLogStore(db);
   const feeds = new RoomFeeds(pubsub, store, log);
@@ -126,7 +128,7 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
       natsRequests: () => backends.underWay,
       natsIgnored: () => pubsub.ignoredCount,
     }),
-    checkReadiness: () => checkReadiness(db, pubsub),
+    checkReadiness: () => checkReadiness(fitness, pubsub),
     log,
   });
 
@@ -144,7 +146,7 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
       typing.close();
       await feeds.close();
       await pubsub.close();
-      await db.close();
+      await Promise.all([db.close(), fitness.close()]);
     },
   };
 }
@@ -162,12 +164,9 @@ function offerMetrics({ embedded, metricsToken }: Config, sources: MetricSources
   return { registry: createMetrics(sources), token: metricsToken };
 }
 
-/** PostgreSQL decides; without NATS the server is slower, not away. */
-async function checkReadiness(db: Database, pubsub: PubSub) {
-  const postgres = await db.writes.query`SELECT 1`.then(
-    () => 'ok',
-    () => 'away',
-  );
+/** PostgreSQL decides, by whether it can be written to; without NATS the server is slower, not away. */
+async function checkReadiness(fitness: FitnessCheck, pubsub: PubSub) {
+  const postgres = await fitness.check();
   const nats = pubsub.isConnected ? 'ok' : 'away';
   const ready = postgres === 'ok';
   return { ready, body: { status: ready && nats === 'away' ? 'degraded' : ready ? 'ok' : 'unready', postgres, nats } };

@@ -27,7 +27,8 @@ async function runOnServer(sql: string): Promise<void> {
   await query(inject('postgresUrl'), sql);
 }
 
-async function query<Row extends pg.QueryResultRow>(url: string, sql: string, values: readonly unknown[] = []) {
+/** One statement on a connection of its own. */
+export async function query<Row extends pg.QueryResultRow>(url: string, sql: string, values: readonly unknown[] = []) {
   const client = new pg.Client({ connectionString: url });
   await client.connect();
   try {

@@ -9,13 +9,15 @@ export interface TcpProxy {
   cut(options?: { silently: boolean }): Promise<void>;
   /** Lets through again; what waited silently goes on where it was. */
   restore(): Promise<void>;
+  /** Leads new connections to another server; those that are open stay where they are. */
+  redirect(targetUrl: string): void;
   /** Ends it with all connections. */
   stop(): Promise<void>;
 }
 
 /** On a port of its own choice, in front of the server at that URL. */
 export async function startTcpProxy(targetUrl: string): Promise<TcpProxy> {
-  const target = new URL(targetUrl);
+  let target = new URL(targetUrl);
   const sockets = new Set<Socket>();
   let isSilent = false;
 
@@ -66,6 +68,9 @@ export async function startTcpProxy(targetUrl: string): Promise<TcpProxy> {
       isSilent = false;
       for (const socket of sockets) socket.resume();
       if (!server.listening) await listen(port);
+    },
+    redirect: (otherUrl) => {
+      target = new URL(otherUrl);
     },
     stop: refuse,
   };

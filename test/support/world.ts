@@ -20,6 +20,7 @@ export function useWorld({
   instances: count = 2,
   env = {} as Readonly<Record<string, string>>,
   nats: startServer = (): Promise<TestNats> => startNats(),
+  database: makeDatabase = (): Promise<TestDatabase> => createDatabase(),
 } = {}): World {
   const instances: Instance[] = [];
   const clients: TestClient[] = [];
@@ -48,7 +49,7 @@ export function useWorld({
   } as unknown as { -readonly [Key in keyof World]: World[Key] };
 
   beforeAll(async () => {
-    [world.database, world.nats] = await Promise.all([createDatabase(), startServer()]);
+    [world.database, world.nats] = await Promise.all([makeDatabase(), startServer()]);
     await Promise.all(Array.from({ length: count }, () => world.start()));
   });
   afterAll(async () => {

@@ -1,0 +1,100 @@
+import { execFileSync } from 'node:child_process';
+import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { type EmbeddedPostgres, startPostgres } from '../../src/embedded/postgres.js';
+import { makeOpenFolder } from '../../src/embedded/unprivileged.js';
+import { query, type TestDatabase } from './database.js';
+
+const settings = { fsync: 'off', full_page_writes: 'off', wal_level: 'replica', max_wal_senders: '4' };
+const log = pino({ level: 'warn' });
+
+/** A PostgreSQL of one's own with an empty database, for what the others must not notice. */
+export async function startOwnPostgres(folder = newFolder()): Promise<TestDatabase> {
+  const server = await startPostgres({ dataDir: folder, log, settings });
+  return toDatabase(server, folder);
+}
+
+/** Two servers; the second follows the first and answers reads alone, until `SELECT pg_promote()`. */
+export async function startReplicatedPostgres(): Promise<{ primary: TestDatabase; standby: TestDatabase }> {
+  const [folder, copy] = [newFolder(), newFolder()];
+  await (await startPostgres({ dataDir: folder, log, settings })).stop();
+  execFileSync('cp', ['-a', `${folder}/.`, copy]);
+  writeFileSync(join(copy, 'postgres/data/standby.signal'), '');
+  const primary = await startPostgres({ dataDir: folder, log, settings });
+  const standby = await startPostgres({
+    dataDir: copy,
+    log,
+    settings: { ...settings, primary_conninfo: primary.url },
+  });
+  return { primary: toDatabase(primary, folder), standby: toDatabase(standby, copy) };
+}
+
+const toDatabase = ({ url, stop }: EmbeddedPostgres, folder: string): TestDatabase => ({
+  url,
+  query: (sql, values) => query(url, sql, values),
+  drop: async () => {
+    await stop();
+    rmSync(folder, { recursive: true, force: true });
+  },
+});
+
+/** The user whom PostgreSQL runs as must be able to pass through it. */
+function newFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'fairway-own-'));
+  rmSync(folder, { recursive: true });
+  makeOpenFolder(folder);
+  return folder;
+}
+
+/** A disk that can be filled. */
+export interface SmallDisk {
+  readonly folder: string;
+  fill(): void;
+  /** Leaves room again. */
+  empty(): void;
+  remove(): void;
+}
+
+/** @throws {Error} where this machine lets nobody mount one */
+export function mountSmallDisk(megabytes: number): SmallDisk {
+  const folder = newFolder();
+  execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${megabytes}m,mode=755`, 'none', folder], { stdio: 'pipe' });
+  const filler = join(folder, 'filler');
+  return {
+    folder,
+    fill: () => {
+      const file = openSync(filler, 'w');
+      try {
+        for (let size = 2 ** 20; size >= 512; ) if (!hasWritten(file, size)) size /= 2;
+      } finally {
+        closeSync(file);
+      }
+    },
+    empty: () => rmSync(filler),
+    remove: () => {
+      execFileSync('umount', [folder]);
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+function hasWritten(file: number, size: number): boolean {
+  try {
+    return writeSync(file, Buffer.alloc(size)) === size;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOSPC') return false;
+    throw error;
+  }
+}
+
+/** Why tests that need a full disk are skipped; empty if they are not. */
+export function whyNoSmallDisk(): string {
+  try {
+    mountSmallDisk(1).remove();
+    return '';
+  } catch {
+    return 'only root may mount a disk, and not everywhere';
+  }
+}
