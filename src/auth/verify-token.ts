@@ -52,7 +52,7 @@ export function createTokenVerifier(options: VerifyOptions): VerifyToken {
     if (remembered !== undefined) return remembered;
     const mayBeOutdated = keys.coolingDown === true;
     const { payload } = await jwtVerify(token, keys, rules).catch((error: unknown) =>
-      refuse(error, mayBeOutdated && isUnknownKey(keys, token)),
+      refuse(error, () => mayBeOutdated && isUnknownKey(keys, token)),
     );
     const viewer = toViewer(payload);
     const leftMs = viewer.expiresAt.getTime() - Date.now();
@@ -89,9 +89,9 @@ function isUnknownKey({ jwks }: Keys, token: string): boolean {
 }
 
 /** @param mayBeNew - the token's key was not looked for at the key server, which may have it by now */
-function refuse(error: unknown, mayBeNew: boolean): never {
+function refuse(error: unknown, mayBeNew: () => boolean): never {
   if (
-    (error instanceof errors.JWKSNoMatchingKey && mayBeNew) ||
+    (error instanceof errors.JWKSNoMatchingKey && mayBeNew()) ||
     error instanceof errors.JWKSTimeout ||
     isKeyServerFault(error)
   ) {
