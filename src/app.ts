@@ -113,7 +113,7 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
     graphql,
     sockets,
     maskError,
-    isAllowedOrigin: createOriginCheck(config.allowedOrigins),
+    isAllowedOrigin: createOriginCheck({ allowed: config.allowedOrigins, loopback: config.embedded }),
     graphiql: config.graphiql,
     devLogin: createDevLogin(config),
     metrics: offerMetrics(config, {
@@ -159,9 +159,9 @@ function createDevLogin({ embedded, auth }: Config): SignForUser | undefined {
 }
 
 /** For whoever has the token or, in the embedded mode, without one: elsewhere there are none. */
-function offerMetrics({ embedded, metricsToken }: Config, sources: MetricSources) {
+function offerMetrics({ embedded, metricsToken, host }: Config, sources: MetricSources) {
   if (!embedded && metricsToken === undefined) return undefined;
-  return { registry: createMetrics(sources), token: metricsToken };
+  return { registry: createMetrics(sources), token: metricsToken, host };
 }
 
 /** PostgreSQL decides, by whether it can be written to; without NATS the server is slower, not away. */

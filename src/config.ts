@@ -1,5 +1,6 @@
 import { accessSync, constants } from 'node:fs';
 import { z } from 'zod';
+import { normalizeOrigin } from './domain/origin.js';
 
 /** What the server was told by its environment, checked once at start. Sizes in bytes, times in milliseconds. */
 export interface Config {
@@ -112,8 +113,11 @@ const eventSubject = z.string().regex(/^(?:[\w-]+|\*)(?:\.(?:[\w-]+|\*))*\.(?:cr
 });
 const onOff = z.enum(['on', 'off']).transform((value) => value === 'on');
 
-const origin = z.string().refine((value) => URL.canParse(value) && new URL(value).origin === value, {
-  error: 'must be a list of origins such as https://app.example.com, without a path',
+const origin = z.string().transform((value, { addIssue }) => {
+  const normalized = normalizeOrigin(value);
+  if (normalized !== null) return normalized;
+  addIssue('must be a list of origins such as https://app.example.com or capacitor://localhost, without a path or a *');
+  return z.NEVER;
 });
 
 const environment = z.object({

@@ -21,6 +21,7 @@ export interface Refusal {
   /** Where another status than the code's own says more. */
   readonly status?: number;
   readonly extensions?: Readonly<Record<string, unknown>>;
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 export function sendJson(
@@ -36,12 +37,13 @@ export function sendJson(
 /** Refuses the whole request, as a GraphQL answer of the type that the client wants. Cuts an answer that has begun already. */
 export function refuse(
   response: ServerResponse,
-  { code, message, status = statuses[code], extensions }: Refusal,
+  { code, message, status = statuses[code], extensions, headers = {} }: Refusal,
 ): void {
   if (response.headersSent) {
     response.destroy();
     return;
   }
+  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
   const retryAfterMs = extensions?.retryAfterMs;
   if (typeof retryAfterMs === 'number') response.setHeader('retry-after', Math.ceil(retryAfterMs / 1_000));
   const body = { errors: [{ message, extensions: { ...extensions, code } }] };

@@ -1,12 +1,47 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { promisify } from 'node:util';
+import { gunzip } from 'node:zlib';
 import { ChatError } from '../domain/errors.js';
+import type { Refusal } from './answers.js';
 import type { MaskError } from './errors.js';
 import { ResultSender } from './result-sender.js';
 import type { StreamFormat } from './stream-formats.js';
 import type { Results } from './subscribe.js';
 
-/** The whole body, or null where it is larger than allowed; no more than the limit is ever held. */
-export async function readBody(request: IncomingMessage, maxBytes: number): Promise<Buffer | null> {
+const decode = new TextDecoder('utf-8', { fatal: true });
+const inflate = promisify(gunzip);
+
+/** The whole body as text, or why it is refused; no more than the limit is ever held, decoded or not. */
+export async function readText(request: IncomingMessage, maxBytes: number): Promise<string | Refusal> {
+  const encoding = request.headers['content-encoding']?.trim().toLowerCase() ?? 'identity';
+  if (!['identity', 'gzip', 'x-gzip'].includes(encoding)) return otherEncoding;
+  const body = await readBytes(request, maxBytes);
+  if (body === null) return tooLarge(maxBytes);
+  try {
+    // A byte order mark is left out.
+    return decode.decode(encoding === 'identity' ? body : await inflate(body, { maxOutputLength: maxBytes }));
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    return code === 'ERR_BUFFER_TOO_LARGE' ? tooLarge(maxBytes) : notText;
+  }
+}
+
+const otherEncoding: Refusal = {
+  code: 'BAD_USER_INPUT',
+  message: 'Content-Encoding may be gzip, or none',
+  status: 415,
+  headers: { 'accept-encoding': 'gzip' },
+};
+
+const notText: Refusal = { code: 'BAD_USER_INPUT', message: 'The body is not UTF-8, or not gzip though it says so' };
+
+const tooLarge = (maxBytes: number): Refusal => ({
+  code: 'BAD_USER_INPUT',
+  message: `The body must have at most ${maxBytes} bytes`,
+  status: 413,
+});
+
+async function readBytes(request: IncomingMessage, maxBytes: number): Promise<Buffer | null> {
   if (Number(request.headers['content-length'] ?? 0) > maxBytes) return null;
   const chunks: Buffer[] = [];
   let bytes = 0;

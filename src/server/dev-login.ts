@@ -1,7 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { isUserId } from '../domain/ids.js';
 import { refuse, sendJson } from './answers.js';
-import { readBody } from './body.js';
+import { readText } from './body.js';
+import { isLoopback, nameOf } from './hosts.js';
 
 /** Signs a token for any user. Only the embedded mode has one. */
 export type SignForUser = (userId: number) => Promise<string>;
@@ -14,7 +15,8 @@ export async function serveDevLogin(sign: SignForUser, request: IncomingMessage,
   if (!isLocal(request)) {
     return refuse(response, { code: 'FORBIDDEN', message: 'The development login is for this machine only' });
   }
-  const userId = parseUserId(await readBody(request, maxBodyBytes));
+  const body = await readText(request, maxBodyBytes);
+  const userId = typeof body === 'string' ? parseUserId(body) : null;
   if (userId === null) {
     return refuse(response, { code: 'BAD_USER_INPUT', message: 'The body must be JSON such as {"userId": 4}' });
   }
@@ -27,12 +29,11 @@ export const demoAuthorization = async (sign: SignForUser, request: IncomingMess
 
 /** From this machine, and not from a page elsewhere whose name is made to resolve to it. */
 const isLocal = ({ headers, socket }: IncomingMessage): boolean =>
-  /^(::1|(::ffff:)?127\.[\d.]+)$/.test(socket.remoteAddress ?? '') &&
-  /^(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/i.test(headers.host ?? '');
+  /^(::1|(::ffff:)?127\.[\d.]+)$/.test(socket.remoteAddress ?? '') && isLoopback(nameOf(headers.host ?? ''));
 
-function parseUserId(body: Buffer | null): number | null {
+function parseUserId(body: string): number | null {
   try {
-    const { userId } = JSON.parse(String(body)) as { userId?: unknown };
+    const { userId } = JSON.parse(body) as { userId?: unknown };
     return typeof userId === 'number' && isUserId(String(userId)) ? userId : null;
   } catch {
     return null;

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
@@ -33,11 +33,13 @@ query MyRooms {
 export class Graphiql {
   #assets: Promise<Map<string, Asset>> | undefined;
 
-  /** @param authorization - the header that the first tab opens with, or undefined */
-  sendPage(response: ServerResponse, authorization: string | undefined): void {
+  /**
+   * Addresses in the page are relative to its own, which behind a proxy may have a prefix that nobody here knows.
+   * @param authorization - the header that the first tab opens with, or undefined
+   */
+  sendPage({ url = '' }: IncomingMessage, response: ServerResponse, authorization: string | undefined): void {
     const options = JSON.stringify({
       title: 'Fairway',
-      endpoint: '/graphql',
       // Over a WebSocket it would not pass on the headers of its pane, and so no token.
       subscriptionsProtocol: 'SSE',
       shouldPersistHeaders: false,
@@ -46,20 +48,29 @@ export class Graphiql {
         ? {}
         : { headers: JSON.stringify({ Authorization: authorization }, undefined, 2) }),
     }).replaceAll('<', '\\u003c');
-    response.writeHead(200, { 'content-type': 'text/html; charset=utf-8', 'cache-control': 'no-store' });
+    const folder = /^\/graphql\/(\?|$)/.test(url) ? '' : 'graphql/';
+    const nonce = randomBytes(16).toString('base64');
+    response.writeHead(200, {
+      'content-type': 'text/html; charset=utf-8',
+      'cache-control': 'no-store',
+      'content-security-policy': policyFor(nonce),
+      // For browsers that do not know frame-ancestors.
+      'x-frame-options': 'DENY',
+      'referrer-policy': 'no-referrer',
+    });
     response.end(`<!doctype html>
 <html lang="en">
   <head>
     <meta charset="utf-8" />
     <title>Fairway</title>
     <link rel="icon" href="data:," />
-    <link rel="stylesheet" href="${graphiqlStylePath}" />
+    <link rel="stylesheet" href="${folder}graphiql.css" />
   </head>
   <body id="body" class="no-focus-outline">
     <noscript>GraphiQL needs JavaScript.</noscript>
     <div id="root"></div>
-    <script src="${graphiqlScriptPath}"></script>
-    <script>YogaGraphiQL.renderYogaGraphiQL(document.querySelector('#root'), ${options});</script>
+    <script src="${folder}graphiql.js"></script>
+    <script nonce="${nonce}">YogaGraphiQL.renderYogaGraphiQL(document.querySelector('#root'), ${options});</script>
   </body>
 </html>
 `);
@@ -79,6 +90,24 @@ export class Graphiql {
     response.end(asset.gzipped);
   }
 }
+
+/**
+ * The page may run what comes from here, and ask nobody else. Its editor brings styles, fonts and workers of its own. No page
+ * elsewhere may show it in a frame: it may hold a token.
+ */
+const policyFor = (nonce: string): string =>
+  [
+    "default-src 'none'",
+    `script-src 'self' 'nonce-${nonce}'`,
+    "style-src 'self' 'unsafe-inline'",
+    "font-src 'self' data:",
+    "img-src 'self' data:",
+    "worker-src 'self' blob: data:",
+    "connect-src 'self'",
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+  ].join('; ');
 
 /** The package renders one page with everything inline; this takes the style and the script out of it again. */
 async function loadAssets(): Promise<Map<string, Asset>> {

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ExecutionArgs, ExecutionResult } from 'graphql';
 import type { Viewer } from '../domain/viewer.js';
 import { type Refusal, refuse } from './answers.js';
-import { readBody, sendResults } from './body.js';
+import { readText, sendResults } from './body.js';
 import type { Authenticate } from './context.js';
 import type { MaskError } from './errors.js';
 import type { GraphqlEngine, TransportContext } from './graphql.js';
@@ -10,6 +10,7 @@ import { type AnswerType, type JsonType, negotiate, type Wanted } from './negoti
 import type { Seats } from './seats.js';
 import { type StreamFormat, streamFormats, toSseText } from './stream-formats.js';
 import type { Results, Subscribe } from './subscribe.js';
+import { queryOf } from './target.js';
 
 export interface GraphqlOverHttpOptions {
   readonly engine: GraphqlEngine;
@@ -47,23 +48,23 @@ export class GraphqlOverHttp {
   /** Resolves once the answer is written or, where it is a stream, handed over: a stream is not waited for. */
   async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { authenticate, engine, maxBodyBytes } = this.#options;
-    if (request.method !== 'GET' && request.method !== 'POST') return refuseMethod(response);
+    if (request.method !== 'GET' && request.method !== 'POST') return refuse(response, otherMethod);
     const wanted = negotiate(request.headers.accept);
     if (wanted === null) return refuse(response, notAcceptable);
     if (request.method === 'POST' && !isJson(request)) {
       return refuse(response, { code: 'BAD_USER_INPUT', message: 'The body must be application/json', status: 415 });
     }
-    const body = request.method === 'POST' ? await readBody(request, maxBodyBytes) : undefined;
-    if (body === null) return refuseTooLarge(request, response, maxBodyBytes);
+    const body = request.method === 'POST' ? await readText(request, maxBodyBytes) : undefined;
+    if (typeof body === 'object') return refuseBody(request, response, body);
 
     const viewer = await authenticate(request.headers.authorization);
     const opening: Opening = {};
     const answer = await engine.yoga.fetch(
-      `http://localhost${request.url}`,
+      `http://localhost/graphql${queryOf(request)}`,
       {
         method: request.method,
         headers: { 'content-type': 'application/json', accept: jsonTypeOf(wanted.answer) },
-        ...(body === undefined ? {} : { body: body.toString() }),
+        ...(body === undefined ? {} : { body }),
       },
       {
         viewer,
@@ -136,6 +137,13 @@ interface Streaming {
   readonly format: StreamFormat;
 }
 
+const otherMethod: Refusal = {
+  code: 'BAD_USER_INPUT',
+  message: 'GraphQL is asked by GET or POST',
+  status: 405,
+  headers: { allow: 'GET, POST' },
+};
+
 const notAcceptable: Refusal = {
   code: 'BAD_USER_INPUT',
   message: 'Accept must allow application/graphql-response+json or application/json',
@@ -171,17 +179,8 @@ async function sendAnswer(response: ServerResponse, type: AnswerType, answer: Re
 const isJson = ({ headers }: IncomingMessage): boolean =>
   /^application\/(graphql\+)?json *(;|$)/i.test(headers['content-type'] ?? '');
 
-function refuseMethod(response: ServerResponse): void {
-  response.setHeader('allow', 'GET, POST');
-  refuse(response, { code: 'BAD_USER_INPUT', message: 'GraphQL is asked by GET or POST', status: 405 });
-}
-
-function refuseTooLarge(request: IncomingMessage, response: ServerResponse, maxBytes: number): void {
-  refuse(response, {
-    code: 'BAD_USER_INPUT',
-    message: `The body must have at most ${maxBytes} bytes`,
-    status: 413,
-  });
+function refuseBody(request: IncomingMessage, response: ServerResponse, refusal: Refusal): void {
+  refuse(response, refusal);
   // What still comes is read and forgotten, and so the connection is kept: a client that is cut while it writes would
   // never see the answer. The request's timeout bounds it.
   request.resume();

@@ -2,7 +2,7 @@ import {
   type DocumentNode,
   type ExecutionArgs,
   type ExecutionResult,
-  type GraphQLError,
+  GraphQLError,
   type GraphQLSchema,
   NoSchemaIntrospectionCustomRule,
   type ParseOptions,
@@ -106,6 +106,9 @@ function createEnginePlugin(options: GraphqlOptions): Plugin {
   const check = (schema: GraphQLSchema, document: DocumentNode, rules?: readonly ValidationRule[]) =>
     validate(schema, document, rules, { maxErrors: maxMistakes, hideSuggestions: !introspection });
   return {
+    onParams: ({ params }) => {
+      if (params.query == null && params.extensions?.persistedQuery !== undefined) throw noPersistedQueries();
+    },
     onParse: ({ setParseFn }) => setParseFn(read),
     onValidate: ({ addValidationRule, setValidationFn }) => {
       setValidationFn(check);
@@ -122,6 +125,13 @@ function createEnginePlugin(options: GraphqlOptions): Plugin {
       setSubscribeFn((args: ExecutionArgs) => (args.contextValue as HttpContext).subscribe(args)),
   };
 }
+
+/**
+ * By this message, in an answer with status 200, Apollo's clients and urql know that they have to send the query itself; none
+ * of them needs a code of its own.
+ */
+const noPersistedQueries = () =>
+  new GraphQLError('PersistedQueryNotSupported', { extensions: { code: 'BAD_USER_INPUT', http: { status: 200 } } });
 
 /**
  * An answer without data has the status of its error for clients that accept `application/graphql-response+json`: that is

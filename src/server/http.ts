@@ -10,7 +10,10 @@ import { demoAuthorization, type SignForUser, serveDevLogin } from './dev-login.
 import type { MaskError } from './errors.js';
 import { Graphiql, graphiqlScriptPath, graphiqlStylePath } from './graphiql.js';
 import type { GraphqlOverHttp } from './graphql-over-http.js';
+import { isOwnName } from './hosts.js';
 import { corsHeaders, type IsAllowedOrigin } from './origin.js';
+import { pathOf, readTarget } from './target.js';
+import { asksForWebSocket, passOverUpgrade } from './upgrade.js';
 import type { GraphqlSockets } from './websocket.js';
 
 export interface HttpOptions {
@@ -30,6 +33,8 @@ interface Metrics {
   readonly registry: Registry;
   /** Who wants to see them shows this as a bearer token. */
   readonly token: string | undefined;
+  /** That this server listens on. */
+  readonly host: string;
 }
 
 const graphqlPath = '/graphql';
@@ -44,6 +49,8 @@ export class HttpServer {
   readonly #server: Server;
   readonly #graphiql = new Graphiql();
   readonly #underWay = new Set<ServerResponse>();
+  /** By connection. */
+  readonly #newest = new WeakMap<Duplex, ServerResponse>();
   #isStopping = false;
 
   constructor(options: HttpOptions) {
@@ -89,8 +96,9 @@ export class HttpServer {
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { isAllowedOrigin, maskError } = this.#options;
+    readTarget(request);
     this.#identify(request, response);
-    this.#track(response);
+    this.#track(request, response);
     try {
       if (isAllowedOrigin(request)) {
         for (const [name, value] of Object.entries(corsHeaders(request))) response.setHeader(name, value);
@@ -107,7 +115,8 @@ export class HttpServer {
   }
 
   /** Under way until its last byte is written; a stream has no end, and is not waited for. */
-  #track(response: ServerResponse): void {
+  #track({ socket }: IncomingMessage, response: ServerResponse): void {
+    this.#newest.set(socket, response);
     this.#underWay.add(response);
     response.once('close', () => this.#underWay.delete(response));
   }
@@ -123,7 +132,7 @@ export class HttpServer {
     else if (path === '/metrics' && metrics !== undefined) await sendMetrics(metrics, request, response);
     else if (path === '/dev/login' && devLogin !== undefined && request.method === 'POST') {
       await serveDevLogin(devLogin, request, response);
-    } else if (path === '/' && graphiql) response.writeHead(302, { location: graphqlPath }).end();
+    } else if (path === '/' && graphiql) response.writeHead(302, { location: 'graphql' }).end();
     else if (graphiql && (path === graphiqlScriptPath || path === graphiqlStylePath)) {
       await this.#graphiql.sendAsset(path, request, response);
     } else refuse(response, { code: 'NOT_FOUND', message: 'There is nothing here' });
@@ -132,7 +141,7 @@ export class HttpServer {
   async #sendGraphiql(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { devLogin } = this.#options;
     const authorization = devLogin === undefined ? undefined : await demoAuthorization(devLogin, request);
-    this.#graphiql.sendPage(response, authorization);
+    this.#graphiql.sendPage(request, response, authorization);
   }
 
   async #sendReadiness(response: ServerResponse): Promise<void> {
@@ -155,6 +164,11 @@ export class HttpServer {
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    if (!asksForWebSocket(request)) {
+      passOverUpgrade(this.#server, request, { socket, rest: head, before: this.#newest.get(socket) });
+      return;
+    }
+    readTarget(request);
     socket.on('error', () => socket.destroy());
     if (this.#isStopping) refuseSocket(socket, '503 Service Unavailable');
     else if (pathOf(request) !== graphqlPath) refuseSocket(socket, '404 Not Found');
@@ -162,8 +176,6 @@ export class HttpServer {
     else this.#options.sockets.upgrade(request, socket, head);
   }
 }
-
-const pathOf = ({ url = '/' }: IncomingMessage): string => url.split('?', 1)[0] ?? '/';
 
 /** A browser that opens the address, not a client that sends an operation in it. */
 const wantsPage = ({ method, headers }: IncomingMessage): boolean =>
@@ -175,11 +187,14 @@ function requestIdOf({ headers }: IncomingMessage): string {
   return typeof given === 'string' && /^[\w.:-]{1,100}$/.test(given) ? given : randomUUID();
 }
 
-async function sendMetrics({ registry, token }: Metrics, { headers }: IncomingMessage, response: ServerResponse) {
+async function sendMetrics({ registry, token, host }: Metrics, { headers }: IncomingMessage, response: ServerResponse) {
+  if (token === undefined && !isOwnName(headers.host, host)) {
+    return refuse(response, { code: 'FORBIDDEN', message: 'Metrics are not told under this name' });
+  }
   if (token !== undefined && !isSame(headers.authorization ?? '', `Bearer ${token}`)) {
     return refuse(response, { code: 'UNAUTHENTICATED', message: 'METRICS_TOKEN is needed as a bearer token' });
   }
-  response.writeHead(200, { 'content-type': registry.contentType });
+  response.writeHead(200, { 'content-type': registry.contentType, 'cache-control': 'no-store' });
   response.end(await registry.metrics());
 }
 

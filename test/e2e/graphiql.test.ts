@@ -1,4 +1,6 @@
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { createServer, request } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Browser, chromium, type Locator, type Page } from 'playwright-core';
@@ -26,7 +28,7 @@ describeWithBrowser('GraphiQL, cut off from the network', () => {
   afterEach(() => expect({ elsewhere, faults }).toEqual({ elsewhere: [], faults: [] }));
   afterAll(() => browser?.close());
 
-  async function open({ url }: Pick<Instance, 'url'>): Promise<Page> {
+  async function open({ url }: Pick<Instance, 'url'>, path = '/', shown = '/graphql'): Promise<Page> {
     const context = await browser.newContext({ permissions: ['clipboard-read', 'clipboard-write'] });
     onTestFinished(() => context.close());
     const note = (requested: string) => {
@@ -37,8 +39,12 @@ describeWithBrowser('GraphiQL, cut off from the network', () => {
     page.on('request', (request) => note(request.url()));
     page.on('websocket', (socket) => note(socket.url()));
     page.on('pageerror', (error) => faults.push(String(error)));
-    await page.goto(`${url}/`);
-    expect(new URL(page.url()).pathname).toBe('/graphql');
+    // What its policy does not let it do is told there.
+    page.on('console', (message) => {
+      if (message.type() === 'error') faults.push(message.text());
+    });
+    await page.goto(`${url}${path}`);
+    expect(new URL(page.url()).pathname).toBe(shown);
     return page;
   }
 
@@ -57,6 +63,37 @@ describeWithBrowser('GraphiQL, cut off from the network', () => {
     await shows(page, '"RoomReady"');
     await (await world.client(5)).send(room, '화면에 보이나요?');
     await shows(page, '"content": "화면에 보이나요?"');
+  });
+
+  it('works behind a proxy that serves it under a prefix, also with a slash at the end', async () => {
+    const kim = await world.client(4);
+    const { port } = world.instances[0] as Instance;
+    const proxy = createServer((incoming, outgoing) => {
+      const path = incoming.url?.startsWith('/chat/') ? incoming.url.slice('/chat'.length) : undefined;
+      if (path === undefined) return void outgoing.writeHead(404).end();
+      const { method, headers } = incoming;
+      const passed = request({ port, host: '127.0.0.1', path, method, headers }, (answer) => {
+        outgoing.writeHead(answer.statusCode ?? 500, answer.headers);
+        answer.pipe(outgoing);
+      });
+      passed.on('error', () => outgoing.destroy());
+      outgoing.on('close', () => passed.destroy());
+      incoming.pipe(passed);
+    });
+    await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
+    onTestFinished(() => {
+      proxy.closeAllConnections();
+      proxy.close();
+    });
+    const url = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
+    for (const path of ['/chat/', '/chat/graphql/']) {
+      const page = await open({ url }, path, path === '/chat/' ? '/chat/graphql' : path);
+      await page.getByText('Headers', { exact: true }).click();
+      const headers = page.locator('.graphiql-editor-tool .monaco-editor:visible');
+      await write(page, headers, `{ "Authorization": "Bearer ${kim.token}" }`);
+      await run(page, 'WhoAmI', 'query WhoAmI { viewer { id name } }');
+      await shows(page, '"name": "김철수"');
+    }
   });
 
   it('opens with the token of a demo user in the embedded mode', { timeout: 120_000 }, async () => {

@@ -72,6 +72,20 @@ describe('readConfig', () => {
     ]);
   });
 
+  it('takes origins of apps, and spells each in one way', () => {
+    const origins =
+      'capacitor://localhost,ionic://localhost,tauri://localhost,app://-,https://A.example:443,wss://b.example';
+
+    expect(readConfig({ ALLOWED_ORIGINS: origins }).allowedOrigins).toEqual([
+      'capacitor://localhost',
+      'ionic://localhost',
+      'tauri://localhost',
+      'app://-',
+      'https://a.example',
+      'https://b.example',
+    ]);
+  });
+
   it('lists every mistake at once, those of one variable and those of several together', () => {
     const mistakes = {
       NODE_ENV: 'production',
@@ -128,6 +142,7 @@ describe('readConfig', () => {
     ['credentials that are not there', { ...servers, NATS_CREDS: '/nowhere/nats.creds' }, ['NATS_CREDS']],
     ['an address of NATS that is none', { ...servers, NATS_URL: 'http://nats:4222' }, ['NATS_URL']],
     ['an origin with a path', { ALLOWED_ORIGINS: 'https://a.example/' }, ['ALLOWED_ORIGINS']],
+    ['an origin with a wildcard', { ALLOWED_ORIGINS: 'https://*.example' }, ['ALLOWED_ORIGINS']],
     ['a switch that is neither on nor off', { USER_DIRECTORY: 'yes' }, ['USER_DIRECTORY']],
     ['a limit that is no number', { MAX_BODY_BYTES: '256 KB' }, ['MAX_BODY_BYTES']],
     ['a stream whose name cannot be one', { BOOKING_EVENTS_STREAM: 'booking.events' }, ['BOOKING_EVENTS_STREAM']],
