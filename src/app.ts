@@ -127,8 +127,10 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
       isNatsConnected: () => pubsub.isConnected,
       natsRequests: () => backends.underWay,
       natsIgnored: () => pubsub.ignoredCount,
+      failingStreams: () => pubsub.failingStreams.length,
+      backlog: () => feeds.unpublished.backlog,
     }),
-    checkReadiness: () => checkReadiness(fitness, pubsub),
+    checkReadiness: () => checkReadiness(fitness, pubsub, feeds),
     log,
   });
 
@@ -164,12 +166,21 @@ function offerMetrics({ embedded, metricsToken, host }: Config, sources: MetricS
   return { registry: createMetrics(sources), token: metricsToken, host };
 }
 
-/** PostgreSQL decides, by whether it can be written to; without NATS the server is slower, not away. */
-async function checkReadiness(fitness: FitnessCheck, pubsub: PubSub) {
+/**
+ * PostgreSQL decides, by whether it can be written to; where something of NATS is missing, the server is slower, or others
+ * hear of it later, but it serves.
+ */
+async function checkReadiness(fitness: FitnessCheck, pubsub: PubSub, { unpublished }: RoomFeeds) {
   const postgres = await fitness.check();
-  const nats = pubsub.isConnected ? 'ok' : 'away';
+  const parts = {
+    postgres,
+    nats: pubsub.isConnected ? 'ok' : 'away',
+    streams: pubsub.failingStreams.length === 0 ? 'ok' : `missing: ${pubsub.failingStreams.join(', ')}`,
+    outbox: unpublished.isBehind ? 'behind' : 'ok',
+  };
+  const isWhole = Object.values(parts).every((state) => state === 'ok');
   const ready = postgres === 'ok';
-  return { ready, body: { status: ready && nats === 'away' ? 'degraded' : ready ? 'ok' : 'unready', postgres, nats } };
+  return { ready, body: { status: isWhole ? 'ok' : ready ? 'degraded' : 'unready', ...parts } };
 }
 
 function readVersion(): string {

@@ -1,4 +1,5 @@
 import {
+  type Backlog,
   type LogEntry,
   type LogRange,
   type LogStore,
@@ -14,6 +15,9 @@ import type { Database } from './database.js';
 import { isMember } from './membership.js';
 import { type MessageRow, messageColumns, toMessage } from './rows.js';
 
+/** Rooms that are looked at for the age of what is not published. */
+const sampleSize = 1_000;
+
 /** The log as the feed reads it. */
 export const createLogStore = (db: Database): LogStore => {
   // Of all feeds that open in one turn: a storm of reconnects opens thousands.
@@ -25,6 +29,7 @@ export const createLogStore = (db: Database): LogStore => {
     readHeads: (roomIds) => readHeads(db, roomIds),
     isMember: (roomId, userId) => isMember(db, roomId, userId),
     readUnpublished: (minAgeMs, count) => readUnpublished(db, minAgeMs, count),
+    readBacklog: () => readBacklog(db),
     advancePublished: (ranges) => advancePublished(db, ranges),
   };
 };
@@ -72,6 +77,25 @@ async function readUnpublished({ upkeep }: Database, minAgeMs: number, count: nu
                  WHERE m.room_id = r.id AND m.changed_seq > r.published_seq AND m.changed_seq <> m.seq
                    AND greatest(m.edited_at, m.deleted_at) <= due.time))
     ORDER BY r.updated_at LIMIT ${count}::int`;
+}
+
+/** For the age, a sample of those rooms that have been silent longest is enough, and bounded. */
+async function readBacklog({ upkeep }: Database): Promise<Backlog> {
+  const [row] = await upkeep.query<Backlog>`
+    SELECT
+      (SELECT coalesce(sum(r.seq - r.published_seq), 0)::float8 FROM chat_rooms r WHERE r.published_seq < r.seq) AS entries,
+      coalesce(max(extract(epoch FROM clock_timestamp() - first.written_at)), 0)::float8 * 1000 AS "oldestMs"
+    FROM (
+      SELECT r.id, r.published_seq FROM chat_rooms r WHERE r.published_seq < r.seq
+      ORDER BY r.updated_at LIMIT ${sampleSize}::int
+    ) r, LATERAL (SELECT least(
+      (SELECT m.created_at FROM chat_messages m
+       WHERE m.room_id = r.id AND m.seq > r.published_seq ORDER BY m.seq LIMIT 1),
+      (SELECT greatest(m.edited_at, m.deleted_at) FROM chat_messages m
+       WHERE m.room_id = r.id AND m.changed_seq > r.published_seq AND m.changed_seq <> m.seq
+       ORDER BY m.changed_seq LIMIT 1)
+    ) AS written_at) first`;
+  return row ?? { entries: 0, oldestMs: 0 };
 }
 
 async function advancePublished({ upkeep }: Database, ranges: readonly PublishedRange[]): Promise<Map<string, number>> {

@@ -62,6 +62,13 @@ export interface PublishedRange {
   readonly to: number;
 }
 
+/** What the stream has not acknowledged yet, of all rooms. */
+export interface Backlog {
+  readonly entries: number;
+  /** How long ago the oldest of them was written. */
+  readonly oldestMs: number;
+}
+
 export const logPageSize = 200;
 
 /** The log as PostgreSQL keeps it: what the feed reads when the live stream is not enough. */
@@ -81,6 +88,8 @@ export interface LogStore {
   isMember(roomId: string, userId: number): Promise<boolean>;
   /** Rooms of which the stream has not acknowledged an entry that is older than `minAgeMs`, at most `limit`. */
   readUnpublished(minAgeMs: number, limit: number): Promise<UnpublishedRoom[]>;
+  /** All that the stream has not acknowledged, be it on its way. */
+  readBacklog(): Promise<Backlog>;
   /**
    * Moves a room's published mark to the end of a range where it has reached the range's start: compare and set.
    * Resolves with where the marks of these rooms stand then.

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import { DeliverPolicy, type JetStreamClient, jetstream, jetstreamManager } from '@nats-io/jetstream';
+import { DeliverPolicy, type JetStreamClient, jetstream } from '@nats-io/jetstream';
 import {
   type ConnectionOptions,
   connect,
@@ -13,7 +13,8 @@ import { AckInbox } from './acks.js';
 import { ForeignBodyError } from './fields.js';
 import type { Listener, PubSub, Recent, Subscription } from './pub-sub.js';
 import { Seldom } from './seldom.js';
-import { ensureStreams, streamOf } from './streams.js';
+import { StreamKeeper } from './stream-keeper.js';
+import { streamOf } from './streams.js';
 
 export interface NatsOptions {
   readonly url: string;
@@ -46,7 +47,7 @@ interface Topic {
 
 /**
  * The PubSub over NATS JetStream. Starts without waiting for the server and never gives up on it; the streams are
- * ensured whenever a connection comes up and whenever a publish finds none.
+ * ensured whenever a connection comes up and whenever a publish is not taken.
  */
 export function createNatsPubSub(options: NatsOptions, log: Logger): NatsPubSub {
   return new JetStreamPubSub(options, log);
@@ -54,7 +55,7 @@ export function createNatsPubSub(options: NatsOptions, log: Logger): NatsPubSub 
 
 class JetStreamPubSub implements NatsPubSub {
   readonly #log: Logger;
-  readonly #replicas: number;
+  readonly #streams: StreamKeeper;
   readonly #topics = new Map<string, Topic>();
   readonly #onConnect: (() => void)[] = [];
   readonly #onConnection: ((connection: NatsConnection) => void)[] = [];
@@ -65,20 +66,23 @@ class JetStreamPubSub implements NatsPubSub {
   #connection: NatsConnection | undefined;
   #jetstream: JetStreamClient | undefined;
   #acks: AckInbox | undefined;
-  #ensuring: Promise<void> | undefined;
   #settling: Promise<void> | undefined;
   #isConnected = false;
   #isClosed = false;
 
   constructor(options: NatsOptions, log: Logger) {
     this.#log = log;
-    this.#replicas = options.replicas;
+    this.#streams = new StreamKeeper(options.replicas, log);
     this.#options = toConnectionOptions(options);
     this.#connecting = this.#connect();
   }
 
   get isConnected(): boolean {
     return this.#isConnected;
+  }
+
+  get failingStreams(): readonly string[] {
+    return this.#streams.failing;
   }
 
   get ignoredCount(): number {
@@ -94,8 +98,8 @@ class JetStreamPubSub implements NatsPubSub {
     try {
       await this.#acks.publish(streamOf(subject), subject, body, id);
     } catch (error) {
-      // Nobody took it: the stream is gone, as after a server was restarted with its store wiped.
-      this.#ensureStreams();
+      // Nobody took it: perhaps the stream is gone.
+      this.#streams.doubt();
       throw error;
     }
   }
@@ -153,6 +157,7 @@ class JetStreamPubSub implements NatsPubSub {
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#isConnected = false;
+    this.#streams.leave();
     if (this.#connection === undefined) return;
     await this.#connection.close();
     this.#acks?.close();
@@ -216,6 +221,7 @@ class JetStreamPubSub implements NatsPubSub {
   #startAnew(): void {
     if (this.#isClosed) return;
     this.#isConnected = false;
+    this.#streams.leave();
     this.#connecting = this.#connect();
   }
 
@@ -223,6 +229,7 @@ class JetStreamPubSub implements NatsPubSub {
     for await (const status of connection.status()) {
       if (status.type === 'disconnect') {
         this.#isConnected = false;
+        this.#streams.leave();
         this.#log.warn('NATS is away; live delivery falls back to the database');
       } else if (status.type === 'reconnect') {
         this.#up();
@@ -235,7 +242,7 @@ class JetStreamPubSub implements NatsPubSub {
   #up(): void {
     this.#isConnected = true;
     this.#log.info('NATS is connected');
-    this.#ensureStreams();
+    if (this.#connection !== undefined) this.#streams.use(this.#connection);
     for (const action of this.#onConnect) this.#attempt(action);
   }
 
@@ -246,18 +253,6 @@ class JetStreamPubSub implements NatsPubSub {
     } catch (error) {
       this.#log.error({ err: error }, 'What was to happen with a NATS connection failed');
     }
-  }
-
-  #ensureStreams(): void {
-    if (this.#ensuring !== undefined || this.#connection === undefined || this.#isClosed) return;
-    this.#ensuring = jetstreamManager(this.#connection)
-      .then((manager) => ensureStreams(manager, this.#replicas))
-      .catch((error: unknown) => {
-        if (this.#isConnected) this.#log.warn({ err: error }, 'The JetStream streams could not be ensured');
-      })
-      .finally(() => {
-        this.#ensuring = undefined;
-      });
   }
 
   #open(subject: string, topic: Topic): void {

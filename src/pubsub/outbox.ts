@@ -6,14 +6,18 @@ import {
   type PublishedRange,
   type UnpublishedRoom,
 } from '../domain/room-log.js';
+import { BacklogWatch } from './backlog-watch.js';
 import { decodeRanges, encodeEntry, encodeRanges, encodeReference } from './encoding.js';
 import type { PubSub, Subscription } from './pub-sub.js';
+import { Seldom } from './seldom.js';
 import { ackedSubject, messageSubject } from './subjects.js';
 
 /** Brings committed entries to the stream: at once where possible, and by a sweep whatever that missed. */
 export interface Outbox {
   /** Never makes the caller wait, never fails: what does not reach the stream now, the sweep brings later. */
   publish(entry: LogEntry): void;
+  /** How much the stream lacks, and whether that is more than a moment's. */
+  readonly watch: Pick<BacklogWatch, 'backlog' | 'isBehind'>;
   /** Waits for what is on its way and notes what has arrived. */
   close(): Promise<void>;
 }
@@ -41,6 +45,8 @@ class PubSubOutbox implements Outbox {
   readonly #pubsub: PubSub;
   readonly #store: LogStore;
   readonly #log: Logger;
+  readonly watch: BacklogWatch;
+  readonly #failures = new Seldom();
   readonly #timer: NodeJS.Timeout;
   readonly #peers: Subscription;
   readonly #inFlight = new Set<Promise<void>>();
@@ -54,6 +60,7 @@ class PubSubOutbox implements Outbox {
     this.#pubsub = pubsub;
     this.#store = store;
     this.#log = log;
+    this.watch = new BacklogWatch(log);
     this.#peers = pubsub.subscribe(ackedSubject, (body) => {
       for (const { roomId, from, to } of decodeRanges(body)) {
         for (let seq = from; seq <= to; seq++) this.#noteAck(roomId, seq);
@@ -94,7 +101,10 @@ class PubSubOutbox implements Outbox {
     const { roomId } = entry.message;
     const whole = encodeEntry(entry);
     const body = whole.length <= this.#pubsub.maxBodyBytes ? whole : encodeReference(entry);
-    await this.#pubsub.publish(messageSubject(roomId, directKey), body, `${roomId}:${seq}`);
+    await this.#pubsub.publish(messageSubject(roomId, directKey), body, `${roomId}:${seq}`).catch((error: unknown) => {
+      this.watch.noteRefusal(error);
+      throw error;
+    });
     this.#noteAck(roomId, seq);
     this.#news.push({ roomId, seq });
   }
@@ -111,11 +121,14 @@ class PubSubOutbox implements Outbox {
       await this.#advance();
     });
     if (this.#pubsub.isConnected) await this.#patiently(() => this.#sweep());
+    await this.#patiently(async () => this.watch.note(await this.#store.readBacklog(), this.#pubsub.isConnected));
   }
 
   async #patiently(work: () => Promise<void>): Promise<void> {
     await work().catch((error: unknown) =>
-      this.#log.warn({ err: error }, 'The outbox could not do its round; it is tried again'),
+      this.#failures.note((times) =>
+        this.#log.warn({ err: error, times }, 'The outbox could not do its round; it is tried again'),
+      ),
     );
   }
 
@@ -150,8 +163,9 @@ class PubSubOutbox implements Outbox {
   async #sweep(): Promise<void> {
     for (const room of await this.#store.readUnpublished(sweepAgeMs, roomsPerSweep)) {
       if (!this.#pubsub.isConnected) return;
+      // One of them must not keep the others from it. That something is not taken is told once, for all: see the watch.
       await this.#sweepRoom(room).catch((error: unknown) =>
-        this.#log.warn({ err: error, roomId: room.roomId }, 'A room could not be swept; it is tried again'),
+        this.#log.debug({ err: error, roomId: room.roomId }, 'A room could not be swept; it is tried again'),
       );
     }
   }

@@ -16,6 +16,8 @@ export interface PubSub {
   onConnect(action: () => void): void;
   /** How many subjects are subscribed to. */
   readonly subjectCount: number;
+  /** The streams that are missing or not as they have to be, as far as is known. */
+  readonly failingStreams: readonly string[];
   /** How many messages were somebody else's, and ignored. */
   readonly ignoredCount: number;
   close(): Promise<void>;

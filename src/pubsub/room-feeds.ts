@@ -55,6 +55,11 @@ export class RoomFeeds {
     return this.#open.size;
   }
 
+  /** What is committed and not in the stream yet. */
+  get unpublished(): Outbox['watch'] {
+    return this.#outbox.watch;
+  }
+
   onPublish(listener: PublishListener): void {
     this.#listeners.push(listener);
   }

@@ -1,11 +1,21 @@
-import { DiscardPolicy, type JetStreamManager, RetentionPolicy, StorageType } from '@nats-io/jetstream';
+import { isDeepStrictEqual } from 'node:util';
+import {
+  DiscardPolicy,
+  JetStreamApiCodes,
+  JetStreamApiError,
+  type JetStreamManager,
+  RetentionPolicy,
+  StorageType,
+  type StreamConfig,
+} from '@nats-io/jetstream';
 import { nanos } from '@nats-io/transport-node';
 
 const secondMs = 1_000;
 const minuteMs = 60 * secondMs;
 const dayMs = 24 * 60 * minuteMs;
 
-const streams = [
+/** Those that Fairway makes and keeps. */
+export const streams = [
   {
     name: 'CHAT_MESSAGES',
     subjects: ['chat.room.*.message', 'chat.dm.*.message'],
@@ -46,21 +56,35 @@ export function streamOf(subject: string): string {
 }
 
 /**
- * Makes the streams that are missing and brings those that are there up to date. Safe to run on every instance at once.
+ * Makes the stream if it is missing, and changes what has to be otherwise; what the operator has added is left. Safe to run
+ * on every instance at once.
  * @throws the NATS client's errors
  */
-export async function ensureStreams(manager: JetStreamManager, replicas: number): Promise<void> {
-  const present = new Set<string>();
-  for await (const { config } of manager.streams.list()) present.add(config.name);
-  for (const { subjects, ...stream } of streams) {
-    const config = {
-      ...stream,
-      subjects: [...subjects],
-      retention: RetentionPolicy.Limits,
-      discard: DiscardPolicy.Old,
-      num_replicas: replicas,
-    };
-    if (present.has(stream.name)) await manager.streams.update(stream.name, config);
-    else await manager.streams.add(config);
+export async function ensureStream(
+  manager: JetStreamManager,
+  { subjects, ...stream }: (typeof streams)[number],
+  replicas: number,
+): Promise<void> {
+  const wanted = {
+    ...stream,
+    subjects: [...subjects],
+    retention: RetentionPolicy.Limits,
+    discard: DiscardPolicy.Old,
+    num_replicas: replicas,
+  };
+  const present = await findConfig(manager, stream.name);
+  if (present === undefined) await manager.streams.add(wanted);
+  else if (!isAs(present, wanted)) await manager.streams.update(stream.name, wanted);
+}
+
+async function findConfig(manager: JetStreamManager, name: string): Promise<StreamConfig | undefined> {
+  try {
+    return (await manager.streams.info(name)).config;
+  } catch (error) {
+    if (error instanceof JetStreamApiError && error.code === JetStreamApiCodes.StreamNotFound) return undefined;
+    throw error;
   }
 }
+
+const isAs = (present: StreamConfig, wanted: Partial<StreamConfig>): boolean =>
+  Object.entries(wanted).every(([name, value]) => isDeepStrictEqual(present[name as keyof StreamConfig], value));

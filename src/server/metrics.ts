@@ -11,6 +11,8 @@ export interface MetricSources {
   readonly isNatsConnected: () => boolean;
   readonly natsRequests: () => number;
   readonly natsIgnored: () => number;
+  readonly failingStreams: () => number;
+  readonly backlog: () => { readonly entries: number; readonly oldestMs: number };
 }
 
 /** What this process holds and how it fares, in Prometheus' text format. */
@@ -45,6 +47,17 @@ export function createMetrics(sources: MetricSources): Registry {
   gauge('fairway_nats_subjects', 'NATS subjects that this process is subscribed to', sources.natsSubjects);
   gauge('fairway_nats_requests', 'Requests of other backends that are being answered', sources.natsRequests);
   gauge('fairway_nats_connected', '1 while NATS is connected', () => (sources.isNatsConnected() ? 1 : 0));
+  gauge(
+    'fairway_streams_missing',
+    'JetStream streams that are missing or not as they have to be',
+    sources.failingStreams,
+  );
+  gauge(
+    'fairway_outbox_entries',
+    'Committed log entries that the stream has not acknowledged',
+    () => sources.backlog().entries,
+  );
+  gauge('fairway_outbox_seconds', 'Age of the oldest of them', () => sources.backlog().oldestMs / 1_000);
   counter('fairway_nats_ignored_total', 'NATS messages that were not of ours, and ignored', sources.natsIgnored);
   return registry;
 }

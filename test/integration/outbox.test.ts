@@ -1,0 +1,75 @@
+import { randomUUID } from 'node:crypto';
+import { pino } from 'pino';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { connectDatabase, type Database } from '../../src/db/database.js';
+import { createLogStore } from '../../src/db/log-store.js';
+import { appendMessage, createRoom } from '../../src/db/room-log.js';
+import type { LogEntry } from '../../src/domain/room-log.js';
+import { createNatsPubSub } from '../../src/pubsub/nats-pub-sub.js';
+import { createOutbox, type Outbox } from '../../src/pubsub/outbox.js';
+import type { PubSub } from '../../src/pubsub/pub-sub.js';
+import { createDatabase, type TestDatabase } from '../support/database.js';
+import { startNats, type TestNats } from '../support/nats.js';
+import { describeWithNats } from '../support/requirements.js';
+import { readStoredLog } from '../support/room-log.js';
+import { readChatMessages } from '../support/stream.js';
+import { waitFor } from '../support/wait-for.js';
+
+describeWithNats('the outbox', () => {
+  const log = pino({ level: 'silent' });
+  let database: TestDatabase;
+  let nats: TestNats;
+  let db: Database;
+  let pubsub: PubSub;
+  let outbox: Outbox;
+  beforeAll(async () => {
+    [database, nats] = await Promise.all([createDatabase(), startNats()]);
+    db = connectDatabase({ url: database.url });
+    pubsub = createNatsPubSub({ ...nats, creds: undefined, replicas: 1 }, log);
+    outbox = createOutbox(pubsub, createLogStore(db), log);
+    await waitFor(isTaken, { what: 'the streams' });
+  });
+  afterAll(async () => {
+    await outbox.close();
+    await pubsub.close();
+    await db.close();
+    await nats.stop();
+    await database.drop();
+  });
+
+  const isTaken = async () => {
+    const entry = await makeEntry();
+    outbox.publish(entry);
+    return waitFor(() => hasStored(entry), { what: 'the entry', timeoutMs: 1_000 }).catch(() => false);
+  };
+  const storedSeqs = async (roomId: string) =>
+    (await readChatMessages(nats)).filter(({ body }) => body['roomId'] === roomId).map(({ body }) => body['seq']);
+  const hasStored = async ({ seq, message }: LogEntry) => (await storedSeqs(message.roomId)).includes(seq);
+
+  /** The second entry of a new room. The first one is published by nobody, as that of an instance that is gone. */
+  async function makeEntry(): Promise<LogEntry> {
+    const ids = { id: randomUUID(), messageId: randomUUID() };
+    const room = { ...ids, type: 'GROUP', name: null, directKey: null, bookingId: null } as const;
+    const { roomId } = await createRoom(db, { ...room, creatorId: 4, memberIds: [4, 5] });
+    const message = { id: randomUUID(), roomId, senderId: 4, type: 'TEXT', content: '안녕' } as const;
+    const { entries } = await appendMessage(db, message);
+    return entries[0] as LogEntry;
+  }
+
+  it('publishes again what was acknowledged by a server that came back without its store', async () => {
+    const entry = await makeEntry();
+    const { roomId } = entry.message;
+    outbox.publish(entry);
+    await waitFor(() => hasStored(entry), { what: 'its acknowledgement', pollMs: 5 });
+
+    await nats.kill();
+    const { publishedSeq } = await readStoredLog(database, roomId);
+    expect(publishedSeq, 'the store is lost before the sweep comes, 2 s behind the entry').toBe(0);
+    await nats.restart({ wipe: true });
+
+    const isPublished = async () => (await readStoredLog(database, roomId)).publishedSeq === entry.seq;
+    await waitFor(isPublished, { what: 'the published mark', timeoutMs: 20_000 });
+    // Behind the mark is what the stream has, all of it.
+    expect(await storedSeqs(roomId)).toEqual([1, 2]);
+  });
+});
