@@ -22,6 +22,7 @@ import { RoomFeeds } from './pubsub/room-feeds.js';
 import { Typing } from './pubsub/typing.js';
 import { createBatches } from './resolvers/batches.js';
 import type { Deps } from './resolvers/deps.js';
+import { findRoomOfMessage } from './resolvers/messages.js';
 import { createAuthenticate } from './server/context.js';
 import type { SignForUser } from './server/dev-login.js';
 import { createMaskError } from './server/errors.js';
@@ -104,6 +105,7 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
   const sockets = new GraphqlSockets({
     ...shared,
     execute,
+    findRoomOfMessage: (id) => findRoomOfMessage(deps, id),
     maxFrameBytes: maxBodyBytes,
     maxSubscriptions: limits.maxSubscriptionsPerSocket,
     log,

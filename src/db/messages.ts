@@ -22,6 +22,13 @@ export async function findMessage({ reads }: Database, id: string, userId: numbe
   return rows[0] === undefined ? null : toMessage(rows[0]);
 }
 
+/** The room of each message that there is. */
+export async function findRoomsOfMessages({ writes }: Database, ids: readonly string[]): Promise<Map<string, string>> {
+  const rows = await writes.query<{ id: string; room_id: string }>`
+    SELECT c.id, c.room_id FROM chat_messages c WHERE c.id = ANY(${ids}::uuid[])`;
+  return new Map(rows.map(({ id, room_id }) => [id, room_id]));
+}
+
 export const cursorOfMessage = ({ roomId, seq }: Message): string => encodeCursor('message', roomId, seq);
 
 /**

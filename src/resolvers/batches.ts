@@ -1,6 +1,13 @@
 import { createBatch, type View } from '../db/batch.js';
 import type { Database } from '../db/database.js';
-import { countReaders, findReaders, type MessageOfUser, type PagedMessage, type Reader } from '../db/messages.js';
+import {
+  countReaders,
+  findReaders,
+  findRoomsOfMessages,
+  type MessageOfUser,
+  type PagedMessage,
+  type Reader,
+} from '../db/messages.js';
 import { findPresences } from '../db/presence.js';
 import {
   countMembers,
@@ -37,6 +44,11 @@ export const createBatches = (db: Database) => ({
     return ids.map((id) => byId.get(id) ?? unknownUser(id));
   }),
   rooms: createView<RoomOfUser, Room | null>(findRooms, db, null),
+  /** Whoever asks: only to put what is about a message in order with what else is done in its room. */
+  roomsOfMessages: createBatch<string, string | null>(async (ids) => {
+    const found = await findRoomsOfMessages(db, ids);
+    return ids.map((id) => found.get(id) ?? null);
+  }),
   titles: createView(nameByMembers, db, ''),
   members: createView<RoomOfUser, readonly KnownMember[]>(findMembers, db, []),
   everMembers: createView<RoomOfUser, readonly KnownMember[]>(findEverMembers, db, []),

@@ -12,7 +12,7 @@ import { announce, appendMessage, editMessage as edit, deleteMessage as erase, t
 import type { Room } from '../db/rooms.js';
 import { assertImageUrl, assertText } from '../domain/content.js';
 import { ChatError } from '../domain/errors.js';
-import { parseUuid } from '../domain/ids.js';
+import { isUuid, parseUuid } from '../domain/ids.js';
 import type { Message, MessageType } from '../domain/message.js';
 import { type Page, type PageArgs, type PageRequest, parsePageArgs } from '../domain/page.js';
 import type { Onlooker, Viewer } from '../domain/viewer.js';
@@ -104,6 +104,10 @@ export function nameAuthor(message: Message): PagedMessage {
   const { senderId: id, senderName: name, createdAt } = message;
   return Date.now() - createdAt.getTime() < nameHoldsMs ? { ...message, sender: { id, name } } : message;
 }
+
+/** Null also for what can be no message's id. */
+export const findRoomOfMessage = async ({ batches }: Deps, id: string): Promise<string | null> =>
+  isUuid(id) ? batches.roomsOfMessages.load(id) : null;
 
 export const getMessage = ({ db }: Deps, viewer: Viewer, id: string): Promise<Message | null> =>
   findMessage(db, parseUuid(id, 'id'), viewer.userId);

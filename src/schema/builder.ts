@@ -10,6 +10,12 @@ import type { Viewer } from '../domain/viewer.js';
 import type { Deps } from '../resolvers/deps.js';
 import type { WrittenRoom } from '../resolvers/rooms.js';
 
+/** The order in which the mutations of one connection take effect. */
+export interface Turns {
+  /** Does the work when all is done that came before it to the room that the mutation's input names. */
+  take<T>(input: unknown, work: () => T | Promise<T>): Promise<T>;
+}
+
 /** What every field can reach. Made anew for each operation and for each event of a subscription: loaders hang on it. */
 export interface Context {
   readonly deps: Deps;
@@ -17,6 +23,8 @@ export interface Context {
   readonly viewer: Viewer | null;
   /** Whether the connection has more to take already than it keeps up with: what can wait is not sent then. */
   readonly isBehind: () => boolean;
+  /** Where other operations of the same connection are under way; absent where this one stands alone. */
+  readonly turns?: Turns | undefined;
   /** By room: how it was when a mutation of this operation wrote to it. */
   writtenRooms?: Map<string, WrittenRoom>;
 }
@@ -65,5 +73,8 @@ export const builder = new SchemaBuilder<{
 });
 
 builder.queryType({ description: 'What the viewer may read.' });
-builder.mutationType({ description: 'What the viewer may do. Works alike over HTTP and WebSocket.' });
+builder.mutationType({
+  description:
+    'What the viewer may do. Works alike over HTTP and WebSocket. What is sent over one WebSocket takes effect in each room in the order in which it was sent, also where no answer is waited for.',
+});
 builder.subscriptionType({ description: 'What the viewer may follow live, over WebSocket or as an HTTP stream.' });

@@ -7,7 +7,7 @@ import './presence.js';
 import './room.js';
 import './room-event.js';
 import './typing.js';
+import { attendMutations } from './mutations.js';
 import './user.js';
-import { noteWrittenRooms } from './written-rooms.js';
 
-export const schema = noteWrittenRooms(builder.toSchema());
+export const schema = attendMutations(builder.toSchema());

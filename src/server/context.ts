@@ -4,11 +4,13 @@ import type { Viewer } from '../domain/viewer.js';
 import type { Deps } from '../resolvers/deps.js';
 import { rememberViewer } from '../resolvers/users.js';
 import type { Context } from '../schema/builder.js';
+import type { OperationTurns } from './room-turns.js';
 
 /** What the transport adds to the context of an operation. */
 export interface RequestContext extends Context {
   /** Breaks the connection off for a subscriber that cannot keep up; it resumes with afterSeq. */
   readonly cutOff: () => void;
+  readonly turns?: OperationTurns | undefined;
 }
 
 /** The viewer that an `Authorization` value names; null where there is none. */

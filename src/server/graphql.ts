@@ -62,7 +62,13 @@ export function createGraphqlEngine(options: GraphqlOptions): GraphqlEngine {
   const { deps, maskError } = options;
   const documents = new LRUCache<string, DocumentNode>({ maxSize: maxCachedBytes, sizeCalculation: documentWeight });
   const valid = new WeakSet<DocumentNode>();
-  const createContext = ({ viewer, isBehind, cutOff }: TransportContext) => ({ deps, viewer, isBehind, cutOff });
+  const createContext = ({ viewer, isBehind, cutOff, turns }: TransportContext) => ({
+    deps,
+    viewer,
+    isBehind,
+    cutOff,
+    turns,
+  });
   const yoga = createYoga<HttpContext, RequestContext>({
     schema,
     // Callable fields of the transport's context are wanted on the fresh object that this makes.

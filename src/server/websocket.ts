@@ -14,12 +14,14 @@ import { type WebSocket, WebSocketServer } from 'ws';
 import { ChatError } from '../domain/errors.js';
 import type { Viewer } from '../domain/viewer.js';
 import { ClientSocket, closeCodes } from './client-socket.js';
-import type { Authenticate } from './context.js';
+import type { Authenticate, RequestContext } from './context.js';
 import { type MaskError, toFormatted } from './errors.js';
 import type { Execute } from './execute.js';
 import type { GraphqlEngine, TransportContext } from './graphql.js';
+import { findMutationInputs } from './mutation-inputs.js';
 import { nextFrameOf } from './next-frames.js';
 import { ResultSender } from './result-sender.js';
+import { type FindRoom, RoomTurns } from './room-turns.js';
 import type { Seats } from './seats.js';
 import type { Subscribe } from './subscribe.js';
 
@@ -30,6 +32,7 @@ export interface WebSocketOptions {
   readonly authenticate: Authenticate;
   readonly maskError: MaskError;
   readonly seats: Seats;
+  readonly findRoomOfMessage: FindRoom;
   readonly maxFrameBytes: number;
   readonly maxSubscriptions: number;
   readonly sendTimeoutMs: number;
@@ -53,6 +56,8 @@ interface Extra extends Pick<TransportContext, 'isBehind' | 'cutOff'> {
   readonly subscriptions: Set<string>;
   /** From the first query on. */
   queries: LimitFunction | undefined;
+  /** From the first mutation on. */
+  turns: RoomTurns | undefined;
   viewer: Viewer | null;
 }
 
@@ -128,6 +133,7 @@ export class GraphqlSockets {
         socket,
         subscriptions: new Set(),
         queries: undefined,
+        turns: undefined,
         viewer: null,
         isBehind: () => socket.isBehind,
         cutOff: () => socket.cutOff(),
@@ -202,9 +208,19 @@ export class GraphqlSockets {
       extra.subscriptions.add(id);
     }
     const { schema } = engine;
-    const contextValue = engine.createContext({ viewer, isBehind, cutOff });
+    const isMutation = operation.operation === OperationTypeNode.MUTATION;
+    // Behind all that could refuse it: from here on it is executed, and leaves then.
+    const turns = isMutation
+      ? this.#turnsOf(extra).arrive(findMutationInputs(document, operation, variables))
+      : undefined;
+    const contextValue = engine.createContext({ viewer, isBehind, cutOff, turns });
     const rootValue: Operation = { extra, id };
     return { schema, document, operationName, variableValues: variables, contextValue, rootValue };
+  }
+
+  #turnsOf(extra: Extra): RoomTurns {
+    extra.turns ??= new RoomTurns(this.#options.findRoomOfMessage);
+    return extra.turns;
   }
 
   async #subscribe(args: ExecutionArgs): Promise<ExecutionResult | AsyncIterableIterator<never>> {
@@ -227,6 +243,7 @@ export class GraphqlSockets {
       extra.queries ??= pLimit(maxQueriesAtOnce);
       return await extra.queries(() => socket.drained().then(run));
     } finally {
+      (args.contextValue as RequestContext).turns?.leave();
       this.#underWay -= 1;
     }
   }

@@ -12,14 +12,16 @@ interface Payload {
 }
 
 /**
- * Lets each mutation note the room that it wrote to. The payload's fields are loaded behind the write, when the viewer may
- * be no member any more: what was done is answered as done, with what they knew when they did it.
+ * Lets each mutation wait for its turn in its room, and note the room that it wrote to. The payload's fields are loaded
+ * behind the write, when the viewer may be no member any more: what was done is answered as done, with what they knew when
+ * they did it.
  */
-export function noteWrittenRooms(schema: GraphQLSchema): GraphQLSchema {
+export function attendMutations(schema: GraphQLSchema): GraphQLSchema {
   for (const field of Object.values(schema.getMutationType()?.getFields() ?? {})) {
     const resolve = field.resolve as GraphQLFieldResolver<unknown, Context>;
     field.resolve = async (root, args, context: Context, info) => {
-      const payload = (await resolve(root, args, context, info)) as Payload;
+      const run = () => resolve(root, args, context, info) as Promise<Payload>;
+      const payload = await (context.turns === undefined ? run() : context.turns.take(args['input'], run));
       note(context, payload);
       return payload;
     };

@@ -1,0 +1,93 @@
+import {
+  type DocumentNode,
+  type FragmentDefinitionNode,
+  Kind,
+  type OperationDefinitionNode,
+  type SelectionSetNode,
+  type ValueNode,
+} from 'graphql';
+import { type MutationInput, readId } from './room-turns.js';
+
+type Variables = Readonly<Record<string, unknown>> | null | undefined;
+
+/** A mutation's name and its argument `input`. */
+interface MutationField {
+  readonly name: string;
+  readonly input: ValueNode;
+}
+
+const known = new WeakMap<OperationDefinitionNode, readonly MutationField[]>();
+
+/**
+ * In which rooms the mutations of an operation are to take effect, as far as its document and variables say, before they
+ * are checked: what is no id of a room or a message is refused later. Directives are not looked at: one mutation too many
+ * costs nothing.
+ */
+export function findMutationInputs(
+  document: DocumentNode,
+  operation: OperationDefinitionNode,
+  variables: Variables,
+): MutationInput[] {
+  const fields = known.get(operation) ?? findFields(document, operation.selectionSet);
+  known.set(operation, fields);
+  return fields.map(({ name, input }) => {
+    const id = (of: string) => readId(findValue(input, of, { operation, variables }));
+    const isSend = name === 'sendMessage';
+    return { roomId: id('roomId'), messageId: id(isSend ? 'id' : 'messageId'), isSend };
+  });
+}
+
+/** Each fragment is looked at once: where it is spread again, the same fields are meant. */
+function findFields(document: DocumentNode, root: SelectionSetNode): MutationField[] {
+  const fragments = new Map<string, FragmentDefinitionNode>();
+  for (const definition of document.definitions) {
+    if (definition.kind === Kind.FRAGMENT_DEFINITION) fragments.set(definition.name.value, definition);
+  }
+  const fields: MutationField[] = [];
+  const sets = [root];
+  for (let set = sets.pop(); set !== undefined; set = sets.pop()) {
+    for (const selection of set.selections) {
+      if (selection.kind === Kind.FIELD) {
+        const input = selection.arguments?.find(({ name }) => name.value === 'input')?.value;
+        if (input !== undefined) fields.push({ name: selection.name.value, input });
+      } else if (selection.kind === Kind.INLINE_FRAGMENT) {
+        sets.push(selection.selectionSet);
+      } else {
+        const fragment = fragments.get(selection.name.value);
+        fragments.delete(selection.name.value);
+        if (fragment !== undefined) sets.push(fragment.selectionSet);
+      }
+    }
+  }
+  return fields;
+}
+
+interface Scope {
+  readonly operation: OperationDefinitionNode;
+  readonly variables: Variables;
+}
+
+/** A field of an input object: of one that is written out, or of a variable's, in part or as a whole. */
+function findValue(input: ValueNode | undefined, name: string, scope: Scope): unknown {
+  if (input?.kind === Kind.VARIABLE) {
+    const { given, preset } = findVariable(input.name.value, scope);
+    return given === undefined ? findValue(preset, name, scope) : propertyOf(given, name);
+  }
+  const value =
+    input?.kind === Kind.OBJECT ? input.fields.find((field) => field.name.value === name)?.value : undefined;
+  if (value?.kind !== Kind.VARIABLE) return textOf(value);
+  const { given, preset } = findVariable(value.name.value, scope);
+  return given === undefined ? textOf(preset) : given;
+}
+
+/** What was given for it, and its default, in which there are no variables. */
+function findVariable(name: string, { operation, variables }: Scope) {
+  const definition = operation.variableDefinitions?.find(({ variable }) => variable.name.value === name);
+  return { given: variables?.[name], preset: definition?.defaultValue };
+}
+
+const textOf = (node: ValueNode | undefined): string | undefined =>
+  node?.kind === Kind.STRING ? node.value : undefined;
+
+const propertyOf = (value: unknown, name: string): unknown =>
+  typeof value === 'object' && value !== null ? (value as Readonly<Record<string, unknown>>)[name] : undefined;
