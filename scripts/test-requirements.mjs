@@ -15,6 +15,9 @@ export const ensureChromium = () =>
     { apt: 'chromium' },
   );
 
+/** @returns {Promise<string>} why the tests that need it will be skipped, or an empty string */
+export const ensurePgbouncer = () => ensure('PgBouncer', ['pgbouncer'], { apt: 'pgbouncer', brew: ['pgbouncer'] });
+
 const usualFolders = ['/usr/sbin', '/usr/local/sbin', '/usr/local/bin', '/usr/bin', '/opt/homebrew/bin', '/snap/bin'];
 const macApps = ['/Applications/Chromium.app/Contents/MacOS', '/Applications/Google Chrome.app/Contents/MacOS'];
 

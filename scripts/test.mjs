@@ -2,12 +2,14 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { root, runInTerminal } from './run-command.mjs';
 import { runScript, setUp } from './setup.mjs';
-import { ensureChromium, ensureNatsServer } from './test-requirements.mjs';
+import { ensureChromium, ensureNatsServer, ensurePgbouncer } from './test-requirements.mjs';
 
 /** `npm test`: everything that the tests need, then the tests; arguments go to vitest. */
 await runScript(async () => {
   await setUp({ operations: existsSync(join(root, 'codegen.ts')) });
-  const missing = [await ensureNatsServer(), await ensureChromium()].filter((reason) => reason !== '');
+  const missing = [await ensureNatsServer(), await ensureChromium(), await ensurePgbouncer()].filter(
+    (reason) => reason !== '',
+  );
   process.exitCode = await runInTerminal(process.execPath, [
     join(root, 'node_modules/vitest/vitest.mjs'),
     'run',

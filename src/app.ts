@@ -142,6 +142,7 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
   return {
     port,
     stop: async () => {
+      db.hurry();
       // With the first: who keeps a socket from closing keeps nobody from being called offline.
       await Promise.all([devices.close(), http.stop(), backends.close()]);
       load.close();

@@ -1,5 +1,6 @@
 import { accessSync, constants } from 'node:fs';
 import { z } from 'zod';
+import { findUrlProblem } from './db/database-url.js';
 import { normalizeOrigin } from './domain/origin.js';
 
 /** What the server was told by its environment, checked once at start. Sizes in bytes, times in milliseconds. */
@@ -98,6 +99,10 @@ const url = (...schemes: string[]) =>
   z.string().refine((value) => URL.canParse(value) && schemes.includes(new URL(value).protocol), {
     error: `must be a URL that starts with ${schemes.map((scheme) => `${scheme}//`).join(' or ')}`,
   });
+function refuseParameters(value: string, context: z.RefinementCtx<string>): void {
+  const problem = findUrlProblem(value);
+  if (problem !== undefined) context.addIssue({ code: 'custom', message: problem });
+}
 const list = z.string().transform((text) =>
   text
     .split(',')
@@ -122,11 +127,15 @@ const origin = z.string().transform((value, { addIssue }) => {
 
 const environment = z.object({
   PORT: wholeNumber(0, 65_535).default(4000),
-  HOST: z.string().optional(),
+  /** Also as it stands in a URL: [::1]. */
+  HOST: z
+    .string()
+    .transform((host) => host.replace(/^\[(.*)\]$/, '$1'))
+    .optional(),
   NODE_ENV: z.string().optional(),
   DATA_DIR: z.string().default(defaultDataDir),
   LOG_LEVEL: z.enum(logLevels).optional(),
-  DATABASE_URL: url('postgres:', 'postgresql:').optional(),
+  DATABASE_URL: url('postgres:', 'postgresql:').superRefine(refuseParameters).optional(),
   DATABASE_POOL_SIZE: count(10, 1_000),
   READ_POOL_SIZE: count(10, 1_000),
   REPLAY_POOL_SIZE: count(4, 1_000),

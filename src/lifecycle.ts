@@ -24,6 +24,7 @@ export class Lifecycle {
   readonly #parts: Part[] = [];
   readonly #log: Logger;
   #startStep: Promise<unknown> = Promise.resolve();
+  readonly #interrupt = new AbortController();
   #stopping = false;
 
   constructor(log: Logger) {
@@ -43,14 +44,19 @@ export class Lifecycle {
   }
 
   /**
-   * Runs one step of the start. A stop waits for the step that is under way, so that what it starts is stopped as well.
+   * Runs one step of the start. A stop waits for the step that is under way, so that what it starts is stopped as well; a
+   * step that waits for somebody else ends with the signal that it is given.
    * @throws {StartInterruptedError} if the process is to stop by then
    */
-  async startStep<T>(run: () => Promise<T>): Promise<T> {
+  async startStep<T>(run: (signal: AbortSignal) => Promise<T>): Promise<T> {
     if (this.#stopping) throw new StartInterruptedError();
-    const step = run();
+    const step = run(this.#interrupt.signal);
     this.#startStep = step;
-    return await step;
+    try {
+      return await step;
+    } catch (error) {
+      throw this.#interrupt.signal.aborted ? new StartInterruptedError() : error;
+    }
   }
 
   /** To be called by the step that started the part, before it ends. */
@@ -67,6 +73,7 @@ export class Lifecycle {
       this.#exitNow(1);
     }, stopTimeoutMs).unref();
 
+    this.#interrupt.abort();
     await this.#startStep.catch(() => undefined);
     for (const { name, stop } of this.#parts) {
       await stop().catch((error: unknown) => this.#log.error({ err: error }, `Stopping ${name} failed`));

@@ -16,7 +16,9 @@ const migrationsDir = fileURLToPath(new URL('../prisma/migrations', import.meta.
 async function start(config: Config, log: Logger, lifecycle: Lifecycle): Promise<void> {
   const complete = await lifecycle.startStep(() => provideServers(config, log, lifecycle));
   const { url } = complete.database;
-  await lifecycle.startStep(() => tellStep('Migrating the database', () => migrate(url, migrationsDir, log)));
+  await lifecycle.startStep((signal) =>
+    tellStep('Migrating the database', () => migrate(url, migrationsDir, { log, signal })),
+  );
   if (config.embedded) await lifecycle.startStep(() => tellStep('Writing the demo', () => seedDemo(url)));
 
   const port = await lifecycle.startStep(async () => {

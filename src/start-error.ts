@@ -1,5 +1,6 @@
 import { type Config, ConfigError } from './config.js';
 import { MigrationError } from './db/migrate.js';
+import { DatabaseUnreachableError, DatabaseUnusableError } from './db/server-check.js';
 import { DataDirInUseError } from './embedded/data-dir.js';
 import { NatsServerNotFoundError } from './embedded/nats-binary.js';
 import { PostgresNotFoundError } from './embedded/postgres-binaries.js';
@@ -12,14 +13,19 @@ const selfExplaining = [
   PostgresNotFoundError,
   ClusterUnusableError,
   MigrationError,
+  DatabaseUnreachableError,
+  DatabaseUnusableError,
 ];
 
 /** What to tell the person who started the server, or undefined where it is not theirs to put right. */
 export function describeStartError(error: unknown, config: Config | undefined): string | undefined {
   if (selfExplaining.some((type) => error instanceof type)) return (error as Error).message;
-  const { code, syscall } = error as NodeJS.ErrnoException;
-  if (syscall !== 'listen' || config === undefined) return undefined;
+  const { code, syscall, hostname } = error as NodeJS.ErrnoException & { hostname?: string };
+  if (config === undefined) return undefined;
   const { host, port } = config;
+  if (syscall === 'getaddrinfo' && hostname === host) return `HOST: there is no address of the name ${host}`;
+  if (syscall !== 'listen') return undefined;
+  if (code === 'EADDRNOTAVAIL') return `HOST: ${host} is no address of this machine`;
   if (code === 'EADDRINUSE') return `Port ${port} of ${host} is taken. Choose another: PORT=${port + 1} npm start`;
   if (code === 'EACCES')
     return `Port ${port} of ${host} is not for ordinary users. Choose one from 1024 on: PORT=4000 npm start`;

@@ -37,7 +37,7 @@ export async function startStack() {
   if (postgres === undefined || nats === undefined) throw new Error('PostgreSQL or nats-server did not start');
 
   await runOn(postgres.url, 'CREATE DATABASE bench_template');
-  await migrate(urlOf(postgres.url, 'bench_template'), migrations, log);
+  await migrate(urlOf(postgres.url, 'bench_template'), migrations, { log });
   let count = 0;
   return {
     nats,

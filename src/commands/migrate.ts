@@ -6,6 +6,6 @@ import { requireDatabaseUrl, runCommand } from './run-command.js';
 /** `npm run migrate`: brings the database of DATABASE_URL up to date. */
 await runCommand(async () => {
   const migrationsDir = fileURLToPath(new URL('../../prisma/migrations', import.meta.url));
-  const applied = await migrate(requireDatabaseUrl(), migrationsDir, pino({ level: 'warn' }));
+  const applied = await migrate(requireDatabaseUrl(), migrationsDir, { log: pino({ level: 'warn' }) });
   return applied.length === 0 ? 'The database is up to date.' : `Applied ${applied.join(', ')}.`;
 });

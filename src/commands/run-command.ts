@@ -1,3 +1,5 @@
+import { findUrlProblem } from '../db/database-url.js';
+
 /** What was asked for cannot be done, and the message says why; there is no need of a stack. */
 export class CommandError extends Error {
   override readonly name = 'CommandError';
@@ -14,9 +16,13 @@ export async function runCommand(command: () => Promise<string>): Promise<never>
   }
 }
 
-/** @throws {CommandError} where it is not set */
+/** @throws {CommandError} where it is not set, or has parameters that mean nothing here */
 export function requireDatabaseUrl(): string {
   const url = process.env.DATABASE_URL;
-  if (url !== undefined && url !== '') return url;
-  throw new CommandError('Set DATABASE_URL to the database that is meant: postgresql://user:password@host:5432/name');
+  if (url === undefined || url === '') {
+    throw new CommandError('Set DATABASE_URL to the database that is meant: postgresql://user:password@host:5432/name');
+  }
+  const problem = findUrlProblem(url);
+  if (problem !== undefined) throw new CommandError(`DATABASE_URL: ${problem}`);
+  return url;
 }

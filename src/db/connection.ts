@@ -1,3 +1,4 @@
+import { Socket } from 'node:net';
 import { PrismaPg } from '@prisma/adapter-pg';
 import pg from 'pg';
 import { isDoubtful, isOldPlan, rethrow, unavailable } from './database-errors.js';
@@ -23,6 +24,8 @@ export interface Connection extends Queries {
   readonly prisma: PrismaClient;
   /** No connection that is open now is used for another statement: it may lead to a server that was replaced. */
   renew(): void;
+  /** For the end: what has waited for an answer for 2 s from here on ends everything, and nothing more is asked. */
+  hurry(): void;
   close(): Promise<void>;
 }
 
@@ -40,9 +43,13 @@ export interface ConnectionOptions {
 
 const connectTimeoutMs = 5_000;
 const keepAliveMs = 10_000;
+const patienceMs = 2_000;
+const hurryPollMs = 100;
 
 export function createConnection({ url, max, settings = {}, onError, onDoubt }: ConnectionOptions): Connection {
+  const end = new AbortController();
   const pool = new pg.Pool({
+    stream: () => new Socket({ signal: end.signal }),
     connectionString: url,
     max,
     connectionTimeoutMillis: connectTimeoutMs,
@@ -57,7 +64,7 @@ export function createConnection({ url, max, settings = {}, onError, onDoubt }: 
     if (isDoubtful(error)) onDoubt(error);
     return rethrow(error);
   };
-  const sessions = new Sessions(pool);
+  const sessions = new Sessions(pool, end);
   const adapter = new PrismaPg(pool, { onConnectionError: onError });
   const prisma = new PrismaClient({ adapter, log: [] }).$extends({
     query: { $allOperations: ({ args, query }) => query(args).catch(refuse) },
@@ -79,6 +86,7 @@ export function createConnection({ url, max, settings = {}, onError, onDoubt }: 
         )
         .catch(refuse),
     renew: () => sessions.renew(),
+    hurry: () => sessions.hurry(),
     close: async () => {
       await prisma.$disconnect();
       await pool.end();
@@ -93,10 +101,15 @@ class Sessions {
   readonly #pool: pg.Pool;
   readonly #names = new StatementNames();
   readonly #generations = new WeakMap<pg.PoolClient, number>();
+  readonly #end: AbortController;
+  /** When the pool's users began to wait, the first first. */
+  readonly #waiting = new Set<{ readonly since: number }>();
   #generation = 0;
 
-  constructor(pool: pg.Pool) {
+  /** @param end - cuts the sockets */
+  constructor(pool: pg.Pool, end: AbortController) {
     this.#pool = pool;
+    this.#end = end;
     pool.on('connect', (client) => this.#generations.set(client, this.#generation));
   }
 
@@ -104,11 +117,33 @@ class Sessions {
     this.#generation += 1;
   }
 
+  hurry(): void {
+    const hurriedAt = performance.now();
+    const timer = setInterval(() => {
+      const [first] = this.#waiting;
+      if (first === undefined || performance.now() - Math.max(first.since, hurriedAt) < patienceMs) return;
+      clearInterval(timer);
+      this.#end.abort();
+    }, hurryPollMs).unref();
+  }
+
   /**
    * Not `pool.query`: by it a connection keeps, as long as it lives, the rows that it answered first. A connection on which
    * a transaction failed is closed, and with it what it had begun.
    */
   async use<T>(work: (run: Run) => Promise<T>, { isTransaction }: { isTransaction: boolean }): Promise<T> {
+    if (this.#end.signal.aborted)
+      throw unavailable(new Error('The server did not answer while this instance was ending'));
+    const turn = { since: performance.now() };
+    this.#waiting.add(turn);
+    try {
+      return await this.#useClient(work, isTransaction);
+    } finally {
+      this.#waiting.delete(turn);
+    }
+  }
+
+  async #useClient<T>(work: (run: Run) => Promise<T>, isTransaction: boolean): Promise<T> {
     const client = await this.#checkOut();
     let isSpent = true;
     try {

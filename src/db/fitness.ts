@@ -40,6 +40,7 @@ export class FitnessCheck {
   }
 
   close(): Promise<void> {
+    this.#connection.hurry();
     return this.#connection.close();
   }
 

@@ -1,13 +1,20 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import pg from 'pg';
+import type pg from 'pg';
 import type { Logger } from 'pino';
 import { checksum } from './migration-adapter.js';
 import { applyMigrations, type Migration } from './schema-engine.js';
+import { assertUsable, connectClient, DatabaseUnusableError } from './server-check.js';
 
 /** A migration failed; what it had done is rolled back where it ran in a transaction. */
 export class MigrationError extends Error {
   override readonly name = 'MigrationError';
+}
+
+export interface MigrateOptions {
+  readonly log?: Logger;
+  /** Ends it at once; what it was doing is rolled back. */
+  readonly signal?: AbortSignal;
 }
 
 /** Ours alone: the engine takes 72707369 itself, on another connection. */
@@ -17,22 +24,28 @@ const lockKey = 4_661_729_377;
  * Resolves once the database has every migration of the folder, in Prisma's format, so that `prisma migrate` can be used
  * on it as well. Any number of processes may call it at once: one of them migrates, the others wait for it.
  * @returns the names of those that this call applied
+ * @throws {DatabaseUnreachableError} where it does not answer within 5 s
+ * @throws {DatabaseUnusableError} where the server or the way to it is not what the instance takes for granted
  * @throws {MigrationError}
  */
-export async function migrate(databaseUrl: string, migrationsDir: string, log?: Logger): Promise<string[]> {
+export async function migrate(
+  databaseUrl: string,
+  migrationsDir: string,
+  { log, signal }: MigrateOptions = {},
+): Promise<string[]> {
   const migrations = readMigrations(migrationsDir);
-  const client = new pg.Client({ connectionString: databaseUrl });
-  client.on('error', () => undefined); // a lost connection also fails the query that is under way
+  const client = await connectClient(databaseUrl, signal);
   try {
-    await client.connect();
+    await assertUsable(client, databaseUrl, signal);
     if (await isUpToDate(client, migrations)) return [];
     await client.query('SELECT pg_advisory_lock($1)', [lockKey]);
     if (await isUpToDate(client, migrations)) return [];
     await forgetUnfinished(client);
-    const applied = await applyMigrations(databaseUrl, resolve(migrationsDir), migrations);
+    const applied = await applyMigrations(databaseUrl, resolve(migrationsDir), migrations, signal);
     for (const name of applied) log?.info({ migration: name }, 'Applied a migration');
     return applied;
   } catch (error) {
+    if (error instanceof DatabaseUnusableError) throw error;
     throw new MigrationError(`The database could not be migrated: ${describe(error)}`, { cause: error });
   } finally {
     await client.end(); // gives the lock back as well

@@ -4,6 +4,7 @@ import { bindMigrationAwareSqlAdapterFactory } from '@prisma/driver-adapter-util
 import type { DiffTarget, MigrationList, SchemaEngine } from '@prisma/schema-engine-wasm/schema_engine_bg';
 import pg from 'pg';
 import { createMigrationAdapter } from './migration-adapter.js';
+import { cuttable } from './server-check.js';
 
 /** One folder of prisma/migrations. */
 export interface Migration {
@@ -21,12 +22,14 @@ export function applyMigrations(
   databaseUrl: string,
   baseDir: string,
   migrations: readonly Migration[],
+  signal?: AbortSignal,
 ): Promise<string[]> {
-  return withEngine(databaseUrl, async (engine) => {
+  const apply = async (engine: SchemaEngine) => {
     const migrationsList = listMigrations(baseDir, migrations);
     const { appliedMigrationNames } = await engine.applyMigrations({ migrationsList, filters });
     return appliedMigrationNames;
-  });
+  };
+  return withEngine(databaseUrl, apply, { signal });
 }
 
 /**
@@ -44,18 +47,18 @@ export function diffMigrations(
   return withEngine(
     scratchUrl,
     async (engine) => (await engine.diff({ from, to, script: true, exitCode: null, filters })).stdout ?? '',
-    schema,
+    { schema },
   );
 }
 
 async function withEngine<T>(
   databaseUrl: string,
   use: (engine: SchemaEngine) => Promise<T>,
-  schema?: string,
+  { schema, signal }: { schema?: string; signal?: AbortSignal | undefined },
 ): Promise<T> {
   const { SchemaEngine } = await loadEngine();
   // The adapter ends a pool of its own too late for the next migration, so it gets one that is ended here.
-  const pool = new pg.Pool({ connectionString: databaseUrl, max: 2 });
+  const pool = new pg.Pool(cuttable({ connectionString: databaseUrl, max: 2 }, signal));
   pool.on('error', () => undefined); // of an idle connection; a query that it concerns fails by itself
   const failures: unknown[] = [];
   const registry = panicRegistry((message) => failures.push(new Error(message)));

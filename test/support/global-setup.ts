@@ -9,6 +9,7 @@ import { findNatsServer, installNatsServer } from '../../src/embedded/nats-binar
 import { startPostgres } from '../../src/embedded/postgres.js';
 import { makeOpenFolder } from '../../src/embedded/unprivileged.js';
 import { findChromium } from './chromium.js';
+import { findPgbouncer } from './pooler.js';
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -18,6 +19,8 @@ declare module 'vitest' {
     natsMissing: string;
     /** Why tests that need a browser are skipped; empty if they are not. */
     chromiumMissing: string;
+    /** Why tests that need a pooler are skipped; empty if they are not. */
+    poolerMissing: string;
   }
 }
 
@@ -39,6 +42,8 @@ export default async function setUp(project: TestProject): Promise<() => Promise
   project.provide('postgresUrl', postgres.url);
   project.provide('natsMissing', await whyNoNats());
   project.provide('chromiumMissing', findChromium() === undefined ? 'Chromium is not on this machine' : '');
+
+  project.provide('poolerMissing', findPgbouncer() === undefined ? 'PgBouncer is not on this machine' : '');
 
   return async () => {
     await postgres.stop();

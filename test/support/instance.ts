@@ -34,27 +34,36 @@ process.once('exit', () => {
 });
 
 /** Resolves once it serves, on a port of its own choice. */
-export const startInstance = ({ databaseUrl, nats, env = {} }: InstanceOptions): Promise<Instance> =>
-  startProcess({
-    DATABASE_URL: databaseUrl,
-    NATS_URL: nats.url,
-    NATS_USER: nats.user,
-    NATS_PASSWORD: nats.password,
-    AUTH_JWT_SECRET: testSecret,
-    ...env,
-  });
+export const startInstance = (options: InstanceOptions): Promise<Instance> => startProcess(toEnv(options));
+
+/** One that may never serve, and what it wrote so far. */
+export const spawnInstance = (options: InstanceOptions): { child: ChildProcess; output: () => string } =>
+  spawnProcess(toEnv(options));
+
+const toEnv = ({ databaseUrl, nats, env = {} }: InstanceOptions) => ({
+  DATABASE_URL: databaseUrl,
+  NATS_URL: nats.url,
+  NATS_USER: nats.user,
+  NATS_PASSWORD: nats.password,
+  AUTH_JWT_SECRET: testSecret,
+  ...env,
+});
 
 /** The same with servers of its own and the demo, as on a newcomer's machine. */
 export const startEmbeddedInstance = (dataDir: string): Promise<Instance> => startProcess({ DATA_DIR: dataDir });
 
-async function startProcess(env: Readonly<Record<string, string>>): Promise<Instance> {
+function spawnProcess(env: Readonly<Record<string, string>>) {
   const child = spawn(process.execPath, ['--enable-source-maps', main], {
     env: { PATH: process.env.PATH, PORT: '0', HOST: '127.0.0.1', LOG_LEVEL: 'warn', ...env },
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   });
   running.add(child);
   child.once('exit', () => running.delete(child));
-  const output = collectOutput(child);
+  return { child, output: collectOutput(child) };
+}
+
+async function startProcess(env: Readonly<Record<string, string>>): Promise<Instance> {
+  const { child, output } = spawnProcess(env);
   const port = await waitUntilReady(child, output);
   return {
     port,

@@ -6,6 +6,9 @@ export const describeWithNats = describeUnless(inject('natsMissing'));
 /** `describe`, reported as skipped with the reason where nats-server or Chromium is missing. */
 export const describeWithBrowser = describeUnless(inject('natsMissing') || inject('chromiumMissing'));
 
+/** `describe`, reported as skipped with the reason where nats-server or PgBouncer is missing. */
+export const describeWithPooler = describeUnless(inject('natsMissing') || inject('poolerMissing'));
+
 function describeUnless(reason: string) {
   return (name: string, body: () => void): void => {
     if (reason === '') describe(name, body);

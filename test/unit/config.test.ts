@@ -44,6 +44,22 @@ describe('readConfig', () => {
     });
   });
 
+  it.each([
+    ['?schema=chat', ['DATABASE_URL: ?schema= must be public: give Fairway a database of its own instead']],
+    [
+      '?pgbouncer=true',
+      ['DATABASE_URL: ?pgbouncer= is not supported: a pooler must be in session mode, and needs no parameter then'],
+    ],
+    ['?connect_timeout=30', ['DATABASE_URL: ?connect_timeout= is not supported']],
+    ['?schema=public&sslmode=verify-full&sslrootcert=/ca.pem&application_name=chat', []],
+  ])('takes of the parameters in DATABASE_URL%s what means something, and refuses the rest', (parameters, problems) => {
+    expect(problemsOf({ ...servers, DATABASE_URL: `${servers.DATABASE_URL}${parameters}` })).toEqual(problems);
+  });
+
+  it('takes an address for HOST as it stands in a URL', () => {
+    expect(readConfig({ ...servers, HOST: '[::1]' }).host).toBe('::1');
+  });
+
   it('takes an empty variable for an absent one', () => {
     const empty = Object.fromEntries(
       ['PORT', 'HOST', 'DATABASE_URL', 'NATS_URL', 'AUTH_JWT_SECRET', 'AUTH_JWKS_URL', 'LOG_LEVEL', 'NATS_USER'].map(
