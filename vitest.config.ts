@@ -2,7 +2,7 @@ import { createRequire } from 'node:module';
 import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config';
 
 /** Files that wait for clocks, leases and lapses most of the time, and measure nothing that a neighbour could spoil. */
-const patient = ['presence', 'presence-loss', 'typing', 'live-state', 'inbox-loss'].map(
+const patient = ['presence', 'presence-loss', 'typing', 'typing-order', 'live-state', 'inbox-loss', 'vanished-peer'].map(
   (name) => `test/e2e/${name}.test.ts`,
 );
 

@@ -100,7 +100,7 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
   const engine = createGraphqlEngine({ ...limits, deps, maskError, execute, introspection });
   const authenticate = createAuthenticate(createTokenVerifier(config.auth), deps);
   const seats = new Seats(limits.maxSocketsPerUser, devices);
-  const { sendTimeoutMs, maxBodyBytes } = limits;
+  const { sendTimeoutMs, maxStreamMs, maxBodyBytes } = limits;
   const shared = { engine, subscribe, authenticate, maskError, seats, sendTimeoutMs };
   const sockets = new GraphqlSockets({
     ...shared,
@@ -110,7 +110,7 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
     maxSubscriptions: limits.maxSubscriptionsPerSocket,
     log,
   });
-  const graphql = new GraphqlOverHttp({ ...shared, maxBodyBytes });
+  const graphql = new GraphqlOverHttp({ ...shared, maxBodyBytes, maxStreamMs });
   const http = new HttpServer({
     graphql,
     sockets,

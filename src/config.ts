@@ -75,6 +75,8 @@ export interface LimitsConfig {
   /** A live subscription further behind than this many log entries is cut off as a slow consumer. */
   readonly maxLag: number;
   readonly sendTimeoutMs: number;
+  /** A stream over HTTP breaks off when it is this old, or a little sooner. */
+  readonly maxStreamMs: number;
 }
 
 /** Every mistake in the environment, one a line. */
@@ -177,6 +179,7 @@ const environment = z.object({
   MAX_WATCHED_USERS: count(500, 10_000),
   MAX_LAG: count(10_000),
   SEND_TIMEOUT_MS: count(15_000, 3_600_000),
+  MAX_STREAM_MS: wholeNumber(1_000, 86_400_000).default(120_000),
 });
 type Environment = z.infer<typeof environment>;
 
@@ -309,6 +312,7 @@ function toConfig(values: Environment): Config {
       maxWatchedUsers: values.MAX_WATCHED_USERS,
       maxLag: values.MAX_LAG,
       sendTimeoutMs: values.SEND_TIMEOUT_MS,
+      maxStreamMs: values.MAX_STREAM_MS,
     },
   };
 }

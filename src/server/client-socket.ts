@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
 import type { WebSocket } from 'ws';
@@ -26,6 +27,9 @@ const behindBytes = 16_384;
 /** What may be put together for one write. */
 const maxJoinedBytes = 65_536;
 
+/** The connection that a WebSocket was upgraded from, and how much has come from its peer. */
+type PeerStream = Duplex & Pick<Socket, 'bytesRead'>;
+
 export interface ClientSocketOptions {
   /** No progress on one send for this long, and the peer is a slow consumer. */
   readonly sendTimeoutMs: number;
@@ -44,10 +48,12 @@ export class ClientSocket {
   /** Which of the turns of pinging is its own. */
   readonly pingTurn: number;
   readonly #socket: WebSocket;
-  readonly #stream: Duplex;
+  readonly #stream: PeerStream;
   readonly #options: ClientSocketOptions;
   readonly #waiting = new Set<() => void>();
+  /** Whether the peer has shown since the last ping that it is there. */
   #isAlive = true;
+  #heardBytes = 0;
   #isPaused = false;
   /** What leaves at the end of this turn, in one write. */
   readonly #frames: Buffer[] = [];
@@ -57,14 +63,11 @@ export class ClientSocket {
   #stall: NodeJS.Timeout | undefined;
 
   /** @param stream - the connection that the socket was upgraded from */
-  constructor(socket: WebSocket, stream: Duplex, options: ClientSocketOptions) {
+  constructor(socket: WebSocket, stream: PeerStream, options: ClientSocketOptions) {
     this.#socket = socket;
     this.#stream = stream;
     this.#options = options;
     this.pingTurn = options.pingTurn;
-    socket.on('pong', () => {
-      this.#isAlive = true;
-    });
     socket.on('error', (error) => options.log.debug({ err: error }, 'A socket failed'));
     socket.once('close', () => {
       clearTimeout(this.#stall);
@@ -119,7 +122,6 @@ export class ClientSocket {
   onMessage(listener: (text: string) => Promise<void>): void {
     const socket = this.#socket;
     socket.on('message', (data) => {
-      this.#isAlive = true;
       if (this.#unsentBytes > maxUnsentBytes) {
         this.#isPaused = true;
         socket.pause();
@@ -146,8 +148,15 @@ export class ClientSocket {
     this.#socket.once('close', () => clearTimeout(timer));
   }
 
-  /** Ends it where nothing was heard of the peer since the last time. */
+  /**
+   * Ends it where the peer gave no sign of life since the last time. What it sent is one, a pong or anything else. What the
+   * system took from here is none: it takes bytes for a peer that has vanished until its buffers are full.
+   */
   ping(): void {
+    const { bytesRead } = this.#stream;
+    // It is not read from while it has much to take, so that what it says cannot be heard.
+    if (bytesRead > this.#heardBytes || this.#isPaused) this.#isAlive = true;
+    this.#heardBytes = bytesRead;
     if (!this.#isAlive) this.#socket.terminate();
     else if (this.isOpen) this.#socket.ping();
     this.#isAlive = false;
@@ -197,10 +206,11 @@ export class ClientSocket {
     };
   }
 
-  /** Something has left: the peer makes progress. */
+  /** Something has left this process. */
   readonly #noteSent = (_error?: Error | null): void => {
-    this.#isAlive = true;
     if (this.#stall !== undefined) {
+      // The system's buffers were full, and take more only as the peer acknowledges: it makes progress.
+      this.#isAlive = true;
       if (this.#stream.writableLength > 0) this.#stall.refresh();
       else {
         clearTimeout(this.#stall);

@@ -9,6 +9,7 @@ import type { GraphqlEngine, TransportContext } from './graphql.js';
 import { type AnswerType, type JsonType, negotiate, type Wanted } from './negotiation.js';
 import type { Seats } from './seats.js';
 import { type StreamFormat, streamFormats, toSseText } from './stream-formats.js';
+import { StreamLives } from './stream-lives.js';
 import type { Results, Subscribe } from './subscribe.js';
 import { queryOf } from './target.js';
 
@@ -20,15 +21,18 @@ export interface GraphqlOverHttpOptions {
   readonly seats: Seats;
   readonly maxBodyBytes: number;
   readonly sendTimeoutMs: number;
+  readonly maxStreamMs: number;
 }
 
 /** Operations over HTTP, and subscriptions over SSE or Apollo's multipart protocol. */
 export class GraphqlOverHttp {
   readonly #options: GraphqlOverHttpOptions;
   readonly #streams = new Set<ServerResponse>();
+  readonly #lives: StreamLives;
 
   constructor(options: GraphqlOverHttpOptions) {
     this.#options = options;
+    this.#lives = new StreamLives(options.maxStreamMs);
   }
 
   /** Open streams of subscriptions. */
@@ -100,7 +104,7 @@ export class GraphqlOverHttp {
     return {};
   }
 
-  /** A stream takes one of its user's seats, as a socket does, and ends when the token that opened it expires. */
+  /** A stream takes one of its user's seats, as a socket does, and ends when the token that opened it expires or its peer has vanished. */
   async #stream(results: Results, { viewer, response, format }: Streaming): Promise<void> {
     const { seats, sendTimeoutMs: timeoutMs, maskError } = this.#options;
     // Others may have taken the last one while this subscribed, or the client is gone.
@@ -111,6 +115,7 @@ export class GraphqlOverHttp {
     }
     const expiry = setTimeout(() => response.destroy(), Math.max(0, viewer.expiresAt.getTime() - Date.now()));
     this.#streams.add(response);
+    this.#lives.begin(response);
     response.once('close', () => {
       clearTimeout(expiry);
       leaveSeat();

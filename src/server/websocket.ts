@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import {
   type ExecutionArgs,
@@ -94,7 +95,7 @@ export class GraphqlSockets {
   }
 
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    this.#server.handleUpgrade(request, socket, head, (webSocket) => this.#open(webSocket, socket));
+    this.#server.handleUpgrade(request, socket, head, (webSocket) => this.#open(webSocket, socket as Socket));
   }
 
   /** Lets what is under way finish, then closes every socket with 1012, which clients take as a reason to come back. */
@@ -118,7 +119,7 @@ export class GraphqlSockets {
     for (const socket of this.#sockets) if (socket.pingTurn === this.#pingTurn) socket.ping();
   }
 
-  #open(webSocket: WebSocket, stream: Duplex): void {
+  #open(webSocket: WebSocket, stream: Socket): void {
     const { sendTimeoutMs, log } = this.#options;
     const socket = new ClientSocket(webSocket, stream, { sendTimeoutMs, log, pingTurn: this.#pingTurn });
     this.#sockets.add(socket);

@@ -1,4 +1,5 @@
 import { describe, inject } from 'vitest';
+import { whyNoFarHost } from './far-host.js';
 
 /** `describe`, reported as skipped with the reason where there is no nats-server and none could be installed. */
 export const describeWithNats = describeUnless(inject('natsMissing'));
@@ -8,6 +9,10 @@ export const describeWithBrowser = describeUnless(inject('natsMissing') || injec
 
 /** `describe`, reported as skipped with the reason where nats-server or PgBouncer is missing. */
 export const describeWithPooler = describeUnless(inject('natsMissing') || inject('poolerMissing'));
+
+/** `describe`, reported as skipped with the reason where no other host can be pretended. */
+export const describeWithFarHost = (name: string, body: () => void): void =>
+  describeUnless(inject('natsMissing') || whyNoFarHost())(name, body);
 
 function describeUnless(reason: string) {
   return (name: string, body: () => void): void => {

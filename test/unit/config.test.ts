@@ -166,6 +166,7 @@ describe('readConfig', () => {
     ['an event among all', { BOOKING_EVENTS_SUBJECTS: 'booking.>' }, ['BOOKING_EVENTS_SUBJECTS']],
     ['no events at all', { BOOKING_EVENTS_SUBJECTS: ', ' }, ['BOOKING_EVENTS_SUBJECTS']],
     ['a limit of nothing', { SENDS_PER_MINUTE: '0' }, ['SENDS_PER_MINUTE']],
+    ['streams that live for less than a second', { MAX_STREAM_MS: '999' }, ['MAX_STREAM_MS']],
   ])('refuses %s', (_what, env, expected) => {
     expect(blamed(env)).toEqual(expected);
   });

@@ -130,7 +130,8 @@ describe('what is due on one socket in one turn', () => {
     const print = vi.fn(() => ({ roomEvents: { seq: 7 } }));
     const shared = [1, 2, 3].map(() => ({ data: { toJSON: print } }) as unknown as ExecutionResult);
     const sockets = ['a', 'b'].map((id) => {
-      const stream = new Duplex({ read: () => undefined, write: (_chunk, _encoding, done) => done() });
+      const duplex = new Duplex({ read: () => undefined, write: (_chunk, _encoding, done) => done() });
+      const stream = Object.assign(duplex, { bytesRead: 0 });
       const webSocket = Object.assign(new EventEmitter(), { OPEN: 1, readyState: 1, bufferedAmount: 0 });
       const socket = new ClientSocket(webSocket as unknown as WebSocket, stream, {
         sendTimeoutMs: 1_000,
