@@ -2,9 +2,15 @@ import { createRequire } from 'node:module';
 import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config';
 
 /** Files that wait for clocks, leases and lapses most of the time, and measure nothing that a neighbour could spoil. */
-const patient = ['presence', 'presence-loss', 'typing', 'typing-order', 'live-state', 'inbox-loss', 'vanished-peer'].map(
-  (name) => `test/e2e/${name}.test.ts`,
-);
+const patient = [
+  'presence',
+  'presence-loss',
+  'typing',
+  'typing-order',
+  'live-state',
+  'inbox-loss',
+  'vanished-peer',
+].map((name) => `test/e2e/${name}.test.ts`);
 
 const project = (test: TestProjectInlineConfiguration['test']): TestProjectInlineConfiguration => ({
   // Two copies of graphql refuse each other's schemas: everything takes the one that Node resolves, as in production.

@@ -93,6 +93,20 @@ export async function findMemberships({ reads }: Database, asked: readonly RoomO
   return own(rows, toMember);
 }
 
+/** Whether a room is open for writing, and where its log stands. */
+export interface Writing {
+  readonly isOpen: boolean;
+  readonly seq: number;
+}
+
+/** For each asker who is a member, as of one moment. */
+export async function findWriting({ reads }: Database, asked: readonly RoomOfUser[]): Promise<RoomView<Writing>> {
+  const rows = await reads.query<{ room_id: string; user_id: number; is_open: boolean; seq: number }>`
+    SELECT m.room_id, m.user_id, r.cancelled_at IS NULL AS is_open, r.seq
+    FROM ${memberships(asked)} JOIN chat_rooms r ON r.id = m.room_id`;
+  return own(rows, ({ is_open, seq }) => ({ isOpen: is_open, seq }));
+}
+
 /** Everybody who is in the room, the longest member first. */
 export const findMembers = (db: Database, asked: readonly RoomOfUser[]) =>
   findPeople(db, asked, Prisma.sql`m.left_at IS NULL`);

@@ -135,18 +135,39 @@ export function decodePresence(body: Uint8Array): Presence {
   };
 }
 
+/** That users share a room from here on, or do not any more. */
+export interface Acquainting {
+  readonly userIds: readonly number[];
+  readonly isBegin: boolean;
+}
+export const encodeAcquainting = (acquainting: Acquainting): Uint8Array => encode(acquainting);
+export function decodeAcquainting(body: Uint8Array): Acquainting {
+  const { userIds, isBegin } = asFields<keyof Acquainting>(parseBody(body));
+  return { userIds: asList(userIds, maxRoomMembers).map(asUserId), isBegin: asBoolean(isBegin) };
+}
+
 /** That a user types, or has stopped. */
 export interface TypingSignal {
   readonly userId: number;
   readonly isTyping: boolean;
   /** How long ago they said so, where that was not at once. */
   readonly ageMs: number;
+  /** Where the room's log stood when it was seen that they may say so, where that was looked at anew. */
+  readonly seq?: number | null | undefined;
+  /** The instance that heard it from them, which needs not be told. */
+  readonly from?: string | undefined;
 }
 export const encodeTyping = (signal: TypingSignal): Uint8Array => encode(signal);
 export function decodeTyping(body: Uint8Array): TypingSignal {
-  const { userId, isTyping, ageMs = 0 } = asFields<keyof TypingSignal>(parseBody(body));
+  const { userId, isTyping, ageMs = 0, seq, from } = asFields<keyof TypingSignal>(parseBody(body));
   if (typeof ageMs !== 'number' || !(ageMs >= 0 && ageMs <= typingExpiresInMs)) throw new ForeignBodyError('an age');
-  return { userId: asUserId(userId), isTyping: asBoolean(isTyping), ageMs };
+  return {
+    userId: asUserId(userId),
+    isTyping: asBoolean(isTyping),
+    ageMs,
+    seq: seq == null ? null : asMark(seq),
+    from: from === undefined ? undefined : asUuid(from),
+  };
 }
 
 /** Parts of room logs that a stream has acknowledged, in as many bodies as it takes: none is larger than `maxBytes`. */

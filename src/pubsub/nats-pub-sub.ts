@@ -170,18 +170,18 @@ class JetStreamPubSub implements NatsPubSub {
     const manager = await js.jetstreamManager(false);
     const last = await manager.streams.getMessage(stream, { last_by_subj: subject });
     if (last === null) return [];
-    // The server's clock against ours for the last one; among themselves, only the server's.
-    const lastAgeMs = Math.max(0, Date.now() - last.time.getTime());
-    if (lastAgeMs > maxAgeMs) return [];
-    const since = new Date(last.time.getTime() + lastAgeMs - maxAgeMs).toISOString();
+    const since = new Date(last.time.getTime() - maxAgeMs).toISOString();
     const options = { filter_subjects: subject, deliver_policy: DeliverPolicy.StartTime, opt_start_time: since };
+    const askedAt = performance.now();
     const consumer = await js.consumers.get(stream, options);
     try {
+      // The one moment that is known by both clocks, which need not agree: the consumer was made then, or a little later.
+      const madeAt = Date.parse((await consumer.info(true)).created);
       const messages = await consumer.fetch({ max_messages: maxRecent, expires: recentTimeoutMs });
       const recent: Recent[] = [];
       for await (const { data, seq, time } of messages) {
-        const ageMs = lastAgeMs + last.time.getTime() - time.getTime();
-        if (ageMs <= maxAgeMs) recent.push({ body: data, ageMs });
+        const at = askedAt - (madeAt - time.getTime());
+        if (at > askedAt - maxAgeMs) recent.push({ body: data, at });
         if (seq >= last.seq) break;
       }
       return recent;

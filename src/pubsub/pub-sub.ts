@@ -28,7 +28,8 @@ export type Listener = (body: Uint8Array) => void;
 /** A message that is kept in a stream. */
 export interface Recent {
   readonly body: Uint8Array;
-  readonly ageMs: number;
+  /** When it was told, by this process's `performance.now()`; never later than it was. */
+  readonly at: number;
 }
 
 export interface Subscription {

@@ -1,24 +1,26 @@
-import { typingExpiresInMs } from '../domain/typing.js';
+import { typingExpiresInMs, typingGapMs } from '../domain/typing.js';
 
 export interface TypingGateOptions {
-  /** Tells everybody what the user said so long ago: at once, or when its turn came. */
-  readonly pass: (isTyping: boolean, ageMs: number) => void;
+  /** Tells everybody what the user said, and when: at once, or when its turn came. Times by `performance.now()`. */
+  readonly pass: (isTyping: boolean, saidAt: number, seq: number | null) => void;
   /** Nothing is known here any more. */
   readonly onIdle: () => void;
 }
 
-/** A user's signals of typing in one room are accepted at most once in this time; the newest of the others counts. */
-const minGapMs = 1_000;
-
 /**
  * What one user says about typing in one room. However often they begin and stop, everybody is told of one beginning a
- * second, and of a stop at once where there was a beginning.
+ * second, and of a stop at once where there was a beginning. What they said first counts as first, also where it took
+ * longer until it was let in.
  */
 export class TypingGate {
   readonly #options: TypingGateOptions;
   #isTyping: boolean | undefined;
   #wanted = false;
-  #wantedAt = 0;
+  #wantedAt = Number.NEGATIVE_INFINITY;
+  /** Where the room's log stood behind that, where it is known. */
+  #wantedSeq: number | null = null;
+  /** What was said before that is over. */
+  #endedAt = Number.NEGATIVE_INFINITY;
   #acceptedAt = Number.NEGATIVE_INFINITY;
   #startedAt = Number.NEGATIVE_INFINITY;
   #late: NodeJS.Timeout | undefined;
@@ -30,27 +32,31 @@ export class TypingGate {
 
   /** Whether the newest accepted signal is so young that another one is merged with it. */
   get isFresh(): boolean {
-    return performance.now() - this.#acceptedAt < minGapMs;
+    return performance.now() - this.#acceptedAt < typingGapMs;
   }
 
-  /** What everybody was told last. */
-  get isTyping(): boolean {
-    return this.#isTyping === true;
-  }
-
-  submit(isTyping: boolean): void {
-    this.#wanted = isTyping;
-    this.#wantedAt = performance.now();
-    if (!this.isFresh) this.#acceptedAt = performance.now();
-    if (isTyping) this.#start();
-    else if (this.#isTyping !== false) this.#pass(false);
+  /** The user says so, and it is yet to be seen whether they may: a stop voids what they said before in any case. */
+  hear(isTyping: boolean, saidAt: number): void {
+    if (!isTyping) this.#endedAt = Math.max(this.#endedAt, saidAt);
     this.#waitForSilence();
+  }
+
+  /** The user may say what they said then. */
+  submit(isTyping: boolean, saidAt = performance.now(), seq: number | null = null): void {
+    if (!this.isFresh) this.#acceptedAt = performance.now();
+    this.hear(isTyping, saidAt);
+    if (saidAt < (isTyping ? this.#endedAt : this.#wantedAt)) return;
+    this.#wanted = isTyping;
+    if (saidAt > this.#wantedAt) [this.#wantedAt, this.#wantedSeq] = [saidAt, seq];
+    if (isTyping) this.#start();
+    else if (this.#isTyping !== false) this.#pass(false, saidAt);
   }
 
   /** A stop that is told only where a beginning was. */
   end(): void {
     this.#wanted = false;
-    if (this.#isTyping === true) this.#pass(false);
+    this.#endedAt = performance.now();
+    if (this.#isTyping === true) this.#pass(false, this.#endedAt);
   }
 
   close(): void {
@@ -59,18 +65,18 @@ export class TypingGate {
   }
 
   #start(): void {
-    const waitMs = this.#startedAt + minGapMs - performance.now();
-    if (waitMs <= 0) this.#pass(true);
+    const waitMs = this.#startedAt + typingGapMs - performance.now();
+    if (waitMs <= 0) this.#pass(true, this.#wantedAt);
     // Told when it may: who stopped begins again then, and who goes on lapses 6 s after this one and not sooner.
     else this.#late ??= setTimeout(() => this.#startLate(), waitMs);
   }
 
   #startLate(): void {
     this.#late = undefined;
-    if (this.#wanted) this.#pass(true, performance.now() - this.#wantedAt);
+    if (this.#wanted) this.#pass(true, this.#wantedAt);
   }
 
-  #pass(isTyping: boolean, ageMs = 0): void {
+  #pass(isTyping: boolean, saidAt: number): void {
     this.#isTyping = isTyping;
     if (isTyping) {
       this.#startedAt = performance.now();
@@ -78,12 +84,12 @@ export class TypingGate {
       clearTimeout(this.#late);
       this.#late = undefined;
     }
-    this.#options.pass(isTyping, ageMs);
+    this.#options.pass(isTyping, saidAt, saidAt === this.#wantedAt ? this.#wantedSeq : null);
   }
 
   /** By then whatever was told has lapsed. */
   #waitForSilence(): void {
     clearTimeout(this.#idle);
-    this.#idle = setTimeout(() => this.#options.onIdle(), minGapMs + typingExpiresInMs);
+    this.#idle = setTimeout(() => this.#options.onIdle(), typingGapMs + typingExpiresInMs);
   }
 }

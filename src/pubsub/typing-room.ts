@@ -1,11 +1,13 @@
 import { ChatError } from '../domain/errors.js';
 import { endsMembership } from '../domain/message.js';
-import { type TypingState, type TypingStore, type Typist, typingExpiresInMs } from '../domain/typing.js';
+import type { LogEntry } from '../domain/room-log.js';
+import { type TypingState, type TypingStore, type Typist, typingExpiresInMs, typingGapMs } from '../domain/typing.js';
 import { decodeTyping, type TypingSignal } from './encoding.js';
 import type { PubSub, Subscription } from './pub-sub.js';
 import { PullIterator } from './pull-iterator.js';
 import type { RoomFeed } from './room-feed.js';
 import { typingSubject } from './subjects.js';
+import { type Said, TypingWords } from './typing-words.js';
 
 export interface TypingGrant {
   readonly viewerId: number;
@@ -15,54 +17,69 @@ export interface TypingGrant {
   readonly isHeldBack: () => boolean;
 }
 
+export interface TypingRoomOptions {
+  readonly feed: RoomFeed;
+  readonly pubsub: PubSub;
+  readonly store: TypingStore;
+  /** What this instance calls itself in its own signals, which it applies by itself. */
+  readonly instanceId: string;
+}
+
 /** Between two lists to one subscriber, so that however many type, no second brings more than four. */
 const minGapMs = 300;
+/** An instance accepts signals for this long without a new look at who may write, and they are on their way for a moment. */
+const trustMs = typingGapMs + 500;
 
 /**
  * Who types in one room, for all who watch it here: until 6 s after the last signal, an explicit stop, or a message from
- * them. Who comes late starts from the last seconds of the stream.
+ * them; and nobody once the room is closed for writing. Who comes late starts from the last seconds of the stream.
  */
 export class TypingRoom {
   /** Resolves once nothing that is told from here on is missed. */
   readonly opened: Promise<void>;
-  readonly #feed: RoomFeed;
-  /** By user: when it lapses, by `performance.now()`. In the order in which they began. */
-  readonly #typing = new Map<number, number>();
+  readonly #options: TypingRoomOptions;
+  readonly #words = new TypingWords();
   readonly #watchers = new Set<TypingWatcher>();
-  /** Of whom more was heard than the stream tells, while it is read. */
-  readonly #heard = new Set<number>();
-  /** Whose membership ended: a signal that was on its way does not bring them back. */
-  readonly #gone = new Set<number>();
   readonly #subscription: Subscription;
   #position: number;
   /** The feed's count of changes, as of the last look at it. */
   #followed = 0;
+  /** Whatever ends what was said from here on is heard of by this room; before, only the database knows all. */
+  #knowsFrom = Number.POSITIVE_INFINITY;
+  /** Beginnings that the database has yet to be asked about: the newest of each user. */
+  readonly #unchecked = new Map<number, Typist>();
+  #checking: Promise<void> | undefined;
+  #verifying: Promise<void> | undefined;
   #isOpen = false;
+  #isClosed = false;
+  #isCancelled = false;
   #lapse: NodeJS.Timeout | undefined;
   #forgetFeed: () => void = () => undefined;
 
-  constructor(feed: RoomFeed, pubsub: PubSub, store: TypingStore) {
-    this.#feed = feed;
+  constructor(options: TypingRoomOptions) {
+    const { feed, pubsub, instanceId } = options;
+    this.#options = options;
     this.#position = feed.head;
     this.#subscription = pubsub.subscribe(typingSubject(feed.roomId), (body) => {
-      this.signal(decodeTyping(body));
+      const signal = decodeTyping(body);
+      if (signal.from !== instanceId) this.signal(signal);
     });
-    this.opened = this.#open(pubsub, store);
+    this.opened = this.#open();
   }
 
   get roomId(): string {
-    return this.#feed.roomId;
+    return this.#options.feed.roomId;
   }
 
   /** Who types now, those first who began first. */
-  get userIds(): number[] {
-    const now = performance.now();
-    return [...this.#typing].filter(([, lapsesAt]) => lapsesAt > now).map(([userId]) => userId);
+  get typists(): Typist[] {
+    return this.#words.typists;
   }
 
-  signal({ userId, isTyping, ageMs }: TypingSignal): void {
-    if (!this.#isOpen) this.#heard.add(userId);
-    this.#apply(userId, isTyping, ageMs);
+  signal({ ageMs, seq = null, ...said }: TypingSignal): void {
+    // What the log has already ended does not begin again by a signal from before that.
+    this.catchUp();
+    this.#hear({ ...said, seq, saidAt: performance.now() - ageMs });
   }
 
   watch(grant: TypingGrant, onEnd: () => void): AsyncIterableIterator<TypingState> {
@@ -72,87 +89,148 @@ export class TypingRoom {
     });
     this.#watchers.add(watcher);
     // What came behind the grant may have ended the membership again.
-    if (this.#feed.head > grant.head) watcher.doubt();
+    if (this.#options.feed.head > grant.head) watcher.doubt();
     return watcher.states;
   }
 
   close(): void {
+    this.#isClosed = true;
     clearTimeout(this.#lapse);
     this.#forgetFeed();
-    this.#feed.release();
+    this.#options.feed.release();
     this.#subscription.close();
   }
 
-  async #open(pubsub: PubSub, store: TypingStore): Promise<void> {
-    await Promise.all([this.#feed.opened, this.#subscription.ready]);
-    this.#position = this.#feed.head;
-    this.#follow();
-    for (const { userId, ageMs } of await readTypists(pubsub, store, this.#feed.roomId)) {
-      if (!this.#heard.has(userId)) this.#apply(userId, true, ageMs);
-    }
+  async #open(): Promise<void> {
+    const { feed, pubsub } = this.#options;
+    await Promise.all([feed.opened, this.#subscription.ready]);
+    this.#knowsFrom = performance.now() + trustMs;
+    this.#position = feed.head;
     this.#isOpen = true;
-    this.#heard.clear();
+    this.#follow();
+    const { said } = await readWords(pubsub, feed.roomId);
+    for (const each of said) this.#hear(each);
+    await this.#check();
+  }
+
+  #hear(said: Said): void {
+    const { userId, isTyping, saidAt } = said;
+    if (!isTyping || saidAt >= this.#knowsFrom) {
+      this.#note(said);
+    } else {
+      if (saidAt > (this.#unchecked.get(userId)?.saidAt ?? 0)) this.#unchecked.set(userId, said);
+      if (this.#isOpen) void this.#check();
+    }
   }
 
   /** What the feed has already comes first: it may have ended the membership of who is to be told something. */
   catchUp(): void {
-    if (!this.#isOpen || this.#feed.changes === this.#followed) return;
+    if (!this.#isOpen || this.#options.feed.changes === this.#followed) return;
     this.#forgetFeed();
     this.#follow();
   }
 
+  /**
+   * Resolves once nobody is listed whose message, leaving or removal is committed at the moment of the call, also where
+   * the feed is yet to hear of it. Never fails: what is wrong by then lapses.
+   */
+  async verify(): Promise<void> {
+    if (this.#words.typists.length === 0) return;
+    this.#verifying ??= new Promise((resolve) => {
+      // One look for all who ask in one turn.
+      setImmediate(() => {
+        this.#verifying = undefined;
+        resolve(this.#verifyNow());
+      });
+    });
+    return this.#verifying;
+  }
+
+  async #verifyNow(): Promise<void> {
+    const { typists } = this.#words;
+    const kept = new Set(await this.#keep(typists));
+    const gone = typists.filter((typist) => !kept.has(typist) && this.#words.retract(typist));
+    if (gone.length > 0) this.#tell();
+  }
+
+  /** Lets those begin of whom the database knows no end. */
+  async #check(): Promise<void> {
+    if (this.#unchecked.size > 0) this.#checking ??= this.#checkAll();
+    await this.#checking;
+  }
+
+  async #checkAll(): Promise<void> {
+    while (this.#unchecked.size > 0) {
+      const typists = [...this.#unchecked.values()].sort((a, b) => a.saidAt - b.saidAt);
+      this.#unchecked.clear();
+      for (const typist of await this.#keep(typists)) this.#note({ ...typist, isTyping: true });
+    }
+    this.#checking = undefined;
+  }
+
+  /** Where the database does not answer, nobody types: what is not said lapses. */
+  #keep(typists: readonly Typist[]): Promise<readonly Typist[]> {
+    return this.#options.store.keepTyping(this.roomId, typists).catch(() => []);
+  }
+
   /** The room's log: who has sent a message types no more, and who is no member sees nothing. */
   #follow(): void {
-    const feed = this.#feed;
+    const { feed } = this.#options;
     const { changes } = feed;
     this.#followed = changes;
-    // What has left the feed's memory, or a log that went back, may have been anybody's leaving or coming back.
+    // What has left the feed's memory, or a log that went back, may have been anybody's message, leaving or coming back.
     if (feed.floor > this.#position || feed.head < this.#position) {
-      this.#gone.clear();
+      this.#isCancelled = false;
       for (const watcher of this.#watchers) watcher.doubt();
+      void this.verify();
     }
     for (let entry = feed.entryAfter(this.#position); entry !== undefined; entry = feed.entryAfter(this.#position)) {
       this.#position = entry.seq;
-      const { message, kind } = entry;
-      if (kind === 'added' && message.system === null) this.#end(message.senderId);
-      for (const userId of message.system?.userIds ?? []) {
-        this.#gone.delete(userId);
-        if (!endsMembership(message, userId)) continue;
-        this.#end(userId);
-        this.#gone.add(userId);
-        for (const watcher of this.#watchers) if (watcher.viewerId === userId) watcher.doubt();
-      }
+      this.#heed(entry);
     }
     this.#position = feed.head;
     this.#forgetFeed = feed.onChange(changes, () => this.#follow());
   }
 
-  #end(userId: number): void {
-    this.signal({ userId, isTyping: false, ageMs: 0 });
+  #heed({ message, kind }: LogEntry): void {
+    const now = performance.now();
+    const { system } = message;
+    if (kind === 'added' && system === null) this.#end(message.senderId, now);
+    for (const userId of system?.userIds ?? []) {
+      this.#words.pardon(userId);
+      if (!endsMembership(message, userId)) continue;
+      // Another instance may take them for a member for a moment yet.
+      this.#end(userId, now + trustMs);
+      for (const watcher of this.#watchers) if (watcher.viewerId === userId) watcher.doubt();
+    }
+    if (system?.code !== 'BOOKING_CANCELLED') return;
+    this.#isCancelled = true;
+    for (const { userId } of this.#words.typists) this.#end(userId, now);
   }
 
-  #apply(userId: number, isTyping: boolean, ageMs: number): void {
-    if (isTyping && this.#gone.has(userId)) return;
-    const isNew = isTyping && !this.#typing.has(userId);
-    const lapsesAt = performance.now() + typingExpiresInMs - ageMs;
-    const isChange = isTyping ? isNew : this.#typing.delete(userId);
-    if (isTyping) this.#typing.set(userId, Math.max(lapsesAt, this.#typing.get(userId) ?? 0));
-    if (isChange) this.#tell();
-    this.#lapse ??= this.#waitForLapse();
+  #end(userId: number, saidAt: number): void {
+    this.#note({ userId, isTyping: false, saidAt, seq: null });
   }
 
-  #waitForLapse(): NodeJS.Timeout | undefined {
-    if (this.#typing.size === 0) return undefined;
-    const next = Math.min(...this.#typing.values()) - performance.now();
-    return setTimeout(() => this.#dropLapsed(), Math.max(0, next) + 1);
+  #note(said: Said): void {
+    const { isTyping, saidAt } = said;
+    if (isTyping && (this.#isCancelled || saidAt + typingExpiresInMs <= performance.now())) return;
+    if (this.#words.note(said)) this.#tell();
+    if (isTyping || this.#lapse === undefined) this.#waitForLapse();
+  }
+
+  #waitForLapse(): void {
+    clearTimeout(this.#lapse);
+    this.#lapse = undefined;
+    if (this.#isClosed || this.#words.size === 0) return;
+    const now = performance.now();
+    const lapsesAt = this.#words.lapsesAt ?? now + typingExpiresInMs;
+    this.#lapse = setTimeout(() => this.#dropLapsed(), Math.max(0, lapsesAt - now) + 1);
   }
 
   #dropLapsed(): void {
-    const now = performance.now();
-    const { size } = this.#typing;
-    for (const [userId, lapsesAt] of this.#typing) if (lapsesAt <= now) this.#typing.delete(userId);
-    if (this.#typing.size < size) this.#tell();
-    this.#lapse = this.#waitForLapse();
+    if (this.#words.dropLapsed()) this.#tell();
+    this.#waitForLapse();
   }
 
   #tell(): void {
@@ -161,22 +239,20 @@ export class TypingRoom {
 }
 
 /**
- * Who types by the last seconds of the stream, those first who began first. It does not know who has sent a message since,
- * or is no member any more: the database does, and is asked only where somebody types.
+ * What was said in the stream's last seconds. It does not know who has sent a message since, or is no member any more: the
+ * database does, and is asked only where somebody types.
  */
-export async function readTypists(pubsub: PubSub, store: TypingStore, roomId: string): Promise<Typist[]> {
-  const ages = new Map<number, number>();
-  for (const { body, ageMs } of await pubsub.recent(typingSubject(roomId), typingExpiresInMs)) {
+export async function readWords(pubsub: PubSub, roomId: string): Promise<TypingWords> {
+  const words = new TypingWords();
+  for (const { body, at } of await pubsub.recent(typingSubject(roomId), typingExpiresInMs)) {
     try {
-      const { userId, isTyping, ageMs: toldAfterMs } = decodeTyping(body);
-      if (isTyping) ages.set(userId, ageMs + toldAfterMs);
-      else ages.delete(userId);
+      const { userId, isTyping, ageMs, seq = null } = decodeTyping(body);
+      words.note({ userId, isTyping, saidAt: at - ageMs, seq });
     } catch {
       // Anybody may have written to the subject.
     }
   }
-  const typists = [...ages].map(([userId, ageMs]) => ({ userId, ageMs }));
-  return typists.length === 0 ? [] : store.keepTyping(roomId, typists);
+  return words;
 }
 
 /** One subscription: the present list first, then each that differs from the one before, the viewer left out. */
@@ -224,7 +300,7 @@ class TypingWatcher {
       this.#gap = setTimeout(() => this.states.wake(), waitMs);
       return undefined;
     }
-    const userIds = this.#room.userIds.filter((userId) => userId !== this.viewerId);
+    const userIds = this.#room.typists.map(({ userId }) => userId).filter((userId) => userId !== this.viewerId);
     if (this.#told !== undefined && isSame(this.#told, userIds)) return undefined;
     this.#told = userIds;
     this.#sentAt = undefined;

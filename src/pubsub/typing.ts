@@ -1,10 +1,12 @@
-import type { TypingState, TypingStore } from '../domain/typing.js';
-import { encodeTyping, type TypingSignal } from './encoding.js';
+import { randomUUID } from 'node:crypto';
+import { type TypingState, type TypingStore, typingExpiresInMs } from '../domain/typing.js';
+import { encodeTyping } from './encoding.js';
 import type { PubSub } from './pub-sub.js';
 import type { RoomFeeds } from './room-feeds.js';
 import { typingSubject } from './subjects.js';
 import { TypingGate } from './typing-gate.js';
-import { readTypists, type TypingGrant, TypingRoom } from './typing-room.js';
+import { readWords, type TypingGrant, TypingRoom } from './typing-room.js';
+import type { Said } from './typing-words.js';
 
 interface Held {
   readonly room: TypingRoom;
@@ -16,6 +18,7 @@ export class Typing {
   readonly #feeds: RoomFeeds;
   readonly #pubsub: PubSub;
   readonly #store: TypingStore;
+  readonly #instanceId = randomUUID();
   readonly #rooms = new Map<string, Held>();
   /** By user and room: what was told of users here in the last seconds. */
   readonly #gates = new Map<number, Map<string, TypingGate>>();
@@ -36,9 +39,17 @@ export class Typing {
     return this.#gates.get(userId)?.get(roomId)?.isFresh === true;
   }
 
-  /** Tells everybody; more than one signal a second is merged. Never fails: what is lost lapses. */
-  signal(roomId: string, userId: number, isTyping: boolean): void {
-    this.#gateOf(roomId, userId).submit(isTyping);
+  /** The user says so; whether they may is looked at next. What ends their typing meanwhile ends this as well. */
+  hear(roomId: string, { userId, isTyping, saidAt }: Omit<Said, 'seq'>): void {
+    this.#gateOf(roomId, userId).hear(isTyping, saidAt);
+  }
+
+  /**
+   * Tells everybody; more than one signal a second is merged. Never fails: what is lost lapses.
+   * @param said - when it arrived here, by `performance.now()`: what the user said first counts as first
+   */
+  signal(roomId: string, { userId, isTyping, saidAt, seq }: Said): void {
+    this.#gateOf(roomId, userId).submit(isTyping, saidAt, seq);
   }
 
   /** The user has sent what they typed. Who watches sees that by the log too; their next beginning starts anew. */
@@ -60,7 +71,9 @@ export class Typing {
     const room = this.#acquire(roomId);
     try {
       await room.opened;
-      return room.watch(await grant(), () => this.#release(roomId, room));
+      const granted = await grant();
+      await room.verify();
+      return room.watch(granted, () => this.#release(roomId, room));
     } catch (error) {
       this.#release(roomId, room);
       throw error;
@@ -69,12 +82,12 @@ export class Typing {
 
   /** Who types in the room now. Where nobody here watches it, the last seconds of the stream tell. */
   async list(roomId: string): Promise<readonly number[]> {
-    const held = this.#rooms.get(roomId);
-    if (held !== undefined) {
-      await held.room.opened;
-      return held.room.userIds;
-    }
-    return (await readTypists(this.#pubsub, this.#store, roomId)).map(({ userId }) => userId);
+    const room = this.#rooms.get(roomId)?.room;
+    await room?.opened;
+    const { typists } = room ?? (await readWords(this.#pubsub, roomId));
+    // The database alone knows at once what ended it.
+    const kept = typists.length === 0 ? [] : await this.#store.keepTyping(roomId, typists);
+    return kept.map(({ userId }) => userId);
   }
 
   close(): void {
@@ -88,32 +101,23 @@ export class Typing {
     this.#gates.set(userId, gates);
     let gate = gates.get(roomId);
     if (gate === undefined) {
-      const opened = new TypingGate({
-        pass: (isTyping, ageMs) => {
-          if (ageMs === 0) this.#pass(roomId, { userId, isTyping, ageMs });
-          else void this.#passLate(roomId, { userId, isTyping, ageMs }, opened);
-        },
+      gate = new TypingGate({
+        pass: (isTyping, saidAt, seq) => this.#pass(roomId, { userId, isTyping, saidAt, seq }),
         onIdle: () => {
           gates.delete(roomId);
           if (gates.size === 0) this.#gates.delete(userId);
         },
       });
-      gate = opened;
       gates.set(roomId, gate);
     }
     return gate;
   }
 
-  #pass(roomId: string, signal: TypingSignal): void {
+  #pass(roomId: string, { saidAt, ...said }: Said): void {
+    const signal = { ...said, ageMs: performance.now() - saidAt };
+    if (signal.ageMs > typingExpiresInMs) return;
     this.#rooms.get(roomId)?.room.signal(signal);
-    this.#pubsub.signal(typingSubject(roomId), encodeTyping(signal));
-  }
-
-  /** The user may have sent the message meanwhile, by another instance: then this one's beginning is over. */
-  async #passLate(roomId: string, signal: TypingSignal, gate: TypingGate): Promise<void> {
-    // Where the database does not answer, nothing is told: what is not said lapses.
-    const kept = await this.#store.keepTyping(roomId, [signal]).catch(() => []);
-    if (kept.length > 0 && gate.isTyping) this.#pass(roomId, signal);
+    this.#pubsub.signal(typingSubject(roomId), encodeTyping({ ...signal, from: this.#instanceId }));
   }
 
   #acquire(roomId: string): TypingRoom {
@@ -122,7 +126,12 @@ export class Typing {
       known.holders += 1;
       return known.room;
     }
-    const room = new TypingRoom(this.#feeds.hold(roomId), this.#pubsub, this.#store);
+    const room = new TypingRoom({
+      feed: this.#feeds.hold(roomId),
+      pubsub: this.#pubsub,
+      store: this.#store,
+      instanceId: this.#instanceId,
+    });
     this.#rooms.set(roomId, { room, holders: 1 });
     return room;
   }

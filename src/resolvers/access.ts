@@ -37,6 +37,16 @@ export function assertAllowed(outcome: Outcome): void {
   if (refusal !== undefined) throw new ChatError(...refusal);
 }
 
+/**
+ * For what only those may do who may send, and what is written nowhere.
+ * @param room - null where the viewer is no member
+ * @throws {ChatError} what sending there would mean: NOT_FOUND or FORBIDDEN
+ */
+export function assertMayWrite<Room extends { readonly isOpen: boolean }>(room: Room | null): asserts room is Room {
+  if (room === null) assertAllowed('NOT_FOUND');
+  else if (!room.isOpen) assertAllowed('CANCELLED');
+}
+
 /** @throws {ChatError} FORBIDDEN: the booking system alone makes BOOKING rooms */
 export function assertMayCreate(type: 'DIRECT' | 'GROUP' | 'BOOKING'): asserts type is 'DIRECT' | 'GROUP' {
   if (type === 'BOOKING') throw new ChatError('FORBIDDEN', 'BOOKING rooms are made by the booking system');

@@ -18,8 +18,10 @@ import {
   findMembers,
   findMemberships,
   findRooms,
+  findWriting,
   nameByMembers,
   type RoomOfUser,
+  type Writing,
 } from '../db/room-views.js';
 import type { Room } from '../db/rooms.js';
 import type { KnownMember, User } from '../db/rows.js';
@@ -54,6 +56,8 @@ export const createBatches = (db: Database) => ({
   everMembers: createView<RoomOfUser, readonly KnownMember[]>(findEverMembers, db, []),
   memberCounts: createView<RoomOfUser, number>(countMembers, db, 0),
   memberships: createView<RoomOfUser, Member | null>(findMemberships, db, null),
+  /** Whether the room is open for writing, and where its log stands; null where the asker is no member. */
+  writing: createView<RoomOfUser, Writing | null>(findWriting, db, null),
   /** Of all who subscribe in one turn: a storm of reconnects asks once. */
   memberHeads: createView<RoomOfUser, number | null>(findMemberHeads, db, null, setImmediate),
   unreadCounts: createView<RoomOfUser, number>(countUnread, db, 0),

@@ -3,13 +3,15 @@ import { ChatError } from '../domain/errors.js';
 import { parseUuid } from '../domain/ids.js';
 import { type TypingState, typingExpiresInMs } from '../domain/typing.js';
 import type { Viewer } from '../domain/viewer.js';
-import { assertMayType } from './access.js';
+import { assertMayType, assertMayWrite } from './access.js';
 import { loadMemberHead } from './batches.js';
 import type { Deps } from './deps.js';
 
 /**
- * Tells the room that the viewer types, or no longer does.
- * @throws {ChatError} NOT_FOUND where they are no member; RATE_LIMITED for many more signals than anybody types
+ * Tells the room that the viewer types, or no longer does. What they say counts from when it arrives here, however long
+ * it takes to see whether they may: a stop or a message that comes behind it ends it.
+ * @throws {ChatError} NOT_FOUND where they are no member; FORBIDDEN where the room is closed for writing; RATE_LIMITED for
+ * many more signals than anybody types
  */
 export async function setTyping(
   deps: Deps,
@@ -17,13 +19,19 @@ export async function setTyping(
   input: { roomId: string; isTyping: boolean },
 ): Promise<{ expiresInMs: number }> {
   const { batches, typing } = deps;
+  const { userId } = viewer;
+  const said = { userId, isTyping: input.isTyping, saidAt: performance.now() };
   const roomId = parseUuid(input.roomId, 'roomId');
-  if (!typing.isKnown(roomId, viewer.userId)) {
+  let seq: number | null = null;
+  if (!typing.isKnown(roomId, userId)) {
     await assertMayType(deps, viewer);
-    if ((await batches.memberships.load({ roomId, userId: viewer.userId })) === null) throw notFound();
+    typing.hear(roomId, said);
+    const room = await batches.writing.load({ roomId, userId });
+    assertMayWrite(room);
+    seq = room.seq;
   }
 
-  typing.signal(roomId, viewer.userId, input.isTyping);
+  typing.signal(roomId, { ...said, seq });
   return { expiresInMs: typingExpiresInMs };
 }
 

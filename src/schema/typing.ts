@@ -48,7 +48,7 @@ builder.mutationField('setTyping', (t) =>
   t.field({
     type: SetTypingPayload,
     description:
-      'Tells the other members that the viewer types, or no longer does. Signals are accepted once a second; of more, the newest counts. A message ends it too.',
+      'Tells the other members that the viewer types, or no longer does. Signals are accepted once a second; of more, the newest counts. A message ends it too. FORBIDDEN in a room that is closed for writing.',
     args: { input: t.arg({ type: SetTypingInput, required: true, description: 'Where, and whether.' }) },
     resolve: (_root, { input }, { deps, viewer }) => setTyping(deps, requireViewer(viewer), input),
   }),

@@ -1,9 +1,12 @@
 import { randomInt, randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { Backend } from '../support/backend.js';
+import type { TestClient } from '../support/client.js';
 import { startDeployedNats } from '../support/nats.js';
 import { bookingRoom, deleteMessage, editMessage, leaveRoom, markRead } from '../support/operations.js';
 import { describeWithNats } from '../support/requirements.js';
+import { listsOf, stop, type, typingNow, untilListed, watch } from '../support/typing.js';
 import { useWorld } from '../support/world.js';
 
 const [kim, lee, park] = [4, 5, 6];
@@ -47,6 +50,30 @@ describeWithNats('the room of a booking', () => {
     expect(await feeds[1]?.ended()).toMatchObject({ code: 'FORBIDDEN' });
     expect(await outcome(goes.send(roomId, '저는요?'))).toBe('NOT_FOUND');
     expect(await outcome((await world.client(park)).send(roomId, '왔습니다'))).toBe('OK');
+  });
+
+  it('ends typing on every instance when it is cancelled, and takes no more of it', async () => {
+    const { bookingId, roomId } = await book(kim, lee);
+    const [sees, types] = [[await world.client(kim, 0), await world.client(kim, 1)], await world.client(lee, 1)];
+    const feeds = sees.map((client) => watch(client, roomId));
+    await Promise.all(feeds.map((feed) => feed.count(1)));
+    await type(types, roomId);
+    await Promise.all(feeds.map((feed) => untilListed(feed, types)));
+    // It waits for its turn, which comes behind the cancellation.
+    await type(types, roomId);
+    await booking.ask('chat.rooms.cancel', { bookingId });
+    await Promise.all(feeds.map((feed) => untilListed(feed)));
+    for (const client of sees) expect(await typingNow(client, roomId)).toEqual([]);
+
+    // A signal is merged with the one of the same second, and not looked at anew.
+    await delay(1_200);
+    expect(await outcome(type(types, roomId))).toBe('FORBIDDEN: cancelled');
+    expect(await outcome(stop(types, roomId))).toBe('FORBIDDEN: cancelled');
+    expect(await outcome(type(await world.client(park), roomId))).toBe('NOT_FOUND');
+    const late = watch(sees[0] as TestClient, roomId);
+    await late.count(1);
+    for (const feed of feeds) expect(listsOf(feed)).toEqual([[], [lee], []]);
+    expect(listsOf(late)).toEqual([[]]);
   });
 
   it('passes over a version that is not newer than the last', async () => {

@@ -6,16 +6,25 @@ import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest';
 import { type ApiError, Feed, type TestClient } from '../support/client.js';
 import type { Instance } from '../support/instance.js';
 import { metricsEnv, readMetrics } from '../support/metrics.js';
-import { inviteMembers, leaveRoom, removeMember, setTyping, typing, typingIn } from '../support/operations.js';
+import { inviteMembers, leaveRoom, removeMember, typing, typingIn } from '../support/operations.js';
 import { Random, useRandom } from '../support/random.js';
 import { describeWithNats } from '../support/requirements.js';
 import { countTo } from '../support/room-log.js';
+import {
+  isSame,
+  listsOf,
+  signal,
+  signalOverWs,
+  stop,
+  type TypingFeed,
+  type,
+  typingNow,
+  untilListed,
+  watch,
+} from '../support/typing.js';
 import { waitFor } from '../support/wait-for.js';
 import { RawSocket } from '../support/wire.js';
 import { useWorld, type World } from '../support/world.js';
-import type { OnTypingSubscription } from './generated/graphql.js';
-
-type TypingFeed = Feed<OnTypingSubscription>;
 
 const lapseMs = 6_000;
 /** What "at once" may take: all that happens is a signal over NATS and at most one gap between two lists. */
@@ -272,24 +281,27 @@ describeWithNats('who types in a room', () => {
       const feed = watch(kim, roomId);
       await feed.count(1);
 
-      // 30 in 2 s, and as many changes of mind, each answered before the next.
+      // About 15 a second, and as many changes of mind, each answered before the next.
+      const startedAt = performance.now();
       await Promise.all([
         repeat(30, 66, () => type(lee, roomId)),
         repeat(30, 66, (index) => signal(park, roomId, index % 2 === 0)),
       ]);
       const endedAt = performance.now();
       await untilListed(feed, lee);
-      expect((await feed.until(() => true, 'the list')).length).toBeGreaterThan(0);
       expect(performance.now() - endedAt).toBeLessThan(atOnceMs);
       // What is merged with the next signal goes out within a second.
       await delay(1_000);
 
+      // However long they took: the first at once, and one more with each second.
+      const allowed = 1 + Math.ceil((performance.now() - startedAt) / 1_000);
       const lees = heard.filter(({ userId }) => userId === lee.userId);
-      expect(lees.length).toBeLessThanOrEqual(4);
+      expect(lees.length).toBeGreaterThan(1);
+      expect(lees.length).toBeLessThanOrEqual(allowed);
       expect(lees.every(({ isTyping }) => isTyping)).toBe(true);
       const begun = heard.filter(({ userId, isTyping }) => userId === park.userId && isTyping);
       expect(begun.length).toBeGreaterThan(0);
-      expect(begun.length).toBeLessThanOrEqual(4);
+      expect(begun.length).toBeLessThanOrEqual(allowed);
       expect(heard.findLast(({ userId }) => userId === park.userId)?.isTyping).toBe(false);
       expect(listsOf(feed).at(-1)).toEqual([lee.userId]);
     });
@@ -436,12 +448,14 @@ describeWithNats('who types in a room', () => {
       const feeds = [...witnesses, ...others.slice(0, 8)].map((client) => watch(client, roomId));
       await Promise.all(feeds.map((feed) => feed.count(1)));
 
-      const until = performance.now() + 5_000;
+      // However slow the machine is: until every one of them has had so many lists that a rate can be told.
+      const isTooEarly = () => feeds.some((feed) => feed.events.length < 16);
+      const until = performance.now() + 45_000;
       const last = new Map<number, boolean>();
       await Promise.all(
         others.map(async (client) => {
           const own = random.fork();
-          while (performance.now() < until) {
+          while (isTooEarly() && performance.now() < until) {
             const isTyping = own.next() < 0.6;
             await signalOverWs(client, roomId, isTyping);
             last.set(client.userId, isTyping);
@@ -462,7 +476,7 @@ describeWithNats('who types in a room', () => {
         }),
       );
       for (const feed of feeds) {
-        expect(feed.events.length).toBeGreaterThan(10);
+        expect(feed.events.length).toBeGreaterThan(13);
         // The server leaves 300 ms in between: the thirteenth is sent 3.6 s after the first, and may arrive sooner behind it.
         expect(Math.min(...spansOf(feed.times, 13))).toBeGreaterThan(3_000);
       }
@@ -657,13 +671,6 @@ async function meet(world: World) {
   return { kim, lee, roomId, feeds };
 }
 
-const signal = (client: TestClient, roomId: string, isTyping: boolean) =>
-  client.http(setTyping, { input: { roomId, isTyping } });
-const signalOverWs = (client: TestClient, roomId: string, isTyping: boolean) =>
-  client.ws(setTyping, { input: { roomId, isTyping } });
-const type = (client: TestClient, roomId: string) => signal(client, roomId, true);
-const stop = (client: TestClient, roomId: string) => signal(client, roomId, false);
-
 /** A second after the last signal that was let in, the next one is looked at anew. */
 const waitForRefusal = (client: TestClient, roomId: string): Promise<ApiError> =>
   waitFor(
@@ -674,8 +681,6 @@ const waitForRefusal = (client: TestClient, roomId: string): Promise<ApiError> =
       ),
     { what: 'the refusal', timeoutMs: 3_000, pollMs: 200 },
   );
-
-const watch = (client: TestClient, roomId: string): TypingFeed => client.subscribe(typing, { roomId });
 
 async function watchOverSse(world: World, instance: number, { token }: TestClient, roomId: string) {
   const feed: TypingFeed = new Feed();
@@ -701,24 +706,6 @@ async function watchOverSse(world: World, instance: number, { token }: TestClien
   void read().catch(() => undefined);
   return feed;
 }
-
-async function typingNow(client: TestClient, roomId: string): Promise<number[] | undefined> {
-  const { room } = await client.http(typingIn, { id: roomId });
-  return room?.typing.map(({ id }) => Number(id));
-}
-
-const listsOf = (feed: TypingFeed): number[][] =>
-  feed.events.map(({ typing: { users } }) => users.map(({ id }) => Number(id)));
-
-/** Resolves with the time when the newest list came, once it names these in this order. */
-async function untilListed(feed: TypingFeed, ...clients: readonly TestClient[]): Promise<number> {
-  const isListed = () => isSame(listsOf(feed).at(-1), clients);
-  await feed.until(isListed, `a list of [${clients.map(({ userId }) => userId)}]`, 9_000);
-  return feed.times.at(-1) as number;
-}
-
-const isSame = (list: readonly number[] | undefined, clients: readonly TestClient[]): boolean =>
-  list !== undefined && list.length === clients.length && clients.every(({ userId }, index) => list[index] === userId);
 
 const isSameSet = (a: readonly number[], b: readonly number[]): boolean =>
   a.length === b.length && a.every((userId) => b.includes(userId));

@@ -90,7 +90,7 @@ it.each([
 });
 
 it('a typing signal comes back as it was', () => {
-  const signal = { userId: 4, isTyping: true, ageMs: 20 };
+  const signal = { userId: 4, isTyping: true, ageMs: 20, seq: 7, from: roomId };
 
   expect(decodeTyping(encodeTyping(signal))).toEqual(signal);
 });
@@ -178,6 +178,7 @@ describe('a body that is not entirely one of ours', () => {
     userId: noUserId,
     isTyping: [undefined, null, 1, 'true'],
     ageMs: [null, '5', -1, 6_001, {}],
+    from: [null, 5, 'here'],
   };
   const ranges = {
     roomId: noUuid,

@@ -15,7 +15,7 @@ afterEach(() => {
 });
 
 it.each([0, 100, 500])('leaves 300 ms between two lists to a subscriber who takes %d ms for each', async (sendMs) => {
-  const room = new TypingRoom(quietFeed, silentPubsub, {} as TypingStore);
+  const room = open(quietFeed);
   await room.opened;
   const states = room.watch({ viewerId, head: 0, isMember: async () => true, isHeldBack: () => false }, () => {});
   const sent: { from: number; until: number }[] = [];
@@ -41,7 +41,7 @@ it.each([0, 100, 500])('leaves 300 ms between two lists to a subscriber who take
 
 it('tells nothing more to who was removed, also before the feed has woken the room', async () => {
   const feed = { ...quietFeed } as { -readonly [Name in keyof RoomFeed]: RoomFeed[Name] };
-  const room = new TypingRoom(feed as RoomFeed, silentPubsub, {} as TypingStore);
+  const room = open(feed as RoomFeed);
   await room.opened;
   let isMember = true;
   const states = room.watch({ viewerId, head: 0, isMember: async () => isMember, isHeldBack: () => false }, () => {});
@@ -58,6 +58,11 @@ it('tells nothing more to who was removed, also before the feed has woken the ro
   await refusal;
   room.close();
 });
+
+const open = (feed: RoomFeed) =>
+  new TypingRoom({ feed, pubsub: silentPubsub, store: trustingStore, instanceId: 'here' });
+
+const trustingStore: TypingStore = { keepTyping: async (_roomId, typists) => [...typists] };
 
 /** A room in which nobody writes. */
 const quietFeed = {
