@@ -74,6 +74,7 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
   const { maxWatchedUsers } = limits;
   const isTrusted = () => devices.isHeld;
   const presences = new Presences({ pubsub, store: presenceStore, log, maxWatchedUsers, isTrusted });
+  feeds.onPublish({ entry: (entry) => presences.noteEntry(entry) });
   const deps: Deps = {
     db,
     feeds,

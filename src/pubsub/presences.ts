@@ -1,10 +1,12 @@
 import type { Logger } from 'pino';
 import { ChatError } from '../domain/errors.js';
+import type { SystemCode } from '../domain/message.js';
 import { isSamePresence, type Presence, type PresenceStore } from '../domain/presence.js';
-import { decodePresence, encodePresence } from './encoding.js';
+import type { LogEntry } from '../domain/room-log.js';
+import { type Acquainting, decodeAcquainting, decodePresence, encodeAcquainting, encodePresence } from './encoding.js';
+import { PresenceWatcher } from './presence-watcher.js';
 import type { PubSub, Subscription } from './pub-sub.js';
-import { PullIterator } from './pull-iterator.js';
-import { allPresenceSubjects, presenceSubject } from './subjects.js';
+import { acquaintingSubject, allAcquaintingSubjects, allPresenceSubjects, presenceSubject } from './subjects.js';
 
 export interface PresencesOptions {
   readonly pubsub: PubSub;
@@ -27,10 +29,19 @@ const maxServed = 4 * maxAsked;
 /** As if each of a viewer's devices named as many as it may. */
 const maxListsPerViewer = 10;
 const retryAfterMs = 1_000;
+/** However few bytes a message of NATS may have, so many users fit into one. */
+const usersPerSignal = 100;
+
+/** Somebody who watches others here. */
+interface Viewer {
+  readonly watchers: Set<PresenceWatcher>;
+  /** How many users they watch, each as often as it is watched. */
+  count: number;
+}
 
 /** A user whom somebody here watches. */
 interface Watched {
-  readonly watchers: Set<Watcher>;
+  readonly watchers: Set<PresenceWatcher>;
   /** How they were when they were looked at last. */
   presence: Presence | undefined;
   /** Whether one of the watchers has ever been told of them. */
@@ -45,12 +56,16 @@ interface Watched {
 export class Presences {
   readonly #options: PresencesOptions;
   readonly #watched = new Map<number, Watched>();
-  readonly #countByViewer = new Map<number, number>();
+  readonly #viewers = new Map<number, Viewer>();
   /** Who has yet to be told how somebody is at first. */
-  readonly #unserved = new Map<Watcher, readonly number[]>();
+  readonly #unserved = new Map<PresenceWatcher, readonly number[]>();
   readonly #stale = new Set<number>();
+  /** Pairs of whom it has to be looked whether they may still know of each other, or already. */
+  readonly #unsure = new Map<PresenceWatcher, Set<number>>();
+  /** Those of whom all pairs are due for such a look in the present round. */
+  #round: PresenceWatcher[] = [];
   readonly #timer: NodeJS.Timeout;
-  #subscription: Subscription | undefined;
+  #subscriptions: readonly Subscription[] = [];
   #sweeps = 0;
   #isLooking = false;
   #isClosed = false;
@@ -83,6 +98,19 @@ export class Presences {
     }
   }
 
+  /** To be called with every entry that is committed here: users get to know each other by it, or may not any more. */
+  noteEntry({ message: { roomId, system } }: LogEntry): void {
+    const isBegin = system === null ? undefined : changesOfMembership.get(system.code);
+    if (system === null || isBegin === undefined) return;
+    const { pubsub } = this.#options;
+    // What is signalled comes back to this instance as well.
+    if (!pubsub.isConnected) this.#acquaint({ userIds: system.userIds, isBegin });
+    for (let start = 0; start < system.userIds.length; start += usersPerSignal) {
+      const userIds = system.userIds.slice(start, start + usersPerSignal);
+      pubsub.signal(acquaintingSubject(roomId), encodeAcquainting({ userIds, isBegin }));
+    }
+  }
+
   /**
    * The present state of each user with whom the viewer shares a room, then every change. Registers first and reads
    * behind that, so that nothing falls between the two.
@@ -93,13 +121,12 @@ export class Presences {
     userIds: readonly number[],
     isHeldBack: () => boolean,
   ): Promise<AsyncIterableIterator<Presence>> {
-    this.#takePlaces(viewerId, userIds.length);
-    const watcher = new Watcher(viewerId, isHeldBack, () => this.#forget(watcher, userIds));
+    const viewer = this.#takePlaces(viewerId, userIds.length);
+    const watcher = new PresenceWatcher({ viewerId, userIds, isHeldBack, onEnd: () => this.#forget(watcher) });
+    viewer.watchers.add(watcher);
     for (const userId of userIds) this.#register(userId, watcher);
-    this.#subscription ??= this.#options.pubsub.subscribe(allPresenceSubjects, (body) =>
-      this.#lookAt([decodePresence(body).userId]),
-    );
-    await this.#subscription.ready;
+    if (this.#subscriptions.length === 0) this.#subscriptions = this.#subscribe();
+    await this.#subscriptions.at(-1)?.ready;
     this.#unserved.set(watcher, userIds);
     void this.#look();
     return watcher.presences;
@@ -108,21 +135,32 @@ export class Presences {
   close(): void {
     this.#isClosed = true;
     clearInterval(this.#timer);
-    this.#subscription?.close();
+    for (const subscription of this.#subscriptions) subscription.close();
     this.#watched.clear();
   }
 
-  #takePlaces(viewerId: number, count: number): void {
-    const taken = (this.#countByViewer.get(viewerId) ?? 0) + count;
-    if (taken > maxListsPerViewer * this.#options.maxWatchedUsers) {
+  #takePlaces(viewerId: number, count: number): Viewer {
+    const viewer = this.#viewers.get(viewerId) ?? { watchers: new Set(), count: 0 };
+    if (viewer.count + count > maxListsPerViewer * this.#options.maxWatchedUsers) {
       throw new ChatError('RATE_LIMITED', 'Too many users are watched; end another subscription first', {
         retryAfterMs,
       });
     }
-    this.#countByViewer.set(viewerId, taken);
+    viewer.count += count;
+    this.#viewers.set(viewerId, viewer);
+    return viewer;
   }
 
-  #register(userId: number, watcher: Watcher): void {
+  /** The server takes subscriptions in their order: with the last one, all are in effect. */
+  #subscribe(): readonly Subscription[] {
+    const { pubsub } = this.#options;
+    return [
+      pubsub.subscribe(allPresenceSubjects, (body) => this.#lookAt([decodePresence(body).userId])),
+      pubsub.subscribe(allAcquaintingSubjects, (body) => this.#acquaint(decodeAcquainting(body))),
+    ];
+  }
+
+  #register(userId: number, watcher: PresenceWatcher): void {
     let watched = this.#watched.get(userId);
     if (watched === undefined) {
       watched = { watchers: new Set(), presence: undefined, isKnown: false };
@@ -131,22 +169,61 @@ export class Presences {
     watched.watchers.add(watcher);
   }
 
-  #forget(watcher: Watcher, userIds: readonly number[]): void {
+  #forget(watcher: PresenceWatcher): void {
+    const { viewerId, userIds } = watcher;
     this.#unserved.delete(watcher);
-    const left = (this.#countByViewer.get(watcher.viewerId) ?? 0) - userIds.length;
-    if (left > 0) this.#countByViewer.set(watcher.viewerId, left);
-    else this.#countByViewer.delete(watcher.viewerId);
+    this.#unsure.delete(watcher);
+    const viewer = this.#viewers.get(viewerId);
+    if (viewer?.watchers.delete(watcher)) viewer.count -= userIds.length;
+    if (viewer?.watchers.size === 0) this.#viewers.delete(viewerId);
     for (const userId of userIds) {
       const watched = this.#watched.get(userId);
       if (watched?.watchers.delete(watcher) && watched.watchers.size === 0) this.#watched.delete(userId);
     }
     if (this.#watched.size > 0) return;
-    this.#subscription?.close();
-    this.#subscription = undefined;
+    for (const subscription of this.#subscriptions) subscription.close();
+    this.#subscriptions = [];
+  }
+
+  /** Whoever these users watch, and whoever watches them, may know of them from here on, or no more. */
+  #acquaint({ userIds, isBegin }: Acquainting): void {
+    for (const userId of userIds) {
+      for (const watcher of this.#watched.get(userId)?.watchers ?? []) this.#doubtPair(watcher, userId, isBegin);
+      for (const watcher of this.#viewers.get(userId)?.watchers ?? []) {
+        for (const other of watcher.userIds) this.#doubtPair(watcher, other, isBegin);
+      }
+    }
+    void this.#look();
+  }
+
+  /** What is being looked at just now may have been read before the change. */
+  #doubtPair(watcher: PresenceWatcher, userId: number, isBegin: boolean): void {
+    if (this.#isLooking || watcher.knows(userId) !== isBegin) this.#addUnsure(watcher, [userId]);
+  }
+
+  #addUnsure(watcher: PresenceWatcher, userIds: Iterable<number>): void {
+    const unsure = this.#unsure.get(watcher) ?? new Set();
+    for (const userId of userIds) unsure.add(userId);
+    this.#unsure.set(watcher, unsure);
+  }
+
+  /** What was missed shows in the end: all pairs in turn, some with each sweep, while NATS is away without a pause. */
+  #doubtSome(isDue: boolean): void {
+    if (this.#round.length === 0 && isDue) {
+      this.#round = [...this.#viewers.values()].flatMap(({ watchers }) => [...watchers]);
+    }
+    for (let count = 0; count < maxAsked; ) {
+      const watcher = this.#round.pop();
+      if (watcher === undefined) return;
+      if (this.#viewers.get(watcher.viewerId)?.watchers.has(watcher) !== true) continue;
+      this.#addUnsure(watcher, watcher.userIds);
+      count += watcher.userIds.length;
+    }
   }
 
   #sweep(isFull: boolean): void {
     for (const [userId, { isKnown }] of this.#watched) if (isFull || isKnown) this.#stale.add(userId);
+    this.#doubtSome(isFull || !this.#options.pubsub.isConnected);
     void this.#look();
   }
 
@@ -163,6 +240,7 @@ export class Presences {
       try {
         await this.#serve();
         await this.#compare();
+        await this.#review();
       } catch (error) {
         this.#options.log.debug({ err: error }, 'Presences could not be read; it is tried again');
         break;
@@ -172,7 +250,7 @@ export class Presences {
   }
 
   get #isDue(): boolean {
-    return this.#unserved.size > 0 || this.#stale.size > 0;
+    return this.#unserved.size > 0 || this.#stale.size > 0 || this.#unsure.size > 0;
   }
 
   /** Tells those who have just begun to watch how everybody is; who cannot be told is behind the others next time. */
@@ -180,7 +258,7 @@ export class Presences {
     const waiting = this.#takeWaiting();
     const parts = chunksOf(waiting.flatMap(([watcher, userIds]) => userIds.map((userId) => ({ watcher, userId }))));
     const answers = await Promise.allSettled(parts.map((part) => this.#findAcquaintances(part)));
-    const missed = new Set<Watcher>();
+    const missed = new Set<PresenceWatcher>();
     for (const [place, part] of parts.entries()) {
       const answer = answers[place];
       for (const pair of part) {
@@ -194,8 +272,8 @@ export class Presences {
     for (const answer of answers) if (answer.status === 'rejected') throw answer.reason;
   }
 
-  #takeWaiting(): [Watcher, readonly number[]][] {
-    const waiting: [Watcher, readonly number[]][] = [];
+  #takeWaiting(): [PresenceWatcher, readonly number[]][] {
+    const waiting: [PresenceWatcher, readonly number[]][] = [];
     let count = 0;
     for (const entry of this.#unserved) {
       waiting.push(entry);
@@ -205,7 +283,7 @@ export class Presences {
     return waiting;
   }
 
-  #tellFirst(watcher: Watcher, presence: Presence | undefined): void {
+  #tellFirst(watcher: PresenceWatcher, presence: Presence | undefined): void {
     if (presence === undefined) return;
     const { userId } = presence;
     const watched = this.#watched.get(userId);
@@ -260,6 +338,36 @@ export class Presences {
     }
   }
 
+  /** Looks again at some pairs whether they share a room, and tells the viewer what comes of it. */
+  async #review(): Promise<void> {
+    const pairs = this.#takeUnsure();
+    if (pairs.length === 0) return;
+    try {
+      const find = await this.#findAcquaintances(pairs);
+      for (const pair of pairs) {
+        const presence = find(pair);
+        if (presence === undefined) pair.watcher.revoke(pair.userId);
+        else this.#tellFirst(pair.watcher, presence);
+      }
+    } catch (error) {
+      for (const { watcher, userId } of pairs) this.#addUnsure(watcher, [userId]);
+      throw error;
+    }
+  }
+
+  #takeUnsure(): Pair[] {
+    const pairs: Pair[] = [];
+    for (const [watcher, userIds] of this.#unsure) {
+      for (const userId of userIds) {
+        if (pairs.length === maxAsked) return pairs;
+        userIds.delete(userId);
+        pairs.push({ watcher, userId });
+      }
+      this.#unsure.delete(watcher);
+    }
+    return pairs;
+  }
+
   /** Behind the next look all their watchers are told, if it is new to them. */
   #doubt(userId: number): void {
     const watched = this.#watched.get(userId);
@@ -276,9 +384,17 @@ export class Presences {
   }
 }
 
+/** Whether memberships begin, of what may change them. */
+const changesOfMembership: ReadonlyMap<SystemCode, boolean> = new Map<SystemCode, boolean>([
+  ['ROOM_CREATED', true],
+  ['MEMBERS_JOINED', true],
+  ['MEMBER_LEFT', false],
+  ['MEMBER_REMOVED', false],
+]);
+
 /** Somebody who is to hear of a user if they share a room. */
 interface Pair {
-  readonly watcher: Watcher;
+  readonly watcher: PresenceWatcher;
   readonly userId: number;
 }
 
@@ -288,35 +404,4 @@ function chunksOf<T>(all: readonly T[]): T[][] {
   const chunks: T[][] = [];
   for (let start = 0; start < all.length; start += maxAsked) chunks.push(all.slice(start, start + maxAsked));
   return chunks;
-}
-
-/** One subscription: what it has been told, and what it has yet to be told, each user once. */
-class Watcher {
-  readonly viewerId: number;
-  readonly presences: PullIterator<Presence>;
-  readonly #told = new Map<number, Presence>();
-  readonly #news = new Map<number, Presence>();
-
-  constructor(viewerId: number, isHeldBack: () => boolean, onEnd: () => void) {
-    this.viewerId = viewerId;
-    this.presences = new PullIterator({ take: () => this.#take(), isHeldBack, onEnd });
-  }
-
-  offer(presence: Presence): void {
-    const { userId } = presence;
-    const told = this.#told.get(userId);
-    this.#news.delete(userId);
-    if (told !== undefined && isSamePresence(told, presence)) return;
-    this.#news.set(userId, presence);
-    this.presences.wake();
-  }
-
-  #take(): Presence | undefined {
-    for (const [userId, presence] of this.#news) {
-      this.#news.delete(userId);
-      this.#told.set(userId, presence);
-      return presence;
-    }
-    return undefined;
-  }
 }

@@ -17,7 +17,7 @@ const maxReadsKept = 10_000;
 /** Told of what is committed on this instance, at once. */
 export interface PublishListener {
   readonly entry: (entry: LogEntry) => void;
-  readonly read: (member: Member) => void;
+  readonly read?: (member: Member) => void;
 }
 
 /** All the rooms that somebody listens to in this process, and the way of what is committed here to everybody else. */
@@ -79,7 +79,7 @@ export class RoomFeeds {
   /** Tells everybody that a member's read mark moved. Not part of the log: who is away asks the database. */
   publishRead(member: Member): void {
     this.#open.get(member.roomId)?.acceptRead(member);
-    for (const listener of this.#listeners) listener.read(member);
+    for (const listener of this.#listeners) listener.read?.(member);
     this.#signalRead(member);
     if (this.#reads.size >= maxReadsKept) return;
     const key = `${member.roomId} ${member.userId}`;

@@ -17,6 +17,11 @@ export const readSubject = (roomId: string): string => `chat.room.${parseUuid(ro
 /** `chat.room.{roomId}.typing`: who begins and who stops to type. */
 export const typingSubject = (roomId: string): string => `chat.room.${parseUuid(roomId, 'roomId')}.typing`;
 
+/** `chat.room.{roomId}.members`: memberships began or ended. In no stream: who missed it looks again by and by. */
+export const acquaintingSubject = (roomId: string): string => `chat.room.${parseUuid(roomId, 'roomId')}.members`;
+/** The memberships of all rooms. */
+export const allAcquaintingSubjects = 'chat.room.*.members';
+
 /** `chat.user.{userId}.presence`: a user came or went. */
 export const presenceSubject = (userId: number): string => `chat.user.${userId}.presence`;
 /** The presence of all users. */

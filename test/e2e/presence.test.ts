@@ -148,35 +148,45 @@ describeWithNats('presence', () => {
       }
     });
 
-    it('is told from the first change behind a shared room until that room is left', async () => {
+    it('is told from the moment of a shared room until the last one is left, and then as OFFLINE', async () => {
       const [lee, parkId] = [await world.client(220, 0), 221];
-      const watch = new PresenceWatch(lee, [parkId, 220]);
-      await watch.until('ONLINE', [220]);
-      const phone = await openDevice(at(1), parkId);
-
+      const elsewhere = await world.client(220, 1);
+      const watches = [new PresenceWatch(lee, [parkId, 220]), new PresenceWatch(elsewhere, [parkId, 220])];
+      for (const watch of watches) await watch.until('ONLINE', [220]);
+      await openDevice(at(1), parkId);
       const park = await world.client(parkId, 1);
-      const roomId = await park.group(220);
-      phone.ws.close();
-      await watch.until('OFFLINE', [parkId], graceMs + tellMs);
-      const back = await openDevice(at(1), parkId);
-      await watch.until('ONLINE', [parkId]);
-      const told = watch.of(parkId).length;
+      const theirs = new PresenceWatch(park, [220]);
 
+      // Nobody comes or goes from here on: it is the rooms that begin and end.
+      const roomId = await park.group(220);
+      for (const watch of watches) await watch.until('ONLINE', [parkId]);
+      await theirs.until('ONLINE', [220]);
+      const other = await park.group(220);
+      await park.http(removeMember, { input: { roomId: other, userId: '220' } });
       await park.http(removeMember, { input: { roomId, userId: '220' } });
+      for (const watch of watches) {
+        const [told] = await watch.until('OFFLINE', [parkId]);
+        expect(told?.lastSeenAt).toBeNull();
+        expect(watch.statuses(parkId)).toEqual(['ONLINE', 'OFFLINE']);
+        expect(watch.statuses(220)).toEqual(['ONLINE']);
+      }
+      await theirs.until('OFFLINE', [220]);
       const [known] = (await lee.http(presenceOf, { ids: [String(parkId)] })).users;
       expect(known?.presence).toMatchObject({ status: 'OFFLINE', lastSeenAt: null });
-      back.ws.close();
-      // The grace and two sweeps.
-      await quiet(graceMs + 6_500);
-      expect(watch.of(parkId).length).toBe(told);
 
-      // Invited again, Lee hears of the next change.
+      // Invited again, Lee sees Park as they are, and by leaving no more.
       await park.http(inviteMembers, { input: { roomId, userIds: ['220'] } });
-      (await openDevice(at(1), parkId)).ws.close();
-      await watch.until('OFFLINE', [parkId], graceMs + tellMs);
+      for (const watch of watches) await watch.until('ONLINE', [parkId]);
+      await theirs.until('ONLINE', [220]);
       await lee.http(leaveRoom, { input: { roomId } });
-      const [own] = (await lee.http(presenceOf, { ids: [String(parkId)] })).users;
-      expect(own?.presence).toMatchObject({ status: 'OFFLINE', lastSeenAt: null });
+      for (const watch of watches) await watch.until('OFFLINE', [parkId]);
+      await theirs.until('OFFLINE', [220]);
+      const told = watches.map((watch) => watch.of(parkId).length);
+
+      // Strangers now, they hear nothing of each other: the grace and two sweeps.
+      await park.cutOff();
+      await quiet(graceMs + 6_500);
+      expect(watches.map((watch) => watch.of(parkId).length)).toEqual(told);
     });
   });
 

@@ -1,7 +1,7 @@
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Acquaintance, Presence, PresenceStore } from '../../src/domain/presence.js';
-import { encodePresence } from '../../src/pubsub/encoding.js';
+import { encodeAcquainting, encodePresence } from '../../src/pubsub/encoding.js';
 import { Presences } from '../../src/pubsub/presences.js';
 import type { PubSub } from '../../src/pubsub/pub-sub.js';
 
@@ -75,13 +75,13 @@ describe('the presence of those who are watched here', () => {
     expect(late.told.at(-1)).toBe('2 ONLINE');
   });
 
-  it('takes one subscription of NATS for everybody, and none when nobody watches', async () => {
+  it('takes the same two subscriptions of NATS for everybody, and none when nobody watches', async () => {
     const watches = [await watch([2, 3, 4]), await watch([4, 5], 3)];
-    expect(world.subjects).toEqual(['chat.user.*.presence']);
+    expect(world.subjects).toEqual(['chat.user.*.presence', 'chat.room.*.members']);
     for (const { end } of watches) await end();
     expect([world.subjects, presences.size]).toEqual([[], 0]);
     await watch([2]);
-    expect(world.subjects).toEqual(['chat.user.*.presence']);
+    expect(world.subjects).toEqual(['chat.user.*.presence', 'chat.room.*.members']);
   });
 
   it('passes over what is no presence on its subject', async () => {
@@ -89,6 +89,53 @@ describe('the presence of those who are watched here', () => {
     for (const body of ['', '{', 'null', '{}', '{"userId":"2"}']) {
       expect(() => world.publish(new TextEncoder().encode(body)), body).toThrow();
     }
+  });
+
+  it('is OFFLINE for who may not know of them any more, and as it is for who may again', async () => {
+    for (const userId of [2, 3]) world.come(userId);
+    const { told } = await watch([2, 3, 4]);
+    await settle();
+    world.acquaint(2, false);
+    world.acquaint(4, false);
+    await settle();
+    expect(told.slice(3)).toEqual(['2 OFFLINE']);
+    world.leave(2);
+    world.come(2);
+    await settle();
+    expect(told.length).toBe(4);
+
+    world.acquaint(2, true);
+    world.acquaint(4, true);
+    await settle();
+    expect(told.slice(4)).toEqual(['2 ONLINE']);
+    world.come(4);
+    await settle();
+    expect(told.slice(5)).toEqual(['4 ONLINE']);
+  });
+
+  it('is looked at again where a room began or ended while it was being looked at', async () => {
+    world.come(2);
+    const { told } = await watch([2]);
+    await settle();
+    const release = world.holdBackNext();
+    world.acquaint(2, false);
+    await settle();
+    // What is on its way says that they are strangers still.
+    world.acquaint(2, true);
+    release();
+    await settle();
+    expect(told).toEqual(['2 ONLINE', '2 OFFLINE', '2 ONLINE']);
+  });
+
+  it('comes right by a full sweep where nobody heard that a room began or ended', async () => {
+    world.strangers.add(3);
+    for (const userId of [2, 3]) world.come(userId);
+    const { told } = await watch([2, 3]);
+    await settle();
+    world.acquaint(2, false, { isHeard: false });
+    world.acquaint(3, true, { isHeard: false });
+    await sweep(10);
+    expect([...told].sort()).toEqual(['2 OFFLINE', '2 ONLINE', '3 ONLINE']);
   });
 
   it('is not swept for strangers, who are told from their first change behind a shared room', async () => {
@@ -235,8 +282,15 @@ class FakeWorld {
     if (isHeard) this.publish(encodePresence(this.#read(userId)));
   }
 
-  publish(body: Uint8Array): void {
-    for (const listener of this.#listeners.values()) listener(body);
+  publish(body: Uint8Array, subject = 'chat.user.*.presence'): void {
+    this.#listeners.get(subject)?.(body);
+  }
+
+  /** They share a room from now on, or do not any more. */
+  acquaint(userId: number, isBegin: boolean, { isHeard = true } = {}): void {
+    if (isBegin) this.strangers.delete(userId);
+    else this.strangers.add(userId);
+    if (isHeard) this.publish(encodeAcquainting({ userIds: [userId], isBegin }), 'chat.room.*.members');
   }
 
   #read(userId: number): Presence {
