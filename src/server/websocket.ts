@@ -59,6 +59,8 @@ interface Extra extends Pick<TransportContext, 'isBehind' | 'cutOff'> {
   queries: LimitFunction | undefined;
   /** From the first mutation on. */
   turns: RoomTurns | undefined;
+  /** The upgrade's, until the connection is initialized. */
+  authorization: string | undefined;
   viewer: Viewer | null;
 }
 
@@ -95,7 +97,10 @@ export class GraphqlSockets {
   }
 
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    this.#server.handleUpgrade(request, socket, head, (webSocket) => this.#open(webSocket, socket as Socket));
+    const { authorization } = request.headers;
+    this.#server.handleUpgrade(request, socket, head, (webSocket) =>
+      this.#open(webSocket, socket as Socket, authorization),
+    );
   }
 
   /** Lets what is under way finish, then closes every socket with 1012, which clients take as a reason to come back. */
@@ -119,7 +124,7 @@ export class GraphqlSockets {
     for (const socket of this.#sockets) if (socket.pingTurn === this.#pingTurn) socket.ping();
   }
 
-  #open(webSocket: WebSocket, stream: Socket): void {
+  #open(webSocket: WebSocket, stream: Socket, authorization: string | undefined): void {
     const { sendTimeoutMs, log } = this.#options;
     const socket = new ClientSocket(webSocket, stream, { sendTimeoutMs, log, pingTurn: this.#pingTurn });
     this.#sockets.add(socket);
@@ -135,6 +140,7 @@ export class GraphqlSockets {
         subscriptions: new Set(),
         queries: undefined,
         turns: undefined,
+        authorization,
         viewer: null,
         isBehind: () => socket.isBehind,
         cutOff: () => socket.cutOff(),
@@ -160,16 +166,20 @@ export class GraphqlSockets {
     });
   }
 
-  /** False makes graphql-ws close the socket with 4403. */
+  /** False where the socket is closed already, with a reason. Native clients have the token in the upgrade's header. */
   async #connect({ extra, connectionParams }: Connection): Promise<boolean> {
-    const { socket } = extra;
+    const { socket, authorization } = extra;
     const { authenticate, maskError, seats } = this.#options;
+    extra.authorization = undefined;
     try {
-      extra.viewer = await authenticate(findAuthorization(connectionParams));
+      extra.viewer = await authenticate(findAuthorization(connectionParams) ?? authorization);
     } catch (error) {
-      if (maskError(error).extensions.code !== 'UNAUTHENTICATED') socket.close(closeCodes.tryAgain, 'Try again');
+      const { extensions, message } = maskError(error);
+      if (extensions.code === 'UNAUTHENTICATED') socket.close(closeCodes.badToken, message);
+      else socket.close(closeCodes.tryAgain, 'Try again');
       return false;
     }
+    if (extra.viewer === null) socket.close(closeCodes.badToken, noToken);
     if (extra.viewer === null || !socket.isOpen) return false;
     const leaveSeat = seats.take(extra.viewer.userId);
     if (leaveSeat === null) {
@@ -279,6 +289,10 @@ function parseIfJson(text: string): string {
     return text;
   }
 }
+
+/** A reason has 123 bytes at most. */
+const noToken =
+  'No token: connection_init needs the payload { "authorization": "Bearer ..." }, or the upgrade a header';
 
 /** Header names ignore letter case, and clients that pass their headers on in connection_init rely on it. */
 function findAuthorization(params: Params): string | undefined {

@@ -79,6 +79,45 @@ describeWithNats('a session', () => {
     }
   });
 
+  it('is of whom connection_init names or, where it names nobody, of whom the header of the upgrade names', async () => {
+    const [kim, lee] = [`Bearer ${await forgeToken()}`, `Bearer ${await forgeToken({ sub: '5' })}`];
+    const open = async (header: string, payload?: unknown) => {
+      const socket = new RawSocket(instance, { authorization: header });
+      sockets.push(socket);
+      await socket.init(payload);
+      return socket;
+    };
+    for (const [header, payload, userId] of [
+      [kim, undefined, '4'],
+      [kim, {}, '4'],
+      [kim, { client: 'ios' }, '4'],
+      [kim, { Authorization: lee }, '5'],
+      ['Bearer nonsense', { authorization: lee }, '5'],
+    ] as const) {
+      const socket = await open(header, payload);
+      await socket.until(({ type }) => type === 'connection_ack', 'the acknowledgement');
+      expect((await socket.ask(whoAmI)).data).toEqual({ viewer: { id: userId } });
+    }
+    const refused = await open('Bearer nonsense');
+    expect(await refused.closeCode()).toBe(4403);
+    expect(refused.closed?.reason).toBe('Authorization must be: Bearer, then a JWT');
+  });
+
+  it('is refused with what is missing or wrong as the reason', async () => {
+    for (const [payload, reason] of [
+      [undefined, /No token: .*connection_init.*authorization.*Bearer/],
+      [{ token: 'x' }, /No token/],
+      [{ authorization: 'Basic x' }, /Bearer, then a JWT/],
+      [{ authorization: `Bearer ${await forgeToken({ exp: nowSeconds() - 60 })}` }, /expired/],
+    ] as const) {
+      const socket = new RawSocket(instance);
+      sockets.push(socket);
+      await socket.init(payload);
+      expect(await socket.closeCode()).toBe(4403);
+      expect(socket.closed?.reason).toMatch(reason);
+    }
+  });
+
   it('has 50 subscriptions on a socket; one more is refused, and one that ends makes room', async () => {
     const socket = await connect(await forgeToken());
     for (let number = 1; number <= 50; number += 1) socket.subscribe(`s${number}`, watch());
