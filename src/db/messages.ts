@@ -31,6 +31,10 @@ export async function findRoomsOfMessages({ writes }: Database, ids: readonly st
 
 export const cursorOfMessage = ({ roomId, seq }: Message): string => encodeCursor('message', roomId, seq);
 
+/** @throws {ChatError} BAD_USER_INPUT where it is none of any room */
+export const assertMessageCursor = (cursor: string): void =>
+  void decodeCursor('message', cursor, /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12} \d{1,10}$/);
+
 /**
  * The page with positions in the room's log for its cursors.
  * @throws {ChatError} BAD_USER_INPUT where a cursor is another room's: its position means nothing here

@@ -167,6 +167,8 @@ async function findOne(
 
 /** Nothing fits that PostgreSQL could not read as a time and an id. */
 const roomCursor = /^(\d{1,14}) ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/;
+/** @throws {ChatError} BAD_USER_INPUT where it is none */
+export const assertRoomCursor = (cursor: string): void => void decodeCursor('room', cursor, roomCursor);
 export const cursorOfRoom = ({ id, updatedAt }: Room): string => encodeCursor('room', updatedAt.getTime(), id);
 
 /** The user's rooms, newest activity first, with what is asked for: all in one statement. */

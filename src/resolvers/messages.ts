@@ -1,5 +1,6 @@
 import { v7 as uuidv7 } from 'uuid';
 import {
+  assertMessageCursor,
   cursorOfMessage,
   findMessage,
   locatePage,
@@ -117,6 +118,12 @@ export interface HistoryArgs {
   readonly args: PageArgs;
   /** Looked for where the page is read. */
   readonly findParts?: () => readonly MessagePart[];
+}
+
+/** What can be known of them before the room is. @throws {ChatError} BAD_USER_INPUT that says what is wrong */
+export function assertHistoryArgs(args: PageArgs, { maxPageSize }: Limits): void {
+  const { after, before } = parsePageArgs(args, maxPageSize);
+  for (const cursor of [after, before]) if (cursor !== undefined) assertMessageCursor(cursor);
 }
 
 /** @throws {ChatError} BAD_USER_INPUT that says what is wrong */

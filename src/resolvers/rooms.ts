@@ -10,6 +10,7 @@ import {
   type Writer,
 } from '../db/room-log.js';
 import {
+  assertRoomCursor,
   countAllUnread,
   findBookingRoom,
   findFormerRoom,
@@ -22,7 +23,7 @@ import {
 import { parseName } from '../domain/content.js';
 import { ChatError } from '../domain/errors.js';
 import { parseUserId, parseUuid } from '../domain/ids.js';
-import { type Page, type PageArgs, parsePageArgs } from '../domain/page.js';
+import { type Page, type PageArgs, type PageRequest, parsePageArgs } from '../domain/page.js';
 import type { Viewer } from '../domain/viewer.js';
 import { assertAllowed, assertMayChange, assertMayCreate } from './access.js';
 import { found, loadRoom } from './batches.js';
@@ -83,19 +84,24 @@ export const getBookingRoom = (
   request: RoomRequest,
 ): Promise<Room | null> => findBookingRoom(db, bookingId, viewer.userId, toSelection(request, limits));
 
+type RoomPageArgs = Pick<PageArgs, 'first' | 'after'>;
+
+const parseRoomPage = ({ first, after }: RoomPageArgs, { maxPageSize }: Limits): PageRequest =>
+  parsePageArgs({ first: first ?? defaultPageSize, after }, maxPageSize);
+
+/** @throws {ChatError} BAD_USER_INPUT that says what is wrong */
+export function assertRoomPageArgs(args: RoomPageArgs, limits: Limits): void {
+  const { after } = parseRoomPage(args, limits);
+  if (after !== undefined) assertRoomCursor(after);
+}
+
 export const listRooms = async (
   { db, limits }: Deps,
   viewer: Viewer,
-  { type, first, after }: Pick<PageArgs, 'first' | 'after'> & { type?: RoomType | null | undefined },
+  { type, ...args }: RoomPageArgs & { type?: RoomType | null | undefined },
   request: RoomRequest = roomAlone,
 ): Promise<Page<Room>> =>
-  pageRooms(
-    db,
-    viewer.userId,
-    parsePageArgs({ first: first ?? defaultPageSize, after }, limits.maxPageSize),
-    type ?? undefined,
-    toSelection(request, limits),
-  );
+  pageRooms(db, viewer.userId, parseRoomPage(args, limits), type ?? undefined, toSelection(request, limits));
 
 /**
  * A page of messages with something wrong is not read along: to say so is for the field that has it. Nor is one from a

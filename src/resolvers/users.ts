@@ -14,7 +14,7 @@ import { ChatError } from '../domain/errors.js';
 import { parseUserId } from '../domain/ids.js';
 import type { Viewer } from '../domain/viewer.js';
 import { assertMaySearch, assertMaySearchUsers } from './access.js';
-import type { Deps } from './deps.js';
+import type { Deps, Limits } from './deps.js';
 
 /** The newest token that this instance knows to be stored, by user. Only spares the database: another may know a newer. */
 export type KnownNames = LRUCache<number, { readonly name: string | undefined; readonly issuedAt: Date }>;
@@ -48,16 +48,34 @@ export async function renameUser({ db }: Deps, user: { userId: number; name: str
 /** Makes users known whom a backend mentions. */
 export const introduceUsers = ({ db }: Deps, users: readonly MentionedUser[]): Promise<void> => introduce(db, users);
 
+/** @throws {ChatError} BAD_USER_INPUT that says what is wrong */
+export function parseUserIds({ ids }: { readonly ids: readonly string[] }, { maxPageSize }: Limits): number[] {
+  if (ids.length > maxPageSize) throw new ChatError('BAD_USER_INPUT', `ids must have at most ${maxPageSize} entries`);
+  return ids.map((id) => parseUserId(id, 'ids'));
+}
+
 /** The users in the order of their ids, null for those whom the viewer may not know of. */
 export async function getUsers(deps: Deps, viewer: Viewer, ids: readonly string[]): Promise<(User | null)[]> {
   const { db, limits, userDirectory } = deps;
-  if (ids.length > limits.maxPageSize) {
-    throw new ChatError('BAD_USER_INPUT', `ids must have at most ${limits.maxPageSize} entries`);
-  }
-  const userIds = ids.map((id) => parseUserId(id, 'ids'));
+  const userIds = parseUserIds({ ids }, limits);
   const found = userDirectory ? await findUsers(db, userIds) : await findAcquaintances(db, userIds, viewer.userId);
   const byId = new Map(found.map((user) => [user.id, user]));
   return userIds.map((id) => byId.get(id) ?? null);
+}
+
+/** The text to look for. @throws {ChatError} BAD_USER_INPUT that says what is wrong */
+export function parseUserSearch(
+  { text, first }: { readonly text: string; readonly first?: number | null },
+  { maxPageSize }: Limits,
+): string {
+  const wanted = text.trim();
+  if (wanted === '' || wanted.length > 100 || wanted.includes('\0') || !wanted.isWellFormed()) {
+    throw new ChatError('BAD_USER_INPUT', 'text must have 1 to 100 characters');
+  }
+  if (first != null && (first < 1 || first > maxPageSize)) {
+    throw new ChatError('BAD_USER_INPUT', `first must be from 1 to ${maxPageSize}`);
+  }
+  return wanted;
 }
 
 export async function searchUsers(
@@ -65,17 +83,10 @@ export async function searchUsers(
   viewer: Viewer,
   { text, first }: { text: string; first: number },
 ): Promise<readonly User[]> {
-  const { db, limits } = deps;
-  const wanted = text.trim();
-  if (wanted === '' || wanted.length > 100 || wanted.includes('\0') || !wanted.isWellFormed()) {
-    throw new ChatError('BAD_USER_INPUT', 'text must have 1 to 100 characters');
-  }
-  if (first < 1 || first > limits.maxPageSize) {
-    throw new ChatError('BAD_USER_INPUT', `first must be from 1 to ${limits.maxPageSize}`);
-  }
+  const wanted = parseUserSearch({ text, first }, deps.limits);
   assertMaySearchUsers(deps);
   await assertMaySearch(deps, viewer);
-  return search(db, wanted, first);
+  return search(deps.db, wanted, first);
 }
 
 /** What these users are called now. */

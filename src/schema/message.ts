@@ -2,9 +2,17 @@ import { cursorOfMessage, messageParts, type PagedMessage } from '../db/messages
 import type { Message as MessageShape } from '../domain/message.js';
 import { requireViewer } from '../resolvers/access.js';
 import { loadLastMessage, loadReadCount, loadReaders } from '../resolvers/batches.js';
-import { deleteMessage, editMessage, getMessage, listMessages, sendMessage } from '../resolvers/messages.js';
+import {
+  assertHistoryArgs,
+  deleteMessage,
+  editMessage,
+  getMessage,
+  listMessages,
+  sendMessage,
+} from '../resolvers/messages.js';
 import { getRoomOfMessage } from '../resolvers/rooms.js';
 import { builder } from './builder.js';
+import { checked } from './checked.js';
 import { toConnection } from './connection.js';
 import { MessageRead } from './message-read.js';
 import { ofViewer } from './of-viewer.js';
@@ -93,7 +101,7 @@ builder.objectFields(Room, (t) => ({
     resolve: (room, _args, { deps, viewer }) => loadLastMessage(deps, requireViewer(viewer), room),
   }),
   messages: t.field({
-    ...ofViewer,
+    extensions: { ...ofViewer.extensions, ...checked(assertHistoryArgs).extensions },
     type: MessageConnection,
     description:
       'The history in the order of seq, oldest first. Page back with last and before. At most 100 a page (limits.maxPageSize).',

@@ -6,6 +6,7 @@ import { requireViewer } from '../resolvers/access.js';
 import { loadMemberCount, loadMembers, loadMembership, loadTitle, loadUnreadCount } from '../resolvers/batches.js';
 import { inviteMembers, leaveRoom, removeMember, setAdmin } from '../resolvers/members.js';
 import {
+  assertRoomPageArgs,
   countUnreadMessages,
   createRoom,
   getBookingRoom,
@@ -16,6 +17,7 @@ import {
   renameRoom,
 } from '../resolvers/rooms.js';
 import { builder } from './builder.js';
+import { checked } from './checked.js';
 import { toConnection } from './connection.js';
 import { ofViewer } from './of-viewer.js';
 import { RoomMember } from './room-member.js';
@@ -102,6 +104,7 @@ const toChangedRoom = (info: GraphQLResolveInfo): RoomRequest =>
 
 builder.queryFields((t) => ({
   rooms: t.field({
+    ...checked(assertRoomPageArgs),
     type: RoomConnection,
     description: "The viewer's rooms, newest activity first.",
     args: {

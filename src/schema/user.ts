@@ -1,8 +1,9 @@
 import type { User as UserRow } from '../db/rows.js';
 import { requireViewer } from '../resolvers/access.js';
 import { loadUsers } from '../resolvers/batches.js';
-import { getUsers, searchUsers, shownName } from '../resolvers/users.js';
+import { getUsers, parseUserIds, parseUserSearch, searchUsers, shownName } from '../resolvers/users.js';
 import { builder } from './builder.js';
+import { checked } from './checked.js';
 
 /** Fields of this type may answer with a user's number: all of a request are loaded in one query. */
 export const User = builder.loadableObjectRef<UserRow, number>('User', {
@@ -27,6 +28,7 @@ builder.queryFields((t) => ({
     resolve: (_root, _args, { viewer }) => requireViewer(viewer).userId,
   }),
   users: t.field({
+    ...checked(parseUserIds),
     type: [User],
     nullable: { list: false, items: true },
     description:
@@ -36,6 +38,7 @@ builder.queryFields((t) => ({
     resolve: (_root, { ids }, { deps, viewer }) => getUsers(deps, requireViewer(viewer), ids),
   }),
   searchUsers: t.field({
+    ...checked(parseUserSearch),
     type: [User],
     description:
       "Users whose name starts with or contains the text, for a picker. FORBIDDEN where the server's user directory is off (USER_DIRECTORY).",

@@ -8,6 +8,7 @@ import {
 } from 'graphql';
 import { type CompiledQuery, compileQuery, isCompiledQuery } from 'graphql-jit';
 import { LRUCache } from 'lru-cache';
+import { findBadArgument } from '../schema/checked.js';
 import { findCompilable } from './compilable.js';
 import type { RequestContext } from './context.js';
 
@@ -44,6 +45,8 @@ export function createExecute(): Execute {
   };
 
   return (args) => {
+    const badArgument = findBadArgument(args);
+    if (badArgument !== null) return { errors: [badArgument] };
     const query = findCompiled(args);
     if (query === null || !isAsked(args)) return execute(args);
     // Without a prototype: a variable that is called like one of its properties may be absent.

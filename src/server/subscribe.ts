@@ -9,6 +9,7 @@ import {
 import { LRUCache } from 'lru-cache';
 import { ChatError, SlowConsumerError } from '../domain/errors.js';
 import { isPollable, type Listener, type Pollable } from '../domain/pollable.js';
+import { findBadArgument } from '../schema/checked.js';
 import { assertSmallEvents } from '../schema/event-complexity.js';
 import { type EventsDependOn, findWhatEventsDependOn } from '../schema/of-viewer.js';
 import type { RequestContext } from './context.js';
@@ -44,6 +45,8 @@ export function createSubscribe(execute: Execute): Subscribe {
   return async (args) => {
     // What is thrown here is an answer too: over a WebSocket an error that is not answered ends the whole socket.
     try {
+      const badArgument = findBadArgument(args);
+      if (badArgument !== null) return { errors: [badArgument] };
       const key = keyOf(args);
       const source = await createSourceEventStream(args);
       if (!(Symbol.asyncIterator in source)) return source;
