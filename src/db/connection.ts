@@ -3,7 +3,7 @@ import { PrismaPg } from '@prisma/adapter-pg';
 import pg from 'pg';
 import { isDoubtful, isOldPlan, rethrow, unavailable } from './database-errors.js';
 import { Prisma, PrismaClient } from './generated/prisma/client.js';
-import { prepareSession, queryTimeoutMs, type SessionSettings } from './session.js';
+import { type DatabaseTime, prepareSession, queryTimeoutMs, type SessionSettings } from './session.js';
 
 /** What runs statements: a pool, or one transaction. */
 export interface Queries {
@@ -37,6 +37,8 @@ export interface ConnectionOptions {
   readonly settings?: SessionSettings;
   /** Told of connections that fail while nobody uses them. */
   readonly onError: (error: unknown) => void;
+  /** Told with each new connection. */
+  readonly onTime?: (time: DatabaseTime) => void;
   /** Told of an answer that no server gives which is fit for use. */
   readonly onDoubt: (error: unknown) => void;
 }
@@ -46,7 +48,7 @@ const keepAliveMs = 10_000;
 const patienceMs = 2_000;
 const hurryPollMs = 100;
 
-export function createConnection({ url, max, settings = {}, onError, onDoubt }: ConnectionOptions): Connection {
+export function createConnection({ url, max, settings = {}, onError, onTime, onDoubt }: ConnectionOptions): Connection {
   const end = new AbortController();
   const pool = new pg.Pool({
     stream: () => new Socket({ signal: end.signal }),
@@ -57,7 +59,7 @@ export function createConnection({ url, max, settings = {}, onError, onDoubt }: 
     keepAlive: true,
     keepAliveInitialDelayMillis: keepAliveMs,
     application_name: 'fairway',
-    onConnect: (client) => prepareSession(client, settings),
+    onConnect: async (client) => onTime?.(await prepareSession(client, settings)),
   });
   pool.on('error', onError);
   const refuse = (error: unknown): never => {

@@ -1,5 +1,6 @@
 import pLimit from 'p-limit';
 import { type Connection, createConnection } from './connection.js';
+import type { DatabaseTime } from './session.js';
 
 /** PostgreSQL. Owned by who connected it. */
 export interface Database {
@@ -14,6 +15,8 @@ export interface Database {
    * reconnects waits for its turn and starves neither sends nor reads.
    */
   replay<T>(query: (connection: Connection) => Promise<T>): Promise<T>;
+  /** The time by the clock that dates everything stored, in milliseconds, as the newest connection has told it. */
+  now(): number;
   /** For the end: a server that is silent delays it no longer than 2 s. */
   hurry(): void;
   close(): Promise<void>;
@@ -44,6 +47,10 @@ export function connectDatabase({
   let closed = false;
   let renewedAt = Number.NEGATIVE_INFINITY;
   let toldAt = Number.NEGATIVE_INFINITY;
+  let time: DatabaseTime = { at: performance.now(), epochMs: Date.now() };
+  const onTime = (told: DatabaseTime) => {
+    time = told;
+  };
   // The pool's own end does not wait for its idle connections: what cuts them off afterwards is no failure.
   const report = (error: unknown) => {
     if (!closed) onError(error);
@@ -58,7 +65,7 @@ export function connectDatabase({
     toldAt = now;
     report(error);
   };
-  const open = (max: number) => createConnection({ url, max, onError: report, onDoubt });
+  const open = (max: number) => createConnection({ url, max, onError: report, onTime, onDoubt });
   const writes = open(poolSize);
   const reads = open(readPoolSize);
   const upkeep = open(upkeepPoolSize);
@@ -70,6 +77,7 @@ export function connectDatabase({
     reads,
     upkeep,
     replay: (query) => limitReplay(() => query(replay)),
+    now: () => time.epochMs + performance.now() - time.at,
     hurry: () => {
       for (const connection of all) connection.hurry();
     },

@@ -68,7 +68,7 @@ async function readPage(connection: Connection, { roomId, base, after, upTo }: L
 /** The mark of a busy room always trails by what is on its way; only what is older is worth a second try. */
 async function readUnpublished({ upkeep }: Database, minAgeMs: number, count: number): Promise<UnpublishedRoom[]> {
   return upkeep.query<UnpublishedRoom>`
-    SELECT r.id AS "roomId", r.published_seq AS "publishedSeq", r.seq
+    SELECT r.id AS "roomId", r.published_seq AS "publishedSeq", r.seq, due.time AS "dueUntil"
     FROM chat_rooms r, (SELECT clock_timestamp() - ${minAgeMs}::int * interval '1 ms' AS time) due
     WHERE r.published_seq < r.seq AND (
       EXISTS (SELECT FROM chat_messages m

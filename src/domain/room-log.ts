@@ -53,6 +53,8 @@ export interface UnpublishedRoom {
   readonly roomId: string;
   readonly publishedSeq: number;
   readonly seq: number;
+  /** Entries up to then are old enough, by the clock that dates them. */
+  readonly dueUntil: Date;
 }
 
 /** The entries `from` to `to` of a room, both included. */

@@ -111,7 +111,7 @@ class PubSubOutbox implements Outbox {
 
   #noteAck(roomId: string, seq: number): void {
     const acked = this.#acked.get(roomId) ?? new Map<number, number>();
-    acked.set(seq, Date.now());
+    acked.set(seq, performance.now());
     this.#acked.set(roomId, acked);
   }
 
@@ -153,7 +153,7 @@ class PubSubOutbox implements Outbox {
   }
 
   #dropOldAcks(): void {
-    const tooOld = Date.now() - ackLifetimeMs;
+    const tooOld = performance.now() - ackLifetimeMs;
     for (const [roomId, seqs] of this.#acked) {
       for (const [seq, notedAt] of seqs) if (notedAt < tooOld) seqs.delete(seq);
       if (seqs.size === 0) this.#acked.delete(roomId);
@@ -171,10 +171,10 @@ class PubSubOutbox implements Outbox {
   }
 
   /** What the room is behind with, in order, page by page: a room may be written to faster than a page a round. */
-  async #sweepRoom({ roomId, publishedSeq, seq: upTo }: UnpublishedRoom): Promise<void> {
+  async #sweepRoom({ roomId, publishedSeq, seq: upTo, dueUntil }: UnpublishedRoom): Promise<void> {
     let mark = publishedSeq;
     for (let page = 1; page <= pagesPerSweep && mark < upTo; page += 1) {
-      const next = await this.#sweepPage(roomId, mark, upTo);
+      const next = await this.#sweepPage(roomId, mark, upTo, dueUntil);
       if (next === mark) return;
       await this.#store.advancePublished([{ roomId, from: mark + 1, to: next }]);
       mark = next;
@@ -182,10 +182,9 @@ class PubSubOutbox implements Outbox {
   }
 
   /** Resolves with the position up to which the stream has everything behind `mark`. */
-  async #sweepPage(roomId: string, mark: number, upTo: number): Promise<number> {
+  async #sweepPage(roomId: string, mark: number, upTo: number, dueUntil: Date): Promise<number> {
     const page = await this.#store.readPage({ roomId, base: upTo, after: mark, upTo });
-    const oldest = Date.now() - sweepAgeMs;
-    const young = page.findIndex((entry) => writtenAt(entry) > oldest);
+    const young = page.findIndex((entry) => writtenAt(entry) > dueUntil.getTime());
     const due = young === -1 ? page : page.slice(0, young);
     for (const entry of due) if (this.#acked.get(roomId)?.has(entry.seq) !== true) await this.#send(entry);
     // What is missing between the entries of a page has been compacted away.

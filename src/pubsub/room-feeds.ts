@@ -84,7 +84,7 @@ export class RoomFeeds {
     if (this.#reads.size >= maxReadsKept) return;
     const key = `${member.roomId} ${member.userId}`;
     this.#reads.delete(key);
-    this.#reads.set(key, { member, at: Date.now() });
+    this.#reads.set(key, { member, at: performance.now() });
   }
 
   /**
@@ -130,7 +130,7 @@ export class RoomFeeds {
 
   #forgetReads(): void {
     if (!this.#pubsub.isConnected || this.#readsAgain !== undefined) return;
-    const tooOld = Date.now() - readMemoryMs;
+    const tooOld = performance.now() - readMemoryMs;
     for (const [key, { at }] of this.#reads) {
       if (at > tooOld) return;
       this.#reads.delete(key);

@@ -101,9 +101,9 @@ export async function deleteMessage(
 const nameHoldsMs = 1_000;
 
 /** A new message with its author, where that spares a look at the database for each event. */
-export function nameAuthor(message: Message): PagedMessage {
+export function nameAuthor({ db }: Deps, message: Message): PagedMessage {
   const { senderId: id, senderName: name, createdAt } = message;
-  return Date.now() - createdAt.getTime() < nameHoldsMs ? { ...message, sender: { id, name } } : message;
+  return db.now() - createdAt.getTime() < nameHoldsMs ? { ...message, sender: { id, name } } : message;
 }
 
 /** Null also for what can be no message's id. */

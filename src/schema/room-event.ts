@@ -43,7 +43,7 @@ builder.objectType(builder.objectRef<LogEntry>('MessageAdded'), {
     message: t.field({
       type: Message,
       description: 'The new message.',
-      resolve: ({ message }) => nameAuthor(message),
+      resolve: ({ message }, _args, { deps }) => nameAuthor(deps, message),
     }),
   }),
 });
@@ -89,6 +89,6 @@ Ends with FORBIDDEN when the viewer's membership ends.`,
       afterSeq: t.arg.int({ description: 'The newest seq that the client has; absent, messages are live only.' }),
     },
     subscribe: (_root, args, { deps, viewer }) => watchMessages(deps, requireViewer(viewer), args),
-    resolve: ({ message }) => nameAuthor(message),
+    resolve: ({ message }, _args, { deps }) => nameAuthor(deps, message),
   }),
 }));

@@ -84,8 +84,8 @@ export class HttpServer {
   }
 
   async #drain(): Promise<void> {
-    const deadline = Date.now() + drainTimeoutMs;
-    while (this.#isUnderWay() && Date.now() < deadline)
+    const deadline = performance.now() + drainTimeoutMs;
+    while (this.#isUnderWay() && performance.now() < deadline)
       await new Promise((resolve) => setTimeout(resolve, drainPollMs));
   }
 

@@ -221,9 +221,9 @@ async function retry(
   first: ExecutionResult | Promise<ExecutionResult>,
   run: () => ExecutionResult | Promise<ExecutionResult>,
 ): Promise<ExecutionResult> {
-  const deadline = Date.now() + patienceMs;
+  const deadline = performance.now() + patienceMs;
   let result = await first;
-  while (isUnavailable(result) && Date.now() < deadline) {
+  while (isUnavailable(result) && performance.now() < deadline) {
     await delay(retryMs, undefined, { ref: false });
     result = await run();
   }

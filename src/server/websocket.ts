@@ -106,8 +106,8 @@ export class GraphqlSockets {
   /** Lets what is under way finish, then closes every socket with 1012, which clients take as a reason to come back. */
   async stop(): Promise<void> {
     this.#isStopping = true;
-    const deadline = Date.now() + drainTimeoutMs;
-    while (this.#underWay > 0 && Date.now() < deadline)
+    const deadline = performance.now() + drainTimeoutMs;
+    while (this.#underWay > 0 && performance.now() < deadline)
       await new Promise((resolve) => setTimeout(resolve, drainPollMs));
     const closing = [...this.#sockets].map((socket) => {
       const closed = new Promise<void>((resolve) => socket.onClose(() => resolve()));
