@@ -15,6 +15,7 @@ import { createTypingStore } from './db/typing.js';
 import { Devices } from './pubsub/devices.js';
 import { Inboxes } from './pubsub/inboxes.js';
 import { LoadGauge } from './pubsub/load-gauge.js';
+import { NameNews } from './pubsub/name-news.js';
 import { createNatsPubSub } from './pubsub/nats-pub-sub.js';
 import { Presences } from './pubsub/presences.js';
 import type { PubSub } from './pubsub/pub-sub.js';
@@ -62,7 +63,8 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
   const store = createLogStore(db);
   const feeds = new RoomFeeds(pubsub, store, log);
   const typing = new Typing(feeds, pubsub, createTypingStore(db));
-  const inboxes = new Inboxes({ pubsub, feeds, store: createInboxStore(db), log });
+  const inboxStore = createInboxStore(db);
+  const inboxes = new Inboxes({ pubsub, feeds, store: inboxStore, log });
   const load = new LoadGauge();
   const presenceStore = createPresenceStore(db);
   const devices = new Devices({
@@ -75,12 +77,14 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
   const isTrusted = () => devices.isHeld;
   const presences = new Presences({ pubsub, store: presenceStore, log, maxWatchedUsers, isTrusted });
   feeds.onPublish({ entry: (entry) => presences.noteEntry(entry) });
+  const names = new NameNews({ pubsub, presences, inboxes, store: inboxStore, load, log });
   const deps: Deps = {
     db,
     feeds,
     typing,
     presences,
     inboxes,
+    names,
     load,
     limits,
     sendRate: new RateLimiterMemory({ points: limits.sendsPerMinute, duration: 60 }),
@@ -147,6 +151,7 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
       // With the first: who keeps a socket from closing keeps nobody from being called offline.
       await Promise.all([devices.close(), http.stop(), backends.close()]);
       load.close();
+      names.close();
       presences.close();
       inboxes.close();
       typing.close();

@@ -1,5 +1,6 @@
 import type { InboxRoom, InboxStore, RoomPosition } from '../domain/inbox.js';
 import type { Database } from './database.js';
+import { maxNamesInTitle } from './rooms.js';
 
 export const createInboxStore = (db: Database): InboxStore => ({
   readInboxes: (userIds) =>
@@ -18,6 +19,24 @@ export const createInboxStore = (db: Database): InboxStore => ({
           (SELECT clock_timestamp() - ${Math.round(ageMs)}::int * interval '1 ms' AS time) since
         WHERE m.user_id = ANY(${userIds}::int[]) AND greatest(m.joined_at, m.left_at, m.last_read_at) > since.time`,
     ),
+  readRoomsThatName: async (userIds) => {
+    const rows = await db.replay(
+      (connection) => connection.query<{ id: string }>`
+        SELECT DISTINCT r.id FROM chat_room_members m JOIN chat_rooms r ON r.id = m.room_id
+        WHERE m.user_id = ANY(${userIds}::int[]) AND m.left_at IS NULL AND (
+          m.user_id = (
+            SELECT c.sender_id FROM chat_messages c
+            WHERE c.room_id = m.room_id AND c.deleted_at IS NULL ORDER BY c.seq DESC LIMIT 1)
+          OR r.name IS NULL AND (
+            SELECT count(*) FROM (
+              SELECT FROM chat_room_members o
+              WHERE o.room_id = m.room_id AND o.left_at IS NULL
+                AND (o.joined_seq, o.user_id) < (m.joined_seq, m.user_id)
+              LIMIT ${maxNamesInTitle + 1}::int
+            ) before) <= ${maxNamesInTitle}::int)`,
+    );
+    return rows.map(({ id }) => id);
+  },
   readMovedRooms: (rooms) =>
     db.replay(
       (connection) => connection.query<RoomPosition>`

@@ -42,14 +42,18 @@ export const searchUsers = ({ reads }: Database, text: string, count: number): P
 
 /**
  * Takes over the platform's name, stated here and now. It outranks every token issued before, also one of the same second
- * and one dated ahead by a clock within the leeway.
+ * and one dated ahead by a clock within the leeway. Whether it is another name.
  */
-export async function renameUser({ writes }: Database, { id, name }: { id: number; name: string }): Promise<void> {
-  await writes.query`
-    INSERT INTO chat_users AS u (id, name, named_at)
-    VALUES (${id}::int, ${name}::text, clock_timestamp() + ${clockLeewayMs + 1_000}::int * interval '1 ms')
-    ON CONFLICT (id) DO UPDATE
-    SET name = excluded.name, named_at = greatest(u.named_at, excluded.named_at)`;
+export async function renameUser({ writes }: Database, { id, name }: { id: number; name: string }): Promise<boolean> {
+  const rows = await writes.query<{ name: string | null }>`
+    WITH before AS (SELECT u.name FROM chat_users u WHERE u.id = ${id}::int), written AS (
+      INSERT INTO chat_users AS u (id, name, named_at)
+      VALUES (${id}::int, ${name}::text, clock_timestamp() + ${clockLeewayMs + 1_000}::int * interval '1 ms')
+      ON CONFLICT (id) DO UPDATE
+      SET name = excluded.name, named_at = greatest(u.named_at, excluded.named_at)
+    )
+    SELECT b.name FROM before b`;
+  return rows.some((before) => before.name !== name);
 }
 
 /** Somebody whom a backend mentions, under the name that it knows, if it knows one. */
@@ -65,16 +69,23 @@ export async function introduceUsers({ writes }: Database, users: readonly Menti
   await writes.query`SELECT chat_introduce_users(${ids}::int[], ${names}::text[])::text`;
 }
 
-/** Takes over the platform's name for a user, unless a newer one is known; without a name only makes the user known. */
+/**
+ * Takes over the platform's name for a user, unless a newer one is known; without a name only makes the user known. Whether
+ * they have another name by it.
+ */
 export async function saveUser(
   { writes }: Database,
   user: { id: number; name: string | undefined; namedAt: Date },
-): Promise<void> {
+): Promise<boolean> {
   const name = user.name ?? null;
-  await writes.query`
+  const rows = await writes.query<{ before: string | null; after: string | null }>`
+    WITH before AS (SELECT u.name FROM chat_users u WHERE u.id = ${user.id}::int), written AS (
     INSERT INTO chat_users AS u (id, name, named_at)
     VALUES (${user.id}::int, ${name}::text, CASE WHEN ${name}::text IS NOT NULL THEN ${user.namedAt}::timestamptz END)
     ON CONFLICT (id) DO UPDATE SET name = excluded.name, named_at = excluded.named_at
     WHERE excluded.name IS NOT NULL AND (u.named_at IS NULL OR u.named_at <= excluded.named_at)
-      AND (u.name, u.named_at) IS DISTINCT FROM (excluded.name, excluded.named_at)`;
+      AND (u.name, u.named_at) IS DISTINCT FROM (excluded.name, excluded.named_at)
+    RETURNING u.name)
+    SELECT b.name AS before, w.name AS after FROM before b, written w`;
+  return rows.some(({ before, after }) => before !== after);
 }

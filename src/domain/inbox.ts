@@ -23,6 +23,8 @@ export interface InboxStore {
   readInboxes(userIds: readonly number[]): Promise<InboxRoom[]>;
   /** Those of their memberships that began, ended or moved their read mark in the last so many ms. */
   readRecentMemberships(userIds: readonly number[], ageMs: number): Promise<(InboxRoom & { isMember: boolean })[]>;
+  /** Rooms of these users whose entry in a list has one of their names: as a part of the title, or as the last author. */
+  readRoomsThatName(userIds: readonly number[]): Promise<string[]>;
   /** Those of the rooms whose logs stand elsewhere, with where. */
   readMovedRooms(rooms: readonly RoomPosition[]): Promise<RoomPosition[]>;
 }

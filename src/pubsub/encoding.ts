@@ -146,6 +146,15 @@ export function decodeAcquainting(body: Uint8Array): Acquainting {
   return { userIds: asList(userIds, maxRoomMembers).map(asUserId), isBegin: asBoolean(isBegin) };
 }
 
+/** That a user has another name. */
+export interface Named {
+  readonly userId: number;
+}
+export const encodeNamed = (named: Named): Uint8Array => encode(named);
+export const decodeNamed = (body: Uint8Array): Named => ({
+  userId: asUserId(asFields<keyof Named>(parseBody(body)).userId),
+});
+
 /** That a user types, or has stopped. */
 export interface TypingSignal {
   readonly userId: number;

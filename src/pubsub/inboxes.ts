@@ -100,6 +100,13 @@ export class Inboxes {
     return watcher.events;
   }
 
+  /** The room looks different now, though nothing was written to it. How many viewers here are told. */
+  touch(roomId: string): number {
+    const viewerIds = this.#index.viewersOf(roomId);
+    for (const viewerId of viewerIds) this.#change(roomId, viewerId);
+    return viewerIds.size;
+  }
+
   close(): void {
     this.#isClosed = true;
     clearInterval(this.#comparing);

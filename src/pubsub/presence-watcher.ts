@@ -39,10 +39,13 @@ export class PresenceWatcher {
     this.#tell(presence);
   }
 
-  /** The same once more: what is shown of the user beside it has changed. */
-  repeat(userId: number): void {
+  /** The same once more, where the viewer may know of them: what is shown beside it has changed. Whether it is told. */
+  repeat(userId: number): boolean {
     const told = this.#told.get(userId);
-    if (told !== undefined && this.#known.has(userId) && !this.#news.has(userId)) this.#tell(told);
+    if (told === undefined || !this.#known.has(userId) || this.#news.has(userId)) return false;
+    // Another event: what was made of the one before shows what was true then.
+    this.#tell({ ...told });
+    return true;
   }
 
   /** The viewer may know of this user no more: whoever was ONLINE is OFFLINE for them. */

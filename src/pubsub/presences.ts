@@ -98,6 +98,13 @@ export class Presences {
     }
   }
 
+  /** Tells the user's watchers once more how they are: something else of them has changed. How many it told. */
+  repeat(userId: number): number {
+    let told = 0;
+    for (const watcher of this.#watched.get(userId)?.watchers ?? []) if (watcher.repeat(userId)) told += 1;
+    return told;
+  }
+
   /** To be called with every entry that is committed here: users get to know each other by it, or may not any more. */
   noteEntry({ message: { roomId, system } }: LogEntry): void {
     const isBegin = system === null ? undefined : changesOfMembership.get(system.code);

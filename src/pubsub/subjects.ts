@@ -27,6 +27,11 @@ export const presenceSubject = (userId: number): string => `chat.user.${userId}.
 /** The presence of all users. */
 export const allPresenceSubjects = 'chat.user.*.presence';
 
+/** `chat.user.{userId}.name`: a user has another name. In no stream. */
+export const namedSubject = (userId: number): string => `chat.user.${userId}.name`;
+/** The names of all users. */
+export const allNamedSubjects = 'chat.user.*.name';
+
 /** `chat.user.{userId}.read`: the user's own read marks, for their other devices. In no stream. */
 export const ownReadSubject = (userId: number): string => `chat.user.${userId}.read`;
 

@@ -2,6 +2,7 @@ import type { RateLimiterMemory } from 'rate-limiter-flexible';
 import type { Database } from '../db/database.js';
 import type { Inboxes } from '../pubsub/inboxes.js';
 import type { LoadGauge } from '../pubsub/load-gauge.js';
+import type { NameNews } from '../pubsub/name-news.js';
 import type { Presences } from '../pubsub/presences.js';
 import type { RoomFeeds } from '../pubsub/room-feeds.js';
 import type { Typing } from '../pubsub/typing.js';
@@ -15,6 +16,8 @@ export interface Deps {
   readonly typing: Typing;
   readonly presences: Presences;
   readonly inboxes: Inboxes;
+  /** Whose name has changed is told to those who see it. */
+  readonly names: NameNews;
   /** What can wait waits while it is high. */
   readonly load: LoadGauge;
   readonly limits: Limits;

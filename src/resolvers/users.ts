@@ -20,11 +20,12 @@ import type { Deps, Limits } from './deps.js';
 export type KnownNames = LRUCache<number, { readonly name: string | undefined; readonly issuedAt: Date }>;
 
 /** Users are known, and named, by the tokens that the platform signed for them. Costs a query only for news. */
-export async function rememberViewer({ db, knownNames }: Deps, viewer: Viewer): Promise<void> {
+export async function rememberViewer({ db, knownNames, names }: Deps, viewer: Viewer): Promise<void> {
   const { userId, name, issuedAt } = viewer;
   const known = knownNames.get(userId);
   if (known !== undefined && !isNews(known, viewer)) return;
-  await saveUser(db, { id: userId, name, namedAt: issuedAt });
+  const isRenamed = await saveUser(db, { id: userId, name, namedAt: issuedAt });
+  if (isRenamed) names.announce(userId);
   knownNames.set(userId, { name, issuedAt });
 }
 
@@ -39,9 +40,10 @@ function isNews(known: Pick<Viewer, 'name' | 'issuedAt'>, { name, issuedAt }: Vi
  * The platform names a user, here and now; messages that were sent before keep the name that they were sent under.
  * Resolves with the name as it is stored.
  */
-export async function renameUser({ db }: Deps, user: { userId: number; name: string }): Promise<string> {
+export async function renameUser({ db, names }: Deps, user: { userId: number; name: string }): Promise<string> {
   const name = parseName(user.name, 'name');
-  await rename(db, { id: user.userId, name });
+  const isRenamed = await rename(db, { id: user.userId, name });
+  if (isRenamed) names.announce(user.userId);
   return name;
 }
 

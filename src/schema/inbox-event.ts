@@ -36,7 +36,7 @@ builder.subscriptionField('inboxEvents', (t) =>
   t.field({
     type: InboxEvent,
     description: `All the viewer's rooms, for a list and its badges. READY comes first. ROOM_CHANGED tells of a message, an edit,
-a deletion, a rename, members and the viewer's own read mark; at most once per room and 250 ms, with the newest state.`,
+a deletion, a rename, members, a member's new name that the list shows and the viewer's own read mark; at most once per room and 250 ms, with the newest state.`,
     subscribe: (_root, _args, { deps, viewer }) => watchInbox(deps, requireViewer(viewer)),
     resolve: (event) => event,
   }),

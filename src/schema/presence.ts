@@ -43,6 +43,7 @@ builder.subscriptionField('presence', (t) =>
   t.field({
     type: Presence,
     description: `The present state of each user first, then every change. Only users who share a room with the viewer: OFFLINE when the last one ends.
+Told once more when the user's name changes.
 A state that was superseded before the client took it is not told.`,
     args: { userIds: t.arg.idList({ required: true, description: "Users' numbers, at most limits.maxWatchedUsers." }) },
     subscribe: (_root, args, { deps, viewer, isBehind }) => watchPresence(deps, requireViewer(viewer), args, isBehind),
