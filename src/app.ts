@@ -134,6 +134,7 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
       isNatsConnected: () => pubsub.isConnected,
       natsRequests: () => backends.underWay,
       natsIgnored: () => pubsub.ignoredCount,
+      natsUnanswered: () => pubsub.replies.refusedCount,
       failingStreams: () => pubsub.failingStreams.length,
       backlog: () => feeds.unpublished.backlog,
     }),

@@ -36,6 +36,8 @@ export interface NatsConfig {
   /** Path of a NATS credentials file. */
   readonly creds: string | undefined;
   readonly replicas: number;
+  /** What the subject of a reply may begin with. */
+  readonly replyPrefixes: readonly string[];
 }
 
 /** A JetStream stream of the booking system's, and which of its subjects tell of bookings. Without a stream: none. */
@@ -118,6 +120,9 @@ const streamName = z.string().regex(/^[^\s.*>/\\]{1,255}$/, { error: 'must be th
 const eventSubject = z.string().regex(/^(?:[\w-]+|\*)(?:\.(?:[\w-]+|\*))*\.(?:created|updated|cancelled)$/, {
   error: 'must be a list of subjects that end in created, updated or cancelled, such as booking.*.created',
 });
+const replyPrefix = z.string().regex(/^(?!chat\.|_INBOX_FAIRWAY\.)[\w-]+\.(?:[\w-]+\.)*$/, {
+  error: 'must be a list of beginnings of subjects that end in a dot, such as _INBOX., and none of Fairway itself',
+});
 const onOff = z.enum(['on', 'off']).transform((value) => value === 'on');
 
 const origin = z.string().transform((value, { addIssue }) => {
@@ -146,6 +151,9 @@ const environment = z.object({
   NATS_PASSWORD: z.string().optional(),
   NATS_CREDS: z.string().optional(),
   NATS_REPLICAS: count(1, 5),
+  NATS_REPLY_PREFIXES: list
+    .pipe(z.array(replyPrefix).min(1, { error: 'must name at least one prefix' }))
+    .default(['_INBOX.', '_R_.']),
   BOOKING_EVENTS_STREAM: streamName.optional(),
   BOOKING_EVENTS_SUBJECTS: list
     .pipe(z.array(eventSubject).min(1, { error: 'must name at least one subject' }))
@@ -278,6 +286,7 @@ function toConfig(values: Environment): Config {
       password: values.NATS_PASSWORD,
       creds: values.NATS_CREDS,
       replicas: values.NATS_REPLICAS,
+      replyPrefixes: values.NATS_REPLY_PREFIXES,
     },
     bookingEvents: { stream: values.BOOKING_EVENTS_STREAM, subjects: values.BOOKING_EVENTS_SUBJECTS },
     auth: {

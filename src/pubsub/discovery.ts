@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import type { Msg, NatsConnection, Subscription } from '@nats-io/transport-node';
-import { isReplySubject } from './subjects.js';
+import type { NatsConnection, Subscription } from '@nats-io/transport-node';
+import type { Replies } from './replies.js';
 
 /** How a service introduces itself to `nats service` and its like: NATS's ADR-32. */
 export interface ServiceIdentity {
@@ -21,7 +21,11 @@ export interface EndpointStats {
 }
 
 /** Answers `$SRV.PING`, `$SRV.INFO` and `$SRV.STATS`: of everybody, of this service by name, of this instance by id. */
-export function createDiscovery({ name, version, description }: ServiceIdentity, endpoints: readonly EndpointStats[]) {
+export function createDiscovery(
+  { name, version, description }: ServiceIdentity,
+  endpoints: readonly EndpointStats[],
+  replies: Replies,
+) {
   const started = new Date().toISOString();
   const identity = { name, id: randomUUID(), version, metadata: {} };
   const answers: Readonly<Record<string, () => DiscoveryAnswer>> = {
@@ -44,21 +48,12 @@ export function createDiscovery({ name, version, description }: ServiceIdentity,
       [`$SRV.${verb}`, `$SRV.${verb}.${name}`, `$SRV.${verb}.${name}.${identity.id}`].map((subject) =>
         connection.subscribe(subject, {
           callback: (error, message) => {
-            if (error === null) respond(connection, message, answer());
+            if (error !== null || !replies.isWanted(message)) return;
+            replies.send(message, encodeWithin(answer(), connection.info?.max_payload ?? Number.POSITIVE_INFINITY));
           },
         }),
       ),
     );
-}
-
-/** Runs in the client's reader, which anything that is thrown here would end. */
-function respond(connection: NatsConnection, message: Msg, answer: DiscoveryAnswer): void {
-  if (!isReplySubject(message.reply)) return;
-  try {
-    message.respond(encodeWithin(answer, connection.info?.max_payload ?? Number.POSITIVE_INFINITY));
-  } catch {
-    // The connection is gone, and with it whoever asked.
-  }
 }
 
 /** With as many endpoints as there is room for; the metadata say how many are left out. */

@@ -12,6 +12,7 @@ import type { Logger } from 'pino';
 import { AckInbox } from './acks.js';
 import { ForeignBodyError } from './fields.js';
 import type { Listener, PubSub, Recent, Subscription } from './pub-sub.js';
+import { Replies } from './replies.js';
 import { Seldom } from './seldom.js';
 import { StreamKeeper } from './stream-keeper.js';
 import { streamOf } from './streams.js';
@@ -22,12 +23,16 @@ export interface NatsOptions {
   readonly password: string | undefined;
   readonly creds: string | undefined;
   readonly replicas: number;
+  /** Where answers to requests may go. */
+  readonly replyPrefixes: readonly string[];
 }
 
 /** The PubSub, and its connection for the parts of this folder that need more of NATS than it offers. */
 export interface NatsPubSub extends PubSub {
   /** Runs with the first connection, and with another one should the client ever give that up; not when it comes back. */
   onConnection(action: (connection: NatsConnection) => void): void;
+  /** For whoever answers requests. */
+  readonly replies: Replies;
 }
 
 /** Of its own, so that permissions can keep others from listening to what the server is told: see deploy/nats. */
@@ -54,6 +59,7 @@ export function createNatsPubSub(options: NatsOptions, log: Logger): NatsPubSub 
 }
 
 class JetStreamPubSub implements NatsPubSub {
+  readonly replies: Replies;
   readonly #log: Logger;
   readonly #streams: StreamKeeper;
   readonly #topics = new Map<string, Topic>();
@@ -72,6 +78,7 @@ class JetStreamPubSub implements NatsPubSub {
 
   constructor(options: NatsOptions, log: Logger) {
     this.#log = log;
+    this.replies = new Replies(options.replyPrefixes, log);
     this.#streams = new StreamKeeper(options.replicas, log);
     this.#options = toConnectionOptions(options);
     this.#connecting = this.#connect();

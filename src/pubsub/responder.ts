@@ -5,7 +5,6 @@ import { ChatError } from '../domain/errors.js';
 import { createDiscovery, type EndpointStats, type ServiceIdentity } from './discovery.js';
 import type { NatsPubSub } from './nats-pub-sub.js';
 import { type Answer, decodeRequest, encodeAnswer, type Request } from './request-encoding.js';
-import { isReplySubject } from './subjects.js';
 
 /** A subject that is answered. */
 export interface Endpoint {
@@ -60,6 +59,7 @@ class QueueResponder implements Responder {
     const announce = createDiscovery(
       identity,
       served.map(({ stats }) => stats),
+      nats.replies,
     );
     this.ready = new Promise((resolve) => {
       nats.onConnection((connection) => {
@@ -128,15 +128,12 @@ class QueueResponder implements Responder {
 
   /** Whoever asked without an address for the answer wanted none. */
   #respond(message: Msg, answer: Answer, envelope: Request['envelope']): void {
-    if (!isReplySubject(message.reply)) return;
+    const { replies } = this.#nats;
+    if (!replies.isWanted(message)) return;
     const maxBytes = this.#connection?.info?.max_payload ?? Number.POSITIVE_INFINITY;
     const body = encodeAnswer(answer, envelope);
     const fits = body.length <= maxBytes;
-    try {
-      message.respond(fits ? body : encodeAnswer(refuse(tooLong(body.length, maxBytes)), envelope));
-    } catch (error) {
-      this.#log.debug({ err: error, subject: message.subject }, 'An answer found no connection');
-    }
+    replies.send(message, fits ? body : encodeAnswer(refuse(tooLong(body.length, maxBytes)), envelope));
   }
 }
 

@@ -41,12 +41,5 @@ export const allMessageSubjects = ['chat.room.*.message', 'chat.dm.*.message'] a
 /** What the stream has acknowledged to one instance, told to the others. In no stream. */
 export const ackedSubject = 'chat.outbox.acked';
 
-/**
- * Whether somebody may have an answer sent there. Who asks chooses the subject, and we publish with our permissions, not
- * with theirs: nothing of ours and nothing of the server's, or they would speak where they may not.
- */
-export const isReplySubject = (subject: string | undefined): subject is string =>
-  subject !== undefined && subject !== '' && !/^(?:chat\.|\$)/.test(subject);
-
 /** What could not be made sense of, as it came: `chat.dead-letter.booking` for booking events. */
 export const deadLetterSubject = (what: 'booking'): string => `chat.dead-letter.${what}`;

@@ -11,6 +11,7 @@ export interface MetricSources {
   readonly isNatsConnected: () => boolean;
   readonly natsRequests: () => number;
   readonly natsIgnored: () => number;
+  readonly natsUnanswered: () => number;
   readonly failingStreams: () => number;
   readonly backlog: () => { readonly entries: number; readonly oldestMs: number };
 }
@@ -58,6 +59,11 @@ export function createMetrics(sources: MetricSources): Registry {
     () => sources.backlog().entries,
   );
   gauge('fairway_outbox_seconds', 'Age of the oldest of them', () => sources.backlog().oldestMs / 1_000);
+  counter(
+    'fairway_nats_unanswered_total',
+    'NATS requests whose reply subject is none that is answered',
+    sources.natsUnanswered,
+  );
   counter('fairway_nats_ignored_total', 'NATS messages that were not of ours, and ignored', sources.natsIgnored);
   return registry;
 }

@@ -1,48 +1,108 @@
 import { randomUUID } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Backend } from '../support/backend.js';
+import { BookingSystem, bookingStream } from '../support/booking-stream.js';
 import { startDeployedNats } from '../support/nats.js';
+import { setTyping, typingIn } from '../support/operations.js';
+import { becomesReady } from '../support/readiness.js';
 import { describeWithNats } from '../support/requirements.js';
+import { readChatMessages } from '../support/stream.js';
 import { waitFor } from '../support/wait-for.js';
 import { useWorld } from '../support/world.js';
 
 const roomId = randomUUID();
 const roomSubjects = [`chat.room.${roomId}.message`, 'chat.dm.4-5.message', `chat.room.${roomId}.read`];
 const otherSubjects = [`chat.room.${roomId}.typing`, 'chat.user.4.presence', 'chat.outbox.acked'];
-const closed = [...roomSubjects, ...otherSubjects, 'chat.dead-letter.booking', '$JS.API.STREAM.DELETE.CHAT_MESSAGES'];
+const deadLetters = 'chat.dead-letter.booking';
+
+/** Of JetStream's API: with sources, a mirror, a republishing or a consumer of one's own, all of it could be heard and said. */
+const forbiddenApi = [
+  'STREAM.CREATE.SPY',
+  `STREAM.CREATE.${bookingStream}`,
+  `STREAM.UPDATE.${bookingStream}`,
+  `STREAM.DELETE.${bookingStream}`,
+  `STREAM.PURGE.${bookingStream}`,
+  `STREAM.MSG.DELETE.${bookingStream}`,
+  'STREAM.UPDATE.CHAT_MESSAGES',
+  'STREAM.DELETE.CHAT_MESSAGES',
+  'STREAM.PURGE.CHAT_MESSAGES',
+  'STREAM.MSG.GET.CHAT_MESSAGES',
+  'STREAM.MSG.DELETE.CHAT_MESSAGES',
+  'STREAM.SNAPSHOT.CHAT_MESSAGES',
+  'STREAM.RESTORE.SPY',
+  'STREAM.LIST',
+  'STREAM.NAMES',
+  'DIRECT.GET.CHAT_MESSAGES',
+  'DIRECT.GET.CHAT_TYPING.chat.room.any.typing',
+  'CONSUMER.CREATE.CHAT_MESSAGES',
+  'CONSUMER.CREATE.CHAT_MESSAGES.spy',
+  'CONSUMER.DURABLE.CREATE.CHAT_MESSAGES.spy',
+  'CONSUMER.MSG.NEXT.CHAT_MESSAGES.spy',
+  'CONSUMER.LIST.CHAT_MESSAGES',
+  `CONSUMER.DELETE.${bookingStream}.fairway-booking-any-created`,
+  'META.LEADER.STEPDOWN',
+  'SERVER.REMOVE',
+  'ACCOUNT.PURGE.CHAT',
+];
+/** Fairway consumes booking events; others do not even so. */
+const consumerApi = [
+  `CONSUMER.DURABLE.CREATE.${bookingStream}.spy`,
+  `CONSUMER.MSG.NEXT.${bookingStream}.fairway-booking-any-created`,
+];
 
 describeWithNats('a server with the configuration in deploy/nats', () => {
-  const world = useWorld({ instances: 2, nats: startDeployedNats });
-  const clients: Backend[] = [];
-  const refusals = new Map<Backend['connection'], string[]>();
-  const as = async (login: 'backend' | 'booking') => clients[login === 'backend' ? 0 : 1] as Backend;
+  const world = useWorld({ instances: 2, nats: startDeployedNats, env: { BOOKING_EVENTS_STREAM: bookingStream } });
+  const logins = ['fairway', 'operator', 'backend', 'booking'] as const;
+  type Name = (typeof logins)[number];
+  const clients = new Map<Name, Backend>();
+  const refusals = new Map<Backend, string[]>();
+  const heard: { subject: string; body: string }[] = [];
+  const as = async (name: Name) => clients.get(name) as Backend;
+  let bookings: BookingSystem;
   beforeAll(async () => {
-    for (const login of ['backend', 'booking'] as const) {
-      const client = await Backend.connect(world.nats, world.nats.logins[login]);
-      clients.push(client);
+    bookings = await BookingSystem.connect(world.nats);
+    await bookings.createStream();
+    for (const name of logins) {
+      const { user, password: pass } = world.nats;
+      const client = await (name === 'fairway'
+        ? Backend.connect(world.nats, { user, pass }, { inboxPrefix: '_INBOX_FAIRWAY' })
+        : Backend.connect(world.nats, world.nats.logins[name]));
+      clients.set(name, client);
       void collectRefusals(client);
     }
+    const insider = await as('fairway');
+    insider.connection.subscribe('chat.>', {
+      callback: (_error, message) => void heard.push({ subject: message.subject, body: message.string() }),
+    });
+    await insider.connection.flush();
   });
-  afterAll(() => Promise.all(clients.map((client) => client.close())));
+  afterAll(() => Promise.all([...clients.values(), bookings?.backend].map((client) => client?.close())));
 
-  async function collectRefusals({ connection }: Backend): Promise<void> {
+  async function collectRefusals(client: Backend): Promise<void> {
     const messages: string[] = [];
-    refusals.set(connection, messages);
-    for await (const status of connection.status()) {
+    refusals.set(client, messages);
+    for await (const status of client.connection.status()) {
       if (status.type === 'error') messages.push(status.error.message);
     }
   }
 
   /** Whether the server refuses this to the client: it says so, and the connection goes on. */
-  async function isRefused({ connection }: Backend, subject: string, how: 'publish' | 'subscribe'): Promise<boolean> {
+  async function isRefused(client: Backend, subject: string, how: 'publish' | 'subscribe'): Promise<boolean> {
+    const { connection } = client;
     if (how === 'publish') connection.publish(subject, '{}');
     else connection.subscribe(subject, { callback: () => undefined });
     // The server answers in order: its refusal comes before this round trip ends, and is told in the same turn.
     await connection.flush();
     await nextTurn();
-    return refusals.get(connection)?.some((message) => message.includes(`"${subject}"`)) === true;
+    return refusals.get(client)?.some((message) => message.includes(`"${subject}"`)) === true;
+  }
+
+  /** Behind this the insider has heard what the clients have published. */
+  async function settle(): Promise<void> {
+    for (const name of ['backend', 'booking', 'fairway'] as const) await (await as(name)).connection.flush();
   }
 
   it('lets the chat server do all that it needs', async () => {
@@ -52,6 +112,11 @@ describeWithNats('a server with the configuration in deploy/nats', () => {
     await feed.count(1);
 
     await kim.send(room, '안녕하세요');
+    await kim.http(setTyping, { input: { roomId: room, isTyping: true } });
+    await waitFor(async () => (await lee.http(typingIn, { id: room })).room?.typing.length === 1, {
+      what: 'the typist',
+    });
+    await bookings.tell('created', 4711, { bookingId: 4711, version: 1, members: [{ userId: 4 }] });
 
     await feed.count(2);
     const isPublished = async () => {
@@ -59,48 +124,118 @@ describeWithNats('a server with the configuration in deploy/nats', () => {
       return row !== undefined;
     };
     await waitFor(isPublished, { what: 'the acknowledgement of the stream' });
+    const isSynced = async () =>
+      (await world.database.query('SELECT FROM chat_rooms WHERE booking_id = 4711')).length === 1;
+    await waitFor(isSynced, { what: 'the room of the booking', timeoutMs: 20_000 });
+    for (const instance of world.instances) await becomesReady(instance, { status: 'ok' });
     const output = world.instances.map((instance) => instance.output()).join('');
     expect(output).not.toMatch(/permission/i);
   });
 
   describe.each(['backend', 'booking'] as const)('keeps the user %s', (login) => {
-    it.each(closed)('from speaking on %s', async (subject) => {
-      expect(await isRefused(await as(login), subject, 'publish')).toBe(true);
+    it('from speaking where the chat server speaks', async () => {
+      const { connection } = await as(login);
+      const mark = randomUUID();
+
+      for (const subject of [...roomSubjects, ...otherSubjects, deadLetters]) connection.publish(subject, mark);
+      await settle();
+
+      expect(heard.filter(({ body }) => body === mark)).toEqual([]);
     });
 
-    it.each([...roomSubjects, ...otherSubjects, 'chat.>', '>', 'chat.rooms.get', '_INBOX_FAIRWAY.>', 'booking.>'])(
-      'from listening on %s',
-      async (subject) => {
-        expect(await isRefused(await as(login), subject, 'subscribe')).toBe(true);
-      },
-    );
+    const secrets = [
+      ...roomSubjects,
+      ...otherSubjects,
+      deadLetters,
+      'chat.>',
+      '>',
+      'chat.rooms.get',
+      'booking.>',
+      '$JS.>',
+    ];
+    it.each([...secrets, '_INBOX_FAIRWAY.>'])('from listening on %s', async (subject) => {
+      expect(await isRefused(await as(login), subject, 'subscribe')).toBe(true);
+    });
+
+    it("from hearing each other's answers", async () => {
+      const overheard: string[] = [];
+      const { connection } = await as(login);
+      const spy = connection.subscribe('_INBOX.>', {
+        callback: (error, message) => void (error ?? overheard.push(message.subject)),
+      });
+      await connection.flush();
+
+      await (await as(login === 'backend' ? 'booking' : 'backend')).ask('chat.rooms.get', { roomId });
+      await settle();
+
+      expect(overheard).toEqual([]);
+      spy.unsubscribe();
+    });
+
+    it.each([...forbiddenApi, ...consumerApi])('from JetStream: %s', async (request) => {
+      expect(await isRefused(await as(login), `$JS.API.${request}`, 'publish')).toBe(true);
+    });
+
+    it('from having the server speak for it, by the subject of a reply', async () => {
+      const client = await as(login);
+      const kim = await world.client(4, 0);
+      const { message } = await kim.send(await kim.group(5), 'kept');
+      const isStored = async () => (await readChatMessages(world.nats)).some(({ body }) => body['id'] === message.id);
+      await waitFor(isStored, { what: 'the message in the stream' });
+      const before = heard.length;
+
+      for (const reply of [...roomSubjects, '$JS.API.STREAM.PURGE.CHAT_MESSAGES', 'booking.999.created']) {
+        for (const subject of ['booking.7.seen', `$JS.API.STREAM.INFO.${bookingStream}`, '$JS.API.INFO']) {
+          client.connection.publish(subject, '', { reply });
+        }
+        for (const subject of ['chat.rooms.get', 'chat.messages.save', '$SRV.PING', '$SRV.STATS']) {
+          client.connection.publish(subject, '{"userId":4}', { reply });
+        }
+      }
+      await client.ask('chat.rooms.get', { roomId });
+      await settle();
+
+      expect(heard.slice(before).filter(({ subject }) => roomSubjects.includes(subject))).toEqual([]);
+      expect(await isStored()).toBe(true);
+      // The booking system may publish that itself.
+      if (login === 'booking') return;
+      const { connection } = await as('operator');
+      const manager = await jetstreamManager(connection);
+      expect(await manager.streams.getMessage(bookingStream, { last_by_subj: 'booking.999.created' })).toBeNull();
+    });
   });
 
-  it('does not make a speaker of the chat server for who may not speak', async () => {
-    const { user, password: pass } = world.nats;
-    const insider = await Backend.connect(world.nats, { user, pass }, { inboxPrefix: '_INBOX_FAIRWAY' });
-    const heard: string[] = [];
-    insider.connection.subscribe('chat.user.4.*', { callback: (_error, { subject }) => void heard.push(subject) });
-    await insider.connection.flush();
-    const backend = await as('backend');
-
-    for (const subject of ['chat.rooms.list', 'chat.messages.save', '$SRV.PING', '$SRV.STATS']) {
-      backend.connection.publish(subject, '{"userId":4}', { reply: 'chat.user.4.presence' });
+  it('keeps the chat server from what it does not need', async () => {
+    const fairway = await as('fairway');
+    const closed = ['booking.7.created', 'chat.rooms.get', 'chat.messages.save', '$SYS.REQ.ACCOUNT.PING'];
+    for (const subject of closed) expect(await isRefused(fairway, subject, 'publish'), subject).toBe(true);
+    // Its own streams it may change.
+    for (const request of forbiddenApi.filter((name) => name !== 'STREAM.UPDATE.CHAT_MESSAGES')) {
+      expect(await isRefused(fairway, `$JS.API.${request}`, 'publish'), request).toBe(true);
     }
-    insider.connection.publish('chat.user.4.mark', '');
-    await waitFor(() => heard.includes('chat.user.4.mark'), { what: 'the mark' });
-    expect(await backend.ask('chat.rooms.list', { userId: 4 })).toMatchObject({ success: true });
-    await Promise.all([backend.connection.flush(), insider.connection.flush()]);
+    for (const subject of ['>', '_INBOX.>', 'booking.>', '$SYS.>', '$JS.>']) {
+      expect(await isRefused(fairway, subject, 'subscribe'), subject).toBe(true);
+    }
+  });
 
-    expect(heard).toEqual(['chat.user.4.mark']);
-    await insider.close();
+  it('keeps the operator of JetStream from listening and speaking', async () => {
+    const operator = await as('operator');
+    for (const subject of ['chat.>', '>', '_INBOX_FAIRWAY.>', 'booking.>']) {
+      expect(await isRefused(operator, subject, 'subscribe'), subject).toBe(true);
+    }
+    for (const subject of [...roomSubjects, ...otherSubjects, 'chat.rooms.get', 'booking.7.created']) {
+      expect(await isRefused(operator, subject, 'publish'), subject).toBe(true);
+    }
   });
 
   it('leaves BOOKING rooms to the booking system', async () => {
-    for (const subject of ['chat.rooms.syncMembers', 'chat.rooms.cancel', 'booking.7.created']) {
-      expect(await isRefused(await as('backend'), subject, 'publish')).toBe(true);
-      expect(await isRefused(await as('booking'), subject, 'publish')).toBe(false);
+    const input = { bookingId: 777, members: [{ userId: 4 }], version: 1 };
+    const { connection } = await as('backend');
+    for (const subject of ['chat.rooms.syncMembers', 'chat.rooms.cancel', 'booking.777.created']) {
+      const asked = connection.request(subject, JSON.stringify(input), { timeout: 2_000 });
+      await expect(asked, subject).rejects.toThrow(/no responders|permissions/i);
     }
+    expect(await (await as('booking')).ask('chat.rooms.syncMembers', input)).toMatchObject({ success: true });
   });
 
   it('keeps the user backend from changing a BOOKING room by making it again', async () => {

@@ -54,13 +54,13 @@ describeWithNats('the responders of four instances', () => {
     const roomId: string = room.data.id;
     const before = countOf(await discover('STATS', 4), 'chat.messages.save');
     const answers = new Map<string, number>();
-    const inbox = backend.connection.subscribe('_INBOX.shared.*', {
+    const inbox = backend.connection.subscribe('_INBOX.backend.shared.*', {
       callback: (_error, { subject }) => void answers.set(subject, (answers.get(subject) ?? 0) + 1),
     });
 
     for (const number of countTo(2_000)) {
       const message = { id: randomUUID(), roomId, senderId: kim, content: String(number), type: 'TEXT' };
-      const reply = `_INBOX.shared.${number}`;
+      const reply = `_INBOX.backend.shared.${number}`;
       backend.connection.publish('chat.messages.save', JSON.stringify(message), { reply });
     }
     await waitFor(() => answers.size === 2_000, { what: '2,000 answers', timeoutMs: 40_000 });

@@ -26,7 +26,7 @@ describeWithNats("a consumer of somebody else's stream", () => {
 
   beforeEach(async () => {
     nats = await startNats();
-    pubsub = createNatsPubSub({ ...nats, creds: undefined, replicas: 1 }, log);
+    pubsub = createNatsPubSub({ ...nats, creds: undefined, replicas: 1, replyPrefixes: [] }, log);
     bookings = await BookingSystem.connect(nats);
     await bookings.createStream();
   });

@@ -14,7 +14,10 @@ describeWithNats('the PubSub over NATS JetStream', () => {
   let nats: TestNats;
   const open: PubSub[] = [];
   const connect = () => {
-    const pubsub = createNatsPubSub({ ...nats, creds: undefined, replicas: 1 }, pino({ level: 'silent' }));
+    const pubsub = createNatsPubSub(
+      { ...nats, creds: undefined, replicas: 1, replyPrefixes: [] },
+      pino({ level: 'silent' }),
+    );
     open.push(pubsub);
     return pubsub;
   };

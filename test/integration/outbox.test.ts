@@ -25,7 +25,7 @@ describeWithNats('the outbox', () => {
   beforeAll(async () => {
     [database, nats] = await Promise.all([createDatabase(), startNats()]);
     db = connectDatabase({ url: database.url });
-    pubsub = createNatsPubSub({ ...nats, creds: undefined, replicas: 1 }, log);
+    pubsub = createNatsPubSub({ ...nats, creds: undefined, replicas: 1, replyPrefixes: [] }, log);
     outbox = createOutbox(pubsub, createLogStore(db), log);
     await waitFor(isTaken, { what: 'the streams' });
   });

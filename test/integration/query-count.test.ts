@@ -310,7 +310,7 @@ describeWithNats('presence', () => {
     });
     nats = await startNats();
     const log = pino({ level: 'silent' });
-    pubsub = createNatsPubSub({ ...nats, creds: undefined, replicas: 1 }, log);
+    pubsub = createNatsPubSub({ ...nats, creds: undefined, replicas: 1, replyPrefixes: [] }, log);
     await waitFor(() => pubsub.isConnected, { what: 'the connection' });
     presences = new Presences({
       pubsub,

@@ -5,20 +5,24 @@ import { waitFor } from './wait-for.js';
 
 export const bookingStream = 'BOOKING_EVENTS';
 
-/** The booking system: it owns a stream and tells in it what happens. */
+/** The booking system: it tells in a stream what happens. */
 export class BookingSystem {
   readonly #jetstream: JetStreamClient;
 
+  readonly #nats: TestNats;
+
   private constructor(
+    nats: TestNats,
     readonly backend: Backend,
     readonly manager: JetStreamManager,
   ) {
+    this.#nats = nats;
     this.#jetstream = jetstream(backend.connection);
   }
 
   static async connect(nats: TestNats): Promise<BookingSystem> {
     const backend = await Backend.connect(nats, nats.logins.booking, { reconnectTimeWait: 20, reconnectJitter: 0 });
-    return new BookingSystem(backend, await jetstreamManager(backend.connection));
+    return new BookingSystem(nats, backend, await jetstreamManager(backend.connection));
   }
 
   /** Resolves once it is connected again: what is asked before is lost, and noticed late. */
@@ -26,8 +30,12 @@ export class BookingSystem {
     await waitFor(() => this.backend.connection.rtt(), { what: 'the connection of the booking system' });
   }
 
+  /** By whoever looks after JetStream: the booking system itself may only fill it. */
   async createStream(): Promise<void> {
-    await this.manager.streams.add({ name: bookingStream, subjects: ['booking.>'] });
+    const operator = await Backend.connect(this.#nats, this.#nats.logins.operator);
+    const manager = await jetstreamManager(operator.connection);
+    await manager.streams.add({ name: bookingStream, subjects: ['booking.*.*'] });
+    await operator.close();
   }
 
   async tell(what: string, bookingId: number, payload: unknown): Promise<void> {

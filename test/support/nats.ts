@@ -15,8 +15,8 @@ export interface TestNats {
   readonly user: string;
   readonly password: string;
   readonly port: number;
-  /** As which other backends log in, and the booking system. */
-  readonly logins: Readonly<Record<'backend' | 'booking', Login>>;
+  /** As which other backends log in, the booking system, and whoever looks after JetStream. */
+  readonly logins: Readonly<Record<'backend' | 'booking' | 'operator', Login>>;
   /** SIGKILL; it stays away until `restart`. */
   kill(): Promise<void>;
   /** Back on the same port with the same password, after a kill if it runs; `wipe`: with an empty store. */
@@ -30,6 +30,8 @@ export interface TestNats {
 export interface Login {
   readonly user: string;
   readonly pass: string;
+  /** Under which alone it may listen. */
+  readonly inboxPrefix?: string;
 }
 
 /** On a free port, or on the one that is asked for; each has a password of its own. */
@@ -45,7 +47,7 @@ export async function startNats(where: { port?: number } = {}): Promise<TestNats
     user,
     password,
     port,
-    logins: { backend: login, booking: login },
+    logins: { backend: login, booking: login, operator: login },
     kill: () => server.kill(),
     restart: async ({ wipe }) => {
       await server.kill();
@@ -70,6 +72,7 @@ process.once('exit', () => {
 export async function startDeployedNats(): Promise<TestNats> {
   const passwords = {
     FAIRWAY_NATS_PASSWORD: 'of-fairway',
+    OPERATOR_NATS_PASSWORD: 'of-operator',
     BACKEND_NATS_PASSWORD: 'of-backend',
     BOOKING_NATS_PASSWORD: 'of-booking',
   };
@@ -78,7 +81,11 @@ export async function startDeployedNats(): Promise<TestNats> {
     ...nats,
     user: 'fairway',
     password: 'of-fairway',
-    logins: { backend: { user: 'backend', pass: 'of-backend' }, booking: { user: 'booking', pass: 'of-booking' } },
+    logins: {
+      backend: { user: 'backend', pass: 'of-backend', inboxPrefix: '_INBOX.backend' },
+      booking: { user: 'booking', pass: 'of-booking' },
+      operator: { user: 'operator', pass: 'of-operator', inboxPrefix: '_INBOX.operator' },
+    },
   };
 }
 
@@ -91,7 +98,8 @@ export async function startNatsWith(lines: string): Promise<TestNats> {
     writeFileSync(path, `authorization { user: ${user}, password: ${password} }\n${lines}\n`);
     return path;
   };
-  return { ...(await startProcess({ config })), user, password, logins: { backend: login, booking: login } };
+  const logins = { backend: login, booking: login, operator: login };
+  return { ...(await startProcess({ config })), user, password, logins };
 }
 
 interface Start {

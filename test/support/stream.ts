@@ -10,8 +10,8 @@ export interface StoredMessage {
 }
 
 /** Everything that CHAT_MESSAGES keeps, in order. */
-export async function readChatMessages({ url, user, password }: TestNats): Promise<StoredMessage[]> {
-  const connection = await connect({ servers: url, user, pass: password });
+export async function readChatMessages({ url, logins }: TestNats): Promise<StoredMessage[]> {
+  const connection = await connect({ servers: url, ...logins.operator });
   try {
     const { state } = await (await jetstreamManager(connection)).streams.info('CHAT_MESSAGES');
     const stored: StoredMessage[] = [];

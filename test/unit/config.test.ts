@@ -70,6 +70,27 @@ describe('readConfig', () => {
     expect(readConfig(empty)).toEqual(readConfig({}));
   });
 
+  it('answers where inboxes are, or where it is told that they are', () => {
+    const prefixesOf = (text: string) => readConfig({ NATS_REPLY_PREFIXES: text }).nats.replyPrefixes;
+
+    expect(prefixesOf('')).toEqual(['_INBOX.', '_R_.']);
+    expect(prefixesOf('_R_., _INBOX.bff.')).toEqual(['_R_.', '_INBOX.bff.']);
+    for (const wrong of [
+      '_INBOX',
+      '.',
+      'a..',
+      '>',
+      '_INBOX.>',
+      'chat.',
+      'chat.user.',
+      '$JS.',
+      '_INBOX_FAIRWAY.',
+      ',',
+    ]) {
+      expect(blamed({ NATS_REPLY_PREFIXES: wrong }), wrong).toEqual(['NATS_REPLY_PREFIXES']);
+    }
+  });
+
   it('listens for booking events only where their stream is named', () => {
     const subjects = ['booking.*.created', 'booking.*.updated', 'booking.*.cancelled'];
 
