@@ -96,7 +96,7 @@ export const loadMembers = (
     ? batches.everMembers.load({ roomId: id, userId })
     : (along?.members ?? batches.members.load({ roomId: id, userId }));
 
-export const loadMemberCount = ({ batches }: Deps, { userId }: Viewer, { id, along }: RoomInHand) =>
+export const loadMemberCount = ({ batches }: Deps, { userId }: Onlooker, { id, along }: RoomInHand) =>
   along?.memberCount ?? batches.memberCounts.load({ roomId: id, userId });
 
 /** The viewer's own. @throws {ChatError} NOT_FOUND where it has ended */

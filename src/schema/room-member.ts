@@ -4,8 +4,8 @@ import { User } from './user.js';
 
 const userOf = ({ user, userId }: Pick<KnownMember, 'user' | 'userId'>) => user ?? userId;
 
-export const RoomMember = builder.prismaObject('ChatRoomMember', {
-  name: 'RoomMember',
+/** What the booking system needs of a membership is nobody else's, so this is no type of Prisma's. */
+export const RoomMember = builder.objectRef<KnownMember>('RoomMember').implement({
   description: "A user's membership in a room, and how far they have read.",
   fields: (t) => ({
     id: t.exposeID('id', { description: 'A UUID; the same when the user leaves and comes back.' }),

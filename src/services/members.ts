@@ -1,14 +1,25 @@
 import type { z } from 'zod';
 import { roomAlone } from '../db/rooms.js';
-import { type Viewer, viewerOf } from '../domain/viewer.js';
+import { platform, type Viewer, viewerOf } from '../domain/viewer.js';
 import { assertAllowed } from '../resolvers/access.js';
 import { loadMembers, loadRoom } from '../resolvers/batches.js';
 import type { Deps } from '../resolvers/deps.js';
 import { inviteMembers, leaveRoom, removeMember } from '../resolvers/members.js';
 import { introduceUsers } from '../resolvers/users.js';
 import { service } from './endpoint.js';
-import { blame, memberNames, pairNames, payload, someMemberIds, userId, uuid } from './payloads.js';
-import { shownToUser, showRoom } from './views.js';
+import {
+  assertLimit,
+  blame,
+  limit,
+  memberNames,
+  optionalText,
+  pairNames,
+  payload,
+  someMemberIds,
+  userId,
+  uuid,
+} from './payloads.js';
+import { maxShownMembers, showMembers, shownToUser, showRoom } from './views.js';
 
 const addPayload = payload({ roomId: uuid, userId, memberIds: someMemberIds, memberNames });
 
@@ -33,6 +44,15 @@ async function assertInvitable(deps: Deps, viewer: Viewer, roomId: string, userI
   if (size > members.length && size > deps.limits.maxRoomMembers) assertAllowed('FULL');
 }
 
+const listPayload = payload({ roomId: uuid, userId: userId.nullish(), limit: limit.nullish(), cursor: optionalText });
+
+async function list(deps: Deps, { roomId, userId, limit, cursor }: z.infer<typeof listPayload>) {
+  const onlooker = userId == null ? platform : viewerOf(userId);
+  const { maxPageSize } = deps.limits;
+  const page = { limit: assertLimit(limit ?? Math.min(maxShownMembers, maxPageSize), maxPageSize), cursor };
+  return { data: await showMembers(deps, onlooker, await loadRoom(deps, onlooker, roomId), page) };
+}
+
 const removePayload = payload({ roomId: uuid, userId, memberId: userId.nullish() });
 
 async function remove(deps: Deps, { roomId, userId, memberId }: z.infer<typeof removePayload>) {
@@ -43,6 +63,7 @@ async function remove(deps: Deps, { roomId, userId, memberId }: z.infer<typeof r
 }
 
 export const memberServices = [
+  service('chat.rooms.members', listPayload, list),
   service('chat.rooms.addMember', addPayload, add),
   service('chat.rooms.removeMember', removePayload, remove),
 ];

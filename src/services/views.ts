@@ -1,24 +1,31 @@
 import type { Room } from '../db/rooms.js';
-import { memberDetails } from '../db/rows.js';
+import { type KnownMember, memberDetails } from '../db/rows.js';
+import { decodeCursor, encodeCursor } from '../domain/page.js';
 import type { Onlooker, Viewer } from '../domain/viewer.js';
-import { loadLastMessage, loadMembers, loadTitle, loadUnreadCount } from '../resolvers/batches.js';
+import { loadLastMessage, loadMemberCount, loadMembers, loadTitle, loadUnreadCount } from '../resolvers/batches.js';
 import type { Deps } from '../resolvers/deps.js';
 import type { RoomRequest } from '../resolvers/rooms.js';
 import { nameUsers } from '../resolvers/users.js';
 
 /** What is shown of a room to a user, to be read along with it. */
-export const shownToUser: RoomRequest = { parts: ['title', 'members', 'lastMessage', 'unreadCount'], memberDetails };
+export const shownToUser: RoomRequest = {
+  parts: ['title', 'memberCount', 'members', 'lastMessage', 'unreadCount'],
+  memberDetails,
+};
 
-/** Rooms as other backends see them: the seeds' fields, and what is known besides. Five queries, however many rooms. */
+/** A list of more members is left out of a room: a few of them would be more than NATS carries. They are read in pages. */
+export const maxShownMembers = 100;
+
+/** Rooms as other backends see them: the seeds' fields, and what is known besides. Six queries, however many rooms. */
 export async function showRooms(deps: Deps, onlooker: Onlooker, rooms: readonly Room[]) {
   const [memberLists, lastMessages, ofUser] = await Promise.all([
-    Promise.all(rooms.map((room) => loadMembers(deps, onlooker, room, false))),
+    Promise.all(rooms.map((room) => loadFewMembers(deps, onlooker, room))),
     Promise.all(rooms.map((room) => loadLastMessage(deps, onlooker, room))),
     isUser(onlooker) ? showForUser(deps, onlooker, rooms) : [],
   ]);
   const names = await nameUsers(
     deps,
-    memberLists.flatMap((members) => members.map(({ userId }) => userId)),
+    memberLists.flatMap(({ members }) => members?.map(({ userId }) => userId) ?? []),
   );
   return rooms.map(({ id, name, type, bookingId, seq, cancelledAt, createdAt, updatedAt }, at) => ({
     id,
@@ -26,21 +33,54 @@ export async function showRooms(deps: Deps, onlooker: Onlooker, rooms: readonly 
     type,
     bookingId,
     seq,
-    members: memberLists[at]?.map(({ id, userId, isAdmin, joinedAt, lastReadMessageId, lastReadAt }) => ({
-      id,
-      userId,
-      userName: names.get(userId),
-      isAdmin,
-      joinedAt,
-      lastReadMessageId,
-      lastReadAt,
-    })),
+    memberCount: memberLists[at]?.memberCount,
+    members: memberLists[at]?.members?.map((member) => showMember(member, names)) ?? null,
     lastMessage: lastMessages[at] ?? null,
     ...ofUser[at],
     cancelledAt,
     createdAt,
     updatedAt,
   }));
+}
+
+const showMember = (member: KnownMember, names: ReadonlyMap<number, string>) => {
+  const { id, userId, isAdmin, joinedAt, lastReadMessageId, lastReadAt } = member;
+  return { id, userId, userName: names.get(userId), isAdmin, joinedAt, lastReadMessageId, lastReadAt };
+};
+
+/** Null where they are too many. */
+async function loadFewMembers(deps: Deps, onlooker: Onlooker, room: Room) {
+  const memberCount = await loadMemberCount(deps, onlooker, room);
+  const members = memberCount > maxShownMembers ? null : await loadMembers(deps, onlooker, room, false);
+  return { memberCount, members };
+}
+
+/** A page of a room's members, the longest member first. */
+export async function showMembers(
+  deps: Deps,
+  onlooker: Onlooker,
+  room: Room,
+  { limit, cursor }: { readonly limit: number; readonly cursor: string | null | undefined },
+) {
+  const all = await loadMembers(deps, onlooker, room, false);
+  const rest = cursor == null ? all : all.filter(isBehind(cursor));
+  const page = rest.slice(0, limit);
+  const names = await nameUsers(
+    deps,
+    page.map(({ userId }) => userId),
+  );
+  const last = page.at(-1);
+  return {
+    memberCount: all.length,
+    members: page.map((member) => showMember(member, names)),
+    nextCursor: rest.length > limit && last !== undefined ? encodeCursor('member', last.joinedSeq, last.userId) : null,
+  };
+}
+
+/** @throws {ChatError} BAD_USER_INPUT where the cursor is not one of ours */
+function isBehind(cursor: string): (member: KnownMember) => boolean {
+  const [seq = 0, id = 0] = decodeCursor('member', cursor, /^(\d{1,10}) (\d{1,10})$/).map(Number);
+  return ({ joinedSeq, userId }) => joinedSeq > seq || (joinedSeq === seq && userId > id);
 }
 
 export async function showRoom(deps: Deps, onlooker: Onlooker, room: Room) {

@@ -59,6 +59,7 @@ const table: Record<string, Row> = {
       title: '이영희, 박영희',
       bookingId: null,
       seq: 3,
+      memberCount: 3,
       members: [kim, lee, park].map((userId, at) =>
         expect.objectContaining({ userId, userName: names[at], isAdmin: userId === kim }),
       ),
@@ -69,6 +70,17 @@ const table: Record<string, Row> = {
       updatedAt: expect.any(String),
     }),
     wrong: { roomId: noUuid, userId: optionalUser },
+    member: 'userId',
+    room: true,
+  },
+  'chat.rooms.members': {
+    good: ({ roomId }) => ({ roomId, userId: kim, limit: 2 }),
+    answers: () => ({
+      memberCount: 3,
+      members: [kim, lee].map((userId, at) => expect.objectContaining({ userId, userName: names[at] })),
+      nextCursor: expect.any(String),
+    }),
+    wrong: { roomId: noUuid, userId: optionalUser, limit: noLimit, cursor: [7, '', 'nonsense'] },
     member: 'userId',
     room: true,
   },
@@ -384,11 +396,40 @@ describeWithNats('the services for other backends', () => {
     expect(second.nextCursor).toBeNull();
   });
 
+  it('leaves the members of large rooms out of lists and tells how many they are, and reads them in pages', async () => {
+    const userId = randomInt(1_000_000, 2 ** 31);
+    const [large, small] = [longNamed(userId, 500), longNamed(userId, 100)];
+    for (let at = 0; at < 8; at += 1) await give('chat.rooms.create', { type: 'GROUP', ...large });
+    const { id: smallId } = await give('chat.rooms.create', { type: 'GROUP', ...small });
+
+    const list = await give('chat.rooms.list', { userId });
+    const { id: roomId, ...room } = await give('chat.rooms.get', { roomId: list.at(-1).id });
+    const pages = [await give('chat.rooms.members', { roomId, userId })];
+    while (pages.at(-1).nextCursor !== null) {
+      pages.push(await give('chat.rooms.members', { roomId, limit: 90, cursor: pages.at(-1).nextCursor }));
+    }
+
+    expect(list).toHaveLength(9);
+    expect(list[0]).toMatchObject({ id: smallId, memberCount: 100, members: { length: 100 } });
+    expect(list.at(-1)).toMatchObject({ memberCount: 500, members: null, lastMessage: { type: 'SYSTEM' } });
+    expect(room).toMatchObject({ memberCount: 500, members: null });
+    expect(pages.map(({ members }) => members.length)).toEqual([100, 90, 90, 90, 90, 40]);
+    const listed = pages.flatMap(({ members }) => members.map((member: { userId: number }) => member.userId));
+    expect(listed.toSorted((a, b) => a - b)).toEqual(large.memberIds.toSorted((a, b) => a - b));
+    expect(pages[0].members[0]).toEqual({
+      id: expect.any(String),
+      userId: expect.any(Number),
+      userName: expect.stringMatching(/^긴{90}/),
+      isAdmin: expect.any(Boolean),
+      joinedAt: expect.any(String),
+      lastReadMessageId: null,
+      lastReadAt: null,
+    });
+  });
+
   it('refuses an answer that is larger than NATS carries, and says what to do', async () => {
     const userId = randomInt(1_000_000, 2 ** 31);
-    const memberIds = [userId, ...Array.from({ length: 499 }, (_, at) => 10_000 + at)];
-    const memberNames = memberIds.map((id) => `${'긴'.repeat(90)}${id}`.slice(0, 100));
-    for (let at = 0; at < 6; at += 1) await give('chat.rooms.create', { type: 'GROUP', memberIds, memberNames });
+    for (let at = 0; at < 30; at += 1) await give('chat.rooms.create', { type: 'GROUP', ...longNamed(userId, 100) });
 
     const all = await ask('chat.rooms.list', { userId });
 
@@ -726,3 +767,9 @@ describeWithNats('the services for other backends', () => {
 });
 
 const directOf = (a: number, b: number) => ({ type: 'DIRECT', memberIds: [a, b], memberNames: ['가', '나'] });
+
+/** Members of a room with the longest names that there are. */
+function longNamed(userId: number, count: number) {
+  const memberIds = [userId, ...Array.from({ length: count - 1 }, (_, at) => 10_000 + at)];
+  return { memberIds, memberNames: memberIds.map((id) => `${'긴'.repeat(90)}${id}`) };
+}

@@ -17,6 +17,7 @@ import {
   renameRoom,
   setAdmin,
 } from '../../src/db/room-log.js';
+import { introduceUsers } from '../../src/db/users.js';
 import type { LogEntry, LogStore } from '../../src/domain/room-log.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { waitFor } from '../support/wait-for.js';
@@ -231,6 +232,27 @@ describe('the room log', () => {
       [2, { code: 'MEMBER_LEFT', userIds: [admin] }],
       [3, { code: 'ADMIN_GRANTED', userIds: [member] }],
     ]);
+  });
+
+  it('names ten of those whom a sentence is about, and counts the others', async () => {
+    const room = await makeRoom();
+    const userIds = Array.from({ length: 498 }, (_, index) => 1_000 + index);
+    const names = userIds.map((id) => `${'긴'.repeat(96)}${id}`);
+    await introduceUsers(
+      db,
+      userIds.map((userId, index) => ({ userId, userName: names[index] ?? null })),
+    );
+
+    const many = await inviteMembers(db, change(room), userIds.slice(11), 500);
+    const eleven = await inviteMembers(db, change(room), userIds.slice(0, 11), 500);
+    const ten = await inviteMembers(db, change(await makeRoom()), userIds.slice(0, 10), 500);
+
+    const shown = names.slice(0, 10).map((name) => `${name}님`);
+    expect(ten.message?.content).toBe(`#4님이 ${shown.join(', ')}을 초대했습니다.`);
+    expect(eleven.message?.content).toBe(`#4님이 ${shown.join(', ')} 외 1명을 초대했습니다.`);
+    expect(many.message?.content).toMatch(/ 외 477명을 초대했습니다\.$/);
+    expect(many.message?.content?.length).toBeLessThan(1_200);
+    expect(many.message?.system?.userIds).toEqual(userIds.slice(11));
   });
 
   it('moves no mark that has moved further, whatever the order in which several devices tell', async () => {
