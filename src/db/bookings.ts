@@ -27,17 +27,20 @@ export interface SyncedBooking {
 
 /** Brings the booking's room to that state, in one round trip and one transaction; makes it where there is none. */
 export async function syncBooking(
-  { writes }: Database,
+  { changes }: Database,
   { bookingId, name, members, version, cancelled, onlyMakes = false }: BookingState,
   ids: { readonly roomId: string; readonly messageIds: readonly [string, string, string, string] },
 ): Promise<SyncedBooking> {
   const userIds = members?.map(({ userId }) => userId) ?? null;
   const names = members?.map(({ userName }) => userName) ?? null;
-  const rows = await writes.query<SyncRow>`
+  const rows = await changes.change(
+    `booking ${bookingId}`,
+    ({ query }) => query<SyncRow>`
     SELECT w.room_id AS synced_id, w.created, w.applied, ${messageColumns('(w.entry)')}
     FROM chat_sync_booking(
       ${ids.roomId}::uuid, ${bookingId}::int, ${name}::text, ${userIds}::int[], ${names}::text[], ${version}::bigint,
-      ${cancelled}::boolean, ${onlyMakes}::boolean, ${ids.messageIds}::uuid[]) AS w`;
+      ${cancelled}::boolean, ${onlyMakes}::boolean, ${ids.messageIds}::uuid[]) AS w`,
+  );
   const [row] = rows;
   if (row === undefined) throw new Error('chat_sync_booking answered nothing');
   const entries = rows.flatMap((each) => (each.id === null ? [] : [toLogEntry(toMessage(each), null)]));

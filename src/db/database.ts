@@ -1,11 +1,14 @@
 import pLimit from 'p-limit';
+import { Changes } from './changes.js';
 import { type Connection, createConnection } from './connection.js';
-import type { DatabaseTime } from './session.js';
+import type { DatabaseTime, SessionSettings } from './session.js';
 
 /** PostgreSQL. Owned by who connected it. */
 export interface Database {
-  /** For what changes something, and for the few small reads on which live delivery hangs. */
+  /** For what changes something, and for the few small reads on which live delivery hangs. What is locked is not waited for. */
   readonly writes: Connection;
+  /** For what changes a thing that others may hold. */
+  readonly changes: Changes;
   /** For what somebody looks at: however much that is, sends have connections of their own. */
   readonly reads: Connection;
   /** For leases and sweeps: whoever does what, they go on. */
@@ -33,6 +36,9 @@ export interface DatabaseOptions {
 }
 
 const upkeepPoolSize = 4;
+const waitPoolSize = 4;
+/** Longer than a change of ours holds a lock; short enough that a room which somebody locked delays no other one. */
+const moment: SessionSettings = { lock_timeout: '250' };
 const renewEveryMs = 1_000;
 const tellEveryMs = 10_000;
 
@@ -65,15 +71,18 @@ export function connectDatabase({
     toldAt = now;
     report(error);
   };
-  const open = (max: number) => createConnection({ url, max, onError: report, onTime, onDoubt });
-  const writes = open(poolSize);
+  const open = (max: number, settings: SessionSettings = {}) =>
+    createConnection({ url, max, settings, onError: report, onTime, onDoubt });
+  const writes = open(poolSize, moment);
+  const waits = open(waitPoolSize);
   const reads = open(readPoolSize);
   const upkeep = open(upkeepPoolSize);
   const replay = open(replayPoolSize);
-  const all = [writes, reads, upkeep, replay];
+  const all = [writes, waits, reads, upkeep, replay];
   const limitReplay = pLimit(replayPoolSize);
   return {
     writes,
+    changes: new Changes(writes, waits),
     reads,
     upkeep,
     replay: (query) => limitReplay(() => query(replay)),

@@ -5,6 +5,10 @@ export interface Writes<Item, Answer> {
   readonly many: (items: readonly Item[]) => Promise<readonly Answer[]>;
   /** Items of one queue keep their order; queues take turns. */
   readonly queueOf: (item: Item) => string;
+  /** Waits, as long as somebody waits for it, for what the item's queue is locked by. */
+  readonly patiently: (item: Item) => Promise<Answer>;
+  /** Whether it failed because somebody else holds what its queue is about: nothing has been written. */
+  readonly isLocked: (error: unknown) => boolean;
   /** After a failure of which it is not known what has been written, nothing is tried again. */
   readonly isUncertain: (error: unknown) => boolean;
 }
@@ -19,6 +23,7 @@ const maxBatchSize = 256;
 /** A commit that takes longer, as one that waits for somebody's lock, does not keep the other queues waiting. */
 const patienceMs = 50;
 const maxCommits = 4;
+const maxSuspects = 1_000;
 
 /**
  * Collects what is to be written while a commit is under way, and writes it with the next one: the more there is, the
@@ -29,6 +34,10 @@ export class GroupCommit<Item, Answer> {
   readonly #writes: Writes<Item, Answer>;
   readonly #queues = new Map<string, Waiting<Item, Answer>[]>();
   readonly #underWay = new Set<string>();
+  /** Queues that somebody holds up: each waits by itself, and no commit waits for it. */
+  readonly #locked = new Set<string>();
+  /** Queues that were waited for in vain: the next item tries by itself whether they are free again. */
+  readonly #suspects = new Set<string>();
   #commits = 0;
   #impatient: NodeJS.Timeout | undefined;
 
@@ -44,6 +53,8 @@ export class GroupCommit<Item, Answer> {
       const waiting = { item, resolve, reject };
       if (queue === undefined) this.#queues.set(name, [waiting]);
       else queue.push(waiting);
+      if (this.#locked.has(name)) return;
+      if (this.#suspects.has(name) && !this.#underWay.has(name)) return this.#tryAgain(name);
       if (this.#commits === 0) void this.#commit();
       else this.#impatient ??= setTimeout(() => this.#commitBeside(), patienceMs);
     });
@@ -64,7 +75,7 @@ export class GroupCommit<Item, Answer> {
       // Behind the statement, which goes out in the tick before: the database works while those are answered.
       if (tellWritten !== undefined) process.nextTick(tellWritten);
       tellWritten = await written;
-      for (const name of names) this.#underWay.delete(name);
+      for (const name of names) if (!this.#locked.has(name)) this.#underWay.delete(name);
     }
     tellWritten?.();
     this.#commits -= 1;
@@ -112,7 +123,39 @@ export class GroupCommit<Item, Answer> {
   #writeAlone({ item, resolve, reject }: Waiting<Item, Answer>): Promise<() => void> {
     return this.#writes.one(item).then(
       (answer) => () => resolve(answer),
-      (error: unknown) => () => reject(error),
+      (error: unknown) => {
+        if (!this.#writes.isLocked(error)) return () => reject(error);
+        void this.#waitForLock({ item, resolve, reject });
+        return () => undefined;
+      },
     );
+  }
+
+  #tryAgain(name: string): void {
+    const next = this.#queues.get(name)?.shift();
+    if (this.#queues.get(name)?.length === 0) this.#queues.delete(name);
+    if (next === undefined) return;
+    this.#underWay.add(name);
+    void this.#waitForLock(next);
+  }
+
+  /** Item by item, until the lock is had; where it is waited for in vain, so would the others of the queue wait. */
+  async #waitForLock({ item, resolve, reject }: Waiting<Item, Answer>): Promise<void> {
+    const name = this.#writes.queueOf(item);
+    this.#locked.add(name);
+    try {
+      resolve(await this.#writes.patiently(item));
+      this.#suspects.delete(name);
+    } catch (error) {
+      reject(error);
+      if (this.#writes.isLocked(error)) {
+        for (const waiting of this.#queues.get(name) ?? []) waiting.reject(error);
+        this.#queues.delete(name);
+        if (this.#suspects.size < maxSuspects) this.#suspects.add(name);
+      }
+    }
+    this.#locked.delete(name);
+    this.#underWay.delete(name);
+    if (this.#queues.has(name) && this.#commits === 0) void this.#commit();
   }
 }

@@ -98,11 +98,21 @@ async function readBacklog({ upkeep }: Database): Promise<Backlog> {
   return row ?? { entries: 0, oldestMs: 0 };
 }
 
+/** A room that somebody holds keeps its mark until the next time, and the others' from nothing. */
 async function advancePublished({ upkeep }: Database, ranges: readonly PublishedRange[]): Promise<Map<string, number>> {
   const roomIds = ranges.map((range) => range.roomId);
   const starts = ranges.map((range) => range.from);
   const ends = ranges.map((range) => range.to);
   const rows = await upkeep.query<{ id: string; mark: number }>`
-    SELECT a.id, a.mark FROM chat_advance_published(${roomIds}::uuid[], ${starts}::int[], ${ends}::int[]) AS a`;
+    WITH free AS MATERIALIZED (
+      SELECT r.id FROM chat_rooms r WHERE r.id = ANY(${roomIds}::uuid[]) ORDER BY r.id FOR NO KEY UPDATE SKIP LOCKED
+    ), moving AS (
+      SELECT array_agg(a.room) AS rooms, array_agg(a.first) AS starts, array_agg(a.last) AS ends
+      FROM unnest(${roomIds}::uuid[], ${starts}::int[], ${ends}::int[]) AS a(room, first, last) JOIN free ON free.id = a.room
+    ), moved AS MATERIALIZED (
+      SELECT a.id, a.mark FROM moving m, chat_advance_published(m.rooms, m.starts, m.ends) AS a
+    )
+    SELECT r.id, coalesce(moved.mark, r.published_seq) AS mark
+    FROM chat_rooms r LEFT JOIN moved ON moved.id = r.id WHERE r.id = ANY(${roomIds}::uuid[])`;
   return new Map(rows.map(({ id, mark }) => [id, mark]));
 }

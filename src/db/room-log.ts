@@ -3,6 +3,7 @@ import type { Message } from '../domain/message.js';
 import { type LogEntry, type Member, toLogEntry } from '../domain/room-log.js';
 import type { Queries } from './connection.js';
 import type { Database } from './database.js';
+import { LockedError } from './database-errors.js';
 import { Prisma } from './generated/prisma/client.js';
 import { GroupCommit } from './group-commit.js';
 import { findRoomBy, type Room, type RoomRow, type RoomSelection, roomJson, toRoom } from './rooms.js';
@@ -90,9 +91,12 @@ export function appendMessage(db: Database, message: NewMessage): Promise<LogWri
   if (commit === undefined) {
     commit = new GroupCommit({
       one: (only) => appendOne(db, only),
+      patiently: (only) => db.changes.wait(`room ${only.roomId}`, (writes) => appendOne({ writes }, only)),
+      isLocked: (error) => error instanceof LockedError,
       many: (messages) => appendMany(db, messages),
       queueOf: ({ roomId }) => roomId,
-      isUncertain: (error) => error instanceof ChatError && error.code === 'UNAVAILABLE',
+      isUncertain: (error) =>
+        error instanceof ChatError && error.code === 'UNAVAILABLE' && !(error instanceof LockedError),
     });
     commits.set(db, commit);
   }
@@ -101,7 +105,7 @@ export function appendMessage(db: Database, message: NewMessage): Promise<LogWri
 
 const commits = new WeakMap<Database, GroupCommit<NewMessage, LogWrite>>();
 
-const appendOne = (db: Database, { id, roomId, senderId, type, content }: NewMessage): Promise<LogWrite> =>
+const appendOne = (db: Writer, { id, roomId, senderId, type, content }: NewMessage): Promise<LogWrite> =>
   write(
     db,
     Prisma.sql`chat_send_message(${id}::uuid, ${roomId}::uuid, ${senderId}::int, ${type}::chat_message_type, ${content}::text)`,
@@ -203,16 +207,20 @@ export async function markRead(
 /**
  * Changes a room and reads it in the same transaction: with all that is asked for, as the change has left it. Whoever made
  * it is answered with that, also where they are removed the moment after. The room is null where the change was refused.
+ * @param what - is changed: one change of it at a time
  * @param write - changes it by the writer that it is given, and says which room it was where it was done
  */
 export const changeRoom = <Written extends { readonly roomId: string | null }>(
-  { writes }: Database,
+  { changes }: Database,
+  what: string,
   userId: number,
   selection: RoomSelection,
   write: (writer: Writer) => Promise<Written>,
 ): Promise<Written & { readonly room: Room | null }> =>
-  writes.transaction(async (transaction) => {
-    const written = await write({ writes: transaction });
-    const { roomId } = written;
-    return { ...written, room: roomId === null ? null : await findRoomBy(transaction, roomId, userId, selection) };
-  });
+  changes.change(what, (writes) =>
+    writes.transaction(async (transaction) => {
+      const written = await write({ writes: transaction });
+      const { roomId } = written;
+      return { ...written, room: roomId === null ? null : await findRoomBy(transaction, roomId, userId, selection) };
+    }),
+  );

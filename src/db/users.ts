@@ -44,15 +44,18 @@ export const searchUsers = ({ reads }: Database, text: string, count: number): P
  * Takes over the platform's name, stated here and now. It outranks every token issued before, also one of the same second
  * and one dated ahead by a clock within the leeway. Whether it is another name.
  */
-export async function renameUser({ writes }: Database, { id, name }: { id: number; name: string }): Promise<boolean> {
-  const rows = await writes.query<{ name: string | null }>`
+export async function renameUser({ changes }: Database, { id, name }: { id: number; name: string }): Promise<boolean> {
+  const rows = await changes.change(
+    `user ${id}`,
+    ({ query }) => query<{ name: string | null }>`
     WITH before AS (SELECT u.name FROM chat_users u WHERE u.id = ${id}::int), written AS (
       INSERT INTO chat_users AS u (id, name, named_at)
       VALUES (${id}::int, ${name}::text, clock_timestamp() + ${clockLeewayMs + 1_000}::int * interval '1 ms')
       ON CONFLICT (id) DO UPDATE
       SET name = excluded.name, named_at = greatest(u.named_at, excluded.named_at)
     )
-    SELECT b.name FROM before b`;
+    SELECT b.name FROM before b`,
+  );
   return rows.some((before) => before.name !== name);
 }
 
@@ -63,10 +66,13 @@ export interface MentionedUser {
 }
 
 /** Makes users known. Their names hold until a token or an upsert says another one: a mention is the weakest word. */
-export async function introduceUsers({ writes }: Database, users: readonly MentionedUser[]): Promise<void> {
+export async function introduceUsers({ changes }: Database, users: readonly MentionedUser[]): Promise<void> {
   const ids = users.map(({ userId }) => userId);
   const names = users.map(({ userName }) => userName);
-  await writes.query`SELECT chat_introduce_users(${ids}::int[], ${names}::text[])::text`;
+  await changes.change(
+    `users ${ids.join()}`,
+    ({ query }) => query`SELECT chat_introduce_users(${ids}::int[], ${names}::text[])::text`,
+  );
 }
 
 /**
@@ -74,11 +80,13 @@ export async function introduceUsers({ writes }: Database, users: readonly Menti
  * they have another name by it.
  */
 export async function saveUser(
-  { writes }: Database,
+  { changes }: Database,
   user: { id: number; name: string | undefined; namedAt: Date },
 ): Promise<boolean> {
   const name = user.name ?? null;
-  const rows = await writes.query<{ before: string | null; after: string | null }>`
+  const rows = await changes.change(
+    `user ${user.id}`,
+    ({ query }) => query<{ before: string | null; after: string | null }>`
     WITH before AS (SELECT u.name FROM chat_users u WHERE u.id = ${user.id}::int), written AS (
     INSERT INTO chat_users AS u (id, name, named_at)
     VALUES (${user.id}::int, ${name}::text, CASE WHEN ${name}::text IS NOT NULL THEN ${user.namedAt}::timestamptz END)
@@ -86,6 +94,7 @@ export async function saveUser(
     WHERE excluded.name IS NOT NULL AND (u.named_at IS NULL OR u.named_at <= excluded.named_at)
       AND (u.name, u.named_at) IS DISTINCT FROM (excluded.name, excluded.named_at)
     RETURNING u.name)
-    SELECT b.name AS before, w.name AS after FROM before b, written w`;
+    SELECT b.name AS before, w.name AS after FROM before b, written w`,
+  );
   return rows.some(({ before, after }) => before !== after);
 }

@@ -57,7 +57,9 @@ export async function announceMessage(
   const roomId = parseUuid(input.roomId, 'roomId');
   assertText(input.content, 'content', limits.maxContentLength);
 
-  const written = await announce(db, { id, roomId, senderId: viewer.userId, content: input.content });
+  const written = await db.changes.change(`room ${roomId}`, (writes) =>
+    announce({ writes }, { id, roomId, senderId: viewer.userId, content: input.content }),
+  );
   assertAllowed(written.outcome);
 
   feeds.publish(written.entries);
@@ -74,7 +76,7 @@ export async function editMessage(
   assertText(content, 'content', limits.maxContentLength);
   await assertMayChange(deps, viewer);
 
-  const written = await edit(db, id, viewer.userId, content);
+  const written = await db.changes.change(`message ${id}`, (writes) => edit({ writes }, id, viewer.userId, content));
   assertAllowed(written.outcome);
 
   feeds.publish(written.entries);
@@ -90,7 +92,7 @@ export async function deleteMessage(
   const id = parseUuid(messageId, 'messageId');
   await assertMayChange(deps, viewer);
 
-  const written = await erase(db, id, viewer.userId);
+  const written = await db.changes.change(`message ${id}`, (writes) => erase({ writes }, id, viewer.userId));
   assertAllowed(written.outcome);
 
   feeds.publish(written.entries);

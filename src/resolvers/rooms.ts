@@ -141,12 +141,15 @@ export async function createRoom(
   assertMayCreate(input.type);
   await assertMayChange(deps, viewer);
 
-  const { created, entries, room } = await change(db, viewer.userId, toSelection(request, limits), (writer) =>
+  const id = uuidv7();
+  const key = input.type === 'DIRECT' ? directKey(viewer.userId, others) : null;
+  const what = `room ${key ?? id}`;
+  const { created, entries, room } = await change(db, what, viewer.userId, toSelection(request, limits), (writer) =>
     create(writer, {
-      id: uuidv7(),
+      id,
       type: input.type,
       name,
-      directKey: input.type === 'DIRECT' ? directKey(viewer.userId, others) : null,
+      directKey: key,
       bookingId: null,
       creatorId: viewer.userId,
       memberIds: [viewer.userId, ...others],
@@ -180,7 +183,7 @@ export async function changeRoom(
   const selection = toSelection(request, limits, roomId);
   await assertMayChange(deps, viewer);
 
-  const { outcome, entries, room } = await change(db, viewer.userId, selection, async (writer) => {
+  const { outcome, entries, room } = await change(db, `room ${roomId}`, viewer.userId, selection, async (writer) => {
     const written = await write(writer, { roomId, actorId: viewer.userId, messageId: uuidv7() });
     return { ...written, roomId: isDone(written.outcome) ? roomId : null };
   });
@@ -201,7 +204,9 @@ export async function markRead(
   const messageId = parseUuid(input.messageId, 'messageId');
   await assertMayChange(deps, viewer);
 
-  const { outcome, member, room } = await mark(db, roomId, viewer.userId, messageId);
+  const { outcome, member, room } = await db.changes.change(`mark ${roomId} ${viewer.userId}`, (writes) =>
+    mark({ writes }, roomId, viewer.userId, messageId),
+  );
   assertAllowed(outcome);
 
   if (outcome === 'OK' && member !== null) feeds.publishRead(member);

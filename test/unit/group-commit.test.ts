@@ -6,6 +6,8 @@ interface Item {
   readonly number: number;
 }
 
+class Locked extends Error {}
+
 /** A commit that ends when it is told to, and what went down with each. */
 function createCommits({ failing = [] as readonly number[], uncertain = false } = {}) {
   const flushes: (readonly number[])[] = [];
@@ -23,6 +25,8 @@ function createCommits({ failing = [] as readonly number[], uncertain = false } 
   const group = new GroupCommit<Item, string>({
     one: async (item) => (await commit([item]))[0] ?? '',
     many,
+    patiently: async (item) => (await commit([item]))[0] ?? '',
+    isLocked: (error) => error instanceof Locked,
     queueOf: ({ room }) => room,
     isUncertain: () => uncertain,
   });

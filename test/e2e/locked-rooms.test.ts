@@ -1,0 +1,76 @@
+import pg from 'pg';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { ApiError, type TestClient } from '../support/client.js';
+import { inviteMembers } from '../support/operations.js';
+import { describeWithNats } from '../support/requirements.js';
+import { readStoredLog } from '../support/room-log.js';
+import { waitFor } from '../support/wait-for.js';
+import { useWorld } from '../support/world.js';
+
+const lockedForMs = 12_000;
+
+describeWithNats('rooms that somebody else has locked', () => {
+  const world = useWorld({ instances: 1 });
+  let holder: pg.Client;
+  let kim: TestClient;
+  let rooms: string[];
+  beforeAll(async () => {
+    kim = await world.client(4);
+    rooms = await Promise.all([1, 2, 3, 4, 5, 6].map(() => kim.group(5)));
+    holder = new pg.Client({ connectionString: world.database.url });
+    await holder.connect();
+  });
+  afterAll(() => holder?.end());
+
+  const lock = async (roomIds: readonly string[]) => {
+    await holder.query('BEGIN');
+    await holder.query('SELECT FROM chat_rooms WHERE id = ANY($1::uuid[]) FOR UPDATE', [roomIds]);
+  };
+
+  it('do not keep the others from being written to, and are UNAVAILABLE themselves', async () => {
+    const [locked, free] = [rooms.slice(0, 4), rooms.slice(4)];
+    await lock(locked);
+    const until = performance.now() + lockedForMs;
+    const refusals: unknown[] = [];
+    const stuck = locked.map(async (roomId) => {
+      while (performance.now() < until) await kim.send(roomId, 'x').catch((error: unknown) => refusals.push(error));
+    });
+    const times: number[] = [];
+    const answered = free.map(async (roomId) => {
+      while (performance.now() < until) {
+        const startedAt = performance.now();
+        await kim.send(roomId, 'y');
+        times.push(performance.now() - startedAt);
+      }
+    });
+    await Promise.all([...stuck, ...answered]);
+    await holder.query('ROLLBACK');
+
+    expect(refusals.length).toBeGreaterThanOrEqual(locked.length);
+    expect(new Set(refusals.map((error) => error instanceof ApiError && error.code))).toEqual(new Set(['UNAVAILABLE']));
+    expect(times.length).toBeGreaterThan(100);
+    expect(Math.max(...times)).toBeLessThan(4_000);
+    for (const roomId of rooms) await kim.send(roomId, 'again');
+  }, 60_000);
+
+  it('are changed by as few at a time as leave room for all others, and for what the outbox sweeps', async () => {
+    const [locked, free] = rooms as [string, string];
+    await lock([locked]);
+    const invites = Array.from({ length: 28 }, (_, n) =>
+      kim.http(inviteMembers, { input: { roomId: locked, userIds: [String(100 + n)] } }).then(
+        () => 'OK',
+        (error: ApiError) => error.code,
+      ),
+    );
+    const startedAt = performance.now();
+    const { message } = await kim.send(free, 'meanwhile');
+    await kim.http(inviteMembers, { input: { roomId: free, userIds: ['7'] } });
+    expect(performance.now() - startedAt).toBeLessThan(2_000);
+    const isPublished = async () => (await readStoredLog(world.database, free)).publishedSeq > message.seq;
+    await waitFor(isPublished, { what: 'the other room to be published' });
+
+    expect(new Set(await Promise.all(invites))).toEqual(new Set(['UNAVAILABLE']));
+    await holder.query('ROLLBACK');
+    await kim.http(inviteMembers, { input: { roomId: locked, userIds: ['8'] } });
+  }, 60_000);
+});
