@@ -50,6 +50,7 @@ export type CompleteConfig = Config & { readonly database: { readonly url: strin
 
 const maxKnownNames = 100_000;
 const natsWaitMs = 1_000;
+const secondsOfDay = 24 * 60 * 60;
 
 /** Puts an instance together, top to bottom: database, NATS, feeds, GraphQL, transports. PostgreSQL is migrated already. */
 export async function startApp(config: CompleteConfig, log: Logger): Promise<App> {
@@ -89,6 +90,7 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
     limits,
     sendRate: new RateLimiterMemory({ points: limits.sendsPerMinute, duration: 60 }),
     changeRate: new RateLimiterMemory({ points: limits.changesPerMinute, duration: 60 }),
+    newUserRate: new RateLimiterMemory({ points: limits.newUsersPerDay, duration: secondsOfDay }),
     searchRate: new RateLimiterMemory({ points: limits.searchesPerMinute, duration: 60 }),
     typingRate: new RateLimiterMemory({ points: limits.changesPerMinute, duration: 60 }),
     knownNames: new LRUCache({ max: maxKnownNames }),

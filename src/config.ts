@@ -69,6 +69,7 @@ export interface LimitsConfig {
   readonly sendsPerMinute: number;
   readonly changesPerMinute: number;
   readonly searchesPerMinute: number;
+  readonly newUsersPerDay: number;
   readonly maxContentLength: number;
   readonly maxRoomMembers: number;
   readonly maxPageSize: number;
@@ -181,6 +182,7 @@ const environment = z.object({
   SENDS_PER_MINUTE: count(120, 1_000_000),
   CHANGES_PER_MINUTE: count(300, 1_000_000),
   SEARCHES_PER_MINUTE: count(120, 1_000_000),
+  NEW_USERS_PER_DAY: count(500, 1_000_000),
   MAX_CONTENT_LENGTH: count(4_000, 40_000),
   MAX_ROOM_MEMBERS: count(500, 10_000),
   MAX_PAGE_SIZE: count(100, 1_000),
@@ -315,6 +317,7 @@ function toConfig(values: Environment): Config {
       sendsPerMinute: values.SENDS_PER_MINUTE,
       changesPerMinute: values.CHANGES_PER_MINUTE,
       searchesPerMinute: values.SEARCHES_PER_MINUTE,
+      newUsersPerDay: values.NEW_USERS_PER_DAY,
       maxContentLength: values.MAX_CONTENT_LENGTH,
       maxRoomMembers: values.MAX_ROOM_MEMBERS,
       maxPageSize: values.MAX_PAGE_SIZE,

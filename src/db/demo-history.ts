@@ -63,12 +63,14 @@ export interface History {
     created_at: Date;
     updated_at: Date;
   };
-  readonly members: Mutable<MemberRow>[];
+  readonly members: DemoMember[];
   readonly messages: Mutable<MessageRow & { sent_digest: string | null }>[];
   readonly reads: { id: string; message_id: string; room_id: string; user_id: number; seq: number; read_at: Date }[];
 }
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+/** With what a row of the table has beside what is read of it. */
+type DemoMember = Mutable<MemberRow> & { readonly is_confirmed: true };
 
 /** The rooms' histories, told as if they had happened in the days before `now`. */
 export function tellDemo({ users, rooms }: Demo, now: Date): History[] {
@@ -195,6 +197,7 @@ function addMembers({ room, members }: History, userIds: readonly number[], at: 
       is_admin: false,
       joined_at: at,
       joined_seq: room.seq + 1,
+      is_confirmed: true,
       left_at: null,
       last_read_seq: 0,
       last_read_message_id: null,

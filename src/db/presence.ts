@@ -42,7 +42,7 @@ export const createPresenceStore = (db: Database): PresenceStore => {
   };
 };
 
-/** What each viewer may know of each user: nothing of one with whom they share no room. */
+/** What each viewer may know of each user: nothing of one with whom they share no room in which the user is shown. */
 export async function findPresences(
   { reads }: Database,
   asked: readonly Acquaintance[],
@@ -68,7 +68,7 @@ async function findAcquaintances(connection: Connection, asked: readonly Acquain
       WHERE m.user_id = ANY(${[...new Set(viewerIds)]}::int[]) AND m.left_at IS NULL
     ), theirs AS MATERIALIZED (
       SELECT m.user_id, m.room_id FROM chat_room_members m
-      WHERE m.user_id = ANY(${[...new Set(userIds)]}::int[]) AND m.left_at IS NULL
+      WHERE m.user_id = ANY(${[...new Set(userIds)]}::int[]) AND m.left_at IS NULL AND m.is_confirmed
     ), pairs AS MATERIALIZED (
       SELECT a.viewer_id, a.user_id, v.rooms < u.rooms AS by_viewer FROM asked a
       JOIN (SELECT user_id, count(*) AS rooms FROM mine GROUP BY 1) v ON v.user_id = a.viewer_id

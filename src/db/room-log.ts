@@ -58,6 +58,8 @@ export interface NewRoom {
   readonly memberIds: readonly number[];
   /** The id of its first entry, ROOM_CREATED. */
   readonly messageId: string;
+  /** Whether all of them may be shown, whether or not the creator knows them; true by default, as for the platform. */
+  readonly isVouched?: boolean;
 }
 
 type WriteRow = { outcome: Outcome; direct_key: string | null } & (MessageRow | { id: null });
@@ -142,15 +144,20 @@ export interface MembershipChange {
 export const renameRoom = (db: Writer, { roomId, actorId, messageId }: MembershipChange, name: string) =>
   write(db, Prisma.sql`chat_rename_room(${roomId}::uuid, ${actorId}::int, ${name}::text, ${messageId}::uuid)`);
 
+/** Who is invited, to a room of how many at most, and whether they may be shown although the actor does not know them. */
+export interface Invitation extends Pick<NewRoom, 'isVouched'> {
+  readonly userIds: readonly number[];
+  readonly maxMembers: number;
+}
+
 export const inviteMembers = (
   db: Writer,
   { roomId, actorId, messageId }: MembershipChange,
-  userIds: readonly number[],
-  maxMembers: number,
+  { userIds, maxMembers, isVouched = true }: Invitation,
 ) =>
   write(
     db,
-    Prisma.sql`chat_invite_members(${roomId}::uuid, ${actorId}::int, ${userIds}::int[], ${maxMembers}::int, ${messageId}::uuid)`,
+    Prisma.sql`chat_invite_members(${roomId}::uuid, ${actorId}::int, ${userIds}::int[], ${maxMembers}::int, ${messageId}::uuid, ${isVouched}::boolean)`,
   );
 
 export const removeMember = (db: Writer, { roomId, actorId, messageId }: MembershipChange, userId: number) =>
@@ -179,7 +186,7 @@ export async function createRoom(
     SELECT w.outcome, w.room_id AS created_id, w.direct_key, ${messageColumns('(w.entry)')}
     FROM chat_create_room(
       ${room.id}::uuid, ${room.type}::chat_room_type, ${room.name}::text, ${room.directKey}::text,
-      ${room.bookingId}::int, ${room.creatorId}::int, ${room.memberIds}::int[], ${room.messageId}::uuid) AS w`;
+      ${room.bookingId}::int, ${room.creatorId}::int, ${room.memberIds}::int[], ${room.messageId}::uuid, ${room.isVouched ?? true}::boolean) AS w`;
   if (row === undefined) throw new Error('chat_create_room answered nothing');
   const entries = row.id === null ? [] : [toLogEntry(toMessage(row), row.direct_key)];
   return { roomId: row.created_id, created: row.outcome === 'OK', entries };

@@ -10,11 +10,11 @@ import {
   type MessageRow,
   memberColumns,
   messageColumns,
+  nameOfMember,
   toKnownMember,
   toMember,
   toMessage,
   type User,
-  userJson,
 } from './rows.js';
 
 /** A room as one user is to see it, or with null the platform, which sees every room. */
@@ -120,7 +120,8 @@ async function findPeople(
   who: Prisma.Sql,
 ): Promise<RoomView<KnownMember[]>> {
   const rows = await reads.query<MemberRow & { user: User } & SharedRow>`
-    SELECT ${memberColumns('m')}, ${userJson('u')} AS "user", m.room_id AS of_room,
+    SELECT ${memberColumns('m')}, json_build_object('id', u.id, 'name',
+        CASE WHEN m.is_confirmed OR me.viewer_ids = ARRAY[m.user_id] THEN u.name END) AS "user", m.room_id AS of_room,
       CASE WHEN row_number() OVER (PARTITION BY m.room_id ORDER BY m.joined_seq, m.user_id) = 1 THEN me.viewer_ids END AS viewer_ids
     FROM ${askers(asked)} JOIN chat_room_members m ON m.room_id = me.room_id JOIN chat_users u ON u.id = m.user_id
     WHERE ${who} ORDER BY m.joined_seq, m.user_id`;
@@ -141,7 +142,7 @@ export async function nameByMembers({ reads }: Database, asked: readonly RoomOfU
     SELECT me.room_id AS of_room, CASE WHEN n.place = 1 THEN me.viewer_ids END AS viewer_ids,
       n.user_id, n.shown_name, n.total
     FROM ${askers(asked)} CROSS JOIN LATERAL (
-      SELECT m.user_id, coalesce(u.name, '#' || u.id) AS shown_name, (count(*) OVER ())::int AS total,
+      SELECT m.user_id, coalesce(${nameOfMember('m', 'u')}, '#' || u.id) AS shown_name, (count(*) OVER ())::int AS total,
         row_number() OVER (ORDER BY m.joined_seq, m.user_id) AS place
       FROM chat_room_members m JOIN chat_users u ON u.id = m.user_id
       WHERE m.room_id = me.room_id AND m.left_at IS NULL
@@ -175,4 +176,23 @@ export async function countUnread({ reads }: Database, asked: readonly RoomOfUse
   const rows = await reads.query<{ room_id: string; user_id: number; unread: number }>`
     SELECT m.room_id, m.user_id, ${unreadOfMember}::int AS unread FROM ${memberships(asked)}`;
   return own(rows, ({ unread }) => unread);
+}
+
+/** Somebody who is or was in a room. */
+export interface MemberOfRoom {
+  readonly roomId: string;
+  readonly userId: number;
+}
+
+/** Who they are, by the name that is shown in the room. */
+export async function findMemberUsers(
+  { reads }: Database,
+  asked: readonly MemberOfRoom[],
+): Promise<View<MemberOfRoom, User>> {
+  const rows = await reads.query<{ room_id: string; id: number; name: string | null }>`
+    SELECT m.room_id, u.id, ${nameOfMember('m', 'u')} AS name
+    FROM unnest(${asked.map(({ roomId }) => roomId)}::uuid[], ${asked.map(({ userId }) => userId)}::int[]) AS a(room_id, user_id)
+    JOIN chat_room_members m ON m.room_id = a.room_id AND m.user_id = a.user_id JOIN chat_users u ON u.id = m.user_id`;
+  const users = new Map(rows.map(({ room_id, id, name }) => [`${room_id} ${id}`, { id, name }]));
+  return ({ roomId, userId }) => users.get(`${roomId} ${userId}`);
 }

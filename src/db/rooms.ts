@@ -161,7 +161,7 @@ async function findOne(
   const page = Prisma.sql`
     SELECT r.*, m AS membership FROM chat_room_members m JOIN chat_rooms r ON r.id = m.room_id
     WHERE ${which} AND m.user_id = ${userId}::int AND m.left_at IS NULL`;
-  const [room] = await selectRooms(queries, page, selection);
+  const [room] = await selectRooms(queries, userId, page, selection);
   return room ?? null;
 }
 
@@ -189,14 +189,19 @@ export async function pageRooms(
         ${time === undefined ? Prisma.empty : Prisma.sql`AND (r.updated_at, r.id) < (${time}::timestamptz, ${id}::uuid)`}
       ORDER BY r.updated_at DESC, r.id DESC LIMIT ${roundLimit(page.count + 1)}
     ) newest LIMIT ${page.count + 1}::int`;
-  return toPage(await selectRooms(db.reads, newest, selection), page);
+  return toPage(await selectRooms(db.reads, userId, newest, selection), page);
 }
 
 /**
  * Rooms with what is asked for, newest activity first.
  * @param page - which rooms, as `r.*`, each with its reader's membership
  */
-async function selectRooms(queries: Queries, page: Prisma.Sql, selection: RoomSelection): Promise<Room[]> {
+async function selectRooms(
+  queries: Queries,
+  userId: number,
+  page: Prisma.Sql,
+  selection: RoomSelection,
+): Promise<Room[]> {
   const { parts, memberDetails, history } = selection;
   const columns = parts.map((part) => Prisma.sql`, ${partValues[part](memberDetails)} AS ${Prisma.raw(`"${part}"`)}`);
   if (history !== undefined) columns.push(Prisma.sql`, ${historyJson('r.id', history)} AS messages`);
@@ -204,7 +209,7 @@ async function selectRooms(queries: Queries, page: Prisma.Sql, selection: RoomSe
     WITH page AS MATERIALIZED (${page})
     SELECT ${roomColumns} ${columns.length === 0 ? Prisma.empty : Prisma.join(columns, ' ')}
     FROM page r CROSS JOIN LATERAL (SELECT (r.membership).*) m
-      ${parts.includes('members') ? membersOfPage(memberDetails) : Prisma.empty}`;
+      ${parts.includes('members') ? membersOfPage(userId, memberDetails) : Prisma.empty}`;
   // Sorted by PostgreSQL, megabytes of messages and members would go through its sort.
   return rows.sort(byActivity).map((row) => toSelected(row, selection));
 }
@@ -232,12 +237,13 @@ const partValues: Record<RoomPart, (details: readonly MemberDetail[]) => Prisma.
     SELECT json_build_array(${messageValues('c')}) FROM chat_messages c
     WHERE c.room_id = r.id AND c.deleted_at IS NULL ORDER BY c.seq DESC LIMIT 1)`,
   members: () => Prisma.sql`everybody.members`,
-  viewerMember: (details) => memberJson('m', '(SELECT u.name FROM chat_users u WHERE u.id = m.user_id)', details),
+  viewerMember: (details) =>
+    memberJson('m', Prisma.sql`(SELECT u.name FROM chat_users u WHERE u.id = m.user_id)`, details),
   title: () => Prisma.sql`coalesce(r.name, (
     SELECT string_agg(o.shown_name, ', ' ORDER BY o.place) FILTER (WHERE o.place <= ${maxNamesInTitle}::int)
       || CASE WHEN count(*) > ${maxNamesInTitle}::int THEN ' 외 ' || count(*) - ${maxNamesInTitle}::int || '명' ELSE '' END
     FROM (
-      SELECT chat_shown_name(o.user_id) AS shown_name, row_number() OVER (ORDER BY o.joined_seq, o.user_id) AS place
+      SELECT chat_shown_member(r.id, o.user_id) AS shown_name, row_number() OVER (ORDER BY o.joined_seq, o.user_id) AS place
       FROM chat_room_members o WHERE o.room_id = r.id AND o.left_at IS NULL AND o.user_id <> m.user_id
     ) o), chat_shown_name(m.user_id))`,
 };
@@ -246,9 +252,9 @@ const partValues: Record<RoomPart, (details: readonly MemberDetail[]) => Prisma.
 export const maxNamesInTitle = 10;
 
 /** Sorted and put together for all rooms of the page at once: room by room it takes three times as long. */
-const membersOfPage = (details: readonly MemberDetail[]): Prisma.Sql => Prisma.sql`LEFT JOIN (
+const membersOfPage = (userId: number, details: readonly MemberDetail[]): Prisma.Sql => Prisma.sql`LEFT JOIN (
   SELECT o.room_id, json_agg(o.member) AS members FROM (
-    SELECT o.room_id, ${memberJson('o', 'u.name', details)} AS member
+    SELECT o.room_id, ${memberJson('o', Prisma.sql`CASE WHEN o.is_confirmed OR o.user_id = ${userId}::int THEN u.name END`, details)} AS member
     FROM chat_room_members o JOIN chat_users u ON u.id = o.user_id
     WHERE o.room_id = ANY(ARRAY(SELECT id FROM page)) AND o.left_at IS NULL
     ORDER BY o.room_id, o.joined_seq, o.user_id

@@ -10,19 +10,19 @@ export const messageValues = (c: string): Prisma.Sql =>
   Prisma.raw(`${c}.id, ${c}.seq, ${c}.changed_seq, ${c}.sender_id, ${c}.sender_name, ${c}.type, ${c}.content, ${c}.system,
     ${seconds(`${c}.created_at`)}, ${seconds(`${c}.edited_at`)}, ${seconds(`${c}.deleted_at`)}`);
 /** One who is a member now as one value, for a row of the room, with the user's name. */
-export const memberJson = (m: string, userName: string, details: readonly MemberDetail[]): Prisma.Sql => {
+export const memberJson = (m: string, userName: Prisma.Sql, details: readonly MemberDetail[]): Prisma.Sql => {
   // Parameters, so that one statement is prepared and not one for each choice of them.
   const detail = (name: MemberDetail, value: string) =>
     Prisma.sql`CASE WHEN ${details.includes(name)}::boolean THEN ${Prisma.raw(value)} END`;
   return Prisma.sql`json_build_array(
-    ${Prisma.raw(`${m}.user_id, ${m}.is_admin, ${m}.joined_seq, ${m}.last_read_seq, ${userName}`)},
+    ${Prisma.raw(`${m}.user_id, ${m}.is_admin, ${m}.joined_seq, ${m}.last_read_seq`)}, ${userName},
     ${detail('id', `${m}.id`)}, ${detail('joinedAt', seconds(`${m}.joined_at`))},
     ${detail('lastReadMessageId', `${m}.last_read_message_id`)}, ${detail('lastReadAt', seconds(`${m}.last_read_at`))})`;
 };
 export const userColumns = (prefix: string): Prisma.Sql => columns(prefix, userColumnNames);
-/** A user as one value, for a row of something else. */
-export const userJson = (prefix: string): Prisma.Sql =>
-  Prisma.raw(`json_build_object(${userColumnNames.map((name) => `'${name}', ${prefix}.${name}`).join(', ')})`);
+/** The name of member m, user u, as it is shown in the room: null until they are confirmed there. */
+export const nameOfMember = (m: string, u: string): Prisma.Sql =>
+  Prisma.raw(`CASE WHEN ${m}.is_confirmed THEN ${u}.name END`);
 
 const messageColumnNames =
   'id room_id seq changed_seq sender_id sender_name type content system created_at edited_at deleted_at'.split(' ');

@@ -1,4 +1,6 @@
+import type { Acquaintance } from '../domain/presence.js';
 import { clockLeewayMs } from '../domain/viewer.js';
+import type { View } from './batch.js';
 import type { Database } from './database.js';
 import { type User, userColumns } from './rows.js';
 
@@ -6,13 +8,20 @@ import { type User, userColumns } from './rows.js';
 export const findUsers = ({ reads }: Database, ids: readonly number[]): Promise<User[]> =>
   reads.query<User>`SELECT ${userColumns('u')} FROM chat_users u WHERE u.id = ANY(${ids}::int[])`;
 
-/** Those of the users who are in a room with this user now, and the user themselves. */
-export const findAcquaintances = ({ reads }: Database, ids: readonly number[], userId: number): Promise<User[]> =>
-  reads.query<User>`
-    SELECT ${userColumns('u')} FROM chat_users u
-    WHERE u.id = ANY(${ids}::int[]) AND (u.id = ${userId}::int OR EXISTS (
-      SELECT FROM chat_room_members theirs JOIN chat_room_members mine ON mine.room_id = theirs.room_id
-      WHERE theirs.user_id = u.id AND theirs.left_at IS NULL AND mine.user_id = ${userId}::int AND mine.left_at IS NULL))`;
+/** Each user as one viewer may know of them: themselves, and those whom they meet in a room where these are shown. */
+export async function findKnownUsers(
+  { reads }: Database,
+  asked: readonly Acquaintance[],
+): Promise<View<Acquaintance, User>> {
+  const viewerIds = asked.map(({ viewerId }) => viewerId);
+  const userIds = asked.map(({ userId }) => userId);
+  const rows = await reads.query<User & { viewer_id: number }>`
+    SELECT a.viewer_id, ${userColumns('u')}
+    FROM unnest(${viewerIds}::int[], ${userIds}::int[]) AS a(viewer_id, user_id) JOIN chat_users u ON u.id = a.user_id
+    WHERE a.viewer_id = a.user_id OR chat_knows(a.viewer_id, a.user_id)`;
+  const users = new Map(rows.map(({ viewer_id, id, name }) => [`${viewer_id} ${id}`, { id, name }]));
+  return ({ viewerId, userId }) => users.get(`${viewerId} ${userId}`);
+}
 
 /** Beyond so many names that contain a text without starting with it, those that were found first are as good. */
 const maxContaining = 1_000;

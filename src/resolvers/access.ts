@@ -1,5 +1,6 @@
 import type { RateLimiterMemory } from 'rate-limiter-flexible';
 import type { Outcome } from '../db/room-log.js';
+import { findUsers } from '../db/users.js';
 import { ChatError, type ErrorCode } from '../domain/errors.js';
 import type { Viewer } from '../domain/viewer.js';
 import type { Deps } from './deps.js';
@@ -63,20 +64,35 @@ export const assertMaySend = ({ sendRate }: Deps, viewer: Viewer): Promise<void>
 /** For every change but sending. @throws {ChatError} RATE_LIMITED, with how long to wait */
 export const assertMayChange = ({ changeRate }: Deps, viewer: Viewer): Promise<void> => consume(changeRate, viewer);
 
+/**
+ * Users whom the chat has never heard of are made known by who invites them, so many a day.
+ * @throws {ChatError} RATE_LIMITED, with how long to wait
+ */
+export async function assertMayIntroduce(
+  { db, newUserRate }: Deps,
+  viewer: Viewer,
+  userIds: readonly number[],
+): Promise<void> {
+  if (newUserRate === null) return;
+  const known = new Set((await findUsers(db, userIds)).map(({ id }) => id));
+  const newIds = new Set(userIds.filter((id) => !known.has(id)));
+  if (newIds.size > 0) await consume(newUserRate, viewer, newIds.size);
+}
+
 /** @throws {ChatError} RATE_LIMITED, with how long to wait */
 export const assertMaySearch = ({ searchRate }: Deps, viewer: Viewer): Promise<void> => consume(searchRate, viewer);
 
 /** Of what is not merged with a signal of the same second. @throws {ChatError} RATE_LIMITED, with how long to wait */
 export const assertMayType = ({ typingRate }: Deps, viewer: Viewer): Promise<void> => consume(typingRate, viewer);
 
-async function consume(rate: RateLimiterMemory | null, { userId }: Viewer): Promise<void> {
+async function consume(rate: RateLimiterMemory | null, { userId }: Viewer, points = 1): Promise<void> {
   if (rate === null) return;
-  const refusal = await rate.consume(userId).then(
+  const refusal = await rate.consume(userId, points).then(
     () => undefined,
     (reason: unknown) => reason as { msBeforeNext: number },
   );
   if (refusal === undefined) return;
-  throw new ChatError('RATE_LIMITED', 'Too many in a minute; wait a little', {
+  throw new ChatError('RATE_LIMITED', 'Too many in too short a time; wait a little', {
     retryAfterMs: Math.max(1, Math.ceil(refusal.msBeforeNext)),
   });
 }

@@ -17,15 +17,17 @@ import {
   findMemberHeads,
   findMembers,
   findMemberships,
+  findMemberUsers,
   findRooms,
   findWriting,
+  type MemberOfRoom,
   nameByMembers,
   type RoomOfUser,
   type Writing,
 } from '../db/room-views.js';
 import type { Room } from '../db/rooms.js';
 import type { KnownMember, User } from '../db/rows.js';
-import { findUsers } from '../db/users.js';
+import { findKnownUsers, findUsers } from '../db/users.js';
 import { ChatError } from '../domain/errors.js';
 import type { Message } from '../domain/message.js';
 import type { Acquaintance, Presence } from '../domain/presence.js';
@@ -44,6 +46,14 @@ export const createBatches = (db: Database) => ({
   users: createBatch<number, User>(async (ids) => {
     const byId = new Map((await findUsers(db, [...new Set(ids)])).map((user) => [user.id, user]));
     return ids.map((id) => byId.get(id) ?? unknownUser(id));
+  }),
+  knownUsers: createBatch<Acquaintance, User>(async (asked) => {
+    const view = await findKnownUsers(db, asked);
+    return asked.map((one) => view(one) ?? unknownUser(one.userId));
+  }),
+  memberUsers: createBatch<MemberOfRoom, User>(async (asked) => {
+    const view = await findMemberUsers(db, asked);
+    return asked.map((one) => view(one) ?? unknownUser(one.userId));
   }),
   rooms: createView<RoomOfUser, Room | null>(findRooms, db, null),
   /** Whoever asks: only to put what is about a message in order with what else is done in its room. */
@@ -73,6 +83,14 @@ export const createBatches = (db: Database) => ({
 /** One user a key: "#5" where nobody has named them or the chat never heard of them. */
 export const loadUsers = ({ batches }: Deps, ids: readonly number[]): Promise<(User | Error)[]> =>
   batches.users.loadMany(ids);
+
+/** The user as this viewer may know of them: "#5" where the user directory is off and they share no room. */
+export const loadShownUser = ({ batches, userDirectory }: Deps, viewer: Viewer, userId: number): Promise<User> =>
+  userDirectory ? batches.users.load(userId) : batches.knownUsers.load({ viewerId: viewer.userId, userId });
+
+/** Users who are or were in the room, as they are shown there: the same for every viewer. */
+export const loadMemberUsers = ({ batches }: Deps, roomId: string, userIds: readonly number[]): Promise<User[]> =>
+  Promise.all(userIds.map((userId) => batches.memberUsers.load({ roomId, userId })));
 
 /** @throws {ChatError} NOT_FOUND where the viewer is no member of the room any more */
 export const loadRoom = async ({ batches }: Deps, { userId }: Onlooker, roomId: string): Promise<Room> =>

@@ -25,13 +25,15 @@ export interface Deps {
   readonly sendRate: RateLimiterMemory | null;
   /** Other changes a minute and user, on this instance; null likewise. */
   readonly changeRate: RateLimiterMemory | null;
+  /** Users new to the chat whom one user may invite a day, on this instance; null likewise. */
+  readonly newUserRate: RateLimiterMemory | null;
   /** Searches for users a minute and user, on this instance. */
   readonly searchRate: RateLimiterMemory;
   /** Typing signals a minute and user, on this instance. */
   readonly typingRate: RateLimiterMemory;
   readonly knownNames: KnownNames;
   readonly batches: Batches;
-  /** Whether anybody may look up users that they share no room with. */
+  /** Whether the caller may look up users that they share no room with: with a backend of the platform always. */
   readonly userDirectory: boolean;
 }
 

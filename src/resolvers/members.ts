@@ -9,7 +9,7 @@ import type { Room } from '../db/rooms.js';
 import { ChatError } from '../domain/errors.js';
 import { parseUserId, parseUuid } from '../domain/ids.js';
 import type { Viewer } from '../domain/viewer.js';
-import { assertAllowed, assertMayChange } from './access.js';
+import { assertAllowed, assertMayChange, assertMayIntroduce } from './access.js';
 import type { Deps } from './deps.js';
 import { changeRoom, type RoomRequest } from './rooms.js';
 
@@ -26,7 +26,9 @@ export async function inviteMembers(
   if (userIds.length > maxRoomMembers) {
     throw new ChatError('BAD_USER_INPUT', `userIds must have at most ${maxRoomMembers} entries`);
   }
-  return changeRoom(deps, viewer, { ...input, request }, (db, change) => invite(db, change, userIds, maxRoomMembers));
+  await assertMayIntroduce(deps, viewer, userIds);
+  const invitation = { userIds, maxMembers: maxRoomMembers, isVouched: deps.userDirectory };
+  return changeRoom(deps, viewer, { ...input, request }, (db, change) => invite(db, change, invitation));
 }
 
 /** An admin removes a member; whoever wants to go leaves. */

@@ -25,7 +25,7 @@ import { ChatError } from '../domain/errors.js';
 import { parseUserId, parseUuid } from '../domain/ids.js';
 import { type Page, type PageArgs, type PageRequest, parsePageArgs } from '../domain/page.js';
 import type { Viewer } from '../domain/viewer.js';
-import { assertAllowed, assertMayChange, assertMayCreate } from './access.js';
+import { assertAllowed, assertMayChange, assertMayCreate, assertMayIntroduce } from './access.js';
 import { found, loadRoom } from './batches.js';
 import type { Deps, Limits } from './deps.js';
 import { type HistoryArgs, parseHistoryPage } from './messages.js';
@@ -140,6 +140,7 @@ export async function createRoom(
   const name = parseRoomName(input);
   assertMayCreate(input.type);
   await assertMayChange(deps, viewer);
+  await assertMayIntroduce(deps, viewer, others);
 
   const id = uuidv7();
   const key = input.type === 'DIRECT' ? directKey(viewer.userId, others) : null;
@@ -154,6 +155,7 @@ export async function createRoom(
       creatorId: viewer.userId,
       memberIds: [viewer.userId, ...others],
       messageId: uuidv7(),
+      isVouched: deps.userDirectory,
     }),
   );
 

@@ -1,7 +1,7 @@
 import type { LRUCache } from 'lru-cache';
 import type { User } from '../db/rows.js';
 import {
-  findAcquaintances,
+  findKnownUsers,
   findUsers,
   introduceUsers as introduce,
   type MentionedUser,
@@ -60,9 +60,13 @@ export function parseUserIds({ ids }: { readonly ids: readonly string[] }, { max
 export async function getUsers(deps: Deps, viewer: Viewer, ids: readonly string[]): Promise<(User | null)[]> {
   const { db, limits, userDirectory } = deps;
   const userIds = parseUserIds({ ids }, limits);
-  const found = userDirectory ? await findUsers(db, userIds) : await findAcquaintances(db, userIds, viewer.userId);
-  const byId = new Map(found.map((user) => [user.id, user]));
-  return userIds.map((id) => byId.get(id) ?? null);
+  if (userDirectory) {
+    const byId = new Map((await findUsers(db, userIds)).map((user) => [user.id, user]));
+    return userIds.map((id) => byId.get(id) ?? null);
+  }
+  const asked = userIds.map((userId) => ({ viewerId: viewer.userId, userId }));
+  const view = await findKnownUsers(db, asked);
+  return asked.map((one) => view(one) ?? null);
 }
 
 /** The text to look for. @throws {ChatError} BAD_USER_INPUT that says what is wrong */

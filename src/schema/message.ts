@@ -62,7 +62,7 @@ export const Message = builder.objectRef<PagedMessage>('Message').implement({
       type: SystemNotice,
       nullable: true,
       description: 'What a SYSTEM message says, for clients that write their own sentence.',
-      resolve: ({ system }) => system,
+      resolve: ({ system, roomId }) => (system === null ? null : { ...system, roomId }),
     }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was sent.' }),
     editedAt: t.expose('editedAt', { type: 'DateTime', nullable: true, description: 'When it was last edited.' }),

@@ -1,6 +1,6 @@
 import type { Presence as PresenceShape } from '../domain/presence.js';
 import { requireViewer } from '../resolvers/access.js';
-import { loadPresence } from '../resolvers/batches.js';
+import { loadPresence, loadShownUser } from '../resolvers/batches.js';
 import { watchPresence } from '../resolvers/presence.js';
 import { builder } from './builder.js';
 import { ofViewer } from './of-viewer.js';
@@ -17,7 +17,12 @@ const PresenceStatus = builder.enumType('PresenceStatus', {
 const Presence = builder.objectRef<PresenceShape>('Presence').implement({
   description: 'Whether a user is there, and since when not.',
   fields: (t) => ({
-    user: t.field({ type: User, description: 'Whose presence it is.', resolve: ({ userId }) => userId }),
+    user: t.field({
+      ...ofViewer,
+      type: User,
+      description: 'Whose presence it is; by number alone where the viewer may not know of them.',
+      resolve: ({ userId }, _args, { deps, viewer }) => loadShownUser(deps, requireViewer(viewer), userId),
+    }),
     status: t.expose('status', {
       type: PresenceStatus,
       description: 'ONLINE while at least one device, on any server instance, is connected.',

@@ -1,4 +1,5 @@
 import type { SystemNotice as Notice } from '../domain/message.js';
+import { loadMemberUsers } from '../resolvers/batches.js';
 import { builder } from './builder.js';
 import { User } from './user.js';
 
@@ -17,10 +18,14 @@ const SystemCode = builder.enumType('SystemCode', {
   },
 });
 
-export const SystemNotice = builder.objectRef<Notice>('SystemNotice').implement({
+export const SystemNotice = builder.objectRef<Notice & { readonly roomId: string }>('SystemNotice').implement({
   description: 'What a SYSTEM message says, and of whom.',
   fields: (t) => ({
     code: t.expose('code', { type: SystemCode, description: 'What happened.' }),
-    users: t.field({ type: [User], description: 'To whom it happened.', resolve: ({ userIds }) => userIds }),
+    users: t.field({
+      type: [User],
+      description: 'To whom it happened.',
+      resolve: ({ roomId, userIds }, _args, { deps }) => loadMemberUsers(deps, roomId, userIds),
+    }),
   }),
 });

@@ -29,7 +29,7 @@ export interface BackendOptions {
 /** Answers requests and consumes booking events, shared with all other instances. Access is NATS's own affair. */
 export function serveBackends(nats: NatsPubSub, limited: Deps, options: BackendOptions, log: Logger): Backends {
   // A backend speaks for many users at once, and limits each of them itself.
-  const deps: Deps = { ...limited, sendRate: null, changeRate: null };
+  const deps: Deps = { ...limited, sendRate: null, changeRate: null, newUserRate: null, userDirectory: true };
   const responder = createResponder(
     nats,
     { name: 'fairway', version: options.version, description: 'Rooms and messages of the chat' },

@@ -71,7 +71,7 @@ describe('the room log', () => {
   /** A message of somebody who is invited for it and leaves right behind it. */
   async function sendAndLeave(roomId: string): Promise<NewMessage> {
     const message = text(roomId, '안녕히', { senderId: leaver });
-    await inviteMembers(db, change(roomId), [leaver], 500);
+    await inviteMembers(db, change(roomId), { userIds: [leaver], maxMembers: 500 });
     await appendMessage(db, message);
     await leaveRoom(db, change(roomId, leaver), randomUUID());
     return message;
@@ -158,13 +158,17 @@ describe('the room log', () => {
       [
         'an invitation of members',
         'UNCHANGED',
-        ({ roomId }) => inviteMembers(db, change(roomId), [admin, member], 500),
+        ({ roomId }) => inviteMembers(db, change(roomId), { userIds: [admin, member], maxMembers: 500 }),
       ],
-      ['an invitation beyond the limit', 'FULL', ({ roomId }) => inviteMembers(db, change(roomId), [6, 7], 3)],
+      [
+        'an invitation beyond the limit',
+        'FULL',
+        ({ roomId }) => inviteMembers(db, change(roomId), { userIds: [6, 7], maxMembers: 3 }),
+      ],
       [
         'an invitation by a stranger',
         'NOT_FOUND',
-        ({ roomId }) => inviteMembers(db, change(roomId, stranger), [6], 500),
+        ({ roomId }) => inviteMembers(db, change(roomId, stranger), { userIds: [6], maxMembers: 500 }),
       ],
       ['a removal of nobody', 'NO_SUCH_MEMBER', ({ roomId }) => removeMember(db, change(roomId), stranger)],
       ['a removal by a plain member', 'NOT_ADMIN', ({ roomId }) => removeMember(db, change(roomId, member), admin)],
@@ -196,7 +200,11 @@ describe('the room log', () => {
 
     it.each([
       ['a name', (room: string) => renameRoom(db, change(room), 'x'), 'NOT_GROUP'],
-      ['an invitation', (room: string) => inviteMembers(db, change(room), [6], 500), 'NOT_GROUP'],
+      [
+        'an invitation',
+        (room: string) => inviteMembers(db, change(room), { userIds: [6], maxMembers: 500 }),
+        'NOT_GROUP',
+      ],
       ['a removal', (room: string) => removeMember(db, change(room), member), 'NOT_GROUP'],
       ['an admin', (room: string) => setAdmin(db, change(room), member, true), 'NOT_GROUP'],
       ['a leaving', (room: string) => leaveRoom(db, change(room), randomUUID()), 'DIRECT'],
@@ -243,9 +251,9 @@ describe('the room log', () => {
       userIds.map((userId, index) => ({ userId, userName: names[index] ?? null })),
     );
 
-    const many = await inviteMembers(db, change(room), userIds.slice(11), 500);
-    const eleven = await inviteMembers(db, change(room), userIds.slice(0, 11), 500);
-    const ten = await inviteMembers(db, change(await makeRoom()), userIds.slice(0, 10), 500);
+    const many = await inviteMembers(db, change(room), { userIds: userIds.slice(11), maxMembers: 500 });
+    const eleven = await inviteMembers(db, change(room), { userIds: userIds.slice(0, 11), maxMembers: 500 });
+    const ten = await inviteMembers(db, change(await makeRoom()), { userIds: userIds.slice(0, 10), maxMembers: 500 });
 
     const shown = names.slice(0, 10).map((name) => `${name}님`);
     expect(ten.message?.content).toBe(`#4님이 ${shown.join(', ')}을 초대했습니다.`);
@@ -271,7 +279,7 @@ describe('the room log', () => {
       const id = await send(room, `${index}`);
       if (index % 5 === 0) await editMessage(db, id, admin, `${index}!`);
       if (index % 7 === 0) await deleteMessage(db, id, admin);
-      if (index % 20 === 0) await inviteMembers(db, change(room), [100 + index], 500);
+      if (index % 20 === 0) await inviteMembers(db, change(room), { userIds: [100 + index], maxMembers: 500 });
     });
 
     await Promise.all(writes.map((write) => write()));

@@ -227,7 +227,7 @@ describe('seedDemo', () => {
       } else if ('rename' in action) {
         answer = renameRoom(db, change, action.rename);
       } else {
-        answer = inviteMembers(db, change, action.invite, 100);
+        answer = inviteMembers(db, change, { userIds: action.invite, maxMembers: 100 });
       }
       expect((await answer).outcome).toBe('OK');
     }

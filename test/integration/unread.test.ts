@@ -130,7 +130,7 @@ describe('what is unread, and who has read what', () => {
       case 'remove':
         return note(room, await removeMember(db, change, otherId));
       case 'invite':
-        return note(room, await inviteMembers(db, change, [otherId], 500));
+        return note(room, await inviteMembers(db, change, { userIds: [otherId], maxMembers: 500 }));
     }
   }
 

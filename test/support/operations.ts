@@ -241,3 +241,20 @@ export const searchUsers = graphql(`
     searchUsers(text: $text) { id name }
   }
 `);
+
+/** Everywhere where a room shows who somebody is. */
+export const peopleOfRoom = graphql(`
+  query PeopleOfRoom($id: ID!) {
+    room(id: $id) {
+      title
+      members { user { id name presence { status } } }
+      messages(first: 20) { edges { node { content system { users { name presence { status } } } } } }
+    }
+  }
+`);
+
+export const usersByIds = graphql(`
+  query UsersByIds($ids: [ID!]!) {
+    users(ids: $ids) { id name }
+  }
+`);

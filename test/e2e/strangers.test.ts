@@ -1,0 +1,166 @@
+import { randomInt } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Backend } from '../support/backend.js';
+import { TestClient } from '../support/client.js';
+import {
+  createRoom,
+  inviteMembers,
+  markRead,
+  peopleOfRoom,
+  presence,
+  removeMember,
+  setAdmin,
+  usersByIds,
+} from '../support/operations.js';
+import { describeWithNats } from '../support/requirements.js';
+import { useWorld } from '../support/world.js';
+
+const [snoop, lee, park] = [4, 5, 6];
+
+describeWithNats('with the user directory off', () => {
+  const world = useWorld({ instances: 1, env: { USER_DIRECTORY: 'off' } });
+  let backend: Backend;
+  /** Known to the chat by their tokens, and connected. */
+  let victims: TestClient[];
+  beforeAll(async () => {
+    backend = await Backend.connect(world.nats, { user: world.nats.user, pass: world.nats.password });
+    victims = [await world.client(lee), await world.client(park)];
+    for (const victim of victims) {
+      await victim
+        .subscribe(presence, { userIds: [String(victim.userId)] })
+        .until((events) => events.at(-1)?.presence.status === 'ONLINE', 'the victim to be online');
+    }
+  });
+  afterAll(() => backend?.close());
+
+  const people = async (client: TestClient, roomId: string) => {
+    const { room } = await client.http(peopleOfRoom, { id: roomId });
+    if (room === null || room === undefined) throw new Error('There is no such room');
+    return {
+      title: room.title,
+      members: room.members.map(({ user }) => [user.id, user.name, user.presence.status]),
+      notices: room.messages.edges.map(({ node }) => [
+        node.content,
+        node.system?.users.map(({ name, presence }) => [name, presence.status]),
+      ]),
+    };
+  };
+
+  it('tells nothing of whom somebody invites by a number, be it in members, titles, notices or presence', async () => {
+    const client = await world.client(snoop);
+    const roomId = await client.group(lee);
+    await client.http(inviteMembers, { input: { roomId, userIds: [String(park)] } });
+    await client.http(setAdmin, { input: { roomId, userId: String(park), isAdmin: true } });
+    await client.http(removeMember, { input: { roomId, userId: String(park) } });
+    await client.http(inviteMembers, { input: { roomId, userIds: [String(park)] } });
+    const direct = await client.direct(lee);
+
+    expect(await people(client, roomId)).toEqual({
+      title: '#5, #6',
+      members: [
+        ['4', '김철수', 'OFFLINE'],
+        ['5', '#5', 'OFFLINE'],
+        ['6', '#6', 'OFFLINE'],
+      ],
+      notices: [
+        [
+          '김철수님이 대화방을 만들었습니다.',
+          [
+            ['김철수', 'OFFLINE'],
+            ['#5', 'OFFLINE'],
+          ],
+        ],
+        ['김철수님이 #6님을 초대했습니다.', [['#6', 'OFFLINE']]],
+        ['#6님이 관리자가 되었습니다.', [['#6', 'OFFLINE']]],
+        ['김철수님이 #6님을 내보냈습니다.', [['#6', 'OFFLINE']]],
+        ['김철수님이 #6님을 초대했습니다.', [['#6', 'OFFLINE']]],
+      ],
+    });
+    expect((await people(client, direct)).title).toBe('#5');
+    expect((await client.http(usersByIds, { ids: ['5', '6'] })).users).toEqual([null, null]);
+    const watched = client.subscribe(presence, { userIds: ['5', '4'] });
+    await watched.until((events) => events.at(-1)?.presence.status === 'ONLINE', 'the own presence');
+    expect(watched.events.map((event) => event.presence.user.id)).not.toContain('5');
+    watched.stop();
+    await client.close();
+  });
+
+  it('shows to whom is invited who they are themselves, and who invited them', async () => {
+    const client = await world.client(7);
+    const roomId = await client.group(lee, park);
+
+    const { title, members } = await people(victims[0] as TestClient, roomId);
+
+    expect(title).toBe('#6, 최민수');
+    expect(members.map(([, name]) => name)).toEqual(['이영희', '#6', '최민수']);
+    await client.close();
+  });
+
+  it.each([
+    [
+      'reads',
+      async (victim: TestClient, roomId: string, messageId: string) => {
+        await victim.http(markRead, { input: { roomId, messageId } });
+      },
+    ],
+    [
+      'writes',
+      async (victim: TestClient, roomId: string) => {
+        await victim.send(roomId, '누구세요?');
+      },
+    ],
+    [
+      'writes with others at once',
+      async (victim: TestClient, roomId: string) => {
+        await Promise.all(['누구', '세요', '?'].map((text) => victim.sendOverWs(roomId, text)));
+      },
+    ],
+  ])('shows to the inviter who %s', async (_what, act) => {
+    const client = await world.client(randomInt(1_000, 2 ** 31));
+    const [victim] = victims as [TestClient];
+    const roomId = await client.group(lee);
+    const { message } = await client.send(roomId, '안녕하세요');
+    expect((await people(client, roomId)).title).toBe('#5');
+
+    await act(victim, roomId, message.id);
+
+    const { title, members, notices } = await people(client, roomId);
+    expect(title).toBe('이영희');
+    expect(members).toContainEqual(['5', '이영희', 'ONLINE']);
+    expect(notices[0]?.[1]).toContainEqual(['이영희', 'ONLINE']);
+    expect((await client.http(usersByIds, { ids: ['5'] })).users).toEqual([{ id: '5', name: '이영희' }]);
+    await client.close();
+  });
+
+  it('shows at once whom the inviter knows already, and whom the platform brings', async () => {
+    const userId = randomInt(1_000, 2 ** 31);
+    const client = await world.client(userId);
+    await client.http(usersByIds, { ids: [] });
+    const { data: room } = await backend.ask('chat.rooms.create', { type: 'GROUP', memberIds: [userId, lee] });
+    expect((await people(client, room.id)).title).toBe('이영희');
+
+    const roomId = await client.group(lee, park);
+
+    expect((await people(client, roomId)).title).toBe('이영희, #6');
+    await client.close();
+  });
+
+  describe('and so many new users a day', () => {
+    it('refuses whom else somebody would make up', async () => {
+      const limited = await world.start({ NEW_USERS_PER_DAY: '3' });
+      const client = await TestClient.create(limited, randomInt(1_000, 2 ** 31));
+      const fresh = () => String(randomInt(1_000, 2 ** 31));
+      const invite = (participantIds: string[]) =>
+        client.http(createRoom, { input: { type: 'GROUP', participantIds } });
+
+      await invite([fresh(), fresh(), String(lee), String(park)]);
+
+      await expect(invite([fresh(), fresh()])).rejects.toMatchObject({
+        code: 'RATE_LIMITED',
+        extensions: { retryAfterMs: expect.any(Number) },
+      });
+      await invite([String(lee), String(park)]);
+      await client.close();
+    });
+  });
+});
