@@ -173,7 +173,10 @@ const jsonTypeOf = (type: AnswerType): JsonType => (type === 'text/event-stream'
 
 async function sendAnswer(response: ServerResponse, type: AnswerType, answer: Response): Promise<void> {
   const text = await answer.text();
-  for (const [name, value] of answer.headers) response.setHeader(name, value);
+  for (const [name, value] of answer.headers) {
+    // The length of what yoga printed, which may be printed anew: node counts what is written.
+    if (name !== 'content-length') response.setHeader(name, value);
+  }
   const isSse = type === 'text/event-stream' && answer.ok;
   if (isSse) response.setHeader('content-type', streamFormats.sse.contentType);
   response.setHeader('cache-control', 'no-store');
