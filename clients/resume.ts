@@ -1,0 +1,92 @@
+import { type Client, type ClientOptions, createClient } from 'graphql-ws';
+
+/** The token is asked for anew each time a connection begins: the one before may have expired. */
+export type FreshToken = () => Promise<string>;
+
+/** A WebSocket on which subscriptions go on where they were, however often it has to reconnect. */
+export function createResumingSocket(
+  url: string,
+  freshToken: FreshToken,
+  options: Partial<ClientOptions> = {},
+): Client {
+  return resuming(
+    createClient({
+      url: url.replace(/^http/, 'ws'),
+      connectionParams: async () => ({ authorization: `Bearer ${await freshToken()}` }),
+      retryAttempts: Number.POSITIVE_INFINITY, // five by default
+      // By default a refused connection, which is an error and no close, ends everything: a cut line that is tried too early.
+      shouldRetry: () => true,
+      retryWait, // twice as long each time without an end by default
+      ...options,
+    }),
+  );
+}
+
+/** 0.5 to 1.5 times 1, 2, 4, ... 30 s, so that not everybody is back at once. */
+function retryWait(retries: number): Promise<void> {
+  const ms = (0.5 + Math.random()) * Math.min(1_000 * 2 ** retries, 30_000);
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/**
+ * graphql-ws sends an operation's variables anew each time it connects, but Apollo Client, urql and Relay hand it copies of
+ * theirs, so a change of those never reaches it. This keeps copies of its own, and notes in them what the newest event says.
+ *
+ * A subscription takes part that declares `$afterSeq: Int`, passes it to `roomEvents` or `messageAdded`, and selects `seq` of
+ * the event. All other operations pass through as they are.
+ */
+export function resuming(client: Client): Client {
+  return {
+    ...client,
+    subscribe(payload, sink) {
+      if (!/\$afterSeq\b/.test(payload.query)) return client.subscribe(payload, sink);
+      const variables: Record<string, unknown> = { ...payload.variables };
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      let stop = () => {};
+      let pauseMs: number | undefined;
+      const begin = () => {
+        pauseMs = undefined;
+        stop = client.subscribe<Record<string, never>>(
+          { ...payload, variables },
+          {
+            next: (result) => {
+              const seq = seqOf(result.data);
+              if (seq !== undefined) variables['afterSeq'] = seq;
+              pauseMs = pauseOf(result.errors);
+              if (pauseMs === undefined) sink.next(result as Parameters<typeof sink.next>[0]);
+            },
+            error: (error) => {
+              const ms = pauseOf(error);
+              if (ms === undefined) sink.error(error);
+              else timer = setTimeout(begin, ms);
+            },
+            complete: () => {
+              if (pauseMs === undefined) sink.complete();
+              else timer = setTimeout(begin, pauseMs);
+            },
+          },
+        );
+      };
+      begin();
+      return () => {
+        pauseMs = undefined;
+        clearTimeout(timer);
+        stop();
+      };
+    },
+  };
+}
+
+/** How long to wait where the server asks to try again: it restarts, its database does, or there was too much at once. */
+function pauseOf(errors: unknown): number | undefined {
+  if (!Array.isArray(errors)) return undefined;
+  const { extensions = {} } = (errors[0] ?? {}) as { extensions?: { code?: unknown; retryAfterMs?: unknown } };
+  if (extensions.code !== 'UNAVAILABLE' && extensions.code !== 'RATE_LIMITED') return undefined;
+  return typeof extensions.retryAfterMs === 'number' ? extensions.retryAfterMs : 1_000;
+}
+
+/** Where the log stood with this event, under whatever name it was asked for. */
+function seqOf(data: Record<string, unknown> | null | undefined): number | undefined {
+  const events = Object.values(data ?? {}) as ({ readonly seq?: unknown } | null)[];
+  return events.map((event) => event?.seq).find((seq) => typeof seq === 'number');
+}
