@@ -221,9 +221,9 @@ describeWithNats('hostile input', () => {
     });
 
     it('measures an event anew where a variable is left out that was null', async () => {
-      const query = `subscription ($n: Int = 100) { roomEvents(roomId: "${randomUUID()}") {
+      const query = `subscription ($n: Int = 100, $first: Int) { roomEvents(roomId: "${randomUUID()}") {
         ... on MessageAdded { message { room { messages(last: $n) { edges { node { id content } } } } } } } }`;
-      expect(codes(await ask(transport, { query, variables: { n: null } }))).toEqual(['NOT_FOUND']);
+      expect(codes(await ask(transport, { query, variables: { n: null, first: 1 } }))).toEqual(['NOT_FOUND']);
       const answer = await ask(transport, { query });
       expect(answer.errors?.[0]?.message).toMatch(/may touch \d+ fields/);
     });
@@ -270,8 +270,6 @@ describeWithNats('hostile input', () => {
       'whose sub is negative': () => forgeToken({ sub: '-4' }),
       'whose sub has an exponent': () => forgeToken({ sub: '4e0' }),
       'whose sub is beyond 31 bits': () => forgeToken({ sub: '2147483648' }),
-      'whose name has NUL': () => forgeToken({ name: 'a\0b' }),
-      'whose name is an object': () => forgeToken({ name: { toString: 'x' } }),
     };
 
     it.each(Object.entries(bad))('%s is refused', async (_what, make) => {
