@@ -35,6 +35,7 @@ import { createMetrics, type MetricSources } from './server/metrics.js';
 import { createOriginCheck } from './server/origin.js';
 import { Seats } from './server/seats.js';
 import { createSubscribe } from './server/subscribe.js';
+import { SubscriptionBudget } from './server/subscription-budget.js';
 import { GraphqlSockets } from './server/websocket.js';
 import { serveBackends } from './services/serve-backends.js';
 
@@ -102,7 +103,7 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
 
   const maskError = createMaskError(log, { suggestions: config.introspection });
   const execute = createExecute();
-  const subscribe = createSubscribe(execute);
+  const subscribe = createSubscribe(execute, new SubscriptionBudget(limits.maxSubscriptionBytes));
   const { introspection } = config;
   const engine = createGraphqlEngine({ ...limits, deps, maskError, execute, introspection });
   const authenticate = createAuthenticate(createTokenVerifier(config.auth), deps);

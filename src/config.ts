@@ -66,6 +66,8 @@ export interface LimitsConfig {
   readonly maxEventComplexity: number;
   readonly maxSubscriptionsPerSocket: number;
   readonly maxSocketsPerUser: number;
+  /** Of memory, for the documents and variables of a user's subscriptions. */
+  readonly maxSubscriptionBytes: number;
   readonly sendsPerMinute: number;
   readonly changesPerMinute: number;
   readonly searchesPerMinute: number;
@@ -179,6 +181,7 @@ const environment = z.object({
   MAX_EVENT_COMPLEXITY: count(500),
   MAX_SUBSCRIPTIONS_PER_SOCKET: count(50, 10_000),
   MAX_SOCKETS_PER_USER: count(10, 10_000),
+  MAX_SUBSCRIPTION_BYTES: count(4_000_000),
   SENDS_PER_MINUTE: count(120, 1_000_000),
   CHANGES_PER_MINUTE: count(300, 1_000_000),
   SEARCHES_PER_MINUTE: count(120, 1_000_000),
@@ -314,6 +317,7 @@ function toConfig(values: Environment): Config {
       maxEventComplexity: values.MAX_EVENT_COMPLEXITY,
       maxSubscriptionsPerSocket: values.MAX_SUBSCRIPTIONS_PER_SOCKET,
       maxSocketsPerUser: values.MAX_SOCKETS_PER_USER,
+      maxSubscriptionBytes: values.MAX_SUBSCRIPTION_BYTES,
       sendsPerMinute: values.SENDS_PER_MINUTE,
       changesPerMinute: values.CHANGES_PER_MINUTE,
       searchesPerMinute: values.SEARCHES_PER_MINUTE,

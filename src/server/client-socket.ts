@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
 import type { WebSocket } from 'ws';
 import { ChatError } from '../domain/errors.js';
+import { Allowance } from './allowance.js';
 import { createTextFrame } from './text-frame.js';
 
 /** Close codes of this server, beside those of graphql-transport-ws. */
@@ -11,6 +12,7 @@ export const closeCodes = {
   badRequest: 4400,
   /** A bad or expired token; clients come back with a fresh one. */
   badToken: 4403,
+  initTimeout: 4408,
   tooManySockets: 4429,
   slowConsumer: 4490,
   restart: 1012,
@@ -30,6 +32,9 @@ const maxJoinedBytes = 65_536;
 /** The connection that a WebSocket was upgraded from, and how much has come from its peer. */
 type PeerStream = Duplex & Pick<Socket, 'bytesRead'>;
 
+/** Pings, pongs and completions, which cost the peer nothing. A client has a reason for one every few seconds. */
+const idleFrames = { burst: 100, perSecond: 10 };
+
 export interface ClientSocketOptions {
   /** No progress on one send for this long, and the peer is a slow consumer. */
   readonly sendTimeoutMs: number;
@@ -39,8 +44,8 @@ export interface ClientSocketOptions {
 
 /**
  * One WebSocket, so that a bad peer costs a bounded amount: a send that makes no progress closes it with 4490, a peer that
- * sends without reading is not read from, one that vanished is found out by its silence, and a close that is not answered
- * ends anyway.
+ * sends without reading is not read from, nor is one that floods; one that vanished is found out by its silence, and a close
+ * that is not answered ends anyway.
  */
 export class ClientSocket {
   /** Those that have something to write at the end of this turn of the event loop. */
@@ -51,6 +56,7 @@ export class ClientSocket {
   readonly #stream: PeerStream;
   readonly #options: ClientSocketOptions;
   readonly #waiting = new Set<() => void>();
+  readonly #idleFrames = new Allowance(idleFrames);
   /** Whether the peer has shown since the last ping that it is there. */
   #isAlive = true;
   #heardBytes = 0;
@@ -68,6 +74,8 @@ export class ClientSocket {
     this.#stream = stream;
     this.#options = options;
     this.pingTurn = options.pingTurn;
+    socket.on('ping', () => this.admitIdle());
+    socket.on('pong', () => this.admitIdle());
     socket.on('error', (error) => options.log.debug({ err: error }, 'A socket failed'));
     socket.once('close', () => {
       clearTimeout(this.#stall);
@@ -122,12 +130,27 @@ export class ClientSocket {
   onMessage(listener: (text: string) => Promise<void>): void {
     const socket = this.#socket;
     socket.on('message', (data) => {
+      if (!this.isOpen) return;
       if (this.#unsentBytes > maxUnsentBytes) {
         this.#isPaused = true;
         socket.pause();
       }
       listener(String(data)).catch(this.#blame);
     });
+  }
+
+  /** Counts a message that asks for nothing. False where there were too many: the socket is closed, and not read any more. */
+  admitIdle(): boolean {
+    if (!this.isOpen) return false;
+    if (this.#idleFrames.take()) return true;
+    this.close(closeCodes.badRequest, 'Too many pings or completions');
+    this.#socket.pause();
+    return false;
+  }
+
+  /** One such message more is in order, for the completion of what the peer has just begun. */
+  grantIdle(): void {
+    this.#idleFrames.grant();
   }
 
   onClose(listener: (code: number, reason: string) => void): void {
@@ -164,8 +187,9 @@ export class ClientSocket {
 
   readonly #blame = (error: unknown): void => {
     if (!this.isOpen) return;
-    this.#options.log.warn({ err: error }, 'A socket broke the protocol');
-    this.close(closeCodes.badRequest, 'Bad request');
+    const isRefusal = error instanceof ChatError;
+    if (!isRefusal) this.#options.log.warn({ err: error }, 'A socket broke the protocol');
+    this.close(closeCodes.badRequest, isRefusal ? error.message : 'Bad request');
   };
 
   async #caughtUp(): Promise<void> {

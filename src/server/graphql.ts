@@ -22,6 +22,7 @@ import { assertReadable, createDocumentLimits, type DocumentLimits, type TextLim
 import { documentWeight } from './document-weight.js';
 import type { MaskError } from './errors.js';
 import type { Execute } from './execute.js';
+import { assertModest } from './variables.js';
 
 export interface GraphqlOptions extends DocumentLimits, TextLimits {
   readonly deps: Deps;
@@ -113,6 +114,7 @@ function createEnginePlugin(options: GraphqlOptions): Plugin {
     validate(schema, document, rules, { maxErrors: maxMistakes, hideSuggestions: !introspection });
   return {
     onParams: ({ params }) => {
+      assertModest(params.variables);
       if (params.query == null && params.extensions?.persistedQuery !== undefined) throw noPersistedQueries();
     },
     onParse: ({ setParseFn }) => setParseFn(read),

@@ -5,6 +5,7 @@ import {
   type ExecutionArgs,
   type ExecutionResult,
   GraphQLError,
+  getOperationAST,
 } from 'graphql';
 import { LRUCache } from 'lru-cache';
 import { ChatError, SlowConsumerError } from '../domain/errors.js';
@@ -14,6 +15,8 @@ import { assertSmallEvents } from '../schema/event-complexity.js';
 import { type EventsDependOn, findWhatEventsDependOn } from '../schema/of-viewer.js';
 import type { RequestContext } from './context.js';
 import type { Execute } from './execute.js';
+import type { SubscriptionBudget } from './subscription-budget.js';
+import { declaredVariables } from './variables.js';
 
 /** What a subscription yields. Errors of its source are the last result. */
 export interface Results extends AsyncIterableIterator<ExecutionResult, undefined> {
@@ -30,6 +33,8 @@ export type Subscribe = (args: ExecutionArgs) => Promise<ExecutionResult | Resul
 /** Subscribers take an event within moments of each other; who comes later finds names as they are by then. */
 const sharedMs = 1_000;
 const maxSharedEvents = 1_000;
+/** Variables of a selection that are longer than this in JSON are one subscriber's own, and are not compared with others'. */
+const maxSharedVariables = 1_000;
 /** A database that is away for a moment delays an event; one that stays away ends the subscription, to be begun anew. */
 const retryMs = 1_000;
 const patienceMs = 120_000;
@@ -40,27 +45,43 @@ const patienceMs = 120_000;
  * And the result is no async generator: `return()` reaches the source at once, also while `next()` waits for it. An error
  * of the source is the last result; the stream ends behind it.
  */
-export function createSubscribe(execute: Execute): Subscribe {
+export function createSubscribe(execute: Execute, budget: SubscriptionBudget): Subscribe {
   const executions = new Executions(execute);
-  return async (args) => {
+  return async (given) => {
+    let giveBack = () => {};
     // What is thrown here is an answer too: over a WebSocket an error that is not answered ends the whole socket.
     try {
+      const args = withDeclaredVariables(given);
+      const { viewer } = args.contextValue as RequestContext;
       const badArgument = findBadArgument(args);
       if (badArgument !== null) return { errors: [badArgument] };
       const key = keyOf(args);
+      if (viewer !== null) giveBack = budget.take(viewer.userId, args.document, args.variableValues);
       const source = await createSourceEventStream(args);
-      if (!(Symbol.asyncIterator in source)) return source;
-      return new Subscription(source[Symbol.asyncIterator](), { args, key, executions });
+      if (Symbol.asyncIterator in source) {
+        return new Subscription(source[Symbol.asyncIterator](), { args, key, executions, giveBack });
+      }
+      giveBack();
+      return source;
     } catch (error) {
+      giveBack();
       return toResult(error);
     }
   };
+}
+
+/** What is given beyond the declared variables would be kept as long as the subscription lives. */
+function withDeclaredVariables(args: ExecutionArgs): ExecutionArgs {
+  const operation = getOperationAST(args.document, args.operationName);
+  return { ...args, variableValues: operation == null ? {} : declaredVariables(operation, args.variableValues) };
 }
 
 interface SubscriptionOptions {
   readonly args: ExecutionArgs;
   readonly key: string | null;
   readonly executions: Executions;
+  /** Of what it keeps. */
+  readonly giveBack: () => void;
 }
 
 class Subscription implements Results {
@@ -68,6 +89,7 @@ class Subscription implements Results {
   readonly #args: ExecutionArgs;
   readonly #key: string | null;
   readonly #executions: Executions;
+  readonly #giveBack: () => void;
   /** Where events can be had without waiting, and their executions are shared. */
   readonly #pollable: Pollable<unknown> | null;
   /** Of the event that comes next, until it is told. */
@@ -75,11 +97,12 @@ class Subscription implements Results {
   #listener: Listener | undefined;
   #isEnded = false;
 
-  constructor(source: AsyncIterator<unknown>, { args, key, executions }: SubscriptionOptions) {
+  constructor(source: AsyncIterator<unknown>, { args, key, executions, giveBack }: SubscriptionOptions) {
     this.#source = source;
     this.#args = args;
     this.#key = key;
     this.#executions = executions;
+    this.#giveBack = giveBack;
     this.#pollable = key !== null && isPollable(source) ? source : null;
   }
 
@@ -91,7 +114,10 @@ class Subscription implements Results {
     if (this.#isEnded) return { done: true, value: undefined };
     try {
       const { done, value: event } = await this.#source.next();
-      if (done === true) return { done, value: undefined };
+      if (done === true) {
+        await this.#end();
+        return { done, value: undefined };
+      }
       const result = await this.#execute(event);
       // The database has stayed away: to be begun anew.
       if (isUnavailable(result)) await this.#end();
@@ -148,6 +174,7 @@ class Subscription implements Results {
 
   async #end(): Promise<void> {
     this.#isEnded = true;
+    this.#giveBack();
     await this.#source.return?.();
   }
 }
@@ -264,6 +291,10 @@ function keyOf(args: ExecutionArgs): string | null {
   const given = args.variableValues ?? {};
   // Null is another value than none, which is the default.
   const values = JSON.stringify(variables.map((name) => (Object.hasOwn(given, name) ? [given[name]] : [])));
+  if (values.length > maxSharedVariables) {
+    assertSmallEvents(args);
+    return null;
+  }
   if (plan.newest?.values !== values) {
     assertSmallEvents(args);
     plan.newest = { values, key: viewer ? null : `${plan.number} ${values}` };

@@ -14,6 +14,7 @@ import type { Logger } from 'pino';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { ChatError } from '../domain/errors.js';
 import type { Viewer } from '../domain/viewer.js';
+import { readMessage } from './client-message.js';
 import { ClientSocket, closeCodes } from './client-socket.js';
 import type { Authenticate, RequestContext } from './context.js';
 import { type MaskError, toFormatted } from './errors.js';
@@ -25,6 +26,7 @@ import { ResultSender } from './result-sender.js';
 import { type FindRoom, RoomTurns } from './room-turns.js';
 import type { Seats } from './seats.js';
 import type { Subscribe } from './subscribe.js';
+import { assertModest, declaredVariables } from './variables.js';
 
 export interface WebSocketOptions {
   readonly engine: GraphqlEngine;
@@ -44,6 +46,10 @@ export interface WebSocketOptions {
 const pingMs = 12_000;
 const pingTurns = 12;
 const initTimeoutMs = 10_000;
+/** Sockets that nobody has vouched for yet. A client sends its connection_init at once: the oldest has had its time. */
+const maxUninitialised = 1_000;
+/** The pieces that a message may come in, and those of the network that a frame may: an honest one of 256 KB has 200. */
+const maxPieces = 1_024;
 const drainTimeoutMs = 5_000;
 const drainPollMs = 10;
 /** Queries and mutations that may be under way on a socket beside its subscriptions. */
@@ -73,6 +79,8 @@ export class GraphqlSockets {
   readonly #server: WebSocketServer;
   readonly #protocol: Server<Extra>;
   readonly #sockets = new Set<ClientSocket>();
+  /** From the oldest to the newest. */
+  readonly #uninitialised = new Set<ClientSocket>();
   readonly #pinging: NodeJS.Timeout;
   #pingTurn = 0;
   #underWay = 0;
@@ -85,6 +93,8 @@ export class GraphqlSockets {
       noServer: true,
       clientTracking: false,
       maxPayload: options.maxFrameBytes,
+      maxFragments: maxPieces,
+      maxBufferedChunks: maxPieces,
       perMessageDeflate: false,
       handleProtocols: (protocols) => handleProtocols(protocols),
     });
@@ -128,12 +138,13 @@ export class GraphqlSockets {
     const { sendTimeoutMs, log } = this.#options;
     const socket = new ClientSocket(webSocket, stream, { sendTimeoutMs, log, pingTurn: this.#pingTurn });
     this.#sockets.add(socket);
+    this.#awaitInit(socket);
     const closed = this.#protocol.opened(
       {
         protocol: socket.protocol,
         send: (text) => socket.send(text),
         close: (code = 1_000, reason = '') => socket.close(code, reason),
-        onMessage: (listener) => socket.onMessage((text) => listener(parseIfJson(text))),
+        onMessage: (listener) => socket.onMessage((text) => receive(socket, text, listener)),
       },
       {
         socket,
@@ -148,8 +159,18 @@ export class GraphqlSockets {
     );
     socket.onClose((code, reason) => {
       this.#sockets.delete(socket);
+      this.#uninitialised.delete(socket);
       void closed(code, reason);
     });
+  }
+
+  #awaitInit(socket: ClientSocket): void {
+    this.#uninitialised.add(socket);
+    if (this.#uninitialised.size <= maxUninitialised) return;
+    const [oldest] = this.#uninitialised;
+    if (oldest === undefined) return;
+    this.#uninitialised.delete(oldest);
+    oldest.close(closeCodes.initTimeout, 'Too many others wait for their connection_init');
   }
 
   #createProtocol(): Server<Extra> {
@@ -167,8 +188,12 @@ export class GraphqlSockets {
   }
 
   /** False where the socket is closed already, with a reason. Native clients have the token in the upgrade's header. */
-  async #connect({ extra, connectionParams }: Connection): Promise<boolean> {
+  async #connect(connection: Connection): Promise<boolean> {
+    const { extra, connectionParams } = connection;
     const { socket, authorization } = extra;
+    this.#uninitialised.delete(socket);
+    // It would be kept as long as the socket lives, whatever else the client put into it.
+    Object.assign(connection, { connectionParams: undefined });
     const { authenticate, maskError, seats } = this.#options;
     extra.authorization = undefined;
     try {
@@ -205,11 +230,12 @@ export class GraphqlSockets {
     if (this.#isStopping) throw new ChatError('UNAVAILABLE', 'The server restarts; try again');
     if (Object.keys(subscriptions).length > maxSubscriptions + maxOtherOperations) throw tooMany();
     const { viewer, isBehind, cutOff } = extra;
-    const { operationName, variables } = payload;
-    const document = engine.read(payload.query);
+    const { query, operationName, variables } = payload;
+    // It lives as long as the operation does, and nobody looks at it any more.
+    Object.assign(payload, { query: '', variables: undefined });
+    assertModest(variables);
+    const document = engine.read(query);
     if (!('kind' in document)) return document;
-    // It lives as long as the operation does: one copy of the text for all who sent it.
-    Object.assign(payload, { query: document.loc?.source.body });
     const operation = getOperationAST(document, operationName);
     if (operation == null) throw new ChatError('BAD_USER_INPUT', 'operationName names no operation of the document');
     if (operation.operation === OperationTypeNode.SUBSCRIPTION) {
@@ -219,14 +245,15 @@ export class GraphqlSockets {
       extra.subscriptions.add(id);
     }
     const { schema } = engine;
+    const variableValues = declaredVariables(operation, variables);
     const isMutation = operation.operation === OperationTypeNode.MUTATION;
     // Behind all that could refuse it: from here on it is executed, and leaves then.
     const turns = isMutation
-      ? this.#turnsOf(extra).arrive(findMutationInputs(document, operation, variables))
+      ? this.#turnsOf(extra).arrive(findMutationInputs(document, operation, variableValues))
       : undefined;
     const contextValue = engine.createContext({ viewer, isBehind, cutOff, turns });
     const rootValue: Operation = { extra, id };
-    return { schema, document, operationName, variableValues: variables, contextValue, rootValue };
+    return { schema, document, operationName, variableValues, contextValue, rootValue };
   }
 
   #turnsOf(extra: Extra): RoomTurns {
@@ -278,17 +305,23 @@ function takeOperation(args: ExecutionArgs): Operation {
 }
 
 /**
- * As graphql-ws would parse it, which takes both: what it is given it keeps as long as the operation lives, and the text
- * would be a tenth of what a subscription costs.
+ * What graphql-ws does with a message, once it is clear that there is no flood of them. It takes as long as the operation
+ * lives; an async function would hold the text all the while.
  */
-function parseIfJson(text: string): string {
+function receive(socket: ClientSocket, text: string, listener: (message: string) => Promise<void>): Promise<void> {
   try {
-    const message = JSON.parse(text);
-    return typeof message === 'object' ? message : text;
-  } catch {
-    return text;
+    const message = readMessage(text);
+    if (isOperation(message)) socket.grantIdle();
+    else if (!socket.admitIdle()) return Promise.resolve();
+    // graphql-ws takes messages that are parsed already as well.
+    return listener(message as string);
+  } catch (error) {
+    return Promise.reject(error);
   }
 }
+
+const isOperation = (message: unknown): boolean =>
+  typeof message === 'object' && message !== null && 'type' in message && message.type === 'subscribe';
 
 /** A reason has 123 bytes at most. */
 const noToken =

@@ -399,16 +399,44 @@ describeWithNats('hostile input', () => {
       expect(await early.closeCode()).toBe(4401);
     });
 
-    it('with variables nested 40,000 deep is refused', async () => {
-      const deep = `${'['.repeat(40_000)}${']'.repeat(40_000)}`;
-      const operation = `{"query":"query Q($room: ID!) { room(id: $room) { id } }","variables":{"room":${deep}}}`;
-      const answer = await postBody(open, operation, { 'content-type': 'application/json' });
-      expect(codes(answer)).toEqual(['BAD_USER_INPUT']);
+    it.each([
+      ['an argument', 'query Q($deep: ID!) { room(id: $deep) { id } }'],
+      ['a condition', 'query Q($deep: Boolean!) { viewer { id @include(if: $deep) } }'],
+      ['an argument of a subscription', 'subscription S($deep: ID!) { roomEvents(roomId: $deep) { seq } }'],
+      ['a condition in a subscription', `subscription S($deep: Boolean!) { inboxEvents { roomId @skip(if: $deep) } }`],
+      ['an input', 'mutation M($deep: SendMessageInput!) { sendMessage(input: $deep) { duplicate } }'],
+      ['nothing', '{ viewer { id } }'],
+    ])('with variables nested 40,000 deep for %s is refused', async (_what, query) => {
+      for (const [start, end] of [
+        ['[', ']'],
+        ['{"a":', '}'],
+      ] as const) {
+        const deep = `${start.repeat(40_000)}1${end.repeat(40_000)}`;
+        const operation = `{"query":"${query}","variables":{"deep":${deep}}}`;
+        const headers = { 'content-type': 'application/json', authorization: `Bearer ${token}` };
+        expect(codes(await postBody(open, operation, headers))).toEqual(['BAD_USER_INPUT']);
 
-      const socket = await connect(open, token);
-      socket.ws.send(`{"id":"deep","type":"subscribe","payload":${operation}}`);
-      const message = await socket.until(({ id }) => id === 'deep', 'the answer');
-      expect(JSON.stringify(message)).toContain('BAD_USER_INPUT');
+        const socket = await connect(open, token);
+        socket.ws.send(`{"id":"deep","type":"subscribe","payload":${operation}}`);
+        const message = await socket.until(({ id }) => id === 'deep', 'the answer');
+        expect(JSON.stringify(message)).toContain('BAD_USER_INPUT');
+      }
+    });
+
+    it('with other things nested 20,000 deep does no harm', async () => {
+      const nest = (levels: number) => `${'{"a":'.repeat(levels)}1${'}'.repeat(levels)}`;
+      const deep = nest(20_000);
+      const early = openSocket(open);
+      await early.opened();
+      early.ws.send(`{"type":"ping","payload":${nest(40_000)}}`);
+      early.ws.send(`{"type":"connection_init","payload":{"authorization":"Bearer ${token}","a":${deep}}}`);
+      await early.until(({ type }) => type === 'connection_ack', 'the acknowledgement');
+      early.ws.send(
+        `{"id":"deep","type":"subscribe","payload":{"query":"{viewer{id}}","extensions":{"a":${deep}},"a":${deep}}}`,
+      );
+      expect(await early.until(({ id }) => id === 'deep', 'the answer')).toMatchObject({
+        payload: { data: kimAnswer },
+      });
     });
 
     function subscribeTwice(socket: RawSocket): void {

@@ -19,6 +19,7 @@ import { nextFrameOf } from '../../src/server/next-frames.js';
 import { ResultSender } from '../../src/server/result-sender.js';
 import { streamFormats } from '../../src/server/stream-formats.js';
 import { createSubscribe, type Results } from '../../src/server/subscribe.js';
+import { SubscriptionBudget } from '../../src/server/subscription-budget.js';
 
 vi.mock('../../src/schema/of-viewer.js', { spy: true });
 
@@ -34,7 +35,7 @@ function createRoom(events: readonly RoomEvent[] = [{ kind: 'ready', seq: 7 }]) 
   const limits = { maxEventComplexity: 1_000, maxComplexity: 1_000 };
   const deps = { limits, feeds: { subscribe: async () => tell(events) } } as unknown as Deps;
   const execute = vi.fn(createExecute());
-  const subscribe = createSubscribe(execute);
+  const subscribe = createSubscribe(execute, new SubscriptionBudget(1_000_000));
   let lastUserId = 0;
   const transport = () => {
     lastUserId += 1;
