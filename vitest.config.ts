@@ -10,6 +10,7 @@ const patient = [
   'live-state',
   'inbox-loss',
   'vanished-peer',
+  'slow-request',
 ].map((name) => `test/e2e/${name}.test.ts`);
 
 const project = (test: TestProjectInlineConfiguration['test']): TestProjectInlineConfiguration => ({

@@ -40,6 +40,8 @@ interface Metrics {
 const graphqlPath = '/graphql';
 const requestTimeoutMs = 30_000;
 const headersTimeoutMs = 10_000;
+/** The two timeouts are looked after so often. */
+const timeoutCheckMs = 1_000;
 const drainTimeoutMs = 5_000;
 const drainPollMs = 10;
 
@@ -55,11 +57,13 @@ export class HttpServer {
 
   constructor(options: HttpOptions) {
     this.#options = options;
-    this.#server = createServer((request, response) => void this.#serve(request, response));
-    this.#server.requestTimeout = requestTimeoutMs;
-    this.#server.headersTimeout = headersTimeoutMs;
+    const timeouts = { requestTimeout: requestTimeoutMs, headersTimeout: headersTimeoutMs };
+    this.#server = createServer(
+      { ...timeouts, connectionsCheckingInterval: timeoutCheckMs },
+      (request, response) => void this.#serve(request, response),
+    );
     this.#server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
-    this.#server.on('clientError', (_error, socket) => refuseSocket(socket, '400 Bad Request'));
+    this.#server.on('clientError', (error, socket) => refuseSocket(socket, statusOf(error)));
   }
 
   /** Resolves with the port once connections are accepted. */
@@ -176,6 +180,10 @@ export class HttpServer {
     else this.#options.sockets.upgrade(request, socket, head);
   }
 }
+
+/** Of what node:http could not take for a request. */
+const statusOf = ({ code }: NodeJS.ErrnoException): string =>
+  code === 'ERR_HTTP_REQUEST_TIMEOUT' ? '408 Request Timeout' : '400 Bad Request';
 
 /** A browser that opens the address, not a client that sends an operation in it. */
 const wantsPage = ({ method, headers }: IncomingMessage): boolean =>

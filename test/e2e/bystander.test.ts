@@ -1,8 +1,9 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { type Attack, Bystander } from '../support/bystander.js';
 import type { Instance } from '../support/instance.js';
 import { describeWithNats } from '../support/requirements.js';
-import { postOperation } from '../support/wire.js';
+import { postOperation, RawSocket } from '../support/wire.js';
 import { useWorld } from '../support/world.js';
 
 describeWithNats('a bystander sends as fast as ever', () => {
@@ -31,4 +32,20 @@ describeWithNats('a bystander sends as fast as ever', () => {
       expect(errors?.[0]?.extensions.code).toBe('BAD_USER_INPUT');
     }
   });
+
+  during(
+    'somebody opens sockets and sends 100,000 pings over each, without a word about who they are',
+    async (signal) => {
+      const ping = Buffer.from(JSON.stringify({ type: 'ping' }));
+      while (!signal.aborted) {
+        const socket = new RawSocket(instance);
+        await socket.opened();
+        for (let count = 0; count < 100_000 && socket.closed === undefined; count += 1_000) {
+          for (let each = 0; each < 1_000; each += 1) socket.ws.send(ping, { binary: false });
+          await delay(0);
+        }
+        socket.ws.terminate();
+      }
+    },
+  );
 });

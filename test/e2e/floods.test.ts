@@ -1,0 +1,92 @@
+import { beforeAll, expect, it, onTestFinished } from 'vitest';
+import type { Instance } from '../support/instance.js';
+import { inboxEvents } from '../support/operations.js';
+import { describeWithNats } from '../support/requirements.js';
+import { RawSocket } from '../support/wire.js';
+import { useWorld } from '../support/world.js';
+
+const maxUninitialised = 1_000;
+
+describeWithNats('a flood over a WebSocket', () => {
+  const world = useWorld({ instances: 1 });
+  let instance: Instance;
+  let token: string;
+
+  beforeAll(async () => {
+    [instance] = world.instances as [Instance];
+    token = (await world.client(4)).token;
+  });
+
+  const floods: Record<string, (socket: RawSocket) => void> = {
+    'pings of the protocol': (socket) => socket.send({ type: 'ping' }),
+    'pongs of the protocol': (socket) => socket.send({ type: 'pong' }),
+    'completions of nothing': (socket) => socket.send({ type: 'complete', id: 'x' }),
+    'WebSocket pings': (socket) => socket.ws.ping(),
+    'WebSocket pongs': (socket) => socket.ws.pong(),
+  };
+
+  it.each(Object.entries(floods))('of %s ends the socket, whoever sends it', async (what, send) => {
+    const flood = async (socket: RawSocket) => {
+      for (let count = 0; count < 50; count += 1) send(socket);
+      expect(await isAnswered(socket)).toBe(true);
+      for (let count = 0; count < 2_000; count += 1) send(socket);
+      // ws cuts a peer that does not take its pongs as fast as it asks for them.
+      expect(what === 'WebSocket pings' ? [1006, 4400] : [4400]).toContain(await socket.closeCode());
+      // One that floods is not read to the end.
+      expect(socket.messages.length).toBeLessThan(1_000);
+    };
+    await Promise.all([flood(await open()), flood(await connect())]);
+  });
+
+  it('of fragments closes the socket with 1008', async () => {
+    const socket = await open();
+    for (let count = 0; count < 1_100; count += 1) socket.ws.send('x', { fin: false });
+    expect(await socket.closeCode()).toBe(1008);
+  });
+
+  it('is not what a client sends that completes all that it has begun', async () => {
+    const socket = await connect();
+    for (let round = 0; round < 5; round += 1) {
+      for (let number = 0; number < 50; number += 1) {
+        socket.subscribe(`${round}.${number}`, { query: inboxEvents.toString() });
+      }
+      for (let number = 0; number < 50; number += 1) socket.send({ type: 'complete', id: `${round}.${number}` });
+    }
+    expect(await isAnswered(socket)).toBe(true);
+  });
+
+  it('of connections that say nothing costs the oldest of them their place, and nobody else theirs', async () => {
+    const silent: RawSocket[] = [];
+    for (let count = 0; count < maxUninitialised; count += 50) {
+      silent.push(...(await Promise.all(Array.from({ length: 50 }, open))));
+    }
+    const [first, second] = silent as [RawSocket, RawSocket];
+    expect(first.closed).toBeUndefined();
+    const late = await connect();
+    expect(await first.closeCode()).toBe(4408);
+    expect(await isAnswered(late)).toBe(true);
+    expect(await isAnswered(second)).toBe(true);
+  });
+
+  /** Whether the socket lives still: one that has not said who it is yet says it now. */
+  async function isAnswered(socket: RawSocket): Promise<boolean> {
+    const isNew = !socket.messages.some(({ type }) => type === 'connection_ack');
+    if (isNew) await socket.init({ authorization: `Bearer ${token}` });
+    if (isNew) await socket.until(({ type }) => type === 'connection_ack', 'the acknowledgement');
+    const { data } = await socket.ask({ query: '{ viewer { id } }' });
+    return data?.viewer !== undefined;
+  }
+
+  async function open(): Promise<RawSocket> {
+    const socket = new RawSocket(instance);
+    onTestFinished(() => socket.ws.terminate());
+    await socket.opened();
+    return socket;
+  }
+
+  async function connect(): Promise<RawSocket> {
+    const socket = await RawSocket.connect(instance, token);
+    onTestFinished(() => socket.ws.terminate());
+    return socket;
+  }
+});
