@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { Backend } from '../support/backend.js';
 import type { ApiError, TestClient } from '../support/client.js';
@@ -153,9 +154,9 @@ describeWithNats('what was done is answered as done', () => {
   const isTrue = async (statement: string, roomId: string) =>
     (await world.database.query(statement, [roomId])).length > 0;
 
-  /** Kim removes Lee at the same moment, and the room goes on without them. */
-  async function withoutThem<T>(roomId: string, ask: Promise<T>): Promise<PromiseSettledResult<T>> {
-    const [answer] = await Promise.allSettled([ask, goOnWithoutLee(roomId)]);
+  /** Kim removes Lee so soon after, and the room goes on without them. */
+  async function withoutThem<T>(roomId: string, ask: Promise<T>, afterMs = 0): Promise<PromiseSettledResult<T>> {
+    const [answer] = await Promise.allSettled([ask, delay(afterMs).then(() => goOnWithoutLee(roomId))]);
     return answer;
   }
 
@@ -178,7 +179,7 @@ describeWithNats('what was done is answered as done', () => {
       for (let round = 0; round < 10; round += 1) {
         const scene = await setScene();
 
-        const outcome = await withoutThem(scene.roomId, deed.ask(lee, scene));
+        const outcome = await withoutThem(scene.roomId, deed.ask(lee, scene), round);
 
         const isDone = await isTrue(deed.isDone, scene.roomId);
         if (outcome.status === 'rejected') expect(outcome.reason).toMatchObject({ code: 'NOT_FOUND' });
