@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { expect, it } from 'vitest';
+import { expect, it, onTestFinished } from 'vitest';
 import { ApiError, type Feed, type RoomEvent, type TestClient } from '../support/client.js';
+import type { Instance } from '../support/instance.js';
 import {
   editMessage,
   eventsWithRoom,
@@ -8,10 +9,12 @@ import {
   markRead,
   removeMember,
   renameRoom,
+  roomEvents,
 } from '../support/operations.js';
 import { type Random, useRandom } from '../support/random.js';
 import { describeWithNats } from '../support/requirements.js';
 import { countTo } from '../support/room-log.js';
+import { RawSocket } from '../support/wire.js';
 import { useWorld } from '../support/world.js';
 
 const [kimId, leeId, parkId] = [4, 5, 6];
@@ -77,6 +80,43 @@ describeWithNats("a member's removal", () => {
       expect(seen).not.toContain('"7"');
     }
   }, 60_000);
+
+  it('ends their replay within a page of what is on its way, however much of it is left', async () => {
+    const [kim, lee] = [await world.client(kimId), await world.client(leeId)];
+    const roomId = await kim.group(leeId);
+    const upTo = await fillRoom(roomId);
+    const socket = await RawSocket.connect(world.instances[1] as Instance, lee.token);
+    onTestFinished(() => socket.ws.terminate());
+    const stop = () => socket.messages.at(-1)?.type === 'next' && socket.ws.pause();
+    socket.ws.on('message', stop);
+    const variables = { roomId, afterSeq: 0 };
+    socket.subscribe('replay', { query: roomEvents.toString(), variables });
+    await socket.until(({ type }) => type === 'next', 'the replay');
+
+    await kim.http(removeMember, { input: { roomId, userId: String(leeId) } });
+    await kim.send(roomId, withoutLee);
+    socket.ws.off('message', stop);
+    socket.ws.resume();
+    await socket.until(({ type }) => type === 'complete', 'the end of the replay', 30_000);
+
+    const results = socket.messages.filter(({ type }) => type === 'next').map(({ payload }) => payload);
+    expect(results.at(-1)).toMatchObject({ errors: [{ extensions: { code: 'FORBIDDEN' } }] });
+    expect(results.length).toBeGreaterThan(1);
+    expect(results.length, 'what was on its way, and a page').toBeLessThan(upTo * 0.75);
+    expect(JSON.stringify(results)).not.toContain(withoutLee);
+  }, 60_000);
+
+  /** More than the operating system's buffers take. Resolves with where its log stands. */
+  async function fillRoom(roomId: string): Promise<number> {
+    const upTo = 2_000;
+    await world.database.query(
+      `INSERT INTO chat_messages (id, room_id, seq, changed_seq, sender_id, sender_name, type, content)
+       SELECT gen_random_uuid(), $1, n, n, $2, 'kim', 'TEXT', $3 FROM generate_series(2, $4::int) n`,
+      [roomId, kimId, '가'.repeat(4_000), upTo],
+    );
+    await world.database.query('UPDATE chat_rooms SET seq = $2, published_seq = $2 WHERE id = $1', [roomId, upTo]);
+    return upTo;
+  }
 
   async function playRounds(plan: Plan): Promise<Round[]> {
     const [kim, lee, park] = await Promise.all([everywhere(kimId), everywhere(leeId), everywhere(parkId)]);

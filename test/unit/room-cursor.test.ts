@@ -1,0 +1,147 @@
+import { setImmediate as turn } from 'node:timers/promises';
+import { pino } from 'pino';
+import { describe, expect, it } from 'vitest';
+import type { Listener } from '../../src/domain/pollable.js';
+import type { LogEntry, LogStore } from '../../src/domain/room-log.js';
+import type { PubSub } from '../../src/pubsub/pub-sub.js';
+import { type CursorOptions, RoomCursor } from '../../src/pubsub/room-cursor.js';
+import { RoomFeed, type RoomFeedOptions } from '../../src/pubsub/room-feed.js';
+
+const roomId = '0190a0a0-0000-7000-8000-000000000001';
+const nothing = () => undefined;
+
+describe("a subscriber's cursor that is ended", () => {
+  it.each<[string, Partial<CursorOptions>, (cursor: RoomCursor) => unknown]>([
+    ['before it was asked for anything', {}, nothing],
+    ['while it waits', {}, async (cursor) => [await cursor.next(), cursor.next()]],
+    ['while somebody listens', {}, (cursor) => cursor.listen({ wake: nothing })],
+    ['in a replay', { head: 5 }, (cursor) => cursor.next()],
+  ])('leaves nothing with its feed %s', async (_when, position, use) => {
+    const feed = new CountedFeed();
+    const stays = open(feed, {});
+    stays.listen({ wake: nothing });
+    await stays.next();
+    void stays.next();
+    await turn();
+    const before = feed.counts;
+
+    for (let times = 0; times < 30; times += 1) {
+      const cursor = open(feed, position);
+      void use(cursor);
+      await turn();
+      await Promise.all([cursor.return(), cursor.return()]);
+    }
+
+    expect(before).toEqual({ holders: 1, listeners: 1, waiters: 1 });
+    expect(feed.counts).toEqual(before);
+  });
+});
+
+describe("a room's feed", () => {
+  it('wakes nobody whom it was told to forget, and everybody else', async () => {
+    const feed = openFeed(nothing);
+    await feed.opened;
+    const woken: string[] = [];
+    const goes: Listener = { wake: () => woken.push('goes') };
+    feed.listen({ wake: () => woken.push('stays') });
+    feed.listen(goes);
+    feed.onChange(feed.changes, () => woken.push('waits'));
+    const takeBack = feed.onChange(feed.changes, () => woken.push('waits no more'));
+
+    feed.forget(goes);
+    takeBack();
+    feed.accept(entryAt(1));
+    await turn();
+
+    expect(woken.sort()).toEqual(['stays', 'waits']);
+  });
+
+  it('is closed by the last who holds it', async () => {
+    let closed = 0;
+    const feed = openFeed(() => {
+      closed += 1;
+    });
+    await feed.opened;
+    feed.hold();
+    feed.hold();
+
+    feed.release();
+    expect(closed).toBe(0);
+    feed.release();
+    expect(closed).toBe(1);
+  });
+});
+
+/** A quiet room's, which counts who keeps hold of it. */
+class CountedFeed {
+  readonly roomId = roomId;
+  readonly head = 0;
+  readonly floor = 0;
+  readonly generation = 0;
+  readonly readVersion = 0;
+  readonly changes = 0;
+  readonly #listeners = new Set<Listener>();
+  readonly #waiters = new Set<() => void>();
+  #holders = 0;
+
+  get counts() {
+    return { holders: this.#holders, listeners: this.#listeners.size, waiters: this.#waiters.size };
+  }
+
+  hold(): void {
+    this.#holders += 1;
+  }
+
+  release(): void {
+    this.#holders -= 1;
+  }
+
+  listen(listener: Listener): void {
+    this.#listeners.add(listener);
+  }
+
+  forget(listener: Listener): void {
+    this.#listeners.delete(listener);
+  }
+
+  onChange(_after: number, callback: () => void): () => void {
+    this.#waiters.add(callback);
+    return () => this.#waiters.delete(callback);
+  }
+
+  readyAt(seq: number) {
+    return { kind: 'ready', seq };
+  }
+
+  entryAfter(): undefined {
+    return undefined;
+  }
+
+  readAfter(): undefined {
+    return undefined;
+  }
+}
+
+/** Held for the cursor, as whoever opens one does. */
+function open(feed: CountedFeed, position: Partial<CursorOptions>): RoomCursor {
+  feed.hold();
+  const start = { viewerId: 4, head: 0, afterSeq: 0, maxLag: 500 };
+  return new RoomCursor({ ...start, ...position, feed: feed as unknown as RoomFeed, store } as CursorOptions);
+}
+
+/** A log of which a page has two messages. */
+const store = {
+  readHead: async () => ({ seq: 0, directKey: null }),
+  replayPage: async () => [entryAt(1), entryAt(2)],
+} as unknown as LogStore;
+
+const pubsub = {
+  subscribe: () => ({ ready: Promise.resolve(), close: nothing }),
+} as unknown as PubSub;
+
+const openFeed = (onClose: () => void): RoomFeed =>
+  new RoomFeed(roomId, { pubsub, store, log: pino({ level: 'silent' }), onClose } as RoomFeedOptions);
+
+function entryAt(seq: number): LogEntry {
+  return { kind: 'added', seq, message: { seq, changedSeq: seq, roomId, system: null } } as LogEntry;
+}
