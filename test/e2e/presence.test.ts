@@ -23,6 +23,7 @@ describeWithNats('presence', () => {
     beforeAll(async () => {
       observers = [await world.client(observerIds[0], 0), await world.client(observerIds[1], 1)];
       roomId = await observers[0].group(observerIds[1], ...range(100, 20));
+      await nameEverybody(world);
     });
 
     /** One observer at each instance. */
@@ -274,6 +275,7 @@ describeWithNats('presence', () => {
       const everybody = [leftId, stayingId, silentId];
       const observer = await TestClient.create(staying, 6);
       await observer.group(...everybody);
+      await nameEverybody(world);
       const [left, , silent] = await openDevices(doomed, everybody);
       const watch = new PresenceWatch(observer, everybody);
       await watch.until('ONLINE', everybody);
@@ -307,6 +309,7 @@ async function crowd(world: World, doomedIds: readonly number[], otherIds: reado
   const observer = await world.client(doomedIds[0] === 100 ? 4 : 5, 0);
   const everybody = [...doomedIds, ...otherIds, ...both];
   await observer.group(...everybody);
+  await nameEverybody(world);
   await openDevices(doomed, [...doomedIds, ...both]);
   await openDevices(staying, [...otherIds, ...both]);
   const watch = new PresenceWatch(observer, everybody);
@@ -316,3 +319,7 @@ async function crowd(world: World, doomedIds: readonly number[], otherIds: reado
   watch.feed.times.splice(0);
   return { watch, doomed, staying };
 }
+
+/** By the names in their tokens: no news of a name comes between what is told of devices. */
+const nameEverybody = ({ database }: World) =>
+  database.query(`UPDATE chat_users SET name = 'user ' || id WHERE name IS NULL`);
