@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { Socket } from 'node:net';
 import { PrismaPg } from '@prisma/adapter-pg';
 import pg from 'pg';
@@ -50,6 +51,8 @@ const hurryPollMs = 100;
 
 export function createConnection({ url, max, settings = {}, onError, onTime, onDoubt }: ConnectionOptions): Connection {
   const end = new AbortController();
+  // One for each connection, which the pool bounds.
+  setMaxListeners(0, end.signal);
   const pool = new pg.Pool({
     stream: () => new Socket({ signal: end.signal }),
     connectionString: url,

@@ -43,8 +43,7 @@ describeWithNats('a subscriber that vanishes', () => {
     const idle = await lowest(poolIdleMs + 2_000);
     expect([...idle].slice(0, 3)).toEqual(open.slice(0, 3).map((name) => [name, 0]));
     // As in the cycles that are measured: what has a bound fills to it first.
-    const talking = setInterval(() => void kim.send(pick(rooms), 'meanwhile'), 20);
-    await runCycles(cycles / 4);
+    await whileTheyTalk(() => runCycles(cycles / 4));
     await gone();
     const inspector = await Inspector.attach(instance);
     onTestFinished(() => inspector.detach());
@@ -55,9 +54,8 @@ describeWithNats('a subscriber that vanishes', () => {
     const watching = setInterval(async () => {
       peak = Math.max(peak, (await readMetrics(instance)).get('fairway_room_feeds') ?? 0);
     }, 200);
-    await runCycles(cycles);
+    await whileTheyTalk(() => runCycles(cycles));
     clearInterval(watching);
-    clearInterval(talking);
 
     await gone();
     await settled((figures) => above(idle, figures));
@@ -66,6 +64,12 @@ describeWithNats('a subscriber that vanishes', () => {
     expect(peak).toBeGreaterThan(1);
     expect(instance.output()).not.toMatch(/"level":[56]0/);
   });
+
+  async function whileTheyTalk(run: () => Promise<void>): Promise<void> {
+    const talking = setInterval(() => void kim.send(pick(rooms), 'meanwhile'), 20);
+    await run();
+    clearInterval(talking);
+  }
 
   async function runCycles(count: number): Promise<void> {
     let next = 0;
