@@ -62,7 +62,10 @@ export function createConnection({ url, max, settings = {}, onError, onTime, onD
     keepAlive: true,
     keepAliveInitialDelayMillis: keepAliveMs,
     application_name: 'fairway',
-    onConnect: async (client) => onTime?.(await prepareSession(client, settings)),
+    onConnect: async (client) => {
+      const time = await prepareSession(client, settings);
+      onTime?.(time);
+    },
   });
   pool.on('error', onError);
   const refuse = (error: unknown): never => {

@@ -51,6 +51,7 @@ function newFolder(): string {
 /** A disk that can be filled. */
 export interface SmallDisk {
   readonly folder: string;
+  /** Also of what has become free since it was filled. */
   fill(): void;
   /** Leaves room again. */
   empty(): void;
@@ -65,7 +66,7 @@ export function mountSmallDisk(megabytes: number): SmallDisk {
   return {
     folder,
     fill: () => {
-      const file = openSync(filler, 'w');
+      const file = openSync(filler, 'a');
       try {
         for (let size = 2 ** 20; size >= 512; ) if (!hasWritten(file, size)) size /= 2;
       } finally {
