@@ -6,7 +6,7 @@ import { messageAdded, presence, roomEvents, setTyping, typing } from '../suppor
 import { openDevice, openDevices, PresenceWatch, quiet, range } from '../support/presence-watch.js';
 import { describeWithNats } from '../support/requirements.js';
 import { RawSocket } from '../support/wire.js';
-import { useWorld } from '../support/world.js';
+import { nameEverybody, useWorld } from '../support/world.js';
 
 const busyForMs = 3_000;
 /** 12 KB each; so many are more than the operating system's buffers take. */
@@ -27,6 +27,7 @@ describeWithNats('presence and typing under load', () => {
     [burdened, spared] = world.instances as [Instance, Instance];
     [kim, lee] = [await world.client(4, 0), await world.client(5, 1)];
     roomId = await kim.group(5, ...userIds);
+    await nameEverybody(world);
   });
 
   it('wait while the event loop is late and are right afterwards; messages are not kept', async () => {
@@ -67,6 +68,7 @@ describeWithNats('presence and typing under load', () => {
   it('tell a socket that did not read the newest state alone', async () => {
     const [visitorId, stayingId] = [201, 202];
     await kim.group(5, visitorId, stayingId);
+    await nameEverybody(world);
     const watch = new PresenceWatch(lee, [visitorId, stayingId]);
     const reader = await TestClient.create(burdened, 4);
     const slow = await RawSocket.connect(burdened, reader.token);

@@ -6,7 +6,7 @@ import { openDevice, openDevices, PresenceWatch, quiet, range } from '../support
 import { describeWithNats } from '../support/requirements.js';
 import { waitFor } from '../support/wait-for.js';
 import { postOperation, RawSocket } from '../support/wire.js';
-import { useWorld, type World } from '../support/world.js';
+import { nameEverybody, useWorld, type World } from '../support/world.js';
 
 const graceMs = 10_000;
 /** Until everybody has been told, on a machine that others use as well. */
@@ -319,7 +319,3 @@ async function crowd(world: World, doomedIds: readonly number[], otherIds: reado
   watch.feed.times.splice(0);
   return { watch, doomed, staying };
 }
-
-/** By the names in their tokens: no news of a name comes between what is told of devices. */
-const nameEverybody = ({ database }: World) =>
-  database.query(`UPDATE chat_users SET name = 'user ' || id WHERE name IS NULL`);
