@@ -1,5 +1,6 @@
 import { createBatch, type View } from '../db/batch.js';
 import type { Database } from '../db/database.js';
+import { findMemberPages, type MemberPageOfUser } from '../db/members.js';
 import {
   countReaders,
   findReaders,
@@ -30,6 +31,7 @@ import type { KnownMember, User } from '../db/rows.js';
 import { findKnownUsers, findUsers } from '../db/users.js';
 import { ChatError } from '../domain/errors.js';
 import type { Message } from '../domain/message.js';
+import type { Page } from '../domain/page.js';
 import type { Acquaintance, Presence } from '../domain/presence.js';
 import type { Member } from '../domain/room-log.js';
 import type { Onlooker, Viewer } from '../domain/viewer.js';
@@ -64,6 +66,9 @@ export const createBatches = (db: Database) => ({
   titles: createView(nameByMembers, db, ''),
   members: createView<RoomOfUser, readonly KnownMember[]>(findMembers, db, []),
   everMembers: createView<RoomOfUser, readonly KnownMember[]>(findEverMembers, db, []),
+  memberPages: createBatch<MemberPageOfUser, Page<KnownMember>>(async (asked) =>
+    asked.map(await findMemberPages(db, asked)),
+  ),
   memberCounts: createView<RoomOfUser, number>(countMembers, db, 0),
   memberships: createView<RoomOfUser, Member | null>(findMemberships, db, null),
   /** Whether the room is open for writing, and where its log stands; null where the asker is no member. */
@@ -115,7 +120,7 @@ export const loadMembers = (
     : (along?.members ?? batches.members.load({ roomId: id, userId }));
 
 export const loadMemberCount = ({ batches }: Deps, { userId }: Onlooker, { id, along }: RoomInHand) =>
-  along?.memberCount ?? batches.memberCounts.load({ roomId: id, userId });
+  along?.memberCount ?? along?.members?.length ?? batches.memberCounts.load({ roomId: id, userId });
 
 /** The viewer's own. @throws {ChatError} NOT_FOUND where it has ended */
 export const loadMembership = ({ batches }: Deps, { userId }: Viewer, { id, along }: RoomInHand) =>

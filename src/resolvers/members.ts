@@ -1,4 +1,5 @@
 import { v7 as uuidv7 } from 'uuid';
+import { assertMemberCursor, locateMemberPage, pageOfMembers } from '../db/members.js';
 import {
   inviteMembers as invite,
   leaveRoom as leave,
@@ -6,12 +7,43 @@ import {
   setAdmin as set,
 } from '../db/room-log.js';
 import type { Room } from '../db/rooms.js';
+import type { KnownMember } from '../db/rows.js';
 import { ChatError } from '../domain/errors.js';
 import { parseUserId, parseUuid } from '../domain/ids.js';
-import type { Viewer } from '../domain/viewer.js';
+import { type Page, type PageArgs, type PageRequest, parsePageArgs } from '../domain/page.js';
+import type { Onlooker, Viewer } from '../domain/viewer.js';
 import { assertAllowed, assertMayChange, assertMayIntroduce } from './access.js';
-import type { Deps } from './deps.js';
+import type { Deps, Limits } from './deps.js';
 import { changeRoom, type RoomRequest } from './rooms.js';
+
+export const defaultMemberPageSize = 50;
+
+type MemberPageArgs = Pick<PageArgs, 'first' | 'after'>;
+
+const parseMemberPage = ({ first, after }: MemberPageArgs, { maxPageSize }: Limits): PageRequest =>
+  parsePageArgs({ first: first ?? defaultMemberPageSize, after }, maxPageSize);
+
+/** Checks what is known before the room is. @throws {ChatError} BAD_USER_INPUT that says what is wrong */
+export function assertMemberPageArgs(args: MemberPageArgs, limits: Limits): void {
+  const { after } = parseMemberPage(args, limits);
+  if (after !== undefined) assertMemberCursor(after);
+}
+
+/**
+ * A page of the room's members, the longest member first; empty where the viewer is no member any more. All that are
+ * wanted in one turn are one statement, and a page goes on behind its cursor whoever comes or leaves meanwhile.
+ * @throws {ChatError} BAD_USER_INPUT where the cursor is another room's
+ */
+export async function listMembers(
+  { batches, limits }: Deps,
+  { userId }: Onlooker,
+  { id, along }: Pick<Room, 'id' | 'along'>,
+  args: MemberPageArgs,
+): Promise<Page<KnownMember>> {
+  const page = locateMemberPage(parseMemberPage(args, limits), id);
+  if (along?.members !== undefined) return pageOfMembers(along.members, page);
+  return batches.memberPages.load({ roomId: id, userId, page });
+}
 
 /** Any member invites to a GROUP. Who is a member already is passed over. */
 export async function inviteMembers(

@@ -1,10 +1,18 @@
 import type { Page } from '../domain/page.js';
 
-/** A page in the shape that a connection's fields read. */
-export async function toConnection<Row>(page: Promise<Page<Row>>, cursorOf: (row: Row) => string) {
+/**
+ * A page in the shape that a connection's fields read.
+ * @param more - for the connection's fields beyond those of every connection
+ */
+export async function toConnection<Row, More extends object = object>(
+  page: Promise<Page<Row>>,
+  cursorOf: (row: Row) => string,
+  more?: More,
+) {
   const { rows, hasNextPage, hasPreviousPage } = await page;
   const edges = rows.map((node) => new Edge(node, cursorOf));
   return {
+    ...(more as More),
     edges,
     pageInfo: {
       hasNextPage,

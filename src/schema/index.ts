@@ -6,6 +6,7 @@ import './message.js';
 import './presence.js';
 import './room.js';
 import './room-event.js';
+import './room-member-connection.js';
 import './typing.js';
 import { attendMutations } from './mutations.js';
 import './user.js';

@@ -91,16 +91,21 @@ const RoomConnection = builder.connectionObject(
 /** What is read along with rooms of which this is selected: of their messages one page. */
 function toRoomRequest(room: Selection, among: readonly RoomPart[] = roomParts): RoomRequest {
   const args = room.argumentsOf('messages');
+  const members = [room.into('members', 'viewerMember'), room.into('memberPage').ofNodes];
   return {
     parts: room.choose(among),
-    memberDetails: room.into('members', 'viewerMember').choose(memberDetails),
+    memberDetails: [...new Set(members.flatMap((member) => member.choose(memberDetails)))],
     history: args && { args, findParts: () => room.into('messages').ofNodes.choose(messageParts) },
   };
 }
 
-/** The same where the room is that of a change's answer. */
-const toChangedRoom = (info: GraphQLResolveInfo): RoomRequest =>
-  toRoomRequest(Selection.of(info).into('room'), changedRoomParts);
+/** The same where the room is that of a change's answer: its page of members is of the same moment. */
+function toChangedRoom(info: GraphQLResolveInfo): RoomRequest {
+  const room = Selection.of(info).into('room');
+  const request = toRoomRequest(room, changedRoomParts);
+  if (room.argumentsOf('memberPage') === undefined) return request;
+  return { ...request, parts: [...new Set([...request.parts, 'members' as const])] };
+}
 
 builder.queryFields((t) => ({
   rooms: t.field({

@@ -1,9 +1,10 @@
+import { cursorOfMember } from '../db/members.js';
 import type { Room } from '../db/rooms.js';
 import { type KnownMember, memberDetails } from '../db/rows.js';
-import { decodeCursor, encodeCursor } from '../domain/page.js';
 import type { Onlooker, Viewer } from '../domain/viewer.js';
 import { loadLastMessage, loadMemberCount, loadMembers, loadTitle, loadUnreadCount } from '../resolvers/batches.js';
 import type { Deps } from '../resolvers/deps.js';
+import { listMembers } from '../resolvers/members.js';
 import type { RoomRequest } from '../resolvers/rooms.js';
 import { nameUsers } from '../resolvers/users.js';
 
@@ -62,25 +63,20 @@ export async function showMembers(
   room: Room,
   { limit, cursor }: { readonly limit: number; readonly cursor: string | null | undefined },
 ) {
-  const all = await loadMembers(deps, onlooker, room, false);
-  const rest = cursor == null ? all : all.filter(isBehind(cursor));
-  const page = rest.slice(0, limit);
+  const [{ rows, hasNextPage }, memberCount] = await Promise.all([
+    listMembers(deps, onlooker, room, { first: limit, after: cursor }),
+    loadMemberCount(deps, onlooker, room),
+  ]);
   const names = await nameUsers(
     deps,
-    page.map(({ userId }) => userId),
+    rows.map(({ userId }) => userId),
   );
-  const last = page.at(-1);
+  const last = rows.at(-1);
   return {
-    memberCount: all.length,
-    members: page.map((member) => showMember(member, names)),
-    nextCursor: rest.length > limit && last !== undefined ? encodeCursor('member', last.joinedSeq, last.userId) : null,
+    memberCount,
+    members: rows.map((member) => showMember(member, names)),
+    nextCursor: hasNextPage && last !== undefined ? cursorOfMember(last) : null,
   };
-}
-
-/** @throws {ChatError} BAD_USER_INPUT where the cursor is not one of ours */
-function isBehind(cursor: string): (member: KnownMember) => boolean {
-  const [seq = 0, id = 0] = decodeCursor('member', cursor, /^(\d{1,10}) (\d{1,10})$/).map(Number);
-  return ({ joinedSeq, userId }) => joinedSeq > seq || (joinedSeq === seq && userId > id);
 }
 
 export async function showRoom(deps: Deps, onlooker: Onlooker, room: Room) {

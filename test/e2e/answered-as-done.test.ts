@@ -13,6 +13,7 @@ graphql(`
   fragment AllOfRoom on Room {
     id type seq name title memberCount unreadCount updatedAt
     members { user { id name } isAdmin lastReadSeq }
+    memberPage(first: 2) { totalCount edges { node { id joinedAt user { id } } } }
     viewerMember { user { id } isAdmin lastReadSeq }
     lastMessage { content room { id viewerMember { lastReadSeq } } }
     messages(last: 3) { edges { node { content room { id title members { user { id } } } } } }
@@ -80,6 +81,10 @@ const memberOf = (member: unknown) =>
   typeof member === 'number'
     ? expect.objectContaining({ user: expect.objectContaining({ id: String(member) }) })
     : member;
+const page = (totalCount: number) => ({
+  totalCount,
+  edges: [kimId, leeId].map((id) => ({ node: expect.objectContaining({ user: { id: String(id) } }) })),
+});
 const hasEntry = (condition: string) =>
   `SELECT FROM chat_messages WHERE room_id = $1 AND sender_id = ${leeId} AND ${condition}`;
 
@@ -87,12 +92,16 @@ const deeds: Record<string, Deed> = {
   inviteMembers: {
     ask: (lee, { roomId }) => lee.ws(operations.invite, { input: { roomId, userIds: [String(friendId)] } }),
     isDone: hasEntry(`system->>'code' = 'MEMBERS_JOINED'`),
-    answer: { inviteMembers: { room: room({ memberCount: 4, members: members(parkId, friendId) }) } },
+    answer: {
+      inviteMembers: { room: room({ memberCount: 4, members: members(parkId, friendId), memberPage: page(4) }) },
+    },
   },
   removeMember: {
     ask: (lee, { roomId }) => lee.ws(operations.remove, { input: { roomId, userId: String(parkId) } }),
     isDone: hasEntry(`system->>'code' = 'MEMBER_REMOVED'`),
-    answer: { removeMember: { room: room({ memberCount: 2, members: members(), title: '김철수' }) } },
+    answer: {
+      removeMember: { room: room({ memberCount: 2, members: members(), title: '김철수', memberPage: page(2) }) },
+    },
   },
   renameRoom: {
     ask: (lee, { roomId }) => lee.ws(operations.rename, { input: { roomId, name: 'by Lee' } }),

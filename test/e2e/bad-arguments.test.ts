@@ -33,6 +33,7 @@ describeWithNats('an argument that is out of bounds', () => {
     },
   };
   const messages = (args: string) => `messages${args} { edges { node { id } } }`;
+  const members = (args: string) => `memberPage${args} { edges { node { id } } }`;
   const inRoom = (selection: string) => `{ room(id: "${room}") { id ${selection} } }`;
 
   describe.each(Object.entries(asks))('over %s', (_transport, ask) => {
@@ -44,6 +45,12 @@ describeWithNats('an argument that is out of bounds', () => {
       'a page of no size': () => ({ query: inRoom(messages('')) }),
       'a cursor that is none': () => ({ query: inRoom(messages('(first: 1, after: "x")')) }),
       'a cursor of rooms': () => ({ query: inRoom(messages(`(last: 1, before: "${cursorOf('room 1 ', room)}")`)) }),
+      'a page of 101 members': () => ({ query: inRoom(members('(first: 101)')) }),
+      'a page of no members': () => ({ query: inRoom(members('(first: 0)')) }),
+      'members behind a cursor that is none': () => ({ query: inRoom(members('(after: "x")')) }),
+      'members behind a cursor of messages': () => ({
+        query: inRoom(members(`(after: "${cursorOf('message ', `${room} 5`)}")`)),
+      }),
       'a size in a variable': () => ({
         query: `query Q($n: Int!) { room(id: "${room}") { ...R } } fragment R on Room { ... on Room { ${messages('(first: $n)')} } }`,
         variables: { n: 1_000 },

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { connectDatabase, type Database } from '../../src/db/database.js';
+import { findMemberPages } from '../../src/db/members.js';
 import { messageParts, pageMessages } from '../../src/db/messages.js';
 import { countUnread } from '../../src/db/room-views.js';
 import { countAllUnread, findRoom, pageRooms, roomAlone, roomParts } from '../../src/db/rooms.js';
@@ -20,6 +21,8 @@ const pageSize = 50;
 interface Plan {
   readonly 'Node Type': string;
   readonly 'Relation Name'?: string;
+  readonly 'Index Name'?: string;
+  readonly 'Rows Removed by Filter'?: number;
   readonly 'Subplan Name'?: string;
   readonly 'Plan Rows': number;
   /** In kilobytes. */
@@ -88,6 +91,40 @@ describe(`with ${rooms} rooms of ${messagesPerRoom} messages, all of them the vi
     const sorted = nodes.filter((node) => node['Node Type'].includes('Sort')).map((node) => node['Plan Rows']);
     expect(Math.max(0, ...sorted)).toBeLessThanOrEqual((pageSize + 1) * membersPerRoom);
   });
+
+  it('pages of the members of several rooms, one of them of 10,000, are ranges of an index, by any plan', async () => {
+    const joined = 5_000;
+    const large = await addLargeRoom(2 * joined);
+    const count = 25;
+    const asked = [large, roomId].map((id) => ({
+      roomId: id,
+      userId: id === large ? users - 1 : viewerId,
+      page: { ...page, count, after: id === large ? { joinedSeq: joined, userId: joined + 1 } : undefined },
+    }));
+    for (const cache of ['force_custom_plan', 'force_generic_plan'] as const) {
+      const nodes = await explain(() => findMemberPages(db, asked), cache);
+      const read = (node: Plan) => (node['Actual Rows'] + (node['Rows Removed by Filter'] ?? 0)) * node['Actual Loops'];
+      const members = nodes.filter((node) => node['Relation Name'] === 'chat_room_members');
+      expect(members.map((node) => node['Index Name'])).toContain('chat_room_members_order_idx');
+      for (const node of members) expect(read(node), JSON.stringify(node)).toBeLessThanOrEqual(2 * (count + 1));
+    }
+    const view = await findMemberPages(db, asked);
+    expect(asked.map((one) => view(one).rows.map(({ userId }) => userId))).toEqual([
+      Array.from({ length: count }, (_, place) => joined + 2 + place),
+      expect.arrayContaining([viewerId]),
+    ]);
+  });
+
+  /** Of so many members, who came one after the other: the user with number n + 1 as the nth, and one whom tests ask as. */
+  async function addLargeRoom(members: number): Promise<string> {
+    const id = randomUUID();
+    await database.query(`INSERT INTO chat_rooms (id, type, seq) VALUES ('${id}', 'GROUP', ${members})`);
+    await database.query(`
+      INSERT INTO chat_room_members (room_id, user_id, joined_seq) SELECT '${id}'::uuid, n + 1, n FROM generate_series(1, ${members}) n
+      UNION ALL SELECT '${id}'::uuid, ${users - 1}, ${members} + 1`);
+    await database.query('VACUUM ANALYZE');
+    return id;
+  }
 
   const history = { page: { ...page, backward: true }, parts: messageParts };
   it('a list of rooms with members and messages sorts the rooms, not what is read along', async () => {

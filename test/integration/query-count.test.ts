@@ -118,6 +118,25 @@ it('pages 50 messages with their readers and how many those are in as many queri
   expect(fifty.statements).toBeLessThanOrEqual(5);
 });
 
+it('pages the members of 20 rooms, and counts them, in as many queries as those of 2', async () => {
+  const page = 'memberPage(first: 2) { totalCount edges { node { id isAdmin joinedAt lastReadAt user { id name } } } }';
+  const ofRooms = (fields: string) => `query ($first: Int) { rooms(first: $first) { edges { node { ${fields} } } } }`;
+  const member = 'id isAdmin joinedAt lastReadAt user { id name }';
+  const two = await measure(ofRooms(page), { first: 2 });
+  const twenty = await measure(ofRooms(page), { first: 20 });
+  const all = await measure(ofRooms(`members { ${member} } ${page}`), { first: 20 });
+
+  type Rooms = { rooms: { edges: { node: { members: unknown[]; memberPage: unknown } }[] } };
+  const pages = (data: unknown) => (data as Rooms).rooms.edges.map(({ node }) => node.memberPage);
+  const firstOfAll = (all.data as unknown as Rooms).rooms.edges.map(({ node: { members } }) => ({
+    totalCount: members.length,
+    edges: members.slice(0, 2).map((node) => ({ node })),
+  }));
+  expect(firstOfAll).toHaveLength(20);
+  expect([pages(twenty.data), pages(all.data)]).toEqual([firstOfAll, firstOfAll]);
+  expect([two, twenty, all].map(({ statements }) => statements)).toEqual([3, 3, 1]);
+});
+
 describe('what is read along with a room', () => {
   const messageFields =
     'id seq type content senderName createdAt editedAt deletedAt system { code } sender { id name } readCount';

@@ -93,6 +93,18 @@ export const oneRoom = graphql(`
   }
 `);
 
+export const memberPage = graphql(`
+  query MemberPage($id: ID!, $first: Int, $after: String) {
+    room(id: $id) {
+      memberPage(first: $first, after: $after) {
+        totalCount
+        edges { cursor node { id user { id name } isAdmin joinedAt leftAt lastReadSeq lastReadAt } }
+        pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
+      }
+    }
+  }
+`);
+
 export const history = graphql(`
   query History($id: ID!, $first: Int, $after: String, $last: Int, $before: String) {
     room(id: $id) {

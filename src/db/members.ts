@@ -1,0 +1,89 @@
+import { decodeCursor, encodeCursor, type Page, type PageRequest, toPage } from '../domain/page.js';
+import type { Member } from '../domain/room-log.js';
+import type { Database } from './database.js';
+import type { RoomOfUser } from './room-views.js';
+import { type KnownMember, type MemberRow, memberColumns, toKnownMember, type User } from './rows.js';
+
+/** A position in the order of a room's members: the longest member first. */
+export type MemberPosition = Pick<Member, 'joinedSeq' | 'userId'>;
+
+export type MemberPage = PageRequest<MemberPosition>;
+
+/** A page of a room's members, as one user is to see it. */
+export interface MemberPageOfUser extends RoomOfUser {
+  readonly page: MemberPage;
+}
+
+export const cursorOfMember = ({ roomId, joinedSeq, userId }: Member): string =>
+  encodeCursor('member', roomId, joinedSeq, userId);
+
+const position = '(\\d{1,10}) (\\d{1,10})';
+const anyRoom = new RegExp(`^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12} ${position}$`);
+
+/** @throws {ChatError} BAD_USER_INPUT where it is not a cursor of any room's members */
+export const assertMemberCursor = (cursor: string): void => void decodeCursor('member', cursor, anyRoom);
+
+/**
+ * The page with a position for its cursor.
+ * @throws {ChatError} BAD_USER_INPUT where the cursor is another room's: its position means nothing here
+ */
+export function locateMemberPage({ count, after }: PageRequest, roomId: string): MemberPage {
+  const page = { count, backward: false, after: undefined, before: undefined };
+  if (after === undefined) return page;
+  const [joinedSeq, userId] = decodeCursor('member', after, new RegExp(`^${roomId} ${position}$`)).map(Number);
+  return { ...page, after: { joinedSeq: joinedSeq ?? 0, userId: userId ?? 0 } };
+}
+
+/** The page of a list that has been read already, in the same order. */
+export function pageOfMembers(members: readonly KnownMember[], page: MemberPage): Page<KnownMember> {
+  const { after } = page;
+  return toPage(after === undefined ? members : members.filter((member) => isBehind(member, after)), page);
+}
+
+const isBehind = (member: MemberPosition, after: MemberPosition): boolean =>
+  member.joinedSeq > after.joinedSeq || (member.joinedSeq === after.joinedSeq && member.userId > after.userId);
+
+/** All pages in one statement, each read once for all members who ask for it at this moment; empty for others. */
+export async function findMemberPages(
+  { reads }: Database,
+  asked: readonly MemberPageOfUser[],
+): Promise<(one: MemberPageOfUser) => Page<KnownMember>> {
+  const places = new Map<string, number>();
+  for (const one of asked) places.set(keyOf(one), places.get(keyOf(one)) ?? places.size);
+  const pages = asked.map(({ page }) => page);
+  const rows = await reads.query<MemberRow & { user: User; place: number; viewer_ids: (number | null)[] | null }>`
+    SELECT ${memberColumns('m')}, p.place, CASE WHEN m.nth = 1 THEN p.viewer_ids END AS viewer_ids,
+      json_build_object('id', u.id, 'name',
+        CASE WHEN m.is_confirmed OR p.viewer_ids = ARRAY[m.user_id] THEN u.name END) AS "user"
+    FROM (
+      SELECT a.place, a.room_id, a.count, a.joined_seq, a.member_id, array_agg(a.user_id) AS viewer_ids
+      FROM unnest(
+        ${asked.map((one) => places.get(keyOf(one)) ?? 0)}::int[], ${asked.map(({ roomId }) => roomId)}::uuid[],
+        ${asked.map(({ userId }) => userId)}::int[], ${pages.map(({ count }) => count + 1)}::int[],
+        ${pages.map(({ after }) => after?.joinedSeq ?? -1)}::bigint[], ${pages.map(({ after }) => after?.userId ?? 0)}::bigint[]
+      ) AS a(place, room_id, user_id, count, joined_seq, member_id)
+      LEFT JOIN chat_room_members me ON me.room_id = a.room_id AND me.user_id = a.user_id AND me.left_at IS NULL
+      WHERE me.user_id IS NOT NULL OR a.user_id IS NULL
+      GROUP BY a.place, a.room_id, a.count, a.joined_seq, a.member_id
+    ) AS p
+    CROSS JOIN LATERAL (
+      SELECT m.*, row_number() OVER (ORDER BY m.joined_seq, m.user_id) AS nth FROM chat_room_members m
+      WHERE m.room_id = p.room_id AND m.left_at IS NULL AND (m.joined_seq, m.user_id) > (p.joined_seq, p.member_id)
+      ORDER BY m.joined_seq, m.user_id LIMIT p.count
+    ) AS m
+    JOIN chat_users u ON u.id = m.user_id
+    ORDER BY p.place, m.nth`;
+  const found = new Map<number, { readonly viewerIds: Set<number | null>; readonly members: KnownMember[] }>();
+  for (const row of rows) {
+    const page = found.get(row.place) ?? { viewerIds: new Set(row.viewer_ids), members: [] };
+    page.members.push(toKnownMember(row));
+    found.set(row.place, page);
+  }
+  return (one) => {
+    const page = found.get(places.get(keyOf(one)) ?? -1);
+    return toPage(page?.viewerIds.has(one.userId) === true ? page.members : [], one.page);
+  };
+}
+
+const keyOf = ({ roomId, page: { count, after } }: MemberPageOfUser): string =>
+  `${roomId} ${count} ${after?.joinedSeq} ${after?.userId}`;
