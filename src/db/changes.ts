@@ -10,7 +10,7 @@ interface Turn {
 }
 
 /** What waits for one thing; beyond that the caller is told. */
-const maxTurns = 64;
+const maxTurns = 256;
 const retryAfterMs = 1_000;
 
 /**

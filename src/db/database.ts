@@ -38,7 +38,7 @@ export interface DatabaseOptions {
 const upkeepPoolSize = 4;
 const waitPoolSize = 4;
 /** Longer than a change of ours holds a lock; short enough that a room which somebody locked delays no other one. */
-const moment: SessionSettings = { lock_timeout: '250' };
+const moment: SessionSettings = { lock_timeout: '100' };
 const renewEveryMs = 1_000;
 const tellEveryMs = 10_000;
 

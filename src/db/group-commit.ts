@@ -1,12 +1,20 @@
-/** How a write goes down, alone or with others. */
-export interface Writes<Item, Answer> {
+/** How items go down, alone or with others. */
+export interface Write<Item, Answer> {
   readonly one: (item: Item) => Promise<Answer>;
-  /** Resolves with an answer for each, in their order; where it fails, nothing has been written. */
-  readonly many: (items: readonly Item[]) => Promise<readonly Answer[]>;
+  /**
+   * Resolves with an answer for each, in their order, or with the error of those that were left out, whose queue somebody
+   * else holds; where it fails, nothing has been written.
+   */
+  readonly many: (items: readonly Item[]) => Promise<readonly (Answer | Error)[]>;
+}
+
+export interface Writes<Item, Answer> {
+  /** Leaves out what is locked. */
+  readonly atOnce: Write<Item, Answer>;
+  /** Waits for what the items' queue, which is one, is locked by, as long as somebody waits for it. */
+  readonly patiently: Write<Item, Answer>;
   /** Items of one queue keep their order; queues take turns. */
   readonly queueOf: (item: Item) => string;
-  /** Waits, as long as somebody waits for it, for what the item's queue is locked by. */
-  readonly patiently: (item: Item) => Promise<Answer>;
   /** Whether it failed because somebody else holds what its queue is about: nothing has been written. */
   readonly isLocked: (error: unknown) => boolean;
   /** After a failure of which it is not known what has been written, nothing is tried again. */
@@ -18,6 +26,12 @@ interface Waiting<Item, Answer> {
   readonly resolve: (answer: Answer) => void;
   readonly reject: (error: unknown) => void;
 }
+
+/** What became of an item. */
+type Outcome<Item, Answer> = { readonly waiting: Waiting<Item, Answer> } & (
+  | { readonly answer: Answer }
+  | { readonly error: unknown }
+);
 
 const maxBatchSize = 256;
 /** A commit that takes longer, as one that waits for somebody's lock, does not keep the other queues waiting. */
@@ -71,11 +85,14 @@ export class GroupCommit<Item, Answer> {
     for (let batch = this.#take(); batch.length > 0; batch = this.#take()) {
       const names = new Set(batch.map(({ item }) => this.#writes.queueOf(item)));
       for (const name of names) this.#underWay.add(name);
-      const written = this.#write(batch);
+      const written = this.#write(batch, this.#writes.atOnce);
       // Behind the statement, which goes out in the tick before: the database works while those are answered.
       if (tellWritten !== undefined) process.nextTick(tellWritten);
-      tellWritten = await written;
-      for (const name of names) if (!this.#locked.has(name)) this.#underWay.delete(name);
+      const outcomes = await written;
+      const held = this.#findHeld(outcomes);
+      tellWritten = () => tell(held.size === 0 ? outcomes : outcomes.filter((outcome) => !this.#isHeld(outcome)));
+      for (const name of names) if (!held.has(name)) this.#underWay.delete(name);
+      for (const [name, waiting] of held) void this.#waitForLock(name, waiting);
     }
     tellWritten?.();
     this.#commits -= 1;
@@ -98,64 +115,79 @@ export class GroupCommit<Item, Answer> {
     return batch;
   }
 
-  /** Resolves once it is known what became of them, with what tells everybody. */
-  async #write(batch: readonly Waiting<Item, Answer>[]): Promise<() => void> {
-    const [first, ...others] = batch;
-    if (first === undefined) return () => undefined;
-    if (others.length === 0) return this.#writeAlone(first);
-    try {
-      const answers = await this.#writes.many(batch.map(({ item }) => item));
-      return () => {
-        for (const [index, { resolve }] of batch.entries()) resolve(answers[index] as Answer);
-      };
-    } catch (error) {
-      if (this.#writes.isUncertain(error)) {
-        return () => {
-          for (const { reject } of batch) reject(error);
-        };
+  /** Resolves once it is known what became of each of them. */
+  async #write(batch: readonly Waiting<Item, Answer>[], write: Write<Item, Answer>): Promise<Outcome<Item, Answer>[]> {
+    if (batch.length > 1) {
+      try {
+        const answers = await write.many(batch.map(({ item }) => item));
+        return batch.map((waiting, index) => toOutcome(waiting, answers[index] as Answer | Error));
+      } catch (error) {
+        if (this.#writes.isUncertain(error) || this.#writes.isLocked(error))
+          return batch.map((waiting) => ({ waiting, error }));
       }
-      // One of them spoils it for all: each by itself gets its own answer.
-      for (const waiting of batch) (await this.#writeAlone(waiting))();
-      return () => undefined;
     }
+    // Where one of them spoiled it for all, each by itself gets its own answer.
+    const outcomes: Outcome<Item, Answer>[] = [];
+    for (const waiting of batch) {
+      outcomes.push(
+        await write.one(waiting.item).then(
+          (answer) => ({ waiting, answer }),
+          (error: unknown) => ({ waiting, error }),
+        ),
+      );
+    }
+    return outcomes;
   }
 
-  #writeAlone({ item, resolve, reject }: Waiting<Item, Answer>): Promise<() => void> {
-    return this.#writes.one(item).then(
-      (answer) => () => resolve(answer),
-      (error: unknown) => {
-        if (!this.#writes.isLocked(error)) return () => reject(error);
-        void this.#waitForLock({ item, resolve, reject });
-        return () => undefined;
-      },
-    );
+  #isHeld(outcome: Outcome<Item, Answer>): boolean {
+    return 'error' in outcome && this.#writes.isLocked(outcome.error);
+  }
+
+  /** Those whose queue somebody else holds, by queue. */
+  #findHeld(outcomes: readonly Outcome<Item, Answer>[]): Map<string, Waiting<Item, Answer>[]> {
+    const found = new Map<string, Waiting<Item, Answer>[]>();
+    for (const outcome of outcomes) {
+      if (!this.#isHeld(outcome)) continue;
+      const name = this.#writes.queueOf(outcome.waiting.item);
+      const held = found.get(name);
+      if (held === undefined) found.set(name, [outcome.waiting]);
+      else held.push(outcome.waiting);
+    }
+    return found;
   }
 
   #tryAgain(name: string): void {
-    const next = this.#queues.get(name)?.shift();
-    if (this.#queues.get(name)?.length === 0) this.#queues.delete(name);
-    if (next === undefined) return;
     this.#underWay.add(name);
-    void this.#waitForLock(next);
+    void this.#waitForLock(name, []);
   }
 
-  /** Item by item, until the lock is had; where it is waited for in vain, so would the others of the queue wait. */
-  async #waitForLock({ item, resolve, reject }: Waiting<Item, Answer>): Promise<void> {
-    const name = this.#writes.queueOf(item);
+  /** With all of the queue that waits by now; where the lock is waited for in vain, so would those behind them wait. */
+  async #waitForLock(name: string, held: readonly Waiting<Item, Answer>[]): Promise<void> {
     this.#locked.add(name);
-    try {
-      resolve(await this.#writes.patiently(item));
-      this.#suspects.delete(name);
-    } catch (error) {
-      reject(error);
-      if (this.#writes.isLocked(error)) {
-        for (const waiting of this.#queues.get(name) ?? []) waiting.reject(error);
-        this.#queues.delete(name);
-        if (this.#suspects.size < maxSuspects) this.#suspects.add(name);
-      }
+    const queue = this.#queues.get(name) ?? [];
+    const batch = [...held, ...queue.splice(0, maxBatchSize - held.length)];
+    if (queue.length === 0) this.#queues.delete(name);
+    const outcomes = await this.#write(batch, this.#writes.patiently);
+    tell(outcomes);
+    const refusal = outcomes.find((outcome) => this.#isHeld(outcome));
+    if (refusal === undefined) this.#suspects.delete(name);
+    else {
+      tell((this.#queues.get(name) ?? []).map((waiting) => ({ ...refusal, waiting })));
+      this.#queues.delete(name);
+      if (this.#suspects.size < maxSuspects) this.#suspects.add(name);
     }
     this.#locked.delete(name);
     this.#underWay.delete(name);
     if (this.#queues.has(name) && this.#commits === 0) void this.#commit();
+  }
+}
+
+const toOutcome = <Item, Answer>(waiting: Waiting<Item, Answer>, answer: Answer | Error): Outcome<Item, Answer> =>
+  answer instanceof Error ? { waiting, error: answer } : { waiting, answer };
+
+function tell<Item, Answer>(outcomes: readonly Outcome<Item, Answer>[]): void {
+  for (const outcome of outcomes) {
+    if ('answer' in outcome) outcome.waiting.resolve(outcome.answer);
+    else outcome.waiting.reject(outcome.error);
   }
 }

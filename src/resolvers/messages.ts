@@ -9,7 +9,14 @@ import {
   type PagedMessage,
   pageMessages,
 } from '../db/messages.js';
-import { announce, appendMessage, editMessage as edit, deleteMessage as erase, type LogWrite } from '../db/room-log.js';
+import {
+  announce,
+  appendMessage,
+  editMessage as edit,
+  deleteMessage as erase,
+  type LogWrite,
+  type Writer,
+} from '../db/room-log.js';
 import type { Room } from '../db/rooms.js';
 import { assertImageUrl, assertText } from '../domain/content.js';
 import { ChatError } from '../domain/errors.js';
@@ -71,12 +78,12 @@ export async function editMessage(
   viewer: Viewer,
   { messageId, content }: { messageId: string; content: string },
 ): Promise<{ message: Message }> {
-  const { db, feeds, limits } = deps;
+  const { feeds, limits } = deps;
   const id = parseUuid(messageId, 'messageId');
   assertText(content, 'content', limits.maxContentLength);
   await assertMayChange(deps, viewer);
 
-  const written = await db.changes.change(`message ${id}`, (writes) => edit({ writes }, id, viewer.userId, content));
+  const written = await changeMessage(deps, id, (db) => edit(db, id, viewer.userId, content));
   assertAllowed(written.outcome);
 
   feeds.publish(written.entries);
@@ -88,15 +95,21 @@ export async function deleteMessage(
   viewer: Viewer,
   { messageId }: { messageId: string },
 ): Promise<{ message: Message }> {
-  const { db, feeds } = deps;
   const id = parseUuid(messageId, 'messageId');
   await assertMayChange(deps, viewer);
 
-  const written = await db.changes.change(`message ${id}`, (writes) => erase({ writes }, id, viewer.userId));
+  const written = await changeMessage(deps, id, (db) => erase(db, id, viewer.userId));
   assertAllowed(written.outcome);
 
-  feeds.publish(written.entries);
+  deps.feeds.publish(written.entries);
   return { message: stored(written) };
+}
+
+/** In the turn of its room, whose lock it takes: however many messages of a locked room are changed, one change waits. */
+async function changeMessage(deps: Deps, id: string, change: (db: Writer) => Promise<LogWrite>): Promise<LogWrite> {
+  const roomId = await findRoomOfMessage(deps, id);
+  const what = roomId === null ? `message ${id}` : `room ${roomId}`;
+  return deps.db.changes.change(what, (writes) => change({ writes }));
 }
 
 /** Somebody who has just sent a message is still called as when they sent it. */

@@ -1,7 +1,7 @@
 import pg from 'pg';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { ApiError, type TestClient } from '../support/client.js';
-import { inviteMembers } from '../support/operations.js';
+import { deleteMessage, editMessage, inviteMembers } from '../support/operations.js';
 import { describeWithNats } from '../support/requirements.js';
 import { readStoredLog } from '../support/room-log.js';
 import { waitFor } from '../support/wait-for.js';
@@ -51,6 +51,31 @@ describeWithNats('rooms that somebody else has locked', () => {
     expect(times.length).toBeGreaterThan(100);
     expect(Math.max(...times)).toBeLessThan(4_000);
     for (const roomId of rooms) await kim.send(roomId, 'again');
+  }, 60_000);
+
+  it('are waited for by one change at a time, however many of their messages are edited and deleted', async () => {
+    const [locked, free] = rooms as [string, string];
+    const sent = await Promise.all(Array.from({ length: 48 }, (_, n) => kim.send(locked, `text ${n}`)));
+    await lock([locked]);
+    const startedAt = performance.now();
+    const changes = sent.map(({ message }, n) =>
+      (n % 2 === 0
+        ? kim.http(editMessage, { input: { messageId: message.id, content: 'new' } })
+        : kim.http(deleteMessage, { input: { messageId: message.id } })
+      ).then(
+        () => 'OK',
+        (error: ApiError) => error.code,
+      ),
+    );
+    await kim.send(free, 'meanwhile');
+    await kim.http(inviteMembers, { input: { roomId: free, userIds: ['9'] } });
+    expect(performance.now() - startedAt).toBeLessThan(2_000);
+
+    expect(new Set(await Promise.all(changes))).toEqual(new Set(['UNAVAILABLE']));
+    // One wait of 3 s for all of them, not one for each few.
+    expect(performance.now() - startedAt).toBeLessThan(15_000);
+    await holder.query('ROLLBACK');
+    await kim.http(editMessage, { input: { messageId: sent[0]?.message.id ?? '', content: 'new' } });
   }, 60_000);
 
   it('are changed by as few at a time as leave room for all others, and for what the outbox sweeps', async () => {

@@ -217,7 +217,7 @@ describe('sends that began when there was nothing', () => {
       `INSERT INTO chat_room_members (room_id, user_id, joined_seq) VALUES ('${roomId}', ${userId}, 0)`,
     );
     const sendTwo = () =>
-      connection.query("SELECT * FROM chat_send_messages($1, $2, $3, '{TEXT,TEXT}', '{one,two}')", [
+      connection.query("SELECT * FROM chat_send_messages($1, $2, $3, '{TEXT,TEXT}', '{one,two}', true)", [
         [randomUUID(), randomUUID()],
         [roomId, roomId],
         [userId, userId],

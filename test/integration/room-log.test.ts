@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { connectDatabase, type Database } from '../../src/db/database.js';
 import { createLogStore } from '../../src/db/log-store.js';
 import {
@@ -361,6 +361,34 @@ describe('the room log', () => {
     expect(answers[4]?.message?.content).toBe('있던 것');
     expect(await headOf(room)).toBe(answers.at(-1)?.message?.seq);
     expect(await headOf(cancelled)).toBe(2);
+  });
+
+  it('writes what else is sent at the moment while a room is held by somebody else', async () => {
+    const [free, locked] = [await makeRoom(), await makeRoom()];
+    const holder = new pg.Client({ connectionString: database.url });
+    await holder.connect();
+    onTestFinished(() => holder.end());
+    await holder.query('BEGIN');
+    await holder.query('SELECT FROM chat_rooms WHERE id = $1 FOR UPDATE', [locked]);
+    const statements = vi.spyOn(pg.Client.prototype, 'query');
+    const sends = () =>
+      statements.mock.calls.flatMap(([statement]) =>
+        Array.from(/chat_send_\w+/.exec((statement as unknown as { text?: string }).text ?? '') ?? []),
+      );
+
+    const first = appendMessage(db, text(free, '먼저'));
+    const held = [appendMessage(db, text(locked, '하나')), appendMessage(db, text(locked, '둘'))];
+    const others = [appendMessage(db, text(free, '셋')), appendMessage(db, text(free, '넷'))];
+
+    const answers = await Promise.all([first, ...others]);
+    expect(answers.map(({ outcome }) => outcome)).toEqual(['OK', 'OK', 'OK']);
+    await waitFor(() => sends().length === 4, { what: 'the held ones to wait by themselves' });
+    // The first, all others, those of them whose room is free, and those that wait together for theirs.
+    expect(sends()).toEqual(['chat_send_message', ...Array(3).fill('chat_send_messages')]);
+    statements.mockRestore();
+    const head = (await headOf(locked)) ?? 0;
+    await holder.query('ROLLBACK');
+    expect((await Promise.all(held)).map(({ message }) => message?.seq)).toEqual([head + 1, head + 2]);
   });
 
   it('writes what shares ids in two orders, in two rooms over two connections, without a deadlock', async () => {

@@ -11,6 +11,10 @@ class Locked extends Error {}
 /** A commit that ends when it is told to, and what went down with each. */
 function createCommits({ failing = [] as readonly number[], uncertain = false } = {}) {
   const flushes: (readonly number[])[] = [];
+  /** Rooms that somebody else holds. */
+  const held = new Set<string>();
+  /** What waits for such rooms. */
+  const waits: { readonly numbers: readonly number[]; readonly end: () => void; readonly giveUp: () => void }[] = [];
   const ends: (() => void)[] = [];
   const commit = (items: readonly Item[]): Promise<string[]> => {
     flushes.push(items.map(({ number }) => number));
@@ -21,11 +25,21 @@ function createCommits({ failing = [] as readonly number[], uncertain = false } 
       );
     });
   };
-  const many = vi.fn(commit);
+  const writeMany = async (items: readonly Item[]) => {
+    const left = items.filter(({ room }) => !held.has(room));
+    const answers = await commit(left);
+    return items.map((item) => answers[left.indexOf(item)] ?? new Locked('locked'));
+  };
+  const many = vi.fn(writeMany);
+  const wait = (items: readonly Item[]) =>
+    new Promise<string[]>((resolve, reject) => {
+      const numbers = items.map(({ number }) => number);
+      const end = () => resolve(numbers.map((number) => `done ${number} at last`));
+      waits.push({ numbers, end, giveUp: () => reject(new Locked('locked for good')) });
+    });
   const group = new GroupCommit<Item, string>({
-    one: async (item) => (await commit([item]))[0] ?? '',
-    many,
-    patiently: async (item) => (await commit([item]))[0] ?? '',
+    atOnce: { one: async (item) => (await writeMany([item]))[0] as string, many },
+    patiently: { one: async (item) => (await wait([item]))[0] as string, many: wait },
     isLocked: (error) => error instanceof Locked,
     queueOf: ({ room }) => room,
     isUncertain: () => uncertain,
@@ -33,7 +47,10 @@ function createCommits({ failing = [] as readonly number[], uncertain = false } 
   const settle = () => new Promise((resolve) => setImmediate(resolve));
   return {
     flushes,
+    held,
+    waits,
     many,
+    settle,
     send: (number: number, room = 'a') => group.submit({ room, number }).catch((error: Error) => error.message),
     async endAll() {
       for (let end = ends.shift(); end !== undefined; end = ends.shift()) {
@@ -115,6 +132,57 @@ describe('GroupCommit', () => {
 
     // What is behind the slow one in its own room keeps its place.
     expect(flushes).toEqual([[1], [3], [2]]);
+  });
+
+  describe('of a room that somebody else holds', () => {
+    it('answers all others, and waits for it with all that goes there', async () => {
+      const { flushes, held, waits, send, settle, endAll } = createCommits();
+      const first = send(1);
+      held.add('locked');
+      const others = [send(2, 'locked'), send(3), send(4, 'locked'), send(5, 'free')];
+
+      await endAll();
+
+      expect(await Promise.all([first, others[1], others[3]])).toEqual(['done 1', 'done 3', 'done 5']);
+      expect(flushes).toEqual([[1], [3, 5]]);
+      expect(waits.map(({ numbers }) => numbers)).toEqual([[2, 4]]);
+      // What comes now keeps its place behind those that wait.
+      const later = send(6, 'locked');
+      await settle();
+      expect(flushes).toHaveLength(2);
+      held.clear();
+      waits[0]?.end();
+      await settle();
+      await endAll();
+      expect(await Promise.all([others[0], others[2], later])).toEqual(['done 2 at last', 'done 4 at last', 'done 6']);
+    });
+
+    it('refuses all that wait where it is not to be had, and tries the next by itself', async () => {
+      const { flushes, held, waits, send, settle, endAll } = createCommits();
+      const first = send(1);
+      held.add('locked');
+      const refused = [send(2, 'locked'), send(3, 'free')];
+      await endAll();
+      refused.push(send(4, 'locked'));
+      waits[0]?.giveUp();
+
+      expect(await Promise.all([first, ...refused])).toEqual([
+        'done 1',
+        'locked for good',
+        'done 3',
+        'locked for good',
+      ]);
+      const next = send(5, 'locked');
+      expect(waits.map(({ numbers }) => numbers)).toEqual([[2], [5]]);
+      held.clear();
+      waits[1]?.end();
+      expect(await next).toBe('done 5 at last');
+      await settle();
+      const free = send(6, 'locked');
+      await endAll();
+      expect(await free).toBe('done 6');
+      expect(flushes).toEqual([[1], [3], [6]]);
+    });
   });
 
   it('goes on after a failure', async () => {
