@@ -2,7 +2,7 @@ import { decodeCursor, encodeCursor, type Page, type PageRequest, toPage } from 
 import type { Member } from '../domain/room-log.js';
 import type { Database } from './database.js';
 import type { RoomOfUser } from './room-views.js';
-import { type KnownMember, type MemberRow, memberColumns, toKnownMember, type User } from './rows.js';
+import { type KnownMember, memberColumns, type NamedMemberRow, showMembers } from './rows.js';
 
 /** A position in the order of a room's members: the longest member first. */
 export type MemberPosition = Pick<Member, 'joinedSeq' | 'userId'>;
@@ -50,17 +50,15 @@ export async function findMemberPages(
 ): Promise<(one: MemberPageOfUser) => Page<KnownMember>> {
   const places = new Map<string, number>();
   for (const one of asked) places.set(keyOf(one), places.get(keyOf(one)) ?? places.size);
-  const pages = asked.map(({ page }) => page);
-  const rows = await reads.query<MemberRow & { user: User; place: number; viewer_ids: (number | null)[] | null }>`
-    SELECT ${memberColumns('m')}, p.place, CASE WHEN m.nth = 1 THEN p.viewer_ids END AS viewer_ids,
-      json_build_object('id', u.id, 'name',
-        CASE WHEN m.is_confirmed OR p.viewer_ids = ARRAY[m.user_id] THEN u.name END) AS "user"
+  const wanted = asked.map(({ page }) => page);
+  const rows = await reads.query<NamedMemberRow & { place: number; viewer_ids: (number | null)[] | null }>`
+    SELECT ${memberColumns('m')}, p.place, CASE WHEN m.nth = 1 THEN p.viewer_ids END AS viewer_ids, u.name, m.is_confirmed
     FROM (
       SELECT a.place, a.room_id, a.count, a.joined_seq, a.member_id, array_agg(a.user_id) AS viewer_ids
       FROM unnest(
         ${asked.map((one) => places.get(keyOf(one)) ?? 0)}::int[], ${asked.map(({ roomId }) => roomId)}::uuid[],
-        ${asked.map(({ userId }) => userId)}::int[], ${pages.map(({ count }) => count + 1)}::int[],
-        ${pages.map(({ after }) => after?.joinedSeq ?? -1)}::bigint[], ${pages.map(({ after }) => after?.userId ?? 0)}::bigint[]
+        ${asked.map(({ userId }) => userId)}::int[], ${wanted.map(({ count }) => count + 1)}::int[],
+        ${wanted.map(({ after }) => after?.joinedSeq ?? -1)}::bigint[], ${wanted.map(({ after }) => after?.userId ?? 0)}::bigint[]
       ) AS a(place, room_id, user_id, count, joined_seq, member_id)
       LEFT JOIN chat_room_members me ON me.room_id = a.room_id AND me.user_id = a.user_id AND me.left_at IS NULL
       WHERE me.user_id IS NOT NULL OR a.user_id IS NULL
@@ -73,15 +71,16 @@ export async function findMemberPages(
     ) AS m
     JOIN chat_users u ON u.id = m.user_id
     ORDER BY p.place, m.nth`;
-  const found = new Map<number, { readonly viewerIds: Set<number | null>; readonly members: KnownMember[] }>();
+  const found = new Map<number, { readonly viewerIds: Set<number | null>; readonly rows: NamedMemberRow[] }>();
   for (const row of rows) {
-    const page = found.get(row.place) ?? { viewerIds: new Set(row.viewer_ids), members: [] };
-    page.members.push(toKnownMember(row));
+    const page = found.get(row.place) ?? { viewerIds: new Set(row.viewer_ids), rows: [] };
+    page.rows.push(row);
     found.set(row.place, page);
   }
+  const pages = new Map([...found].map(([place, page]) => [place, { ...page, membersFor: showMembers(page.rows) }]));
   return (one) => {
-    const page = found.get(places.get(keyOf(one)) ?? -1);
-    return toPage(page?.viewerIds.has(one.userId) === true ? page.members : [], one.page);
+    const page = pages.get(places.get(keyOf(one)) ?? -1);
+    return toPage(page?.viewerIds.has(one.userId) === true ? page.membersFor(one.userId) : [], one.page);
   };
 }
 

@@ -10,8 +10,9 @@ import {
   type MessageRow,
   memberColumns,
   messageColumns,
+  type NamedMemberRow,
   nameOfMember,
-  toKnownMember,
+  showMembers,
   toMember,
   toMessage,
   type User,
@@ -118,14 +119,14 @@ async function findPeople(
   { reads }: Database,
   asked: readonly RoomOfUser[],
   who: Prisma.Sql,
-): Promise<RoomView<KnownMember[]>> {
-  const rows = await reads.query<MemberRow & { user: User } & SharedRow>`
-    SELECT ${memberColumns('m')}, json_build_object('id', u.id, 'name',
-        CASE WHEN m.is_confirmed OR me.viewer_ids = ARRAY[m.user_id] THEN u.name END) AS "user", m.room_id AS of_room,
+): Promise<RoomView<readonly KnownMember[]>> {
+  const rows = await reads.query<NamedMemberRow & SharedRow>`
+    SELECT ${memberColumns('m')}, u.name, m.is_confirmed, m.room_id AS of_room,
       CASE WHEN row_number() OVER (PARTITION BY m.room_id ORDER BY m.joined_seq, m.user_id) = 1 THEN me.viewer_ids END AS viewer_ids
     FROM ${askers(asked)} JOIN chat_room_members m ON m.room_id = me.room_id JOIN chat_users u ON u.id = m.user_id
     WHERE ${who} ORDER BY m.joined_seq, m.user_id`;
-  return shared(rows, (members) => members.map(toKnownMember));
+  const people = shared(rows, showMembers);
+  return (one) => people(one)?.(one.userId);
 }
 
 export async function countMembers({ reads }: Database, asked: readonly RoomOfUser[]): Promise<RoomView<number>> {

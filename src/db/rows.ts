@@ -132,9 +132,26 @@ export type User = Pick<ChatUser, 'id' | 'name'>;
 /** A member with who it is, where that was read along. */
 export type KnownMember = Member & { readonly user?: User };
 
-export function toKnownMember(row: MemberRow & { readonly user: User }): KnownMember {
+/** A membership with its user's name, and whether that is shown to others in the room. */
+export type NamedMemberRow = MemberRow & { readonly name: string | null; readonly is_confirmed: boolean };
+
+/** Members as they are shown to one viewer: without their name who is not confirmed, unless it is the viewer. */
+export function showMembers(rows: readonly NamedMemberRow[]): (viewerId: number | null) => readonly KnownMember[] {
+  const own = new Map<number | null, { readonly place: number; readonly member: KnownMember }>();
+  const shown = rows.map((row, place) => {
+    if (row.is_confirmed) return toKnownMember(row);
+    own.set(row.user_id, { place, member: toKnownMember(row) });
+    return toKnownMember({ ...row, name: null });
+  });
+  return (viewerId) => {
+    const viewer = own.get(viewerId);
+    return viewer === undefined ? shown : shown.with(viewer.place, viewer.member);
+  };
+}
+
+function toKnownMember(row: NamedMemberRow): KnownMember {
   const member: Member & { user?: User } = toMember(row);
-  member.user = row.user;
+  member.user = { id: row.user_id, name: row.name };
   return member;
 }
 
