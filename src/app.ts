@@ -108,27 +108,30 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
   const engine = createGraphqlEngine({ ...limits, deps, maskError, execute, introspection });
   const authenticate = createAuthenticate(createTokenVerifier(config.auth), deps);
   const seats = new Seats(limits.maxSocketsPerUser, devices);
-  const { sendTimeoutMs, maxStreamMs, maxBodyBytes } = limits;
-  const shared = { engine, subscribe, authenticate, maskError, seats, sendTimeoutMs };
+  const { sendTimeoutMs, maxStreamMs, maxBodyBytes, maxAnswerBytes } = limits;
+  const shared = { engine, subscribe, authenticate, maskError, seats };
   const sockets = new GraphqlSockets({
     ...shared,
     execute,
     findRoomOfMessage: (id) => findRoomOfMessage(deps, id),
     maxFrameBytes: maxBodyBytes,
     maxSubscriptions: limits.maxSubscriptionsPerSocket,
+    sendTimeoutMs,
     log,
   });
-  const graphql = new GraphqlOverHttp({ ...shared, maxBodyBytes, maxStreamMs });
+  const graphql = new GraphqlOverHttp({ ...shared, maxBodyBytes, maxAnswerBytes, maxStreamMs });
   const http = new HttpServer({
     graphql,
     sockets,
     maskError,
     isAllowedOrigin: createOriginCheck({ allowed: config.allowedOrigins, loopback: config.embedded }),
     graphiql: config.graphiql,
+    sendTimeoutMs,
     devLogin: createDevLogin(config),
     metrics: offerMetrics(config, {
       sockets: () => sockets.size,
       streams: () => graphql.streamCount,
+      unreadBytes: () => graphql.unreadBytes,
       roomFeeds: () => feeds.size,
       typingRooms: () => typing.size,
       watchedUsers: () => presences.size,

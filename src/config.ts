@@ -56,6 +56,7 @@ export interface AuthConfig {
 
 export interface LimitsConfig {
   readonly maxBodyBytes: number;
+  readonly maxAnswerBytes: number;
   readonly maxDepth: number;
   readonly maxAliases: number;
   readonly maxTokens: number;
@@ -172,6 +173,7 @@ const environment = z.object({
   GRAPHIQL: onOff.optional(),
   METRICS_TOKEN: z.string().min(16).optional(),
   MAX_BODY_BYTES: count(262_144),
+  MAX_ANSWER_BYTES: wholeNumber(65_536, 1_000_000_000).default(4_194_304),
   MAX_DEPTH: count(10, 100),
   MAX_ALIASES: count(15, 10_000),
   MAX_TOKENS: count(1_000, 1_000_000),
@@ -308,6 +310,7 @@ function toConfig(values: Environment): Config {
     metricsToken: values.METRICS_TOKEN,
     limits: {
       maxBodyBytes: values.MAX_BODY_BYTES,
+      maxAnswerBytes: values.MAX_ANSWER_BYTES,
       maxDepth: values.MAX_DEPTH,
       maxAliases: values.MAX_ALIASES,
       maxTokens: values.MAX_TOKENS,

@@ -4,6 +4,7 @@ import { gunzip } from 'node:zlib';
 import { ChatError } from '../domain/errors.js';
 import type { Refusal } from './answers.js';
 import type { MaskError } from './errors.js';
+import { drained } from './pieces.js';
 import { ResultSender } from './result-sender.js';
 import type { StreamFormat } from './stream-formats.js';
 import type { Results } from './subscribe.js';
@@ -57,8 +58,6 @@ async function readBytes(request: IncomingMessage, maxBytes: number): Promise<Bu
 export interface StreamOptions {
   readonly format: StreamFormat;
   readonly maskError: MaskError;
-  /** A response that takes nothing for this long is cut. */
-  readonly timeoutMs: number;
 }
 
 /**
@@ -68,11 +67,11 @@ export interface StreamOptions {
 export async function sendResults(
   results: Results,
   response: ServerResponse,
-  { format, maskError, timeoutMs }: StreamOptions,
+  { format, maskError }: StreamOptions,
 ): Promise<void> {
   const sender = new ResultSender(results, (result) => {
     if (response.destroyed) throw new ChatError('UNAVAILABLE', 'The stream is closed');
-    return response.write(format.chunkOf(result, maskError)) ? undefined : drained(response, timeoutMs);
+    return response.write(format.chunkOf(result, maskError)) ? undefined : drained(response);
   });
   response.once('close', () => void sender.return());
   response.writeHead(200, {
@@ -91,19 +90,4 @@ export async function sendResults(
     clearInterval(pinging);
   }
   response.end(format.end);
-}
-
-function drained(response: ServerResponse, timeoutMs: number): Promise<void> {
-  if (response.destroyed) return Promise.resolve();
-  return new Promise((resolve) => {
-    const slow = setTimeout(() => response.destroy(), timeoutMs);
-    const done = () => {
-      clearTimeout(slow);
-      response.off('drain', done);
-      response.off('close', done);
-      resolve();
-    };
-    response.once('drain', done);
-    response.once('close', done);
-  });
 }

@@ -2,6 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
+import { endInPieces } from './pieces.js';
 
 export const graphiqlScriptPath = '/graphql/graphiql.js';
 export const graphiqlStylePath = '/graphql/graphiql.css';
@@ -86,8 +87,10 @@ export class Graphiql {
       response.writeHead(304, headers).end();
       return;
     }
-    response.writeHead(200, { ...headers, 'content-type': asset.type, 'content-encoding': 'gzip' });
-    response.end(asset.gzipped);
+    const length = asset.gzipped.length;
+    const more = { 'content-type': asset.type, 'content-encoding': 'gzip', 'content-length': length };
+    response.writeHead(200, { ...headers, ...more });
+    await endInPieces(response, asset.gzipped);
   }
 }
 

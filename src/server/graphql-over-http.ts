@@ -12,6 +12,7 @@ import { type StreamFormat, streamFormats, toSseText } from './stream-formats.js
 import { StreamLives } from './stream-lives.js';
 import type { Results, Subscribe } from './subscribe.js';
 import { queryOf } from './target.js';
+import { type Reader, UnreadAnswers } from './unread-answers.js';
 
 export interface GraphqlOverHttpOptions {
   readonly engine: GraphqlEngine;
@@ -20,7 +21,7 @@ export interface GraphqlOverHttpOptions {
   readonly maskError: MaskError;
   readonly seats: Seats;
   readonly maxBodyBytes: number;
-  readonly sendTimeoutMs: number;
+  readonly maxAnswerBytes: number;
   readonly maxStreamMs: number;
 }
 
@@ -29,15 +30,22 @@ export class GraphqlOverHttp {
   readonly #options: GraphqlOverHttpOptions;
   readonly #streams = new Set<ServerResponse>();
   readonly #lives: StreamLives;
+  readonly #unread: UnreadAnswers;
 
   constructor(options: GraphqlOverHttpOptions) {
     this.#options = options;
     this.#lives = new StreamLives(options.maxStreamMs);
+    this.#unread = new UnreadAnswers(options.maxAnswerBytes);
   }
 
   /** Open streams of subscriptions. */
   get streamCount(): number {
     return this.#streams.size;
+  }
+
+  /** Of answers that wait for their readers. */
+  get unreadBytes(): number {
+    return this.#unread.bytes;
   }
 
   isStream(response: ServerResponse): boolean {
@@ -62,6 +70,8 @@ export class GraphqlOverHttp {
     if (typeof body === 'object') return refuseBody(request, response, body);
 
     const viewer = await authenticate(request.headers.authorization);
+    const reader: Reader = viewer?.userId ?? request.socket.remoteAddress ?? '';
+    if (this.#unread.isFull(reader)) return refuse(response, tooMuchUnread);
     const opening: Opening = {};
     const answer = await engine.yoga.fetch(
       `http://localhost/graphql${queryOf(request)}`,
@@ -82,7 +92,7 @@ export class GraphqlOverHttp {
     if (results !== undefined && wanted.stream !== null && viewer !== null) {
       return this.#stream(results, { viewer, response, format: streamFormats[wanted.stream] });
     }
-    return sendAnswer(response, wanted.answer, answer);
+    return this.#unread.send(response, reader, await begin(response, wanted.answer, answer));
   }
 
   /**
@@ -106,7 +116,7 @@ export class GraphqlOverHttp {
 
   /** A stream takes one of its user's seats, as a socket does, and ends when the token that opened it expires or its peer has vanished. */
   async #stream(results: Results, { viewer, response, format }: Streaming): Promise<void> {
-    const { seats, sendTimeoutMs: timeoutMs, maskError } = this.#options;
+    const { seats, maskError } = this.#options;
     // Others may have taken the last one while this subscribed, or the client is gone.
     const leaveSeat = response.destroyed ? null : seats.take(viewer.userId);
     if (leaveSeat === null) {
@@ -121,7 +131,7 @@ export class GraphqlOverHttp {
       leaveSeat();
       this.#streams.delete(response);
     });
-    sendResults(results, response, { format, maskError, timeoutMs }).catch(() => response.destroy());
+    sendResults(results, response, { format, maskError }).catch(() => response.destroy());
   }
 }
 
@@ -169,9 +179,16 @@ const noSeat: Refusal = {
   extensions: { retryAfterMs: 1_000 },
 };
 
+const tooMuchUnread: Refusal = {
+  code: 'RATE_LIMITED',
+  message: 'Too many answers wait to be read: read them first',
+  extensions: { retryAfterMs: 1_000 },
+};
+
 const jsonTypeOf = (type: AnswerType): JsonType => (type === 'text/event-stream' ? 'application/json' : type);
 
-async function sendAnswer(response: ServerResponse, type: AnswerType, answer: Response): Promise<void> {
+/** Begins the answer and returns what it says. */
+async function begin(response: ServerResponse, type: AnswerType, answer: Response): Promise<string> {
   const text = await answer.text();
   for (const [name, value] of answer.headers) {
     // The length of what yoga printed, which may be printed anew: node counts what is written.
@@ -181,7 +198,7 @@ async function sendAnswer(response: ServerResponse, type: AnswerType, answer: Re
   if (isSse) response.setHeader('content-type', streamFormats.sse.contentType);
   response.setHeader('cache-control', 'no-store');
   response.statusCode = answer.status;
-  response.end(isSse ? toSseText(text) : text);
+  return isSse ? toSseText(text) : text;
 }
 
 const isJson = ({ headers }: IncomingMessage): boolean =>

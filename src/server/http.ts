@@ -1,6 +1,6 @@
 import { randomUUID, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
@@ -12,6 +12,8 @@ import { Graphiql, graphiqlScriptPath, graphiqlStylePath } from './graphiql.js';
 import type { GraphqlOverHttp } from './graphql-over-http.js';
 import { isOwnName } from './hosts.js';
 import { corsHeaders, type IsAllowedOrigin } from './origin.js';
+import { Pipelines } from './pipelines.js';
+import { SendProgress } from './send-progress.js';
 import { pathOf, readTarget } from './target.js';
 import { asksForWebSocket, passOverUpgrade } from './upgrade.js';
 import type { GraphqlSockets } from './websocket.js';
@@ -25,6 +27,8 @@ export interface HttpOptions {
   /** Present in the embedded mode only: elsewhere the login's route does not exist. */
   readonly devLogin: SignForUser | undefined;
   readonly metrics: Metrics | undefined;
+  /** A connection that takes nothing of an answer for this long is cut. */
+  readonly sendTimeoutMs: number;
   readonly checkReadiness: () => Promise<{ ready: boolean; body: Record<string, string> }>;
   readonly log: Logger;
 }
@@ -50,18 +54,19 @@ export class HttpServer {
   readonly #options: HttpOptions;
   readonly #server: Server;
   readonly #graphiql = new Graphiql();
-  readonly #underWay = new Set<ServerResponse>();
-  /** By connection. */
-  readonly #newest = new WeakMap<Duplex, ServerResponse>();
+  readonly #pipelines = new Pipelines((request, response) => void this.#serve(request, response));
+  readonly #progress: SendProgress;
   #isStopping = false;
 
   constructor(options: HttpOptions) {
     this.#options = options;
+    const { graphql, sendTimeoutMs } = options;
+    this.#progress = new SendProgress({ sendTimeoutMs, isStream: (response) => graphql.isStream(response) });
     const timeouts = { requestTimeout: requestTimeoutMs, headersTimeout: headersTimeoutMs };
-    this.#server = createServer(
-      { ...timeouts, connectionsCheckingInterval: timeoutCheckMs },
-      (request, response) => void this.#serve(request, response),
+    this.#server = createServer({ ...timeouts, connectionsCheckingInterval: timeoutCheckMs }, (request, response) =>
+      this.#pipelines.take(request, response),
     );
+    this.#server.on('connection', (socket) => this.#progress.watch(socket));
     this.#server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
     this.#server.on('clientError', (error, socket) => refuseSocket(socket, statusOf(error)));
   }
@@ -94,7 +99,7 @@ export class HttpServer {
   }
 
   #isUnderWay(): boolean {
-    for (const response of this.#underWay) if (!this.#options.graphql.isStream(response)) return true;
+    for (const response of this.#pipelines.underWay()) if (!this.#options.graphql.isStream(response)) return true;
     return false;
   }
 
@@ -102,7 +107,7 @@ export class HttpServer {
     const { isAllowedOrigin, maskError } = this.#options;
     readTarget(request);
     this.#identify(request, response);
-    this.#track(request, response);
+    this.#progress.begin(response);
     try {
       if (isAllowedOrigin(request)) {
         for (const [name, value] of Object.entries(corsHeaders(request))) response.setHeader(name, value);
@@ -116,13 +121,6 @@ export class HttpServer {
       const { message, extensions } = maskError(error);
       refuse(response, { code: extensions.code as ErrorCode, message, extensions });
     }
-  }
-
-  /** Under way until its last byte is written; a stream has no end, and is not waited for. */
-  #track({ socket }: IncomingMessage, response: ServerResponse): void {
-    this.#newest.set(socket, response);
-    this.#underWay.add(response);
-    response.once('close', () => this.#underWay.delete(response));
   }
 
   async #route(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -169,7 +167,7 @@ export class HttpServer {
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     if (!asksForWebSocket(request)) {
-      passOverUpgrade(this.#server, request, { socket, rest: head, before: this.#newest.get(socket) });
+      passOverUpgrade(this.#server, request, { socket, rest: head, before: this.#pipelines.lastOn(socket) });
       return;
     }
     readTarget(request);
@@ -177,7 +175,7 @@ export class HttpServer {
     if (this.#isStopping) refuseSocket(socket, '503 Service Unavailable');
     else if (pathOf(request) !== graphqlPath) refuseSocket(socket, '404 Not Found');
     else if (!this.#options.isAllowedOrigin(request)) refuseSocket(socket, '403 Forbidden');
-    else this.#options.sockets.upgrade(request, socket, head);
+    else this.#options.sockets.upgrade(request, socket, head, () => this.#progress.release(socket as Socket));
   }
 }
 

@@ -106,11 +106,13 @@ export class GraphqlSockets {
     return this.#sockets.size;
   }
 
-  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+  /** @param onOpen - called once the connection is a socket of these, and looked after here */
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, onOpen: () => void): void {
     const { authorization } = request.headers;
-    this.#server.handleUpgrade(request, socket, head, (webSocket) =>
-      this.#open(webSocket, socket as Socket, authorization),
-    );
+    this.#server.handleUpgrade(request, socket, head, (webSocket) => {
+      onOpen();
+      this.#open(webSocket, socket as Socket, authorization);
+    });
   }
 
   /** Lets what is under way finish, then closes every socket with 1012, which clients take as a reason to come back. */

@@ -116,7 +116,7 @@ describe('subscribers of one event', () => {
         done();
       };
       const response = Object.assign(new Writable({ write }), { writeHead: () => undefined });
-      await sendResults(results, response as unknown as ServerResponse, { format, maskError, timeoutMs: 1_000 });
+      await sendResults(results, response as unknown as ServerResponse, { format, maskError });
       await finished(response);
     }
 

@@ -1,0 +1,104 @@
+import type { ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { peerOf, readUnacknowledged } from './unacknowledged.js';
+
+/** All connections are looked at so often within the time that one may stand still. */
+const looks = 4;
+const minLookMs = 50;
+/** The time for a whole answer, in times without progress: a peer that takes a byte now and then holds it no longer. */
+const maxAnswerTimeouts = 20;
+
+export interface SendProgressOptions {
+  readonly sendTimeoutMs: number;
+  /** Whether an answer is one without an end, which is not bounded as a whole. */
+  readonly isStream: (response: ServerResponse) => boolean;
+}
+
+interface Sending {
+  /** The newest answer, and when it began. */
+  response: ServerResponse | undefined;
+  since: number;
+  /** How much this system had taken of what the connection was given, in bytes. */
+  taken: number;
+  /** How much of that the peer's system had yet to acknowledge. */
+  unacknowledged: number;
+  /** When one of the two changed last, or nothing waited to be taken. */
+  progressAt: number;
+}
+
+/**
+ * Ends HTTP connections whose peer does not take what it is sent: nothing for `sendTimeoutMs`, or not the whole of an
+ * answer for twenty times that. One timer for all of them. Progress is what this system takes and, where it shows them, the
+ * acknowledgements of the peer's: it takes more only once a good part of its buffer is free, which is late for a phone on a
+ * bad network.
+ */
+export class SendProgress {
+  readonly #options: SendProgressOptions;
+  readonly #sendings = new Map<Socket, Sending>();
+  #looking: NodeJS.Timeout | undefined;
+  #isReading = false;
+
+  constructor(options: SendProgressOptions) {
+    this.#options = options;
+  }
+
+  /** From here on until it closes or is released. */
+  watch(socket: Socket): void {
+    if (this.#sendings.has(socket) || socket.destroyed) return;
+    const now = performance.now();
+    this.#sendings.set(socket, { response: undefined, since: now, taken: 0, unacknowledged: 0, progressAt: now });
+    socket.once('close', () => this.release(socket));
+    const lookMs = Math.max(this.#options.sendTimeoutMs / looks, minLookMs);
+    this.#looking ??= setInterval(() => void this.#look(), lookMs);
+  }
+
+  /** From now on somebody else looks after it. */
+  release(socket: Socket): void {
+    this.#sendings.delete(socket);
+    if (this.#sendings.size > 0) return;
+    clearInterval(this.#looking);
+    this.#looking = undefined;
+  }
+
+  /** The next answer of a connection begins. */
+  begin(response: ServerResponse): void {
+    const sending = response.socket === null ? undefined : this.#sendings.get(response.socket);
+    if (sending !== undefined) Object.assign(sending, { response, since: performance.now() });
+  }
+
+  async #look(): Promise<void> {
+    if (this.#isReading) return;
+    const now = performance.now();
+    const behind = [...this.#sendings].filter(([socket, sending]) => isBehind(socket, sending, now));
+    const [still] = behind.find(([, { progressAt }]) => progressAt < now) ?? [];
+    if (still !== undefined) await this.#readAcknowledged(still.localPort ?? 0, behind);
+    for (const [socket, sending] of behind) if (this.#isOver(sending, now)) socket.destroy();
+  }
+
+  #isOver({ response, since, progressAt }: Sending, now: number): boolean {
+    const { sendTimeoutMs, isStream } = this.#options;
+    if (now - progressAt > sendTimeoutMs) return true;
+    return now - since > maxAnswerTimeouts * sendTimeoutMs && !(response !== undefined && isStream(response));
+  }
+
+  async #readAcknowledged(localPort: number, behind: readonly (readonly [Socket, Sending])[]): Promise<void> {
+    this.#isReading = true;
+    const waiting = await readUnacknowledged(localPort);
+    this.#isReading = false;
+    if (waiting === undefined) return;
+    for (const [socket, sending] of behind) {
+      const unacknowledged = waiting.get(peerOf(socket)) ?? 0;
+      // More of it is progress as well: there was room for it.
+      if (unacknowledged !== sending.unacknowledged) sending.progressAt = performance.now();
+      sending.unacknowledged = unacknowledged;
+    }
+  }
+}
+
+/** Whether something waits in this process, and notes what was taken since the last look. */
+function isBehind(socket: Socket, sending: Sending, now: number): boolean {
+  const taken = socket.bytesWritten - socket.writableLength;
+  const isDone = socket.writableLength === 0;
+  if (isDone || taken !== sending.taken) Object.assign(sending, { taken, progressAt: now });
+  return !isDone;
+}

@@ -1,0 +1,195 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { beforeAll, expect, it, onTestFinished, vi } from 'vitest';
+import { type TestClient, tokenFor } from '../support/client.js';
+import { Inspector, inspectorEnv } from '../support/inspector.js';
+import type { Instance } from '../support/instance.js';
+import { metricsEnv, readMetrics } from '../support/metrics.js';
+import { Reader } from '../support/reader.js';
+import { describeWithNats } from '../support/requirements.js';
+import { waitFor } from '../support/wait-for.js';
+import { postOperation } from '../support/wire.js';
+import { useWorld } from '../support/world.js';
+
+vi.setConfig({ testTimeout: 120_000 });
+
+const sendTimeoutMs = 1_000;
+/** An answer that is read a little at a time is given up after this. */
+const maxAnswerMs = 20 * sendTimeoutMs;
+const kimId = 4;
+const crowd = Array.from({ length: 20 }, (_, index) => 1_001 + index);
+/** 16,000 bytes. */
+const essay = '😀'.repeat(4_000);
+const essayBytes = 16_000;
+const maxAnswerBytes = 4_194_304;
+/** More than what the system's own buffers for one connection take. */
+const huge = 700 * essayBytes;
+
+describeWithNats('an answer that is not read', () => {
+  const world = useWorld({ instances: 0, env: { ...metricsEnv, ...inspectorEnv } });
+  let instance: Instance;
+  let kim: TestClient;
+  let roomId: string;
+  let tokens: string[];
+
+  beforeAll(async () => {
+    const hugeEnv = { MAX_ANSWER_BYTES: '16777216', SEND_TIMEOUT_MS: String(sendTimeoutMs) };
+    instance = await world.start(hugeEnv);
+    kim = await world.client(kimId);
+    roomId = await kim.group(...crowd);
+    tokens = await Promise.all(crowd.map((userId) => tokenFor(userId)));
+    await world.database.query(
+      `INSERT INTO chat_messages (id, room_id, seq, changed_seq, sender_id, sender_name, type, content)
+       SELECT gen_random_uuid(), $1, n, n, $2, 'kim', 'TEXT', $3 FROM generate_series(2, 101) n`,
+      [roomId, kimId, essay],
+    );
+    await world.database.query('UPDATE chat_rooms SET seq = 101, published_seq = 101 WHERE id = $1', [roomId]);
+  });
+
+  it('is cut where nothing of it is taken, and what it held is given back', async () => {
+    const inspector = await Inspector.attach(instance);
+    onTestFinished(() => inspector.detach());
+    await postOperation(instance, pages(700), { authorization: `Bearer ${kim.token}` });
+    const before = await inspector.retainedBytes();
+
+    const readers = await Promise.all(tokens.map((token) => ask(instance, token, pages(700))));
+    await waitFor(async () => (await inspector.retainedBytes()) - before > 2 * huge, { what: 'answers that wait' });
+    await waitFor(async () => (await inspector.retainedBytes()) - before < huge, {
+      what: 'the memory to be free again',
+      timeoutMs: 40_000,
+    });
+    await Promise.all(readers.map((reader) => reader.read()));
+    for (const { receivedBytes } of readers) expect(receivedBytes).toBeLessThan(huge);
+    expect(instance.output()).not.toMatch(/"level":[56]0/);
+  });
+
+  it('is cut where a little of it is taken every now and then', async () => {
+    const reader = await ask(instance, kim.token, pages(700));
+    const startedAt = performance.now();
+    await Promise.race([reader.read({ everyMs: 200 }), delay(2 * maxAnswerMs)]);
+    expect(reader.isClosed).toBe(true);
+    expect(performance.now() - startedAt).toBeGreaterThan(maxAnswerMs / 2);
+    expect(reader.receivedBytes).toBeLessThan(huge);
+  });
+
+  it('is another matter than one that is read slowly, which comes whole, and its connection is used again', async () => {
+    const [quick, slow] = [await ask(instance, kim.token, pages(700)), await ask(instance, kim.token, pages(700))];
+    const [atOnce, slowly] = await Promise.all([quick.answer(), slow.answer({ everyMs: 25 })]);
+    expect(atOnce.body.length).toBeGreaterThan(huge);
+    expect(slowly.body.equals(atOnce.body)).toBe(true);
+    for (const reader of [quick, slow]) {
+      reader.ask(kim.token, { query: '{ viewer { id } }' });
+      expect(String((await reader.answer()).body)).toBe('{"data":{"viewer":{"id":"4"}}}');
+    }
+  });
+
+  it('is bounded where a client asks for a thousand more ahead', async () => {
+    const inspector = await Inspector.attach(instance);
+    onTestFinished(() => inspector.detach());
+    const before = await inspector.retainedBytes();
+    const readers = await Promise.all(
+      tokens.map((token) => ask(instance, token, ...Array.from({ length: 1_000 }, () => pages(10)))),
+    );
+    let peak = 0;
+    const deadline = performance.now() + 4 * sendTimeoutMs;
+    while (performance.now() < deadline) {
+      peak = Math.max(peak, (await inspector.retainedBytes()) - before);
+      await delay(100);
+    }
+    expect(peak).toBeLessThan(50_000_000);
+    await Promise.all(readers.map((reader) => reader.read()));
+    for (const { answers } of readers) expect(answers).toBeLessThan(40);
+  });
+
+  it('is cut also where it is a file of GraphiQL', async () => {
+    const reader = await open(instance);
+    reader.write('GET /graphql/graphiql.js HTTP/1.1\r\nHost: localhost\r\n\r\n'.repeat(8));
+    await delay(4 * sendTimeoutMs);
+    await reader.read();
+    expect(reader.answers).toBeLessThan(8);
+  });
+
+  it('counts for who has asked for it: the next is refused until it is read, and those of others are not', async () => {
+    const patient = await world.start();
+    // The system's own buffers for a connection take the first.
+    const twice = [pages(200), pages(200)];
+    const readers: Reader[] = [];
+    for (let count = 0; count < 3; count += 1) {
+      const held = await unreadBytes(patient);
+      readers.push(await ask(patient, kim.token, ...twice));
+      await waitFor(async () => (await unreadBytes(patient)) > held, { what: 'an answer that waits' });
+    }
+    const refused = await viewer(patient, kim.token);
+    expect(refused).toMatchObject({
+      status: 429,
+      errors: [{ extensions: { code: 'RATE_LIMITED', retryAfterMs: 1_000 } }],
+    });
+    expect(await viewer(patient, tokens[0] as string)).toMatchObject({ status: 200 });
+
+    for (const reader of readers.slice(0, 2)) {
+      expect(await reader.answer()).toMatchObject({ status: 200 });
+      expect(await reader.answer()).toMatchObject({ status: 200 });
+    }
+    await waitFor(async () => (await viewer(patient, kim.token)).status === 200, { what: 'room for another' });
+  });
+
+  it('takes its place from others only as far as there is room for all', async () => {
+    const patient = await world.start();
+    const twice = [pages(200), pages(200)];
+    const readers = await Promise.all(
+      Array.from({ length: 60 }, (_, index) => ask(patient, tokens[index % tokens.length] as string, ...twice)),
+    );
+    let peak = 0;
+    await waitFor(
+      async () => {
+        const bytes = await unreadBytes(patient);
+        peak = Math.max(peak, bytes);
+        return bytes > 30 * maxAnswerBytes;
+      },
+      { what: 'much that waits', timeoutMs: 30_000 },
+    );
+    for (let look = 0; look < 20; look += 1) {
+      peak = Math.max(peak, await unreadBytes(patient));
+      await delay(50);
+    }
+    expect(peak).toBeLessThanOrEqual(32 * maxAnswerBytes);
+    // The others are there, and are read.
+    const answers = await Promise.allSettled(readers.map((reader) => reader.answer()));
+    expect(answers.filter(({ status }) => status === 'fulfilled').length).toBeGreaterThan(20);
+  });
+
+  it('keeps no instance from stopping', async () => {
+    const stopping = await world.start({ MAX_ANSWER_BYTES: '16777216' });
+    await ask(stopping, kim.token, pages(700));
+    await waitFor(async () => (await unreadBytes(stopping)) > 0, { what: 'an answer that waits' });
+    const startedAt = performance.now();
+    expect(await stopping.stop()).toBe(0);
+    expect(performance.now() - startedAt).toBeLessThan(10_000);
+  });
+
+  /** So many essays of the room, a hundred messages as often as it takes. */
+  function pages(essays: number) {
+    const first = Math.min(essays, 100);
+    const aliases = Array.from({ length: essays / first }, (_, index) => `c${index}: content`);
+    return {
+      query: `query ($id: ID!) { room(id: $id) { messages(last: ${first}) { edges { node { ${aliases.join(' ')} } } } } }`,
+      variables: { id: roomId },
+    };
+  }
+
+  async function open(to: Instance): Promise<Reader> {
+    const reader = await Reader.connect(to);
+    onTestFinished(() => reader.close());
+    return reader;
+  }
+
+  async function ask(to: Instance, token: string, ...operations: readonly unknown[]): Promise<Reader> {
+    const reader = await open(to);
+    reader.ask(token, ...operations);
+    return reader;
+  }
+
+  const viewer = (to: Instance, token: string) =>
+    postOperation(to, { query: '{ viewer { id } }' }, { authorization: `Bearer ${token}` });
+
+  const unreadBytes = async (of: Instance) => (await readMetrics(of)).get('fairway_unread_bytes') ?? 0;
+});

@@ -1,0 +1,97 @@
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+
+/** An HTTP/1.1 connection that reads when it is told to, and not before. */
+export class Reader {
+  readonly #socket: Socket;
+  #pieces: Buffer[] = [];
+  #bytes = 0;
+  /** How it ended, as this side saw it: only what is read shows that. */
+  isClosed = false;
+
+  private constructor(socket: Socket) {
+    this.#socket = socket;
+    socket.once('close', () => {
+      this.isClosed = true;
+    });
+    socket.on('error', () => undefined);
+  }
+
+  static async connect({ port }: { readonly port: number }): Promise<Reader> {
+    const socket = connect(port, '127.0.0.1');
+    await once(socket, 'connect');
+    return new Reader(socket);
+  }
+
+  /** How much was read. */
+  get receivedBytes(): number {
+    return this.#bytes;
+  }
+
+  /** How many answers have begun. */
+  get answers(): number {
+    return Buffer.concat(this.#pieces).toString('latin1').split('HTTP/1.1 ').length - 1;
+  }
+
+  /** A request for each of the operations, in one write. */
+  ask(token: string, ...operations: readonly unknown[]): void {
+    const requests = operations.map((operation) => {
+      const body = JSON.stringify(operation);
+      const head = [
+        'POST /graphql HTTP/1.1',
+        'Host: localhost',
+        'Content-Type: application/json',
+        `Authorization: Bearer ${token}`,
+        `Content-Length: ${Buffer.byteLength(body)}`,
+      ];
+      return `${head.join('\r\n')}\r\n\r\n${body}`;
+    });
+    this.#socket.write(requests.join(''));
+  }
+
+  write(text: string): void {
+    this.#socket.write(text);
+  }
+
+  /** Reads to the end, 64 KB at most every so often. */
+  async read({ everyMs = 0 } = {}): Promise<void> {
+    while (!this.isClosed) await this.#take(everyMs);
+  }
+
+  /** Reads one answer likewise, and forgets it. Its body has its length in the head. */
+  async answer({ everyMs = 0 } = {}): Promise<{ readonly status: number; readonly body: Buffer }> {
+    let length = lengthOf(Buffer.concat(this.#pieces));
+    while (length === undefined || this.#bytes < length) {
+      if (this.isClosed) throw new Error(`The connection ended after ${this.#bytes} bytes, before the answer did`);
+      await this.#take(everyMs);
+      length ??= lengthOf(Buffer.concat(this.#pieces));
+    }
+    const bytes = Buffer.concat(this.#pieces);
+    this.#pieces = [bytes.subarray(length)];
+    this.#bytes -= length;
+    const status = Number(bytes.toString('latin1', 9, 12));
+    return { status, body: bytes.subarray(bytes.indexOf(headEnd) + headEnd.length, length) };
+  }
+
+  close(): void {
+    this.#socket.destroy();
+  }
+
+  async #take(everyMs: number): Promise<void> {
+    const piece = this.#socket.read() as Buffer | null;
+    if (piece !== null) this.#pieces.push(piece);
+    this.#bytes += piece?.length ?? 0;
+    if (everyMs > 0 || piece === null) await delay(Math.max(everyMs, 1));
+  }
+}
+
+const headEnd = '\r\n\r\n';
+
+/** Of the whole answer, once its head is there. */
+function lengthOf(start: Buffer): number | undefined {
+  const end = start.indexOf(headEnd);
+  if (end < 0) return undefined;
+  const length = /content-length: (\d+)/i.exec(start.toString('latin1', 0, end))?.[1];
+  return end + headEnd.length + Number(length);
+}
