@@ -33,6 +33,7 @@ import { GraphqlOverHttp } from './server/graphql-over-http.js';
 import { HttpServer } from './server/http.js';
 import { createMetrics, type MetricSources } from './server/metrics.js';
 import { createOriginCheck } from './server/origin.js';
+import { createPrintResult } from './server/print.js';
 import { Seats } from './server/seats.js';
 import { createSubscribe } from './server/subscribe.js';
 import { SubscriptionBudget } from './server/subscription-budget.js';
@@ -109,9 +110,11 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
   const authenticate = createAuthenticate(createTokenVerifier(config.auth), deps);
   const seats = new Seats(limits.maxSocketsPerUser, devices);
   const { sendTimeoutMs, maxStreamMs, maxBodyBytes, maxAnswerBytes } = limits;
-  const shared = { engine, subscribe, authenticate, maskError, seats };
+  const print = createPrintResult(maskError, maxAnswerBytes);
+  const shared = { engine, subscribe, authenticate, print, seats, maxAnswerBytes };
   const sockets = new GraphqlSockets({
     ...shared,
+    maskError,
     execute,
     findRoomOfMessage: (id) => findRoomOfMessage(deps, id),
     maxFrameBytes: maxBodyBytes,
@@ -119,7 +122,7 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
     sendTimeoutMs,
     log,
   });
-  const graphql = new GraphqlOverHttp({ ...shared, maxBodyBytes, maxAnswerBytes, maxStreamMs });
+  const graphql = new GraphqlOverHttp({ ...shared, maxBodyBytes, maxStreamMs });
   const http = new HttpServer({
     graphql,
     sockets,

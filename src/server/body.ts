@@ -3,8 +3,8 @@ import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import { ChatError } from '../domain/errors.js';
 import type { Refusal } from './answers.js';
-import type { MaskError } from './errors.js';
 import { drained } from './pieces.js';
+import type { PrintResult } from './print.js';
 import { ResultSender } from './result-sender.js';
 import type { StreamFormat } from './stream-formats.js';
 import type { Results } from './subscribe.js';
@@ -57,7 +57,7 @@ async function readBytes(request: IncomingMessage, maxBytes: number): Promise<Bu
 
 export interface StreamOptions {
   readonly format: StreamFormat;
-  readonly maskError: MaskError;
+  readonly print: PrintResult;
 }
 
 /**
@@ -67,11 +67,11 @@ export interface StreamOptions {
 export async function sendResults(
   results: Results,
   response: ServerResponse,
-  { format, maskError }: StreamOptions,
+  { format, print }: StreamOptions,
 ): Promise<void> {
   const sender = new ResultSender(results, (result) => {
     if (response.destroyed) throw new ChatError('UNAVAILABLE', 'The stream is closed');
-    return response.write(format.chunkOf(result, maskError)) ? undefined : drained(response);
+    return response.write(format.chunkOf(result, print)) ? undefined : drained(response);
   });
   response.once('close', () => void sender.return());
   response.writeHead(200, {

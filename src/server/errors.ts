@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { type ExecutionResult, GraphQLError, type GraphQLFormattedError } from 'graphql';
+import { GraphQLError, type GraphQLFormattedError } from 'graphql';
 import type { Logger } from 'pino';
 import { ChatError } from '../domain/errors.js';
 
@@ -10,12 +10,6 @@ export type MaskError = (error: unknown) => GraphQLError;
 export function toFormatted(error: GraphQLError): GraphQLFormattedError {
   const { extensions: { http: _http, ...extensions } = {}, ...formatted } = error.toJSON();
   return { ...formatted, extensions };
-}
-
-/** A result of a subscription as it is sent. */
-export function toJson({ errors, ...rest }: ExecutionResult, maskError: MaskError): string {
-  const masked = errors === undefined ? {} : { errors: errors.map((error) => toFormatted(maskError(error))) };
-  return JSON.stringify({ ...rest, ...masked });
 }
 
 /**

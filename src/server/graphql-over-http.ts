@@ -4,9 +4,9 @@ import type { Viewer } from '../domain/viewer.js';
 import { type Refusal, refuse } from './answers.js';
 import { readText, sendResults } from './body.js';
 import type { Authenticate } from './context.js';
-import type { MaskError } from './errors.js';
 import type { GraphqlEngine, TransportContext } from './graphql.js';
 import { type AnswerType, type JsonType, negotiate, type Wanted } from './negotiation.js';
+import { limitAnswer, type PrintResult } from './print.js';
 import type { Seats } from './seats.js';
 import { type StreamFormat, streamFormats, toSseText } from './stream-formats.js';
 import { StreamLives } from './stream-lives.js';
@@ -18,7 +18,7 @@ export interface GraphqlOverHttpOptions {
   readonly engine: GraphqlEngine;
   readonly subscribe: Subscribe;
   readonly authenticate: Authenticate;
-  readonly maskError: MaskError;
+  readonly print: PrintResult;
   readonly seats: Seats;
   readonly maxBodyBytes: number;
   readonly maxAnswerBytes: number;
@@ -59,7 +59,7 @@ export class GraphqlOverHttp {
 
   /** Resolves once the answer is written or, where it is a stream, handed over: a stream is not waited for. */
   async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { authenticate, engine, maxBodyBytes } = this.#options;
+    const { authenticate, engine, maxBodyBytes, maxAnswerBytes } = this.#options;
     if (request.method !== 'GET' && request.method !== 'POST') return refuse(response, otherMethod);
     const wanted = negotiate(request.headers.accept);
     if (wanted === null) return refuse(response, notAcceptable);
@@ -92,7 +92,8 @@ export class GraphqlOverHttp {
     if (results !== undefined && wanted.stream !== null && viewer !== null) {
       return this.#stream(results, { viewer, response, format: streamFormats[wanted.stream] });
     }
-    return this.#unread.send(response, reader, await begin(response, wanted.answer, answer));
+    const text = limitAnswer(await answer.text(), maxAnswerBytes);
+    return this.#unread.send(response, reader, begin(response, wanted.answer, answer, text));
   }
 
   /**
@@ -116,7 +117,7 @@ export class GraphqlOverHttp {
 
   /** A stream takes one of its user's seats, as a socket does, and ends when the token that opened it expires or its peer has vanished. */
   async #stream(results: Results, { viewer, response, format }: Streaming): Promise<void> {
-    const { seats, maskError } = this.#options;
+    const { seats, print } = this.#options;
     // Others may have taken the last one while this subscribed, or the client is gone.
     const leaveSeat = response.destroyed ? null : seats.take(viewer.userId);
     if (leaveSeat === null) {
@@ -131,7 +132,7 @@ export class GraphqlOverHttp {
       leaveSeat();
       this.#streams.delete(response);
     });
-    sendResults(results, response, { format, maskError }).catch(() => response.destroy());
+    sendResults(results, response, { format, print }).catch(() => response.destroy());
   }
 }
 
@@ -187,9 +188,8 @@ const tooMuchUnread: Refusal = {
 
 const jsonTypeOf = (type: AnswerType): JsonType => (type === 'text/event-stream' ? 'application/json' : type);
 
-/** Begins the answer and returns what it says. */
-async function begin(response: ServerResponse, type: AnswerType, answer: Response): Promise<string> {
-  const text = await answer.text();
+/** Begins an answer whose body is the text, and returns it as it is sent. */
+function begin(response: ServerResponse, type: AnswerType, answer: Response, text: string): string {
   for (const [name, value] of answer.headers) {
     // The length of what yoga printed, which may be printed anew: node counts what is written.
     if (name !== 'content-length') response.setHeader(name, value);

@@ -1,5 +1,5 @@
 import type { ExecutionResult } from 'graphql';
-import { type MaskError, toJson } from './errors.js';
+import type { PrintResult } from './print.js';
 import { createTextFrame } from './text-frame.js';
 
 /** A result on the wire, as the one to whom it was sent last got it: all but its start is the same for all. */
@@ -16,11 +16,11 @@ const sent = new WeakMap<ExecutionResult, Sent>();
  * A result as a `next` message of graphql-transport-ws, which differs between subscribers in their operation's id alone.
  * Made anew for another id only: clients of one kind count their operations alike.
  */
-export function nextFrameOf(result: ExecutionResult, id: string, maskError: MaskError): Buffer {
+export function nextFrameOf(result: ExecutionResult, id: string, print: PrintResult): Buffer {
   const last = sent.get(result);
   if (last === undefined) {
     // With the end of the message that it is in.
-    const payload = `${toJson(result, maskError)}}`;
+    const payload = `${print(result)}}`;
     const frame = createNextFrame(id, payload);
     sent.set(result, { id, frame, sharedBytes: Buffer.byteLength(payload) });
     return frame;

@@ -1,6 +1,6 @@
 import type { ExecutionResult } from 'graphql';
-import { type MaskError, toJson } from './errors.js';
 import type { StreamType } from './negotiation.js';
+import type { PrintResult } from './print.js';
 
 /** How the results of a subscription are written into one HTTP answer. */
 export interface StreamFormat {
@@ -11,7 +11,7 @@ export interface StreamFormat {
   /** After the last result. A stream without it broke off, and there may be more. */
   readonly end: string;
   /** Made once for all subscribers who get this result in this format. */
-  chunkOf(result: ExecutionResult, maskError: MaskError): Buffer;
+  chunkOf(result: ExecutionResult, print: PrintResult): Buffer;
 }
 
 function createFormat(
@@ -21,10 +21,10 @@ function createFormat(
   const made = new WeakMap<ExecutionResult, Buffer>();
   return {
     ...rest,
-    chunkOf: (result, maskError) => {
+    chunkOf: (result, print) => {
       let chunk = made.get(result);
       if (chunk === undefined) {
-        chunk = Buffer.from(`${before}${toJson(result, maskError)}${after}`);
+        chunk = Buffer.from(`${before}${print(result)}${after}`);
         made.set(result, chunk);
       }
       return chunk;

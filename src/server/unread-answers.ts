@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import { endInPieces, pieceBytes } from './pieces.js';
+import { maxBytesPerUnit } from './print.js';
 
 /** Whose answer it is: a user, or the address of somebody without a token. */
 export type Reader = number | string;
@@ -47,8 +48,7 @@ export class UnreadAnswers {
    * would hold the text all the while.
    */
   send(response: ServerResponse, reader: Reader, text: string): Promise<void> {
-    // The most that a UTF-16 unit can be in UTF-8.
-    if (text.length * 3 <= pieceBytes) {
+    if (text.length * maxBytesPerUnit <= pieceBytes) {
       response.end(text);
       // This system's own buffer for the connection is full.
       if ((response.socket?.writableLength ?? 0) > 0) this.#keep(response, reader, text.length);

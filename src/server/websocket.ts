@@ -22,6 +22,7 @@ import type { Execute } from './execute.js';
 import type { GraphqlEngine, TransportContext } from './graphql.js';
 import { findMutationInputs } from './mutation-inputs.js';
 import { nextFrameOf } from './next-frames.js';
+import { limitMessage, type PrintResult } from './print.js';
 import { ResultSender } from './result-sender.js';
 import { type FindRoom, RoomTurns } from './room-turns.js';
 import type { Seats } from './seats.js';
@@ -34,10 +35,12 @@ export interface WebSocketOptions {
   readonly subscribe: Subscribe;
   readonly authenticate: Authenticate;
   readonly maskError: MaskError;
+  readonly print: PrintResult;
   readonly seats: Seats;
   readonly findRoomOfMessage: FindRoom;
   readonly maxFrameBytes: number;
   readonly maxSubscriptions: number;
+  readonly maxAnswerBytes: number;
   readonly sendTimeoutMs: number;
   readonly log: Logger;
 }
@@ -137,14 +140,14 @@ export class GraphqlSockets {
   }
 
   #open(webSocket: WebSocket, stream: Socket, authorization: string | undefined): void {
-    const { sendTimeoutMs, log } = this.#options;
+    const { sendTimeoutMs, maxAnswerBytes, log } = this.#options;
     const socket = new ClientSocket(webSocket, stream, { sendTimeoutMs, log, pingTurn: this.#pingTurn });
     this.#sockets.add(socket);
     this.#awaitInit(socket);
     const closed = this.#protocol.opened(
       {
         protocol: socket.protocol,
-        send: (text) => socket.send(text),
+        send: (text) => socket.send(limitMessage(text, maxAnswerBytes)),
         close: (code = 1_000, reason = '') => socket.close(code, reason),
         onMessage: (listener) => socket.onMessage((text) => receive(socket, text, listener)),
       },
@@ -264,11 +267,11 @@ export class GraphqlSockets {
   }
 
   async #subscribe(args: ExecutionArgs): Promise<ExecutionResult | AsyncIterableIterator<never>> {
-    const { subscribe, maskError } = this.#options;
+    const { subscribe, print } = this.#options;
     const { extra, id } = takeOperation(args);
     const results = await subscribe(args);
     if (!(Symbol.asyncIterator in results)) return this.#mask(results);
-    return new ResultSender(results, (result) => extra.socket.push(nextFrameOf(result, id, maskError)));
+    return new ResultSender(results, (result) => extra.socket.push(nextFrameOf(result, id, print)));
   }
 
   /** Queries of one socket go a few at a time, and none while an answer waits to be read: answers can be large. */

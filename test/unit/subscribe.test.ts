@@ -16,6 +16,7 @@ import { ClientSocket } from '../../src/server/client-socket.js';
 import { createMaskError } from '../../src/server/errors.js';
 import { createExecute } from '../../src/server/execute.js';
 import { nextFrameOf } from '../../src/server/next-frames.js';
+import { createPrintResult } from '../../src/server/print.js';
 import { ResultSender } from '../../src/server/result-sender.js';
 import { streamFormats } from '../../src/server/stream-formats.js';
 import { createSubscribe, type Results } from '../../src/server/subscribe.js';
@@ -24,7 +25,7 @@ import { SubscriptionBudget } from '../../src/server/subscription-budget.js';
 vi.mock('../../src/schema/of-viewer.js', { spy: true });
 
 const log = pino({ level: 'silent' });
-const maskError = createMaskError(log, { suggestions: false });
+const printResult = createPrintResult(createMaskError(log, { suggestions: false }), 4_194_304);
 const roomId = '0b5e7a1c-4d0f-4c6e-9a53-4f1d0a4e0002';
 const document = parse(
   'subscription ($roomId: ID!, $afterSeq: Int) { roomEvents(roomId: $roomId, afterSeq: $afterSeq) { seq } }',
@@ -116,7 +117,7 @@ describe('subscribers of one event', () => {
         done();
       };
       const response = Object.assign(new Writable({ write }), { writeHead: () => undefined });
-      await sendResults(results, response as unknown as ServerResponse, { format, maskError });
+      await sendResults(results, response as unknown as ServerResponse, { format, print: printResult });
       await finished(response);
     }
 
@@ -141,7 +142,7 @@ describe('what is due on one socket in one turn', () => {
       });
       const due = [...shared];
       const results = { poll: () => due.shift(), isIdle: true, listen: () => undefined } as unknown as Results;
-      void new ResultSender(results, (result) => socket.push(nextFrameOf(result, id, maskError))).next();
+      void new ResultSender(results, (result) => socket.push(nextFrameOf(result, id, printResult))).next();
       return { id, writes: vi.spyOn(stream, 'write') };
     });
 
