@@ -37,6 +37,7 @@ import { createPrintResult } from './server/print.js';
 import { Seats } from './server/seats.js';
 import { createSubscribe } from './server/subscribe.js';
 import { SubscriptionBudget } from './server/subscription-budget.js';
+import { UserTurns } from './server/user-turns.js';
 import { GraphqlSockets } from './server/websocket.js';
 import { serveBackends } from './services/serve-backends.js';
 
@@ -106,16 +107,16 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
   const execute = createExecute();
   const subscribe = createSubscribe(execute, new SubscriptionBudget(limits.maxSubscriptionBytes));
   const { introspection } = config;
-  const engine = createGraphqlEngine({ ...limits, deps, maskError, execute, introspection });
+  const userTurns = new UserTurns(execute, limits);
+  const engine = createGraphqlEngine({ ...limits, deps, maskError, introspection });
   const authenticate = createAuthenticate(createTokenVerifier(config.auth), deps);
   const seats = new Seats(limits.maxSocketsPerUser, devices);
   const { sendTimeoutMs, maxStreamMs, maxBodyBytes, maxAnswerBytes } = limits;
   const print = createPrintResult(maskError, maxAnswerBytes);
-  const shared = { engine, subscribe, authenticate, print, seats, maxAnswerBytes };
+  const shared = { engine, userTurns, subscribe, authenticate, print, seats, maxAnswerBytes };
   const sockets = new GraphqlSockets({
     ...shared,
     maskError,
-    execute,
     findRoomOfMessage: (id) => findRoomOfMessage(deps, id),
     maxFrameBytes: maxBodyBytes,
     maxSubscriptions: limits.maxSubscriptionsPerSocket,

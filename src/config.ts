@@ -67,8 +67,12 @@ export interface LimitsConfig {
   readonly maxEventComplexity: number;
   readonly maxSubscriptionsPerSocket: number;
   readonly maxSocketsPerUser: number;
+  /** Queries of a user that execute at the same time, and likewise changes. */
+  readonly maxOperationsAtOnce: number;
   /** Of memory, for the documents and variables of a user's subscriptions. */
   readonly maxSubscriptionBytes: number;
+  /** Fields that a user's queries may touch in all, and likewise the answers to changes. */
+  readonly complexityPerMinute: number;
   readonly sendsPerMinute: number;
   readonly changesPerMinute: number;
   readonly searchesPerMinute: number;
@@ -183,7 +187,9 @@ const environment = z.object({
   MAX_EVENT_COMPLEXITY: count(500),
   MAX_SUBSCRIPTIONS_PER_SOCKET: count(50, 10_000),
   MAX_SOCKETS_PER_USER: count(10, 10_000),
+  MAX_OPERATIONS_AT_ONCE: count(4, 1_000),
   MAX_SUBSCRIPTION_BYTES: count(4_000_000),
+  COMPLEXITY_PER_MINUTE: count(3_000_000),
   SENDS_PER_MINUTE: count(120, 1_000_000),
   CHANGES_PER_MINUTE: count(300, 1_000_000),
   SEARCHES_PER_MINUTE: count(120, 1_000_000),
@@ -320,7 +326,9 @@ function toConfig(values: Environment): Config {
       maxEventComplexity: values.MAX_EVENT_COMPLEXITY,
       maxSubscriptionsPerSocket: values.MAX_SUBSCRIPTIONS_PER_SOCKET,
       maxSocketsPerUser: values.MAX_SOCKETS_PER_USER,
+      maxOperationsAtOnce: values.MAX_OPERATIONS_AT_ONCE,
       maxSubscriptionBytes: values.MAX_SUBSCRIPTION_BYTES,
+      complexityPerMinute: values.COMPLEXITY_PER_MINUTE,
       sendsPerMinute: values.SENDS_PER_MINUTE,
       changesPerMinute: values.CHANGES_PER_MINUTE,
       searchesPerMinute: values.SEARCHES_PER_MINUTE,

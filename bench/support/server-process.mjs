@@ -33,6 +33,7 @@ export const startFairway = ({ nats }, databaseUrl, { nodeArgs = [], env = {} } 
     NATS_PASSWORD: nats.password,
     AUTH_JWT_SECRET: tokenSecret,
     SENDS_PER_MINUTE: '1000000',
+    COMPLEXITY_PER_MINUTE: '1000000000',
     MAX_SOCKETS_PER_USER: '10000',
     ...env,
   });

@@ -16,6 +16,14 @@ export interface Turns {
   take<T>(input: unknown, work: () => T | Promise<T>): Promise<T>;
 }
 
+/** The turn of an operation's mutations among all that their user does at the same time. */
+export interface ChangeTurn {
+  /** Resolves when it has come. @throws {ChatError} RATE_LIMITED where too much waits, unless it `isPatient` */
+  begin(wait?: { readonly isPatient: boolean }): Promise<void>;
+  /** Where it has begun. */
+  end(): void;
+}
+
 /** What every field can reach. Made anew for each operation and for each event of a subscription: loaders hang on it. */
 export interface Context {
   readonly deps: Deps;
@@ -25,6 +33,8 @@ export interface Context {
   readonly isBehind: () => boolean;
   /** Where other operations of the same connection are under way; absent where this one stands alone. */
   readonly turns?: Turns | undefined;
+  /** Where a user asks; absent where a backend does. */
+  readonly changeTurn?: ChangeTurn | undefined;
   /** By room: how it was when a mutation of this operation wrote to it. */
   writtenRooms?: Map<string, WrittenRoom>;
 }

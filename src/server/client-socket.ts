@@ -2,8 +2,8 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
 import type { WebSocket } from 'ws';
+import { Allowance } from '../domain/allowance.js';
 import { ChatError } from '../domain/errors.js';
-import { Allowance } from './allowance.js';
 import { createTextFrame } from './text-frame.js';
 
 /** Close codes of this server, beside those of graphql-transport-ws. */

@@ -13,10 +13,12 @@ import { StreamLives } from './stream-lives.js';
 import type { Results, Subscribe } from './subscribe.js';
 import { queryOf } from './target.js';
 import { type Reader, UnreadAnswers } from './unread-answers.js';
+import type { Asker, UserTurns } from './user-turns.js';
 
 export interface GraphqlOverHttpOptions {
   readonly engine: GraphqlEngine;
   readonly subscribe: Subscribe;
+  readonly userTurns: UserTurns;
   readonly authenticate: Authenticate;
   readonly print: PrintResult;
   readonly seats: Seats;
@@ -59,7 +61,7 @@ export class GraphqlOverHttp {
 
   /** Resolves once the answer is written or, where it is a stream, handed over: a stream is not waited for. */
   async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { authenticate, engine, maxBodyBytes, maxAnswerBytes } = this.#options;
+    const { authenticate, engine, userTurns, maxBodyBytes, maxAnswerBytes } = this.#options;
     if (request.method !== 'GET' && request.method !== 'POST') return refuse(response, otherMethod);
     const wanted = negotiate(request.headers.accept);
     if (wanted === null) return refuse(response, notAcceptable);
@@ -73,6 +75,7 @@ export class GraphqlOverHttp {
     const reader: Reader = viewer?.userId ?? request.socket.remoteAddress ?? '';
     if (this.#unread.isFull(reader)) return refuse(response, tooMuchUnread);
     const opening: Opening = {};
+    const asker: Asker = { user: reader, signal: () => closeSignal(response) };
     const answer = await engine.yoga.fetch(
       `http://localhost/graphql${queryOf(request)}`,
       {
@@ -84,6 +87,7 @@ export class GraphqlOverHttp {
         viewer,
         isBehind: () => response.writableNeedDrain,
         cutOff: () => response.destroy(),
+        execute: (args) => userTurns.execute(args, asker),
         subscribe: (args) => this.#open(args, opening, { viewer, wanted }),
       },
     );
@@ -199,6 +203,14 @@ function begin(response: ServerResponse, type: AnswerType, answer: Response, tex
   response.setHeader('cache-control', 'no-store');
   response.statusCode = answer.status;
   return isSse ? toSseText(text) : text;
+}
+
+/** Aborted when the connection closes. */
+function closeSignal(response: ServerResponse): AbortSignal {
+  const closing = new AbortController();
+  response.once('close', () => closing.abort());
+  if (response.destroyed) closing.abort();
+  return closing.signal;
 }
 
 const isJson = ({ headers }: IncomingMessage): boolean =>

@@ -21,14 +21,12 @@ import type { RequestContext } from './context.js';
 import { assertReadable, createDocumentLimits, type DocumentLimits, type TextLimits } from './document-limits.js';
 import { documentWeight } from './document-weight.js';
 import type { MaskError } from './errors.js';
-import type { Execute } from './execute.js';
 import { assertModest } from './variables.js';
 
 export interface GraphqlOptions extends DocumentLimits, TextLimits {
   readonly deps: Deps;
   readonly introspection: boolean;
   readonly maskError: MaskError;
-  readonly execute: Execute;
 }
 
 /** What a transport gives for one operation. */
@@ -36,6 +34,7 @@ export type TransportContext = Omit<RequestContext, 'deps'>;
 
 /** The same over HTTP, where a subscription may find nobody to read it. */
 export interface HttpContext extends TransportContext {
+  readonly execute: (args: ExecutionArgs) => Promise<ExecutionResult>;
   /** Answers with an error alone: results go their own way. */
   readonly subscribe: (args: ExecutionArgs) => Promise<ExecutionResult>;
 }
@@ -103,7 +102,7 @@ export function createGraphqlEngine(options: GraphqlOptions): GraphqlEngine {
 const forgetful = { get: () => undefined, set: () => undefined };
 
 function createEnginePlugin(options: GraphqlOptions): Plugin {
-  const { introspection, maskError, execute } = options;
+  const { introspection, maskError } = options;
   const documentLimits = createDocumentLimits(options);
   const { maxTokens } = options;
   const read = (source: string | Source, parsing?: ParseOptions) => {
@@ -125,7 +124,8 @@ function createEnginePlugin(options: GraphqlOptions): Plugin {
       // yoga masks what parsing and execution throw, not what validation finds.
       return ({ result, setResult }) => setResult(result.map(maskError));
     },
-    onExecute: ({ setExecuteFn }) => setExecuteFn(execute),
+    onExecute: ({ setExecuteFn }) =>
+      setExecuteFn((args: ExecutionArgs) => (args.contextValue as HttpContext).execute(args)),
     onExecutionResult: ({ result }) => {
       if (result !== undefined && 'errors' in result && result.data === undefined) setStatuses(result.errors ?? []);
     },

@@ -11,7 +11,7 @@ import { LRUCache } from 'lru-cache';
 import { ChatError, SlowConsumerError } from '../domain/errors.js';
 import { isPollable, type Listener, type Pollable } from '../domain/pollable.js';
 import { findBadArgument } from '../schema/checked.js';
-import { assertSmallEvents } from '../schema/event-complexity.js';
+import { assertSmallEvents } from '../schema/complexity.js';
 import { type EventsDependOn, findWhatEventsDependOn } from '../schema/of-viewer.js';
 import type { RequestContext } from './context.js';
 import type { Execute } from './execute.js';

@@ -18,7 +18,6 @@ import { readMessage } from './client-message.js';
 import { ClientSocket, closeCodes } from './client-socket.js';
 import type { Authenticate, RequestContext } from './context.js';
 import { type MaskError, toFormatted } from './errors.js';
-import type { Execute } from './execute.js';
 import type { GraphqlEngine, TransportContext } from './graphql.js';
 import { findMutationInputs } from './mutation-inputs.js';
 import { nextFrameOf } from './next-frames.js';
@@ -27,11 +26,12 @@ import { ResultSender } from './result-sender.js';
 import { type FindRoom, RoomTurns } from './room-turns.js';
 import type { Seats } from './seats.js';
 import type { Subscribe } from './subscribe.js';
+import type { Asker, UserTurns } from './user-turns.js';
 import { assertModest, declaredVariables } from './variables.js';
 
 export interface WebSocketOptions {
   readonly engine: GraphqlEngine;
-  readonly execute: Execute;
+  readonly userTurns: UserTurns;
   readonly subscribe: Subscribe;
   readonly authenticate: Authenticate;
   readonly maskError: MaskError;
@@ -57,6 +57,7 @@ const drainTimeoutMs = 5_000;
 const drainPollMs = 10;
 /** Queries and mutations that may be under way on a socket beside its subscriptions. */
 const maxOtherOperations = 50;
+/** Of those that may leave answers unread. */
 const maxQueriesAtOnce = 4;
 const maxTimerMs = 2 ** 31 - 1;
 
@@ -66,6 +67,8 @@ interface Extra extends Pick<TransportContext, 'isBehind' | 'cutOff'> {
   readonly subscriptions: Set<string>;
   /** From the first query on. */
   queries: LimitFunction | undefined;
+  /** Queries that have not been answered, by their ids: each is aborted when its client wants no answer any more. */
+  readonly unanswered: Map<string, AbortController>;
   /** From the first mutation on. */
   turns: RoomTurns | undefined;
   /** The upgrade's, until the connection is initialized. */
@@ -144,27 +147,30 @@ export class GraphqlSockets {
     const socket = new ClientSocket(webSocket, stream, { sendTimeoutMs, log, pingTurn: this.#pingTurn });
     this.#sockets.add(socket);
     this.#awaitInit(socket);
+    const extra: Extra = {
+      socket,
+      subscriptions: new Set(),
+      queries: undefined,
+      unanswered: new Map(),
+      turns: undefined,
+      authorization,
+      viewer: null,
+      isBehind: () => socket.isBehind,
+      cutOff: () => socket.cutOff(),
+    };
     const closed = this.#protocol.opened(
       {
         protocol: socket.protocol,
         send: (text) => socket.send(limitMessage(text, maxAnswerBytes)),
         close: (code = 1_000, reason = '') => socket.close(code, reason),
-        onMessage: (listener) => socket.onMessage((text) => receive(socket, text, listener)),
+        onMessage: (listener) => socket.onMessage((text) => receive(extra, text, listener)),
       },
-      {
-        socket,
-        subscriptions: new Set(),
-        queries: undefined,
-        turns: undefined,
-        authorization,
-        viewer: null,
-        isBehind: () => socket.isBehind,
-        cutOff: () => socket.cutOff(),
-      },
+      extra,
     );
     socket.onClose((code, reason) => {
       this.#sockets.delete(socket);
       this.#uninitialised.delete(socket);
+      for (const query of extra.unanswered.values()) query.abort();
       void closed(code, reason);
     });
   }
@@ -276,16 +282,20 @@ export class GraphqlSockets {
 
   /** Queries of one socket go a few at a time, and none while an answer waits to be read: answers can be large. */
   async #execute(args: ExecutionArgs) {
-    const { extra } = takeOperation(args);
-    const run = async () => this.#mask(await this.#options.execute(args));
-    const { socket } = extra;
+    const { extra, id } = takeOperation(args);
+    const { socket, unanswered } = extra;
+    const query = new AbortController();
+    const asker: Asker = { user: userOf(extra), signal: () => query.signal };
+    const run = async () => this.#mask(await this.#options.userTurns.execute(args, asker));
     const isQuery = getOperationAST(args.document, args.operationName)?.operation === OperationTypeNode.QUERY;
     this.#underWay += 1;
     try {
       if (!isQuery) return await run();
+      unanswered.set(id, query);
       extra.queries ??= pLimit(maxQueriesAtOnce);
       return await extra.queries(() => socket.drained().then(run));
     } finally {
+      if (unanswered.get(id) === query) unanswered.delete(id);
       (args.contextValue as RequestContext).turns?.leave();
       this.#underWay -= 1;
     }
@@ -313,11 +323,13 @@ function takeOperation(args: ExecutionArgs): Operation {
  * What graphql-ws does with a message, once it is clear that there is no flood of them. It takes as long as the operation
  * lives; an async function would hold the text all the while.
  */
-function receive(socket: ClientSocket, text: string, listener: (message: string) => Promise<void>): Promise<void> {
+function receive(extra: Extra, text: string, listener: (message: string) => Promise<void>): Promise<void> {
+  const { socket, unanswered } = extra;
   try {
     const message = readMessage(text);
     if (isOperation(message)) socket.grantIdle();
     else if (!socket.admitIdle()) return Promise.resolve();
+    if (unanswered.size > 0 && isCompletion(message)) unanswered.get(message.id)?.abort();
     // graphql-ws takes messages that are parsed already as well.
     return listener(message as string);
   } catch (error) {
@@ -327,6 +339,17 @@ function receive(socket: ClientSocket, text: string, listener: (message: string)
 
 const isOperation = (message: unknown): boolean =>
   typeof message === 'object' && message !== null && 'type' in message && message.type === 'subscribe';
+
+const isCompletion = (message: unknown): message is { readonly id: string } =>
+  typeof message === 'object' &&
+  message !== null &&
+  'type' in message &&
+  message.type === 'complete' &&
+  'id' in message &&
+  typeof message.id === 'string';
+
+/** Operations come only where a token was shown. */
+const userOf = ({ viewer }: Extra): number => viewer?.userId ?? 0;
 
 /** A reason has 123 bytes at most. */
 const noToken =

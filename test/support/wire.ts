@@ -34,17 +34,21 @@ export async function postBody(
   { url }: Address,
   body: NonNullable<RequestInit['body']>,
   headers: Record<string, string> = {},
+  signal?: AbortSignal,
 ): Promise<HttpAnswer> {
   const duplex = body instanceof ReadableStream ? { duplex: 'half' as const } : {};
-  return readAnswer(await fetch(`${url}/graphql`, { method: 'POST', body, headers, ...duplex }));
+  return readAnswer(
+    await fetch(`${url}/graphql`, { method: 'POST', body, headers, signal: signal ?? null, ...duplex }),
+  );
 }
 
 export const postOperation = (
   address: Address,
   operation: Operation,
   headers: Record<string, string> = {},
+  signal?: AbortSignal,
 ): Promise<HttpAnswer> =>
-  postBody(address, JSON.stringify(operation), { 'content-type': 'application/json', ...headers });
+  postBody(address, JSON.stringify(operation), { 'content-type': 'application/json', ...headers }, signal);
 
 export async function readAnswer(response: Response): Promise<HttpAnswer> {
   const text = await response.text();

@@ -33,6 +33,7 @@ export function useWorld({
         env: {
           SENDS_PER_MINUTE: '1000000',
           CHANGES_PER_MINUTE: '1000000',
+          COMPLEXITY_PER_MINUTE: '1000000000',
           NEW_USERS_PER_DAY: '1000000',
           MAX_SOCKETS_PER_USER: '10000',
           // Whom somebody brings into a room, they may know.

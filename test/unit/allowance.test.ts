@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { Allowance } from '../../src/server/allowance.js';
+import { Allowance } from '../../src/domain/allowance.js';
 
 describe('an allowance', () => {
   beforeEach(() => void vi.useFakeTimers({ toFake: ['performance'] }));

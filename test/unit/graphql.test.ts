@@ -3,14 +3,12 @@ import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
 import type { Deps } from '../../src/resolvers/deps.js';
 import { createMaskError } from '../../src/server/errors.js';
-import { createExecute } from '../../src/server/execute.js';
 import { createGraphqlEngine } from '../../src/server/graphql.js';
 
 const createEngine = () =>
   createGraphqlEngine({
     deps: {} as Deps,
     maskError: createMaskError(pino({ level: 'silent' }), { suggestions: false }),
-    execute: createExecute(),
     introspection: false,
     maxTokens: 100,
     maxDocumentLength: 2_000,

@@ -1,0 +1,123 @@
+import { type ExecutionArgs, type ExecutionResult, GraphQLError, getOperationAST, OperationTypeNode } from 'graphql';
+import { ChatError } from '../domain/errors.js';
+import { FairTurns, type FairTurnsOptions, type TurnTaker, type Wait } from '../domain/fair-turns.js';
+import type { ChangeTurn, Context } from '../schema/builder.js';
+import { complexityOf } from '../schema/complexity.js';
+import type { Execute } from './execute.js';
+
+/** What waits longer than this has a client that gave up, or one that should. */
+const maxWaitMs = 10_000;
+/** An application that opens on ten devices asks for less at once. */
+const maxWaitingQueries = 100;
+/** All that the rate of changes lets a user begin at once. */
+const maxWaitingChanges = 500;
+/** The smallest operation costs about as much as so many fields of a large one. */
+const minComplexity = 500;
+/** A larger operation goes alone. */
+const complexityAtOnce = 5_000;
+
+/** What takes longer is stuck, at a locked room say, and the user's other changes do not wait for it. */
+const stuckMs = 100;
+
+export interface UserTurnsOptions {
+  /** Queries, and likewise changes. */
+  readonly maxOperationsAtOnce: number;
+  readonly complexityPerMinute: number;
+}
+
+export interface Asker {
+  readonly user: TurnTaker;
+  /** Aborted where nobody waits for the answer any more. What is to be changed is changed anyway. */
+  readonly signal: () => AbortSignal;
+}
+
+/**
+ * Bounds what is executed for one user on this instance, over HTTP and WebSocket together: how much at the same time and
+ * how large within a while, queries and changes each. The rest waits, holds nothing of the database meanwhile, and is
+ * refused where that would take too long.
+ */
+export class UserTurns {
+  readonly #execute: Execute;
+  readonly #queries: FairTurns;
+  readonly #changes: FairTurns;
+
+  constructor(execute: Execute, { maxOperationsAtOnce, complexityPerMinute }: UserTurnsOptions) {
+    const perSecond = complexityPerMinute / 60;
+    const bounds: Omit<FairTurnsOptions, 'maxWaitingPerUser'> = {
+      atOncePerUser: maxOperationsAtOnce,
+      costAtOnce: complexityAtOnce,
+      maxWaitMs,
+      allowance: { burst: perSecond, perSecond },
+    };
+    this.#execute = execute;
+    this.#queries = new FairTurns({ ...bounds, maxWaitingPerUser: maxWaitingQueries });
+    this.#changes = new FairTurns({ ...bounds, maxWaitingPerUser: maxWaitingChanges });
+  }
+
+  /** Executes a query in its turn; the mutations of an operation take theirs one by one. What is refused is an answer too. */
+  async execute(args: ExecutionArgs, asker: Asker): Promise<ExecutionResult> {
+    const operation = getOperationAST(args.document, args.operationName)?.operation;
+    if (operation === OperationTypeNode.MUTATION) return this.#change(args, asker.user);
+    let leave: (() => void) | undefined;
+    try {
+      leave = await this.#queries.enter(asker.user, { cost: costOf(args), signal: asker.signal });
+      return await this.#execute(args);
+    } catch (error) {
+      if (!(error instanceof ChatError)) throw error;
+      return { errors: [new GraphQLError(error.message, { originalError: error })] };
+    } finally {
+      leave?.();
+    }
+  }
+
+  async #change(args: ExecutionArgs, user: TurnTaker): Promise<ExecutionResult> {
+    const changeTurn = new OperationTurn(this.#changes, user, () => costOf(args));
+    try {
+      return await this.#execute({ ...args, contextValue: { ...(args.contextValue as object), changeTurn } });
+    } finally {
+      changeTurn.end();
+    }
+  }
+}
+
+/** What cannot be measured, or is too large, is refused where it is executed. */
+function costOf(args: ExecutionArgs): number {
+  const { maxComplexity } = (args.contextValue as Context).deps.limits;
+  try {
+    return Math.min(Math.max(minComplexity, complexityOf(args)), maxComplexity) || minComplexity;
+  } catch {
+    return minComplexity;
+  }
+}
+
+/**
+ * The turn of an operation's mutations. Each ends the one of the mutation before, whose answer is complete by then, so
+ * that who waits for something else meanwhile holds no turn.
+ */
+class OperationTurn implements ChangeTurn {
+  readonly #turns: FairTurns;
+  readonly #user: TurnTaker;
+  /** Of the operation as a whole, which its first mutation pays. */
+  #findCost: (() => number) | undefined;
+  #leave: (() => void) | undefined;
+  #stuck: NodeJS.Timeout | undefined;
+
+  constructor(turns: FairTurns, user: TurnTaker, findCost: () => number) {
+    this.#turns = turns;
+    this.#user = user;
+    this.#findCost = findCost;
+  }
+
+  async begin(wait?: Wait): Promise<void> {
+    const cost = this.#findCost?.() ?? 0;
+    this.#findCost = undefined;
+    this.#leave = await this.#turns.enter(this.#user, { ...wait, cost });
+    this.#stuck = setTimeout(() => this.end(), stuckMs);
+  }
+
+  end(): void {
+    clearTimeout(this.#stuck);
+    this.#leave?.();
+    this.#leave = undefined;
+  }
+}

@@ -1,0 +1,177 @@
+import { setImmediate as turn } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { FairTurns, type FairTurnsOptions, type TurnTaker, type Wait } from '../../src/domain/fair-turns.js';
+
+const plenty = { burst: 1_000_000, perSecond: 1_000_000 };
+
+/** Work that ends when it is told to, with what has begun so far. */
+function createCrowd(options: Partial<FairTurnsOptions>) {
+  const turns = new FairTurns({ atOncePerUser: 1, maxWaitingPerUser: 100, allowance: plenty, ...options });
+  const begun: string[] = [];
+  const ends = new Map<string, () => void>();
+  return {
+    turns,
+    begun,
+    take(user: TurnTaker, name: string, wait?: Wait) {
+      const work = () =>
+        new Promise<string>((resolve) => {
+          begun.push(name);
+          ends.set(name, () => resolve(name));
+        });
+      const taken = turns.take(user, work, wait);
+      taken.catch(() => undefined);
+      return taken;
+    },
+    async end(name: string) {
+      ends.get(name)?.();
+      await turn();
+      await turn();
+    },
+  };
+}
+
+describe('turns by user', () => {
+  it('let so many of one user go at once, in their order, and hold up nobody else', async () => {
+    const { begun, take, end } = createCrowd({ atOncePerUser: 2 });
+    for (const name of ['a1', 'a2', 'a3', 'a4']) void take('a', name);
+    void take('b', 'b1');
+    await turn();
+    expect(begun).toEqual(['a1', 'a2', 'b1']);
+    await end('a2');
+    expect(begun).toEqual(['a1', 'a2', 'b1', 'a3']);
+    await end('a1');
+    await end('a3');
+    expect(begun).toEqual(['a1', 'a2', 'b1', 'a3', 'a4']);
+  });
+
+  it('let what costs much go alone', async () => {
+    const { begun, take, end } = createCrowd({ atOncePerUser: 4, costAtOnce: 10 });
+    for (const [name, cost] of [
+      ['a1', 4],
+      ['a2', 6],
+      ['a3', 1],
+      ['a4', 50],
+      ['a5', 1],
+    ] as const)
+      void take('a', name, { cost });
+    void take('b', 'b1', { cost: 50 });
+    await turn();
+    expect(begun).toEqual(['a1', 'a2', 'b1']);
+    await end('a1');
+    expect(begun).toEqual(['a1', 'a2', 'b1', 'a3']);
+    await end('a2');
+    await end('a3');
+    expect(begun).toEqual(['a1', 'a2', 'b1', 'a3', 'a4']);
+    await end('a4');
+    expect(begun).toEqual(['a1', 'a2', 'b1', 'a3', 'a4', 'a5']);
+  });
+
+  it('go round where not all can go at once: one of each user, whoever came first with many', async () => {
+    const { begun, take, end } = createCrowd({ atOnce: 1 });
+    for (const name of ['a1', 'a2', 'a3', 'a4']) void take('a', name);
+    void take('b', 'b1');
+    void take('b', 'b2');
+    void take('c', 'c1');
+    await turn();
+    for (const name of ['a1', 'a2', 'b1', 'c1', 'a3', 'b2']) await end(name);
+    expect(begun).toEqual(['a1', 'a2', 'b1', 'c1', 'a3', 'b2', 'a4']);
+  });
+
+  it('never let more go at once than there is room for, and let work fail by itself', async () => {
+    const turns = new FairTurns({ atOnce: 3, atOncePerUser: 2, maxWaitingPerUser: 100, allowance: plenty });
+    let underWay = 0;
+    let most = 0;
+    const work = async (number: number) => {
+      underWay += 1;
+      most = Math.max(most, underWay);
+      await turn();
+      underWay -= 1;
+      if (number % 3 === 0) throw new Error('failed');
+      return number;
+    };
+    const all = Array.from({ length: 60 }, (_, number) => turns.take(number % 5, () => work(number)));
+    const settled = await Promise.allSettled(all);
+    expect(most).toBe(3);
+    expect(settled.filter(({ status }) => status === 'fulfilled')).toHaveLength(40);
+  });
+
+  it('refuse what comes when too much of its user waits, but for what is patient', async () => {
+    const { begun, take, end } = createCrowd({ maxWaitingPerUser: 2 });
+    for (const name of ['a1', 'a2', 'a3']) void take('a', name);
+    await expect(take('a', 'a4')).rejects.toMatchObject({ code: 'RATE_LIMITED', retryAfterMs: 1_000 });
+    void take('a', 'a5', { isPatient: true });
+    void take('b', 'b1');
+    await turn();
+    for (const name of ['a1', 'a2', 'a3']) await end(name);
+    expect(begun).toEqual(['a1', 'b1', 'a2', 'a3', 'a5']);
+  });
+
+  it('let go of what nobody waits for any more, before and while it waits', async () => {
+    const { begun, take, end } = createCrowd({});
+    const leaving = new AbortController();
+    void take('a', 'a1');
+    const second = take('a', 'a2', { signal: () => leaving.signal });
+    void take('a', 'a3');
+    leaving.abort();
+    await expect(second).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    await expect(take('a', 'a4', { signal: () => leaving.signal })).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    await end('a1');
+    await end('a3');
+    expect(begun).toEqual(['a1', 'a3']);
+  });
+
+  it('ask for no signal where there is no wait', async () => {
+    const { begun, take } = createCrowd({});
+    const signal = vi.fn();
+    void take('a', 'a1', { signal });
+    await turn();
+    expect(begun).toEqual(['a1']);
+    expect(signal).not.toHaveBeenCalled();
+  });
+});
+
+describe('turns by user, in time', () => {
+  beforeEach(() => void vi.useFakeTimers());
+  afterEach(() => void vi.useRealTimers());
+
+  it('refuse what has waited for too long', async () => {
+    const { begun, take } = createCrowd({ maxWaitMs: 500 });
+    void take('a', 'a1');
+    const second = take('a', 'a2');
+    const patient = take('a', 'a3', { isPatient: true });
+    await vi.advanceTimersByTimeAsync(600);
+    await expect(second).rejects.toMatchObject({ code: 'RATE_LIMITED' });
+    expect(begun).toEqual(['a1']);
+    expect(await Promise.race([patient, Promise.resolve('waits')])).toBe('waits');
+  });
+
+  it('let a user who has spent an allowance wait until there is some again, and nobody else', async () => {
+    const { begun, turns, take } = createCrowd({ atOncePerUser: 9, allowance: { burst: 100, perSecond: 100 } });
+    void take('a', 'a1', { cost: 150 });
+    void take('a', 'a2', { cost: 150 });
+    void take('a', 'a3', { cost: 1 });
+    void take('b', 'b1', { cost: 1 });
+    await vi.advanceTimersByTimeAsync(400);
+    expect(begun).toEqual(['a1', 'b1']);
+    await vi.advanceTimersByTimeAsync(200);
+    expect(begun).toEqual(['a1', 'b1', 'a2']);
+    await vi.advanceTimersByTimeAsync(1_400);
+    expect(begun).toEqual(['a1', 'b1', 'a2']);
+    await vi.advanceTimersByTimeAsync(200);
+    expect(begun).toEqual(['a1', 'b1', 'a2', 'a3']);
+    turns.charge('b', 300);
+    void take('b', 'b2');
+    await vi.advanceTimersByTimeAsync(1_500);
+    expect(begun).not.toContain('b2');
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(begun).toContain('b2');
+  });
+
+  it('forget a user of whom nothing is left to know', async () => {
+    const { turns } = createCrowd({ allowance: { burst: 100, perSecond: 10 } });
+    for (let user = 0; user < 100; user += 1) await turns.take(user, () => undefined, { cost: 50 });
+    expect(turns.size).toBe(100);
+    await vi.advanceTimersByTimeAsync(20_000);
+    expect(turns.size).toBe(0);
+  });
+});
