@@ -129,10 +129,22 @@ async function findPeople(
   return (one) => people(one)?.(one.userId);
 }
 
-export async function countMembers({ reads }: Database, asked: readonly RoomOfUser[]): Promise<RoomView<number>> {
+/** Everybody who is in the room. */
+export const countMembers = (db: Database, asked: readonly RoomOfUser[]) =>
+  countPeople(db, asked, Prisma.sql`m.left_at IS NULL`);
+
+/** Everybody who is or ever was in the room. */
+export const countEverMembers = (db: Database, asked: readonly RoomOfUser[]) =>
+  countPeople(db, asked, Prisma.sql`true`);
+
+async function countPeople(
+  { reads }: Database,
+  asked: readonly RoomOfUser[],
+  who: Prisma.Sql,
+): Promise<RoomView<number>> {
   const rows = await reads.query<{ count: number } & SharedRow>`
     SELECT me.room_id AS of_room, me.viewer_ids,
-      (SELECT count(*) FROM chat_room_members m WHERE m.room_id = me.room_id AND m.left_at IS NULL)::int AS count
+      (SELECT count(*) FROM chat_room_members m WHERE m.room_id = me.room_id AND ${who})::int AS count
     FROM ${askers(asked)}`;
   return shared(rows, ([{ count }]) => count);
 }

@@ -48,6 +48,8 @@ export interface RoomSelection {
   readonly parts: readonly RoomPart[];
   /** Of those of its members that are among the parts. */
   readonly memberDetails: readonly MemberDetail[];
+  /** Where all rooms together have more members, these are not read along; without it, however many there are. */
+  readonly maxMembers?: number | undefined;
   /** A page of the messages of each. */
   readonly history?: HistoryRequest | undefined;
 }
@@ -202,14 +204,14 @@ async function selectRooms(
   page: Prisma.Sql,
   selection: RoomSelection,
 ): Promise<Room[]> {
-  const { parts, memberDetails, history } = selection;
+  const { parts, memberDetails, maxMembers = maxInt, history } = selection;
   const columns = parts.map((part) => Prisma.sql`, ${partValues[part](memberDetails)} AS ${Prisma.raw(`"${part}"`)}`);
   if (history !== undefined) columns.push(Prisma.sql`, ${historyJson('r.id', history)} AS messages`);
   const rows = await queries.query<SelectedRow>`
     WITH page AS MATERIALIZED (${page})
     SELECT ${roomColumns} ${columns.length === 0 ? Prisma.empty : Prisma.join(columns, ' ')}
     FROM page r CROSS JOIN LATERAL (SELECT (r.membership).*) m
-      ${parts.includes('members') ? membersOfPage(userId, memberDetails) : Prisma.empty}`;
+      ${parts.includes('members') ? membersOfPage(userId, memberDetails, maxMembers) : Prisma.empty}`;
   // Sorted by PostgreSQL, megabytes of messages and members would go through its sort.
   return rows.sort(byActivity).map((row) => toSelected(row, selection));
 }
@@ -251,12 +253,25 @@ const partValues: Record<RoomPart, (details: readonly MemberDetail[]) => Prisma.
 /** Of a room without a name of its own; how many more there are is told as a number. */
 export const maxNamesInTitle = 10;
 
-/** Sorted and put together for all rooms of the page at once: room by room it takes three times as long. */
-const membersOfPage = (userId: number, details: readonly MemberDetail[]): Prisma.Sql => Prisma.sql`LEFT JOIN (
+const maxInt = 2 ** 31 - 1;
+
+/**
+ * Sorted and put together for all rooms of the page at once: room by room it takes three times as long. Where they are too
+ * many, they are not even looked at, once as many have been counted.
+ */
+const membersOfPage = (
+  userId: number,
+  details: readonly MemberDetail[],
+  maxMembers: number,
+): Prisma.Sql => Prisma.sql`LEFT JOIN (
   SELECT o.room_id, json_agg(o.member) AS members FROM (
     SELECT o.room_id, ${memberJson('o', Prisma.sql`CASE WHEN o.is_confirmed OR o.user_id = ${userId}::int THEN u.name END`, details)} AS member
     FROM chat_room_members o JOIN chat_users u ON u.id = o.user_id
-    WHERE o.room_id = ANY(ARRAY(SELECT id FROM page)) AND o.left_at IS NULL
+    WHERE o.room_id = ANY(ARRAY(SELECT id FROM page)) AND o.left_at IS NULL AND (
+      SELECT count(*) <= ${maxMembers}::bigint FROM (
+        SELECT FROM chat_room_members c WHERE c.room_id = ANY(ARRAY(SELECT id FROM page)) AND c.left_at IS NULL
+        LIMIT ${maxMembers}::bigint + 1
+      ) counted)
     ORDER BY o.room_id, o.joined_seq, o.user_id
   ) o GROUP BY o.room_id
 ) everybody ON everybody.room_id = r.id`;
@@ -266,7 +281,7 @@ interface SelectedRow extends RoomRow {
   readonly unreadCount?: number;
   readonly memberCount?: number;
   readonly lastMessage?: MessageValues | null;
-  readonly members?: readonly MemberValues[];
+  readonly members?: readonly MemberValues[] | null;
   readonly viewerMember?: MemberValues;
   readonly messages?: HistoryValues;
 }
@@ -279,7 +294,7 @@ function toSelected(row: SelectedRow, { memberDetails, history }: RoomSelection)
   if (row.unreadCount !== undefined) along.unreadCount = row.unreadCount;
   if (row.memberCount !== undefined) along.memberCount = row.memberCount;
   if (lastMessage !== undefined) along.lastMessage = lastMessage === null ? null : toMessageOf(id, lastMessage);
-  if (row.members !== undefined) along.members = row.members.map(toMember);
+  if (row.members != null) along.members = row.members.map(toMember);
   if (row.viewerMember !== undefined) along.viewerMember = toMember(row.viewerMember);
   if (history !== undefined) {
     along.history = { request: history.page, page: toHistory(id, row.messages ?? null, history) };

@@ -11,6 +11,7 @@ import {
 } from '../db/messages.js';
 import { findPresences } from '../db/presence.js';
 import {
+  countEverMembers,
   countMembers,
   countUnread,
   findEverMembers,
@@ -21,7 +22,6 @@ import {
   findMemberUsers,
   findRooms,
   findWriting,
-  type MemberOfRoom,
   nameByMembers,
   type RoomOfUser,
   type Writing,
@@ -36,6 +36,12 @@ import type { Acquaintance, Presence } from '../domain/presence.js';
 import type { Member } from '../domain/room-log.js';
 import type { Onlooker, Viewer } from '../domain/viewer.js';
 import type { Deps } from './deps.js';
+
+/** Some who are or were in a room. */
+interface MembersOfRoom {
+  readonly roomId: string;
+  readonly userIds: readonly number[];
+}
 
 /**
  * What fields load. One query for whatever all requests and subscribers of this process want in the same turn: a message
@@ -53,9 +59,11 @@ export const createBatches = (db: Database) => ({
     const view = await findKnownUsers(db, asked);
     return asked.map((one) => view(one) ?? unknownUser(one.userId));
   }),
-  memberUsers: createBatch<MemberOfRoom, User>(async (asked) => {
-    const view = await findMemberUsers(db, asked);
-    return asked.map((one) => view(one) ?? unknownUser(one.userId));
+  /** Lists, each as one: an entry may name all members of a room. */
+  memberUsers: createBatch<MembersOfRoom, User[]>(async (asked) => {
+    const members = asked.flatMap(({ roomId, userIds }) => userIds.map((userId) => ({ roomId, userId })));
+    const view = await findMemberUsers(db, members);
+    return asked.map(({ roomId, userIds }) => userIds.map((userId) => view({ roomId, userId }) ?? unknownUser(userId)));
   }),
   rooms: createView<RoomOfUser, Room | null>(findRooms, db, null),
   /** Whoever asks: only to put what is about a message in order with what else is done in its room. */
@@ -70,6 +78,7 @@ export const createBatches = (db: Database) => ({
     asked.map(await findMemberPages(db, asked)),
   ),
   memberCounts: createView<RoomOfUser, number>(countMembers, db, 0),
+  everMemberCounts: createView<RoomOfUser, number>(countEverMembers, db, 0),
   memberships: createView<RoomOfUser, Member | null>(findMemberships, db, null),
   /** Whether the room is open for writing, and where its log stands; null where the asker is no member. */
   writing: createView<RoomOfUser, Writing | null>(findWriting, db, null),
@@ -93,9 +102,22 @@ export const loadUsers = ({ batches }: Deps, ids: readonly number[]): Promise<(U
 export const loadShownUser = ({ batches, userDirectory }: Deps, viewer: Viewer, userId: number): Promise<User> =>
   userDirectory ? batches.users.load(userId) : batches.knownUsers.load({ viewerId: viewer.userId, userId });
 
-/** Users who are or were in the room, as they are shown there: the same for every viewer. */
-export const loadMemberUsers = ({ batches }: Deps, roomId: string, userIds: readonly number[]): Promise<User[]> =>
-  Promise.all(userIds.map((userId) => batches.memberUsers.load({ roomId, userId })));
+/**
+ * Pays for the entries of a list before they are loaded, or shown where they are at hand.
+ * @throws {ChatError} BAD_USER_INPUT where they are more than who asks can have in one answer
+ */
+export type Afford = (entries: number) => void;
+
+/** Users who are or were in the room, as they are shown there: the same for every viewer. @throws as `afford` does */
+export async function loadMemberUsers(
+  { batches }: Deps,
+  roomId: string,
+  userIds: readonly number[],
+  afford: Afford,
+): Promise<User[]> {
+  afford(userIds.length);
+  return userIds.length === 0 ? [] : batches.memberUsers.load({ roomId, userIds });
+}
 
 /** @throws {ChatError} NOT_FOUND where the viewer is no member of the room any more */
 export const loadRoom = async ({ batches }: Deps, { userId }: Onlooker, roomId: string): Promise<Room> =>
@@ -108,16 +130,29 @@ export const loadTitle = ({ batches }: Deps, { userId }: Viewer, { id, name, alo
 /** A room, as its id or with what has been read along with it. */
 type RoomInHand = Pick<Room, 'id' | 'along'>;
 
-/** The longest member first. */
-export const loadMembers = (
-  { batches }: Deps,
-  { userId }: Onlooker,
-  { id, along }: RoomInHand,
-  includeLeft: boolean,
-) =>
-  includeLeft
-    ? batches.everMembers.load({ roomId: id, userId })
-    : (along?.members ?? batches.members.load({ roomId: id, userId }));
+/** Which list of a room's members, and what pays for it; without that, whoever asks may have all. */
+interface MemberList {
+  readonly includeLeft?: boolean;
+  readonly afford?: Afford;
+}
+
+/** The longest member first; counted before they are loaded. @throws as `afford` does */
+export async function loadMembers(
+  deps: Deps,
+  onlooker: Onlooker,
+  room: RoomInHand,
+  { includeLeft = false, afford }: MemberList = {},
+): Promise<readonly KnownMember[]> {
+  const { batches } = deps;
+  const asked = { roomId: room.id, userId: onlooker.userId };
+  if (!includeLeft && room.along?.members !== undefined) {
+    afford?.(room.along.members.length);
+    return room.along.members;
+  }
+  const count = includeLeft ? batches.everMemberCounts.load(asked) : loadMemberCount(deps, onlooker, room);
+  afford?.(await count);
+  return (includeLeft ? batches.everMembers : batches.members).load(asked);
+}
 
 export const loadMemberCount = ({ batches }: Deps, { userId }: Onlooker, { id, along }: RoomInHand) =>
   along?.memberCount ?? along?.members?.length ?? batches.memberCounts.load({ roomId: id, userId });
@@ -144,9 +179,17 @@ export const loadMemberHead = ({ batches }: Deps, { userId }: Viewer, roomId: st
 export const loadReadCount = ({ batches }: Deps, { userId }: Viewer, message: PagedMessage) =>
   message.readCount ?? batches.readCounts.load({ message, userId });
 
-/** Which other members have read the message, and when first. */
-export const loadReaders = ({ batches }: Deps, { userId }: Viewer, message: Message): Promise<readonly Reader[]> =>
-  batches.readers.load({ message, userId });
+/** Which other members have read the message, and when first; counted before they are loaded. @throws as `afford` does */
+export async function loadReaders(
+  deps: Deps,
+  viewer: Viewer,
+  message: PagedMessage,
+  afford: Afford,
+): Promise<readonly Reader[]> {
+  const count = await loadReadCount(deps, viewer, message);
+  afford(count);
+  return count === 0 ? [] : deps.batches.readers.load({ message, userId: viewer.userId });
+}
 
 /** What the query does not answer is `absent`: of a room that is not there, or that the user is no member of any more. */
 const createView = <Asked, Value>(

@@ -32,7 +32,7 @@ import { type HistoryArgs, parseHistoryPage } from './messages.js';
 
 type RoomType = Room['type'];
 
-const defaultPageSize = 20;
+export const defaultRoomPageSize = 20;
 
 /** What is to be read along with rooms. */
 export interface RoomRequest extends Omit<RoomSelection, 'history'> {
@@ -87,7 +87,7 @@ export const getBookingRoom = (
 type RoomPageArgs = Pick<PageArgs, 'first' | 'after'>;
 
 const parseRoomPage = ({ first, after }: RoomPageArgs, { maxPageSize }: Limits): PageRequest =>
-  parsePageArgs({ first: first ?? defaultPageSize, after }, maxPageSize);
+  parsePageArgs({ first: first ?? defaultRoomPageSize, after }, maxPageSize);
 
 /** @throws {ChatError} BAD_USER_INPUT that says what is wrong */
 export function assertRoomPageArgs(args: RoomPageArgs, limits: Limits): void {

@@ -4,7 +4,7 @@ import { parseUuid } from '../domain/ids.js';
 import { type TypingState, typingExpiresInMs } from '../domain/typing.js';
 import type { Viewer } from '../domain/viewer.js';
 import { assertMayType, assertMayWrite } from './access.js';
-import { loadMemberHead } from './batches.js';
+import { type Afford, loadMemberHead } from './batches.js';
 import type { Deps } from './deps.js';
 
 /**
@@ -59,10 +59,23 @@ export async function watchTyping(
   });
 }
 
-/** Who types now, the viewer left out; nobody where the viewer is no member any more. */
-export async function listTyping({ batches, typing }: Deps, { userId }: Viewer, roomId: string): Promise<number[]> {
+/** Who types now, the viewer left out; nobody where the viewer is no member any more. @throws as `afford` does */
+export async function listTyping(
+  { batches, typing }: Deps,
+  { userId }: Viewer,
+  roomId: string,
+  afford: Afford,
+): Promise<number[]> {
   if ((await batches.memberships.load({ roomId, userId })) === null) return [];
-  return (await typing.list(roomId)).filter((id) => id !== userId);
+  const others = (await typing.list(roomId)).filter((id) => id !== userId);
+  afford(others.length);
+  return others;
+}
+
+/** Who types in that state. @throws as `afford` does */
+export function listTypingNow({ userIds }: TypingState, afford: Afford): number[] {
+  afford(userIds.length);
+  return [...userIds];
 }
 
 const notFound = () => new ChatError('NOT_FOUND', 'There is no such room, or you are not a member');

@@ -9,6 +9,7 @@ import { ChatError } from '../domain/errors.js';
 import type { Viewer } from '../domain/viewer.js';
 import type { Deps } from '../resolvers/deps.js';
 import type { WrittenRoom } from '../resolvers/rooms.js';
+import { prepaidEntries } from './price.js';
 
 /** The order in which the mutations of one connection take effect. */
 export interface Turns {
@@ -56,8 +57,9 @@ export const builder = new SchemaBuilder<{
   plugins: [PrismaPlugin, RelayPlugin, DataloaderPlugin, ComplexityPlugin],
   defaultFieldNullability: false,
   prisma: { client: ({ deps }) => deps.db.reads.prisma, dmmf: getDatamodel() },
-  // What an operation may touch, before it touches it: lists count as often as they may be long, pages by what is asked.
+  // What an operation may touch, before it touches it: pages count by what is asked, other lists by what is prepaid.
   complexity: {
+    defaultListMultiplier: prepaidEntries,
     limit: ({ deps }) => ({ complexity: deps.limits.maxComplexity }),
     complexityError: refuseComplexity,
   },

@@ -1,16 +1,42 @@
-import { complexityFromQuery } from '@pothos/plugin-complexity';
-import { type DocumentNode, type ExecutionArgs, getOperationAST, Kind } from 'graphql';
+import {
+  type DocumentNode,
+  type ExecutionArgs,
+  type FragmentDefinitionNode,
+  GraphQLError,
+  type GraphQLSchema,
+  getOperationAST,
+  getVariableValues,
+  Kind,
+  OperationTypeNode,
+  TypeInfo,
+  visit,
+  visitWithTypeInfo,
+} from 'graphql';
 import { ChatError } from '../domain/errors.js';
 import type { Context } from './builder.js';
+import { maxPriceOf, prepaidEntries, priceOfOperation, unpagedLists } from './price.js';
 
-/** How many fields the operation may touch, lists counted as often as they may be long. */
-export function complexityOf({ schema, document, operationName, variableValues, contextValue }: ExecutionArgs): number {
-  return complexityFromQuery(withOneOperation(document, operationName), {
-    schema,
-    ctx: contextValue as Context,
-    variables: variableValues ?? {},
-  }).complexity;
+/** How many fields the operation may touch, or one event, with what it pays for in advance of its lists. */
+export const complexityOf = (args: ExecutionArgs): number => priceOf(args, prepaidEntries);
+
+/** The same with so many entries in each list that is not paged. */
+function priceOf({ schema, document, operationName, variableValues, contextValue }: ExecutionArgs, entries: number) {
+  const operation = getOperationAST(document, operationName);
+  if (operation == null) return 0;
+  const { coerced } = getVariableValues(schema, operation.variableDefinitions ?? [], variableValues ?? {});
+  // What does not fit is refused where it is executed.
+  if (coerced === undefined) return 0;
+  const fragments: Record<string, FragmentDefinitionNode> = {};
+  for (const definition of document.definitions) {
+    if (definition.kind === Kind.FRAGMENT_DEFINITION) fragments[definition.name.value] = definition;
+  }
+  const context = contextValue as Context;
+  return priceOfOperation(operation, { schema, fragments, variableValues: coerced, context, entries });
 }
+
+/** How many fields one event may touch where each of its lists has all members of a room. */
+export const mostOfEvent = (args: ExecutionArgs): number =>
+  priceOf(args, (args.contextValue as Context).deps.limits.maxRoomMembers);
 
 /**
  * What a subscription selects is executed again for each event and subscriber, so it has to be smaller than a query.
@@ -26,9 +52,40 @@ export function assertSmallEvents(args: ExecutionArgs): void {
   );
 }
 
-/** The measure takes the first operation that it finds. */
-function withOneOperation(document: DocumentNode, operationName: string | null | undefined): DocumentNode {
-  const operation = getOperationAST(document, operationName);
-  const fragments = document.definitions.filter(({ kind }) => kind === Kind.FRAGMENT_DEFINITION);
-  return { ...document, definitions: operation == null ? fragments : [operation, ...fragments] };
+/**
+ * What is wrong with a mutation whose answer may turn out to be too large: it would be done, and not answered. Null where
+ * all is well.
+ */
+export function findTooLargeAnswer(args: ExecutionArgs): GraphQLError | null {
+  const { schema, document, operationName } = args;
+  if (getOperationAST(document, operationName)?.operation !== OperationTypeNode.MUTATION) return null;
+  if (!hasUnpagedLists(schema, document)) return null;
+  const context = args.contextValue as Context;
+  const max = maxPriceOf(OperationTypeNode.MUTATION, context);
+  const price = priceOf(args, context.deps.limits.maxRoomMembers);
+  if (!(price > max)) return null;
+  const originalError = new ChatError(
+    'BAD_USER_INPUT',
+    `The answer may touch ${price} fields where its lists have all members of a room; at most ${max} are allowed. Ask for a page (memberPage)`,
+  );
+  return new GraphQLError(originalError.message, { originalError });
+}
+
+/** By document, which the parser's cache makes one object for one text: most have none, and cost no more than this. */
+const known = new WeakMap<DocumentNode, boolean>();
+
+function hasUnpagedLists(schema: GraphQLSchema, document: DocumentNode): boolean {
+  let isFound = known.get(document);
+  if (isFound === undefined) {
+    isFound = false;
+    const types = new TypeInfo(schema);
+    const visitor = {
+      Field: () => {
+        if (unpagedLists.has(`${types.getParentType()?.name}.${types.getFieldDef()?.name}`)) isFound = true;
+      },
+    };
+    visit(document, visitWithTypeInfo(types, visitor));
+    known.set(document, isFound);
+  }
+  return isFound;
 }

@@ -1,4 +1,4 @@
-import { cursorOfMessage, messageParts, type PagedMessage } from '../db/messages.js';
+import { cursorOfMessage, type PagedMessage } from '../db/messages.js';
 import type { Message as MessageShape } from '../domain/message.js';
 import { requireViewer } from '../resolvers/access.js';
 import { loadLastMessage, loadReadCount, loadReaders } from '../resolvers/batches.js';
@@ -11,9 +11,11 @@ import {
   sendMessage,
 } from '../resolvers/messages.js';
 import { getRoomOfMessage } from '../resolvers/rooms.js';
+import { affordable } from './bill.js';
 import { builder } from './builder.js';
 import { checked } from './checked.js';
 import { toConnection } from './connection.js';
+import { findMessageParts } from './message-parts.js';
 import { MessageRead } from './message-read.js';
 import { ofViewer } from './of-viewer.js';
 import { Room } from './room.js';
@@ -76,7 +78,8 @@ export const Message = builder.objectRef<PagedMessage>('Message').implement({
       ...ofViewer,
       type: [MessageRead],
       description: 'Which other members have read it, the earliest first.',
-      resolve: (message, _args, { deps, viewer }) => loadReaders(deps, requireViewer(viewer), message),
+      resolve: (message, _args, context, info) =>
+        loadReaders(context.deps, requireViewer(context.viewer), message, affordable(info, context)),
     }),
   }),
 });
@@ -116,7 +119,7 @@ builder.objectFields(Room, (t) => ({
       toConnection(
         listMessages(deps, requireViewer(viewer), room, {
           args,
-          findParts: () => Selection.of(info).ofNodes.choose(messageParts),
+          findParts: () => findMessageParts(Selection.of(info).ofNodes),
         }),
         cursorOfMessage,
       ),

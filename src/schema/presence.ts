@@ -39,6 +39,8 @@ builder.objectField(User, 'presence', (t) =>
   t.field({
     ...ofViewer,
     type: Presence,
+    // Looked up for each pair of viewer and user, in all rooms of both.
+    complexity: 8,
     description: 'Whether they are there. Of users with whom the viewer shares no room nothing is told: OFFLINE.',
     resolve: ({ id }, _args, { deps, viewer }) => loadPresence(deps, requireViewer(viewer), id),
   }),

@@ -1,5 +1,4 @@
 import type { GraphQLResolveInfo } from 'graphql';
-import { messageParts } from '../db/messages.js';
 import { changedRoomParts, cursorOfRoom, type RoomPart, type Room as RoomShape, roomParts } from '../db/rooms.js';
 import { memberDetails } from '../db/rows.js';
 import { requireViewer } from '../resolvers/access.js';
@@ -9,6 +8,7 @@ import {
   assertRoomPageArgs,
   countUnreadMessages,
   createRoom,
+  defaultRoomPageSize,
   getBookingRoom,
   getRoom,
   listRooms,
@@ -16,9 +16,11 @@ import {
   type RoomRequest,
   renameRoom,
 } from '../resolvers/rooms.js';
-import { builder } from './builder.js';
+import { affordable, affordableEntries } from './bill.js';
+import { builder, type Context } from './builder.js';
 import { checked } from './checked.js';
 import { toConnection } from './connection.js';
+import { findMessageParts } from './message-parts.js';
 import { ofViewer } from './of-viewer.js';
 import { RoomMember } from './room-member.js';
 import { RoomType } from './room-type.js';
@@ -43,10 +45,14 @@ export const Room = builder.objectRef<RoomShape>('Room').implement({
     members: t.field({
       ...ofViewer,
       type: [RoomMember],
-      description: 'Who is in the room, the longest member first.',
+      description:
+        'Who is in the room, all of them, the longest member first. They count as what the operation touches: where rooms may be large, ask for memberPage.',
       args: { includeLeft: t.arg.boolean({ defaultValue: false, description: 'Also who was in it once.' }) },
-      resolve: (room, { includeLeft }, { deps, viewer }) =>
-        loadMembers(deps, requireViewer(viewer), room, includeLeft ?? false),
+      resolve: (room, { includeLeft }, context, info) =>
+        loadMembers(context.deps, requireViewer(context.viewer), room, {
+          includeLeft: includeLeft ?? false,
+          afford: affordable(info, context),
+        }),
     }),
     memberCount: t.int({
       ...ofViewer,
@@ -88,21 +94,38 @@ const RoomConnection = builder.connectionObject(
   RoomEdge,
 );
 
-/** What is read along with rooms of which this is selected: of their messages one page. */
-function toRoomRequest(room: Selection, among: readonly RoomPart[] = roomParts): RoomRequest {
+interface RoomsToRead {
+  /** What is selected of each. */
+  readonly room: Selection;
+  readonly info: GraphQLResolveInfo;
+  readonly context: Context;
+  readonly among?: readonly RoomPart[];
+  /** How many there may be. */
+  readonly rooms?: number;
+}
+
+/** What is read along with rooms: of their messages one page, and all members where the operation can pay for them. */
+function toRoomRequest({ room, info, context, among = roomParts, rooms = 1 }: RoomsToRead): RoomRequest {
   const args = room.argumentsOf('messages');
   const members = [room.into('members', 'viewerMember'), room.into('memberPage').ofNodes];
+  const parts = room.choose(among);
   return {
-    parts: room.choose(among),
+    parts,
     memberDetails: [...new Set(members.flatMap((member) => member.choose(memberDetails)))],
-    history: args && { args, findParts: () => room.into('messages').ofNodes.choose(messageParts) },
+    maxMembers: parts.includes('members')
+      ? affordableEntries(info, context, room.into('members'), rooms)
+      : context.deps.limits.maxComplexity,
+    history: args && { args, findParts: () => findMessageParts(room.into('messages').ofNodes) },
   };
 }
 
+const toOneRoom = (context: Context, info: GraphQLResolveInfo): RoomRequest =>
+  toRoomRequest({ room: Selection.of(info), info, context });
+
 /** The same where the room is that of a change's answer: its page of members is of the same moment. */
-function toChangedRoom(info: GraphQLResolveInfo): RoomRequest {
+function toChangedRoom(context: Context, info: GraphQLResolveInfo): RoomRequest {
   const room = Selection.of(info).into('room');
-  const request = toRoomRequest(room, changedRoomParts);
+  const request = toRoomRequest({ room, info, context, among: changedRoomParts });
   if (room.argumentsOf('memberPage') === undefined) return request;
   return { ...request, parts: [...new Set([...request.parts, 'members' as const])] };
 }
@@ -113,32 +136,35 @@ builder.queryFields((t) => ({
     type: RoomConnection,
     description: "The viewer's rooms, newest activity first.",
     args: {
-      first: t.arg.int({ defaultValue: 20, description: 'How many, at most 100 (limits.maxPageSize).' }),
+      first: t.arg.int({
+        defaultValue: defaultRoomPageSize,
+        description: 'How many, at most 100 (limits.maxPageSize).',
+      }),
       after: t.arg.string({ description: 'Only what comes after this cursor.' }),
       type: t.arg({ type: RoomType, description: 'Only rooms of this type.' }),
     },
-    complexity: ({ first }) => ({ field: 1, multiplier: first ?? 1 }),
-    resolve: (_root, args, { deps, viewer }, info) =>
-      toConnection(
-        listRooms(deps, requireViewer(viewer), args, toRoomRequest(Selection.of(info).ofNodes)),
-        cursorOfRoom,
-      ),
+    complexity: ({ first }) => ({ field: 1, multiplier: first ?? defaultRoomPageSize }),
+    resolve: (_root, args, context, info) => {
+      const rooms = args.first ?? defaultRoomPageSize;
+      const request = toRoomRequest({ room: Selection.of(info).ofNodes, info, context, rooms });
+      return toConnection(listRooms(context.deps, requireViewer(context.viewer), args, request), cursorOfRoom);
+    },
   }),
   room: t.field({
     type: Room,
     nullable: true,
     description: 'One room. Null if there is none or the viewer is not a member.',
     args: { id: t.arg.id({ required: true, description: "The room's UUID." }) },
-    resolve: (_root, { id }, { deps, viewer }, info) =>
-      getRoom(deps, requireViewer(viewer), id, toRoomRequest(Selection.of(info))),
+    resolve: (_root, { id }, context, info) =>
+      getRoom(context.deps, requireViewer(context.viewer), id, toOneRoom(context, info)),
   }),
   bookingRoom: t.field({
     type: Room,
     nullable: true,
     description: 'The room of a booking. Null if there is none or the viewer is not a member.',
     args: { bookingId: t.arg.int({ required: true, description: "The booking's number." }) },
-    resolve: (_root, { bookingId }, { deps, viewer }, info) =>
-      getBookingRoom(deps, requireViewer(viewer), bookingId, toRoomRequest(Selection.of(info))),
+    resolve: (_root, { bookingId }, context, info) =>
+      getBookingRoom(context.deps, requireViewer(context.viewer), bookingId, toOneRoom(context, info)),
   }),
   unreadCount: t.int({
     description: "Unread over all the viewer's rooms.",
@@ -228,36 +254,36 @@ builder.mutationFields((t) => ({
     type: CreateRoomPayload,
     description: 'Makes a GROUP, or finds or makes the DIRECT room with another user.',
     args: { input: t.arg({ type: CreateRoomInput, required: true, description: 'What room, with whom.' }) },
-    resolve: (_root, { input }, { deps, viewer }, info) =>
-      createRoom(deps, requireViewer(viewer), input, toChangedRoom(info)),
+    resolve: (_root, { input }, context, info) =>
+      createRoom(context.deps, requireViewer(context.viewer), input, toChangedRoom(context, info)),
   }),
   renameRoom: t.field({
     type: RoomPayload,
     description: 'Gives a GROUP a new name; admins may.',
     args: { input: t.arg({ type: RenameRoomInput, required: true, description: 'Which room, and its name.' }) },
-    resolve: (_root, { input }, { deps, viewer }, info) =>
-      renameRoom(deps, requireViewer(viewer), input, toChangedRoom(info)),
+    resolve: (_root, { input }, context, info) =>
+      renameRoom(context.deps, requireViewer(context.viewer), input, toChangedRoom(context, info)),
   }),
   inviteMembers: t.field({
     type: RoomPayload,
     description: 'Makes users members of a GROUP; any member may. They see its whole history.',
     args: { input: t.arg({ type: InviteMembersInput, required: true, description: 'Which room, and whom.' }) },
-    resolve: (_root, { input }, { deps, viewer }, info) =>
-      inviteMembers(deps, requireViewer(viewer), input, toChangedRoom(info)),
+    resolve: (_root, { input }, context, info) =>
+      inviteMembers(context.deps, requireViewer(context.viewer), input, toChangedRoom(context, info)),
   }),
   removeMember: t.field({
     type: RoomPayload,
     description: 'Ends the membership of somebody else in a GROUP at once; admins may.',
     args: { input: t.arg({ type: RemoveMemberInput, required: true, description: 'Which room, and whom.' }) },
-    resolve: (_root, { input }, { deps, viewer }, info) =>
-      removeMember(deps, requireViewer(viewer), input, toChangedRoom(info)),
+    resolve: (_root, { input }, context, info) =>
+      removeMember(context.deps, requireViewer(context.viewer), input, toChangedRoom(context, info)),
   }),
   setAdmin: t.field({
     type: RoomPayload,
     description: 'Makes a member of a GROUP an admin, or no longer one; admins may.',
     args: { input: t.arg({ type: SetAdminInput, required: true, description: 'Which room, whom, and what.' }) },
-    resolve: (_root, { input }, { deps, viewer }, info) =>
-      setAdmin(deps, requireViewer(viewer), input, toChangedRoom(info)),
+    resolve: (_root, { input }, context, info) =>
+      setAdmin(context.deps, requireViewer(context.viewer), input, toChangedRoom(context, info)),
   }),
   leaveRoom: t.field({
     type: LeaveRoomPayload,

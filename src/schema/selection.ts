@@ -6,7 +6,9 @@ import {
   getArgumentValues,
   getNamedType,
   isObjectType,
+  Kind,
 } from 'graphql';
+import { type Pricing, priceOf } from './price.js';
 
 type Operation = Pick<GraphQLResolveInfo, 'schema' | 'fragments' | 'variableValues'>;
 
@@ -47,6 +49,12 @@ export class Selection {
   choose<Name extends string>(names: readonly Name[]): Name[] {
     const plain = this.#nodes.filter((node) => node.arguments === undefined || node.arguments.length === 0);
     return names.filter((name) => plain.some((node) => node.name.value === name));
+  }
+
+  /** How many fields it touches in one object of the type. */
+  price(pricing: Pricing): number {
+    if (this.#type === undefined) return 0;
+    return priceOf(this.#type, [{ kind: Kind.SELECTION_SET, selections: this.#nodes }], pricing);
   }
 
   /** The arguments of the field where it is selected; where it is more than once, those of one of them. */

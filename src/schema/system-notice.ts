@@ -1,5 +1,6 @@
 import type { SystemNotice as Notice } from '../domain/message.js';
 import { loadMemberUsers } from '../resolvers/batches.js';
+import { affordable } from './bill.js';
 import { builder } from './builder.js';
 import { User } from './user.js';
 
@@ -25,7 +26,8 @@ export const SystemNotice = builder.objectRef<Notice & { readonly roomId: string
     users: t.field({
       type: [User],
       description: 'To whom it happened.',
-      resolve: ({ roomId, userIds }, _args, { deps }) => loadMemberUsers(deps, roomId, userIds),
+      resolve: ({ roomId, userIds }, _args, context, info) =>
+        loadMemberUsers(context.deps, roomId, userIds, affordable(info, context)),
     }),
   }),
 });

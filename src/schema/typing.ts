@@ -1,8 +1,10 @@
 import type { TypingState as TypingShape } from '../domain/typing.js';
 import { requireViewer } from '../resolvers/access.js';
-import { listTyping, setTyping, watchTyping } from '../resolvers/typing.js';
+import { listTyping, listTypingNow, setTyping, watchTyping } from '../resolvers/typing.js';
+import { affordable } from './bill.js';
 import { builder } from './builder.js';
 import { ofViewer } from './of-viewer.js';
+import { prepaidEntries } from './price.js';
 import { Room } from './room.js';
 import { User } from './user.js';
 
@@ -13,7 +15,7 @@ const TypingState = builder.objectRef<TypingShape>('TypingState').implement({
     users: t.field({
       type: [User],
       description: 'Everybody who is typing, the viewer left out.',
-      resolve: ({ userIds }) => [...userIds],
+      resolve: (state, _args, context, info) => listTypingNow(state, affordable(info, context)),
     }),
   }),
 });
@@ -24,8 +26,9 @@ builder.objectField(Room, 'typing', (t) =>
     type: [User],
     description: 'Who is typing now, the viewer left out.',
     // Asked of the stream, room by room.
-    complexity: 5,
-    resolve: ({ id }, _args, { deps, viewer }) => listTyping(deps, requireViewer(viewer), id),
+    complexity: { field: 40, multiplier: prepaidEntries },
+    resolve: ({ id }, _args, context, info) =>
+      listTyping(context.deps, requireViewer(context.viewer), id, affordable(info, context)),
   }),
 );
 

@@ -5,6 +5,8 @@ import { getUsers, parseUserIds, parseUserSearch, searchUsers, shownName } from 
 import { builder } from './builder.js';
 import { checked } from './checked.js';
 
+const defaultSearchSize = 20;
+
 /** Fields of this type may answer with a user's number: all of a request are loaded in one query. */
 export const User = builder.loadableObjectRef<UserRow, number>('User', {
   load: (ids, { deps }) => loadUsers(deps, ids),
@@ -44,10 +46,10 @@ builder.queryFields((t) => ({
       "Users whose name starts with or contains the text, for a picker. FORBIDDEN where the server's user directory is off (USER_DIRECTORY).",
     args: {
       text: t.arg.string({ required: true, description: 'A part of the name; letter case does not matter.' }),
-      first: t.arg.int({ defaultValue: 20, description: "How many at most, up to a page's size." }),
+      first: t.arg.int({ defaultValue: defaultSearchSize, description: "How many at most, up to a page's size." }),
     },
-    complexity: ({ first }) => ({ field: 1, multiplier: first ?? 1 }),
+    complexity: ({ first }) => ({ field: 1, multiplier: first ?? defaultSearchSize }),
     resolve: (_root, { text, first }, { deps, viewer }) =>
-      searchUsers(deps, requireViewer(viewer), { text, first: first ?? 20 }),
+      searchUsers(deps, requireViewer(viewer), { text, first: first ?? defaultSearchSize }),
   }),
 }));

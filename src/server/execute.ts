@@ -8,7 +8,9 @@ import {
 } from 'graphql';
 import { type CompiledQuery, compileQuery, isCompiledQuery } from 'graphql-jit';
 import { LRUCache } from 'lru-cache';
+import { findExcess } from '../schema/bill.js';
 import { findBadArgument } from '../schema/checked.js';
+import { findTooLargeAnswer } from '../schema/complexity.js';
 import { findCompilable } from './compilable.js';
 import type { RequestContext } from './context.js';
 
@@ -45,16 +47,26 @@ export function createExecute(): Execute {
   };
 
   return (args) => {
-    const badArgument = findBadArgument(args);
-    if (badArgument !== null) return { errors: [badArgument] };
+    const refusal = findBadArgument(args) ?? findTooLargeAnswer(args);
+    if (refusal !== null) return { errors: [refusal] };
     const query = findCompiled(args);
-    if (query === null || !isAsked(args)) return execute(args);
+    if (query === null || !isAsked(args)) return refuseWhole(execute(args), args);
     // Without a prototype: a variable that is called like one of its properties may be absent.
     const variables = Object.assign(Object.create(null), args.variableValues);
     const result = query(args.rootValue, args.contextValue, variables);
     const locate = (executed: ExecutionResult) => locateErrors(executed, args.document);
-    return result instanceof Promise ? result.then(locate) : locate(result);
+    return refuseWhole(result instanceof Promise ? result.then(locate) : locate(result), args);
   };
+}
+
+/** Without data, where its lists turned out to be more than one operation can have. */
+function refuseWhole(executed: ExecutionResult | Promise<ExecutionResult>, { contextValue }: ExecutionArgs) {
+  if (executed instanceof Promise) return executed.then(refuse);
+  return refuse(executed);
+  function refuse(result: ExecutionResult): ExecutionResult {
+    const excess = result.errors === undefined ? undefined : findExcess(contextValue as RequestContext);
+    return excess === undefined ? result : { errors: [excess] };
+  }
 }
 
 /** The operation that there is, with variables that fit it. */

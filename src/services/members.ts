@@ -37,7 +37,7 @@ async function add(deps: Deps, { roomId, userId, ...lists }: z.infer<typeof addP
 async function assertInvitable(deps: Deps, viewer: Viewer, roomId: string, userIds: readonly number[]): Promise<void> {
   const [{ type }, members] = await Promise.all([
     loadRoom(deps, viewer, roomId),
-    loadMembers(deps, viewer, { id: roomId }, false),
+    loadMembers(deps, viewer, { id: roomId }),
   ]);
   if (type !== 'GROUP') assertAllowed('NOT_GROUP');
   const { size } = new Set([...members.map(({ userId }) => userId), ...userIds]);

@@ -8,14 +8,16 @@ import { listMembers } from '../resolvers/members.js';
 import type { RoomRequest } from '../resolvers/rooms.js';
 import { nameUsers } from '../resolvers/users.js';
 
+/** A list of more members is left out of a room: a few of them would be more than NATS carries. They are read in pages. */
+export const maxShownMembers = 100;
+
 /** What is shown of a room to a user, to be read along with it. */
 export const shownToUser: RoomRequest = {
   parts: ['title', 'memberCount', 'members', 'lastMessage', 'unreadCount'],
   memberDetails,
+  // Of many large rooms, only those of the small ones are read, when all are counted.
+  maxMembers: 20 * maxShownMembers,
 };
-
-/** A list of more members is left out of a room: a few of them would be more than NATS carries. They are read in pages. */
-export const maxShownMembers = 100;
 
 /** Rooms as other backends see them: the seeds' fields, and what is known besides. Six queries, however many rooms. */
 export async function showRooms(deps: Deps, onlooker: Onlooker, rooms: readonly Room[]) {
@@ -52,7 +54,7 @@ const showMember = (member: KnownMember, names: ReadonlyMap<number, string>) => 
 /** Null where they are too many. */
 async function loadFewMembers(deps: Deps, onlooker: Onlooker, room: Room) {
   const memberCount = await loadMemberCount(deps, onlooker, room);
-  const members = memberCount > maxShownMembers ? null : await loadMembers(deps, onlooker, room, false);
+  const members = memberCount > maxShownMembers ? null : await loadMembers(deps, onlooker, room);
   return { memberCount, members };
 }
 

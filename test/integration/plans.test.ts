@@ -22,6 +22,7 @@ interface Plan {
   readonly 'Node Type': string;
   readonly 'Relation Name'?: string;
   readonly 'Index Name'?: string;
+  readonly Alias?: string;
   readonly 'Rows Removed by Filter'?: number;
   readonly 'Subplan Name'?: string;
   readonly 'Plan Rows': number;
@@ -103,10 +104,9 @@ describe(`with ${rooms} rooms of ${messagesPerRoom} messages, all of them the vi
     }));
     for (const cache of ['force_custom_plan', 'force_generic_plan'] as const) {
       const nodes = await explain(() => findMemberPages(db, asked), cache);
-      const read = (node: Plan) => (node['Actual Rows'] + (node['Rows Removed by Filter'] ?? 0)) * node['Actual Loops'];
       const members = nodes.filter((node) => node['Relation Name'] === 'chat_room_members');
       expect(members.map((node) => node['Index Name'])).toContain('chat_room_members_order_idx');
-      for (const node of members) expect(read(node), JSON.stringify(node)).toBeLessThanOrEqual(2 * (count + 1));
+      for (const node of members) expect(rowsRead(node), JSON.stringify(node)).toBeLessThanOrEqual(2 * (count + 1));
     }
     const view = await findMemberPages(db, asked);
     expect(asked.map((one) => view(one).rows.map(({ userId }) => userId))).toEqual([
@@ -125,6 +125,26 @@ describe(`with ${rooms} rooms of ${messagesPerRoom} messages, all of them the vi
     await database.query('VACUUM ANALYZE');
     return id;
   }
+
+  it('members of a list that are more than may be read along are counted to that, and none is read', async () => {
+    const [rooms, most] = [pageSize + 1, 100];
+    for (const cache of ['force_custom_plan', 'force_generic_plan'] as const) {
+      const nodes = await explain(
+        () => pageRooms(db, viewerId, page, undefined, { parts: ['members'], memberDetails, maxMembers: most }),
+        cache,
+      );
+      const read = (alias: string) =>
+        nodes.filter((node) => node.Alias === alias && node['Relation Name'] !== undefined).map(rowsRead);
+      // Members that are counted, those that would be shown, and their users.
+      expect([read('c'), read('o'), read('u')]).toEqual([[most + 1], [0], [0]]);
+    }
+    const read = async (maxMembers: number) =>
+      (await pageRooms(db, viewerId, page, undefined, { parts: ['members'], memberDetails, maxMembers })).rows;
+    expect((await read(most)).map(({ along }) => along?.members)).toEqual(Array(pageSize).fill(undefined));
+    expect((await read(rooms * membersPerRoom)).map(({ along }) => along?.members?.length)).toEqual(
+      Array(pageSize).fill(membersPerRoom),
+    );
+  });
 
   const history = { page: { ...page, backward: true }, parts: messageParts };
   it('a list of rooms with members and messages sorts the rooms, not what is read along', async () => {
@@ -256,5 +276,8 @@ async function statementsOf(read: () => Promise<unknown>) {
 }
 
 const toLiteral = (value: unknown): string => `'${Array.isArray(value) ? `{${value.join(',')}}` : String(value)}'`;
+
+const rowsRead = (node: Plan): number =>
+  (node['Actual Rows'] + (node['Rows Removed by Filter'] ?? 0)) * node['Actual Loops'];
 
 const flatten = (plan: Plan): Plan[] => [plan, ...(plan.Plans ?? []).flatMap(flatten)];

@@ -1,0 +1,83 @@
+import { type FieldNode, GraphQLError, type GraphQLResolveInfo, getNamedType, OperationTypeNode } from 'graphql';
+import { ChatError } from '../domain/errors.js';
+import type { Afford } from '../resolvers/batches.js';
+import type { Context } from './builder.js';
+import { maxPriceOf, type Pricing, prepaidEntries, priceOf, priceOfOperation } from './price.js';
+import type { Selection } from './selection.js';
+
+/** Has the operation pay for the entries of the list that the field answers, as many as there are, before they are loaded. */
+export const affordable =
+  (info: GraphQLResolveInfo, context: Context): Afford =>
+  (entries) => {
+    if (entries > prepaidEntries) billOf(info, context).pay(info, entries - prepaidEntries);
+  };
+
+/** How many entries so many lists with this selection may have together, so that the operation can pay for them. */
+export const affordableEntries = (
+  info: GraphQLResolveInfo,
+  context: Context,
+  entry: Selection,
+  lists: number,
+): number => billOf(info, context).count(entry) + lists * prepaidEntries;
+
+/**
+ * Why an operation, or an event, is refused as a whole: else some of its lists would be there, and others look like none.
+ * Undefined where it could pay for all, and for a mutation, whose answer says what was done.
+ */
+export const findExcess = (context: Context): GraphQLError | undefined => bills.get(context)?.excess;
+
+/** By context, which each operation and each event has for itself. */
+const bills = new WeakMap<Context, Bill>();
+
+function billOf(info: GraphQLResolveInfo, context: Context): Bill {
+  const bill = bills.get(context) ?? new Bill(info, context);
+  bills.set(context, bill);
+  return bill;
+}
+
+/** What one operation, or one event, has touched, with all that its lists hold. */
+class Bill {
+  readonly #pricing: Pricing;
+  readonly #max: number;
+  #total: number;
+  readonly #isMutation: boolean;
+  #excess: GraphQLError | undefined;
+  /** Of one entry, by the nodes that select the list: the same in a hundred rooms. */
+  readonly #prices = new Map<readonly FieldNode[], number>();
+
+  constructor(info: GraphQLResolveInfo, context: Context) {
+    const { schema, operation, fragments, variableValues } = info;
+    this.#pricing = { schema, fragments, variableValues, context, entries: prepaidEntries };
+    this.#isMutation = operation.operation === OperationTypeNode.MUTATION;
+    this.#max = maxPriceOf(operation.operation, context);
+    this.#total = priceOfOperation(operation, this.#pricing);
+  }
+
+  /** @throws {ChatError} BAD_USER_INPUT where that is more than an operation may touch */
+  pay({ fieldNodes, returnType }: GraphQLResolveInfo, entries: number): void {
+    let price = this.#prices.get(fieldNodes);
+    if (price === undefined) {
+      const sets = fieldNodes.flatMap(({ selectionSet }) => selectionSet ?? []);
+      price = priceOf(getNamedType(returnType), sets, this.#pricing);
+      this.#prices.set(fieldNodes, price);
+    }
+    this.#total += entries * price;
+    if (this.#total <= this.#max) return;
+    const error = new ChatError(
+      'BAD_USER_INPUT',
+      `The lists in this answer hold so much that it may touch ${this.#total} fields; at most ${this.#max} are allowed. Read members in pages (memberPage), or ask for less of each`,
+    );
+    this.#excess ??= new GraphQLError(error.message, { nodes: fieldNodes, originalError: error });
+    throw error;
+  }
+
+  get excess(): GraphQLError | undefined {
+    return this.#isMutation ? undefined : this.#excess;
+  }
+
+  /** How many entries more can be paid for. */
+  count(entry: Selection): number {
+    const price = entry.price(this.#pricing);
+    return price === 0 ? this.#max : Math.max(0, Math.floor((this.#max - this.#total) / price));
+  }
+}

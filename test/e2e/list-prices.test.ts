@@ -1,0 +1,181 @@
+import { beforeAll, describe, expect, it } from 'vitest';
+import type { TestClient } from '../support/client.js';
+import { fillRooms } from '../support/full-rooms.js';
+import type { Instance } from '../support/instance.js';
+import { describeWithNats } from '../support/requirements.js';
+import { type Answer, postOperation, RawSocket } from '../support/wire.js';
+import { useWorld } from '../support/world.js';
+
+const fullRooms = 60;
+
+describeWithNats(`in ${fullRooms} rooms of 500 members`, () => {
+  const world = useWorld({ instances: 1 });
+  let instance: Instance;
+  let kim: TestClient;
+  let roomIds: string[];
+  beforeAll(async () => {
+    [instance] = world.instances as [Instance];
+    kim = await world.client(4);
+    roomIds = await fillRooms(world.database, 4, fullRooms);
+  });
+
+  const ask = (query: string): Promise<Answer> =>
+    postOperation(instance, { query }, { authorization: `Bearer ${kim.token}` });
+  const inRooms = (first: number, fields: string) => `{ rooms(first: ${first}) { edges { node { id ${fields} } } } }`;
+  const nodes = ({ data }: Answer) =>
+    (data as { rooms: { edges: { node: Record<string, unknown[]> }[] } }).rooms.edges.map(({ node }) => node);
+
+  const tooLarge: Record<string, string> = {
+    'who is there in all rooms': inRooms(100, 'members { user { presence { status } } }'),
+    'who was ever there': inRooms(100, 'members(includeLeft: true) { user { id name } }'),
+    'all members of all rooms by fragments': `{ rooms(first: 100) { edges { node { ...R } } } }
+      fragment R on Room { a: members { user { ...U } } b: members { isAdmin } } fragment U on User { id name }`,
+    'all whom the first entries name': inRooms(100, 'lastMessage { system { users { id name } } }'),
+    'all who have read in all rooms': inRooms(
+      100,
+      'messages(last: 1) { edges { node { readBy { readAt user { id } } } } }',
+    ),
+    'all who have read what was last': inRooms(100, 'lastMessage { readBy { readAt user { id } } }'),
+    'who is there in several rooms, one by one': `{ ${Array.from(
+      { length: 15 },
+      (_, index) => `r${index}: room(id: "${'0'.repeat(8)}") { members { user { presence { status } } } }`,
+    ).join(' ')} }`,
+  };
+  it.each(Object.entries(tooLarge))('refuses to answer with %s, and says what to ask for', async (_what, query) => {
+    let place = 0;
+    const answer = await ask(query.replaceAll('0'.repeat(8), () => String(roomIds[place++])));
+
+    expect(answer.errors?.[0]).toMatchObject({
+      message: expect.stringMatching(/may touch \d+ fields.*at most 20000.*\(memberPage\)/),
+      extensions: { code: 'BAD_USER_INPUT' },
+      locations: [expect.anything()],
+    });
+    // A room that is null, or without its last message, looks like none.
+    expect('data' in answer).toBe(false);
+  });
+
+  it('answers with the faces of a list of rooms: of each a page, or all in some', async () => {
+    const page = await ask(
+      inRooms(fullRooms, 'memberPage(first: 5) { totalCount edges { node { user { id name } } } }'),
+    );
+    expect(page.errors).toBeUndefined();
+    expect(nodes(page)).toEqual(
+      Array(fullRooms).fill(
+        expect.objectContaining({ memberPage: { totalCount: 500, edges: Array(5).fill(expect.anything()) } }),
+      ),
+    );
+
+    const all = await ask(inRooms(15, 'members { user { name } }'));
+    expect(all.errors).toBeUndefined();
+    expect(nodes(all).map(({ members }) => members?.length)).toEqual(Array(15).fill(500));
+  });
+
+  it('answers with all of one room, by any way to it', async () => {
+    const fields = 'members { id isAdmin joinedAt leftAt lastReadSeq user { id name presence { status lastSeenAt } } }';
+    const room = await ask(`{ room(id: "${roomIds[0]}") { ${fields} lastMessage { readBy { readAt user { name } }
+      system { users { id name } } room { memberCount ever: members(includeLeft: true) { user { id } } } } } }`);
+
+    expect(room.errors).toBeUndefined();
+    const { members, lastMessage } = (room.data as { room: Record<string, unknown> }).room;
+    expect(members).toHaveLength(500);
+    expect(lastMessage).toMatchObject({
+      readBy: { length: 499 },
+      system: { users: { length: 500 } },
+      room: { memberCount: 500, ever: { length: 500 } },
+    });
+  });
+
+  it('does not let a mutation be done whose answer may be too large to be given', async () => {
+    const many = Array.from({ length: 12 }, (_, index) => `a${index}: user { name presence { status } }`).join(' ');
+    const rename = (fields: string) =>
+      ask(`mutation { renameRoom(input: { roomId: "${roomIds[1]}", name: "renamed" }) { room { name ${fields} } } }`);
+    await world.database.query('UPDATE chat_room_members SET is_admin = true WHERE user_id = 4');
+
+    const refused = await rename(`members { ${many} }`);
+    expect(refused.errors?.[0]).toMatchObject({
+      message: expect.stringContaining('memberPage'),
+      extensions: { code: 'BAD_USER_INPUT' },
+    });
+    expect('data' in refused).toBe(false);
+    expect(await ask(`{ room(id: "${roomIds[1]}") { name } }`)).toMatchObject({
+      data: { room: { name: expect.stringContaining('full') } },
+    });
+    expect(await rename('members { user { id name } isAdmin }')).toMatchObject({
+      data: { renameRoom: { room: { name: 'renamed', members: { length: 500 } } } },
+    });
+  });
+
+  describe('events', () => {
+    const subscribe = async (roomId: string, fields: string, afterSeq?: number) => {
+      const socket = await RawSocket.connect(instance, kim.token);
+      const from = afterSeq === undefined ? '' : `, afterSeq: ${afterSeq}`;
+      socket.send({
+        id: '1',
+        type: 'subscribe',
+        payload: { query: `subscription { messageAdded(roomId: "${roomId}"${from}) { ${fields} } }` },
+      });
+      return socket;
+    };
+    const until = (socket: RawSocket, type: string) =>
+      socket.until((message) => message.type === type, `a message '${type}'`);
+
+    it('bring all members with a few fields of each, and all whom an entry names', async () => {
+      const roomId = String(roomIds[2]);
+      const fields = 'seq system { users { id name } } room { members { isAdmin } }';
+      const socket = await subscribe(roomId, fields, 0);
+      expect(await until(socket, 'next')).toMatchObject({
+        payload: {
+          data: { messageAdded: { system: { users: { length: 500 } }, room: { members: { length: 500 } } } },
+        },
+      });
+      socket.ws.terminate();
+    });
+
+    it('are the last of a subscription that selects more of each, which says so', async () => {
+      const roomId = String(roomIds[3]);
+      const socket = await subscribe(roomId, 'seq room { members { user { name presence { status } } } }', 0);
+      expect(await until(socket, 'next')).toMatchObject({
+        payload: {
+          errors: [
+            {
+              message: expect.stringMatching(/may touch \d+ fields.*at most 2000.*\(memberPage\)/),
+              extensions: { code: 'BAD_USER_INPUT' },
+            },
+          ],
+        },
+      });
+      await until(socket, 'complete');
+      socket.ws.terminate();
+    });
+
+    it('are refused where one user selects too much in too many ways', async () => {
+      const roomId = String(roomIds[4]);
+      const open = async (index: number) => {
+        const socket = await RawSocket.connect(instance, kim.token);
+        const query = `subscription { roomEvents(roomId: "${roomId}", afterSeq: 0) { seq
+          ... on MessageAdded { a${index}: message { room { members { user { id name } } } } } } }`;
+        socket.send({ id: '1', type: 'subscribe', payload: { query } });
+        return socket;
+      };
+      const sockets = await Promise.all(Array.from({ length: 13 }, (_, index) => open(index)));
+      for (const socket of sockets) await until(socket, 'next');
+      const same = await open(0);
+      await until(same, 'next');
+
+      const another = await open(99);
+      expect(await until(another, 'next')).toMatchObject({
+        payload: { errors: [{ message: expect.stringContaining('pages'), extensions: { code: 'RATE_LIMITED' } }] },
+      });
+      expect(JSON.stringify((await until(same, 'next')).payload)).not.toContain('errors');
+      sockets[5]?.ws.terminate();
+      await expect
+        .poll(async () => {
+          const again = await open(99);
+          sockets.push(again);
+          return (await until(again, 'next')).payload;
+        })
+        .toMatchObject({ data: {} });
+      for (const socket of [...sockets, same, another]) socket.ws.terminate();
+    });
+  });
+});
