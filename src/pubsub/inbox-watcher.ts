@@ -2,7 +2,7 @@ import { ChatError } from '../domain/errors.js';
 import type { InboxEvent } from '../domain/inbox.js';
 import { PullIterator } from './pull-iterator.js';
 
-export interface InboxWatcherOptions<Room> {
+export interface InboxWatcherOptions<Room extends object> {
   readonly viewerId: number;
   /** The room as it is now; null where the viewer is no member of it any more. */
   readonly findRoom: (roomId: string) => Promise<Room | null>;
@@ -16,7 +16,7 @@ const minGapMs = 250;
 const retryMs = 1_000;
 
 /** One subscription to an inbox: READY, then each room that changed, once, as it is when its turn comes. */
-export class InboxWatcher<Room> {
+export class InboxWatcher<Room extends object> {
   readonly viewerId: number;
   readonly events: PullIterator<InboxEvent<Room>>;
   readonly #options: InboxWatcherOptions<Room>;
@@ -79,7 +79,7 @@ export class InboxWatcher<Room> {
       const room = await this.#options.findRoom(roomId);
       this.#options.onLook(roomId, room !== null);
       this.#underWay = roomId;
-      return room === null ? { kind: 'ROOM_REMOVED', roomId } : { kind: 'ROOM_CHANGED', roomId, room };
+      return room === null ? { kind: 'ROOM_REMOVED', roomId } : changeOf(room, roomId);
     } catch (error) {
       if (!(error instanceof ChatError) || error.code !== 'UNAVAILABLE') throw error;
       // A database that is away for a moment delays an event but does not end the subscription.
@@ -94,4 +94,13 @@ export class InboxWatcher<Room> {
     clearTimeout(this.#waiting);
     this.#waiting = setTimeout(() => this.events.wake(), Math.max(0, ms) + 1);
   }
+}
+
+/** By room, as it was seen by one viewer at one moment: all of their watchers have the same event then. */
+const changes = new WeakMap<object, InboxEvent<unknown>>();
+
+function changeOf<Room extends object>(room: Room, roomId: string): InboxEvent<Room> {
+  const known = changes.get(room) ?? { kind: 'ROOM_CHANGED', roomId, room };
+  changes.set(room, known);
+  return known as InboxEvent<Room>;
 }

@@ -28,7 +28,7 @@ const tidyMs = 60_000;
 const viewersPerQuery = 200;
 
 interface Inbox {
-  readonly watchers: Set<InboxWatcher<unknown>>;
+  readonly watchers: Set<InboxWatcher<object>>;
   readonly reads: Subscription;
   readonly opened: Promise<void>;
 }
@@ -79,7 +79,7 @@ export class Inboxes {
    * READY once nothing committed from here on can be missed, then the viewer's rooms as they change.
    * @param findRoom - the room as the viewer sees it now; null where they are no member
    */
-  async watch<Room>(
+  async watch<Room extends object>(
     viewerId: number,
     findRoom: (roomId: string) => Promise<Room | null>,
   ): Promise<AsyncIterableIterator<InboxEvent<Room>>> {
@@ -88,9 +88,9 @@ export class Inboxes {
       viewerId,
       findRoom,
       onLook: (roomId, isMember) => this.#learn(roomId, viewerId, isMember),
-      onEnd: () => this.#leave(viewerId, inbox, watcher as InboxWatcher<unknown>),
+      onEnd: () => this.#leave(viewerId, inbox, watcher as InboxWatcher<object>),
     });
-    inbox.watchers.add(watcher as InboxWatcher<unknown>);
+    inbox.watchers.add(watcher as InboxWatcher<object>);
     try {
       await inbox.opened;
     } catch (error) {
@@ -151,7 +151,7 @@ export class Inboxes {
     for (const viewerId of this.#index.viewersOf(roomId)) this.#change(roomId, viewerId);
   }
 
-  #leave(viewerId: number, inbox: Inbox, watcher: InboxWatcher<unknown>): void {
+  #leave(viewerId: number, inbox: Inbox, watcher: InboxWatcher<object>): void {
     inbox.watchers.delete(watcher);
     if (inbox.watchers.size > 0 || this.#inboxes.get(viewerId) !== inbox) return;
     this.#inboxes.delete(viewerId);

@@ -1,5 +1,6 @@
 import type { Room } from '../db/rooms.js';
 import type { InboxEvent } from '../domain/inbox.js';
+import type { Member } from '../domain/room-log.js';
 import type { Viewer } from '../domain/viewer.js';
 import type { Deps } from './deps.js';
 
@@ -13,5 +14,14 @@ async function findRoom({ batches }: Deps, { userId }: Viewer, roomId: string): 
     batches.rooms.load({ roomId, userId }),
     batches.memberships.load({ roomId, userId }),
   ]);
-  return room === null || viewerMember === null ? null : { ...room, along: { viewerMember } };
+  return room === null || viewerMember === null ? null : seenBy(viewerMember, room);
+}
+
+/** A look at a membership is shared by all that one viewer asks for in one turn, and so is the room that goes with it. */
+const seen = new WeakMap<Member, Room>();
+
+function seenBy(viewerMember: Member, room: Room): Room {
+  const known = seen.get(viewerMember) ?? { ...room, along: { viewerMember } };
+  seen.set(viewerMember, known);
+  return known;
 }

@@ -6,6 +6,13 @@ import { ChatError } from '../domain/errors.js';
 /** What an error looks like to a client. The same for HTTP, SSE and WebSocket. */
 export type MaskError = (error: unknown) => GraphQLError;
 
+/** What was thrown as a result without data. */
+export function toResult(error: unknown): ExecutionResult {
+  if (error instanceof GraphQLError) return { errors: [error] };
+  const originalError = error instanceof Error ? error : new Error(String(error));
+  return { errors: [new GraphQLError(originalError.message, { originalError })] };
+}
+
 /** As it is sent over a WebSocket: without the HTTP status that yoga notes for its own use. */
 export function toFormatted(error: GraphQLError): GraphQLFormattedError {
   const { extensions: { http: _http, ...extensions } = {}, ...formatted } = error.toJSON();

@@ -1,19 +1,19 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import {
   createSourceEventStream,
-  type DocumentNode,
   type ExecutionArgs,
   type ExecutionResult,
-  GraphQLError,
   getOperationAST,
+  OperationTypeNode,
 } from 'graphql';
-import { LRUCache } from 'lru-cache';
-import { ChatError, SlowConsumerError } from '../domain/errors.js';
+import { SlowConsumerError } from '../domain/errors.js';
 import { isPollable, type Listener, type Pollable } from '../domain/pollable.js';
 import { findBadArgument } from '../schema/checked.js';
-import { assertSmallEvents } from '../schema/complexity.js';
-import { type EventsDependOn, findWhatEventsDependOn } from '../schema/of-viewer.js';
+import { maxPriceOf } from '../schema/price.js';
 import type { RequestContext } from './context.js';
+import { toResult } from './errors.js';
+import { EventBudget } from './event-budget.js';
+import { Executions, isTooLarge, isUnavailable, type SharedExecution } from './event-executions.js';
+import { type EventSelection, findEventSelection } from './event-selection.js';
 import type { Execute } from './execute.js';
 import type { SubscriptionBudget } from './subscription-budget.js';
 import { declaredVariables } from './variables.js';
@@ -30,36 +30,38 @@ export interface Results extends AsyncIterableIterator<ExecutionResult, undefine
 
 export type Subscribe = (args: ExecutionArgs) => Promise<ExecutionResult | Results>;
 
-/** Subscribers take an event within moments of each other; who comes later finds names as they are by then. */
-const sharedMs = 1_000;
-const maxSharedEvents = 1_000;
-/** Variables of a selection that are longer than this in JSON are one subscriber's own, and are not compared with others'. */
-const maxSharedVariables = 1_000;
-/** A database that is away for a moment delays an event; one that stays away ends the subscription, to be begun anew. */
-const retryMs = 1_000;
-const patienceMs = 120_000;
-
 /**
- * `subscribe` of graphql with three differences. Subscribers of one event with the same operation share one execution,
- * where nothing in it depends on who asks. Each execution has a context of its own, because loaders keep what they loaded.
- * And the result is no async generator: `return()` reaches the source at once, also while `next()` waits for it. An error
- * of the source is the last result; the stream ends behind it.
+ * `subscribe` of graphql with three differences. Subscribers of one event with the same operation share one execution:
+ * all of them where nothing in it depends on who asks, else those of one viewer. Each execution has a context of its own,
+ * because loaders keep what they loaded. And the result is no async generator: `return()` reaches the source at once, also
+ * while `next()` waits for it. An error of the source, or an event that is too large, is the last result; the stream ends
+ * behind it.
  */
 export function createSubscribe(execute: Execute, budget: SubscriptionBudget): Subscribe {
   const executions = new Executions(execute);
+  const events = new EventBudget();
   return async (given) => {
     let giveBack = () => {};
     // What is thrown here is an answer too: over a WebSocket an error that is not answered ends the whole socket.
     try {
       const args = withDeclaredVariables(given);
-      const { viewer } = args.contextValue as RequestContext;
+      const context = args.contextValue as RequestContext;
       const badArgument = findBadArgument(args);
       if (badArgument !== null) return { errors: [badArgument] };
-      const key = keyOf(args);
-      if (viewer !== null) giveBack = budget.take(viewer.userId, args.document, args.variableValues);
+      const selected = findEventSelection(args);
+      if (context.viewer !== null) {
+        const { userId } = context.viewer;
+        const giveBackEvent = events.take(userId, selected, maxPriceOf(OperationTypeNode.QUERY, context));
+        giveBack = giveBackEvent;
+        const giveBackMemory = budget.take(userId, args.document, args.variableValues);
+        giveBack = () => {
+          giveBackEvent();
+          giveBackMemory();
+        };
+      }
       const source = await createSourceEventStream(args);
       if (Symbol.asyncIterator in source) {
-        return new Subscription(source[Symbol.asyncIterator](), { args, key, executions, giveBack });
+        return new Subscription(source[Symbol.asyncIterator](), { args, selected, executions, giveBack });
       }
       giveBack();
       return source;
@@ -78,7 +80,7 @@ function withDeclaredVariables(args: ExecutionArgs): ExecutionArgs {
 
 interface SubscriptionOptions {
   readonly args: ExecutionArgs;
-  readonly key: string | null;
+  readonly selected: EventSelection;
   readonly executions: Executions;
   /** Of what it keeps. */
   readonly giveBack: () => void;
@@ -87,7 +89,9 @@ interface SubscriptionOptions {
 class Subscription implements Results {
   readonly #source: AsyncIterator<unknown>;
   readonly #args: ExecutionArgs;
+  /** Equal for all who share what an event executes to; null where nobody does. */
   readonly #key: string | null;
+  readonly #isOfViewer: boolean;
   readonly #executions: Executions;
   readonly #giveBack: () => void;
   /** Where events can be had without waiting, and their executions are shared. */
@@ -97,10 +101,15 @@ class Subscription implements Results {
   #listener: Listener | undefined;
   #isEnded = false;
 
-  constructor(source: AsyncIterator<unknown>, { args, key, executions, giveBack }: SubscriptionOptions) {
+  constructor(
+    source: AsyncIterator<unknown>,
+    { args, selected: { key, isOfViewer }, executions, giveBack }: SubscriptionOptions,
+  ) {
     this.#source = source;
     this.#args = args;
-    this.#key = key;
+    const { viewer } = args.contextValue as RequestContext;
+    this.#key = key !== null && isOfViewer ? `${viewer?.userId} ${key}` : key;
+    this.#isOfViewer = isOfViewer;
     this.#executions = executions;
     this.#giveBack = giveBack;
     this.#pollable = key !== null && isPollable(source) ? source : null;
@@ -119,8 +128,7 @@ class Subscription implements Results {
         return { done, value: undefined };
       }
       const result = await this.#execute(event);
-      // The database has stayed away: to be begun anew.
-      if (isUnavailable(result)) await this.#end();
+      if (isLast(result)) await this.#end();
       return { done: false, value: result };
     } catch (error) {
       await this.#end();
@@ -138,8 +146,8 @@ class Subscription implements Results {
     const event = this.#isEnded ? undefined : this.#pollable?.peek();
     if (!isObject(event) || this.#key === null) return undefined;
     const { result } = this.#findExecution(event, this.#key);
-    // What could not be executed ends the subscription, which takes a while.
-    if (result === undefined || isUnavailable(result)) return undefined;
+    // What ends the subscription takes a while.
+    if (result === undefined || isLast(result)) return undefined;
     this.#executing = undefined;
     this.#pollable?.skip(event);
     return result;
@@ -157,7 +165,11 @@ class Subscription implements Results {
   }
 
   #execute(event: unknown): ExecutionResult | Promise<ExecutionResult> {
-    if (this.#key === null || !isObject(event)) return this.#executions.execute(this.#args, event);
+    if (this.#key === null || !isObject(event)) {
+      return this.#isOfViewer
+        ? this.#executions.executeInTurn(this.#args, event)
+        : this.#executions.execute(this.#args, event);
+    }
     const { result, settled } = this.#findExecution(event, this.#key);
     this.#executing = undefined;
     return result ?? settled;
@@ -166,7 +178,9 @@ class Subscription implements Results {
   /** The one that was waited for, however long that took. */
   #findExecution(event: object, key: string): SharedExecution {
     if (this.#executing?.event === event) return this.#executing.execution;
-    const execution = this.#executions.share(this.#args, event, key);
+    const execution = this.#isOfViewer
+      ? this.#executions.shareOwn(this.#args, event, key)
+      : this.#executions.share(this.#args, event, key);
     this.#executing = execution.result === undefined ? { event, execution } : undefined;
     if (this.#executing !== undefined && this.#listener !== undefined) execution.listen(this.#listener);
     return execution;
@@ -179,135 +193,7 @@ class Subscription implements Results {
   }
 }
 
-/** What an event executes to, for all who share that. */
-class SharedExecution {
-  readonly settled: Promise<ExecutionResult>;
-  /** Once it is there. */
-  result: ExecutionResult | undefined;
-  #listeners: Listener[] = [];
-
-  constructor(executed: ExecutionResult | Promise<ExecutionResult>) {
-    this.settled = Promise.resolve(executed).catch(toResult);
-    if (executed instanceof Promise) void this.settled.then((result) => this.#settle(result));
-    else this.result = executed;
-  }
-
-  /** Wakes this one when the result is there. */
-  listen(listener: Listener): void {
-    this.#listeners.push(listener);
-  }
-
-  #settle(result: ExecutionResult): void {
-    this.result = result;
-    for (const listener of this.#listeners) listener.wake();
-    this.#listeners = [];
-  }
-}
-
-class Executions {
-  readonly #execute: Execute;
-  readonly #events = new LRUCache<object, Map<string, SharedExecution>>({ max: maxSharedEvents, ttl: sharedMs });
-  /** The subscribers to one event come in a row. */
-  #last:
-    | { readonly event: object; readonly key: string; readonly at: number; readonly execution: SharedExecution }
-    | undefined;
-
-  constructor(execute: Execute) {
-    this.#execute = execute;
-  }
-
-  /** Tries again while the database is away, for as long as that is worth it. */
-  execute(args: ExecutionArgs, event: unknown): ExecutionResult | Promise<ExecutionResult> {
-    const run = () => {
-      const contextValue: RequestContext = { ...(args.contextValue as RequestContext) };
-      return this.#execute({ ...args, rootValue: event, contextValue });
-    };
-    const executed = run();
-    return executed instanceof Promise || isUnavailable(executed) ? retry(executed, run) : executed;
-  }
-
-  /** Once for all with this key, while the event is new. */
-  share(args: ExecutionArgs, event: object, key: string): SharedExecution {
-    const last = this.#last;
-    if (last?.event === event && last.key === key && performance.now() - last.at < sharedMs) return last.execution;
-    const byKey = this.#events.get(event) ?? new Map<string, SharedExecution>();
-    if (byKey.size === 0) this.#events.set(event, byKey);
-    let execution = byKey.get(key);
-    if (execution === undefined) {
-      execution = new SharedExecution(this.execute(args, event));
-      byKey.set(key, execution);
-      this.#last = { event, key, at: performance.now(), execution };
-    }
-    return execution;
-  }
-}
-
 const isObject = (event: unknown): event is object => typeof event === 'object' && event !== null;
 
-async function retry(
-  first: ExecutionResult | Promise<ExecutionResult>,
-  run: () => ExecutionResult | Promise<ExecutionResult>,
-): Promise<ExecutionResult> {
-  const deadline = performance.now() + patienceMs;
-  let result = await first;
-  while (isUnavailable(result) && performance.now() < deadline) {
-    await delay(retryMs, undefined, { ref: false });
-    result = await run();
-  }
-  return result;
-}
-
-interface Plan {
-  readonly number: number;
-  readonly eventsDependOn: EventsDependOn;
-  /** Of the newest subscription: the variables, with which its events were found small, and its key. */
-  newest: { readonly values: string; readonly key: string | null } | undefined;
-}
-
-/** By document, which the parser's cache makes one object for one text, and by the operation's name. */
-const plans = new WeakMap<DocumentNode, Map<string, Plan>>();
-let planCount = 0;
-
-function planOf({ schema, document, operationName }: ExecutionArgs): Plan {
-  const byName = plans.get(document) ?? new Map<string, Plan>();
-  plans.set(document, byName);
-  let plan = byName.get(operationName ?? '');
-  if (plan === undefined) {
-    planCount += 1;
-    const eventsDependOn = findWhatEventsDependOn(schema, document, operationName);
-    plan = { number: planCount, eventsDependOn, newest: undefined };
-    byName.set(operationName ?? '', plan);
-  }
-  return plan;
-}
-
-/**
- * Equal for all who can share what an event executes to; null where everybody needs their own.
- * @throws {ChatError} BAD_USER_INPUT where one event may be too large
- */
-function keyOf(args: ExecutionArgs): string | null {
-  const plan = planOf(args);
-  const { variables, viewer } = plan.eventsDependOn;
-  const given = args.variableValues ?? {};
-  // Null is another value than none, which is the default.
-  const values = JSON.stringify(variables.map((name) => (Object.hasOwn(given, name) ? [given[name]] : [])));
-  if (values.length > maxSharedVariables) {
-    assertSmallEvents(args);
-    return null;
-  }
-  if (plan.newest?.values !== values) {
-    assertSmallEvents(args);
-    plan.newest = { values, key: viewer ? null : `${plan.number} ${values}` };
-  }
-  return plan.newest.key;
-}
-
-const isUnavailable = ({ errors }: ExecutionResult): boolean =>
-  errors?.some(({ originalError }) => originalError instanceof ChatError && originalError.code === 'UNAVAILABLE') ===
-  true;
-
-function toResult(error: unknown): ExecutionResult {
-  if (error instanceof GraphQLError) return { errors: [error] };
-  const originalError = error instanceof Error ? error : new Error(String(error));
-  return { errors: [new GraphQLError(originalError.message, { originalError })] };
-}
+/** The database has stayed away, or all events would be too large: to be begun anew, or with a smaller selection. */
+const isLast = (result: ExecutionResult): boolean => isUnavailable(result) || isTooLarge(result);

@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import { Duplex, Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
-import { setImmediate as endOfTurn } from 'node:timers/promises';
+import { setTimeout as delay, setImmediate as endOfTurn } from 'node:timers/promises';
 import { type ExecutionResult, parse } from 'graphql';
 import { pino } from 'pino';
 import { describe, expect, it, vi } from 'vitest';
@@ -33,21 +33,25 @@ const document = parse(
 
 /** Every subscriber gets these same events; how often one is executed is counted. */
 function createRoom(events: readonly RoomEvent[] = [{ kind: 'ready', seq: 7 }]) {
-  const limits = { maxEventComplexity: 1_000, maxComplexity: 1_000 };
+  const limits = { maxEventComplexity: 1_000, maxComplexity: 1_000, maxRoomMembers: 10 };
   const deps = { limits, feeds: { subscribe: async () => tell(events) } } as unknown as Deps;
   const execute = vi.fn(createExecute());
   const subscribe = createSubscribe(execute, new SubscriptionBudget(1_000_000));
   let lastUserId = 0;
-  const transport = () => {
+  const transport = (userId?: number) => {
     lastUserId += 1;
-    return { viewer: viewerOf(lastUserId), isBehind: () => false, cutOff: () => undefined };
+    return { viewer: viewerOf(userId ?? lastUserId), isBehind: () => false, cutOff: () => undefined };
   };
-  const open = async (what = document, variableValues: Record<string, unknown> = { roomId }): Promise<Results> => {
+  const open = async (
+    what = document,
+    variableValues: Record<string, unknown> = { roomId },
+    userId?: number,
+  ): Promise<Results> => {
     const results = await subscribe({
       schema,
       document: what,
       variableValues,
-      contextValue: { deps, ...transport() },
+      contextValue: { deps, ...transport(userId) },
     });
     if (!('next' in results)) throw new Error(JSON.stringify(results));
     return results;
@@ -93,6 +97,42 @@ describe('subscribers of one event', () => {
     await first(titles);
     await first(titles);
     expect(execute).toHaveBeenCalledTimes(4);
+  });
+
+  it('share one of what depends on the viewer where they are the same viewer, and for a moment only', async () => {
+    const { execute, first } = createRoom();
+    const titles = parse(`subscription ($roomId: ID!) {
+      roomEvents(roomId: $roomId) { seq ... on MessageAdded { message { room { title } } } } }`);
+
+    const results = await Promise.all([4, 4, 5, 4].map((userId) => first(titles, { roomId }, userId)));
+    expect(execute).toHaveBeenCalledTimes(2);
+    expect(new Set(results).size).toBe(2);
+
+    await delay(300);
+    await first(titles, { roomId }, 4);
+    expect(execute).toHaveBeenCalledTimes(3);
+  });
+
+  it('execute a few at a time for one viewer, whatever each of them selects', async () => {
+    const { execute, first } = createRoom();
+    let [underWay, most] = [0, 0];
+    execute.mockImplementation(async () => {
+      underWay += 1;
+      most = Math.max(most, underWay);
+      await delay(1);
+      underWay -= 1;
+      return { data: {} };
+    });
+    const texts = Array.from(
+      { length: 40 },
+      (_, index) => `subscription S${index} ($roomId: ID!) {
+      roomEvents(roomId: $roomId) { seq ... on MessageAdded { message { room { title } } } } }`,
+    );
+
+    await Promise.all(texts.map((text) => first(parse(text), { roomId }, 4)));
+
+    expect(execute).toHaveBeenCalledTimes(40);
+    expect(most).toBe(4);
   });
 
   it.each([
