@@ -26,6 +26,9 @@ export const affordableEntries = (
  */
 export const findExcess = (context: Context): GraphQLError | undefined => bills.get(context)?.excess;
 
+/** What the lists of an operation have cost beyond what was known of them before it was executed. */
+export const extraPriceOf = (context: Context): number => bills.get(context)?.extra ?? 0;
+
 /** By context, which each operation and each event has for itself. */
 const bills = new WeakMap<Context, Bill>();
 
@@ -39,6 +42,7 @@ function billOf(info: GraphQLResolveInfo, context: Context): Bill {
 class Bill {
   readonly #pricing: Pricing;
   readonly #max: number;
+  readonly #prepaid: number;
   #total: number;
   readonly #isMutation: boolean;
   #excess: GraphQLError | undefined;
@@ -50,7 +54,8 @@ class Bill {
     this.#pricing = { schema, fragments, variableValues, context, entries: prepaidEntries };
     this.#isMutation = operation.operation === OperationTypeNode.MUTATION;
     this.#max = maxPriceOf(operation.operation, context);
-    this.#total = priceOfOperation(operation, this.#pricing);
+    this.#prepaid = priceOfOperation(operation, this.#pricing);
+    this.#total = this.#prepaid;
   }
 
   /** @throws {ChatError} BAD_USER_INPUT where that is more than an operation may touch */
@@ -69,6 +74,11 @@ class Bill {
     );
     this.#excess ??= new GraphQLError(error.message, { nodes: fieldNodes, originalError: error });
     throw error;
+  }
+
+  /** What cannot be paid is not loaded. */
+  get extra(): number {
+    return Math.max(0, Math.min(this.#total, this.#max) - this.#prepaid);
   }
 
   get excess(): GraphQLError | undefined {

@@ -1,6 +1,7 @@
 import { type ExecutionArgs, type ExecutionResult, GraphQLError, getOperationAST, OperationTypeNode } from 'graphql';
 import { ChatError } from '../domain/errors.js';
 import { FairTurns, type FairTurnsOptions, type TurnTaker, type Wait } from '../domain/fair-turns.js';
+import { extraPriceOf } from '../schema/bill.js';
 import type { ChangeTurn, Context } from '../schema/builder.js';
 import { complexityOf } from '../schema/complexity.js';
 import type { Execute } from './execute.js';
@@ -61,7 +62,9 @@ export class UserTurns {
     let leave: (() => void) | undefined;
     try {
       leave = await this.#queries.enter(asker.user, { cost: costOf(args), signal: asker.signal });
-      return await this.#execute(args);
+      const result = await this.#execute(args);
+      this.#queries.charge(asker.user, extraPriceOf(args.contextValue as Context));
+      return result;
     } catch (error) {
       if (!(error instanceof ChatError)) throw error;
       return { errors: [new GraphQLError(error.message, { originalError: error })] };
@@ -73,7 +76,10 @@ export class UserTurns {
   async #change(args: ExecutionArgs, user: TurnTaker): Promise<ExecutionResult> {
     const changeTurn = new OperationTurn(this.#changes, user, () => costOf(args));
     try {
-      return await this.#execute({ ...args, contextValue: { ...(args.contextValue as object), changeTurn } });
+      const contextValue = { ...(args.contextValue as Context), changeTurn };
+      const result = await this.#execute({ ...args, contextValue });
+      this.#changes.charge(user, extraPriceOf(contextValue));
+      return result;
     } finally {
       changeTurn.end();
     }
