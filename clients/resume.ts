@@ -32,8 +32,8 @@ function retryWait(retries: number): Promise<void> {
  * graphql-ws sends an operation's variables anew each time it connects, but Apollo Client, urql and Relay hand it copies of
  * theirs, so a change of those never reaches it. This keeps copies of its own, and notes in them what the newest event says.
  *
- * A subscription takes part that declares `$afterSeq: Int`, passes it to `roomEvents` or `messageAdded`, and selects `seq` of
- * the event. All other operations pass through as they are.
+ * A subscription takes part that declares `$afterSeq: Int` and `$epoch: ID`, passes both to `roomEvents`, and selects `seq` and
+ * `epoch` of the event. All other operations pass through as they are.
  */
 export function resuming(client: Client): Client {
   return {
@@ -50,8 +50,7 @@ export function resuming(client: Client): Client {
           { ...payload, variables },
           {
             next: (result) => {
-              const seq = seqOf(result.data);
-              if (seq !== undefined) variables['afterSeq'] = seq;
+              Object.assign(variables, positionOf(result.data));
               pauseMs = pauseOf(result.errors);
               if (pauseMs === undefined) sink.next(result as Parameters<typeof sink.next>[0]);
             },
@@ -85,8 +84,12 @@ function pauseOf(errors: unknown): number | undefined {
   return typeof extensions.retryAfterMs === 'number' ? extensions.retryAfterMs : 1_000;
 }
 
-/** Where the log stood with this event, under whatever name it was asked for. */
-function seqOf(data: Record<string, unknown> | null | undefined): number | undefined {
-  const events = Object.values(data ?? {}) as ({ readonly seq?: unknown } | null)[];
-  return events.map((event) => event?.seq).find((seq) => typeof seq === 'number');
+/** Where the log stood with this event, and in which epoch, under whatever name it was asked for. */
+function positionOf(data: Record<string, unknown> | null | undefined): { afterSeq?: number; epoch?: string } {
+  const events = Object.values(data ?? {}) as ({ readonly seq?: unknown; readonly epoch?: unknown } | null)[];
+  const { seq, epoch } = events.find((event) => typeof event?.seq === 'number') ?? {};
+  return {
+    ...(typeof seq === 'number' ? { afterSeq: seq } : {}),
+    ...(typeof epoch === 'string' ? { epoch } : {}),
+  };
 }

@@ -13,6 +13,7 @@ import { createLogStore } from './db/log-store.js';
 import { createPresenceStore } from './db/presence.js';
 import { createTypingStore } from './db/typing.js';
 import { Devices } from './pubsub/devices.js';
+import { EntrySeal } from './pubsub/entry-seal.js';
 import { Inboxes } from './pubsub/inboxes.js';
 import { LoadGauge } from './pubsub/load-gauge.js';
 import { NameNews } from './pubsub/name-news.js';
@@ -20,6 +21,7 @@ import { createNatsPubSub } from './pubsub/nats-pub-sub.js';
 import { Presences } from './pubsub/presences.js';
 import type { PubSub } from './pubsub/pub-sub.js';
 import { RoomFeeds } from './pubsub/room-feeds.js';
+import { compareWithStream } from './pubsub/stream-comparison.js';
 import { Typing } from './pubsub/typing.js';
 import { createBatches } from './resolvers/batches.js';
 import type { Deps } from './resolvers/deps.js';
@@ -62,13 +64,24 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
     ...database,
     onError: (error) => log.warn({ err: error }, 'A database connection failed'),
   });
-  const fitness = new FitnessCheck(database.url);
+  const fitness = new FitnessCheck(database.url, () => db.newestSession());
   const pubsub = createNatsPubSub(requireUrl(config.nats), log);
   const store = createLogStore(db);
-  const feeds = new RoomFeeds(pubsub, store, log);
+  const { epochs } = db;
+  const seal = new EntrySeal(() => db.newestSession()?.entryKey);
+  epochs.onChange(() =>
+    log.warn(
+      { epoch: epochs.present },
+      'The logs are in another epoch: the database is a restored one, or another server',
+    ),
+  );
+  const compare = () => void compareWithStream({ pubsub, store, epochs, seal, log });
+  pubsub.onConnect(compare);
+  db.onReturn(compare);
+  const feeds = new RoomFeeds({ pubsub, store, seal, log });
   const typing = new Typing(feeds, pubsub, createTypingStore(db));
   const inboxStore = createInboxStore(db);
-  const inboxes = new Inboxes({ pubsub, feeds, store: inboxStore, log });
+  const inboxes = new Inboxes({ pubsub, feeds, store: inboxStore, epochs, seal, log });
   const load = new LoadGauge();
   const presenceStore = createPresenceStore(db);
   const devices = new Devices({

@@ -84,6 +84,8 @@ export interface LimitsConfig {
   readonly maxWatchedUsers: number;
   /** A live subscription further behind than this many log entries is cut off as a slow consumer. */
   readonly maxLag: number;
+  /** So long after a restore, who resumes without an epoch and lies past its point fetches the room anew. */
+  readonly epochGraceMs: number;
   readonly sendTimeoutMs: number;
   /** A stream over HTTP breaks off when it is this old, or a little sooner. */
   readonly maxStreamMs: number;
@@ -99,6 +101,7 @@ export class ConfigError extends Error {
 
 const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 const minSecretBytes = 32;
+const dayMs = 86_400_000;
 export const defaultDataDir = '.data';
 const natsUrl = /^((nats|tls):\/\/)?[\w.[\]:-]+$/;
 
@@ -199,6 +202,7 @@ const environment = z.object({
   MAX_PAGE_SIZE: count(100, 1_000),
   MAX_WATCHED_USERS: count(500, 10_000),
   MAX_LAG: count(10_000),
+  EPOCH_GRACE_DAYS: wholeNumber(0, 3_650).default(30),
   SEND_TIMEOUT_MS: count(15_000, 3_600_000),
   MAX_STREAM_MS: wholeNumber(1_000, 86_400_000).default(120_000),
 });
@@ -338,6 +342,7 @@ function toConfig(values: Environment): Config {
       maxPageSize: values.MAX_PAGE_SIZE,
       maxWatchedUsers: values.MAX_WATCHED_USERS,
       maxLag: values.MAX_LAG,
+      epochGraceMs: values.EPOCH_GRACE_DAYS * dayMs,
       sendTimeoutMs: values.SEND_TIMEOUT_MS,
       maxStreamMs: values.MAX_STREAM_MS,
     },

@@ -1,5 +1,6 @@
 import { type LogEntry, toLogEntry } from '../domain/room-log.js';
 import type { Database } from './database.js';
+import { epochColumn } from './epochs.js';
 import { type MessageRow, messageColumns, toMessage } from './rows.js';
 import type { MentionedUser } from './users.js';
 
@@ -36,15 +37,17 @@ export async function syncBooking(
   const rows = await changes.change(
     `booking ${bookingId}`,
     ({ query }) => query<SyncRow>`
-    SELECT w.room_id AS synced_id, w.created, w.applied, ${messageColumns('(w.entry)')}
+    SELECT w.room_id AS synced_id, w.created, w.applied, ${epochColumn}, ${messageColumns('(w.entry)')}
     FROM chat_sync_booking(
       ${ids.roomId}::uuid, ${bookingId}::int, ${name}::text, ${userIds}::int[], ${names}::text[], ${version}::bigint,
       ${cancelled}::boolean, ${onlyMakes}::boolean, ${ids.messageIds}::uuid[]) AS w`,
   );
   const [row] = rows;
   if (row === undefined) throw new Error('chat_sync_booking answered nothing');
-  const entries = rows.flatMap((each) => (each.id === null ? [] : [toLogEntry(toMessage(each), null)]));
+  const entries = rows.flatMap((each) =>
+    each.id === null ? [] : [toLogEntry(toMessage(each), { directKey: null, epoch: each.epoch })],
+  );
   return { roomId: row.synced_id, created: row.created, applied: row.applied, entries };
 }
 
-type SyncRow = { synced_id: string; created: boolean; applied: boolean } & (MessageRow | { id: null });
+type SyncRow = { synced_id: string; created: boolean; applied: boolean; epoch: string } & (MessageRow | { id: null });

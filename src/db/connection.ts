@@ -4,7 +4,14 @@ import { PrismaPg } from '@prisma/adapter-pg';
 import pg from 'pg';
 import { isDoubtful, isOldPlan, rethrow, unavailable } from './database-errors.js';
 import { Prisma, PrismaClient } from './generated/prisma/client.js';
-import { type DatabaseTime, prepareSession, queryTimeoutMs, type SessionSettings } from './session.js';
+import {
+  EarlierEpochError,
+  type KnownSession,
+  prepareSession,
+  queryTimeoutMs,
+  type Session,
+  type SessionSettings,
+} from './session.js';
 
 /** What runs statements: a pool, or one transaction. */
 export interface Queries {
@@ -38,8 +45,10 @@ export interface ConnectionOptions {
   readonly settings?: SessionSettings;
   /** Told of connections that fail while nobody uses them. */
   readonly onError: (error: unknown) => void;
-  /** Told with each new connection. */
-  readonly onTime?: (time: DatabaseTime) => void;
+  /** Told of each new connection before it is used. */
+  readonly onSession?: (session: Session) => void;
+  /** Of all connections to this database; one that leads to an earlier epoch is not used. */
+  readonly newestSession?: () => KnownSession | undefined;
   /** Told of an answer that no server gives which is fit for use. */
   readonly onDoubt: (error: unknown) => void;
 }
@@ -49,7 +58,15 @@ const keepAliveMs = 10_000;
 const patienceMs = 2_000;
 const hurryPollMs = 100;
 
-export function createConnection({ url, max, settings = {}, onError, onTime, onDoubt }: ConnectionOptions): Connection {
+export function createConnection({
+  url,
+  max,
+  settings = {},
+  onError,
+  onSession,
+  newestSession,
+  onDoubt,
+}: ConnectionOptions): Connection {
   const end = new AbortController();
   // One for each connection, which the pool bounds.
   setMaxListeners(0, end.signal);
@@ -63,8 +80,13 @@ export function createConnection({ url, max, settings = {}, onError, onTime, onD
     keepAliveInitialDelayMillis: keepAliveMs,
     application_name: 'fairway',
     onConnect: async (client) => {
-      const time = await prepareSession(client, settings);
-      onTime?.(time);
+      try {
+        const session = await prepareSession(client, settings, newestSession?.());
+        onSession?.(session);
+      } catch (error) {
+        if (error instanceof EarlierEpochError) onDoubt(error);
+        throw error;
+      }
     },
   });
   pool.on('error', onError);

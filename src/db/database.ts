@@ -1,7 +1,8 @@
 import pLimit from 'p-limit';
 import { Changes } from './changes.js';
 import { type Connection, createConnection } from './connection.js';
-import type { DatabaseTime, SessionSettings } from './session.js';
+import { NewestEpoch } from './epochs.js';
+import { type DatabaseTime, EarlierEpochError, type Session, type SessionSettings } from './session.js';
 
 /** PostgreSQL. Owned by who connected it. */
 export interface Database {
@@ -20,6 +21,12 @@ export interface Database {
   replay<T>(query: (connection: Connection) => Promise<T>): Promise<T>;
   /** The time by the clock that dates everything stored, in milliseconds, as the newest connection has told it. */
   now(): number;
+  /** The epoch of the logs. A connection to a database that is in an earlier one is not used. */
+  readonly epochs: NewestEpoch;
+  /** What the newest connection led to; undefined before the first one. */
+  newestSession(): Session | undefined;
+  /** Runs when a connection was opened behind one that failed: the database may have been put back meanwhile. */
+  onReturn(action: () => void): void;
   /** For the end: a server that is silent delays it no longer than 2 s. */
   hurry(): void;
   close(): Promise<void>;
@@ -54,25 +61,43 @@ export function connectDatabase({
   let renewedAt = Number.NEGATIVE_INFINITY;
   let toldAt = Number.NEGATIVE_INFINITY;
   let time: DatabaseTime = { at: performance.now(), epochMs: Date.now() };
-  const onTime = (told: DatabaseTime) => {
-    time = told;
+  const epochs = new NewestEpoch();
+  let newest: Session | undefined;
+  const returnActions: (() => void)[] = [];
+  let wasAway = false;
+  const onSession = (session: Session) => {
+    // Another connection may have found a later one meanwhile.
+    if (session.epoch < epochs.present) throw new EarlierEpochError();
+    newest = session;
+    epochs.note(session.epoch);
+    time = session.time;
+    if (!wasAway) return;
+    wasAway = false;
+    for (const action of returnActions) action();
   };
   // The pool's own end does not wait for its idle connections: what cuts them off afterwards is no failure.
   const report = (error: unknown) => {
+    wasAway = true;
     if (!closed) onError(error);
   };
   // Behind a failover the old server may live on and answer reads: one refused write is enough to leave it, for all.
   const onDoubt = (error: unknown) => {
+    wasAway = true;
     const now = performance.now();
     if (now - renewedAt < renewEveryMs) return;
     renewedAt = now;
     for (const connection of all) connection.renew();
+    tell(error);
+  };
+  const tell = (error: unknown) => {
+    const now = performance.now();
     if (now - toldAt < tellEveryMs) return;
     toldAt = now;
     report(error);
   };
+  const newestSession = () => newest && { ...newest, epoch: epochs.present };
   const open = (max: number, settings: SessionSettings = {}) =>
-    createConnection({ url, max, settings, onError: report, onTime, onDoubt });
+    createConnection({ url, max, settings, onError: report, onSession, newestSession, onDoubt });
   const writes = open(poolSize, moment);
   const waits = open(waitPoolSize);
   const reads = open(readPoolSize);
@@ -80,12 +105,19 @@ export function connectDatabase({
   const replay = open(replayPoolSize);
   const all = [writes, waits, reads, upkeep, replay];
   const limitReplay = pLimit(replayPoolSize);
+  // Connections that are open may lead to the server that was left behind.
+  epochs.onChange(() => {
+    for (const connection of all) connection.renew();
+  });
   return {
     writes,
     changes: new Changes(writes, waits),
     reads,
     upkeep,
     replay: (query) => limitReplay(() => query(replay)),
+    epochs,
+    newestSession,
+    onReturn: (action) => void returnActions.push(action),
     now: () => time.epochMs + performance.now() - time.at,
     hurry: () => {
       for (const connection of all) connection.hurry();

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { ChatError } from '../domain/errors.js';
 import { type Connection, createConnection } from './connection.js';
 import { stateOf } from './database-errors.js';
+import type { KnownSession } from './session.js';
 
 /** Whether changes can be written now, or else what stands in the way. */
 export type Fitness = 'ok' | 'read-only' | 'full' | 'away';
@@ -22,10 +23,12 @@ export class FitnessCheck {
   readonly #connection: Connection;
   #last: { readonly fitness: Promise<Fitness>; answeredAt: number } | undefined;
 
-  constructor(url: string) {
+  /** @param newestSession - of the connections that serve */
+  constructor(url: string, newestSession: () => KnownSession | undefined) {
     // Nobody is told: where its connection fails, so does the check.
     const onError = () => undefined;
-    this.#connection = createConnection({ url, max: 1, settings, onError, onDoubt: () => this.#connection.renew() });
+    const onDoubt = () => this.#connection.renew();
+    this.#connection = createConnection({ url, max: 1, settings, onError, newestSession, onDoubt });
   }
 
   /** Resolves within 5 s. However many ask, the server is asked once a second at most. */
@@ -46,6 +49,8 @@ export class FitnessCheck {
 
   #ask(): Promise<Fitness> {
     const writing = tryToWrite(this.#connection).catch(toFitness);
+    // A connection that began while the server recovered only reads for ever.
+    void writing.then((fitness) => fitness === 'read-only' && this.#connection.renew());
     return Promise.race([writing, delay(timeoutMs, 'away' as const, { ref: false })]);
   }
 }

@@ -1,5 +1,6 @@
 import type { InboxRoom, InboxStore, RoomPosition } from '../domain/inbox.js';
 import type { Database } from './database.js';
+import { presentEpoch } from './epochs.js';
 import { maxNamesInTitle } from './rooms.js';
 
 export const createInboxStore = (db: Database): InboxStore => ({
@@ -37,11 +38,12 @@ export const createInboxStore = (db: Database): InboxStore => ({
     );
     return rows.map(({ id }) => id);
   },
-  readMovedRooms: (rooms) =>
+  readMovedRooms: (rooms, epoch) =>
     db.replay(
       (connection) => connection.query<RoomPosition>`
         SELECT r.id AS "roomId", r.seq
         FROM unnest(${rooms.map(({ roomId }) => roomId)}::uuid[], ${rooms.map(({ seq }) => seq)}::int[]) AS k(id, seq)
-        JOIN chat_rooms r ON r.id = k.id WHERE r.seq <> k.seq`,
+        JOIN chat_rooms r ON r.id = k.id
+        WHERE r.seq <> k.seq OR (${presentEpoch} <> ${epoch}::uuid AND k.seq > chat_common_seq(r.id, ${epoch}::uuid))`,
     ),
 });

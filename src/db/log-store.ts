@@ -1,6 +1,8 @@
 import {
   type Backlog,
+  type Evidence,
   type LogEntry,
+  type LogPosition,
   type LogRange,
   type LogStore,
   logPageSize,
@@ -12,6 +14,7 @@ import {
 import { createBatch } from './batch.js';
 import type { Connection } from './connection.js';
 import type { Database } from './database.js';
+import { type EpochValues, epochColumn, epochsOfRoom, presentEpoch, toEpochs } from './epochs.js';
 import { isMember } from './membership.js';
 import { type MessageRow, messageColumns, toMessage } from './rows.js';
 
@@ -31,26 +34,29 @@ export const createLogStore = (db: Database): LogStore => {
     readUnpublished: (minAgeMs, count) => readUnpublished(db, minAgeMs, count),
     readBacklog: () => readBacklog(db),
     advancePublished: (ranges) => advancePublished(db, ranges),
+    doubtEpoch: (evidence) => doubtEpoch(db, evidence),
   };
 };
 
 async function readHeadsOf({ writes }: Database, roomIds: readonly string[]): Promise<(RoomHead | null)[]> {
-  const rows = await writes.query<{ id: string; seq: number; direct_key: string | null }>`
-    SELECT r.id, r.seq, r.direct_key FROM chat_rooms r WHERE r.id = ANY(${roomIds}::uuid[])`;
-  const byId = new Map(rows.map(({ id, seq, direct_key }) => [id, { seq, directKey: direct_key }]));
+  const rows = await writes.query<{ id: string; seq: number; direct_key: string | null; epochs: EpochValues }>`
+    SELECT r.id, r.seq, r.direct_key, ${epochsOfRoom} AS epochs FROM chat_rooms r WHERE r.id = ANY(${roomIds}::uuid[])`;
+  const byId = new Map(
+    rows.map(({ id, seq, direct_key, epochs }) => [id, { seq, directKey: direct_key, epochs: toEpochs(epochs) }]),
+  );
   return roomIds.map((roomId) => byId.get(roomId) ?? null);
 }
 
-async function readHeads({ upkeep }: Database, roomIds: readonly string[]): Promise<Map<string, number>> {
-  const rows = await upkeep.query<{ id: string; seq: number }>`
-    SELECT r.id, r.seq FROM chat_rooms r WHERE r.id = ANY(${roomIds}::uuid[])`;
-  return new Map(rows.map(({ id, seq }) => [id, seq]));
+async function readHeads({ upkeep }: Database, roomIds: readonly string[]): Promise<Map<string, LogPosition>> {
+  const rows = await upkeep.query<{ id: string; seq: number; epoch: string }>`
+    SELECT r.id, r.seq, ${epochColumn} FROM chat_rooms r WHERE r.id = ANY(${roomIds}::uuid[])`;
+  return new Map(rows.map(({ id, seq, epoch }) => [id, { seq, epoch }]));
 }
 
 /** Two index ranges, merged by position. */
 async function readPage(connection: Connection, { roomId, base, after, upTo }: LogRange): Promise<LogEntry[]> {
-  const rows = await connection.query<MessageRow & { position: number; direct_key: string | null }>`
-    SELECT ${messageColumns('p')}, p.position, (SELECT r.direct_key FROM chat_rooms r WHERE r.id = ${roomId}::uuid)
+  const rows = await connection.query<MessageRow & { position: number; direct_key: string | null; epoch: string }>`
+    SELECT ${messageColumns('p')}, p.position, ${epochColumn}, (SELECT r.direct_key FROM chat_rooms r WHERE r.id = ${roomId}::uuid)
     FROM (
       (SELECT m.*, m.seq AS position FROM chat_messages m
        WHERE m.room_id = ${roomId}::uuid AND m.seq > ${after}::int AND m.seq <= ${upTo}::int
@@ -62,13 +68,13 @@ async function readPage(connection: Connection, { roomId, base, after, upTo }: L
        ORDER BY m.changed_seq LIMIT ${logPageSize}::int)
     ) p
     ORDER BY p.position LIMIT ${logPageSize}::int`;
-  return rows.map((row) => toLogEntry(toMessage(row), row.direct_key, row.position));
+  return rows.map((row) => toLogEntry(toMessage(row), { directKey: row.direct_key, epoch: row.epoch }, row.position));
 }
 
 /** The mark of a busy room always trails by what is on its way; only what is older is worth a second try. */
 async function readUnpublished({ upkeep }: Database, minAgeMs: number, count: number): Promise<UnpublishedRoom[]> {
   return upkeep.query<UnpublishedRoom>`
-    SELECT r.id AS "roomId", r.published_seq AS "publishedSeq", r.seq, due.time AS "dueUntil"
+    SELECT r.id AS "roomId", r.published_seq AS "publishedSeq", r.seq, ${epochColumn}, due.time AS "dueUntil"
     FROM chat_rooms r, (SELECT clock_timestamp() - ${minAgeMs}::int * interval '1 ms' AS time) due
     WHERE r.published_seq < r.seq AND (
       EXISTS (SELECT FROM chat_messages m
@@ -80,9 +86,9 @@ async function readUnpublished({ upkeep }: Database, minAgeMs: number, count: nu
 }
 
 /** For the age, a sample of those rooms that have been silent longest is enough, and bounded. */
-async function readBacklog({ upkeep }: Database): Promise<Backlog> {
-  const [row] = await upkeep.query<Backlog>`
-    SELECT
+async function readBacklog({ upkeep, epochs }: Database): Promise<Backlog> {
+  const [row] = await upkeep.query<Backlog & { epoch: string }>`
+    SELECT ${epochColumn},
       (SELECT coalesce(sum(r.seq - r.published_seq), 0)::float8 FROM chat_rooms r WHERE r.published_seq < r.seq) AS entries,
       coalesce(max(extract(epoch FROM clock_timestamp() - first.written_at)), 0)::float8 * 1000 AS "oldestMs"
     FROM (
@@ -95,7 +101,16 @@ async function readBacklog({ upkeep }: Database): Promise<Backlog> {
        WHERE m.room_id = r.id AND m.changed_seq > r.published_seq AND m.changed_seq <> m.seq
        ORDER BY m.changed_seq LIMIT 1)
     ) AS written_at) first`;
+  // By this each instance hears of an epoch that another one, or the operator, has begun.
+  if (row !== undefined) epochs.note(row.epoch);
   return row ?? { entries: 0, oldestMs: 0 };
+}
+
+async function doubtEpoch({ upkeep, epochs }: Database, evidence: Evidence): Promise<void> {
+  const { epoch, roomId, seq, messageId, isAdded } = evidence;
+  const [row] = await upkeep.query<{ epoch: string }>`
+    SELECT chat_doubt_epoch(${epoch}::uuid, ${roomId}::uuid, ${seq}::int, ${messageId}::uuid, ${isAdded}::boolean) AS epoch`;
+  if (row !== undefined) epochs.note(row.epoch);
 }
 
 /** A room that somebody holds keeps its mark until the next time, and the others' from nothing. */
@@ -103,12 +118,14 @@ async function advancePublished({ upkeep }: Database, ranges: readonly Published
   const roomIds = ranges.map((range) => range.roomId);
   const starts = ranges.map((range) => range.from);
   const ends = ranges.map((range) => range.to);
+  const epochs = ranges.map((range) => range.epoch);
   const rows = await upkeep.query<{ id: string; mark: number }>`
     WITH free AS MATERIALIZED (
       SELECT r.id FROM chat_rooms r WHERE r.id = ANY(${roomIds}::uuid[]) ORDER BY r.id FOR NO KEY UPDATE SKIP LOCKED
     ), moving AS (
       SELECT array_agg(a.room) AS rooms, array_agg(a.first) AS starts, array_agg(a.last) AS ends
-      FROM unnest(${roomIds}::uuid[], ${starts}::int[], ${ends}::int[]) AS a(room, first, last) JOIN free ON free.id = a.room
+      FROM unnest(${roomIds}::uuid[], ${starts}::int[], ${ends}::int[], ${epochs}::uuid[]) AS a(room, first, last, epoch)
+      JOIN free ON free.id = a.room WHERE a.epoch = ${presentEpoch}
     ), moved AS MATERIALIZED (
       SELECT a.id, a.mark FROM moving m, chat_advance_published(m.rooms, m.starts, m.ends) AS a
     )

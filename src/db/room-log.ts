@@ -4,6 +4,7 @@ import { type LogEntry, type Member, toLogEntry } from '../domain/room-log.js';
 import type { Queries } from './connection.js';
 import type { Database } from './database.js';
 import { LockedError } from './database-errors.js';
+import { epochColumn } from './epochs.js';
 import { Prisma } from './generated/prisma/client.js';
 import { GroupCommit } from './group-commit.js';
 import { findRoomBy, type Room, type RoomRow, type RoomSelection, roomJson, toRoom } from './rooms.js';
@@ -62,7 +63,7 @@ export interface NewRoom {
   readonly isVouched?: boolean;
 }
 
-type WriteRow = { outcome: Outcome; direct_key: string | null } & (MessageRow | { id: null });
+type WriteRow = { outcome: Outcome; direct_key: string | null; epoch: string } & (MessageRow | { id: null });
 
 /** Where a write goes: each of those below is one call of one function, and its own transaction unless it is part of one. */
 export interface Writer {
@@ -72,18 +73,18 @@ export interface Writer {
 /** Resolves once it is committed, in one round trip. */
 async function write({ writes }: Writer, call: Prisma.Sql): Promise<LogWrite> {
   const rows = await writes.query<WriteRow>`
-    SELECT w.outcome, w.direct_key, ${messageColumns('(w.entry)')} FROM ${call} AS w`;
+    SELECT w.outcome, w.direct_key, ${epochColumn}, ${messageColumns('(w.entry)')} FROM ${call} AS w`;
   return toLogWrite(rows);
 }
 
 function toLogWrite(rows: readonly WriteRow[]): LogWrite {
   const outcome = rows[0]?.outcome ?? 'NOT_FOUND';
   const messages = rows.flatMap((row) => (row.id === null ? [] : [toMessage(row)]));
-  const directKey = rows[0]?.direct_key ?? null;
+  const log = { directKey: rows[0]?.direct_key ?? null, epoch: rows[0]?.epoch ?? '' };
   return {
     outcome,
     message: messages[0] ?? null,
-    entries: outcome === 'OK' ? messages.map((message) => toLogEntry(message, directKey)) : [],
+    entries: outcome === 'OK' ? messages.map((message) => toLogEntry(message, log)) : [],
   };
 }
 
@@ -136,7 +137,7 @@ async function appendMany(
 ): Promise<(LogWrite | LockedError)[]> {
   const column = <Name extends keyof NewMessage>(name: Name) => messages.map((message) => message[name]);
   const rows = await writes.query<WriteRow | { outcome: 'LOCKED' }>`
-    SELECT w.outcome, w.direct_key, ${messageColumns('(w.entry)')}
+    SELECT w.outcome, w.direct_key, ${epochColumn}, ${messageColumns('(w.entry)')}
     FROM chat_send_messages(
       ${column('id')}::uuid[], ${column('roomId')}::uuid[], ${column('senderId')}::int[],
       ${column('type')}::chat_message_type[], ${column('content')}::text[], ${skipLocked}::boolean) AS w
@@ -203,12 +204,12 @@ export async function createRoom(
   room: NewRoom,
 ): Promise<{ roomId: string; created: boolean; entries: readonly LogEntry[] }> {
   const [row] = await writes.query<{ outcome: 'OK' | 'EXISTS'; created_id: string } & WriteRow>`
-    SELECT w.outcome, w.room_id AS created_id, w.direct_key, ${messageColumns('(w.entry)')}
+    SELECT w.outcome, w.room_id AS created_id, w.direct_key, ${epochColumn}, ${messageColumns('(w.entry)')}
     FROM chat_create_room(
       ${room.id}::uuid, ${room.type}::chat_room_type, ${room.name}::text, ${room.directKey}::text,
       ${room.bookingId}::int, ${room.creatorId}::int, ${room.memberIds}::int[], ${room.messageId}::uuid, ${room.isVouched ?? true}::boolean) AS w`;
   if (row === undefined) throw new Error('chat_create_room answered nothing');
-  const entries = row.id === null ? [] : [toLogEntry(toMessage(row), row.direct_key)];
+  const entries = row.id === null ? [] : [toLogEntry(toMessage(row), { directKey: row.direct_key, epoch: row.epoch })];
   return { roomId: row.created_id, created: row.outcome === 'OK', entries };
 }
 

@@ -1,7 +1,9 @@
+import type { Epochs } from '../domain/epoch.js';
 import type { Message } from '../domain/message.js';
 import type { Member } from '../domain/room-log.js';
 import type { View } from './batch.js';
 import type { Database } from './database.js';
+import { type EpochValues, epochsOfRoom, toEpochs } from './epochs.js';
 import { Prisma } from './generated/prisma/client.js';
 import { maxNamesInTitle, type Room, type RoomRow, roomColumns, toRoom, unreadOfMember } from './rooms.js';
 import {
@@ -79,13 +81,32 @@ export async function findRooms({ reads }: Database, asked: readonly RoomOfUser[
   return shared(rows, ([row]) => toRoom(row));
 }
 
-/** Where the room's log stands, for each asker who is a member, as of one moment. Waits for its turn as replays do. */
-export async function findMemberHeads(db: Database, asked: readonly RoomOfUser[]): Promise<RoomView<number>> {
+/** Where a room's log stands, and how that came about. */
+export interface LogHead {
+  readonly seq: number;
+  readonly epochs: Epochs;
+  /** How long the present epoch has lasted. */
+  readonly epochAgeMs: number;
+}
+
+/** For each asker who is a member, as of one moment. Waits for its turn as replays do. */
+export async function findMemberHeads(db: Database, asked: readonly RoomOfUser[]): Promise<RoomView<LogHead>> {
   const rows = await db.replay(
-    (connection) => connection.query<{ room_id: string; user_id: number; seq: number }>`
-      SELECT m.room_id, m.user_id, r.seq FROM ${memberships(asked)} JOIN chat_rooms r ON r.id = m.room_id`,
+    (connection) => connection.query<HeadRow>`
+      SELECT m.room_id, m.user_id, r.seq, ${epochsOfRoom} AS epochs, age.ms AS "epochAgeMs"
+      FROM ${memberships(asked)} JOIN chat_rooms r ON r.id = m.room_id, (
+        SELECT extract(epoch FROM clock_timestamp() - max(e.began_at))::float8 * 1000 AS ms FROM chat_epochs e
+      ) age`,
   );
-  return own(rows, ({ seq }) => seq);
+  return own(rows, ({ seq, epochs, epochAgeMs }) => ({ seq, epochs: toEpochs(epochs), epochAgeMs }));
+}
+
+interface HeadRow {
+  readonly room_id: string;
+  readonly user_id: number;
+  readonly seq: number;
+  readonly epochs: EpochValues;
+  readonly epochAgeMs: number;
 }
 
 /** Each asker's own membership. */

@@ -2,6 +2,7 @@ import type { Message } from '../domain/message.js';
 import { decodeCursor, encodeCursor, type Page, type PageRequest, toPage } from '../domain/page.js';
 import type { Queries } from './connection.js';
 import type { Database } from './database.js';
+import { epochColumn, presentEpoch } from './epochs.js';
 import { type ChatRoom, Prisma, type RoomType } from './generated/prisma/client.js';
 import { type HistoryRequest, type HistoryValues, historyJson, type PagedMessage, toHistory } from './messages.js';
 import {
@@ -59,7 +60,11 @@ export const roomAlone = { parts: [], memberDetails: [] } as const satisfies Roo
 export type Room = Pick<
   ChatRoom,
   'id' | 'name' | 'type' | 'bookingId' | 'seq' | 'cancelledAt' | 'createdAt' | 'updatedAt'
-> & { readonly along?: Along };
+> & {
+  /** Of its log: `seq` is a position in this one. */
+  readonly epoch: string;
+  readonly along?: Along;
+};
 
 /** What has been read along with a room: of its members and messages, what was asked for. */
 type Along = Partial<RoomParts & { readonly history: History }>;
@@ -71,16 +76,16 @@ interface History {
 }
 
 /** A room's columns of the table that is `r` in the query. */
-export const roomColumns = Prisma.raw(
+export const roomColumns = Prisma.sql`${epochColumn}, ${Prisma.raw(
   `r.id, r.name, r.type, r.booking_id, r.seq, ${seconds('r.cancelled_at')} AS cancelled_at,
    ${seconds('r.created_at')} AS created_at, ${seconds('r.updated_at')} AS updated_at`,
-);
+)}`;
 
 /** The same as one value, for a row of something else. */
-export const roomJson = (r: string): Prisma.Sql =>
-  Prisma.raw(`json_build_object('id', ${r}.id, 'name', ${r}.name, 'type', ${r}.type, 'booking_id', ${r}.booking_id,
+export const roomJson = (r: string): Prisma.Sql => Prisma.sql`json_build_object('epoch', ${presentEpoch},
+  ${Prisma.raw(`'id', ${r}.id, 'name', ${r}.name, 'type', ${r}.type, 'booking_id', ${r}.booking_id,
     'seq', ${r}.seq, 'cancelled_at', ${seconds(`${r}.cancelled_at`)}, 'created_at', ${seconds(`${r}.created_at`)},
-    'updated_at', ${seconds(`${r}.updated_at`)})`);
+    'updated_at', ${seconds(`${r}.updated_at`)}`)})`;
 
 export interface RoomRow {
   readonly id: string;
@@ -88,6 +93,7 @@ export interface RoomRow {
   readonly type: RoomType;
   readonly booking_id: number | null;
   readonly seq: number;
+  readonly epoch: string;
   readonly cancelled_at: number | null;
   readonly created_at: number;
   readonly updated_at: number;
@@ -99,6 +105,7 @@ export const toRoom = (row: RoomRow, along?: Along): Room => ({
   type: row.type,
   bookingId: row.booking_id,
   seq: row.seq,
+  epoch: row.epoch,
   cancelledAt: toDateOrNull(row.cancelled_at),
   createdAt: toDate(row.created_at),
   updatedAt: toDate(row.updated_at),

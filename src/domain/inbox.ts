@@ -25,6 +25,6 @@ export interface InboxStore {
   readRecentMemberships(userIds: readonly number[], ageMs: number): Promise<(InboxRoom & { isMember: boolean })[]>;
   /** Rooms of these users whose entry in a list has one of their names: as a part of the title, or as the last author. */
   readRoomsThatName(userIds: readonly number[]): Promise<string[]>;
-  /** Those of the rooms whose logs stand elsewhere, with where. */
-  readMovedRooms(rooms: readonly RoomPosition[]): Promise<RoomPosition[]>;
+  /** Those of the rooms whose logs stand elsewhere than there in that epoch, with where. */
+  readMovedRooms(rooms: readonly RoomPosition[], epoch: string): Promise<RoomPosition[]>;
 }

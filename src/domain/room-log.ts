@@ -1,3 +1,4 @@
+import type { Epochs } from './epoch.js';
 import type { Message } from './message.js';
 
 /** One entry of a room's log: a message that was added, edited or deleted at this position. */
@@ -7,12 +8,18 @@ export interface LogEntry {
   readonly message: Message;
   /** "4:9" in a DIRECT room; it decides the subject on which the entry is published. */
   readonly directKey: string | null;
+  /** In which the database told of it: a position means nothing without. */
+  readonly epoch: string;
 }
 
 /** The entry at this position that the message's latest state stands for; by default that of its last change. */
-export function toLogEntry(message: Message, directKey: string | null, seq = message.changedSeq): LogEntry {
+export function toLogEntry(
+  message: Message,
+  { directKey, epoch }: Pick<LogEntry, 'directKey' | 'epoch'>,
+  seq = message.changedSeq,
+): LogEntry {
   const changed = message.deletedAt === null ? 'updated' : 'deleted';
-  return { kind: seq === message.seq ? 'added' : changed, seq, message, directKey };
+  return { kind: seq === message.seq ? 'added' : changed, seq, message, directKey, epoch };
 }
 
 /** A member as it is stored; `joinedSeq` is the position of the entry that told of the joining. */
@@ -33,7 +40,30 @@ export interface Member {
 export interface RoomHead {
   readonly seq: number;
   readonly directKey: string | null;
+  readonly epochs: Epochs;
 }
+
+/** Where a room's log stands, and in which epoch. */
+export interface LogPosition {
+  readonly seq: number;
+  readonly epoch: string;
+}
+
+/** What a room's log is known to have had. */
+export interface Evidence extends LogPosition {
+  readonly roomId: string;
+  /** Null where only the position is known. */
+  readonly messageId: string | null;
+  readonly isAdded: boolean;
+}
+
+export const toEvidence = ({ kind, seq, epoch, message }: LogEntry): Evidence => ({
+  roomId: message.roomId,
+  seq,
+  epoch,
+  messageId: message.id,
+  isAdded: kind === 'added',
+});
 
 /**
  * The part of a room's log behind `after`, up to `upTo`. Messages that were added there are told at their own position,
@@ -53,13 +83,15 @@ export interface UnpublishedRoom {
   readonly roomId: string;
   readonly publishedSeq: number;
   readonly seq: number;
+  readonly epoch: string;
   /** Entries up to then are old enough, by the clock that dates them. */
   readonly dueUntil: Date;
 }
 
-/** The entries `from` to `to` of a room, both included. */
+/** The entries `from` to `to` of a room in one epoch, both included. */
 export interface PublishedRange {
   readonly roomId: string;
+  readonly epoch: string;
   readonly from: number;
   readonly to: number;
 }
@@ -78,7 +110,7 @@ export interface LogStore {
   /** Null where there is no such room. */
   readHead(roomId: string): Promise<RoomHead | null>;
   /** The heads of all these rooms in one query; rooms that do not exist are left out. */
-  readHeads(roomIds: readonly string[]): Promise<Map<string, number>>;
+  readHeads(roomIds: readonly string[]): Promise<Map<string, LogPosition>>;
   /**
    * At most `logPageSize` entries in the order of their positions, which only grow but may have holes. At once: everybody
    * who listens to the room waits for it.
@@ -93,8 +125,10 @@ export interface LogStore {
   /** All that the stream has not acknowledged, be it on its way. */
   readBacklog(): Promise<Backlog>;
   /**
-   * Moves a room's published mark to the end of a range where it has reached the range's start: compare and set.
-   * Resolves with where the marks of these rooms stand then.
+   * Moves a room's published mark to the end of a range where it has reached the range's start: compare and set. A range
+   * of another epoch than the present one moves nothing. Resolves with where the marks of these rooms stand then.
    */
   advancePublished(ranges: readonly PublishedRange[]): Promise<Map<string, number>>;
+  /** Begins another epoch where the log of the present one lacks what it is known to have had. */
+  doubtEpoch(evidence: Evidence): Promise<void>;
 }

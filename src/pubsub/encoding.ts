@@ -9,6 +9,7 @@ import {
 import type { Presence } from '../domain/presence.js';
 import type { LogEntry, Member, PublishedRange } from '../domain/room-log.js';
 import { typingExpiresInMs } from '../domain/typing.js';
+import type { EntrySeal } from './entry-seal.js';
 import {
   asBoolean,
   asDate,
@@ -28,6 +29,7 @@ import {
 
 const encoder = new TextEncoder();
 const encode = (value: unknown): Uint8Array => encoder.encode(JSON.stringify(value));
+const encodeSealed = (seal: EntrySeal, value: object): Uint8Array => encoder.encode(seal.put(JSON.stringify(value)));
 
 /*
  * Everything below that decodes throws a ForeignBodyError unless the body is entirely one of ours: every field is there,
@@ -39,29 +41,35 @@ const encode = (value: unknown): Uint8Array => encoder.encode(JSON.stringify(val
  * The body of a log entry: the whole message in JSON, with the entry's `kind`. `seq` is the message's own position and
  * `changedSeq` that of its last change, which is the entry's position where the kind is not "added".
  */
-export const encodeEntry = ({ kind, message, directKey }: LogEntry): Uint8Array =>
-  encode({ ...message, kind, directKey });
+export const encodeEntry = (seal: EntrySeal, { kind, message, directKey, epoch }: LogEntry): Uint8Array =>
+  encodeSealed(seal, { ...message, kind, directKey, epoch });
 
 /** What is published of an entry that is larger than a message may be: where it is, and not what it says. */
 export interface EntryReference {
   readonly kind: 'reference';
   readonly roomId: string;
   readonly seq: number;
+  /** Null where a release before this one published it. */
+  readonly epoch: string | null;
   /** Only an entry of the SYSTEM's says who came and who went. */
   readonly type: MessageType;
 }
 
+export const roomOf = (entry: LogEntry | EntryReference): string =>
+  entry.kind === 'reference' ? entry.roomId : entry.message.roomId;
+
 /** The entry without its text, its notice and its author's name, and with `isReference: true`: who needs them asks for them. */
-export function encodeReference({ kind, message, directKey }: LogEntry): Uint8Array {
+export function encodeReference(seal: EntrySeal, { kind, message, directKey, epoch }: LogEntry): Uint8Array {
   const { content: _content, system: _system, senderName: _name, ...rest } = message;
-  return encode({ ...rest, kind, directKey, isReference: true });
+  return encodeSealed(seal, { ...rest, kind, directKey, epoch, isReference: true });
 }
 
-/** Once for each entry and process: a few microseconds. */
+/** What the body says; whether an instance has said so, the seal tells. A few microseconds. */
 export function decodeEntry(body: Uint8Array): LogEntry | EntryReference {
-  const fields = asFields<keyof Message | 'kind' | 'directKey' | 'isReference'>(parseBody(body));
+  const fields = asFields<keyof Message | 'kind' | 'directKey' | 'epoch' | 'isReference'>(parseBody(body));
   const kind = asOneOf(fields.kind, kinds);
-  if (fields.isReference !== undefined) return asReference(kind, fields);
+  const epoch = fields.epoch === undefined ? null : asUuid(fields.epoch);
+  if (fields.isReference !== undefined) return asReference(kind, epoch, fields);
   const message: Message = {
     id: asUuid(fields.id),
     roomId: asUuid(fields.roomId),
@@ -78,13 +86,20 @@ export function decodeEntry(body: Uint8Array): LogEntry | EntryReference {
   };
   if (!isPossible(kind, message)) throw new ForeignBodyError('an entry of a room log');
   const seq = kind === 'added' ? message.seq : message.changedSeq;
-  return { kind, seq, message, directKey: orNull(fields.directKey, asDirectKey) };
+  const directKey = orNull(fields.directKey, asDirectKey);
+  // Of a release before this one: it says where something is, and not in which log.
+  if (epoch === null) return { kind: 'reference', roomId: message.roomId, seq, epoch, type: message.type };
+  return { kind, seq, message, directKey, epoch };
 }
 
-function asReference(kind: LogEntry['kind'], fields: Fields<keyof Message | 'isReference'>): EntryReference {
+function asReference(
+  kind: LogEntry['kind'],
+  epoch: string | null,
+  fields: Fields<keyof Message | 'isReference'>,
+): EntryReference {
   const seq = asPosition(kind === 'added' ? fields.seq : fields.changedSeq);
   if (fields.isReference !== true) throw new ForeignBodyError('a reference');
-  return { kind: 'reference', roomId: asUuid(fields.roomId), seq, type: asOneOf(fields.type, types) };
+  return { kind: 'reference', roomId: asUuid(fields.roomId), seq, epoch, type: asOneOf(fields.type, types) };
 }
 
 /** Whether the fields go together. An addition may be told when its message has been changed since. */
@@ -196,8 +211,10 @@ export function encodeRanges(ranges: readonly PublishedRange[], maxBytes: number
 }
 export function decodeRanges(body: Uint8Array): PublishedRange[] {
   const ranges = asList(parseBody(body), maxRanges).map((value) => {
-    const { roomId, from, to } = asFields<keyof PublishedRange>(value);
-    return { roomId: asUuid(roomId), from: asPosition(from), to: asPosition(to) };
+    const { roomId, epoch, from, to } = asFields<keyof PublishedRange>(value);
+    // Those of a release before this one name none, and no epoch is without a name.
+    const inEpoch = epoch === undefined ? '' : asUuid(epoch);
+    return { roomId: asUuid(roomId), epoch: inEpoch, from: asPosition(from), to: asPosition(to) };
   });
   let length = 0;
   for (const { from, to } of ranges) {
@@ -205,7 +222,7 @@ export function decodeRanges(body: Uint8Array): PublishedRange[] {
     length += to - from + 1;
     if (to < from || length > maxRangeLength) throw new ForeignBodyError('ranges of room logs');
   }
-  return ranges;
+  return ranges.filter(({ epoch }) => epoch !== '');
 }
 
 const maxRanges = 1_000;

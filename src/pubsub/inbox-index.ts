@@ -44,9 +44,19 @@ export class InboxIndex {
     this.#rooms.get(roomId)?.viewerIds.delete(viewerId);
   }
 
+  /** The rooms that the viewer is in, as far as this process knows. */
+  roomsOf(viewerId: number): Iterable<string> {
+    return this.#reads.get(viewerId)?.keys() ?? [];
+  }
+
   /** Whether the room's log was not known to stand there. */
   isNews(roomId: string, seq: number): boolean {
     return (this.#rooms.get(roomId)?.seq ?? 0) < seq;
+  }
+
+  /** The same of a room that somebody here is in. */
+  isToTell(roomId: string, seq: number): boolean {
+    return (this.#rooms.get(roomId)?.seq ?? Number.POSITIVE_INFINITY) < seq;
   }
 
   /** Where the log of a room stands that somebody here is in. */
@@ -55,7 +65,7 @@ export class InboxIndex {
     if (room !== undefined) room.seq = Math.max(room.seq, seq);
   }
 
-  /** The database says so of a room that was thought to stand elsewhere: also back, as after a restored backup. */
+  /** The database says so of a room that was thought to stand elsewhere, or in another log: also back. */
   correct(roomId: string, thought: number, seq: number): boolean {
     const room = this.#rooms.get(roomId);
     if (room === undefined || (room.seq !== thought && room.seq >= seq)) return false;
@@ -73,6 +83,14 @@ export class InboxIndex {
     const reads = this.#reads.get(viewerId);
     const known = reads?.get(roomId);
     if (reads === undefined || known === undefined || known >= lastReadSeq) return false;
+    reads.set(roomId, lastReadSeq);
+    return true;
+  }
+
+  /** The database says so of a mark in another log: it may stand before where it was. Whether it was known to stand elsewhere. */
+  correctRead(roomId: string, viewerId: number, lastReadSeq: number): boolean {
+    const reads = this.#reads.get(viewerId);
+    if (reads === undefined || !reads.has(roomId) || reads.get(roomId) === lastReadSeq) return false;
     reads.set(roomId, lastReadSeq);
     return true;
   }

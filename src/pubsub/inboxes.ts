@@ -1,8 +1,10 @@
 import type { Logger } from 'pino';
+import type { EpochWatch } from '../domain/epoch.js';
 import type { InboxEvent, InboxRoom, InboxStore } from '../domain/inbox.js';
 import type { SystemCode } from '../domain/message.js';
 import type { LogEntry, Member } from '../domain/room-log.js';
-import { decodeEntry, decodeMember } from './encoding.js';
+import { decodeEntry, decodeMember, roomOf } from './encoding.js';
+import type { EntrySeal } from './entry-seal.js';
 import { InboxIndex } from './inbox-index.js';
 import { InboxWatcher } from './inbox-watcher.js';
 import type { PubSub, Subscription } from './pub-sub.js';
@@ -13,6 +15,8 @@ export interface InboxesOptions {
   readonly pubsub: PubSub;
   readonly feeds: RoomFeeds;
   readonly store: InboxStore;
+  readonly epochs: EpochWatch;
+  readonly seal: EntrySeal;
   readonly log: Logger;
 }
 
@@ -56,6 +60,8 @@ export class Inboxes {
   #isComparing = false;
   /** Something may have been missed that no turn would find soon. */
   #mustCompareAll = false;
+  /** In which the index's positions are; empty while there are none. */
+  #epoch = '';
   #nextRoom = 0;
   #isClosed = false;
 
@@ -135,7 +141,9 @@ export class Inboxes {
   async #readRooms(viewerId: number, last: Subscription): Promise<void> {
     await last.ready;
     const readAt = performance.now();
-    for (const { roomId, seq, lastReadSeq } of await this.#options.store.readInboxes([viewerId])) {
+    const rooms = await this.#options.store.readInboxes([viewerId]);
+    if (this.#epoch === '') this.#epoch = this.#options.epochs.present;
+    for (const { roomId, seq, lastReadSeq } of rooms) {
       this.#noteSeq(roomId, seq);
       this.#index.add(roomId, viewerId);
       this.#index.advance(roomId, seq);
@@ -165,14 +173,31 @@ export class Inboxes {
 
   #receive(body: Uint8Array): void {
     const entry = decodeEntry(body);
+    const type = entry.kind === 'reference' ? entry.type : entry.message.type;
+    // Only an entry of the SYSTEM's concerns somebody who is not in the room yet.
+    if (type !== 'SYSTEM' && !this.#index.isToTell(roomOf(entry), entry.seq) && entry.epoch === this.#epoch) return;
+    if (!this.#options.seal.isOn(body)) {
+      // Anybody may have said so: where there is something, the database has it.
+      this.#mustCompareAll = true;
+      return;
+    }
     if (entry.kind === 'reference') {
+      if (this.#isOfOtherLog(entry.epoch)) return;
       // Whom it names is in the database only.
       if (entry.type === 'SYSTEM') this.#mustCompareAll = true;
       this.#noteSeq(entry.roomId, entry.seq);
     } else this.#accept(entry);
   }
 
-  #accept({ seq, message: { roomId, system } }: LogEntry): void {
+  /** The index cannot take it: it is of a log that is gone, or of one that the database is yet to be asked about. */
+  #isOfOtherLog(epoch: string | null): boolean {
+    if (epoch === null || epoch === this.#epoch) return false;
+    if (epoch > this.#epoch) this.#mustCompareAll = true;
+    return true;
+  }
+
+  #accept({ seq, epoch, message: { roomId, system } }: LogEntry): void {
+    if (this.#isOfOtherLog(epoch)) return;
     // Whoever joins is in it from here on, and not only once that was looked up, however late the entry comes.
     const joined = system !== null && joins.has(system.code) ? system.userIds : [];
     for (const userId of joined) if (this.#index.add(roomId, userId)) this.#change(roomId, userId);
@@ -228,12 +253,16 @@ export class Inboxes {
     if (this.#isComparing || this.#inboxes.size === 0) return;
     this.#isComparing = true;
     const isAway = !this.#options.pubsub.isConnected;
-    const isFull = isAway || this.#mustCompareAll;
+    const epoch = this.#options.epochs.present;
+    const isOther = this.#epoch !== '' && epoch !== this.#epoch;
+    const isFull = isAway || this.#mustCompareAll || isOther;
     this.#mustCompareAll = isAway;
     try {
       await this.#entries[0]?.ready;
+      if (isOther) await this.#compareAllMemberships();
       await this.#compareMemberships(isFull);
       await this.#compareRooms(isFull);
+      if (isOther) this.#epoch = epoch;
     } catch (error) {
       this.#mustCompareAll ||= isFull;
       this.#options.log.warn({ err: error }, 'The inboxes could not be compared with the database; it is tried again');
@@ -258,6 +287,24 @@ export class Inboxes {
     }
   }
 
+  /** In another log memberships may never have begun, or never have ended. */
+  async #compareAllMemberships(): Promise<void> {
+    const all = [...this.#inboxes.keys()];
+    for (let at = 0; at < all.length && !this.#isClosed; at += viewersPerQuery) {
+      const viewerIds = all.slice(at, at + viewersPerQuery);
+      const rooms = new Map(viewerIds.map((viewerId) => [viewerId, new Set<string>()]));
+      for (const room of await this.#options.store.readInboxes(viewerIds)) {
+        rooms.get(room.userId)?.add(room.roomId);
+        const { roomId, userId, lastReadSeq } = room;
+        if (this.#index.correctRead(roomId, userId, lastReadSeq)) this.#change(roomId, userId);
+        this.#compareMembership({ ...room, isMember: true });
+      }
+      for (const [viewerId, roomIds] of rooms) {
+        for (const roomId of this.#index.roomsOf(viewerId)) if (!roomIds.has(roomId)) this.#change(roomId, viewerId);
+      }
+    }
+  }
+
   #compareMembership({ userId, roomId, seq, lastReadSeq, isMember }: InboxRoom & { isMember: boolean }): void {
     if (!isMember) {
       if (this.#index.viewersOf(roomId).has(userId)) this.#change(roomId, userId);
@@ -276,7 +323,7 @@ export class Inboxes {
     for (let at = 0; at < due.length && !this.#isClosed; at += roomsPerQuery) {
       const part = due.slice(at, at + roomsPerQuery);
       const thought = new Map(part.map(({ roomId, seq }) => [roomId, seq]));
-      for (const { roomId, seq } of await this.#options.store.readMovedRooms(part)) {
+      for (const { roomId, seq } of await this.#options.store.readMovedRooms(part, this.#epoch)) {
         if (!this.#index.correct(roomId, thought.get(roomId) ?? 0, seq)) continue;
         for (const viewerId of this.#index.viewersOf(roomId)) this.#change(roomId, viewerId);
       }

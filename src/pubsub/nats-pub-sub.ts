@@ -15,7 +15,7 @@ import type { Listener, PubSub, Recent, Subscription } from './pub-sub.js';
 import { Replies } from './replies.js';
 import { Seldom } from './seldom.js';
 import { StreamKeeper } from './stream-keeper.js';
-import { streamOf } from './streams.js';
+import { type StreamName, streamOf } from './streams.js';
 
 export interface NatsOptions {
   readonly url: string;
@@ -134,6 +134,14 @@ class JetStreamPubSub implements NatsPubSub {
     return Promise.race([reading, delay(recentTimeoutMs, [], { ref: false })]);
   }
 
+  async newest(stream: StreamName, count: number): Promise<readonly Uint8Array[]> {
+    if (!this.#isConnected || this.#jetstream === undefined) return [];
+    return this.#readNewest(this.#jetstream, stream, count).catch((error: unknown) => {
+      this.#log.debug({ err: error, stream }, 'The newest messages could not be read');
+      return [];
+    });
+  }
+
   subscribe(subject: string, listener: Listener): Subscription {
     let topic = this.#topics.get(subject);
     if (topic === undefined) {
@@ -169,6 +177,17 @@ class JetStreamPubSub implements NatsPubSub {
     await this.#connection.close();
     this.#acks?.close();
     await this.#connecting;
+  }
+
+  async #readNewest(js: JetStreamClient, stream: StreamName, count: number): Promise<Uint8Array[]> {
+    const manager = await js.jetstreamManager(false);
+    const { last_seq: last, first_seq: first } = (await manager.streams.info(stream)).state;
+    const bodies: Uint8Array[] = [];
+    for (let seq = last; seq >= Math.max(first, 1) && seq > last - count; seq -= 1) {
+      const message = await manager.streams.getMessage(stream, { seq });
+      if (message !== null) bodies.push(message.data);
+    }
+    return bodies;
   }
 
   /** The newest message alone tells whether there is anything to read: nearly always there is not. */

@@ -8,6 +8,7 @@ import {
 } from '../domain/room-log.js';
 import { BacklogWatch } from './backlog-watch.js';
 import { decodeRanges, encodeEntry, encodeRanges, encodeReference } from './encoding.js';
+import type { EntrySeal } from './entry-seal.js';
 import type { PubSub, Subscription } from './pub-sub.js';
 import { Seldom } from './seldom.js';
 import { ackedSubject, messageSubject } from './subjects.js';
@@ -37,33 +38,42 @@ const ackLifetimeMs = 10_000;
  * acknowledged n+1..n+k. Every second the instances tell each other what was acknowledged to them and move the marks;
  * rooms that stay behind are swept, which publishes again, in order, what nobody has an acknowledgement of.
  */
-export function createOutbox(pubsub: PubSub, store: LogStore, log: Logger): Outbox {
-  return new PubSubOutbox(pubsub, store, log);
+export function createOutbox(options: OutboxOptions): Outbox {
+  return new PubSubOutbox(options);
+}
+
+export interface OutboxOptions {
+  readonly pubsub: PubSub;
+  readonly store: LogStore;
+  readonly seal: EntrySeal;
+  readonly log: Logger;
 }
 
 class PubSubOutbox implements Outbox {
   readonly #pubsub: PubSub;
   readonly #store: LogStore;
+  readonly #seal: EntrySeal;
   readonly #log: Logger;
   readonly watch: BacklogWatch;
   readonly #failures = new Seldom();
   readonly #timer: NodeJS.Timeout;
   readonly #peers: Subscription;
   readonly #inFlight = new Set<Promise<void>>();
-  /** By room: the positions that the stream has acknowledged, here or to a peer, and when we learnt of each. */
-  readonly #acked = new Map<string, Map<number, number>>();
+  /** By room and epoch: the positions that the stream has acknowledged, here or to a peer, and when we learnt of each. */
+  readonly #acked = new Map<string, Acked>();
   /** Acknowledged to this instance and not told to the peers yet. */
-  #news: { roomId: string; seq: number }[] = [];
+  #news: LogPlace[] = [];
   #tick: Promise<void> | undefined;
 
-  constructor(pubsub: PubSub, store: LogStore, log: Logger) {
+  constructor({ pubsub, store, seal, log }: OutboxOptions) {
     this.#pubsub = pubsub;
     this.#store = store;
+    this.#seal = seal;
     this.#log = log;
     this.watch = new BacklogWatch(log);
     this.#peers = pubsub.subscribe(ackedSubject, (body) => {
-      for (const { roomId, from, to } of decodeRanges(body)) {
-        for (let seq = from; seq <= to; seq++) this.#noteAck(roomId, seq);
+      for (const { roomId, epoch, from, to } of decodeRanges(body)) {
+        for (let seq = from; seq <= to; seq++) this.#noteAck({ roomId, epoch, seq });
       }
     });
     // The server may have come back without its store: what it acknowledged before counts for nothing now.
@@ -97,22 +107,25 @@ class PubSubOutbox implements Outbox {
   }
 
   async #send(entry: LogEntry): Promise<void> {
-    const { seq, directKey } = entry;
-    const { roomId } = entry.message;
-    const whole = encodeEntry(entry);
-    const body = whole.length <= this.#pubsub.maxBodyBytes ? whole : encodeReference(entry);
-    await this.#pubsub.publish(messageSubject(roomId, directKey), body, `${roomId}:${seq}`).catch((error: unknown) => {
+    const { seq, epoch, directKey } = entry;
+    const { id, roomId } = entry.message;
+    const whole = encodeEntry(this.#seal, entry);
+    const body = whole.length <= this.#pubsub.maxBodyBytes ? whole : encodeReference(this.#seal, entry);
+    // Another life of the log has other entries at its positions: what the stream knows of one is no repeat of the other.
+    const messageId = `${epoch}:${id}:${seq}`;
+    await this.#pubsub.publish(messageSubject(roomId, directKey), body, messageId).catch((error: unknown) => {
       this.watch.noteRefusal(error);
       throw error;
     });
-    this.#noteAck(roomId, seq);
-    this.#news.push({ roomId, seq });
+    this.#noteAck({ roomId, epoch, seq });
+    this.#news.push({ roomId, epoch, seq });
   }
 
-  #noteAck(roomId: string, seq: number): void {
-    const acked = this.#acked.get(roomId) ?? new Map<number, number>();
-    acked.set(seq, performance.now());
-    this.#acked.set(roomId, acked);
+  #noteAck({ roomId, epoch, seq }: LogPlace): void {
+    const key = `${roomId} ${epoch}`;
+    const acked = this.#acked.get(key) ?? { roomId, epoch, seqs: new Map<number, number>() };
+    this.#acked.set(key, acked);
+    acked.seqs.set(seq, performance.now());
   }
 
   async #runTick(): Promise<void> {
@@ -133,30 +146,35 @@ class PubSubOutbox implements Outbox {
   }
 
   #tellPeers(): void {
-    const byRoom = new Map<string, Set<number>>();
-    for (const { roomId, seq } of this.#news) byRoom.set(roomId, (byRoom.get(roomId) ?? new Set()).add(seq));
+    const byLog = new Map<string, { roomId: string; epoch: string; seqs: Set<number> }>();
+    for (const { roomId, epoch, seq } of this.#news) {
+      const key = `${roomId} ${epoch}`;
+      const log = byLog.get(key) ?? { roomId, epoch, seqs: new Set() };
+      log.seqs.add(seq);
+      byLog.set(key, log);
+    }
     this.#news = [];
-    const ranges = [...byRoom].flatMap(([roomId, seqs]) => toRanges(roomId, seqs));
+    const ranges = [...byLog.values()].flatMap((log) => toRanges(log, log.seqs));
     for (const body of encodeRanges(ranges, this.#pubsub.maxBodyBytes)) this.#pubsub.signal(ackedSubject, body);
   }
 
   async #advance(): Promise<void> {
     this.#dropOldAcks();
-    const ranges = [...this.#acked].flatMap(([roomId, seqs]) => toRanges(roomId, seqs.keys()));
+    const ranges = [...this.#acked.values()].flatMap((log) => toRanges(log, log.seqs.keys()));
     if (ranges.length === 0) return;
     const published = await this.#store.advancePublished(ranges);
-    for (const [roomId, seqs] of this.#acked) {
+    for (const [key, { roomId, seqs }] of this.#acked) {
       const mark = published.get(roomId) ?? Number.POSITIVE_INFINITY;
       for (const seq of seqs.keys()) if (seq <= mark) seqs.delete(seq);
-      if (seqs.size === 0) this.#acked.delete(roomId);
+      if (seqs.size === 0) this.#acked.delete(key);
     }
   }
 
   #dropOldAcks(): void {
     const tooOld = performance.now() - ackLifetimeMs;
-    for (const [roomId, seqs] of this.#acked) {
+    for (const [key, { seqs }] of this.#acked) {
       for (const [seq, notedAt] of seqs) if (notedAt < tooOld) seqs.delete(seq);
-      if (seqs.size === 0) this.#acked.delete(roomId);
+      if (seqs.size === 0) this.#acked.delete(key);
     }
   }
 
@@ -171,22 +189,24 @@ class PubSubOutbox implements Outbox {
   }
 
   /** What the room is behind with, in order, page by page: a room may be written to faster than a page a round. */
-  async #sweepRoom({ roomId, publishedSeq, seq: upTo, dueUntil }: UnpublishedRoom): Promise<void> {
-    let mark = publishedSeq;
+  async #sweepRoom(room: UnpublishedRoom): Promise<void> {
+    const { roomId, epoch, seq: upTo } = room;
+    let mark = room.publishedSeq;
     for (let page = 1; page <= pagesPerSweep && mark < upTo; page += 1) {
-      const next = await this.#sweepPage(roomId, mark, upTo, dueUntil);
+      const next = await this.#sweepPage(room, mark);
       if (next === mark) return;
-      await this.#store.advancePublished([{ roomId, from: mark + 1, to: next }]);
+      await this.#store.advancePublished([{ roomId, epoch, from: mark + 1, to: next }]);
       mark = next;
     }
   }
 
   /** Resolves with the position up to which the stream has everything behind `mark`. */
-  async #sweepPage(roomId: string, mark: number, upTo: number, dueUntil: Date): Promise<number> {
+  async #sweepPage({ roomId, epoch, seq: upTo, dueUntil }: UnpublishedRoom, mark: number): Promise<number> {
     const page = await this.#store.readPage({ roomId, base: upTo, after: mark, upTo });
     const young = page.findIndex((entry) => writtenAt(entry) > dueUntil.getTime());
     const due = young === -1 ? page : page.slice(0, young);
-    for (const entry of due) if (this.#acked.get(roomId)?.has(entry.seq) !== true) await this.#send(entry);
+    const acked = this.#acked.get(`${roomId} ${epoch}`);
+    for (const entry of due) if (acked?.seqs.has(entry.seq) !== true) await this.#send(entry);
     // What is missing between the entries of a page has been compacted away.
     const firstYoung = page[due.length]?.seq;
     const last = page.length < logPageSize ? upTo : (page.at(-1)?.seq ?? mark);
@@ -200,12 +220,20 @@ function writtenAt({ kind, message: { createdAt, editedAt, deletedAt } }: LogEnt
   return time.getTime();
 }
 
-function toRanges(roomId: string, seqs: Iterable<number>): PublishedRange[] {
-  const ranges: { roomId: string; from: number; to: number }[] = [];
+/** What the stream has acknowledged of one room in one epoch. */
+interface Acked extends Pick<PublishedRange, 'roomId' | 'epoch'> {
+  /** And when we learnt of each. */
+  readonly seqs: Map<number, number>;
+}
+
+type LogPlace = Pick<PublishedRange, 'roomId' | 'epoch'> & { readonly seq: number };
+
+function toRanges({ roomId, epoch }: Omit<LogPlace, 'seq'>, seqs: Iterable<number>): PublishedRange[] {
+  const ranges: { roomId: string; epoch: string; from: number; to: number }[] = [];
   for (const seq of [...seqs].sort((a, b) => a - b)) {
     const range = ranges.at(-1);
     if (range?.to === seq - 1) range.to = seq;
-    else ranges.push({ roomId, from: seq, to: seq });
+    else ranges.push({ roomId, epoch, from: seq, to: seq });
   }
   return ranges;
 }

@@ -1,3 +1,5 @@
+import type { StreamName } from './streams.js';
+
 /** A stream of bytes by subject between all instances. What subscribers see live is no promise that it was stored. */
 export interface PubSub {
   /** False while the server is away; a publish is refused then, and subscriptions take effect when it is back. */
@@ -10,6 +12,8 @@ export interface PubSub {
   signal(subject: string, body: Uint8Array): void;
   /** What was told on the subject lately, oldest first; nothing where its stream cannot be read now. */
   recent(subject: string, maxAgeMs: number): Promise<readonly Recent[]>;
+  /** What a stream got last, the newest first; nothing where it cannot be read now. */
+  newest(stream: StreamName, count: number): Promise<readonly Uint8Array[]>;
   /** One subscription of the server per subject and process, shared by all its listeners here. */
   subscribe(subject: string, listener: Listener): Subscription;
   /** Runs each time the connection comes up, the first time included. */

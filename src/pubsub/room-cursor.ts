@@ -11,15 +11,22 @@ export interface CursorOptions {
   readonly feed: RoomFeed;
   readonly store: LogStore;
   readonly viewerId: number;
-  /** Where the log stood when the subscription was granted. */
+  /** Where the log stood when the subscription was granted, and in which epoch. */
   readonly head: number;
-  /** The subscriber has everything up to here. */
+  readonly epoch: string;
+  /** The subscriber has everything up to here, or something else. */
   readonly afterSeq: number;
+  /** Up to where what the subscriber has and the log are the same, at most the head. */
+  readonly commonSeq: number;
   /** Further behind the live end than this many entries is a slow consumer. */
   readonly maxLag: number;
+  /** Whether it can be said that the log is another one; else what came behind what is common is brought again. */
+  readonly mayResync: boolean;
 }
 
 const retryMs = 1_000;
+/** The feed follows the database into another epoch sooner than this. */
+const otherEpochMs = 100;
 
 /**
  * One subscriber's position in one room's log. It pulls: an event is looked up when the subscriber asks for it, so a
@@ -35,33 +42,38 @@ export class RoomCursor implements Pollable<RoomEvent> {
   readonly #feed: RoomFeed;
   readonly #store: LogStore;
   readonly #viewerId: number;
-  readonly #head: number;
   readonly #maxLag: number;
+  readonly #mayResync: boolean;
+  #head: number;
+  #epoch: string;
   #position: number;
-  #generation: number;
+  /** Something that it was given may be as a later entry left it, up to here. */
+  #reach: number;
   #readVersion: number;
   /** What is read from the database until it is done: a replay, or a part that has left the feed's memory. */
   #replay:
     | { readonly base: number; readonly upTo: number; pages: number; page: LogEntry[]; isRead: boolean }
     | undefined;
-  /** The subscriber's position belongs to another log: it goes on from here. */
+  /** What the subscriber has belongs to another log: it goes on from here. */
   #resyncAt: number | undefined;
   #isReady = false;
   #isEnded = false;
   #wake: (() => void) | undefined;
   #listener: Listener | undefined;
 
-  constructor({ feed, store, viewerId, head, afterSeq, maxLag }: CursorOptions) {
+  constructor({ feed, store, viewerId, head, epoch, afterSeq, commonSeq, maxLag, mayResync }: CursorOptions) {
     this.#feed = feed;
     this.#store = store;
     this.#viewerId = viewerId;
     this.#head = head;
+    this.#epoch = epoch;
     this.#maxLag = maxLag;
-    this.#generation = feed.generation;
+    this.#mayResync = mayResync;
     this.#readVersion = feed.readVersion;
-    this.#position = Math.min(afterSeq, head);
-    if (afterSeq > head) this.#resyncAt = head;
-    if (afterSeq < head) this.#startReplay(head);
+    this.#position = Math.min(afterSeq, commonSeq);
+    this.#reach = this.#position;
+    if (afterSeq > commonSeq && mayResync) this.#resyncAt = head;
+    else if (this.#position < head) this.#startReplay(head);
   }
 
   [Symbol.asyncIterator](): this {
@@ -124,7 +136,7 @@ export class RoomCursor implements Pollable<RoomEvent> {
     const feed = this.#feed;
     return (
       !this.#isEnded &&
-      this.#generation === feed.generation &&
+      this.#epoch === feed.epoch &&
       this.#resyncAt === undefined &&
       this.#replay === undefined &&
       this.#position >= feed.floor
@@ -134,9 +146,14 @@ export class RoomCursor implements Pollable<RoomEvent> {
   /** The next event that is there already, or that the database has. */
   async #nextEvent(): Promise<RoomEvent | undefined> {
     const feed = this.#feed;
-    if (this.#generation !== feed.generation) this.#resyncAt = feed.head;
-    if (this.#resyncAt !== undefined) return this.#resync(this.#resyncAt);
-    while (this.#mustReplay()) {
+    for (;;) {
+      if (this.#epoch > feed.epoch) {
+        feed.doubt();
+        return undefined;
+      }
+      if (this.#epoch !== feed.epoch) await this.#followFeed();
+      if (this.#resyncAt !== undefined) return this.#resync(this.#resyncAt);
+      if (!this.#mustReplay()) break;
       const replayed = await this.#nextReplayed();
       if (replayed !== undefined) return this.#deliver(replayed);
     }
@@ -150,14 +167,30 @@ export class RoomCursor implements Pollable<RoomEvent> {
     // What was read lies ahead, and perhaps the end of the viewer's membership before it: its turn comes behind both.
     if (read === undefined || read.member.lastReadSeq > this.#position) return undefined;
     this.#readVersion = read.version;
-    return { kind: 'read', seq: this.#position, member: read.member };
+    return { kind: 'read', seq: this.#position, epoch: this.#epoch, member: read.member };
   }
 
   /** What may tell of more than a former member may know is delivered only to who is a member at this moment. */
   async #deliver(entry: LogEntry): Promise<LogEntry> {
     if (this.#mustAssertMember(entry)) await this.#assertMember();
     this.#position = entry.seq;
+    this.#reach = Math.max(this.#reach, entry.message.changedSeq);
     return entry;
+  }
+
+  /** Into its epoch: from what is common on, if the subscriber has nothing else. Perhaps no member of the room there. */
+  async #followFeed(): Promise<void> {
+    const common = this.#feed.commonWith(this.#epoch);
+    this.#epoch = this.#feed.epoch;
+    this.#head = Math.min(this.#head, common);
+    this.#replay = undefined;
+    this.#resyncAt = undefined;
+    this.#isReady = false;
+    if (Math.max(this.#position, this.#reach) > common) {
+      if (this.#mayResync) this.#resyncAt = this.#feed.head;
+      this.#position = Math.min(this.#position, common);
+    }
+    await this.#assertMember();
   }
 
   /** A replay may tell of an old leaving, from before they came back. */
@@ -176,11 +209,11 @@ export class RoomCursor implements Pollable<RoomEvent> {
   }
 
   #resync(seq: number): RoomEvent {
-    this.#generation = this.#feed.generation;
     this.#resyncAt = undefined;
     this.#replay = undefined;
     this.#position = seq;
-    return { kind: 'resync', seq };
+    this.#reach = seq;
+    return { kind: 'resync', seq, epoch: this.#epoch };
   }
 
   #startReplay(upTo: number): void {
@@ -202,7 +235,13 @@ export class RoomCursor implements Pollable<RoomEvent> {
     if (replay.page.length === 0 && !replay.isRead) {
       const { base, upTo } = replay;
       const range = { roomId: this.#feed.roomId, base, after: this.#position, upTo };
-      replay.page = await this.#patiently(() => this.#store.replayPage(range));
+      const page = await this.#patiently(() => this.#store.replayPage(range));
+      if (page.some(({ epoch }) => epoch !== this.#epoch)) {
+        this.#feed.doubt();
+        await delay(otherEpochMs, undefined, { ref: false });
+        return undefined;
+      }
+      replay.page = page;
       replay.isRead = replay.page.length < logPageSize;
       replay.pages += 1;
       // A long replay must not outlast a membership that ended meanwhile by more than a page.

@@ -1,8 +1,18 @@
 import type { Logger } from 'pino';
+import { commonSeq, type Epochs, presentEpoch } from '../domain/epoch.js';
 import type { Listener } from '../domain/pollable.js';
 import type { RoomEvent } from '../domain/room-event.js';
-import type { LogEntry, LogStore, Member } from '../domain/room-log.js';
-import { decodeEntry, decodeMember } from './encoding.js';
+import {
+  type Evidence,
+  type LogEntry,
+  type LogPosition,
+  type LogStore,
+  type Member,
+  type RoomHead,
+  toEvidence,
+} from '../domain/room-log.js';
+import { decodeEntry, decodeMember, type EntryReference, roomOf } from './encoding.js';
+import type { EntrySeal } from './entry-seal.js';
 import type { PubSub, Subscription } from './pub-sub.js';
 import { messageSubject, readSubject } from './subjects.js';
 
@@ -14,10 +24,13 @@ const gapPatienceMs = 50;
 const sweepPatienceMs = 200;
 /** A read mark further ahead of the feed than this is not one of ours. */
 const maxReadAhead = 10_000;
+/** Of a room that is no more, as after a restore to before it was made: later than any epoch, and common with none. */
+const goneFor: Epochs = [{ epoch: 'gone', seq: 0 }];
 
 export interface RoomFeedOptions {
   readonly pubsub: PubSub;
   readonly store: LogStore;
+  readonly seal: EntrySeal;
   readonly log: Logger;
   readonly onClose: () => void;
 }
@@ -25,13 +38,14 @@ export interface RoomFeedOptions {
 /**
  * The live end of one room's log, shared by all its subscribers in this process: the last entries in the order of
  * their positions, each once. An entry with the next position is appended, an older one dropped, a gap is filled from
- * the database.
+ * the database. All of them are of one epoch; another one begins when the database says so.
  */
 export class RoomFeed {
   readonly roomId: string;
   /** Resolves once nothing committed from here on can be missed. Rejects where the database cannot be read. */
   readonly opened: Promise<void>;
   readonly #store: LogStore;
+  readonly #seal: EntrySeal;
   readonly #log: Logger;
   readonly #onClose: () => void;
   readonly #ring: LogEntry[] = [];
@@ -44,7 +58,12 @@ export class RoomFeed {
   #floor = 0;
   #head = 0;
   #target = 0;
-  #generation = 0;
+  #epochs: Epochs = [];
+  #epoch = '';
+  /** The database is to be asked, though nothing is known to lie ahead. */
+  #isDoubted = false;
+  /** What this log had and the database's may not have. */
+  #evidence: Evidence | undefined;
   #readVersion = 0;
   #changes = 0;
   #repairTimer: NodeJS.Timeout | undefined;
@@ -54,9 +73,10 @@ export class RoomFeed {
   #isRepairing = false;
   #isClosed = false;
 
-  constructor(roomId: string, { pubsub, store, log, onClose }: RoomFeedOptions) {
+  constructor(roomId: string, { pubsub, store, seal, log, onClose }: RoomFeedOptions) {
     this.roomId = roomId;
     this.#store = store;
+    this.#seal = seal;
     this.#log = log;
     this.#onClose = onClose;
     this.opened = this.#open(pubsub);
@@ -72,9 +92,20 @@ export class RoomFeed {
     return this.#floor;
   }
 
-  /** Grows when the log turns out to be another one, as after the database was restored from a backup. */
-  get generation(): number {
-    return this.#generation;
+  /** The log turns out to be another one where this changes, as after the database was restored from a backup. */
+  get epoch(): string {
+    return this.#epoch;
+  }
+
+  /** Up to where the log as it was in that epoch and this one are the same. */
+  commonWith(epoch: string): number {
+    return commonSeq(this.#epochs, epoch);
+  }
+
+  /** Somebody has heard of another epoch: asks the database soon. */
+  doubt(): void {
+    this.#isDoubted = true;
+    this.#expect(this.#target, gapPatienceMs);
   }
 
   /** Grows with every read mark that moves. */
@@ -84,7 +115,9 @@ export class RoomFeed {
 
   /** That a replay is over there: one event for all who are ready at the same position. */
   readyAt(seq: number): RoomEvent {
-    if (this.#ready?.seq !== seq) this.#ready = { kind: 'ready', seq };
+    if (this.#ready?.seq !== seq || this.#ready.epoch !== this.#epoch) {
+      this.#ready = { kind: 'ready', seq, epoch: this.#epoch };
+    }
     return this.#ready;
   }
 
@@ -130,14 +163,25 @@ export class RoomFeed {
   }
 
   accept(entry: LogEntry): void {
-    if (this.#isClosed || entry.seq <= this.#head) return;
+    if (this.#isClosed) return;
+    if (this.#isOpen && entry.epoch !== this.#epoch) {
+      // What comes late from an earlier one is nobody's any more.
+      if (entry.epoch > this.#epoch) this.doubt();
+      return;
+    }
+    if (entry.seq <= this.#head) {
+      this.#compareWithKnown(entry);
+      return;
+    }
     if (this.#isOpen && entry.seq === this.#head + 1) {
       this.#append(entry);
       this.#takeAhead();
       this.#wake();
       return;
     }
-    if (this.#ahead.size < ringSize) this.#ahead.set(entry.seq, entry);
+    if (this.#ahead.size < ringSize && entry.epoch >= (this.#ahead.get(entry.seq)?.epoch ?? '')) {
+      this.#ahead.set(entry.seq, entry);
+    }
     this.#expect(entry.seq, gapPatienceMs);
   }
 
@@ -152,11 +196,13 @@ export class RoomFeed {
     this.#wake();
   }
 
-  /** Where the database's log stood at a moment when this feed's head was `headBefore`. */
-  compareWith(databaseHead: number, headBefore: number): void {
-    if (!this.#isOpen) return;
-    if (databaseHead < headBefore) this.#reset(databaseHead);
-    else if (databaseHead > this.#head) this.#expect(databaseHead, sweepPatienceMs);
+  /** Where the database's log stood at a moment when this feed's was at `before`. */
+  compareWith(database: LogPosition, before: LogPosition): void {
+    if (!this.#isOpen || before.epoch !== this.#epoch) return;
+    if (database.epoch > this.#epoch) this.doubt();
+    else if (database.epoch < this.#epoch) return;
+    else if (database.seq < before.seq) this.#contradict({ ...before, messageId: null, isAdded: false });
+    else if (database.seq > this.#head) this.#expect(database.seq, sweepPatienceMs);
   }
 
   /** Keeps it open until it is released as often. */
@@ -186,8 +232,10 @@ export class RoomFeed {
     this.#subscriptions.push(entries, reads);
     await Promise.all([entries.ready, reads.ready]);
     // Read again behind the subscription: what was committed in between is now either before this head or on its way.
-    const start = await this.#store.readHead(this.roomId);
-    this.#skipTo(start?.seq ?? head.seq);
+    const start = (await this.#store.readHead(this.roomId)) ?? head;
+    this.#epochs = start.epochs;
+    this.#epoch = presentEpoch(start.epochs);
+    this.#skipTo(start.seq);
     this.#isOpen = true;
     this.#takeAhead();
     if (this.#target > this.#head) this.#expect(this.#target, gapPatienceMs);
@@ -196,9 +244,24 @@ export class RoomFeed {
   #receive(body: Uint8Array): void {
     const entry = decodeEntry(body);
     // A DIRECT room's subject names its users, not the room.
-    if (entry.kind === 'reference') {
-      if (entry.roomId === this.roomId && entry.seq > this.#head) this.#expect(entry.seq, 0);
-    } else if (entry.message.roomId === this.roomId) this.accept(entry);
+    if (roomOf(entry) !== this.roomId || this.#isKnown(entry)) return;
+    if (!this.#seal.isOn(body)) {
+      // Anybody may have said so: where there is something, the database has it.
+      if (entry.seq > this.#head) this.#expect(entry.seq, 0);
+    } else if (entry.kind !== 'reference') {
+      this.accept(entry);
+    } else if (entry.epoch !== null && entry.epoch > this.#epoch) {
+      this.doubt();
+    } else if (entry.epoch === this.#epoch && entry.seq > this.#head) {
+      this.#expect(entry.seq, 0);
+    }
+  }
+
+  /** Nearly all that is heard here has been told by this instance itself already. */
+  #isKnown(entry: LogEntry | EntryReference): boolean {
+    if (entry.epoch !== this.#epoch || entry.seq > this.#head) return false;
+    const known = this.entryAfter(entry.seq - 1);
+    return entry.kind === 'reference' || known?.seq !== entry.seq || known.message.id === entry.message.id;
   }
 
   #receiveRead(body: Uint8Array): void {
@@ -214,7 +277,9 @@ export class RoomFeed {
   }
 
   #takeAhead(): void {
-    for (const seq of this.#ahead.keys()) if (seq <= this.#head) this.#ahead.delete(seq);
+    for (const [seq, { epoch }] of this.#ahead) {
+      if (seq <= this.#head || epoch !== this.#epoch) this.#ahead.delete(seq);
+    }
     for (let next = this.#ahead.get(this.#head + 1); next !== undefined; next = this.#ahead.get(this.#head + 1)) {
       this.#ahead.delete(next.seq);
       this.#append(next);
@@ -227,13 +292,31 @@ export class RoomFeed {
     this.#head = seq;
   }
 
-  #reset(head: number): void {
-    this.#log.warn({ roomId: this.roomId, head, was: this.#head }, 'The log went back; its subscribers fetch anew');
+  /** At a position that is known, the log has one entry: where it has another one, it is another log. */
+  #compareWithKnown(entry: LogEntry): void {
+    const known = this.entryAfter(entry.seq - 1);
+    if (known?.seq === entry.seq && known.message.id !== entry.message.id) this.#contradict(toEvidence(known));
+  }
+
+  /** The database is to say whether it still has what this log had. */
+  #contradict(evidence: Omit<Evidence, 'roomId'>): void {
+    this.#evidence ??= { ...evidence, roomId: this.roomId };
+    this.doubt();
+  }
+
+  #beginEpoch({ seq, epochs }: Pick<RoomHead, 'seq' | 'epochs'>): void {
+    const { roomId } = this;
+    const common = commonSeq(epochs, this.#epoch);
+    this.#log.warn(
+      { roomId, seq, was: this.#head, common },
+      'The log is another one; subscribers who are past what is common fetch anew',
+    );
+    this.#epochs = epochs;
+    this.#epoch = presentEpoch(epochs);
     this.#ahead.clear();
     this.#reads.clear();
-    this.#target = head;
-    this.#generation += 1;
-    this.#skipTo(head);
+    this.#target = seq;
+    this.#skipTo(seq);
     this.#wake();
   }
 
@@ -245,11 +328,18 @@ export class RoomFeed {
 
   async #repair(): Promise<void> {
     this.#repairTimer = undefined;
-    if (this.#isClosed || this.#isRepairing || this.#target <= this.#head) return;
+    if (this.#isClosed || this.#isRepairing || !this.#isToRepair) return;
     this.#isRepairing = true;
+    const evidence = this.#evidence;
+    const wasDoubted = this.#isDoubted;
+    this.#evidence = undefined;
+    this.#isDoubted = false;
     try {
+      if (evidence !== undefined) await this.#store.doubtEpoch(evidence);
       await this.#fill(this.#target);
     } catch (error) {
+      this.#evidence ??= evidence;
+      this.#isDoubted ||= wasDoubted;
       this.#log.warn(
         { err: error, roomId: this.roomId },
         'A gap could not be read from the database; it is tried again',
@@ -257,18 +347,32 @@ export class RoomFeed {
       await new Promise((resolve) => setTimeout(resolve, sweepPatienceMs));
     }
     this.#isRepairing = false;
-    if (this.#target > this.#head && !this.#isClosed) this.#expect(this.#target, gapPatienceMs);
+    if (this.#isToRepair && !this.#isClosed) this.#expect(this.#target, gapPatienceMs);
+  }
+
+  get #isToRepair(): boolean {
+    return this.#target > this.#head || this.#isDoubted;
   }
 
   /** Up to where the database says that the log stands: anybody may publish any position. */
   async #fill(wanted: number): Promise<void> {
-    const generation = this.#generation;
     const after = this.#head;
-    const upTo = (await this.#store.readHead(this.roomId))?.seq ?? after;
-    const isShort = upTo - after <= ringSize;
+    const head = await this.#store.readHead(this.roomId);
+    if (this.#isClosed) return;
+    const epochs = head?.epochs ?? goneFor;
+    if (presentEpoch(epochs) > this.#epoch) {
+      this.#beginEpoch({ seq: head?.seq ?? 0, epochs });
+      return;
+    }
+    const upTo = head?.seq ?? after;
+    const isShort = upTo > after && upTo - after <= ringSize;
     // With upTo as base nothing is compacted that a subscriber ahead of this feed might have seen in an older state.
     const page = isShort ? await this.#store.readPage({ roomId: this.roomId, base: upTo, after, upTo }) : [];
-    if (this.#isClosed || generation !== this.#generation) return;
+    if (this.#isClosed) return;
+    if (page.some(({ epoch }) => epoch !== this.#epoch)) {
+      this.doubt();
+      return;
+    }
     if (this.#target === wanted) this.#target = upTo;
     if (isShort) {
       for (const entry of page) if (entry.seq > this.#head) this.#append(entry);

@@ -1,7 +1,8 @@
 import type { Logger } from 'pino';
 import type { LogEntry, LogStore, Member } from '../domain/room-log.js';
 import { encodeMember } from './encoding.js';
-import { createOutbox, type Outbox } from './outbox.js';
+import type { EntrySeal } from './entry-seal.js';
+import { createOutbox, type Outbox, type OutboxOptions } from './outbox.js';
 import type { PubSub } from './pub-sub.js';
 import { type CursorOptions, RoomCursor } from './room-cursor.js';
 import { RoomFeed } from './room-feed.js';
@@ -24,6 +25,7 @@ export interface PublishListener {
 export class RoomFeeds {
   readonly #pubsub: PubSub;
   readonly #store: LogStore;
+  readonly #seal: EntrySeal;
   readonly #log: Logger;
   readonly #outbox: Outbox;
   readonly #open = new Map<string, RoomFeed>();
@@ -34,11 +36,13 @@ export class RoomFeeds {
   #readsAgain: NodeJS.Timeout | undefined;
   #sweeping: Promise<void> | undefined;
 
-  constructor(pubsub: PubSub, store: LogStore, log: Logger) {
+  constructor(options: OutboxOptions) {
+    const { pubsub, store, seal, log } = options;
     this.#pubsub = pubsub;
     this.#store = store;
+    this.#seal = seal;
     this.#log = log;
-    this.#outbox = createOutbox(pubsub, store, log);
+    this.#outbox = createOutbox(options);
     pubsub.onConnect(() => {
       this.#readsAgain = setTimeout(() => this.#tellReadsAgain(), readAgainMs);
     });
@@ -92,10 +96,7 @@ export class RoomFeeds {
    * between the two: what is committed after the grant's head reaches the feed.
    * @param grant - where the log stands and how to go on from there; its refusal is thrown on
    */
-  async subscribe(
-    roomId: string,
-    grant: () => Promise<Pick<CursorOptions, 'viewerId' | 'head' | 'afterSeq' | 'maxLag'>>,
-  ): Promise<RoomCursor> {
+  async subscribe(roomId: string, grant: () => Promise<Omit<CursorOptions, 'feed' | 'store'>>): Promise<RoomCursor> {
     const feed = this.hold(roomId);
     try {
       await feed.opened;
@@ -145,7 +146,13 @@ export class RoomFeeds {
 
   #openFeed(roomId: string): RoomFeed {
     const onClose = () => this.#open.delete(roomId);
-    const feed = new RoomFeed(roomId, { pubsub: this.#pubsub, store: this.#store, log: this.#log, onClose });
+    const feed = new RoomFeed(roomId, {
+      pubsub: this.#pubsub,
+      store: this.#store,
+      seal: this.#seal,
+      log: this.#log,
+      onClose,
+    });
     this.#open.set(roomId, feed);
     return feed;
   }
@@ -153,10 +160,15 @@ export class RoomFeeds {
   /** One query for all rooms: a lost tail, or NATS being away, delays an entry by little more than the interval. */
   async #sweep(): Promise<void> {
     if (this.#open.size === 0) return;
-    const before = new Map([...this.#open].map(([roomId, feed]) => [roomId, feed.head]));
+    const before = new Map([...this.#open].map(([roomId, { head, epoch }]) => [roomId, { seq: head, epoch }]));
     try {
       const heads = await this.#store.readHeads([...before.keys()]);
-      for (const [roomId, head] of heads) this.#open.get(roomId)?.compareWith(head, before.get(roomId) ?? 0);
+      for (const [roomId, position] of before) {
+        const feed = this.#open.get(roomId);
+        const head = heads.get(roomId);
+        if (head === undefined) feed?.doubt();
+        else feed?.compareWith(head, position);
+      }
     } catch (error) {
       this.#log.warn({ err: error }, 'The feeds could not be compared with the database; it is tried again');
     }

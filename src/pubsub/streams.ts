@@ -47,6 +47,10 @@ export const streams = [
   },
 ] as const;
 
+/** The stream of the room logs. */
+export const messagesStream: StreamName = 'CHAT_MESSAGES';
+export type StreamName = (typeof streams)[number]['name'];
+
 /** The stream that keeps what is told on the subject. @throws {Error} where none does */
 export function streamOf(subject: string): string {
   const kind = subject.slice(subject.lastIndexOf('.'));

@@ -13,6 +13,7 @@ export interface TypingGrant {
   readonly viewerId: number;
   /** Where the room's log stood when the viewer was known to be a member. */
   readonly head: number;
+  readonly epoch: string;
   readonly isMember: () => Promise<boolean>;
   readonly isHeldBack: () => boolean;
 }
@@ -42,6 +43,7 @@ export class TypingRoom {
   readonly #watchers = new Set<TypingWatcher>();
   readonly #subscription: Subscription;
   #position: number;
+  #epoch: string;
   /** The feed's count of changes, as of the last look at it. */
   #followed = 0;
   /** Whatever ends what was said from here on is heard of by this room; before, only the database knows all. */
@@ -60,6 +62,7 @@ export class TypingRoom {
     const { feed, pubsub, instanceId } = options;
     this.#options = options;
     this.#position = feed.head;
+    this.#epoch = feed.epoch;
     this.#subscription = pubsub.subscribe(typingSubject(feed.roomId), (body) => {
       const signal = decodeTyping(body);
       if (signal.from !== instanceId) this.signal(signal);
@@ -89,7 +92,8 @@ export class TypingRoom {
     });
     this.#watchers.add(watcher);
     // What came behind the grant may have ended the membership again.
-    if (this.#options.feed.head > grant.head) watcher.doubt();
+    const { head, epoch } = this.#options.feed;
+    if (head > grant.head || epoch !== grant.epoch) watcher.doubt();
     return watcher.states;
   }
 
@@ -106,6 +110,7 @@ export class TypingRoom {
     await Promise.all([feed.opened, this.#subscription.ready]);
     this.#knowsFrom = performance.now() + trustMs;
     this.#position = feed.head;
+    this.#epoch = feed.epoch;
     this.#isOpen = true;
     this.#follow();
     const { said } = await readWords(pubsub, feed.roomId);
@@ -178,8 +183,10 @@ export class TypingRoom {
     const { feed } = this.#options;
     const { changes } = feed;
     this.#followed = changes;
-    // What has left the feed's memory, or a log that went back, may have been anybody's message, leaving or coming back.
-    if (feed.floor > this.#position || feed.head < this.#position) {
+    // What has left the feed's memory, or is in another log, may have been anybody's message, leaving or coming back.
+    if (feed.floor > this.#position || feed.epoch !== this.#epoch) {
+      this.#epoch = feed.epoch;
+      this.#position = feed.floor;
       this.#isCancelled = false;
       for (const watcher of this.#watchers) watcher.doubt();
       void this.verify();

@@ -22,6 +22,7 @@ import {
   findMemberUsers,
   findRooms,
   findWriting,
+  type LogHead,
   nameByMembers,
   type RoomOfUser,
   type Writing,
@@ -83,7 +84,7 @@ export const createBatches = (db: Database) => ({
   /** Whether the room is open for writing, and where its log stands; null where the asker is no member. */
   writing: createView<RoomOfUser, Writing | null>(findWriting, db, null),
   /** Of all who subscribe in one turn: a storm of reconnects asks once. */
-  memberHeads: createView<RoomOfUser, number | null>(findMemberHeads, db, null, setImmediate),
+  memberHeads: createView<RoomOfUser, LogHead | null>(findMemberHeads, db, null, setImmediate),
   unreadCounts: createView<RoomOfUser, number>(countUnread, db, 0),
   lastMessages: createView<RoomOfUser, Message | null>(findLastMessages, db, null),
   presences: createBatch<Acquaintance, Presence>(async (asked) => {
@@ -172,7 +173,7 @@ export const loadPresence = ({ batches }: Deps, viewer: Viewer, userId: number):
   batches.presences.load({ viewerId: viewer.userId, userId });
 
 /** Where the room's log stands; null where the viewer is no member. */
-export const loadMemberHead = ({ batches }: Deps, { userId }: Viewer, roomId: string): Promise<number | null> =>
+export const loadMemberHead = ({ batches }: Deps, { userId }: Viewer, roomId: string): Promise<LogHead | null> =>
   batches.memberHeads.load({ roomId, userId });
 
 /** How many other members have read the message. */

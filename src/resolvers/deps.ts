@@ -51,4 +51,6 @@ export interface Limits {
   readonly maxEventComplexity: number;
   /** In log entries. */
   readonly maxLag: number;
+  /** For how long after an epoch began who resumes without one may hold what is gone. */
+  readonly epochGraceMs: number;
 }

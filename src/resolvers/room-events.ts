@@ -1,3 +1,5 @@
+import type { LogHead } from '../db/room-views.js';
+import { commonSeq, presentEpoch } from '../domain/epoch.js';
 import { ChatError } from '../domain/errors.js';
 import { parseUuid } from '../domain/ids.js';
 import type { Pollable } from '../domain/pollable.js';
@@ -10,36 +12,58 @@ import type { Deps } from './deps.js';
 export interface WatchRoomInput {
   readonly roomId: string;
   readonly afterSeq?: number | null | undefined;
+  /** Of the log in which `afterSeq` is a position. */
+  readonly epoch?: string | null | undefined;
 }
 
 /**
  * All that happens in the room from `afterSeq`, or from now, each entry once and in order; then live without a gap.
  * @throws {ChatError} NOT_FOUND where the viewer is no member; the iterator throws FORBIDDEN when that ends
  */
-export async function watchRoom(
+export async function watchRoom(deps: Deps, viewer: Viewer, input: WatchRoomInput): Promise<Pollable<RoomEvent>> {
+  const { epochGraceMs } = deps.limits;
+  return watch(deps, viewer, input, { graceMs: epochGraceMs, mayResync: true });
+}
+
+/** @param graceMs - for how long an epoch counts as new, in which who says none may hold what is gone */
+async function watch(
   deps: Deps,
   viewer: Viewer,
-  { roomId, afterSeq }: WatchRoomInput,
+  { roomId, afterSeq, epoch }: WatchRoomInput,
+  { graceMs, mayResync }: { readonly graceMs: number; readonly mayResync: boolean },
 ): Promise<Pollable<RoomEvent>> {
   const { feeds, limits } = deps;
   const id = parseUuid(roomId, 'roomId');
+  const epochId = epoch == null ? undefined : parseUuid(epoch, 'epoch');
   if (afterSeq != null && afterSeq < 0) throw new ChatError('BAD_USER_INPUT', 'afterSeq must not be negative');
 
   return feeds.subscribe(id, async () => {
-    const head = await loadMemberHead(deps, viewer, id);
-    if (head === null) throw new ChatError('NOT_FOUND', 'There is no such room, or you are not a member');
+    const log = await loadMemberHead(deps, viewer, id);
+    if (log === null) throw new ChatError('NOT_FOUND', 'There is no such room, or you are not a member');
     return {
       viewerId: viewer.userId,
-      head,
-      afterSeq: afterSeq ?? head,
+      head: log.seq,
+      epoch: presentEpoch(log.epochs),
+      afterSeq: afterSeq ?? log.seq,
+      commonSeq: afterSeq == null ? log.seq : Math.min(findCommonSeq(log, epochId, graceMs), log.seq),
       maxLag: limits.maxLag,
+      mayResync,
     };
   });
 }
 
-/** The same, only what was added. */
+/** Up to where the subscriber's log and the present one are the same. Without its epoch: where an epoch is new, to its start. */
+function findCommonSeq({ epochs, epochAgeMs }: LogHead, epoch: string | undefined, graceMs: number): number {
+  if (epoch !== undefined) return commonSeq(epochs, epoch);
+  return epochs.length > 1 && epochAgeMs < graceMs ? (epochs.at(-1)?.seq ?? 0) : Number.POSITIVE_INFINITY;
+}
+
+/**
+ * The same, only what was added. It has no event that says that the log is another one: who has what is gone is given again
+ * what came behind the last common entry; who does not say of which epoch that is goes on where they were.
+ */
 export async function watchMessages(deps: Deps, viewer: Viewer, input: WatchRoomInput): Promise<Pollable<LogEntry>> {
-  const events = await watchRoom(deps, viewer, input);
+  const events = await watch(deps, viewer, input, { graceMs: 0, mayResync: false });
   // Not a generator: one that waits cannot be returned from before the next event comes.
   const added: Pollable<LogEntry> = {
     [Symbol.asyncIterator]: () => added,

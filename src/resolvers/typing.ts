@@ -1,4 +1,5 @@
 import { isMember } from '../db/membership.js';
+import { presentEpoch } from '../domain/epoch.js';
 import { ChatError } from '../domain/errors.js';
 import { parseUuid } from '../domain/ids.js';
 import { type TypingState, typingExpiresInMs } from '../domain/typing.js';
@@ -52,7 +53,8 @@ export async function watchTyping(
     if (head === null) throw notFound();
     return {
       viewerId: viewer.userId,
-      head,
+      head: head.seq,
+      epoch: presentEpoch(head.epochs),
       isMember: () => isMember(db, roomId, viewer.userId),
       isHeldBack: () => load.isHigh || isBehind(),
     };

@@ -23,17 +23,22 @@ const RoomEvent = builder.interfaceRef<Event>('RoomEvent').implement({
     seq: t.exposeInt('seq', {
       description: "Where the room's log stands with this event. The newest seen is the afterSeq to resume with.",
     }),
+    epoch: t.exposeID('epoch', {
+      description: 'Of the log in which seq is a position. The newest seen is the epoch to resume with.',
+    }),
   }),
 });
 
 builder.objectType(builder.objectRef<Event & { kind: 'ready' }>('RoomReady'), {
   interfaces: [RoomEvent],
-  description: 'Replay is over: from here on events are live. Sent once.',
+  description:
+    'Replay is over: from here on events are live. Sent once, and again where the epoch of the log has changed.',
 });
 
 builder.objectType(builder.objectRef<Event & { kind: 'resync' }>('RoomResync'), {
   interfaces: [RoomEvent],
-  description: "afterSeq is no position of this room's log (a restored backup, say): fetch the room anew.",
+  description: `What the client has is no part of this room's log any more (a restored backup, a failover), or afterSeq
+never was a position of it: fetch the room anew.`,
 });
 
 builder.objectType(builder.objectRef<LogEntry>('MessageAdded'), {
@@ -68,6 +73,9 @@ builder.objectType(builder.objectRef<Event & { kind: 'read' }>('MemberRead'), {
   }),
 });
 
+const epochDescription =
+  'Of the log in which afterSeq is a position: that of the newest event, or Room.epoch. A replay is given only where what the client has is still in the log.';
+
 builder.subscriptionFields((t) => ({
   roomEvents: t.field({
     type: RoomEvent,
@@ -77,16 +85,19 @@ Ends with FORBIDDEN when the viewer's membership ends.`,
     args: {
       roomId: t.arg.id({ required: true, description: 'Which room.' }),
       afterSeq: t.arg.int({ description: 'The newest seq that the client has; absent, events are live only.' }),
+      epoch: t.arg.id({ description: epochDescription }),
     },
     subscribe: (_root, args, { deps, viewer }) => watchRoom(deps, requireViewer(viewer), args),
     resolve: (event) => event,
   }),
   messageAdded: t.field({
     type: Message,
-    description: 'Only new messages, for simple clients; the same order and replay.',
+    description: `Only new messages, for simple clients; the same order and replay. Where the log was restored to an earlier
+state, what came behind that state is brought again.`,
     args: {
       roomId: t.arg.id({ required: true, description: 'Which room.' }),
       afterSeq: t.arg.int({ description: 'The newest seq that the client has; absent, messages are live only.' }),
+      epoch: t.arg.id({ description: epochDescription }),
     },
     subscribe: (_root, args, { deps, viewer }) => watchMessages(deps, requireViewer(viewer), args),
     resolve: ({ message }, _args, { deps }) => nameAuthor(deps, message),

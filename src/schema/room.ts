@@ -42,6 +42,9 @@ export const Room = builder.objectRef<RoomShape>('Room').implement({
     seq: t.exposeInt('seq', {
       description: "Position of the newest entry in the room's log. Pass it as afterSeq to continue from here.",
     }),
+    epoch: t.exposeID('epoch', {
+      description: 'Changes when the log was restored to an earlier state: pass it with afterSeq.',
+    }),
     members: t.field({
       ...ofViewer,
       type: [RoomMember],

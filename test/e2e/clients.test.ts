@@ -35,8 +35,8 @@ interface Access {
   readonly freshToken: () => Promise<string>;
 }
 
-const text = `subscription Watch($roomId: ID!, $afterSeq: Int) {
-  roomEvents(roomId: $roomId, afterSeq: $afterSeq) { __typename seq }
+const text = `subscription Watch($roomId: ID!, $afterSeq: Int, $epoch: ID) {
+  roomEvents(roomId: $roomId, afterSeq: $afterSeq, epoch: $epoch) { __typename seq epoch }
 }`;
 
 const listens: Record<string, Listen> = {

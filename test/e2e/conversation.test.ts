@@ -88,7 +88,12 @@ describeWithNats('a conversation over two instances', () => {
 
     for (const feed of feeds) {
       const events = await feed.count(3);
-      expect(events[2]).toEqual({ __typename: 'MemberRead', seq: 2, member: { user: { id: '5' }, lastReadSeq: 2 } });
+      expect(events[2]).toEqual({
+        __typename: 'MemberRead',
+        seq: 2,
+        epoch: events[0]?.epoch,
+        member: { user: { id: '5' }, lastReadSeq: 2 },
+      });
     }
   });
 

@@ -165,6 +165,14 @@ describeWithNats('a full disk of PostgreSQL', () => {
 async function setReadOnly(database: TestDatabase, isReadOnly: boolean): Promise<void> {
   await database.query(`ALTER SYSTEM SET default_transaction_read_only = ${isReadOnly ? 'on' : 'off'}`);
   await database.query('SELECT pg_reload_conf()');
+  // The server reads it a moment later, and has all connections do so.
+  const isDone = async () => {
+    const [row] = await database.query<{ value: string }>(
+      `SELECT current_setting('default_transaction_read_only') AS value`,
+    );
+    return row?.value === (isReadOnly ? 'on' : 'off');
+  };
+  await waitFor(isDone, { what: 'the setting' });
 }
 
 async function readiness({ url }: Instance): Promise<{ status: number; body: unknown }> {

@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { connect } from '@nats-io/transport-node';
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { InboxFollower } from '../support/inbox.js';
 import { markRead } from '../support/operations.js';
 import { describeWithNats } from '../support/requirements.js';
 import { readStoredLog } from '../support/room-log.js';
+import { listsOf, type, typingNow, untilListed, watch } from '../support/typing.js';
 import { waitFor } from '../support/wait-for.js';
 import { useWorld } from '../support/world.js';
 
@@ -68,6 +70,67 @@ describeWithNats("what others publish on Fairway's subjects", () => {
       { __typename: 'RoomReady' },
       { __typename: 'MessageAdded', seq: 2, message: { id: message.id } },
     ]);
+  });
+
+  describe('where it is entirely like one of ours', () => {
+    it('is not shown in the room, and no log is taken for another one by it, whatever its epoch says', async () => {
+      const { kim, roomId, feed } = await meet();
+      const [{ epoch } = { epoch: '' }] = feed.events;
+      const later = 'ffffffff-ffff-7fff-bfff-ffffffffffff';
+      const forged = [epoch, later].flatMap((each) =>
+        [2, 3].map((seq) => ({ ...forgeEntry(roomId, seq), epoch: each })),
+      );
+      for (const entry of forged) await publish([`chat.room.${roomId}.message`], JSON.stringify(entry));
+
+      const { message } = await kim.send(roomId, 'after it');
+
+      const events = await feed.count(2);
+      expect(events.map((event) => [event.__typename, event.seq, event.epoch])).toEqual([
+        ['RoomReady', 1, epoch],
+        ['MessageAdded', 2, epoch],
+      ]);
+      expect(events[1]).toMatchObject({ message: { id: message.id, content: 'after it' } });
+    });
+
+    it("ends nobody's typing", async () => {
+      const { kim, lee, roomId } = await meet();
+      const feed = watch(kim, roomId);
+      await feed.count(1);
+      await type(lee, roomId);
+      await untilListed(feed, lee);
+      const [{ epoch } = { epoch: '' }] = await kim.roomEvents({ roomId }).count(1);
+      const entry = { ...forgeEntry(roomId, 2), senderId: lee.userId, epoch };
+      await publish([`chat.room.${roomId}.message`], JSON.stringify(entry));
+
+      // Behind it comes what is told to all: an entry that ends nothing.
+      const other = kim.roomEvents({ roomId });
+      await other.count(1);
+      await kim.send(roomId, 'from somebody else');
+      await other.count(2);
+
+      expect(await typingNow(kim, roomId)).toEqual([lee.userId]);
+      expect(listsOf(feed)).toEqual([[], [lee.userId]]);
+    });
+
+    it('changes no inbox', async () => {
+      const { kim, lee, roomId } = await meet();
+      const quiet = await kim.group(lee.userId);
+      const inbox = await InboxFollower.start(lee);
+      const [{ epoch } = { epoch: '' }] = await kim.roomEvents({ roomId }).count(1);
+      const joining = { code: 'MEMBERS_JOINED', userIds: [lee.userId] };
+      const entries = [
+        { ...forgeEntry(quiet, 50), epoch },
+        { ...forgeEntry(randomUUID(), 1), epoch, type: 'SYSTEM', system: joining },
+      ];
+      for (const entry of entries) await publish([`chat.room.${entry.roomId}.message`], JSON.stringify(entry));
+
+      await kim.send(roomId, 'in another room');
+
+      await inbox.room(roomId, ({ lastMessage }) => lastMessage?.content === 'in another room', 'the real one');
+      expect(inbox.events.filter((event) => event.roomId !== null && event.roomId !== roomId)).toEqual([]);
+      await kim.send(quiet, 'and in that one');
+      await inbox.room(quiet, ({ lastMessage }) => lastMessage?.content === 'and in that one', 'the next real one');
+    });
   });
 
   it("shows nothing of it when it is a read mark of another room's member", async () => {
@@ -146,7 +209,7 @@ describeWithNats("what others publish on Fairway's subjects", () => {
     const roomId = await kim.group(lee.userId);
     const feed = lee.roomEvents({ roomId });
     await feed.count(1);
-    return { kim, roomId, feed };
+    return { kim, lee, roomId, feed };
   }
 
   async function publish(subjects: readonly string[], body: string): Promise<void> {

@@ -20,7 +20,7 @@ const ended = say('E', 'SFATAL\0VFATAL\0C57P01\0Mterminating connection due to a
 
 describe('connectDatabase', () => {
   it('tells of no connection that the server cuts off behind its close', async () => {
-    const database = await createDatabase({ migrated: false });
+    const database = await createDatabase();
     const told: unknown[] = [];
     const db = connectDatabase({ url: database.url, onError: (error) => told.push(error) });
     const [{ pid } = { pid: 0 }] = await db.writes.query<{ pid: number }>`SELECT pg_backend_pid() AS pid`;
@@ -51,7 +51,7 @@ describe('connectDatabase', () => {
   });
 
   it('keeps nothing of what it has answered', async () => {
-    const database = await createDatabase({ migrated: false });
+    const database = await createDatabase();
     const db = connectDatabase({ url: database.url });
     const ask = async () => new WeakRef((await db.reads.query<object>`SELECT 1 AS one`)[0] ?? {});
 
@@ -64,7 +64,7 @@ describe('connectDatabase', () => {
   });
 
   it('keeps no more than a few hundred statements prepared, and always the newest', async () => {
-    const database = await createDatabase({ migrated: false });
+    const database = await createDatabase();
     const db = connectDatabase({ url: database.url, readPoolSize: 1 });
     onTestFinished(async () => {
       await db.close();
@@ -106,7 +106,7 @@ describe('connectDatabase', () => {
     let database: TestDatabase;
     let db: Database;
     beforeAll(async () => {
-      database = await createDatabase({ migrated: false });
+      database = await createDatabase();
       db = connectDatabase({ url: database.url });
     });
     afterAll(async () => {
@@ -204,7 +204,7 @@ describe('connectDatabase', () => {
 
 /** A database of the test's own, and connections to it that end with the test. */
 async function connect() {
-  const database = await createDatabase({ migrated: false });
+  const database = await createDatabase();
   const db = connectDatabase({ url: database.url });
   onTestFinished(async () => {
     await db.close();

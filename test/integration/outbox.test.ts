@@ -5,6 +5,7 @@ import { connectDatabase, type Database } from '../../src/db/database.js';
 import { createLogStore } from '../../src/db/log-store.js';
 import { appendMessage, createRoom } from '../../src/db/room-log.js';
 import type { LogEntry } from '../../src/domain/room-log.js';
+import { EntrySeal } from '../../src/pubsub/entry-seal.js';
 import { createNatsPubSub } from '../../src/pubsub/nats-pub-sub.js';
 import { createOutbox, type Outbox } from '../../src/pubsub/outbox.js';
 import type { PubSub } from '../../src/pubsub/pub-sub.js';
@@ -26,7 +27,12 @@ describeWithNats('the outbox', () => {
     [database, nats] = await Promise.all([createDatabase(), startNats()]);
     db = connectDatabase({ url: database.url });
     pubsub = createNatsPubSub({ ...nats, creds: undefined, replicas: 1, replyPrefixes: [] }, log);
-    outbox = createOutbox(pubsub, createLogStore(db), log);
+    outbox = createOutbox({
+      pubsub,
+      store: createLogStore(db),
+      seal: new EntrySeal(() => db.newestSession()?.entryKey),
+      log,
+    });
     await waitFor(isTaken, { what: 'the streams' });
   });
   afterAll(async () => {

@@ -88,7 +88,11 @@ describe(`with ${rooms} rooms of ${messagesPerRoom} messages, all of them the vi
   ])('%s is one statement that reads no table from end to end and sorts no more than a page', async (_what, read) => {
     const nodes = await explain(read);
     const scanned = nodes.filter((node) => node['Node Type'] === 'Seq Scan').map((node) => node['Relation Name']);
-    expect(scanned, JSON.stringify(nodes)).toEqual([]);
+    // Of a handful of rows: there is one for each time that the database was restored.
+    expect(
+      scanned.filter((table) => table !== 'chat_epochs'),
+      JSON.stringify(nodes),
+    ).toEqual([]);
     const sorted = nodes.filter((node) => node['Node Type'].includes('Sort')).map((node) => node['Plan Rows']);
     expect(Math.max(0, ...sorted)).toBeLessThanOrEqual((pageSize + 1) * membersPerRoom);
   });

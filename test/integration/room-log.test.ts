@@ -563,17 +563,20 @@ describe('the room log', () => {
       const roomId = await makeRoom();
       for (let i = 0; i < 9; i += 1) await send(roomId, `${i}`);
 
-      await store.advancePublished([{ roomId, from: 3, to: 4 }]);
+      await store.advancePublished([{ roomId, epoch: db.epochs.present, from: 3, to: 4 }]);
       expect(await markOf(roomId)).toBe(0);
 
       const marks = await store.advancePublished([
-        { roomId, from: 3, to: 5 },
-        { roomId, from: 1, to: 2 },
-        { roomId, from: 8, to: 9 },
+        { roomId, epoch: db.epochs.present, from: 3, to: 5 },
+        { roomId, epoch: db.epochs.present, from: 1, to: 2 },
+        { roomId, epoch: db.epochs.present, from: 8, to: 9 },
       ]);
       expect(marks).toEqual(new Map([[roomId, 5]]));
 
-      await store.advancePublished([{ roomId, from: 1, to: 3 }]);
+      await store.advancePublished([{ roomId, epoch: randomUUID(), from: 6, to: 7 }]);
+      expect(await markOf(roomId), 'what was published of another log').toBe(5);
+
+      await store.advancePublished([{ roomId, epoch: db.epochs.present, from: 1, to: 3 }]);
       expect(await markOf(roomId)).toBe(5);
     });
 
@@ -583,7 +586,7 @@ describe('the room log', () => {
 
       // Older than 0 ms is what was written before this moment: a clock that is put right may need another.
       await waitFor(isBehind, { what: 'the new room' });
-      await store.advancePublished([{ roomId, from: 1, to: 1 }]);
+      await store.advancePublished([{ roomId, epoch: db.epochs.present, from: 1, to: 1 }]);
       expect(await isBehind()).toBe(false);
       await send(roomId, '다음');
       await waitFor(isBehind, { what: 'the new message' });

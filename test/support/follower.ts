@@ -24,7 +24,8 @@ export class Follower {
 
   resume(): void {
     for (const [roomId, feeds] of this.#feeds) {
-      feeds.push(this.#client.roomEvents({ roomId, afterSeq: this.newestSeq(roomId) }));
+      const epoch = this.events(roomId).at(-1)?.epoch;
+      feeds.push(this.#client.roomEvents({ roomId, afterSeq: this.newestSeq(roomId), ...(epoch && { epoch }) }));
     }
   }
 

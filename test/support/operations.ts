@@ -60,6 +60,12 @@ export const setAdmin = graphql(`
   }
 `);
 
+export const roomPosition = graphql(`
+  query RoomPosition($id: ID!) {
+    room(id: $id) { seq epoch }
+  }
+`);
+
 export const markRead = graphql(`
   mutation MarkRead($input: MarkReadInput!) {
     markRead(input: $input) { room { id unreadCount viewerMember { lastReadSeq lastReadMessageId } } }
@@ -135,10 +141,11 @@ export const unread = graphql(`
 `);
 
 export const roomEvents = graphql(`
-  subscription RoomEvents($roomId: ID!, $afterSeq: Int) {
-    roomEvents(roomId: $roomId, afterSeq: $afterSeq) {
+  subscription RoomEvents($roomId: ID!, $afterSeq: Int, $epoch: ID) {
+    roomEvents(roomId: $roomId, afterSeq: $afterSeq, epoch: $epoch) {
       __typename
       seq
+      epoch
       ... on MessageAdded { message { ...EventMessage } }
       ... on MessageUpdated { message { ...EventMessage } }
       ... on MessageDeleted { message { ...EventMessage } }
@@ -160,8 +167,8 @@ export const roomEvents = graphql(`
 `);
 
 export const messageAdded = graphql(`
-  subscription OnMessageAdded($roomId: ID!, $afterSeq: Int) {
-    messageAdded(roomId: $roomId, afterSeq: $afterSeq) { id seq content type }
+  subscription OnMessageAdded($roomId: ID!, $afterSeq: Int, $epoch: ID) {
+    messageAdded(roomId: $roomId, afterSeq: $afterSeq, epoch: $epoch) { id seq content type }
   }
 `);
 

@@ -6,29 +6,41 @@ import { pino } from 'pino';
 import { type EmbeddedPostgres, startPostgres } from '../../src/embedded/postgres.js';
 import { makeOpenFolder } from '../../src/embedded/unprivileged.js';
 import { query, type TestDatabase } from './database.js';
+import { startTcpProxy, type TcpProxy } from './tcp-proxy.js';
 
 const settings = { fsync: 'off', full_page_writes: 'off', wal_level: 'replica', max_wal_senders: '4' };
 const log = pino({ level: 'warn' });
 
 /** A PostgreSQL of one's own with an empty database, for what the others must not notice. */
 export async function startOwnPostgres(folder = newFolder()): Promise<TestDatabase> {
-  const server = await startPostgres({ dataDir: folder, log, settings });
-  return toDatabase(server, folder);
+  return toDatabase(await startServer(folder), folder);
 }
 
-/** Two servers; the second follows the first and answers reads alone, until `SELECT pg_promote()`. */
-export async function startReplicatedPostgres(): Promise<{ primary: TestDatabase; standby: TestDatabase }> {
+/** The bare server; the folder stays when it is stopped. */
+export const startServer = (folder: string): Promise<EmbeddedPostgres> =>
+  startPostgres({ dataDir: folder, log, settings });
+
+/** Two servers; the second follows the first over the link and answers reads alone, until `SELECT pg_promote()`. */
+export async function startReplicatedPostgres(): Promise<{
+  primary: TestDatabase;
+  standby: TestDatabase;
+  link: TcpProxy;
+}> {
   const [folder, copy] = [newFolder(), newFolder()];
   await (await startPostgres({ dataDir: folder, log, settings })).stop();
   execFileSync('cp', ['-a', `${folder}/.`, copy]);
   writeFileSync(join(copy, 'postgres/data/standby.signal'), '');
   const primary = await startPostgres({ dataDir: folder, log, settings });
-  const standby = await startPostgres({
-    dataDir: copy,
-    log,
-    settings: { ...settings, primary_conninfo: primary.url },
-  });
-  return { primary: toDatabase(primary, folder), standby: toDatabase(standby, copy) };
+  const link = await startTcpProxy(primary.url);
+  const standby = toDatabase(
+    await startPostgres({ dataDir: copy, log, settings: { ...settings, primary_conninfo: link.url } }),
+    copy,
+  );
+  const drop = async () => {
+    await standby.drop();
+    await link.stop();
+  };
+  return { primary: toDatabase(primary, folder), standby: { ...standby, drop }, link };
 }
 
 const toDatabase = ({ url, stop }: EmbeddedPostgres, folder: string): TestDatabase => ({
@@ -41,7 +53,7 @@ const toDatabase = ({ url, stop }: EmbeddedPostgres, folder: string): TestDataba
 });
 
 /** The user whom PostgreSQL runs as must be able to pass through it. */
-function newFolder(): string {
+export function newFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'fairway-own-'));
   rmSync(folder, { recursive: true });
   makeOpenFolder(folder);

@@ -14,9 +14,12 @@ import {
   encodeReference,
   encodeTyping,
 } from '../../src/pubsub/encoding.js';
+import { EntrySeal } from '../../src/pubsub/entry-seal.js';
 import { ForeignBodyError } from '../../src/pubsub/fields.js';
 
 const roomId = '0196f3a0-1234-7abc-8def-0123456789ab';
+const epoch = '01a22675-dec2-7d86-a3f6-0a5edf8fad30';
+const seal = new EntrySeal(() => new Uint8Array(32));
 const sent: Message = {
   id: '0196f3a0-1234-7abc-8def-000000000001',
   roomId,
@@ -39,29 +42,38 @@ describe('a log entry', () => {
     ['deleted', { ...sent, changedSeq: 10, editedAt: new Date(1), deletedAt: new Date(2), content: null }],
     ['added', { ...sent, type: 'SYSTEM', system: { code: 'MEMBER_LEFT', userIds: [4] } }],
   ])('that tells of a message %s comes back as it was', (kind, message) => {
-    const entry = toLogEntry(message, '4:9');
+    const entry = toLogEntry(message, { directKey: '4:9', epoch });
 
-    expect(decodeEntry(encodeEntry(entry))).toEqual(entry);
+    expect(decodeEntry(encodeEntry(seal, entry))).toEqual(entry);
     expect(entry).toMatchObject({ kind, seq: message.changedSeq });
   });
 
   it('that tells of an adding comes back with its own position, though the message was changed since', () => {
-    const entry = toLogEntry({ ...sent, changedSeq: 9, content: '고침' }, null, 7);
+    const entry = toLogEntry({ ...sent, changedSeq: 9, content: '고침' }, { directKey: null, epoch }, 7);
 
-    expect(decodeEntry(encodeEntry(entry))).toEqual(entry);
+    expect(decodeEntry(encodeEntry(seal, entry))).toEqual(entry);
     expect(entry).toMatchObject({ kind: 'added', seq: 7 });
   });
 
   it('is JSON with the whole message, for whoever else listens', () => {
-    const body = JSON.parse(new TextDecoder().decode(encodeEntry(toLogEntry(sent, null)))) as unknown;
+    const body = JSON.parse(
+      new TextDecoder().decode(encodeEntry(seal, toLogEntry(sent, { directKey: null, epoch }))),
+    ) as unknown;
 
-    expect(body).toEqual({ ...sent, createdAt: '2026-11-21T01:02:03.004Z', kind: 'added', directKey: null });
+    expect(body).toEqual({
+      ...sent,
+      createdAt: '2026-11-21T01:02:03.004Z',
+      kind: 'added',
+      directKey: null,
+      epoch,
+      seal: expect.stringMatching(/^[\w-]{43}$/) as string,
+    });
   });
 
   it('leaves a text alone that looks like a time', () => {
     const message = { ...sent, content: '2026-11-21T01:02:03.004Z', senderName: '2026-11-21T01:02:03.004Z' };
 
-    expect(decodeEntry(encodeEntry(toLogEntry(message, null)))).toMatchObject({ message });
+    expect(decodeEntry(encodeEntry(seal, toLogEntry(message, { directKey: null, epoch })))).toMatchObject({ message });
   });
 });
 
@@ -96,13 +108,13 @@ it('a typing signal comes back as it was', () => {
 });
 
 it('published ranges come back as they were', () => {
-  const ranges = [{ roomId, from: 1, to: 3 }];
+  const ranges = [{ roomId, epoch, from: 1, to: 3 }];
 
   expect(encodeRanges(ranges, 1_000).map(decodeRanges)).toEqual([ranges]);
 });
 
 it('published ranges go into as many bodies as it takes', () => {
-  const ranges = Array.from({ length: 3_500 }, (_, index) => ({ roomId, from: index + 1, to: index + 1 }));
+  const ranges = Array.from({ length: 3_500 }, (_, index) => ({ roomId, epoch, from: index + 1, to: index + 1 }));
   const sizesOf = (bodies: readonly Uint8Array[]) => bodies.map((body) => body.length);
 
   const [small, large] = [encodeRanges(ranges, 500), encodeRanges(ranges, 1_000_000)];
@@ -116,11 +128,14 @@ it('published ranges go into as many bodies as it takes', () => {
 
 it('a reference to an entry says where it is, and not what it says', () => {
   const change = { ...sent, changedSeq: 9, editedAt: new Date(1) };
-  const bodies = [encodeReference(toLogEntry(sent, null)), encodeReference(toLogEntry(change, null))];
+  const bodies = [
+    encodeReference(seal, toLogEntry(sent, { directKey: null, epoch })),
+    encodeReference(seal, toLogEntry(change, { directKey: null, epoch })),
+  ];
 
   expect(bodies.map(decodeEntry)).toEqual([
-    { kind: 'reference', roomId, seq: 7, type: 'TEXT' },
-    { kind: 'reference', roomId, seq: 9, type: 'TEXT' },
+    { kind: 'reference', roomId, seq: 7, epoch, type: 'TEXT' },
+    { kind: 'reference', roomId, seq: 9, epoch, type: 'TEXT' },
   ]);
   const body = JSON.parse(new TextDecoder().decode(bodies[0])) as Record<string, unknown>;
   expect(body).toMatchObject({ id: sent.id, kind: 'added', isReference: true });
@@ -135,7 +150,7 @@ describe('a body that is not entirely one of ours', () => {
   const noMark = [undefined, null, '4', -1, 0.5, 2 ** 31];
   const noUuid = [undefined, null, 7, '', 'x.>', sent.id.toUpperCase(), `${sent.id} `, `{${sent.id}}`];
   const noDate = [undefined, 5, '', 'soon', '2026-11-21', '2026-11-21T01:02:03Z', '2026-02-30T00:00:00.000Z', {}];
-  const entry = { ...sent, kind: 'added', directKey: '4:9' };
+  const entry = { ...sent, kind: 'added', directKey: '4:9', epoch };
   const entries = {
     kind: [undefined, null, 'ready', 'read', 'toString', 5],
     id: noUuid,
@@ -151,6 +166,7 @@ describe('a body that is not entirely one of ours', () => {
     editedAt: noDate,
     deletedAt: [...noDate, '2026-11-21T01:02:03.004Z'],
     directKey: [undefined, '', '4', '4:x', '0:4', 5],
+    epoch: noUuid.slice(1),
   } satisfies Record<keyof typeof entry, unknown[]>;
   const notice = { code: 'MEMBERS_JOINED', userIds: [4] };
   const systems = [
@@ -199,7 +215,11 @@ describe('a body that is not entirely one of ours', () => {
     ['a member', decodeMember, spoil(member, members)],
     ['a presence', decodePresence, spoil({ userId: 4, status: 'ONLINE', lastSeenAt: null }, presences)],
     ['a typing signal', decodeTyping, spoil({ userId: 4, isTyping: true, ageMs: 0 }, signals)],
-    ['a range', (body: Uint8Array) => decodeRanges(body), spoil({ roomId, from: 1, to: 3 }, ranges).map((it) => [it])],
+    [
+      'a range',
+      (body: Uint8Array) => decodeRanges(body),
+      spoil({ roomId, epoch, from: 1, to: 3 }, ranges).map((it) => [it]),
+    ],
     [
       'a reference',
       decodeEntry,
@@ -218,9 +238,16 @@ describe('a body that is not entirely one of ours', () => {
     for (const body of [...bodies, notUtf8]) expect(() => decode(body)).toThrow(ForeignBodyError);
   });
 
+  it('is a reference where it does not say in which epoch it is, as those of a release before', () => {
+    const { epoch: _epoch, ...old } = entry;
+
+    expect(decodeEntry(toBody(old))).toEqual({ kind: 'reference', roomId, seq: 7, epoch: null, type: 'TEXT' });
+    expect(decodeRanges(toBody([{ roomId, from: 1, to: 3 }]))).toEqual([]);
+  });
+
   it('gives nothing beyond the fields of ours', () => {
     const more = { ...entry, sender: { id: 1, name: '관리자' }, readCount: 9, __proto__: { x: 1 } };
 
-    expect(decodeEntry(toBody(more))).toEqual({ kind: 'added', seq: 7, message: sent, directKey: '4:9' });
+    expect(decodeEntry(toBody(more))).toEqual({ kind: 'added', seq: 7, message: sent, directKey: '4:9', epoch });
   });
 });

@@ -8,6 +8,7 @@ import { type CursorOptions, RoomCursor } from '../../src/pubsub/room-cursor.js'
 import { RoomFeed, type RoomFeedOptions } from '../../src/pubsub/room-feed.js';
 
 const roomId = '0190a0a0-0000-7000-8000-000000000001';
+const epoch = '01a22675-dec2-7d86-a3f6-0a5edf8fad30';
 const nothing = () => undefined;
 
 describe("a subscriber's cursor that is ended", () => {
@@ -77,7 +78,7 @@ class CountedFeed {
   readonly roomId = roomId;
   readonly head = 0;
   readonly floor = 0;
-  readonly generation = 0;
+  readonly epoch = epoch;
   readonly readVersion = 0;
   readonly changes = 0;
   readonly #listeners = new Set<Listener>();
@@ -110,7 +111,7 @@ class CountedFeed {
   }
 
   readyAt(seq: number) {
-    return { kind: 'ready', seq };
+    return { kind: 'ready', seq, epoch };
   }
 
   entryAfter(): undefined {
@@ -125,13 +126,13 @@ class CountedFeed {
 /** Held for the cursor, as whoever opens one does. */
 function open(feed: CountedFeed, position: Partial<CursorOptions>): RoomCursor {
   feed.hold();
-  const start = { viewerId: 4, head: 0, afterSeq: 0, maxLag: 500 };
+  const start = { viewerId: 4, head: 0, epoch, afterSeq: 0, commonSeq: 0, maxLag: 500, mayResync: true };
   return new RoomCursor({ ...start, ...position, feed: feed as unknown as RoomFeed, store } as CursorOptions);
 }
 
 /** A log of which a page has two messages. */
 const store = {
-  readHead: async () => ({ seq: 0, directKey: null }),
+  readHead: async () => ({ seq: 0, directKey: null, epochs: [{ epoch, seq: 0 }] }),
   replayPage: async () => [entryAt(1), entryAt(2)],
 } as unknown as LogStore;
 
@@ -143,5 +144,5 @@ const openFeed = (onClose: () => void): RoomFeed =>
   new RoomFeed(roomId, { pubsub, store, log: pino({ level: 'silent' }), onClose } as RoomFeedOptions);
 
 function entryAt(seq: number): LogEntry {
-  return { kind: 'added', seq, message: { seq, changedSeq: seq, roomId, system: null } } as LogEntry;
+  return { kind: 'added', seq, epoch, message: { seq, changedSeq: seq, roomId, system: null } } as LogEntry;
 }

@@ -32,7 +32,7 @@ const document = parse(
 );
 
 /** Every subscriber gets these same events; how often one is executed is counted. */
-function createRoom(events: readonly RoomEvent[] = [{ kind: 'ready', seq: 7 }]) {
+function createRoom(events: readonly RoomEvent[] = [{ kind: 'ready', epoch: '', seq: 7 }]) {
   const limits = { maxEventComplexity: 1_000, maxComplexity: 1_000, maxRoomMembers: 10 };
   const deps = { limits, feeds: { subscribe: async () => tell(events) } } as unknown as Deps;
   const execute = vi.fn(createExecute());

@@ -17,7 +17,10 @@ afterEach(() => {
 it.each([0, 100, 500])('leaves 300 ms between two lists to a subscriber who takes %d ms for each', async (sendMs) => {
   const room = open(quietFeed);
   await room.opened;
-  const states = room.watch({ viewerId, head: 0, isMember: async () => true, isHeldBack: () => false }, () => {});
+  const states = room.watch(
+    { viewerId, head: 0, epoch: '', isMember: async () => true, isHeldBack: () => false },
+    () => {},
+  );
   const sent: { from: number; until: number }[] = [];
   void (async () => {
     for await (const _state of states) {
@@ -44,7 +47,10 @@ it('tells nothing more to who was removed, also before the feed has woken the ro
   const room = open(feed as RoomFeed);
   await room.opened;
   let isMember = true;
-  const states = room.watch({ viewerId, head: 0, isMember: async () => isMember, isHeldBack: () => false }, () => {});
+  const states = room.watch(
+    { viewerId, head: 0, epoch: '', isMember: async () => isMember, isHeldBack: () => false },
+    () => {},
+  );
   expect(await states.next()).toMatchObject({ value: { userIds: [] } });
 
   isMember = false;
@@ -69,6 +75,7 @@ const quietFeed = {
   roomId: '0190a0a0-0000-7000-8000-000000000001',
   opened: Promise.resolve(),
   head: 0,
+  epoch: '',
   floor: 0,
   changes: 0,
   entryAfter: () => undefined,

@@ -1,0 +1,64 @@
+import type { EpochStart, EpochWatch } from '../domain/epoch.js';
+import { Prisma } from './generated/prisma/client.js';
+import { connectClient } from './server-check.js';
+
+/** The present epoch, looked up once for a statement however many rows it answers. */
+export const presentEpoch = Prisma.sql`(SELECT e.id FROM chat_epochs e ORDER BY e.number DESC LIMIT 1)`;
+export const epochColumn = Prisma.sql`${presentEpoch} AS epoch`;
+
+const maxSeq = 2 ** 31 - 1;
+
+/** The epochs of the room that is `r` in the query, as `toEpochs` takes them. Nearly always there is one, of all rooms. */
+export const epochsOfRoom = Prisma.sql`CASE WHEN (SELECT count(*) FROM chat_epochs) = 1
+  THEN (SELECT json_build_array(json_build_array(e.id, 0)) FROM chat_epochs e)
+  ELSE (
+    -- A room that was made since, under an id that nobody chose, nobody knows from before.
+    SELECT json_agg(json_build_array(e.id, coalesce(b.seq, CASE WHEN r.created_at < e.began_at THEN 0 ELSE ${maxSeq}::int END))
+      ORDER BY e.number)
+    FROM chat_epochs e LEFT JOIN chat_room_epochs b ON b.room_id = r.id AND b.epoch = e.number
+  ) END`;
+
+export type EpochValues = readonly (readonly [epoch: string, seq: number])[] | null;
+
+export const toEpochs = (values: EpochValues): EpochStart[] => (values ?? []).map(([epoch, seq]) => ({ epoch, seq }));
+
+/** The newest epoch that any answer of the database has named; it never goes back. */
+export class NewestEpoch implements EpochWatch {
+  #present = '';
+  readonly #actions: (() => void)[] = [];
+
+  get present(): string {
+    return this.#present;
+  }
+
+  onChange(action: () => void): void {
+    this.#actions.push(action);
+  }
+
+  /** Of an answer. */
+  note(epoch: string): void {
+    if (epoch <= this.#present) return;
+    const isChange = this.#present !== '';
+    this.#present = epoch;
+    if (isChange) for (const action of this.#actions) action();
+  }
+}
+
+/**
+ * Begins an epoch, for who has restored the database. Where instances were running lately, they may have written to it since,
+ * and nothing of before counts as common then.
+ * @throws {DatabaseUnreachableError} where it does not answer within 5 s
+ */
+export async function beginEpoch(url: string): Promise<{ readonly epoch: string; readonly isSure: boolean }> {
+  const client = await connectClient(url);
+  try {
+    const { rows } = await client.query<{ epoch: string; is_sure: boolean }>(`
+      SELECT chat_begin_epoch(l.is_sure) AS epoch, l.is_sure FROM (
+        SELECT NOT EXISTS (SELECT FROM chat_instances i WHERE i.expires_at > clock_timestamp()) AS is_sure
+      ) l`);
+    const [{ epoch, is_sure: isSure } = { epoch: '', is_sure: false }] = rows;
+    return { epoch, isSure };
+  } finally {
+    await client.end();
+  }
+}

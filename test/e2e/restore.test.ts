@@ -1,0 +1,221 @@
+import { execFile } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { resolve } from 'node:path';
+import { promisify } from 'node:util';
+import { expect, it } from 'vitest';
+import type { RoomEvent, TestClient } from '../support/client.js';
+import { InboxFollower } from '../support/inbox.js';
+import { messageAdded, roomPosition } from '../support/operations.js';
+import { describeWithNats } from '../support/requirements.js';
+import { type RestorablePostgres, startRestorablePostgres } from '../support/restorable-postgres.js';
+import { readStoredLog } from '../support/room-log.js';
+import { readChatMessages } from '../support/stream.js';
+import { waitFor } from '../support/wait-for.js';
+import { useWorld, type World } from '../support/world.js';
+
+describeWithNats('a database that is put back to an earlier state', () => {
+  let postgres: RestorablePostgres;
+  const world = useWorld({
+    instances: 1,
+    database: async () => {
+      postgres = await startRestorablePostgres();
+      return postgres.database;
+    },
+  });
+
+  it('says so to who holds what is gone, and to nobody else, whether they are connected or away', async () => {
+    const kim = await world.client(4);
+    const [busy, quiet] = [await kim.group(5), await kim.group(5)];
+    for (let n = 0; n < 4; n += 1) await kim.send(busy, `common ${n}`);
+    const common = await positionOf(kim, busy);
+    await isPublished(world, busy);
+    await postgres.backUp();
+    await waitFor(() => kim.send(busy, 'lost 0').catch(() => undefined), { what: 'the database to be back' });
+    for (let n = 1; n < 6; n += 1) await kim.send(busy, `lost ${n}`);
+    const lost = await positionOf(kim, busy);
+    expect(lost).toMatchObject({ seq: 11, epoch: common.epoch });
+    await isPublished(world, busy);
+    const stays = kim.roomEvents({ roomId: busy });
+    const hasNothingLost = kim.roomEvents({ roomId: quiet });
+    await Promise.all([stays.count(1), hasNothingLost.count(1)]);
+
+    await postgres.restore({ newTimeline: true });
+    await waitFor(() => kim.send(busy, 'new 0').catch(() => undefined), { what: 'the database to be back' });
+    for (let n = 1; n < 12; n += 1) await kim.send(busy, `new ${n}`);
+    const now = await positionOf(kim, busy);
+    expect(now).toMatchObject({ seq: 17 });
+    expect(now.epoch > common.epoch).toBe(true);
+
+    // Connected: the one who has what is gone, and the one in a room that lost nothing.
+    await stays.until((events) => events.some(({ __typename }) => __typename === 'RoomResync'), 'the resync');
+    await stays.until((events) => events.at(-1)?.seq === 17, 'what came since');
+    expect(stays.events.filter(({ __typename }) => __typename === 'RoomResync')).toMatchObject([{ epoch: now.epoch }]);
+    await hasNothingLost.count(2);
+    await kim.send(quiet, 'still here');
+    await hasNothingLost.count(3);
+    expect(hasNothingLost.events.map(({ __typename, seq, epoch }) => [__typename, seq, epoch])).toEqual([
+      ['RoomReady', 1, common.epoch],
+      ['RoomReady', 1, now.epoch],
+      ['MessageAdded', 2, now.epoch],
+    ]);
+
+    // Away.
+    const resume = (position: { afterSeq: number; epoch?: string }) => replay(kim, { roomId: busy, ...position });
+    const all = await resume({ afterSeq: 5, epoch: common.epoch });
+    expect(all.map(tell)).toEqual([
+      ...Array.from({ length: 12 }, (_, n) => ['MessageAdded', 6 + n]),
+      ['RoomReady', 17],
+    ]);
+    expect(await resume({ afterSeq: 3, epoch: common.epoch })).toHaveLength(15);
+    const anew = [
+      ['RoomResync', 17],
+      ['RoomReady', 17],
+    ];
+    expect((await resume({ afterSeq: 11, epoch: lost.epoch })).map(tell)).toEqual(anew);
+    expect((await resume({ afterSeq: 6, epoch: lost.epoch })).map(tell)).toEqual(anew);
+    expect((await resume({ afterSeq: 6, epoch: randomUUID() })).map(tell)).toEqual(anew);
+    expect((await resume({ afterSeq: 16, epoch: now.epoch })).map(tell)).toEqual([
+      ['MessageAdded', 17],
+      ['RoomReady', 17],
+    ]);
+    // Who says no epoch cannot be told apart from who was away.
+    expect((await resume({ afterSeq: 11 })).map(tell)).toEqual(anew);
+    expect(await resume({ afterSeq: 5 })).toHaveLength(13);
+    const malformed = kim.roomEvents({ roomId: busy, afterSeq: 5, epoch: 'x' });
+    expect(await malformed.ended()).toMatchObject({ code: 'BAD_USER_INPUT' });
+    // What has no event for it brings what came behind the last common entry.
+    const messages = kim.subscribe(messageAdded, { roomId: busy, afterSeq: 11, epoch: lost.epoch });
+    expect((await messages.count(12)).map(({ messageAdded: { seq } }) => seq)).toEqual(
+      Array.from({ length: 12 }, (_, n) => 6 + n),
+    );
+    // A room that is made since holds nothing of before.
+    const fresh = await kim.group(5);
+    await kim.send(fresh, '1');
+    expect((await replay(kim, { roomId: fresh, afterSeq: 1 })).map(tell)).toEqual([
+      ['MessageAdded', 2],
+      ['RoomReady', 2],
+    ]);
+
+    await isPublished(world, busy);
+    expect(await streamOf(world, busy, now.epoch)).toEqual(
+      expect.arrayContaining(Array.from({ length: 12 }, (_, n) => 6 + n)),
+    );
+  });
+
+  it('is noticed by what the stream has where nothing of the server tells, and then all fetch anew', async () => {
+    const kim = await world.client(4);
+    const roomId = await kim.group(5);
+    await kim.send(roomId, 'common');
+    const common = await positionOf(kim, roomId);
+    await postgres.backUp();
+    await waitFor(() => kim.send(roomId, 'lost 1').catch(() => undefined), { what: 'the database to be back' });
+    await kim.send(roomId, 'lost 2');
+    await isPublished(world, roomId);
+
+    await postgres.restore({ newTimeline: false });
+
+    const now = await waitFor(
+      async () => {
+        const position = await positionOf(kim, roomId).catch(() => undefined);
+        return position !== undefined && position.epoch !== common.epoch ? position : undefined;
+      },
+      { what: 'the new epoch' },
+    );
+    expect(now).toMatchObject({ seq: 2 });
+    expect((await replay(kim, { roomId, afterSeq: 2, epoch: common.epoch })).map(tell)).toEqual([
+      ['RoomResync', 2],
+      ['RoomReady', 2],
+    ]);
+    await kim.send(roomId, 'new');
+    await isPublished(world, roomId);
+    expect(await streamOf(world, roomId, now.epoch)).toContain(3);
+  });
+
+  it('is taken at its word by `npm run restored`', async () => {
+    const kim = await world.client(4);
+    const roomId = await kim.group(5);
+    const feed = kim.roomEvents({ roomId });
+    await feed.count(1);
+    const before = await positionOf(kim, roomId);
+
+    const { stdout: said } = await promisify(execFile)(process.execPath, [resolve('dist/commands/restored.js')], {
+      env: { PATH: process.env['PATH'], DATABASE_URL: world.database.url },
+    });
+
+    const { epoch } = await positionOf(kim, roomId);
+    expect(epoch > before.epoch).toBe(true);
+    expect(said).toContain(epoch);
+    await feed.until((events) => events.some((event) => event.__typename === 'RoomResync'), 'the resync');
+    expect(feed.events.at(-1)).toMatchObject({ epoch });
+  });
+});
+
+describeWithNats('a log that goes back under those who follow it', () => {
+  const world = useWorld({ instances: 2 });
+
+  it('is fetched anew, and what comes then is not taken for what was there', async () => {
+    const [kim, lee] = [await world.client(4), await world.client(5, 1)];
+    const roomId = await kim.group(5);
+    const inbox = await InboxFollower.start(lee);
+    const feeds = [kim, lee].map((client) => client.roomEvents({ roomId }));
+    await Promise.all(feeds.map((feed) => feed.count(1)));
+    for (let n = 0; n < 5; n += 1) await kim.send(roomId, `lost ${n}`);
+    await Promise.all(feeds.map((feed) => feed.count(6)));
+    await isPublished(world, roomId);
+
+    await world.database.query('DELETE FROM chat_messages WHERE room_id = $1 AND seq > 3', [roomId]);
+    await world.database.query('UPDATE chat_rooms SET seq = 3, published_seq = 3 WHERE id = $1', [roomId]);
+
+    const isResync = ({ __typename }: RoomEvent) => __typename === 'RoomResync';
+    await Promise.all(feeds.map((feed) => feed.until((events) => events.some(isResync), 'the resync')));
+    for (let n = 0; n < 3; n += 1) await kim.send(roomId, `new ${n}`);
+    for (const feed of feeds) {
+      await feed.until((events) => events.at(-1)?.seq === 6, 'what came since');
+      const since = feed.events.slice(feed.events.findIndex(isResync));
+      expect(since.filter(({ __typename }) => __typename === 'MessageAdded').map(({ seq }) => seq)).toEqual([4, 5, 6]);
+      expect(feed.events.filter(isResync)).toHaveLength(1);
+    }
+    // It stands where it stood before, and says something else.
+    await inbox.isRight();
+    await isPublished(world, roomId);
+    const { epoch } = await positionOf(kim, roomId);
+    expect(await streamOf(world, roomId, epoch)).toEqual([4, 5, 6]);
+  });
+});
+
+async function positionOf(client: TestClient, id: string): Promise<{ seq: number; epoch: string }> {
+  const { room } = await client.http(roomPosition, { id });
+  if (room == null) throw new Error(`No such room: ${id}`);
+  return room;
+}
+
+/** All that comes up to RoomReady. */
+async function replay(
+  client: TestClient,
+  position: { roomId: string; afterSeq: number; epoch?: string },
+): Promise<RoomEvent[]> {
+  const feed = client.roomEvents(position);
+  const events = await feed.until((all) => all.some(({ __typename }) => __typename === 'RoomReady'), 'the replay');
+  feed.stop();
+  return events;
+}
+
+const tell = ({ __typename, seq }: RoomEvent) => [__typename, seq];
+
+const isPublished = ({ database }: World, roomId: string) =>
+  waitFor(
+    async () => {
+      const { head, publishedSeq } = await readStoredLog(database, roomId).catch(() => ({ head: 0, publishedSeq: -1 }));
+      return head === publishedSeq;
+    },
+    { what: 'the published mark', timeoutMs: 20_000 },
+  );
+
+/** Positions of the room's entries in CHAT_MESSAGES that are of the epoch, each once. */
+async function streamOf({ nats }: World, roomId: string, epoch: string): Promise<unknown[]> {
+  const stored = await readChatMessages(nats);
+  const seqs = stored
+    .filter(({ body }) => body['roomId'] === roomId && body['epoch'] === epoch)
+    .map(({ body }) => body['seq'] as number);
+  return [...new Set(seqs)].sort((a, b) => a - b);
+}
