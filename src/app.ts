@@ -39,6 +39,7 @@ import { createPrintResult } from './server/print.js';
 import { Seats } from './server/seats.js';
 import { createSubscribe } from './server/subscribe.js';
 import { SubscriptionBudget } from './server/subscription-budget.js';
+import { UnreadAnswers } from './server/unread-answers.js';
 import { UserTurns } from './server/user-turns.js';
 import { GraphqlSockets } from './server/websocket.js';
 import { serveBackends } from './services/serve-backends.js';
@@ -120,20 +121,20 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
   const execute = createExecute();
   const subscribe = createSubscribe(execute, new SubscriptionBudget(limits.maxSubscriptionBytes));
   const { introspection } = config;
-  const userTurns = new UserTurns(execute, limits);
+  const unread = new UnreadAnswers(limits.maxAnswerBytes);
+  const userTurns = new UserTurns(execute, unread, limits);
   const engine = createGraphqlEngine({ ...limits, deps, maskError, introspection });
   const authenticate = createAuthenticate(createTokenVerifier(config.auth), deps);
   const seats = new Seats(limits.maxSocketsPerUser, devices);
   const { sendTimeoutMs, maxStreamMs, maxBodyBytes, maxAnswerBytes } = limits;
   const print = createPrintResult(maskError, maxAnswerBytes);
-  const shared = { engine, userTurns, subscribe, authenticate, print, seats, maxAnswerBytes };
+  const shared = { engine, userTurns, subscribe, authenticate, print, seats, maxAnswerBytes, unread };
   const sockets = new GraphqlSockets({
     ...shared,
     maskError,
     findRoomOfMessage: (id) => findRoomOfMessage(deps, id),
     maxFrameBytes: maxBodyBytes,
     maxSubscriptions: limits.maxSubscriptionsPerSocket,
-    sendTimeoutMs,
     log,
   });
   const graphql = new GraphqlOverHttp({ ...shared, maxBodyBytes, maxStreamMs });
@@ -148,7 +149,7 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
     metrics: offerMetrics(config, {
       sockets: () => sockets.size,
       streams: () => graphql.streamCount,
-      unreadBytes: () => graphql.unreadBytes,
+      unreadBytes: () => unread.bytes,
       roomFeeds: () => feeds.size,
       typingRooms: () => typing.size,
       watchedUsers: () => presences.size,

@@ -5,6 +5,7 @@ import type { WebSocket } from 'ws';
 import { Allowance } from '../domain/allowance.js';
 import { ChatError } from '../domain/errors.js';
 import { createTextFrame } from './text-frame.js';
+import type { Reader, UnreadAnswers } from './unread-answers.js';
 
 /** Close codes of this server, beside those of graphql-transport-ws. */
 export const closeCodes = {
@@ -36,16 +37,15 @@ type PeerStream = Duplex & Pick<Socket, 'bytesRead'>;
 const idleFrames = { burst: 100, perSecond: 10 };
 
 export interface ClientSocketOptions {
-  /** No progress on one send for this long, and the peer is a slow consumer. */
-  readonly sendTimeoutMs: number;
+  readonly unread: UnreadAnswers;
   readonly log: Logger;
   readonly pingTurn: number;
 }
 
 /**
- * One WebSocket, so that a bad peer costs a bounded amount: a send that makes no progress closes it with 4490, a peer that
- * sends without reading is not read from, nor is one that floods; one that vanished is found out by its silence, and a close
- * that is not answered ends anyway.
+ * One WebSocket, so that a bad peer costs a bounded amount: large frames count among the unread answers of its user, a peer
+ * that sends without reading is not read from, nor is one that floods; one that vanished is found out by its silence, and a
+ * close that is not answered ends anyway.
  */
 export class ClientSocket {
   /** Those that have something to write at the end of this turn of the event loop. */
@@ -66,7 +66,10 @@ export class ClientSocket {
   #frameBytes = 0;
   /** Who waits for that write. */
   #senders: ((error: Error | null | undefined) => void)[] = [];
-  #stall: NodeJS.Timeout | undefined;
+  /** Something waits for the peer, which the system did not take at once. */
+  #isStalled = false;
+  /** Once it is known. */
+  #reader: Reader | undefined;
 
   /** @param stream - the connection that the socket was upgraded from */
   constructor(socket: WebSocket, stream: PeerStream, options: ClientSocketOptions) {
@@ -77,10 +80,7 @@ export class ClientSocket {
     socket.on('ping', () => this.admitIdle());
     socket.on('pong', () => this.admitIdle());
     socket.on('error', (error) => options.log.debug({ err: error }, 'A socket failed'));
-    socket.once('close', () => {
-      clearTimeout(this.#stall);
-      this.#wake();
-    });
+    socket.once('close', () => this.#wake());
   }
 
   get isOpen(): boolean {
@@ -153,6 +153,11 @@ export class ClientSocket {
     this.#idleFrames.grant();
   }
 
+  /** From now on, what waits counts as unread by this one. */
+  belongTo(reader: Reader): void {
+    this.#reader = reader;
+  }
+
   onClose(listener: (code: number, reason: string) => void): void {
     this.#socket.once('close', (code, reason) => listener(code, String(reason)));
   }
@@ -198,8 +203,16 @@ export class ClientSocket {
 
   /** What is written in one turn of the event loop leaves together, in one write to the system. */
   #write(frame: Buffer): void {
+    if (frame.length > maxJoinedBytes && this.#reader !== undefined) this.#keep(this.#reader, frame.length);
     this.#frameBytes += frame.length;
     if (this.#frames.push(frame) === 1 && ClientSocket.#due.push(this) === 1) setImmediate(ClientSocket.#flushAll);
+  }
+
+  /** Counts as unread until it is written. */
+  #keep(reader: Reader, bytes: number): void {
+    const { unread } = this.#options;
+    const kept = unread.keep(reader, bytes, () => this.cutOff());
+    this.#senders.push(() => unread.forget(kept));
   }
 
   static readonly #flushAll = (): void => {
@@ -218,8 +231,7 @@ export class ClientSocket {
       return;
     }
     this.#stream.write(bytes, written);
-    // What the system did not take at once waits for the peer.
-    if (this.#stream.writableLength > 0) this.#stall ??= setTimeout(() => this.cutOff(), this.#options.sendTimeoutMs);
+    if (this.#stream.writableLength > 0) this.#isStalled = true;
   }
 
   #createNote(senders: readonly ((error: Error | null | undefined) => void)[]) {
@@ -232,14 +244,10 @@ export class ClientSocket {
 
   /** Something has left this process. */
   readonly #noteSent = (_error?: Error | null): void => {
-    if (this.#stall !== undefined) {
-      // The system's buffers were full, and take more only as the peer acknowledges: it makes progress.
+    // The system's buffers were full, and take more only as the peer acknowledges: it makes progress.
+    if (this.#isStalled) {
       this.#isAlive = true;
-      if (this.#stream.writableLength > 0) this.#stall.refresh();
-      else {
-        clearTimeout(this.#stall);
-        this.#stall = undefined;
-      }
+      this.#isStalled = this.#stream.writableLength > 0;
     }
     if (this.#waiting.size > 0) this.#wake();
     if (this.#isPaused && this.#unsentBytes < maxUnsentBytes) {

@@ -12,7 +12,7 @@ import { type StreamFormat, streamFormats, toSseText } from './stream-formats.js
 import { StreamLives } from './stream-lives.js';
 import type { Results, Subscribe } from './subscribe.js';
 import { queryOf } from './target.js';
-import { type Reader, UnreadAnswers } from './unread-answers.js';
+import { type Reader, tooMuchUnread, type UnreadAnswers } from './unread-answers.js';
 import type { Asker, UserTurns } from './user-turns.js';
 
 export interface GraphqlOverHttpOptions {
@@ -24,6 +24,7 @@ export interface GraphqlOverHttpOptions {
   readonly seats: Seats;
   readonly maxBodyBytes: number;
   readonly maxAnswerBytes: number;
+  readonly unread: UnreadAnswers;
   readonly maxStreamMs: number;
 }
 
@@ -32,22 +33,15 @@ export class GraphqlOverHttp {
   readonly #options: GraphqlOverHttpOptions;
   readonly #streams = new Set<ServerResponse>();
   readonly #lives: StreamLives;
-  readonly #unread: UnreadAnswers;
 
   constructor(options: GraphqlOverHttpOptions) {
     this.#options = options;
     this.#lives = new StreamLives(options.maxStreamMs);
-    this.#unread = new UnreadAnswers(options.maxAnswerBytes);
   }
 
   /** Open streams of subscriptions. */
   get streamCount(): number {
     return this.#streams.size;
-  }
-
-  /** Of answers that wait for their readers. */
-  get unreadBytes(): number {
-    return this.#unread.bytes;
   }
 
   isStream(response: ServerResponse): boolean {
@@ -61,7 +55,7 @@ export class GraphqlOverHttp {
 
   /** Resolves once the answer is written or, where it is a stream, handed over: a stream is not waited for. */
   async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { authenticate, engine, userTurns, maxBodyBytes, maxAnswerBytes } = this.#options;
+    const { authenticate, engine, userTurns, maxBodyBytes, maxAnswerBytes, unread } = this.#options;
     if (request.method !== 'GET' && request.method !== 'POST') return refuse(response, otherMethod);
     const wanted = negotiate(request.headers.accept);
     if (wanted === null) return refuse(response, notAcceptable);
@@ -73,7 +67,7 @@ export class GraphqlOverHttp {
 
     const viewer = await authenticate(request.headers.authorization);
     const reader: Reader = viewer?.userId ?? request.socket.remoteAddress ?? '';
-    if (this.#unread.isFull(reader)) return refuse(response, tooMuchUnread);
+    if (unread.isFull(reader)) throw tooMuchUnread();
     const opening: Opening = {};
     const asker: Asker = { user: reader, signal: () => closeSignal(response) };
     const answer = await engine.yoga.fetch(
@@ -97,7 +91,7 @@ export class GraphqlOverHttp {
       return this.#stream(results, { viewer, response, format: streamFormats[wanted.stream] });
     }
     const text = limitAnswer(await answer.text(), maxAnswerBytes);
-    return this.#unread.send(response, reader, begin(response, wanted.answer, answer, text));
+    return unread.send(response, reader, begin(response, wanted.answer, answer, text));
   }
 
   /**
@@ -181,12 +175,6 @@ const noToken: Refusal = { code: 'UNAUTHENTICATED', message: 'A token is needed:
 const noSeat: Refusal = {
   code: 'RATE_LIMITED',
   message: 'Too many connections of this user',
-  extensions: { retryAfterMs: 1_000 },
-};
-
-const tooMuchUnread: Refusal = {
-  code: 'RATE_LIMITED',
-  message: 'Too many answers wait to be read: read them first',
   extensions: { retryAfterMs: 1_000 },
 };
 

@@ -66,7 +66,10 @@ export class HttpServer {
     this.#server = createServer({ ...timeouts, connectionsCheckingInterval: timeoutCheckMs }, (request, response) =>
       this.#pipelines.take(request, response),
     );
-    this.#server.on('connection', (socket) => this.#progress.watch(socket));
+    this.#server.on('connection', (socket) => {
+      this.#pipelines.open(socket);
+      this.#progress.watch(socket);
+    });
     this.#server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
     this.#server.on('clientError', (error, socket) => refuseSocket(socket, statusOf(error)));
   }
@@ -175,7 +178,7 @@ export class HttpServer {
     if (this.#isStopping) refuseSocket(socket, '503 Service Unavailable');
     else if (pathOf(request) !== graphqlPath) refuseSocket(socket, '404 Not Found');
     else if (!this.#options.isAllowedOrigin(request)) refuseSocket(socket, '403 Forbidden');
-    else this.#options.sockets.upgrade(request, socket, head, () => this.#progress.release(socket as Socket));
+    else this.#options.sockets.upgrade(request, socket, head, (cut) => this.#progress.watch(socket as Socket, cut));
   }
 }
 

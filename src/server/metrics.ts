@@ -42,7 +42,7 @@ export function createMetrics(sources: MetricSources): Registry {
     });
   gauge('fairway_sockets', 'Open WebSocket connections', sources.sockets);
   gauge('fairway_streams', 'Open HTTP streams of subscriptions', sources.streams);
-  gauge('fairway_unread_bytes', 'Bytes of HTTP answers that wait for their readers', sources.unreadBytes);
+  gauge('fairway_unread_bytes', 'Bytes of answers that wait for their readers', sources.unreadBytes);
   gauge('fairway_room_feeds', 'Rooms that somebody listens to here', sources.roomFeeds);
   gauge('fairway_typing_rooms', 'Rooms where somebody here watches who types', sources.typingRooms);
   gauge('fairway_watched_users', 'Users whose presence somebody here watches', sources.watchedUsers);

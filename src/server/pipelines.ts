@@ -24,18 +24,22 @@ export class Pipelines {
     this.#serve = serve;
   }
 
+  /** Takes requests of this connection from now on, until it closes. */
+  open(socket: Duplex): void {
+    if (this.#exchanges.has(socket) || socket.destroyed) return;
+    this.#exchanges.set(socket, []);
+    socket.once('close', () => this.#exchanges.delete(socket));
+  }
+
   take(request: IncomingMessage, response: ServerResponse): void {
     const { socket } = request;
-    if (socket.destroyed) return;
-    const exchanges = this.#exchanges.get(socket) ?? [];
+    const exchanges = this.#exchanges.get(socket);
+    if (exchanges === undefined || socket.destroyed) return;
     if (exchanges.length > maxWaiting) {
       socket.destroy();
       return;
     }
-    exchanges.push({ request, response });
-    if (exchanges.length > 1) return;
-    this.#exchanges.set(socket, exchanges);
-    this.#begin(socket, exchanges);
+    if (exchanges.push({ request, response }) === 1) this.#begin(exchanges);
   }
 
   /** The newest request of a connection that is not answered yet. */
@@ -48,16 +52,13 @@ export class Pipelines {
     for (const [first] of this.#exchanges.values()) if (first !== undefined) yield first.response;
   }
 
-  #begin(socket: Duplex, exchanges: Exchange[]): void {
+  #begin(exchanges: Exchange[]): void {
     const [first] = exchanges;
-    if (first === undefined || socket.destroyed) {
-      this.#exchanges.delete(socket);
-      return;
-    }
+    if (first === undefined || first.request.socket.destroyed) return;
     // A response that waits for its turn is not closed with its connection: only the first one is listened to.
     first.response.once('close', () => {
       exchanges.shift();
-      this.#begin(socket, exchanges);
+      this.#begin(exchanges);
     });
     this.#serve(first.request, first.response);
   }

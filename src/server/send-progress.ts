@@ -10,14 +10,17 @@ const maxAnswerTimeouts = 20;
 
 export interface SendProgressOptions {
   readonly sendTimeoutMs: number;
-  /** Whether an answer is one without an end, which is not bounded as a whole. */
+  /** Whether an answer is one without an end. */
   readonly isStream: (response: ServerResponse) => boolean;
 }
 
 interface Sending {
-  /** The newest answer, and when it began. */
+  readonly cut: () => void;
+  /** The newest answer over HTTP, and when it began. */
   response: ServerResponse | undefined;
   since: number;
+  /** Without such an answer: what the connection was given by then. */
+  given: number;
   /** How much this system had taken of what the connection was given, in bytes. */
   taken: number;
   /** How much of that the peer's system had yet to acknowledge. */
@@ -27,8 +30,8 @@ interface Sending {
 }
 
 /**
- * Ends HTTP connections whose peer does not take what it is sent: nothing for `sendTimeoutMs`, or not the whole of an
- * answer for twenty times that. One timer for all of them. Progress is what this system takes and, where it shows them, the
+ * Ends connections whose peer does not take what it is sent: nothing for `sendTimeoutMs`, or not the whole of an answer, or
+ * of what waits on a socket or stream, for twenty times that. One timer for all of them. Progress is what this system takes and, where it shows them, the
  * acknowledgements of the peer's: it takes more only once a good part of its buffer is free, which is late for a phone on a
  * bad network.
  */
@@ -42,18 +45,18 @@ export class SendProgress {
     this.#options = options;
   }
 
-  /** From here on until it closes or is released. */
-  watch(socket: Socket): void {
-    if (this.#sendings.has(socket) || socket.destroyed) return;
+  /** From here on until it closes. */
+  watch(socket: Socket, cut: () => void = () => socket.destroy()): void {
+    if (socket.destroyed) return;
+    if (!this.#sendings.has(socket)) socket.once('close', () => this.#forget(socket));
     const now = performance.now();
-    this.#sendings.set(socket, { response: undefined, since: now, taken: 0, unacknowledged: 0, progressAt: now });
-    socket.once('close', () => this.release(socket));
+    const none = { taken: 0, unacknowledged: 0, given: 0 };
+    this.#sendings.set(socket, { cut, response: undefined, since: now, progressAt: now, ...none });
     const lookMs = Math.max(this.#options.sendTimeoutMs / looks, minLookMs);
     this.#looking ??= setInterval(() => void this.#look(), lookMs);
   }
 
-  /** From now on somebody else looks after it. */
-  release(socket: Socket): void {
+  #forget(socket: Socket): void {
     this.#sendings.delete(socket);
     if (this.#sendings.size > 0) return;
     clearInterval(this.#looking);
@@ -69,16 +72,24 @@ export class SendProgress {
   async #look(): Promise<void> {
     if (this.#isReading) return;
     const now = performance.now();
-    const behind = [...this.#sendings].filter(([socket, sending]) => isBehind(socket, sending, now));
+    const behind = [...this.#sendings].filter(([socket, sending]) => this.#isBehind(socket, sending, now));
     const [still] = behind.find(([, { progressAt }]) => progressAt < now) ?? [];
     if (still !== undefined) await this.#readAcknowledged(still.localPort ?? 0, behind);
-    for (const [socket, sending] of behind) if (this.#isOver(sending, now)) socket.destroy();
+    const { sendTimeoutMs } = this.#options;
+    for (const [, { cut, since, progressAt }] of behind) {
+      if (now - progressAt > sendTimeoutMs || now - since > maxAnswerTimeouts * sendTimeoutMs) cut();
+    }
   }
 
-  #isOver({ response, since, progressAt }: Sending, now: number): boolean {
-    const { sendTimeoutMs, isStream } = this.#options;
-    if (now - progressAt > sendTimeoutMs) return true;
-    return now - since > maxAnswerTimeouts * sendTimeoutMs && !(response !== undefined && isStream(response));
+  /** Whether something waits in this process, and notes what was taken since the last look. */
+  #isBehind(socket: Socket, sending: Sending, now: number): boolean {
+    const taken = socket.bytesWritten - socket.writableLength;
+    const isDone = socket.writableLength === 0;
+    if (isDone || taken !== sending.taken) Object.assign(sending, { taken, progressAt: now });
+    const { response, given } = sending;
+    const isAnswer = response !== undefined && !this.#options.isStream(response);
+    if (!isAnswer && taken >= given) Object.assign(sending, { given: socket.bytesWritten, since: now });
+    return !isDone;
   }
 
   async #readAcknowledged(localPort: number, behind: readonly (readonly [Socket, Sending])[]): Promise<void> {
@@ -93,12 +104,4 @@ export class SendProgress {
       sending.unacknowledged = unacknowledged;
     }
   }
-}
-
-/** Whether something waits in this process, and notes what was taken since the last look. */
-function isBehind(socket: Socket, sending: Sending, now: number): boolean {
-  const taken = socket.bytesWritten - socket.writableLength;
-  const isDone = socket.writableLength === 0;
-  if (isDone || taken !== sending.taken) Object.assign(sending, { taken, progressAt: now });
-  return !isDone;
 }

@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http';
+import { ChatError } from '../domain/errors.js';
 import { endInPieces, pieceBytes } from './pieces.js';
 import { maxBytesPerUnit } from './print.js';
 
@@ -13,9 +14,9 @@ const maxAnswers = 4;
 const maxAllAnswers = 32;
 
 interface Unread {
-  readonly response: ServerResponse;
   readonly reader: Reader;
   readonly bytes: number;
+  readonly cut: () => void;
   progressAt: number;
 }
 
@@ -48,26 +49,42 @@ export class UnreadAnswers {
    * would hold the text all the while.
    */
   send(response: ServerResponse, reader: Reader, text: string): Promise<void> {
+    // Its client went while this was made: it is not closed once more.
+    if (response.destroyed) return Promise.resolve();
     if (text.length * maxBytesPerUnit <= pieceBytes) {
       response.end(text);
       // This system's own buffer for the connection is full.
-      if ((response.socket?.writableLength ?? 0) > 0) this.#keep(response, reader, text.length);
+      if ((response.socket?.writableLength ?? 0) > 0) this.#keepUntilClosed(response, reader, text.length);
       return Promise.resolve();
     }
     const body = Buffer.from(text);
     response.setHeader('content-length', body.length);
-    const unread = this.#keep(response, reader, body.length);
+    const unread = this.#keepUntilClosed(response, reader, body.length);
     return endInPieces(response, body, () => {
       unread.progressAt = performance.now();
     });
   }
 
-  #keep(response: ServerResponse, reader: Reader, bytes: number): Unread {
-    const unread = { response, reader, bytes, progressAt: performance.now() };
+  /**
+   * Counts what waits for its reader until it is forgotten, or cut to make room for another.
+   * @param cut - ends the connection on which it waits
+   */
+  keep(reader: Reader, bytes: number, cut: () => void): Unread {
+    const unread = { reader, bytes, cut, progressAt: performance.now() };
     this.#makeRoom(unread);
     this.#unread.add(unread);
     this.#count(reader, bytes);
-    response.once('close', () => this.#forget(unread));
+    return unread;
+  }
+
+  /** It is read, or its connection is gone. Twice does nothing. */
+  forget(unread: Unread): void {
+    if (this.#unread.delete(unread)) this.#count(unread.reader, -unread.bytes);
+  }
+
+  #keepUntilClosed(response: ServerResponse, reader: Reader, bytes: number): Unread {
+    const unread = this.keep(reader, bytes, () => response.destroy());
+    response.once('close', () => this.forget(unread));
     return unread;
   }
 
@@ -84,13 +101,9 @@ export class UnreadAnswers {
       if (slowest === undefined || unread.progressAt < slowest.progressAt) slowest = unread;
     }
     if (slowest === undefined) return false;
-    this.#forget(slowest);
-    slowest.response.destroy();
+    this.forget(slowest);
+    slowest.cut();
     return true;
-  }
-
-  #forget(unread: Unread): void {
-    if (this.#unread.delete(unread)) this.#count(unread.reader, -unread.bytes);
   }
 
   #count(reader: Reader, bytes: number): void {
@@ -104,3 +117,6 @@ export class UnreadAnswers {
     return this.#bytesOf.get(reader) ?? 0;
   }
 }
+
+export const tooMuchUnread = () =>
+  new ChatError('RATE_LIMITED', 'Too many answers wait to be read: read them first', { retryAfterMs: 1_000 });

@@ -5,6 +5,7 @@ import { extraPriceOf } from '../schema/bill.js';
 import type { ChangeTurn, Context } from '../schema/builder.js';
 import { complexityOf } from '../schema/complexity.js';
 import type { Execute } from './execute.js';
+import { tooMuchUnread, type UnreadAnswers } from './unread-answers.js';
 
 /** What waits longer than this has a client that gave up, or one that should. */
 const maxWaitMs = 10_000;
@@ -39,10 +40,11 @@ export interface Asker {
  */
 export class UserTurns {
   readonly #execute: Execute;
+  readonly #unread: UnreadAnswers;
   readonly #queries: FairTurns;
   readonly #changes: FairTurns;
 
-  constructor(execute: Execute, { maxOperationsAtOnce, complexityPerMinute }: UserTurnsOptions) {
+  constructor(execute: Execute, unread: UnreadAnswers, { maxOperationsAtOnce, complexityPerMinute }: UserTurnsOptions) {
     const perSecond = complexityPerMinute / 60;
     const bounds: Omit<FairTurnsOptions, 'maxWaitingPerUser'> = {
       atOncePerUser: maxOperationsAtOnce,
@@ -51,6 +53,7 @@ export class UserTurns {
       allowance: { burst: perSecond, perSecond },
     };
     this.#execute = execute;
+    this.#unread = unread;
     this.#queries = new FairTurns({ ...bounds, maxWaitingPerUser: maxWaitingQueries });
     this.#changes = new FairTurns({ ...bounds, maxWaitingPerUser: maxWaitingChanges });
   }
@@ -62,6 +65,8 @@ export class UserTurns {
     let leave: (() => void) | undefined;
     try {
       leave = await this.#queries.enter(asker.user, { cost: costOf(args), signal: asker.signal });
+      // What was answered while this waited may be unread still.
+      if (this.#unread.isFull(asker.user)) throw tooMuchUnread();
       const result = await this.#execute(args);
       this.#queries.charge(asker.user, extraPriceOf(args.contextValue as Context));
       return result;

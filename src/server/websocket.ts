@@ -26,6 +26,7 @@ import { ResultSender } from './result-sender.js';
 import { type FindRoom, RoomTurns } from './room-turns.js';
 import type { Seats } from './seats.js';
 import type { Subscribe } from './subscribe.js';
+import { tooMuchUnread, type UnreadAnswers } from './unread-answers.js';
 import type { Asker, UserTurns } from './user-turns.js';
 import { assertModest, declaredVariables } from './variables.js';
 
@@ -41,7 +42,7 @@ export interface WebSocketOptions {
   readonly maxFrameBytes: number;
   readonly maxSubscriptions: number;
   readonly maxAnswerBytes: number;
-  readonly sendTimeoutMs: number;
+  readonly unread: UnreadAnswers;
   readonly log: Logger;
 }
 
@@ -112,12 +113,12 @@ export class GraphqlSockets {
     return this.#sockets.size;
   }
 
-  /** @param onOpen - called once the connection is a socket of these, and looked after here */
-  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, onOpen: () => void): void {
+  /** @param onOpen - called with how to cut the peer off, once the connection is a socket of these */
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, onOpen: (cut: () => void) => void): void {
     const { authorization } = request.headers;
     this.#server.handleUpgrade(request, socket, head, (webSocket) => {
-      onOpen();
-      this.#open(webSocket, socket as Socket, authorization);
+      const opened = this.#open(webSocket, socket as Socket, authorization);
+      onOpen(() => opened.cutOff());
     });
   }
 
@@ -142,9 +143,9 @@ export class GraphqlSockets {
     for (const socket of this.#sockets) if (socket.pingTurn === this.#pingTurn) socket.ping();
   }
 
-  #open(webSocket: WebSocket, stream: Socket, authorization: string | undefined): void {
-    const { sendTimeoutMs, maxAnswerBytes, log } = this.#options;
-    const socket = new ClientSocket(webSocket, stream, { sendTimeoutMs, log, pingTurn: this.#pingTurn });
+  #open(webSocket: WebSocket, stream: Socket, authorization: string | undefined): ClientSocket {
+    const { unread, maxAnswerBytes, log } = this.#options;
+    const socket = new ClientSocket(webSocket, stream, { unread, log, pingTurn: this.#pingTurn });
     this.#sockets.add(socket);
     this.#awaitInit(socket);
     const extra: Extra = {
@@ -173,6 +174,7 @@ export class GraphqlSockets {
       for (const query of extra.unanswered.values()) query.abort();
       void closed(code, reason);
     });
+    return socket;
   }
 
   #awaitInit(socket: ClientSocket): void {
@@ -222,6 +224,7 @@ export class GraphqlSockets {
       socket.close(closeCodes.tooManySockets, 'Too many connections of this user');
       return false;
     }
+    socket.belongTo(extra.viewer.userId);
     const leftMs = extra.viewer.expiresAt.getTime() - Date.now();
     const expire = () => socket.close(closeCodes.badToken, 'The token has expired');
     const expiry = setTimeout(expire, Math.min(Math.max(leftMs, 0), maxTimerMs));
@@ -237,10 +240,11 @@ export class GraphqlSockets {
     id: string,
     payload: SubscribePayload,
   ): Promise<ExecutionArgs | readonly GraphQLError[]> {
-    const { engine, maxSubscriptions } = this.#options;
+    const { engine, maxSubscriptions, unread } = this.#options;
     if (this.#isStopping) throw new ChatError('UNAVAILABLE', 'The server restarts; try again');
     if (Object.keys(subscriptions).length > maxSubscriptions + maxOtherOperations) throw tooMany();
     const { viewer, isBehind, cutOff } = extra;
+    if (viewer !== null && unread.isFull(viewer.userId)) throw tooMuchUnread();
     const { query, operationName, variables } = payload;
     // It lives as long as the operation does, and nobody looks at it any more.
     Object.assign(payload, { query: '', variables: undefined });

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { beforeAll, expect, it, onTestFinished, vi } from 'vitest';
+import { beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { type TestClient, tokenFor } from '../support/client.js';
 import { Inspector, inspectorEnv } from '../support/inspector.js';
 import type { Instance } from '../support/instance.js';
@@ -7,7 +7,7 @@ import { metricsEnv, readMetrics } from '../support/metrics.js';
 import { Reader } from '../support/reader.js';
 import { describeWithNats } from '../support/requirements.js';
 import { waitFor } from '../support/wait-for.js';
-import { postOperation } from '../support/wire.js';
+import { postOperation, RawSocket } from '../support/wire.js';
 import { useWorld } from '../support/world.js';
 
 vi.setConfig({ testTimeout: 120_000 });
@@ -37,12 +37,7 @@ describeWithNats('an answer that is not read', () => {
     kim = await world.client(kimId);
     roomId = await kim.group(...crowd);
     tokens = await Promise.all(crowd.map((userId) => tokenFor(userId)));
-    await world.database.query(
-      `INSERT INTO chat_messages (id, room_id, seq, changed_seq, sender_id, sender_name, type, content)
-       SELECT gen_random_uuid(), $1, n, n, $2, 'kim', 'TEXT', $3 FROM generate_series(2, 101) n`,
-      [roomId, kimId, essay],
-    );
-    await world.database.query('UPDATE chat_rooms SET seq = 101, published_seq = 101 WHERE id = $1', [roomId]);
+    await fill(roomId);
   });
 
   it('is cut where nothing of it is taken, and what it held is given back', async () => {
@@ -157,6 +152,15 @@ describeWithNats('an answer that is not read', () => {
     expect(answers.filter(({ status }) => status === 'fulfilled').length).toBeGreaterThan(20);
   });
 
+  it('is not kept for a client that went before it was made', async () => {
+    const readers = await Promise.all(tokens.map((token) => ask(instance, token, pages(700))));
+    await delay(20);
+    for (const reader of readers) reader.close();
+    // One behind the other: those before it are made by then.
+    await waitFor(async () => (await viewer(instance, tokens.at(-1) as string)).status === 200, { what: 'an answer' });
+    await waitFor(async () => (await unreadBytes(instance)) === 0, { what: 'nothing that waits' });
+  });
+
   it('keeps no instance from stopping', async () => {
     const stopping = await world.start({ MAX_ANSWER_BYTES: '16777216' });
     await ask(stopping, kim.token, pages(700));
@@ -165,6 +169,88 @@ describeWithNats('an answer that is not read', () => {
     expect(await stopping.stop()).toBe(0);
     expect(performance.now() - startedAt).toBeLessThan(10_000);
   });
+
+  describe('on a WebSocket', () => {
+    const connect = async (to: Instance, token: string): Promise<RawSocket> => {
+      const socket = await RawSocket.connect(to, token);
+      onTestFinished(() => socket.ws.terminate());
+      return socket;
+    };
+
+    it('is another matter than one that is read slowly, which comes whole', async () => {
+      const reader = await open(instance);
+      reader.upgrade();
+      reader.sendFrame({ type: 'connection_init', payload: { authorization: `Bearer ${kim.token}` } });
+      await reader.read({ until: 'connection_ack' });
+      const startedAt = performance.now();
+      reader.sendFrame({ id: 'large', type: 'subscribe', payload: pages(700) });
+      await reader.read({ everyMs: 25, until: '{"id":"large","type":"complete"}' });
+      expect(reader.receivedBytes).toBeGreaterThan(huge);
+      expect(performance.now() - startedAt).toBeGreaterThan(2 * sendTimeoutMs);
+    });
+
+    it('is cut where nothing of it is taken, and what it held is given back', async () => {
+      const sockets = await Promise.all(tokens.slice(0, 10).map((token) => connect(instance, token)));
+      for (const socket of sockets) {
+        socket.ws.pause();
+        socket.subscribe('large', pages(700));
+      }
+      await waitFor(async () => (await unreadBytes(instance)) > huge, { what: 'answers that wait' });
+      await waitFor(async () => (await unreadBytes(instance)) === 0, { what: 'their end', timeoutMs: 20_000 });
+      for (const socket of sockets) {
+        socket.ws.resume();
+        expect([1006, 4490]).toContain(await socket.closeCode());
+      }
+    });
+
+    const refusalOf = (socket: RawSocket) =>
+      waitFor(async () => (await socket.ask({ query: '{ viewer { id } }' })).errors?.[0], { what: 'a refusal' });
+
+    it('counts for who has asked for it, also where it answers a mutation', async () => {
+      const patient = await world.start();
+      const room = await kim.group(5);
+      await fill(room);
+      const reader = await connect(patient, kim.token);
+      const other = await connect(patient, kim.token);
+      reader.ws.pause();
+      const inspector = await Inspector.attach(patient);
+      onTestFinished(() => inspector.detach());
+      const before = await inspector.retainedBytes();
+      const fields = 'message { room { messages(last: 100) { edges { node { a: content b: content } } } } }';
+      for (let count = 0; count < 50; count += 1) {
+        const input = { roomId: room, content: 'one more' };
+        const query = `mutation ($input: SendMessageInput!) { sendMessage(input: $input) { ${fields} } }`;
+        reader.subscribe(`send-${count}`, { query, variables: { input } });
+      }
+      let peak = 0;
+      const look = async () => {
+        peak = Math.max(peak, (await inspector.retainedBytes()) - before);
+        return peak;
+      };
+      const refusal = refusalOf(other);
+      await waitFor(async () => (await look()) > 3 * maxAnswerBytes, { what: 'answers that wait', timeoutMs: 30_000 });
+      await waitFor(
+        async () => {
+          await look();
+          return (await readMetrics(patient)).get('fairway_sockets') === 1;
+        },
+        { what: 'the end of the one that does not read', timeoutMs: 40_000 },
+      );
+      // Beside the four largest that may wait, those that are being made and those of a socket that closes.
+      expect(peak).toBeLessThan(20 * maxAnswerBytes);
+      expect((await refusal).extensions).toEqual({ code: 'RATE_LIMITED', retryAfterMs: 1_000 });
+    });
+  });
+
+  /** With a hundred essays. */
+  async function fill(room: string): Promise<void> {
+    await world.database.query(
+      `INSERT INTO chat_messages (id, room_id, seq, changed_seq, sender_id, sender_name, type, content)
+       SELECT gen_random_uuid(), $1, n, n, $2, 'kim', 'TEXT', $3 FROM generate_series(2, 101) n`,
+      [room, kimId, essay],
+    );
+    await world.database.query('UPDATE chat_rooms SET seq = 101, published_seq = 101 WHERE id = $1', [room]);
+  }
 
   /** So many essays of the room, a hundred messages as often as it takes. */
   function pages(essays: number) {

@@ -54,9 +54,31 @@ export class Reader {
     this.#socket.write(text);
   }
 
-  /** Reads to the end, 64 KB at most every so often. */
-  async read({ everyMs = 0 } = {}): Promise<void> {
-    while (!this.isClosed) await this.#take(everyMs);
+  /** Asks for a WebSocket; what is read is its frames from then on. */
+  upgrade(): void {
+    const head = [
+      'GET /graphql HTTP/1.1',
+      'Host: localhost',
+      'Connection: Upgrade',
+      'Upgrade: websocket',
+      'Sec-WebSocket-Version: 13',
+      'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
+      'Sec-WebSocket-Protocol: graphql-transport-ws',
+    ];
+    this.#socket.write(`${head.join('\r\n')}\r\n\r\n`);
+  }
+
+  /** A short message, as a masked frame whose mask changes nothing. */
+  sendFrame(message: unknown): void {
+    const text = Buffer.from(JSON.stringify(message));
+    const header = Buffer.from([0x81, 0x80 | 126, text.length >> 8, text.length & 255, 0, 0, 0, 0]);
+    this.#socket.write(Buffer.concat([header, text]));
+  }
+
+  /** Reads to the end, 64 KB at most every so often; or until the text comes, where it comes last. */
+  async read({ everyMs = 0, until = '' } = {}): Promise<void> {
+    const isThere = () => until !== '' && this.#pieces.at(-1)?.includes(until) === true;
+    while (!this.isClosed && !isThere()) await this.#take(everyMs);
   }
 
   /** Reads one answer likewise, and forgets it. Its body has its length in the head. */

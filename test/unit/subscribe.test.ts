@@ -21,6 +21,7 @@ import { ResultSender } from '../../src/server/result-sender.js';
 import { streamFormats } from '../../src/server/stream-formats.js';
 import { createSubscribe, type Results } from '../../src/server/subscribe.js';
 import { SubscriptionBudget } from '../../src/server/subscription-budget.js';
+import { UnreadAnswers } from '../../src/server/unread-answers.js';
 
 vi.mock('../../src/schema/of-viewer.js', { spy: true });
 
@@ -176,7 +177,7 @@ describe('what is due on one socket in one turn', () => {
       const stream = Object.assign(duplex, { bytesRead: 0 });
       const webSocket = Object.assign(new EventEmitter(), { OPEN: 1, readyState: 1, bufferedAmount: 0 });
       const socket = new ClientSocket(webSocket as unknown as WebSocket, stream, {
-        sendTimeoutMs: 1_000,
+        unread: new UnreadAnswers(4_194_304),
         log,
         pingTurn: 0,
       });
