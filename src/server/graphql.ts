@@ -21,6 +21,7 @@ import type { RequestContext } from './context.js';
 import { assertReadable, createDocumentLimits, type DocumentLimits, type TextLimits } from './document-limits.js';
 import { documentWeight } from './document-weight.js';
 import type { MaskError } from './errors.js';
+import { constantSubscriptionRoot } from './subscription-root.js';
 import { assertModest } from './variables.js';
 
 export interface GraphqlOptions extends DocumentLimits, TextLimits {
@@ -120,6 +121,7 @@ function createEnginePlugin(options: GraphqlOptions): Plugin {
     onValidate: ({ addValidationRule, setValidationFn }) => {
       setValidationFn(check);
       addValidationRule(documentLimits);
+      addValidationRule(constantSubscriptionRoot);
       if (!introspection) addValidationRule(NoSchemaIntrospectionCustomRule);
       // yoga masks what parsing and execution throw, not what validation finds.
       return ({ result, setResult }) => setResult(result.map(maskError));

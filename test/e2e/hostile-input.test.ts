@@ -220,6 +220,24 @@ describeWithNats('hostile input', () => {
       expect(answer.errors?.[0]?.message).toMatch(/may touch \d+ fields/);
     });
 
+    it.each([
+      '{ inboxEvents @include(if: false) { kind } }',
+      '{ inboxEvents @skip(if: true) { kind } }',
+      '{ ... @include(if: false) { inboxEvents { kind } } }',
+      '{ ...Root @skip(if: true) }',
+      '{ ...Around }',
+    ])('refuses a subscription to what is not there: %s', async (selection) => {
+      const fragments = selection.includes('...R')
+        ? 'fragment Root on Subscription { inboxEvents { kind } }'
+        : selection.includes('...A')
+          ? 'fragment Around on Subscription { ... on Subscription { inboxEvents @include(if: false) { kind } } }'
+          : '';
+      const answer = await ask(transport, { query: `subscription ${selection} ${fragments}` });
+      expect(codes(answer)).toContain('BAD_USER_INPUT');
+      expect(codes(answer)).not.toContain('INTERNAL');
+      expect(answer.errors?.[0]?.message).toMatch(/must not be used on the root field/);
+    });
+
     it('measures an event anew where a variable is left out that was null', async () => {
       const query = `subscription ($n: Int = 100, $first: Int) { roomEvents(roomId: "${randomUUID()}") {
         ... on MessageAdded { message { room { messages(first: $first, last: $n) { edges { node { id content } } } } } } } }`;
