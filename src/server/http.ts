@@ -175,7 +175,9 @@ export class HttpServer {
     }
     readTarget(request);
     socket.on('error', () => socket.destroy());
-    if (this.#isStopping) refuseSocket(socket, '503 Service Unavailable');
+    // Its answer would come before that of a request which is not answered yet.
+    if (this.#pipelines.lastOn(socket) !== undefined) socket.destroy();
+    else if (this.#isStopping) refuseSocket(socket, '503 Service Unavailable');
     else if (pathOf(request) !== graphqlPath) refuseSocket(socket, '404 Not Found');
     else if (!this.#options.isAllowedOrigin(request)) refuseSocket(socket, '403 Forbidden');
     else this.#options.sockets.upgrade(request, socket, head, (cut) => this.#progress.watch(socket as Socket, cut));

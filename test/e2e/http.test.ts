@@ -95,6 +95,18 @@ describeWithNats('HTTP', () => {
     });
   });
 
+  it('takes no WebSocket up on a connection that has yet to be answered', async () => {
+    const connection = await open();
+    const offer = ['Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Version: 13'];
+    const more = ['Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==', 'Sec-WebSocket-Protocol: graphql-transport-ws'];
+    // Readiness is a look at the database: its answer comes a moment later.
+    connection.write(`${headOf('GET /readyz HTTP/1.1', '')}\r\n\r\n`);
+    connection.write(`${headOf('GET /graphql HTTP/1.1', '', ...offer, ...more)}\r\n\r\n`);
+
+    await waitFor(() => connection.isClosed, { what: 'the connection to end' });
+    expect(connection.received).not.toContain('101 Switching');
+  });
+
   describe('a refusal', () => {
     const refusals: Record<string, { status: number; code: string; ask: (accept: string) => Promise<Response> }> = {
       'of a bad token': {

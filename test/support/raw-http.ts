@@ -32,6 +32,10 @@ export class RawHttp {
     return this.#received;
   }
 
+  get isClosed(): boolean {
+    return this.#socket.closed;
+  }
+
   write(text: string | Buffer): void {
     this.#socket.write(text);
   }
