@@ -80,9 +80,14 @@ export function stateOf(error: unknown): string | undefined {
 const isMissingFile = (error: unknown, state: string): boolean =>
   state === 'XX000' && /librar|could not (access|open|read|stat|load) /.test((error as Error).message);
 
-/** A migration changed what a prepared statement answers; the next connection prepares it anew. */
+/** A migration changed what a prepared statement answers; the next connection prepares it anew. Messages are translated. */
 export const isOldPlan = (error: unknown, state = stateOf(error)): boolean =>
-  state === '0A000' && (error as Error).message.includes('cached plan must not change result type');
+  state === '0A000' &&
+  (routineOf(error) === 'RevalidateCachedQuery' ||
+    (error as Error).message.includes('cached plan must not change result type'));
+
+const routineOf = (error: unknown): string | undefined =>
+  error instanceof pg.DatabaseError ? error.routine : undefined;
 
 const driverCause = ({ meta }: Prisma.PrismaClientKnownRequestError): DriverCause | undefined =>
   (meta?.driverAdapterError as { cause?: DriverCause } | undefined)?.cause;

@@ -46,6 +46,13 @@ export const queryTimeoutMs = statementTimeoutMs + answerTimeoutMs;
 const defaults: SessionSettings = {
   statement_timeout: String(statementTimeoutMs),
   lock_timeout: String(lockTimeoutMs),
+  // As the driver reads values, and as the statements are meant, whatever the database or the role says by default.
+  DateStyle: 'ISO',
+  IntervalStyle: 'postgres',
+  bytea_output: 'hex',
+  extra_float_digits: '1',
+  default_transaction_isolation: 'read committed',
+  default_transaction_deferrable: 'off',
 };
 
 /**

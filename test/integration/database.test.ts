@@ -1,9 +1,12 @@
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import type { Connection } from '../../src/db/connection.js';
 import { connectDatabase, type Database } from '../../src/db/database.js';
 import { Prisma } from '../../src/db/generated/prisma/client.js';
+import { findMessage } from '../../src/db/messages.js';
+import { appendMessage, createRoom } from '../../src/db/room-log.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { collectGarbage } from '../support/garbage.js';
 
@@ -100,6 +103,50 @@ describe('connectDatabase', () => {
       { had: string }[]
     >`SELECT current_setting('synchronous_commit') AS had`;
     expect(row?.had).toBe(had);
+  });
+
+  it.each([
+    ['DateStyle', 'German'],
+    ['DateStyle', 'SQL, DMY'],
+    ['IntervalStyle', 'iso_8601'],
+    ['bytea_output', 'escape'],
+    ['extra_float_digits', '-10'],
+    ['default_transaction_isolation', 'serializable'],
+  ])('reads and writes the same where the database says by default that %s is %s', async (name, value) => {
+    const { database, db } = await connect();
+    await database.query(`ALTER DATABASE ${nameOf(database)} SET ${name} = '${value}'`);
+    const roomId = randomUUID();
+    await createRoom(db, {
+      id: roomId,
+      type: 'GROUP',
+      name: null,
+      directKey: null,
+      bookingId: null,
+      creatorId: 4,
+      memberIds: [4],
+      messageId: randomUUID(),
+    });
+
+    const message = { id: randomUUID(), roomId, senderId: 4, type: 'TEXT', content: '안녕' } as const;
+    const before = db.now();
+    const sent = await Promise.all([1, 2, 3].map(() => appendMessage(db, { ...message, id: randomUUID() })));
+
+    for (const written of sent) {
+      const createdAt = written.message?.createdAt.getTime() ?? Number.NaN;
+      expect(Math.abs(createdAt - before)).toBeLessThan(60_000);
+      const found = await findMessage(db, written.message?.id ?? '', 4);
+      expect(found?.createdAt).toEqual(written.message?.createdAt);
+    }
+    const [row] = await db.reads.query<Record<string, unknown>>`
+      SELECT 'x'::bytea AS bytes, 1.23456789012345::float8 AS number,
+        date_part('epoch', '2026-11-29 12:34:56.789Z'::timestamptz) AS seconds,
+        current_setting('transaction_isolation') AS isolation`;
+    expect(row).toEqual({
+      bytes: Buffer.from('x'),
+      number: 1.23456789012345,
+      seconds: 1_795_955_696.789,
+      isolation: 'read committed',
+    });
   });
 
   describe('of an error', () => {
