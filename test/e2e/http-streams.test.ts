@@ -5,6 +5,7 @@ import type { Instance } from '../support/instance.js';
 import { metricsEnv, readMetrics } from '../support/metrics.js';
 import { apolloAccept, MultipartStream } from '../support/multipart.js';
 import { inboxEvents, messageAdded, presence, removeMember, roomEvents, typing } from '../support/operations.js';
+import { RawHttp } from '../support/raw-http.js';
 import { describeWithNats } from '../support/requirements.js';
 import { waitFor } from '../support/wait-for.js';
 import { postOperation } from '../support/wire.js';
@@ -116,6 +117,31 @@ describeWithNats('a subscription over HTTP', () => {
       }
     }
     await expectNothingHeld();
+  });
+
+  it('leaves nothing behind where its connection, which asked for several, is cut', async () => {
+    const body = JSON.stringify(watch());
+    const head = Object.entries({ ...headersOf('text/event-stream'), host: 'chat', 'content-length': body.length });
+    const one = ['POST /graphql HTTP/1.1', ...head.map(([name, value]) => `${name}: ${value}`), '', body].join('\r\n');
+    const connection = await RawHttp.connect(instance);
+    connection.write(one.repeat(9));
+    await waitFor(() => connection.received.includes('RoomReady'), { what: 'the first stream' });
+    connection.close();
+    await expectNothingHeld();
+  });
+
+  it('does not keep an instance from stopping where a connection with many requests ahead was cut', async () => {
+    const stopping = await world.start();
+    const ask = (path: string) => `GET ${path} HTTP/1.1\r\nHost: chat\r\n\r\n`;
+    for (let times = 0; times < 10; times += 1) {
+      const connection = await RawHttp.connect(stopping);
+      connection.write(ask('/readyz') + ask('/healthz').repeat(20));
+      connection.close();
+    }
+    const startedAt = performance.now();
+    await stopping.stop();
+    // What is under way is waited for 5 s.
+    expect(performance.now() - startedAt).toBeLessThan(4_500);
   });
 
   it('does not run a mutation whose answer its client could not take', async () => {
