@@ -26,6 +26,7 @@ import { Typing } from './pubsub/typing.js';
 import { createBatches } from './resolvers/batches.js';
 import type { Deps } from './resolvers/deps.js';
 import { findRoomOfMessage } from './resolvers/messages.js';
+import type { KnownNames } from './resolvers/users.js';
 import { createAuthenticate } from './server/context.js';
 import type { SignForUser } from './server/dev-login.js';
 import { createMaskError } from './server/errors.js';
@@ -69,13 +70,16 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
   const pubsub = createNatsPubSub(requireUrl(config.nats), log);
   const store = createLogStore(db);
   const { epochs } = db;
+  const knownNames: KnownNames = new LRUCache({ max: maxKnownNames });
   const seal = new EntrySeal(() => db.newestSession()?.entryKey);
-  epochs.onChange(() =>
+  epochs.onChange(() => {
     log.warn(
       { epoch: epochs.present },
       'The logs are in another epoch: the database is a restored one, or another server',
-    ),
-  );
+    );
+    // What was stored before may be gone.
+    knownNames.clear();
+  });
   const compare = () => void compareWithStream({ pubsub, store, epochs, seal, log });
   pubsub.onConnect(compare);
   db.onReturn(compare);
@@ -110,7 +114,7 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
     newUserRate: new RateLimiterMemory({ points: limits.newUsersPerDay, duration: secondsOfDay }),
     searchRate: new RateLimiterMemory({ points: limits.searchesPerMinute, duration: 60 }),
     typingRate: new RateLimiterMemory({ points: limits.changesPerMinute, duration: 60 }),
-    knownNames: new LRUCache({ max: maxKnownNames }),
+    knownNames,
     batches: createBatches(db),
     userDirectory: config.userDirectory,
   };

@@ -1,6 +1,4 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { jetstream, jetstreamManager } from '@nats-io/jetstream';
-import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { expect, it } from 'vitest';
 import { Follower } from '../support/follower.js';
 import { gatherCrowd, type Load, sendLoad } from '../support/load.js';
@@ -8,6 +6,7 @@ import { editMessage } from '../support/operations.js';
 import { useRandom } from '../support/random.js';
 import { describeWithNats } from '../support/requirements.js';
 import { countTo, readStoredLog } from '../support/room-log.js';
+import { readChatMessages } from '../support/stream.js';
 import { waitFor } from '../support/wait-for.js';
 import { useWorld } from '../support/world.js';
 
@@ -107,25 +106,7 @@ describeWithNats('a load in the middle of which nats-server is killed and comes 
     return logs.every(({ head, publishedSeq }) => publishedSeq === head);
   }
 
-  /** The ids of everything in CHAT_MESSAGES. */
-  async function readStream(): Promise<Set<string>> {
-    const { url, user, password } = world.nats;
-    const connection = await connect({ servers: url, user, pass: password });
-    try {
-      return await readMessageIds(connection);
-    } finally {
-      await connection.close();
-    }
-  }
-
-  async function readMessageIds(connection: NatsConnection): Promise<Set<string>> {
-    const { state } = await (await jetstreamManager(connection)).streams.info('CHAT_MESSAGES');
-    const consumer = await jetstream(connection).consumers.get('CHAT_MESSAGES');
-    const ids = new Set<string>();
-    for await (const message of await consumer.consume()) {
-      ids.add(message.headers?.get('Nats-Msg-Id') ?? '');
-      if (message.seq >= state.last_seq) break;
-    }
-    return ids;
-  }
+  /** The rooms and positions of all messages in CHAT_MESSAGES. */
+  const readStream = async (): Promise<Set<string>> =>
+    new Set((await readChatMessages(world.nats)).map(({ body }) => `${body['roomId']}:${body['seq']}`));
 });

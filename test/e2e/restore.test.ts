@@ -3,9 +3,9 @@ import { randomUUID } from 'node:crypto';
 import { resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { expect, it } from 'vitest';
-import type { RoomEvent, TestClient } from '../support/client.js';
+import type { Feed, RoomEvent, TestClient } from '../support/client.js';
 import { InboxFollower } from '../support/inbox.js';
-import { messageAdded, roomPosition } from '../support/operations.js';
+import { inviteMembers, messageAdded, roomPosition } from '../support/operations.js';
 import { describeWithNats } from '../support/requirements.js';
 import { type RestorablePostgres, startRestorablePostgres } from '../support/restorable-postgres.js';
 import { readStoredLog } from '../support/room-log.js';
@@ -47,7 +47,7 @@ describeWithNats('a database that is put back to an earlier state', () => {
     expect(now.epoch > common.epoch).toBe(true);
 
     // Connected: the one who has what is gone, and the one in a room that lost nothing.
-    await stays.until((events) => events.some(({ __typename }) => __typename === 'RoomResync'), 'the resync');
+    await isResynced(stays);
     await stays.until((events) => events.at(-1)?.seq === 17, 'what came since');
     expect(stays.events.filter(({ __typename }) => __typename === 'RoomResync')).toMatchObject([{ epoch: now.epoch }]);
     await hasNothingLost.count(2);
@@ -131,12 +131,32 @@ describeWithNats('a database that is put back to an earlier state', () => {
     expect(await streamOf(world, roomId, now.epoch)).toContain(3);
   });
 
+  it('ends what followed a room or a membership that is gone, and takes it off the list', async () => {
+    const [kim, lee] = [await world.client(4), await world.client(5)];
+    const kept = await kim.group(6);
+    await postgres.backUp();
+    const lost = await waitFor(() => kim.group(5).catch(() => undefined), { what: 'the database to be back' });
+    await kim.http(inviteMembers, { input: { roomId: kept, userIds: ['5'] } });
+    await kim.send(kept, 'to lee');
+    const feeds = [lost, kept].map((roomId) => lee.roomEvents({ roomId }));
+    await Promise.all(feeds.map((feed) => feed.count(1)));
+    const inbox = await InboxFollower.start(lee);
+    expect([...inbox.list.keys()]).toEqual(expect.arrayContaining([lost, kept]));
+
+    await postgres.restore({ newTimeline: true });
+
+    for (const feed of feeds) expect(await feed.ended()).toMatchObject({ code: 'FORBIDDEN' });
+    await inbox.isRight(20_000);
+    expect(inbox.list.has(lost) || inbox.list.has(kept)).toBe(false);
+  });
+
   it('is taken at its word by `npm run restored`', async () => {
     const kim = await world.client(4);
     const roomId = await kim.group(5);
     const feed = kim.roomEvents({ roomId });
     await feed.count(1);
     const before = await positionOf(kim, roomId);
+    await world.start({ EPOCH_GRACE_DAYS: '0' });
 
     const { stdout: said } = await promisify(execFile)(process.execPath, [resolve('dist/commands/restored.js')], {
       env: { PATH: process.env['PATH'], DATABASE_URL: world.database.url },
@@ -145,8 +165,14 @@ describeWithNats('a database that is put back to an earlier state', () => {
     const { epoch } = await positionOf(kim, roomId);
     expect(epoch > before.epoch).toBe(true);
     expect(said).toContain(epoch);
-    await feed.until((events) => events.some((event) => event.__typename === 'RoomResync'), 'the resync');
+    await isResynced(feed);
     expect(feed.events.at(-1)).toMatchObject({ epoch });
+    // How long it counts as new to who says no epoch is a setting.
+    expect((await replay(kim, { roomId, afterSeq: 1 })).map(tell)).toEqual([
+      ['RoomResync', 1],
+      ['RoomReady', 1],
+    ]);
+    expect((await replay(await world.client(4, 1), { roomId, afterSeq: 1 })).map(tell)).toEqual([['RoomReady', 1]]);
   });
 });
 
@@ -167,7 +193,7 @@ describeWithNats('a log that goes back under those who follow it', () => {
     await world.database.query('UPDATE chat_rooms SET seq = 3, published_seq = 3 WHERE id = $1', [roomId]);
 
     const isResync = ({ __typename }: RoomEvent) => __typename === 'RoomResync';
-    await Promise.all(feeds.map((feed) => feed.until((events) => events.some(isResync), 'the resync')));
+    await Promise.all(feeds.map(isResynced));
     for (let n = 0; n < 3; n += 1) await kim.send(roomId, `new ${n}`);
     for (const feed of feeds) {
       await feed.until((events) => events.at(-1)?.seq === 6, 'what came since');
@@ -182,6 +208,10 @@ describeWithNats('a log that goes back under those who follow it', () => {
     expect(await streamOf(world, roomId, epoch)).toEqual([4, 5, 6]);
   });
 });
+
+async function isResynced(feed: Feed<RoomEvent>): Promise<void> {
+  await feed.until((events) => events.some(({ __typename }) => __typename === 'RoomResync'), 'the resync');
+}
 
 async function positionOf(client: TestClient, id: string): Promise<{ seq: number; epoch: string }> {
   const { room } = await client.http(roomPosition, { id });

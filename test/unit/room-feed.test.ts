@@ -1,0 +1,100 @@
+import { setImmediate as turn } from 'node:timers/promises';
+import { pino } from 'pino';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import type { EpochStart } from '../../src/domain/epoch.js';
+import type { Evidence, LogEntry, LogStore } from '../../src/domain/room-log.js';
+import type { PubSub } from '../../src/pubsub/pub-sub.js';
+import { RoomFeed, type RoomFeedOptions } from '../../src/pubsub/room-feed.js';
+
+const roomId = '0190a0a0-0000-7000-8000-000000000001';
+const [first, second] = ['01a22675-dec2-7d86-a3f6-0a5edf8fad30', '01a22676-0210-776e-8848-01e8f0113272'] as const;
+
+let database: { seq: number; epochs: EpochStart[] };
+let doubts: Evidence[];
+let feed: RoomFeed;
+
+beforeEach(async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  database = { seq: 0, epochs: [{ epoch: first, seq: 0 }] };
+  doubts = [];
+  feed = new RoomFeed(roomId, { pubsub, store, log: pino({ level: 'silent' }), onClose: () => {} } as RoomFeedOptions);
+  await feed.opened;
+  for (const seq of [1, 2, 3]) feed.accept(entryAt(seq, first));
+});
+afterEach(() => {
+  feed.close();
+  vi.useRealTimers();
+});
+
+it('asks whether the log still has what it had, where another entry is at a known position', async () => {
+  database.seq = 3;
+  feed.accept(entryAt(2, first, 'other'));
+  beginSecond(1);
+  await vi.advanceTimersByTimeAsync(100);
+
+  expect(doubts).toEqual([{ roomId, seq: 2, epoch: first, messageId: 'message 2', isAdded: true }]);
+  expect([feed.epoch, feed.head, feed.commonWith(first)]).toEqual([second, 3, 1]);
+});
+
+it('asks the same where the log does not reach as far as it did', async () => {
+  feed.compareWith({ seq: 2, epoch: first }, { seq: 3, epoch: first });
+  database.seq = 2;
+  beginSecond(0);
+  await vi.advanceTimersByTimeAsync(100);
+
+  expect(doubts).toEqual([{ roomId, seq: 3, epoch: first, messageId: null, isAdded: false }]);
+  expect([feed.epoch, feed.head]).toEqual([second, 2]);
+});
+
+it('asks again where the database did not answer', async () => {
+  vi.spyOn(store, 'readHead').mockRejectedValueOnce(new Error('away'));
+  feed.compareWith({ seq: 2, epoch: first }, { seq: 3, epoch: first });
+  await vi.advanceTimersByTimeAsync(2_000);
+
+  expect(doubts).toHaveLength(2);
+});
+
+it('takes no entry of another epoch, and goes into a later one when the database says so', async () => {
+  feed.accept(entryAt(4, second));
+  await vi.advanceTimersByTimeAsync(100);
+  expect([feed.epoch, feed.head], 'the database knows nothing of it').toEqual([first, 3]);
+
+  database.seq = 4;
+  beginSecond(2);
+  feed.accept(entryAt(4, second));
+  await vi.advanceTimersByTimeAsync(100);
+  expect([feed.epoch, feed.head, feed.floor]).toEqual([second, 4, 4]);
+
+  feed.accept(entryAt(5, first));
+  feed.accept(entryAt(5, second));
+  feed.accept(entryAt(6, first));
+  await vi.advanceTimersByTimeAsync(100);
+  expect([feed.epoch, feed.head]).toEqual([second, 5]);
+  expect(feed.entryAfter(4)).toMatchObject({ seq: 5, epoch: second });
+});
+
+it('begins at once where the database compares to a later epoch', async () => {
+  database.seq = 3;
+  beginSecond(3);
+  feed.compareWith({ seq: 3, epoch: second }, { seq: 3, epoch: first });
+  await vi.advanceTimersByTimeAsync(100);
+  await turn();
+
+  expect([feed.epoch, feed.commonWith(first), doubts]).toEqual([second, 3, []]);
+});
+
+const beginSecond = (seq: number) => database.epochs.push({ epoch: second, seq });
+
+const store = {
+  readHead: async () => ({ directKey: null, seq: database.seq, epochs: [...database.epochs] }),
+  readPage: async () => [],
+  doubtEpoch: async (evidence: Evidence) => void doubts.push(evidence),
+} as unknown as LogStore;
+
+const pubsub = {
+  subscribe: () => ({ ready: Promise.resolve(), close: () => undefined }),
+} as unknown as PubSub;
+
+function entryAt(seq: number, epoch: string, id = `message ${seq}`): LogEntry {
+  return { kind: 'added', seq, epoch, message: { id, seq, changedSeq: seq, roomId, system: null } } as LogEntry;
+}
