@@ -64,6 +64,7 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
   const { limits, database } = config;
   const db = connectDatabase({
     ...database,
+    replayedPerMinute: limits.replayedPerMinute,
     onError: (error) => log.warn({ err: error }, 'A database connection failed'),
   });
   const fitness = new FitnessCheck(database.url, () => db.newestSession());
@@ -112,6 +113,7 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
     sendRate: new RateLimiterMemory({ points: limits.sendsPerMinute, duration: 60 }),
     changeRate: new RateLimiterMemory({ points: limits.changesPerMinute, duration: 60 }),
     newUserRate: new RateLimiterMemory({ points: limits.newUsersPerDay, duration: secondsOfDay }),
+    subscriptionRate: new RateLimiterMemory({ points: limits.subscriptionsPerMinute, duration: 60 }),
     searchRate: new RateLimiterMemory({ points: limits.searchesPerMinute, duration: 60 }),
     typingRate: new RateLimiterMemory({ points: limits.changesPerMinute, duration: 60 }),
     knownNames,

@@ -73,8 +73,13 @@ export interface LimitsConfig {
   readonly maxSubscriptionBytes: number;
   /** Fields that a user's queries may touch in all, and likewise the answers to changes. */
   readonly complexityPerMinute: number;
+  /** All that a user asks, be it refused. */
+  readonly operationsPerMinute: number;
   readonly sendsPerMinute: number;
   readonly changesPerMinute: number;
+  readonly subscriptionsPerMinute: number;
+  /** Entries of the log. */
+  readonly replayedPerMinute: number;
   readonly searchesPerMinute: number;
   readonly newUsersPerDay: number;
   readonly maxContentLength: number;
@@ -193,8 +198,11 @@ const environment = z.object({
   MAX_OPERATIONS_AT_ONCE: count(4, 1_000),
   MAX_SUBSCRIPTION_BYTES: count(4_000_000),
   COMPLEXITY_PER_MINUTE: count(3_000_000),
+  OPERATIONS_PER_MINUTE: count(30_000),
   SENDS_PER_MINUTE: count(120, 1_000_000),
   CHANGES_PER_MINUTE: count(300, 1_000_000),
+  SUBSCRIPTIONS_PER_MINUTE: count(1_000, 1_000_000),
+  REPLAYED_PER_MINUTE: count(240_000),
   SEARCHES_PER_MINUTE: count(120, 1_000_000),
   NEW_USERS_PER_DAY: count(500, 1_000_000),
   MAX_CONTENT_LENGTH: count(4_000, 40_000),
@@ -333,8 +341,11 @@ function toConfig(values: Environment): Config {
       maxOperationsAtOnce: values.MAX_OPERATIONS_AT_ONCE,
       maxSubscriptionBytes: values.MAX_SUBSCRIPTION_BYTES,
       complexityPerMinute: values.COMPLEXITY_PER_MINUTE,
+      operationsPerMinute: values.OPERATIONS_PER_MINUTE,
       sendsPerMinute: values.SENDS_PER_MINUTE,
       changesPerMinute: values.CHANGES_PER_MINUTE,
+      subscriptionsPerMinute: values.SUBSCRIPTIONS_PER_MINUTE,
+      replayedPerMinute: values.REPLAYED_PER_MINUTE,
       searchesPerMinute: values.SEARCHES_PER_MINUTE,
       newUsersPerDay: values.NEW_USERS_PER_DAY,
       maxContentLength: values.MAX_CONTENT_LENGTH,

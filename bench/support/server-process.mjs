@@ -34,6 +34,9 @@ export const startFairway = ({ nats }, databaseUrl, { nodeArgs = [], env = {} } 
     AUTH_JWT_SECRET: tokenSecret,
     SENDS_PER_MINUTE: '1000000',
     COMPLEXITY_PER_MINUTE: '1000000000',
+    OPERATIONS_PER_MINUTE: '1000000000',
+    REPLAYED_PER_MINUTE: '1000000000',
+    SUBSCRIPTIONS_PER_MINUTE: '1000000',
     MAX_SOCKETS_PER_USER: '10000',
     ...env,
   });

@@ -1,4 +1,5 @@
 import pLimit from 'p-limit';
+import { FairTurns, type Wait } from '../domain/fair-turns.js';
 import { Changes } from './changes.js';
 import { type Connection, createConnection } from './connection.js';
 import { NewestEpoch } from './epochs.js';
@@ -15,10 +16,15 @@ export interface Database {
   /** For leases and sweeps: whoever does what, they go on. */
   readonly upkeep: Connection;
   /**
-   * Runs a query of a replay or of a subscription's start, as many at a time as this pool has connections: a storm of
-   * reconnects waits for its turn and starves neither sends nor reads.
+   * Runs a query for all whose subscriptions start at this moment, a few at a time: a storm of reconnects waits for its
+   * turn and starves neither sends nor reads.
    */
   replay<T>(query: (connection: Connection) => Promise<T>): Promise<T>;
+  /**
+   * Runs a query of one user's replay in its turn, on the same pool: users take turns, and each has an allowance of rows.
+   * @throws {ChatError} RATE_LIMITED where too many replays of the user wait
+   */
+  replayFor<Row>(userId: number, query: (connection: Connection) => Promise<Row[]>, wait?: Wait): Promise<Row[]>;
   /** The time by the clock that dates everything stored, in milliseconds, as the newest connection has told it. */
   now(): number;
   /** The epoch of the logs. A connection to a database that is in an earlier one is not used. */
@@ -38,6 +44,8 @@ export interface DatabaseOptions {
   readonly poolSize?: number;
   readonly readPoolSize?: number;
   readonly replayPoolSize?: number;
+  /** Rows for each user. */
+  readonly replayedPerMinute?: number;
   /** Told of connections that fail, of one outage not more than once in 10 s; of none after `close`. */
   readonly onError?: (error: unknown) => void;
 }
@@ -46,6 +54,10 @@ const upkeepPoolSize = 4;
 const waitPoolSize = 4;
 /** Longer than a change of ours holds a lock; short enough that a room which somebody locked delays no other one. */
 const moment: SessionSettings = { lock_timeout: '100' };
+/** More subscriptions than a user may have open: nobody reaches it who resumes what they had. */
+const maxWaitingReplays = 1_000;
+/** A page costs about as much as so many rows more. */
+const rowsOfPage = 10;
 const renewEveryMs = 1_000;
 const tellEveryMs = 10_000;
 
@@ -55,6 +67,7 @@ export function connectDatabase({
   poolSize = 10,
   readPoolSize = 10,
   replayPoolSize = 4,
+  replayedPerMinute = 240_000,
   onError = () => undefined,
 }: DatabaseOptions): Database {
   let closed = false;
@@ -104,7 +117,17 @@ export function connectDatabase({
   const upkeep = open(upkeepPoolSize);
   const replay = open(replayPoolSize);
   const all = [writes, waits, reads, upkeep, replay];
-  const limitReplay = pLimit(replayPoolSize);
+  // Half of the pool for each, so that what is short does not wait for replays.
+  const replaysAtOnce = Math.max(1, Math.floor(replayPoolSize / 2));
+  const limitStarts = pLimit(Math.max(1, replayPoolSize - replaysAtOnce));
+  const rowsPerSecond = replayedPerMinute / 60;
+  const replays = new FairTurns({
+    atOnce: replaysAtOnce,
+    // No user has all of them.
+    atOncePerUser: Math.max(1, replaysAtOnce - 1),
+    maxWaitingPerUser: maxWaitingReplays,
+    allowance: { burst: 2 * rowsPerSecond, perSecond: rowsPerSecond },
+  });
   // Connections that are open may lead to the server that was left behind.
   epochs.onChange(() => {
     for (const connection of all) connection.renew();
@@ -114,7 +137,12 @@ export function connectDatabase({
     changes: new Changes(writes, waits),
     reads,
     upkeep,
-    replay: (query) => limitReplay(() => query(replay)),
+    replay: (query) => limitStarts(() => query(replay)),
+    replayFor: async (userId, query, wait) => {
+      const rows = await replays.take(userId, () => query(replay), { cost: rowsOfPage, ...wait });
+      replays.charge(userId, rows.length);
+      return rows;
+    },
     epochs,
     newestSession,
     onReturn: (action) => void returnActions.push(action),

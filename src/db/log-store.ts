@@ -28,7 +28,7 @@ export const createLogStore = (db: Database): LogStore => {
   return {
     readHead: (roomId) => heads.load(roomId),
     readPage: (range) => readPage(db.writes, range),
-    replayPage: (range) => db.replay((connection) => readPage(connection, range)),
+    replayPage: (range, viewerId, wait) => db.replayFor(viewerId, (connection) => readPage(connection, range), wait),
     readHeads: (roomIds) => readHeads(db, roomIds),
     isMember: (roomId, userId) => isMember(db, roomId, userId),
     readUnpublished: (minAgeMs, count) => readUnpublished(db, minAgeMs, count),

@@ -20,7 +20,11 @@ export class ChatError extends Error {
     message: string,
     options: { retryAfterMs?: number; cause?: unknown } = {},
   ) {
+    // Nobody reads where a refusal was thrown, and to look that up would cost more than all else: refusals come in floods.
+    const { stackTraceLimit } = Error;
+    Error.stackTraceLimit = 0;
     super(message, { cause: options.cause });
+    Error.stackTraceLimit = stackTraceLimit;
     this.retryAfterMs = options.retryAfterMs;
   }
 }

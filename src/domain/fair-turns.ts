@@ -98,6 +98,11 @@ export class FairTurns {
     this.#queueOf(user).allowance.spend(cost);
   }
 
+  /** How long the user has to wait until something of the allowance is left, in milliseconds. */
+  restMs(user: TurnTaker): number {
+    return this.#queues.get(user)?.allowance.restMs ?? 0;
+  }
+
   #queueOf(user: TurnTaker): Queue {
     const known = this.#queues.get(user);
     if (known !== undefined) return known;

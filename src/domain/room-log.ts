@@ -1,4 +1,5 @@
 import type { Epochs } from './epoch.js';
+import type { Wait } from './fair-turns.js';
 import type { Message } from './message.js';
 
 /** One entry of a room's log: a message that was added, edited or deleted at this position. */
@@ -116,8 +117,11 @@ export interface LogStore {
    * who listens to the room waits for it.
    */
   readPage(range: LogRange): Promise<LogEntry[]>;
-  /** The same for one subscriber's replay, when its turn comes: however many replay, nobody else waits for them. */
-  replayPage(range: LogRange): Promise<LogEntry[]>;
+  /**
+   * The same for one subscriber's replay, when its user's turn comes: however many replay, nobody else waits for them.
+   * @throws {ChatError} RATE_LIMITED where too many replays of this user wait
+   */
+  replayPage(range: LogRange, viewerId: number, wait: Wait): Promise<LogEntry[]>;
   /** Whether the user is a member of the room now. */
   isMember(roomId: string, userId: number): Promise<boolean>;
   /** Rooms of which the stream has not acknowledged an entry that is older than `minAgeMs`, at most `limit`. */

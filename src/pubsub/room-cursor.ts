@@ -58,6 +58,8 @@ export class RoomCursor implements Pollable<RoomEvent> {
   #resyncAt: number | undefined;
   #isReady = false;
   #isEnded = false;
+  /** For what waits for its turn; made when something does. */
+  #ending: AbortController | undefined;
   #wake: (() => void) | undefined;
   #listener: Listener | undefined;
 
@@ -235,7 +237,9 @@ export class RoomCursor implements Pollable<RoomEvent> {
     if (replay.page.length === 0 && !replay.isRead) {
       const { base, upTo } = replay;
       const range = { roomId: this.#feed.roomId, base, after: this.#position, upTo };
-      const page = await this.#patiently(() => this.#store.replayPage(range));
+      // One that is live already and has fallen behind waits however long it takes.
+      const wait = { isPatient: this.#isReady, signal: this.#endSignal };
+      const page = await this.#patiently(() => this.#store.replayPage(range, this.#viewerId, wait));
       if (page.some(({ epoch }) => epoch !== this.#epoch)) {
         this.#feed.doubt();
         await delay(otherEpochMs, undefined, { ref: false });
@@ -268,6 +272,12 @@ export class RoomCursor implements Pollable<RoomEvent> {
     }
   }
 
+  /** Aborted when it ends. */
+  readonly #endSignal = (): AbortSignal => {
+    this.#ending ??= new AbortController();
+    return this.#ending.signal;
+  };
+
   #changeAfter(changes: number): Promise<void> {
     return new Promise((resolve) => {
       const forget = this.#feed.onChange(changes, resolve);
@@ -281,6 +291,7 @@ export class RoomCursor implements Pollable<RoomEvent> {
   #end(): void {
     if (this.#isEnded) return;
     this.#isEnded = true;
+    this.#ending?.abort();
     this.#replay = undefined;
     this.#wake?.();
     if (this.#listener !== undefined) this.#feed.forget(this.#listener);

@@ -80,6 +80,10 @@ export async function assertMayIntroduce(
 }
 
 /** @throws {ChatError} RATE_LIMITED, with how long to wait */
+export const assertMaySubscribe = ({ subscriptionRate }: Deps, viewer: Viewer): Promise<void> =>
+  consume(subscriptionRate, viewer);
+
+/** @throws {ChatError} RATE_LIMITED, with how long to wait */
 export const assertMaySearch = ({ searchRate }: Deps, viewer: Viewer): Promise<void> => consume(searchRate, viewer);
 
 /** Of what is not merged with a signal of the same second. @throws {ChatError} RATE_LIMITED, with how long to wait */

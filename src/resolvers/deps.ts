@@ -27,6 +27,8 @@ export interface Deps {
   readonly changeRate: RateLimiterMemory | null;
   /** Users new to the chat whom one user may invite a day, on this instance; null likewise. */
   readonly newUserRate: RateLimiterMemory | null;
+  /** Subscriptions that a user begins a minute, on this instance. */
+  readonly subscriptionRate: RateLimiterMemory;
   /** Searches for users a minute and user, on this instance. */
   readonly searchRate: RateLimiterMemory;
   /** Typing signals a minute and user, on this instance. */

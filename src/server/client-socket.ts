@@ -60,7 +60,12 @@ export class ClientSocket {
   /** Whether the peer has shown since the last ping that it is there. */
   #isAlive = true;
   #heardBytes = 0;
+  /** It has much to take first. */
   #isPaused = false;
+  /** Until then it is not read from, … */
+  #rest: NodeJS.Timeout | undefined;
+  /** … and what had been read already is held. */
+  #held: string[] = [];
   /** What leaves at the end of this turn, in one write. */
   readonly #frames: Buffer[] = [];
   #frameBytes = 0;
@@ -70,6 +75,7 @@ export class ClientSocket {
   #isStalled = false;
   /** Once it is known. */
   #reader: Reader | undefined;
+  #listener: (text: string) => Promise<void> = () => Promise.resolve();
 
   /** @param stream - the connection that the socket was upgraded from */
   constructor(socket: WebSocket, stream: PeerStream, options: ClientSocketOptions) {
@@ -80,7 +86,11 @@ export class ClientSocket {
     socket.on('ping', () => this.admitIdle());
     socket.on('pong', () => this.admitIdle());
     socket.on('error', (error) => options.log.debug({ err: error }, 'A socket failed'));
-    socket.once('close', () => this.#wake());
+    socket.once('close', () => {
+      clearTimeout(this.#rest);
+      this.#held = [];
+      this.#wake();
+    });
   }
 
   get isOpen(): boolean {
@@ -129,13 +139,15 @@ export class ClientSocket {
 
   onMessage(listener: (text: string) => Promise<void>): void {
     const socket = this.#socket;
+    this.#listener = listener;
     socket.on('message', (data) => {
       if (!this.isOpen) return;
       if (this.#unsentBytes > maxUnsentBytes) {
         this.#isPaused = true;
         socket.pause();
       }
-      listener(String(data)).catch(this.#blame);
+      if (this.#rest === undefined) listener(String(data)).catch(this.#blame);
+      else this.#held.push(String(data));
     });
   }
 
@@ -156,6 +168,28 @@ export class ClientSocket {
   /** From now on, what waits counts as unread by this one. */
   belongTo(reader: Reader): void {
     this.#reader = reader;
+  }
+
+  /** Takes up no message for so long, in milliseconds, and reads nothing: what comes meanwhile waits at the peer. */
+  rest(ms: number): void {
+    if (ms === 0 || !this.isOpen) return;
+    clearTimeout(this.#rest);
+    this.#socket.pause();
+    this.#rest = setTimeout(() => this.#goOn(), ms);
+  }
+
+  #goOn(): void {
+    this.#rest = undefined;
+    const held = this.#held;
+    this.#held = [];
+    for (const [index, text] of held.entries()) {
+      if (!this.isOpen) return;
+      this.#listener(text).catch(this.#blame);
+      if (this.#rest === undefined) continue;
+      this.#held = held.slice(index + 1);
+      return;
+    }
+    if (!this.#isPaused) this.#socket.resume();
   }
 
   onClose(listener: (code: number, reason: string) => void): void {
@@ -183,7 +217,7 @@ export class ClientSocket {
   ping(): void {
     const { bytesRead } = this.#stream;
     // It is not read from while it has much to take, so that what it says cannot be heard.
-    if (bytesRead > this.#heardBytes || this.#isPaused) this.#isAlive = true;
+    if (bytesRead > this.#heardBytes || this.#isPaused || this.#rest !== undefined) this.#isAlive = true;
     this.#heardBytes = bytesRead;
     if (!this.#isAlive) this.#socket.terminate();
     else if (this.isOpen) this.#socket.ping();
@@ -252,7 +286,7 @@ export class ClientSocket {
     if (this.#waiting.size > 0) this.#wake();
     if (this.#isPaused && this.#unsentBytes < maxUnsentBytes) {
       this.#isPaused = false;
-      this.#socket.resume();
+      if (this.#rest === undefined) this.#socket.resume();
     }
   };
 

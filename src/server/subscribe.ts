@@ -7,6 +7,7 @@ import {
 } from 'graphql';
 import { SlowConsumerError } from '../domain/errors.js';
 import { isPollable, type Listener, type Pollable } from '../domain/pollable.js';
+import { assertMaySubscribe } from '../resolvers/access.js';
 import { findBadArgument } from '../schema/checked.js';
 import { maxPriceOf } from '../schema/price.js';
 import type { RequestContext } from './context.js';
@@ -46,6 +47,7 @@ export function createSubscribe(execute: Execute, budget: SubscriptionBudget): S
     try {
       const args = withDeclaredVariables(given);
       const context = args.contextValue as RequestContext;
+      if (context.viewer !== null) await assertMaySubscribe(context.deps, context.viewer);
       const badArgument = findBadArgument(args);
       if (badArgument !== null) return { errors: [badArgument] };
       const selected = findEventSelection(args);

@@ -13,6 +13,11 @@ const maxWaitMs = 10_000;
 const maxWaitingQueries = 100;
 /** All that the rate of changes lets a user begin at once. */
 const maxWaitingChanges = 500;
+/** Over HTTP. A socket that asks for more is not read meanwhile. */
+const maxWaitingRequests = 100;
+const maxRequestWaitMs = 1_000;
+/** Such a part of a second's operations may come at once; the others are taken up one after the other. */
+const burstSeconds = 0.1;
 /** The smallest operation costs about as much as so many fields of a large one. */
 const minComplexity = 500;
 /** A larger operation goes alone. */
@@ -25,6 +30,7 @@ export interface UserTurnsOptions {
   /** Queries, and likewise changes. */
   readonly maxOperationsAtOnce: number;
   readonly complexityPerMinute: number;
+  readonly operationsPerMinute: number;
 }
 
 export interface Asker {
@@ -43,8 +49,12 @@ export class UserTurns {
   readonly #unread: UnreadAnswers;
   readonly #queries: FairTurns;
   readonly #changes: FairTurns;
+  /** All that is asked, whatever becomes of it. */
+  readonly #operations: FairTurns;
 
-  constructor(execute: Execute, unread: UnreadAnswers, { maxOperationsAtOnce, complexityPerMinute }: UserTurnsOptions) {
+  constructor(execute: Execute, unread: UnreadAnswers, options: UserTurnsOptions) {
+    const { maxOperationsAtOnce, complexityPerMinute, operationsPerMinute } = options;
+    const operationsPerSecond = operationsPerMinute / 60;
     const perSecond = complexityPerMinute / 60;
     const bounds: Omit<FairTurnsOptions, 'maxWaitingPerUser'> = {
       atOncePerUser: maxOperationsAtOnce,
@@ -54,8 +64,28 @@ export class UserTurns {
     };
     this.#execute = execute;
     this.#unread = unread;
+    this.#operations = new FairTurns({
+      atOncePerUser: Number.POSITIVE_INFINITY,
+      maxWaitingPerUser: maxWaitingRequests,
+      maxWaitMs: maxRequestWaitMs,
+      allowance: { burst: operationsPerSecond * burstSeconds, perSecond: operationsPerSecond },
+    });
     this.#queries = new FairTurns({ ...bounds, maxWaitingPerUser: maxWaitingQueries });
     this.#changes = new FairTurns({ ...bounds, maxWaitingPerUser: maxWaitingChanges });
+  }
+
+  /**
+   * Counts an operation, be it refused later. Resolves when the user may ask for it.
+   * @throws {ChatError} RATE_LIMITED where that would take too long
+   */
+  admit({ user, signal }: Asker): Promise<void> {
+    return this.#operations.take(user, () => undefined, { cost: 1, signal });
+  }
+
+  /** Counts an operation, and returns how long the next one has to wait, in milliseconds. */
+  count(user: TurnTaker): number {
+    this.#operations.charge(user, 1);
+    return this.#operations.restMs(user);
   }
 
   /** Executes a query in its turn; the mutations of an operation take theirs one by one. What is refused is an answer too. */

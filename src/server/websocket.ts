@@ -164,7 +164,7 @@ export class GraphqlSockets {
         protocol: socket.protocol,
         send: (text) => socket.send(limitMessage(text, maxAnswerBytes)),
         close: (code = 1_000, reason = '') => socket.close(code, reason),
-        onMessage: (listener) => socket.onMessage((text) => receive(extra, text, listener)),
+        onMessage: (listener) => socket.onMessage((text) => this.#receive(extra, text, listener)),
       },
       extra,
     );
@@ -233,6 +233,26 @@ export class GraphqlSockets {
       leaveSeat();
     });
     return true;
+  }
+
+  /**
+   * What graphql-ws does with a message, once it is clear that there is no flood of them. It takes as long as the operation
+   * lives; an async function would hold the text all the while.
+   */
+  #receive(extra: Extra, text: string, listener: (message: string) => Promise<void>): Promise<void> {
+    const { socket, unanswered, viewer } = extra;
+    try {
+      const message = readMessage(text);
+      if (isOperation(message)) {
+        socket.grantIdle();
+        if (viewer !== null) socket.rest(this.#options.userTurns.count(viewer.userId));
+      } else if (!socket.admitIdle()) return Promise.resolve();
+      if (unanswered.size > 0 && isCompletion(message)) unanswered.get(message.id)?.abort();
+      // graphql-ws takes messages that are parsed already as well.
+      return listener(message as string);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   async #prepare(
@@ -321,24 +341,6 @@ function takeOperation(args: ExecutionArgs): Operation {
   const operation = args.rootValue as Operation;
   args.rootValue = undefined;
   return operation;
-}
-
-/**
- * What graphql-ws does with a message, once it is clear that there is no flood of them. It takes as long as the operation
- * lives; an async function would hold the text all the while.
- */
-function receive(extra: Extra, text: string, listener: (message: string) => Promise<void>): Promise<void> {
-  const { socket, unanswered } = extra;
-  try {
-    const message = readMessage(text);
-    if (isOperation(message)) socket.grantIdle();
-    else if (!socket.admitIdle()) return Promise.resolve();
-    if (unanswered.size > 0 && isCompletion(message)) unanswered.get(message.id)?.abort();
-    // graphql-ws takes messages that are parsed already as well.
-    return listener(message as string);
-  } catch (error) {
-    return Promise.reject(error);
-  }
 }
 
 const isOperation = (message: unknown): boolean =>

@@ -4,16 +4,19 @@ import type { TestClient } from '../support/client.js';
 import type { Instance } from '../support/instance.js';
 import { describeWithNats } from '../support/requirements.js';
 import { waitFor } from '../support/wait-for.js';
-import { type Answer, postOperation, RawSocket } from '../support/wire.js';
+import { type Answer, postOperation, RawSocket, type ServerMessage } from '../support/wire.js';
 import { useWorld } from '../support/world.js';
 
 const atOnce = 4;
 const maxWaiting = 100;
-const lockedTable = 'chat_rooms';
 /** Stops at the lock. */
 const roomList = '{ rooms { edges { node { id title } } } }';
 /** Would not. */
 const viewer = '{ viewer { id } }';
+const inbox = 'subscription { inboxEvents { kind } }';
+const positions = `subscription ($roomId: ID!, $afterSeq: Int = 0) {
+  roomEvents(roomId: $roomId, afterSeq: $afterSeq) { __typename seq }
+}`;
 
 describeWithNats('what one user asks at the same time', () => {
   const world = useWorld({ instances: 1 });
@@ -148,6 +151,96 @@ describeWithNats('what one user asks at the same time', () => {
     expect(performance.now() - startedAt).toBeLessThan(1_000);
   });
 
+  it('begins so many subscriptions a minute, over sockets and streams together, and others begin theirs', async () => {
+    const strict = await world.start({ SUBSCRIPTIONS_PER_MINUTE: '4' });
+    const socket = await connect(asker, strict);
+    const headers = { authorization: `Bearer ${asker.token}`, accept: 'text/event-stream' };
+    for (const id of ['a', 'b', 'c']) {
+      socket.subscribe(id, { query: inbox });
+      await socket.until((message) => message.id === id, 'the first event');
+      socket.send({ type: 'complete', id });
+    }
+    const leaving = new AbortController();
+    const stream = await fetch(`${strict.url}/graphql`, {
+      method: 'POST',
+      headers: { ...headers, 'content-type': 'application/json' },
+      body: JSON.stringify({ query: inbox }),
+      signal: leaving.signal,
+    });
+    expect(stream.status).toBe(200);
+    leaving.abort();
+
+    const [refused] = (await socket.ask({ query: inbox })).errors ?? [];
+    expect(refused?.extensions).toMatchObject({ code: 'RATE_LIMITED', retryAfterMs: expect.any(Number) });
+    expect(refused?.extensions['retryAfterMs']).toBeLessThanOrEqual(60_000);
+    expect((await postOperation(strict, { query: inbox }, headers)).text).toContain('RATE_LIMITED');
+    const others = await connect(other, strict);
+    others.subscribe('a', { query: inbox });
+    expect(await others.until(({ id }) => id === 'a', 'the first event')).toMatchObject({ type: 'next' });
+    expect((await socket.ask({ query: viewer })).errors).toBeUndefined();
+  });
+
+  it('replays one subscription after the other, and at once for others', async () => {
+    const roomId = await asker.group(5);
+    const [socket, others] = await Promise.all([connect(asker), connect(other)]);
+    const follow = { query: positions, variables: { roomId } };
+    const countPages = () => countStopped('%p.position%');
+    const unlock = await lock('chat_messages');
+    const ids = Array.from({ length: 20 }, (_, index) => `${index}`);
+    for (const id of ids) socket.subscribe(id, follow);
+    await waitFor(async () => (await countPages()) === 1, { what: 'a page at the lock' });
+    others.subscribe('a', follow);
+    await waitFor(async () => (await countPages()) === 2, { what: "the other's page at the lock" });
+
+    await unlock();
+    const isReady = ({ payload }: ServerMessage) => JSON.stringify(payload)?.includes('RoomReady') ?? false;
+    await others.until((message) => message.id === 'a' && isReady(message), 'RoomReady');
+    for (const id of ids) await socket.until((message) => message.id === id && isReady(message), 'RoomReady');
+  });
+
+  it('waits for its replays where it has had many, and is live all the while', async () => {
+    const strict = await world.start({ REPLAYED_PER_MINUTE: '600' });
+    const roomId = await asker.group(5);
+    await Promise.all(Array.from({ length: 40 }, (_, index) => asker.send(roomId, `${index}`)));
+    const socket = await connect(asker, strict);
+    const isLive = (id: string) => (message: ServerMessage) =>
+      message.id === id && (JSON.stringify(message.payload) ?? '').includes('RoomReady');
+    socket.subscribe('live', { query: positions, variables: { roomId, afterSeq: null } });
+    await socket.until(isLive('live'), 'RoomReady');
+
+    const startedAt = performance.now();
+    for (const id of ['first', 'second'])
+      socket.subscribe(id, { query: positions, variables: { roomId, afterSeq: 0 } });
+    await socket.until(isLive('first'), 'the first replay');
+    const { message } = await asker.send(roomId, 'live');
+    await socket.until(
+      ({ id, payload }) => id === 'live' && JSON.stringify(payload).includes(`"seq":${message.seq}`),
+      'the live message',
+    );
+    expect(socket.messages.some(isLive('second'))).toBe(false);
+    await socket.until(isLive('second'), 'the second replay');
+    // 20 at once and 10 a second: 41 are more than both have.
+    expect(performance.now() - startedAt).toBeGreaterThan(1_500);
+  });
+
+  it('is read no faster than it may ask, in its order, and nothing is lost or refused', async () => {
+    const strict = await world.start({ OPERATIONS_PER_MINUTE: '3000' });
+    const [socket, others] = await Promise.all([connect(asker, strict), connect(other, strict)]);
+    const ids = Array.from({ length: 60 }, (_, index) => `${index}`);
+    const startedAt = performance.now();
+    for (const id of ids) socket.subscribe(id, { query: '{ limits { maxPageSize } }' });
+    socket.send({ type: 'ping' });
+    expect((await others.ask({ query: viewer })).errors).toBeUndefined();
+    await socket.until(({ type }) => type === 'pong', 'the answer to what came last');
+    // 50 a second.
+    expect(performance.now() - startedAt).toBeGreaterThan(900);
+    await socket.until(({ id, type }) => id === ids.at(-1) && type === 'complete', 'the last answer');
+    const answered = socket.messages.filter(({ type }) => type === 'next');
+    expect(answered.map(({ id }) => id).sort()).toEqual([...ids].sort());
+    expect(answered.every(({ payload }) => !JSON.stringify(payload).includes('errors'))).toBe(true);
+    expect(socket.closed).toBeUndefined();
+  });
+
   const isRefused = async (client: TestClient): Promise<boolean> => {
     const leaving = new AbortController();
     const refused = ask(client, viewer, leaving.signal).then(
@@ -158,17 +251,17 @@ describeWithNats('what one user asks at the same time', () => {
     return refused;
   };
 
-  async function connect(client: TestClient): Promise<RawSocket> {
-    const socket = await RawSocket.connect(instance, client.token);
+  async function connect(client: TestClient, at = instance): Promise<RawSocket> {
+    const socket = await RawSocket.connect(at, client.token);
     onTestFinished(() => socket.ws.terminate());
     return socket;
   }
 
-  /** Resolves with how to unlock; whoever reads rooms stops there until then. */
-  async function lock(): Promise<() => Promise<void>> {
+  /** Resolves with how to unlock; whoever reads the table stops there until then. */
+  async function lock(table = 'chat_rooms'): Promise<() => Promise<void>> {
     const connection = new pg.Client({ connectionString: world.database.url });
     await connection.connect();
-    await connection.query(`BEGIN; LOCK TABLE ${lockedTable} IN ACCESS EXCLUSIVE MODE`);
+    await connection.query(`BEGIN; LOCK TABLE ${table} IN ACCESS EXCLUSIVE MODE`);
     let isOpen = true;
     const unlock = async () => {
       if (isOpen) await connection.end();
@@ -178,11 +271,12 @@ describeWithNats('what one user asks at the same time', () => {
     return unlock;
   }
 
-  async function countStopped(): Promise<number> {
+  /** Statements at the lock; lists of rooms, if nothing else is said. */
+  async function countStopped(like = '%chat_room_members m JOIN chat_rooms r%'): Promise<number> {
     const [row] = await world.database.query<{ count: number }>(`
       SELECT count(*)::int AS count FROM pg_stat_activity
       WHERE datname = current_database() AND wait_event_type = 'Lock'
-        AND query LIKE '%chat_room_members m JOIN chat_rooms r%'`);
+        AND query LIKE '${like}'`);
     return row?.count ?? 0;
   }
 });

@@ -34,6 +34,9 @@ export function useWorld({
           SENDS_PER_MINUTE: '1000000',
           CHANGES_PER_MINUTE: '1000000',
           COMPLEXITY_PER_MINUTE: '1000000000',
+          SUBSCRIPTIONS_PER_MINUTE: '1000000',
+          REPLAYED_PER_MINUTE: '1000000000',
+          OPERATIONS_PER_MINUTE: '1000000000',
           NEW_USERS_PER_DAY: '1000000',
           MAX_SOCKETS_PER_USER: '10000',
           // Whom somebody brings into a room, they may know.

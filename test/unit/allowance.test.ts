@@ -20,6 +20,19 @@ describe('an allowance', () => {
     expect(takeAll(allowance)).toBe(5);
   });
 
+  it('lends what is not there, which is earned before anything else', () => {
+    const allowance = new Allowance({ burst: 5, perSecond: 2 });
+    allowance.spend(9);
+    expect(allowance.take()).toBe(false);
+    expect(allowance.restMs).toBe(2_500);
+    vi.advanceTimersByTime(2_500);
+    expect(allowance.restMs).toBe(0);
+    expect(takeAll(allowance)).toBe(1);
+    expect(allowance.isFull).toBe(false);
+    vi.advanceTimersByTime(2_500);
+    expect(allowance.isFull).toBe(true);
+  });
+
   it('keeps what was granted, also beyond the burst', () => {
     const allowance = new Allowance({ burst: 5, perSecond: 2 });
     for (let count = 0; count < 10; count += 1) allowance.grant();

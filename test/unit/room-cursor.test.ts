@@ -1,6 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
+import type { Wait } from '../../src/domain/fair-turns.js';
 import type { Listener } from '../../src/domain/pollable.js';
 import type { LogEntry, LogStore } from '../../src/domain/room-log.js';
 import type { PubSub } from '../../src/pubsub/pub-sub.js';
@@ -10,6 +11,9 @@ import { RoomFeed, type RoomFeedOptions } from '../../src/pubsub/room-feed.js';
 const roomId = '0190a0a0-0000-7000-8000-000000000001';
 const epoch = '01a22675-dec2-7d86-a3f6-0a5edf8fad30';
 const nothing = () => undefined;
+
+/** How a page was asked for. */
+type Asked = Wait & { readonly viewerId: number };
 
 describe("a subscriber's cursor that is ended", () => {
   it.each<[string, Partial<CursorOptions>, (cursor: RoomCursor) => unknown]>([
@@ -36,6 +40,40 @@ describe("a subscriber's cursor that is ended", () => {
     expect(before).toEqual({ holders: 1, listeners: 1, waiters: 1 });
     expect(feed.counts).toEqual(before);
   });
+});
+
+describe("a cursor's replay", () => {
+  it('waits for its turn among those of its user, no longer than the cursor lives', async () => {
+    const waits: Asked[] = [];
+    const cursor = open(new CountedFeed(), { viewerId: 7, head: 5 }, createSlowStore(waits));
+    void cursor.next();
+    await turn();
+    expect(waits).toEqual([{ viewerId: 7, isPatient: false, signal: expect.any(Function) }]);
+    expect(waits[0]?.signal?.().aborted).toBe(false);
+    await cursor.return();
+    expect(waits[0]?.signal?.().aborted).toBe(true);
+  });
+
+  it('waits however long where the subscriber was live already and has fallen behind', async () => {
+    const waits: Asked[] = [];
+    const feed = new CountedFeed();
+    const cursor = open(feed, {}, createSlowStore(waits));
+    expect((await cursor.next()).value).toMatchObject({ kind: 'ready' });
+    Object.assign(feed, { head: 300, floor: 100 });
+    void cursor.next();
+    await turn();
+    expect(waits).toMatchObject([{ isPatient: true }]);
+    await cursor.return();
+  });
+
+  /** Of which no page ever comes. */
+  const createSlowStore = (waits: Asked[]) =>
+    ({
+      replayPage: (_range, viewerId, wait) => {
+        waits.push({ ...wait, viewerId } as Asked);
+        return new Promise(nothing);
+      },
+    }) as Partial<LogStore> as LogStore;
 });
 
 describe("a room's feed", () => {
@@ -124,10 +162,10 @@ class CountedFeed {
 }
 
 /** Held for the cursor, as whoever opens one does. */
-function open(feed: CountedFeed, position: Partial<CursorOptions>): RoomCursor {
+function open(feed: CountedFeed, position: Partial<CursorOptions>, log = store): RoomCursor {
   feed.hold();
   const start = { viewerId: 4, head: 0, epoch, afterSeq: 0, commonSeq: 0, maxLag: 500, mayResync: true };
-  return new RoomCursor({ ...start, ...position, feed: feed as unknown as RoomFeed, store } as CursorOptions);
+  return new RoomCursor({ ...start, ...position, feed: feed as unknown as RoomFeed, store: log } as CursorOptions);
 }
 
 /** A log of which a page has two messages. */

@@ -5,6 +5,7 @@ import { finished } from 'node:stream/promises';
 import { setTimeout as delay, setImmediate as endOfTurn } from 'node:timers/promises';
 import { type ExecutionResult, parse } from 'graphql';
 import { pino } from 'pino';
+import { RateLimiterMemory } from 'rate-limiter-flexible';
 import { describe, expect, it, vi } from 'vitest';
 import type { WebSocket } from 'ws';
 import type { RoomEvent } from '../../src/domain/room-event.js';
@@ -35,7 +36,8 @@ const document = parse(
 /** Every subscriber gets these same events; how often one is executed is counted. */
 function createRoom(events: readonly RoomEvent[] = [{ kind: 'ready', epoch: '', seq: 7 }]) {
   const limits = { maxEventComplexity: 1_000, maxComplexity: 1_000, maxRoomMembers: 10 };
-  const deps = { limits, feeds: { subscribe: async () => tell(events) } } as unknown as Deps;
+  const subscriptionRate = new RateLimiterMemory({ points: 1_000, duration: 60 });
+  const deps = { limits, subscriptionRate, feeds: { subscribe: async () => tell(events) } } as unknown as Deps;
   const execute = vi.fn(createExecute());
   const subscribe = createSubscribe(execute, new SubscriptionBudget(1_000_000));
   let lastUserId = 0;
