@@ -2,23 +2,48 @@ import { randomUUID } from 'node:crypto';
 import { WebSocket } from 'ws';
 
 /**
- * Sends at a steady rate over a socket of its own, whether the answers come or not, and tells how long each took: from the
- * moment at which it was due until its answer. A process of its own, so that nothing in it waits for the test.
+ * Sends, reads and subscribes at a steady rate over a socket of its own, whether the answers come or not, and reports how
+ * long each took: from the moment at which it was due until its answer, which for a subscription is RoomReady. A process of
+ * its own, so that nothing in it waits for the test.
  *
- * @typedef {{ url: string, authorization: string, roomId: string, everyMs: number }} Task
- * @typedef {{ dueAt: number, ms: number | undefined }} Send
+ * @typedef {'send' | 'read' | 'subscribe'} Kind
+ * @typedef {{ url: string, authorization: string, roomId: string, everyMs: Record<Kind, number> }} Task
+ * @typedef {{ kind: Kind, dueAt: number, ms: number | undefined }} Asked
  */
 
-/** Counted for a send that is refused, or not answered for so long. */
+/** Counted for what is refused, or not answered for so long. */
 const patienceMs = 30_000;
-const query = `mutation Send($input: SendMessageInput!) { sendMessage(input: $input) { duplicate message { id seq } } }`;
+/** The subscription reads so much from the database. */
+const replayed = 10;
 
 /** @type {Task} */
 const { url, authorization, roomId, everyMs } = JSON.parse(process.argv[2] ?? '');
-/** @type {Map<string, Send>} */
+/** @type {Map<string, Asked>} */
 const unanswered = new Map();
-/** Those of the present phase. @type {Send[]} */
-let sends = [];
+/** Those of the present phase. @type {Asked[]} */
+let asked = [];
+/** The newest position that an answer named. */
+let head = 1;
+
+/** @type {Record<Kind, () => { query: string, variables: object }>} */
+const operations = {
+  send: () => ({
+    query: 'mutation Send($input: SendMessageInput!) { sendMessage(input: $input) { message { id seq } } }',
+    variables: { input: { roomId, content: 'good morning' } },
+  }),
+  read: () => ({
+    query: `query Read($id: ID!) {
+      room(id: $id) { title unreadCount messages(last: 20) { edges { node { id seq content sender { name } } } } }
+    }`,
+    variables: { id: roomId },
+  }),
+  subscribe: () => ({
+    query: `subscription Listen($roomId: ID!, $afterSeq: Int) {
+      roomEvents(roomId: $roomId, afterSeq: $afterSeq) { __typename seq }
+    }`,
+    variables: { roomId, afterSeq: Math.max(0, head - replayed) },
+  }),
+};
 
 const socket = new WebSocket(`${url.replace('http', 'ws')}/graphql`, 'graphql-transport-ws');
 socket.on('open', () => socket.send(JSON.stringify({ type: 'connection_init', payload: { authorization } })));
@@ -26,44 +51,55 @@ socket.on('message', (data) => accept(JSON.parse(String(data))));
 socket.on('error', (error) => fail(error.message));
 socket.on('close', (code) => fail(`its socket was closed with ${code}`));
 
-/** @param {{ type: string, id: string, payload: object }} message */
+/** @param {{ type: string, id: string, payload: any }} message */
 function accept({ type, id, payload }) {
-  if (type === 'connection_ack') sendWhenDue(performance.now());
-  const send = unanswered.get(id);
-  if (send === undefined) return;
+  if (type === 'connection_ack') for (const kind of /** @type {Kind[]} */ (Object.keys(operations))) begin(kind);
+  const one = unanswered.get(id);
+  if (one === undefined) return;
+  const isRefused = type === 'error' || (type === 'next' && 'errors' in payload) || type === 'complete';
+  if (one.kind === 'subscribe' && !isRefused) {
+    if (payload.data.roomEvents.__typename !== 'RoomReady') return;
+    socket.send(JSON.stringify({ id, type: 'complete' }));
+  }
+  head = Math.max(head, payload?.data?.sendMessage?.message.seq ?? 0);
   unanswered.delete(id);
-  send.ms = type === 'error' || 'errors' in payload ? patienceMs : performance.now() - send.dueAt;
+  one.ms = isRefused ? patienceMs : performance.now() - one.dueAt;
 }
 
-/** @param {number} dueAt */
-function sendWhenDue(dueAt) {
+/** @param {Kind} kind */
+const begin = (kind) => askWhenDue(kind, performance.now());
+
+/**
+ * @param {Kind} kind
+ * @param {number} dueAt
+ */
+function askWhenDue(kind, dueAt) {
   let next = dueAt;
-  for (; next <= performance.now(); next += everyMs) {
+  for (; next <= performance.now(); next += everyMs[kind]) {
     const id = randomUUID();
-    const send = { dueAt: next, ms: undefined };
-    unanswered.set(id, send);
-    sends.push(send);
-    const variables = { input: { roomId, content: 'good morning' } };
-    socket.send(JSON.stringify({ id, type: 'subscribe', payload: { query, variables } }));
+    const one = { kind, dueAt: next, ms: undefined };
+    unanswered.set(id, one);
+    asked.push(one);
+    socket.send(JSON.stringify({ id, type: 'subscribe', payload: operations[kind]() }));
   }
-  setTimeout(() => sendWhenDue(next), next - performance.now());
+  setTimeout(() => askWhenDue(kind, next), next - performance.now());
 }
 
 /** Each message asks for the times of what was due since the last. */
 process.on('message', () => {
-  const phase = sends;
-  sends = [];
+  const phase = asked;
+  asked = [];
   report(phase, performance.now() + patienceMs);
 });
 
 /**
- * @param {readonly Send[]} phase
+ * @param {readonly Asked[]} phase
  * @param {number} deadline
  */
 function report(phase, deadline) {
   const now = performance.now();
   if (now < deadline && phase.some(({ ms }) => ms === undefined)) setTimeout(() => report(phase, deadline), 20);
-  else process.send?.(phase.map(({ ms = patienceMs }) => ms));
+  else process.send?.(phase.map(({ kind, ms = patienceMs }) => ({ kind, ms })));
 }
 
 /** @param {string} why */

@@ -12,8 +12,9 @@ import { waitFor } from './wait-for.js';
 export type Attack = (signal: AbortSignal) => Promise<unknown>;
 
 const program = resolve(import.meta.dirname, 'bystander-process.mjs');
-const everyMs = 20;
+const everyMs = { send: 20, read: 40, subscribe: 100 };
 const phaseMs = 5_000;
+const maxPhases = 3;
 const warmUpMs = 2_000;
 /**
  * Nobody notices a tenth of a second in a chat. The usual is some 10 ms, twice of which one garbage collection more would
@@ -23,16 +24,20 @@ const unnoticedMs = 100;
 /** The attacker has a machine of their own: on this one their work yields to the server's. */
 const attackerNiceness = 10;
 
-/** A user in a room of their own, at whose sends it shows what others can do to an instance. */
+export type Kind = keyof typeof everyMs;
+/** Milliseconds, by what was asked. */
+export type Percentiles = Readonly<Record<Kind, number>>;
+const kinds = Object.keys(everyMs) as Kind[];
+
+/** A user in a room of their own, at whose sends, reads and subscriptions it shows what others can do to an instance. */
 export class Bystander {
   readonly #process: ChildProcess;
-  #usual: number[] = [];
 
   private constructor(child: ChildProcess) {
     this.#process = child;
   }
 
-  /** Sends from now on. The calling process is the attacker: from now on it yields to the others. */
+  /** Sends, reads and subscribes from now on. The calling process is the attacker: from now on it yields to the others. */
   static async start(instance: Instance, client: TestClient, otherId: number): Promise<Bystander> {
     const roomId = await client.direct(otherId);
     const task = { url: instance.url, authorization: `Bearer ${client.token}`, roomId, everyMs };
@@ -45,11 +50,11 @@ export class Bystander {
   }
 
   /**
-   * Resolves with the 99th percentiles of the usual and of the time under attack, in milliseconds, once it is shown that
-   * the second is at most twice the first.
+   * Resolves with the 99th percentiles of the usual and of the time under attack, once it is shown that the second is at
+   * most twice the first.
    */
-  async endures(attack: Attack): Promise<{ usual: number; attacked: number }> {
-    const usual = percentile99(await this.#usualTimes());
+  async endures(attack: Attack): Promise<{ usual: Percentiles; attacked: Percentiles }> {
+    const usual = await this.#usualTimes();
     const over = new AbortController();
     const attacking = attack(over.signal).then(
       () => expect(over.signal.aborted, 'the attack lasted until its end was asked for').toBe(true),
@@ -57,12 +62,14 @@ export class Bystander {
         if (!over.signal.aborted) throw error;
       },
     );
-    await Promise.race([attacking, delay(phaseMs)]);
-    const attacked = percentile99(await this.#takeTimes());
+    const isSlow = (times: Percentiles) => kinds.some((kind) => times[kind] > Math.max(2 * usual[kind], unnoticedMs));
+    const attacked = await this.#attackedTimes(attacking, isSlow);
     over.abort();
     await attacking;
-    expect(attacked, `p99 of sends in ms, ${usual} as a rule`).toBeLessThan(Math.max(2 * usual, unnoticedMs));
-    return { usual, attacked };
+    const [best] = attacked.toReversed() as [Percentiles];
+    const told = attacked.map(toText).join('; ');
+    expect(isSlow(best), `p99 in ms: ${toText(usual)} as a rule, ${told} under attack`).toBe(false);
+    return { usual, attacked: best };
   }
 
   async stop(): Promise<void> {
@@ -72,31 +79,51 @@ export class Bystander {
     await exited;
   }
 
-  /** The times of a phase without an attack, once the traces of the attack before are gone. */
-  async #usualTimes(): Promise<number[]> {
-    await waitFor(
+  /** Of a phase without an attack, once the traces of the attack before are gone. */
+  async #usualTimes(): Promise<Percentiles> {
+    return waitFor(
       async () => {
         await delay(phaseMs);
-        this.#usual = await this.#takeTimes();
-        return percentile99(this.#usual) < unnoticedMs;
+        const usual = await this.#takeTimes();
+        return kinds.every((kind) => usual[kind] < unnoticedMs) ? usual : undefined;
       },
       { what: 'calm', timeoutMs: 60_000 },
     );
-    return this.#usual;
   }
 
-  /** How long each send took that was due since the last look. */
-  async #takeTimes(): Promise<number[]> {
+  /**
+   * Of phases under the attack, up to the first that is not slow. What another program on this machine does may spoil one or
+   * two of them; an attack that is not bounded spoils all.
+   */
+  async #attackedTimes(attacking: Promise<void>, isSlow: (times: Percentiles) => boolean): Promise<Percentiles[]> {
+    const phases: Percentiles[] = [];
+    while (phases.length < maxPhases && (phases.length === 0 || phases.slice(-1).some(isSlow))) {
+      await Promise.race([attacking, delay(phaseMs)]);
+      phases.push(await this.#takeTimes());
+    }
+    return phases;
+  }
+
+  /** How long what was due since the last look took. */
+  async #takeTimes(): Promise<Percentiles> {
     expect(this.#process.exitCode, 'the bystander goes on').toBeNull();
     const answer = once(this.#process, 'message');
     this.#process.send('take');
-    const [times] = await Promise.race([answer, once(this.#process, 'exit').then(() => [[]])]);
-    expect(times.length, 'sends of the bystander').toBeGreaterThan(0);
-    return times as number[];
+    const [times] = (await Promise.race([answer, once(this.#process, 'exit').then(() => [[]])])) as [Time[]];
+    expect(times.length, 'what the bystander asked').toBeGreaterThan(0);
+    const percentiles = kinds.map((kind) => [kind, percentile99(times.filter((time) => time.kind === kind))]);
+    return Object.fromEntries(percentiles) as Percentiles;
   }
 }
 
-function percentile99(times: readonly number[]): number {
-  const sorted = [...times].sort((a, b) => a - b);
+const toText = (times: Percentiles): string => kinds.map((kind) => `${kind} ${times[kind]}`).join(', ');
+
+interface Time {
+  readonly kind: Kind;
+  readonly ms: number;
+}
+
+function percentile99(times: readonly Time[]): number {
+  const sorted = times.map(({ ms }) => ms).sort((a, b) => a - b);
   return Math.round(sorted[Math.floor(sorted.length * 0.99)] ?? 0);
 }
