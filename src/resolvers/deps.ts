@@ -49,6 +49,8 @@ export interface Limits {
   readonly maxWatchedUsers: number;
   /** Fields that one operation may touch. */
   readonly maxComplexity: number;
+  /** Fields that the queries of one user may touch a minute, and likewise their events. */
+  readonly complexityPerMinute: number;
   /** Fields that one event of a subscription may touch. */
   readonly maxEventComplexity: number;
   /** In log entries. */

@@ -35,7 +35,9 @@ type RoomType = Room['type'];
 export const defaultRoomPageSize = 20;
 
 /** What is to be read along with rooms. */
-export interface RoomRequest extends Omit<RoomSelection, 'history'> {
+export interface RoomRequest extends Omit<RoomSelection, 'history' | 'maxMembers'> {
+  /** How many members all rooms may have together, and what is thrown where they have more; without it, however many. */
+  readonly members?: { readonly most: number; readonly refuse?: () => never };
   readonly history?: HistoryArgs | undefined;
 }
 
@@ -46,7 +48,9 @@ export async function getRoom(
   request: RoomRequest,
 ): Promise<Room | null> {
   const roomId = parseUuid(id, 'id');
-  return findRoom(db, roomId, viewer.userId, toSelection(request, limits, roomId));
+  const room = await findRoom(db, roomId, viewer.userId, toSelection(request, limits, roomId));
+  assertMembersRead(request, room === null ? [] : [room]);
+  return room;
 }
 
 /** A room as somebody knew it who has written to it. */
@@ -77,12 +81,16 @@ export async function getRoomOfMessage(
   return written.room ?? found(await findFormerRoom(db, asked, written));
 }
 
-export const getBookingRoom = (
+export async function getBookingRoom(
   { db, limits }: Deps,
   viewer: Viewer,
   bookingId: number,
   request: RoomRequest,
-): Promise<Room | null> => findBookingRoom(db, bookingId, viewer.userId, toSelection(request, limits));
+): Promise<Room | null> {
+  const room = await findBookingRoom(db, bookingId, viewer.userId, toSelection(request, limits));
+  assertMembersRead(request, room === null ? [] : [room]);
+  return room;
+}
 
 type RoomPageArgs = Pick<PageArgs, 'first' | 'after'>;
 
@@ -95,19 +103,34 @@ export function assertRoomPageArgs(args: RoomPageArgs, limits: Limits): void {
   if (after !== undefined) assertRoomCursor(after);
 }
 
-export const listRooms = async (
+export async function listRooms(
   { db, limits }: Deps,
   viewer: Viewer,
   { type, ...args }: RoomPageArgs & { type?: RoomType | null | undefined },
   request: RoomRequest = roomAlone,
-): Promise<Page<Room>> =>
-  pageRooms(db, viewer.userId, parseRoomPage(args, limits), type ?? undefined, toSelection(request, limits));
+): Promise<Page<Room>> {
+  const selection = toSelection(request, limits);
+  const page = await pageRooms(db, viewer.userId, parseRoomPage(args, limits), type ?? undefined, selection);
+  assertMembersRead(request, page.rows);
+  return page;
+}
+
+/** @throws what the request says where the rooms have more members than could be read along */
+function assertMembersRead({ parts, members }: RoomRequest, rooms: readonly Room[]): void {
+  if (!parts.includes('members')) return;
+  if (rooms.some(({ along }) => along?.members === undefined)) members?.refuse?.();
+}
 
 /**
  * A page of messages with something wrong is not read along: to say so is for the field that has it. Nor is one from a
  * cursor on where it is not known yet which room that must be of.
  */
-export function toSelection({ history, ...request }: RoomRequest, limits: Limits, roomId?: string): RoomSelection {
+export function toSelection(
+  { history, members, ...asked }: RoomRequest,
+  limits: Limits,
+  roomId?: string,
+): RoomSelection {
+  const request = { ...asked, maxMembers: members?.most };
   if (history === undefined) return request;
   const hasCursor = history.args.after != null || history.args.before != null;
   if (hasCursor && roomId === undefined) return request;

@@ -2,23 +2,34 @@ import { type FieldNode, GraphQLError, type GraphQLResolveInfo, getNamedType, Op
 import { ChatError } from '../domain/errors.js';
 import type { Afford } from '../resolvers/batches.js';
 import type { Context } from './builder.js';
-import { maxPriceOf, type Pricing, prepaidEntries, priceOf, priceOfOperation } from './price.js';
+import { maxPriceOf, type Pricing, prepaidEntries, priceOf, priceOfEntry, priceOfOperation } from './price.js';
 import type { Selection } from './selection.js';
 
 /** Has the operation pay for the entries of the list that the field answers, as many as there are, before they are loaded. */
 export const affordable =
   (info: GraphQLResolveInfo, context: Context): Afford =>
   (entries) => {
-    if (entries > prepaidEntries) billOf(info, context).pay(info, entries - prepaidEntries);
+    if (entries > prepaidEntries) billOf(info, context).payFor(info, entries - prepaidEntries);
   };
 
+/** What lists below the resolved field may have together. */
+export interface Affordable {
+  readonly most: number;
+  /** For those who have found more than that. @throws {ChatError} BAD_USER_INPUT */
+  readonly refuse: () => never;
+}
+
 /** How many entries so many lists with this selection may have together, so that the operation can pay for them. */
-export const affordableEntries = (
+export function affordableEntries(
   info: GraphQLResolveInfo,
   context: Context,
   entry: Selection,
   lists: number,
-): number => billOf(info, context).count(entry) + lists * prepaidEntries;
+): Affordable {
+  const bill = billOf(info, context);
+  const { price, most } = bill.count(entry);
+  return { most: most + lists * prepaidEntries, refuse: () => bill.refuse(info.fieldNodes, (most + 1) * price) };
+}
 
 /**
  * Why an operation, or an event, is refused as a whole: else some of its lists would be there, and others look like none.
@@ -59,20 +70,25 @@ class Bill {
   }
 
   /** @throws {ChatError} BAD_USER_INPUT where that is more than an operation may touch */
-  pay({ fieldNodes, returnType }: GraphQLResolveInfo, entries: number): void {
+  payFor({ fieldNodes, returnType }: GraphQLResolveInfo, entries: number): void {
     let price = this.#prices.get(fieldNodes);
     if (price === undefined) {
       const sets = fieldNodes.flatMap(({ selectionSet }) => selectionSet ?? []);
-      price = priceOf(getNamedType(returnType), sets, this.#pricing);
+      price = priceOf(getNamedType(returnType), sets, this.#pricing) + priceOfEntry;
       this.#prices.set(fieldNodes, price);
     }
     this.#total += entries * price;
-    if (this.#total <= this.#max) return;
+    if (this.#total > this.#max) this.refuse(fieldNodes);
+  }
+
+  /** @param price - of what is not counted yet */
+  refuse(nodes: readonly FieldNode[], price = 0): never {
+    this.#total += price;
     const error = new ChatError(
       'BAD_USER_INPUT',
-      `The lists in this answer hold so much that it may touch ${this.#total} fields; at most ${this.#max} are allowed. Read members in pages (memberPage), or ask for less of each`,
+      `The lists in this answer hold so much that it may touch ${this.#total} fields or more; at most ${this.#max} are allowed. Read members in pages (memberPage), or ask for less of each`,
     );
-    this.#excess ??= new GraphQLError(error.message, { nodes: fieldNodes, originalError: error });
+    this.#excess ??= new GraphQLError(error.message, { nodes, originalError: error });
     throw error;
   }
 
@@ -85,9 +101,9 @@ class Bill {
     return this.#isMutation ? undefined : this.#excess;
   }
 
-  /** How many entries more can be paid for. */
-  count(entry: Selection): number {
-    const price = entry.price(this.#pricing);
-    return price === 0 ? this.#max : Math.max(0, Math.floor((this.#max - this.#total) / price));
+  /** How many entries more can be paid for, and the price of one. */
+  count(entry: Selection): { readonly price: number; readonly most: number } {
+    const price = entry.price(this.#pricing) + priceOfEntry;
+    return { price, most: Math.max(0, Math.floor((this.#max - this.#total) / price)) };
   }
 }

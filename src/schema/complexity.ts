@@ -19,7 +19,11 @@ import { maxPriceOf, prepaidEntries, priceOfOperation, unpagedLists } from './pr
 /** How many fields the operation may touch, or one event, with what it pays for in advance of its lists. */
 export const complexityOf = (args: ExecutionArgs): number => priceOf(args, prepaidEntries);
 
-/** The same with so many entries in each list that is not paged. */
+/** The same where each of those lists has all members of a room. */
+export const mostComplexityOf = (args: ExecutionArgs): number =>
+  priceOf(args, (args.contextValue as Context).deps.limits.maxRoomMembers);
+
+/** The same with so many entries in each of those lists. */
 function priceOf({ schema, document, operationName, variableValues, contextValue }: ExecutionArgs, entries: number) {
   const operation = getOperationAST(document, operationName);
   if (operation == null) return 0;
@@ -33,10 +37,6 @@ function priceOf({ schema, document, operationName, variableValues, contextValue
   const context = contextValue as Context;
   return priceOfOperation(operation, { schema, fragments, variableValues: coerced, context, entries });
 }
-
-/** How many fields one event may touch where each of its lists has all members of a room. */
-export const mostOfEvent = (args: ExecutionArgs): number =>
-  priceOf(args, (args.contextValue as Context).deps.limits.maxRoomMembers);
 
 /**
  * What a subscription selects is executed again for each event and subscriber, so it has to be smaller than a query.
@@ -62,7 +62,7 @@ export function findTooLargeAnswer(args: ExecutionArgs): GraphQLError | null {
   if (!hasUnpagedLists(schema, document)) return null;
   const context = args.contextValue as Context;
   const max = maxPriceOf(OperationTypeNode.MUTATION, context);
-  const price = priceOf(args, context.deps.limits.maxRoomMembers);
+  const price = mostComplexityOf(args);
   if (!(price > max)) return null;
   const originalError = new ChatError(
     'BAD_USER_INPUT',

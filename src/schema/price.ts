@@ -27,8 +27,11 @@ export const unpagedLists: ReadonlySet<string> = new Set([
 
 /** An operation pays for so many entries of each list before it is executed, and for the others when they are counted. */
 export const prepaidEntries = 10;
+/** Of each further entry, beside what is selected of it: it is looked up. */
+export const priceOfEntry = 1;
+
 /** All members of a room with so many fields of each can always be had, however large rooms may be. */
-const fieldsOfEachMember = 4;
+const fieldsOfEachMember = 5;
 
 /** The most fields that one operation of this type may touch, or one event, with all that its lists hold. */
 export function maxPriceOf(operation: OperationTypeNode, { deps }: Context): number {
@@ -77,9 +80,12 @@ export function priceOf(type: GraphQLNamedType, selections: readonly SelectionSe
         ? given(getArgumentValues(field, node, pricing.variableValues), pricing.context)
         : given;
     const { field: price = 1, multiplier = 1 } = typeof own === 'number' ? { field: own } : own;
-    const entries = unpagedLists.has(`${parent.name}.${field.name}`) ? pricing.entries : Math.max(multiplier, 0);
+    const isUnpaged = unpagedLists.has(`${parent.name}.${field.name}`);
+    const entries = isUnpaged ? pricing.entries : Math.max(multiplier, 0);
     const inner = node.selectionSet;
-    return price + (inner === undefined ? 0 : entries * priceOfSet(getNamedType(field.type), inner));
+    if (inner === undefined) return price;
+    const looked = isUnpaged ? entries - prepaidEntries : 0;
+    return price + entries * priceOfSet(getNamedType(field.type), inner) + Math.max(looked, 0) * priceOfEntry;
   };
   return selections.reduce((sum, set) => sum + priceOfSet(type, set), 0);
 }

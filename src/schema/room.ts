@@ -115,9 +115,7 @@ function toRoomRequest({ room, info, context, among = roomParts, rooms = 1 }: Ro
   return {
     parts,
     memberDetails: [...new Set(members.flatMap((member) => member.choose(memberDetails)))],
-    maxMembers: parts.includes('members')
-      ? affordableEntries(info, context, room.into('members'), rooms)
-      : context.deps.limits.maxComplexity,
+    members: affordableEntries(info, context, room.into('members'), rooms),
     history: args && { args, findParts: () => findMessageParts(room.into('messages').ofNodes) },
   };
 }

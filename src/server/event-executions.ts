@@ -1,9 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ExecutionArgs, ExecutionResult } from 'graphql';
 import { LRUCache } from 'lru-cache';
-import pLimit, { type LimitFunction } from 'p-limit';
 import { ChatError } from '../domain/errors.js';
+import { FairTurns } from '../domain/fair-turns.js';
 import type { Listener } from '../domain/pollable.js';
+import { extraPriceOf } from '../schema/bill.js';
 import type { RequestContext } from './context.js';
 import { toResult } from './errors.js';
 import type { Execute } from './execute.js';
@@ -52,7 +53,8 @@ export class Executions {
   readonly #events = new LRUCache<object, ByKey>({ max: maxSharedEvents, ttl: sharedMs });
   /** Those for one viewer each, of the last moment. */
   #own = new Map<object, ByKey>();
-  readonly #turns = new Map<number, LimitFunction>();
+  /** From the first execution for one viewer alone. */
+  #turns: FairTurns | undefined;
   /** The subscribers to one event come in a row. */
   #last:
     | { readonly event: object; readonly key: string; readonly at: number; readonly execution: SharedExecution }
@@ -63,9 +65,10 @@ export class Executions {
   }
 
   /** Tries again while the database is away, for as long as that is worth it. */
-  execute(args: ExecutionArgs, event: unknown): ExecutionResult | Promise<ExecutionResult> {
+  execute(args: ExecutionArgs, event: unknown, noteContext?: NoteContext): ExecutionResult | Promise<ExecutionResult> {
     const run = () => {
       const contextValue: RequestContext = { ...(args.contextValue as RequestContext) };
+      noteContext?.(contextValue);
       return this.#execute({ ...args, rootValue: event, contextValue });
     };
     const executed = run();
@@ -88,30 +91,47 @@ export class Executions {
   }
 
   /** Once for all subscriptions of one viewer with this key, for a moment; a few of a viewer at a time. */
-  shareOwn(args: ExecutionArgs, event: object, key: string): SharedExecution {
+  shareOwn(args: ExecutionArgs, event: object, key: string, cost: number): SharedExecution {
     if (this.#own.size === 0) setTimeout(() => this.#own.clear(), ownSharedMs).unref();
     const byKey: ByKey = this.#own.get(event) ?? new Map();
     this.#own.set(event, byKey);
     let execution = byKey.get(key);
     if (execution === undefined) {
-      execution = new SharedExecution(this.executeInTurn(args, event));
+      execution = new SharedExecution(this.executeInTurn(args, event, cost));
       byKey.set(key, execution);
     }
     return execution;
   }
 
-  /** A few of a viewer at a time: whatever they subscribe to, others come between. */
-  async executeInTurn(args: ExecutionArgs, event: unknown): Promise<ExecutionResult> {
-    const userId = (args.contextValue as RequestContext).viewer?.userId ?? 0;
-    const turns = this.#turns.get(userId) ?? pLimit(maxOwnAtOnce);
-    this.#turns.set(userId, turns);
+  /**
+   * A few of a viewer at a time, and as much a minute as their queries may touch: whatever they subscribe to, others come
+   * between.
+   * @param cost - how many fields it touches, beside what its lists turn out to hold
+   */
+  async executeInTurn(args: ExecutionArgs, event: unknown, cost: number): Promise<ExecutionResult> {
+    const { viewer, deps } = args.contextValue as RequestContext;
+    const userId = viewer?.userId ?? 0;
+    const perSecond = deps.limits.complexityPerMinute / 60;
+    this.#turns ??= new FairTurns({
+      atOncePerUser: maxOwnAtOnce,
+      maxWaitingPerUser: Number.POSITIVE_INFINITY,
+      allowance: { burst: perSecond, perSecond },
+    });
+    const leave = await this.#turns.enter(userId, { cost, isPatient: true });
+    let context: RequestContext | undefined;
     try {
-      return await turns(async () => this.execute(args, event));
+      return await this.execute(args, event, (created) => {
+        context = created;
+      });
     } finally {
-      if (turns.activeCount + turns.pendingCount === 0) this.#turns.delete(userId);
+      if (context !== undefined) this.#turns.charge(userId, extraPriceOf(context));
+      leave();
     }
   }
 }
+
+/** Told the context of each execution. */
+type NoteContext = (context: RequestContext) => void;
 
 async function retry(
   first: ExecutionResult | Promise<ExecutionResult>,

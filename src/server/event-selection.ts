@@ -1,5 +1,5 @@
 import type { DocumentNode, ExecutionArgs } from 'graphql';
-import { assertSmallEvents, mostOfEvent } from '../schema/complexity.js';
+import { assertSmallEvents, complexityOf, mostComplexityOf } from '../schema/complexity.js';
 import { type EventsDependOn, findWhatEventsDependOn } from '../schema/of-viewer.js';
 
 interface Plan {
@@ -15,7 +15,9 @@ export interface EventSelection {
   readonly key: string | null;
   /** Whether it depends on who asks. */
   readonly isOfViewer: boolean;
-  /** The most fields that one event may touch. */
+  /** How many fields one event touches, beside what its lists turn out to hold. */
+  readonly cost: number;
+  /** The most that it may touch. */
   readonly price: number;
 }
 
@@ -49,7 +51,12 @@ export function findEventSelection(args: ExecutionArgs): EventSelection {
   if (plan.newest?.values === values) return plan.newest.selected;
   assertSmallEvents(args);
   const isShort = values.length <= maxSharedVariables;
-  const selected = { key: isShort ? `${plan.number} ${values}` : null, isOfViewer, price: mostOfEvent(args) };
+  const selected = {
+    key: isShort ? `${plan.number} ${values}` : null,
+    isOfViewer,
+    cost: complexityOf(args),
+    price: mostComplexityOf(args),
+  };
   if (isShort) plan.newest = { values, selected };
   return selected;
 }

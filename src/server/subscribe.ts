@@ -93,7 +93,7 @@ class Subscription implements Results {
   readonly #args: ExecutionArgs;
   /** Equal for all who share what an event executes to; null where nobody does. */
   readonly #key: string | null;
-  readonly #isOfViewer: boolean;
+  readonly #selected: EventSelection;
   readonly #executions: Executions;
   readonly #giveBack: () => void;
   /** Where events can be had without waiting, and their executions are shared. */
@@ -103,15 +103,13 @@ class Subscription implements Results {
   #listener: Listener | undefined;
   #isEnded = false;
 
-  constructor(
-    source: AsyncIterator<unknown>,
-    { args, selected: { key, isOfViewer }, executions, giveBack }: SubscriptionOptions,
-  ) {
+  constructor(source: AsyncIterator<unknown>, { args, selected, executions, giveBack }: SubscriptionOptions) {
     this.#source = source;
     this.#args = args;
     const { viewer } = args.contextValue as RequestContext;
+    const { key, isOfViewer } = selected;
     this.#key = key !== null && isOfViewer ? `${viewer?.userId} ${key}` : key;
-    this.#isOfViewer = isOfViewer;
+    this.#selected = selected;
     this.#executions = executions;
     this.#giveBack = giveBack;
     this.#pollable = key !== null && isPollable(source) ? source : null;
@@ -168,8 +166,8 @@ class Subscription implements Results {
 
   #execute(event: unknown): ExecutionResult | Promise<ExecutionResult> {
     if (this.#key === null || !isObject(event)) {
-      return this.#isOfViewer
-        ? this.#executions.executeInTurn(this.#args, event)
+      return this.#selected.isOfViewer
+        ? this.#executions.executeInTurn(this.#args, event, this.#selected.cost)
         : this.#executions.execute(this.#args, event);
     }
     const { result, settled } = this.#findExecution(event, this.#key);
@@ -180,8 +178,9 @@ class Subscription implements Results {
   /** The one that was waited for, however long that took. */
   #findExecution(event: object, key: string): SharedExecution {
     if (this.#executing?.event === event) return this.#executing.execution;
-    const execution = this.#isOfViewer
-      ? this.#executions.shareOwn(this.#args, event, key)
+    const { isOfViewer, cost } = this.#selected;
+    const execution = isOfViewer
+      ? this.#executions.shareOwn(this.#args, event, key, cost)
       : this.#executions.share(this.#args, event, key);
     this.#executing = execution.result === undefined ? { event, execution } : undefined;
     if (this.#executing !== undefined && this.#listener !== undefined) execution.listen(this.#listener);

@@ -3,7 +3,7 @@ import { ChatError } from '../domain/errors.js';
 import { FairTurns, type FairTurnsOptions, type TurnTaker, type Wait } from '../domain/fair-turns.js';
 import { extraPriceOf } from '../schema/bill.js';
 import type { ChangeTurn, Context } from '../schema/builder.js';
-import { complexityOf } from '../schema/complexity.js';
+import { complexityOf, mostComplexityOf } from '../schema/complexity.js';
 import type { Execute } from './execute.js';
 import { tooMuchUnread, type UnreadAnswers } from './unread-answers.js';
 
@@ -94,11 +94,12 @@ export class UserTurns {
     if (operation === OperationTypeNode.MUTATION) return this.#change(args, asker.user);
     let leave: (() => void) | undefined;
     try {
-      leave = await this.#queries.enter(asker.user, { cost: costOf(args), signal: asker.signal });
+      const cost = costOf(args);
+      leave = await this.#queries.enter(asker.user, { cost, signal: asker.signal });
       // What was answered while this waited may be unread still.
       if (this.#unread.isFull(asker.user)) throw tooMuchUnread();
       const result = await this.#execute(args);
-      this.#queries.charge(asker.user, extraPriceOf(args.contextValue as Context));
+      this.#queries.charge(asker.user, actualCostOf(args) - cost);
       return result;
     } catch (error) {
       if (!(error instanceof ChatError)) throw error;
@@ -113,7 +114,7 @@ export class UserTurns {
     try {
       const contextValue = { ...(args.contextValue as Context), changeTurn };
       const result = await this.#execute({ ...args, contextValue });
-      this.#changes.charge(user, extraPriceOf(contextValue));
+      if (changeTurn.paid > 0) this.#changes.charge(user, actualCostOf({ ...args, contextValue }) - changeTurn.paid);
       return result;
     } finally {
       changeTurn.end();
@@ -121,11 +122,17 @@ export class UserTurns {
   }
 }
 
-/** What cannot be measured, or is too large, is refused where it is executed. */
-function costOf(args: ExecutionArgs): number {
-  const { maxComplexity } = (args.contextValue as Context).deps.limits;
+/** What an operation may cost with full lists. What cannot be measured, or is too large, is refused where it is executed. */
+const costOf = (args: ExecutionArgs): number => toCost(args, () => mostComplexityOf(args));
+
+/** What it has cost, with what its lists held. */
+const actualCostOf = (args: ExecutionArgs): number =>
+  toCost(args, () => complexityOf(args) + extraPriceOf(args.contextValue as Context));
+
+function toCost({ contextValue }: ExecutionArgs, measure: () => number): number {
+  const { maxComplexity } = (contextValue as Context).deps.limits;
   try {
-    return Math.min(Math.max(minComplexity, complexityOf(args)), maxComplexity) || minComplexity;
+    return Math.min(Math.max(minComplexity, measure()), maxComplexity) || minComplexity;
   } catch {
     return minComplexity;
   }
@@ -138,6 +145,8 @@ function costOf(args: ExecutionArgs): number {
 class OperationTurn implements ChangeTurn {
   readonly #turns: FairTurns;
   readonly #user: TurnTaker;
+  /** What has been taken from the user's allowance. */
+  paid = 0;
   /** Of the operation as a whole, which its first mutation pays. */
   #findCost: (() => number) | undefined;
   #leave: (() => void) | undefined;
@@ -152,6 +161,7 @@ class OperationTurn implements ChangeTurn {
   async begin(wait?: Wait): Promise<void> {
     const cost = this.#findCost?.() ?? 0;
     this.#findCost = undefined;
+    this.paid += cost;
     this.#leave = await this.#turns.enter(this.#user, { ...wait, cost });
     this.#stuck = setTimeout(() => this.end(), stuckMs);
   }

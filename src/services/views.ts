@@ -16,7 +16,7 @@ export const shownToUser: RoomRequest = {
   parts: ['title', 'memberCount', 'members', 'lastMessage', 'unreadCount'],
   memberDetails,
   // Of many large rooms, only those of the small ones are read, when all are counted.
-  maxMembers: 20 * maxShownMembers,
+  members: { most: 20 * maxShownMembers },
 };
 
 /** Rooms as other backends see them: the seeds' fields, and what is known besides. Six queries, however many rooms. */
