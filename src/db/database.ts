@@ -72,7 +72,8 @@ export function connectDatabase({
 }: DatabaseOptions): Database {
   let closed = false;
   let renewedAt = Number.NEGATIVE_INFINITY;
-  let toldAt = Number.NEGATIVE_INFINITY;
+  /** When each kind of trouble was last told. */
+  const toldAt = { earlier: Number.NEGATIVE_INFINITY, other: Number.NEGATIVE_INFINITY };
   let time: DatabaseTime = { at: performance.now(), epochMs: Date.now() };
   const epochs = new NewestEpoch();
   let newest: Session | undefined;
@@ -96,6 +97,8 @@ export function connectDatabase({
   // Behind a failover the old server may live on and answer reads: one refused write is enough to leave it, for all.
   const onDoubt = (error: unknown) => {
     wasAway = true;
+    // There is nothing to leave: the connection was not used.
+    if (error instanceof EarlierEpochError) return tell(error);
     const now = performance.now();
     if (now - renewedAt < renewEveryMs) return;
     renewedAt = now;
@@ -104,8 +107,9 @@ export function connectDatabase({
   };
   const tell = (error: unknown) => {
     const now = performance.now();
-    if (now - toldAt < tellEveryMs) return;
-    toldAt = now;
+    const kind = error instanceof EarlierEpochError ? 'earlier' : 'other';
+    if (now - toldAt[kind] < tellEveryMs) return;
+    toldAt[kind] = now;
     report(error);
   };
   const newestSession = () => newest && { ...newest, epoch: epochs.present };

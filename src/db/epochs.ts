@@ -52,9 +52,10 @@ export class NewestEpoch implements EpochWatch {
 export async function beginEpoch(url: string): Promise<{ readonly epoch: string; readonly isSure: boolean }> {
   const client = await connectClient(url);
   try {
+    await client.query(`SET lock_timeout = '10s'`); // of who writes, while all others wait behind it
     const { rows } = await client.query<{ epoch: string; is_sure: boolean }>(`
       SELECT chat_begin_epoch(l.is_sure) AS epoch, l.is_sure FROM (
-        SELECT NOT EXISTS (SELECT FROM chat_instances i WHERE i.expires_at > clock_timestamp()) AS is_sure
+        SELECT NOT EXISTS (SELECT FROM chat_instances i WHERE i.expires_at > clock_timestamp() AND NOT i.released) AS is_sure
       ) l`);
     const [{ epoch, is_sure: isSure } = { epoch: '', is_sure: false }] = rows;
     return { epoch, isSure };

@@ -76,6 +76,13 @@ describeWithNats('a failover to a standby that lacks the last entries', () => {
       .filter(({ body }) => body['roomId'] === busy && body['epoch'] === late.events.at(-1)?.epoch)
       .map(({ body }) => body['seq']);
     expect(inStream).toEqual(expect.arrayContaining([5, 6, 7, 8, 9, 10, 11, 12, 13]));
+
+    // Back to the server that was left behind, which would take it.
+    await lead(proxies[0] as TcpProxy, primary);
+    await expect(kim.send(busy, 'to the old server')).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    expect(world.instances[0]?.output()).toContain('in an earlier epoch');
+    await lead(proxies[0] as TcpProxy);
+    await waitFor(() => kim.send(busy, 'and back').catch(() => undefined), { what: 'the new server' });
   });
 
   const isResync = ({ __typename }: RoomEvent) => __typename === 'RoomResync';
@@ -91,9 +98,9 @@ describeWithNats('a failover to a standby that lacks the last entries', () => {
     return true;
   }
 
-  async function lead(proxy: TcpProxy): Promise<void> {
+  async function lead(proxy: TcpProxy, to = standby): Promise<void> {
     await proxy.cut();
-    proxy.redirect(standby.url);
+    proxy.redirect(to.url);
     await proxy.restore();
   }
 

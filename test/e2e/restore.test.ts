@@ -114,13 +114,8 @@ describeWithNats('a database that is put back to an earlier state', () => {
 
     await postgres.restore({ newTimeline: false });
 
-    const now = await waitFor(
-      async () => {
-        const position = await positionOf(kim, roomId).catch(() => undefined);
-        return position !== undefined && position.epoch !== common.epoch ? position : undefined;
-      },
-      { what: 'the new epoch' },
-    );
+    await waitFor(() => isLater(kim, roomId, common.epoch), { what: 'the new epoch' });
+    const now = await positionOf(kim, roomId);
     expect(now).toMatchObject({ seq: 2 });
     expect((await replay(kim, { roomId, afterSeq: 2, epoch: common.epoch })).map(tell)).toEqual([
       ['RoomResync', 2],
@@ -129,6 +124,23 @@ describeWithNats('a database that is put back to an earlier state', () => {
     await kim.send(roomId, 'new');
     await isPublished(world, roomId);
     expect(await streamOf(world, roomId, now.epoch)).toContain(3);
+  });
+
+  it('is noticed also where it is in an earlier epoch than the instance knows', async () => {
+    const kim = await world.client(4);
+    const roomId = await kim.group(5);
+    const before = await positionOf(kim, roomId);
+    await postgres.backUp();
+    await restored(world);
+    const known = await waitFor(() => isLater(kim, roomId, before.epoch), { what: 'the epoch of the command' });
+
+    await postgres.restore({ newTimeline: false });
+
+    await waitFor(() => isLater(kim, roomId, known), { what: 'the next epoch' });
+    expect((await replay(kim, { roomId, afterSeq: 1, epoch: known })).map(tell)).toEqual([
+      ['RoomResync', 1],
+      ['RoomReady', 1],
+    ]);
   });
 
   it('ends what followed a room or a membership that is gone, and takes it off the list', async () => {
@@ -158,9 +170,7 @@ describeWithNats('a database that is put back to an earlier state', () => {
     const before = await positionOf(kim, roomId);
     await world.start({ EPOCH_GRACE_DAYS: '0' });
 
-    const { stdout: said } = await promisify(execFile)(process.execPath, [resolve('dist/commands/restored.js')], {
-      env: { PATH: process.env['PATH'], DATABASE_URL: world.database.url },
-    });
+    const said = await restored(world);
 
     const { epoch } = await positionOf(kim, roomId);
     expect(epoch > before.epoch).toBe(true);
@@ -208,6 +218,20 @@ describeWithNats('a log that goes back under those who follow it', () => {
     expect(await streamOf(world, roomId, epoch)).toEqual([4, 5, 6]);
   });
 });
+
+/** What `npm run restored` prints. */
+async function restored({ database }: World): Promise<string> {
+  const command = resolve('dist/commands/restored.js');
+  const env = { PATH: process.env['PATH'], DATABASE_URL: database.url };
+  const { stdout } = await promisify(execFile)(process.execPath, [command], { env });
+  return stdout;
+}
+
+/** The present epoch, once it is another one. */
+async function isLater(client: TestClient, roomId: string, epoch: string): Promise<string | undefined> {
+  const position = await positionOf(client, roomId).catch(() => undefined);
+  return position !== undefined && position.epoch > epoch ? position.epoch : undefined;
+}
 
 async function isResynced(feed: Feed<RoomEvent>): Promise<void> {
   await feed.until((events) => events.some(({ __typename }) => __typename === 'RoomResync'), 'the resync');

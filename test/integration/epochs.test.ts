@@ -1,0 +1,152 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { connectDatabase, type Database } from '../../src/db/database.js';
+import { beginEpoch } from '../../src/db/epochs.js';
+import { createLogStore } from '../../src/db/log-store.js';
+import { appendMessage, createRoom, editMessage } from '../../src/db/room-log.js';
+import { type EpochStart, presentEpoch } from '../../src/domain/epoch.js';
+import { type Evidence, type LogEntry, type LogStore, toEvidence } from '../../src/domain/room-log.js';
+import { createDatabase, type TestDatabase } from '../support/database.js';
+
+describe('the epoch of the logs', () => {
+  let database: TestDatabase;
+  let db: Database;
+  let store: LogStore;
+  beforeAll(async () => {
+    database = await createDatabase();
+    db = connectDatabase({ url: database.url });
+    store = createLogStore(db);
+  });
+  afterAll(async () => {
+    await db.close();
+    await database.drop();
+  });
+
+  it('is the one of a new database, whichever server it is copied to before anybody connects', async () => {
+    await makeRoom();
+
+    expect(await database.query('SELECT number FROM chat_epochs')).toEqual([{ number: 1 }]);
+  });
+
+  it('begins where the server is another one than it was, once however many connect', async () => {
+    const { roomId } = await makeRoom();
+    const before = await epochsOf(roomId);
+    await database.query(`UPDATE chat_epochs SET timeline = '000000FF'`);
+
+    const others = Array.from({ length: 8 }, () => connectDatabase({ url: database.url }));
+    await Promise.all(others.map(async (other) => createLogStore(other).readHead(roomId)));
+    await Promise.all(others.map((other) => other.close()));
+
+    const after = await epochsOf(roomId);
+    expect(after).toHaveLength(before.length + 1);
+    expect(after.at(-1)).toMatchObject({ seq: 3 });
+    expect(presentEpoch(after) > presentEpoch(before)).toBe(true);
+  });
+
+  it('takes what nobody may ask for as unknown, and begins none for it', async () => {
+    const { roomId } = await makeRoom();
+    const before = await epochsOf(roomId);
+    await database.query('UPDATE chat_epochs SET system_id = NULL, timeline = NULL, database_id = NULL');
+
+    const other = connectDatabase({ url: database.url });
+    await createLogStore(other).readHead(roomId);
+    await other.close();
+
+    expect(await epochsOf(roomId)).toEqual(before);
+  });
+
+  it('begins with the command, and the last eight are kept', async () => {
+    const { roomId } = await makeRoom();
+    for (let n = 0; n < 9; n += 1) expect(await beginEpoch(database.url)).toMatchObject({ isSure: true });
+
+    const epochs = await epochsOf(roomId);
+    expect(epochs).toHaveLength(8);
+    expect(epochs.map(({ epoch }) => epoch)).toEqual(epochs.map(({ epoch }) => epoch).sort());
+    expect(epochs.every(({ seq }) => seq === 3)).toBe(true);
+    const rows = await database.query('SELECT FROM chat_room_epochs WHERE room_id = $1', [roomId]);
+    expect(rows).toHaveLength(8);
+  });
+
+  it('has nothing in common with the one before where instances may have written since', async () => {
+    const { roomId } = await makeRoom();
+    await database.query(
+      `INSERT INTO chat_instances (id, expires_at) VALUES ($1, clock_timestamp() + interval '20 s')`,
+      [randomUUID()],
+    );
+
+    expect(await beginEpoch(database.url)).toMatchObject({ isSure: false });
+    await database.query('DELETE FROM chat_instances');
+
+    expect((await epochsOf(roomId)).at(-1)).toMatchObject({ seq: 0 });
+  });
+
+  describe('that is doubted', () => {
+    it.each<[string, (room: Room) => Evidence | Promise<Evidence>]>([
+      ['an entry that is there', ({ sent }) => toEvidence(sent)],
+      ['one whose message was edited since', ({ sent, edit }) => edit().then(() => toEvidence(sent))],
+      ['an edit', async ({ edit }) => toEvidence(await edit())],
+      [
+        'an edit that another one has replaced',
+        async ({ edit }) => [toEvidence(await edit()), await edit()][0] as Evidence,
+      ],
+      ['a message that was erased', ({ sent, erase }) => erase().then(() => toEvidence(sent))],
+      [
+        'an entry of an earlier epoch',
+        ({ sent }) => ({ ...toEvidence(sent), seq: 99, epoch: '00000000-0000-7000-8000-000000000000' }),
+      ],
+    ])('stays for %s', async (_what, find) => {
+      const room = await makeRoom();
+      const evidence = await find(room);
+      const before = await epochsOf(room.roomId);
+
+      await store.doubtEpoch(evidence);
+
+      expect(await epochsOf(room.roomId)).toEqual(before);
+    });
+
+    it.each<[string, (sent: LogEntry) => Partial<Evidence>]>([
+      ['a position that is not reached', () => ({ seq: 4 })],
+      ['one of which only the position is known', () => ({ seq: 4, messageId: null })],
+      ['another message at a position', () => ({ messageId: randomUUID() })],
+      ['an edit at a position that is a message of its own', () => ({ isAdded: false })],
+      ['a later epoch', () => ({ epoch: 'ffffffff-ffff-7fff-bfff-ffffffffffff' })],
+    ])('is over for %s, and nothing is common', async (_what, change) => {
+      const { roomId, sent } = await makeRoom();
+
+      await store.doubtEpoch({ ...toEvidence(sent), ...change(sent) });
+
+      const epochs = await epochsOf(roomId);
+      expect(presentEpoch(epochs) > sent.epoch).toBe(true);
+      expect(epochs.at(-1)).toMatchObject({ seq: 0 });
+      expect(db.epochs.present).toBe(presentEpoch(epochs));
+    });
+  });
+
+  interface Room {
+    readonly roomId: string;
+    /** At position 3. */
+    readonly sent: LogEntry;
+    edit(): Promise<LogEntry>;
+    erase(): Promise<unknown>;
+  }
+
+  async function makeRoom(): Promise<Room> {
+    const ids = { id: randomUUID(), messageId: randomUUID() };
+    const room = { ...ids, type: 'GROUP', name: null, directKey: null, bookingId: null } as const;
+    const { roomId } = await createRoom(db, { ...room, creatorId: 4, memberIds: [4, 5] });
+    const send = () => appendMessage(db, { id: randomUUID(), roomId, senderId: 4, type: 'TEXT', content: 'sent' });
+    await send();
+    const sent = (await send()).entries[0] as LogEntry;
+    const { id } = sent.message;
+    let edits = 0;
+    return {
+      roomId,
+      sent,
+      edit: async () => (await editMessage(db, id, 4, `edit ${++edits}`)).entries[0] as LogEntry,
+      erase: () => database.query('DELETE FROM chat_messages WHERE id = $1', [id]),
+    };
+  }
+
+  const epochsOf = async (roomId: string): Promise<readonly EpochStart[]> =>
+    (await store.readHead(roomId))?.epochs ?? [];
+});
