@@ -57,6 +57,8 @@ export class RoomCursor implements Pollable<RoomEvent> {
   /** What the subscriber has belongs to another log: it goes on from here. */
   #resyncAt: number | undefined;
   #isReady = false;
+  /** In an epoch before. */
+  #wasReady = false;
   #isEnded = false;
   /** For what waits for its turn; made when something does. */
   #ending: AbortController | undefined;
@@ -187,6 +189,7 @@ export class RoomCursor implements Pollable<RoomEvent> {
     this.#head = Math.min(this.#head, common);
     this.#replay = undefined;
     this.#resyncAt = undefined;
+    this.#wasReady ||= this.#isReady;
     this.#isReady = false;
     if (Math.max(this.#position, this.#reach) > common) {
       if (this.#mayResync) this.#resyncAt = this.#feed.head;
@@ -238,7 +241,7 @@ export class RoomCursor implements Pollable<RoomEvent> {
       const { base, upTo } = replay;
       const range = { roomId: this.#feed.roomId, base, after: this.#position, upTo };
       // One that is live already and has fallen behind waits however long it takes.
-      const wait = { isPatient: this.#isReady, signal: this.#endSignal };
+      const wait = { isPatient: this.#isReady || this.#wasReady, signal: this.#endSignal };
       const page = await this.#patiently(() => this.#store.replayPage(range, this.#viewerId, wait));
       if (page.some(({ epoch }) => epoch !== this.#epoch)) {
         this.#feed.doubt();
