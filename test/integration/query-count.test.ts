@@ -73,16 +73,20 @@ async function measure(document: { toString(): string }, variableValues: Record<
   return { data: data as Answer, statements };
 }
 
-async function ask(document: { toString(): string }, variableValues: Record<string, unknown>) {
-  const contextValue: Context = {
-    deps: {
-      db,
-      batches: createBatches(db),
-      limits: { maxPageSize: 100, maxComplexity: 1_000_000 },
-    } as unknown as Deps,
-    isBehind: () => false,
-    viewer: { userId: viewerId, name: undefined, issuedAt: new Date(), expiresAt: new Date() },
-  };
+const largest = { maxPageSize: 100, maxComplexity: 1_000_000, maxEventComplexity: 1_000, maxRoomMembers: 500 };
+
+const contextOf = (deps: Deps, userId = viewerId): Context => ({
+  deps,
+  isBehind: () => false,
+  viewer: { userId, name: undefined, issuedAt: new Date(), expiresAt: new Date() },
+});
+
+async function ask(
+  document: { toString(): string },
+  variableValues: Record<string, unknown>,
+  { limits = largest, userId = viewerId } = {},
+) {
+  const contextValue = contextOf({ db, batches: createBatches(db), limits } as unknown as Deps, userId);
   const query = vi.spyOn(pg.Client.prototype, 'query');
   const { data, errors } = await execute({ schema, document: parse(`${document}`), variableValues, contextValue });
   const statements = query.mock.calls.filter(([statement]) => !isOfOpening(statement)).length;
@@ -135,6 +139,63 @@ it('pages the members of 20 rooms, and counts them, in as many queries as those 
   expect(firstOfAll).toHaveLength(20);
   expect([pages(twenty.data), pages(all.data)]).toEqual([firstOfAll, firstOfAll]);
   expect([two, twenty, all].map(({ statements }) => statements)).toEqual([3, 3, 1]);
+});
+
+it('refuses a list of rooms with more members than it may touch by the statement that would read them', async () => {
+  const userId = 900;
+  await createRoom(db, {
+    id: randomUUID(),
+    type: 'GROUP',
+    name: null,
+    directKey: null,
+    bookingId: null,
+    creatorId: userId,
+    memberIds: Array.from({ length: 60 }, (_, place) => userId + place),
+    messageId: randomUUID(),
+  });
+  const list = '{ rooms(first: 5) { edges { node { id members { user { name } } } } } }';
+  // Ten members of each of five rooms are paid for in advance; of one room, fifty are left, for three fields each.
+  const paid = 1 + 5 * (4 + 10 * 2);
+  const tell = (maxComplexity: number) =>
+    ask(list, {}, { limits: { ...largest, maxComplexity, maxRoomMembers: 0 }, userId });
+  const [fits, tooMany] = [await tell(paid + 50 * 3), await tell(paid + 3)];
+
+  expect(fits.errors).toBeUndefined();
+  expect(fits.data).toMatchObject({ rooms: { edges: [{ node: { members: { length: 60 } } }] } });
+  expect(tooMany.errors?.map(({ path, message }) => [path, message])).toEqual([
+    [['rooms'], expect.stringMatching(/may touch \d+ fields or more; at most 124 are allowed/)],
+  ]);
+  expect([fits.statements, tooMany.statements]).toEqual([1, 1]);
+});
+
+it('loads the members of the room of a message once for all viewers to whom it is told', async () => {
+  const [message] = await database.query<{ id: string; seq: number }>(
+    `SELECT id, seq FROM chat_messages WHERE room_id = $1 AND type = 'TEXT' ORDER BY seq LIMIT 1`,
+    [roomIds[1]],
+  );
+  const event = {
+    kind: 'added',
+    message: { ...message, roomId: roomIds[1], senderId: viewerId, senderName: 'kim', createdAt: new Date() },
+  };
+  const document = parse(`subscription { messageAdded(roomId: "${roomIds[1]}") {
+    id room { title members { id isAdmin user { id name } } } } }`);
+  const tell = async (viewerIds: readonly number[]) => {
+    const deps = { db, batches: createBatches(db), limits: largest } as unknown as Deps;
+    const query = vi.spyOn(pg.Client.prototype, 'query');
+    const told = await Promise.all(
+      viewerIds.map((userId) => execute({ schema, document, rootValue: event, contextValue: contextOf(deps, userId) })),
+    );
+    const statements = query.mock.calls.filter(([statement]) => !isOfOpening(statement)).length;
+    query.mockRestore();
+    for (const { errors, data } of told) {
+      expect(errors).toBeUndefined();
+      expect(data).toMatchObject({ messageAdded: { room: { members: { length: 4 } } } });
+    }
+    return statements;
+  };
+
+  // The room, its title, how many members there are, and who they are.
+  expect([await tell([viewerId]), await tell([viewerId, 20, 21, 22])]).toEqual([4, 4]);
 });
 
 describe('what is read along with a room', () => {
