@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { type Attack, Bystander, type Kind } from '../support/bystander.js';
 import type { TestClient } from '../support/client.js';
+import { makeFullRooms } from '../support/full-rooms.js';
 import type { Instance } from '../support/instance.js';
 import { describeWithNats } from '../support/requirements.js';
 import { postOperation, RawSocket } from '../support/wire.js';
@@ -21,11 +22,16 @@ describeWithNats('a bystander sends, reads and subscribes as fast as ever', () =
   let bystander: Bystander;
   let attacker: TestClient;
   let roomId: string;
+  /** Of rooms of 500. */
+  let member: TestClient;
+  let fullRooms: string[];
 
   beforeAll(async () => {
     [instance] = world.instances as [Instance];
     attacker = await world.client(4);
     roomId = await fillRooms(attacker);
+    member = await world.client(8);
+    fullRooms = await makeFullRooms(world.database, member.userId, 100);
     bystander = await Bystander.start(instance, await world.client(6), 7);
   });
   afterAll(() => bystander?.stop());
@@ -93,6 +99,61 @@ describeWithNats('a bystander sends, reads and subscribes as fast as ever', () =
       };
       await Promise.all(Array.from({ length: 10 }, loop));
     },
+  );
+
+  const inRooms = (first: number, fields: string) => `{ rooms(first: ${first}) { edges { node { ${fields} } } } }`;
+  /** Eight at a time, all the while. */
+  const keepAsking = (signal: AbortSignal, queries: readonly string[]) =>
+    Promise.all(
+      Array.from({ length: 8 }, async (_, place) => {
+        for (let index = place; !signal.aborted; index += 1) {
+          const query = queries[index % queries.length] ?? '';
+          await postOperation(instance, { query }, { authorization: `Bearer ${member.token}` });
+        }
+      }),
+    );
+
+  during('somebody asks who is there in a hundred rooms of 500 members, over and over', (signal) =>
+    keepAsking(signal, [inRooms(100, 'members { user { presence { status } } }')]),
+  );
+
+  during('somebody asks for as much of rooms of 500 members as one query may have, over and over', (signal) =>
+    keepAsking(signal, [
+      inRooms(13, 'members { user { name } }'),
+      inRooms(3, 'members { user { presence { status } } }'),
+      inRooms(19, 'lastMessage { system { users { name } } }'),
+      inRooms(9, 'messages(last: 1) { edges { node { readBy { readAt user { name } } } } }'),
+      inRooms(45, 'memberPage(first: 100) { edges { node { user { name } } } }'),
+    ]),
+  );
+
+  /** Four sockets with fifty subscriptions each to a room of 500 in which others write; what comes is thrown away. */
+  const follow = async (signal: AbortSignal, selectionOf: (place: number) => string) => {
+    const sockets = await Promise.all(
+      Array.from({ length: 4 }, async (_, number) => {
+        const socket = await RawSocket.connect(instance, member.token);
+        socket.ws.removeAllListeners('message');
+        for (let place = 50 * number; place < 50 * (number + 1); place += 1) {
+          const query = `subscription { messageAdded(roomId: "${fullRooms[0]}") { ${selectionOf(place)} } }`;
+          socket.subscribe(String(place), { query });
+        }
+        return socket;
+      }),
+    );
+    const writer = await world.client(100_001);
+    while (!signal.aborted) {
+      await writer.send(String(fullRooms[0]), 'good morning');
+      await delay(200);
+    }
+    for (const { ws } of sockets) ws.terminate();
+  };
+
+  during('somebody has all members of a room of 500 told 200 times with each message', (signal) =>
+    follow(signal, () => 'seq room { members { user { name } } }'),
+  );
+
+  during('somebody has all members of a room of 500 told with each message, in 200 ways', (signal) =>
+    follow(signal, (place) => `a${place}: seq room { members { user { name } } }`),
   );
 });
 

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { TestClient } from '../support/client.js';
-import { fillRooms } from '../support/full-rooms.js';
+import { makeFullRooms } from '../support/full-rooms.js';
 import type { Instance } from '../support/instance.js';
 import { describeWithNats } from '../support/requirements.js';
 import { type Answer, postOperation, RawSocket } from '../support/wire.js';
@@ -16,7 +16,7 @@ describeWithNats(`in ${fullRooms} rooms of 500 members`, () => {
   beforeAll(async () => {
     [instance] = world.instances as [Instance];
     kim = await world.client(4);
-    roomIds = await fillRooms(world.database, 4, fullRooms);
+    roomIds = await makeFullRooms(world.database, 4, fullRooms);
   });
 
   const ask = (query: string): Promise<Answer> =>

@@ -7,7 +7,7 @@ const firstMember = 100_001;
  * GROUP rooms of 500 members each, who are called "user 100001" and so on, the given user among them. Everybody has read
  * the first entry, which names all of them. Resolves with the ids of the rooms.
  */
-export async function fillRooms(database: TestDatabase, userId: number, count: number): Promise<string[]> {
+export async function makeFullRooms(database: TestDatabase, userId: number, count: number): Promise<string[]> {
   const members = `SELECT ${userId} AS id UNION ALL SELECT n FROM generate_series(${firstMember}, ${firstMember + 498}) n`;
   await database.query(
     `INSERT INTO chat_users (id, name) SELECT id, 'user ' || id FROM (${members}) m ON CONFLICT (id) DO NOTHING`,
