@@ -15,7 +15,7 @@ import { createBatch } from './batch.js';
 import type { Connection } from './connection.js';
 import type { Database } from './database.js';
 import { type EpochValues, epochColumn, epochsOfRoom, presentEpoch, toEpochs } from './epochs.js';
-import { isMember } from './membership.js';
+import { areMembers, type Membership } from './membership.js';
 import { type MessageRow, messageColumns, toMessage } from './rows.js';
 
 /** Rooms that are looked at for the age of what is not published. */
@@ -25,12 +25,14 @@ const sampleSize = 1_000;
 export const createLogStore = (db: Database): LogStore => {
   // Of all feeds that open in one turn: a storm of reconnects opens thousands.
   const heads = createBatch<string, RoomHead | null>((roomIds) => readHeadsOf(db, roomIds), setImmediate);
+  // Of all subscribers who doubt it in one turn, as when their logs become other ones.
+  const members = createBatch<Membership, boolean>((asked) => areMembers(db, asked), setImmediate);
   return {
     readHead: (roomId) => heads.load(roomId),
     readPage: (range) => readPage(db.writes, range),
     replayPage: (range, viewerId, wait) => db.replayFor(viewerId, (connection) => readPage(connection, range), wait),
     readHeads: (roomIds) => readHeads(db, roomIds),
-    isMember: (roomId, userId) => isMember(db, roomId, userId),
+    isMember: (roomId, userId) => members.load({ roomId, userId }),
     readUnpublished: (minAgeMs, count) => readUnpublished(db, minAgeMs, count),
     readBacklog: () => readBacklog(db),
     advancePublished: (ranges) => advancePublished(db, ranges),

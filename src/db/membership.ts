@@ -10,9 +10,25 @@ export const membershipOf = (userId: number | null): Prisma.Sql =>
     ? Prisma.sql`(SELECT id AS room_id FROM chat_rooms) AS me`
     : Prisma.sql`(SELECT room_id FROM chat_room_members WHERE user_id = ${userId}::int AND left_at IS NULL) AS me`;
 
+/** A user as a member of a room. */
+export interface Membership {
+  readonly roomId: string;
+  readonly userId: number;
+}
+
+/** Whether each of them is one now. */
+export async function areMembers({ writes }: Database, asked: readonly Membership[]): Promise<boolean[]> {
+  const rows = await writes.query<{ yes: boolean }>`
+    SELECT m.user_id IS NOT NULL AS yes
+    FROM unnest(${asked.map(({ roomId }) => roomId)}::uuid[], ${asked.map(({ userId }) => userId)}::int[])
+      WITH ORDINALITY AS a(room_id, user_id, place)
+    LEFT JOIN chat_room_members m ON m.room_id = a.room_id AND m.user_id = a.user_id AND m.left_at IS NULL
+    ORDER BY a.place`;
+  return rows.map(({ yes }) => yes);
+}
+
 /** Whether the user is a member of the room now. */
-export async function isMember({ writes }: Database, roomId: string, userId: number): Promise<boolean> {
-  const [row] = await writes.query<{ yes: boolean }>`
-    SELECT chat_is_member(${roomId}::uuid, ${userId}::int) AS yes`;
-  return row?.yes === true;
+export async function isMember(db: Database, roomId: string, userId: number): Promise<boolean> {
+  const [yes] = await areMembers(db, [{ roomId, userId }]);
+  return yes === true;
 }

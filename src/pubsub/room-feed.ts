@@ -304,19 +304,31 @@ export class RoomFeed {
     this.doubt();
   }
 
-  #beginEpoch({ seq, epochs }: Pick<RoomHead, 'seq' | 'epochs'>): void {
+  async #beginEpoch({ seq, epochs }: Pick<RoomHead, 'seq' | 'epochs'>): Promise<void> {
     const { roomId } = this;
-    const common = commonSeq(epochs, this.#epoch);
+    const epoch = presentEpoch(epochs);
+    const common = Math.min(commonSeq(epochs, this.#epoch), seq);
+    // What came since is read once for all who go on from there.
+    const isShort = seq - common <= ringSize;
+    const since =
+      isShort && seq > common ? await this.#store.readPage({ roomId, base: seq, after: common, upTo: seq }) : [];
+    if (this.#isClosed) return;
+    if (since.some((entry) => entry.epoch !== epoch)) {
+      this.doubt();
+      return;
+    }
     this.#log.warn(
       { roomId, seq, was: this.#head, common },
       'The log is another one; subscribers who are past what is common fetch anew',
     );
     this.#epochs = epochs;
-    this.#epoch = presentEpoch(epochs);
+    this.#epoch = epoch;
     this.#ahead.clear();
     this.#reads.clear();
     this.#target = seq;
-    this.#skipTo(seq);
+    this.#skipTo(isShort ? common : seq);
+    for (const entry of since) this.#append(entry);
+    this.#head = seq;
     this.#wake();
   }
 
@@ -361,7 +373,7 @@ export class RoomFeed {
     if (this.#isClosed) return;
     const epochs = head?.epochs ?? goneFor;
     if (presentEpoch(epochs) > this.#epoch) {
-      this.#beginEpoch({ seq: head?.seq ?? 0, epochs });
+      await this.#beginEpoch({ seq: head?.seq ?? 0, epochs });
       return;
     }
     const upTo = head?.seq ?? after;

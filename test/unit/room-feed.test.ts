@@ -2,7 +2,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { pino } from 'pino';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import type { EpochStart } from '../../src/domain/epoch.js';
-import type { Evidence, LogEntry, LogStore } from '../../src/domain/room-log.js';
+import type { Evidence, LogEntry, LogRange, LogStore } from '../../src/domain/room-log.js';
 import type { PubSub } from '../../src/pubsub/pub-sub.js';
 import { RoomFeed, type RoomFeedOptions } from '../../src/pubsub/room-feed.js';
 
@@ -63,7 +63,8 @@ it('takes no entry of another epoch, and goes into a later one when the database
   beginSecond(2);
   feed.accept(entryAt(4, second));
   await vi.advanceTimersByTimeAsync(100);
-  expect([feed.epoch, feed.head, feed.floor]).toEqual([second, 4, 4]);
+  expect([feed.epoch, feed.head, feed.floor], 'what came since is at hand').toEqual([second, 4, 2]);
+  expect(feed.entryAfter(2)).toMatchObject({ seq: 3, epoch: second });
 
   feed.accept(entryAt(5, first));
   feed.accept(entryAt(5, second));
@@ -87,7 +88,10 @@ const beginSecond = (seq: number) => database.epochs.push({ epoch: second, seq }
 
 const store = {
   readHead: async () => ({ directKey: null, seq: database.seq, epochs: [...database.epochs] }),
-  readPage: async () => [],
+  readPage: async ({ after, upTo }: LogRange) => {
+    const epoch = database.epochs.at(-1)?.epoch ?? '';
+    return Array.from({ length: upTo - after }, (_, n) => entryAt(after + 1 + n, epoch, `stored ${after + 1 + n}`));
+  },
   doubtEpoch: async (evidence: Evidence) => void doubts.push(evidence),
 } as unknown as LogStore;
 
