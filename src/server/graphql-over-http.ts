@@ -70,7 +70,7 @@ export class GraphqlOverHttp {
     if (unread.isFull(reader)) throw tooMuchUnread();
     const opening: Opening = {};
     const asker: Asker = { user: reader, signal: () => closeSignal(response) };
-    await userTurns.admit(asker);
+    await userTurns.admit(asker, (body ?? queryOf(request)).length);
     const answer = await engine.yoga.fetch(
       `http://localhost/graphql${queryOf(request)}`,
       {

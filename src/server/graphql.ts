@@ -51,6 +51,8 @@ export interface GraphqlEngine {
    * @throws {GraphQLError} where it cannot be parsed, or is too long to try
    */
   read(text: string): DocumentNode | readonly GraphQLError[];
+  /** Whether the text was read not long ago, which costs next to nothing again. */
+  isKnown(text: string): boolean;
   /** Fresh for each operation: loaders hang on it. */
   createContext(transport: TransportContext): RequestContext;
 }
@@ -97,7 +99,8 @@ export function createGraphqlEngine(options: GraphqlOptions): GraphqlEngine {
     valid.add(document);
     return document;
   };
-  return { schema, yoga, read, createContext };
+  const isKnown = (text: string) => documents.has(text);
+  return { schema, yoga, read, isKnown, createContext };
 }
 
 const forgetful = { get: () => undefined, set: () => undefined };

@@ -13,9 +13,12 @@ const maxWaitMs = 10_000;
 const maxWaitingQueries = 100;
 /** All that the rate of changes lets a user begin at once. */
 const maxWaitingChanges = 500;
-/** Over HTTP. A socket that asks for more is not read meanwhile. */
-const maxWaitingRequests = 100;
-const maxRequestWaitMs = 1_000;
+/** Over HTTP, as many as loop without a pause. A socket that asks for more is not read meanwhile. */
+const maxWaitingRequests = 250;
+const maxRequestWaitMs = 2_000;
+/** To parse and validate a document costs so many operations, and one more for so many characters. */
+const operationsOfText = 4;
+const charsOfOperation = 300;
 /** Such a part of a second's operations may come at once; the others are taken up one after the other. */
 const burstSeconds = 0.1;
 /** The smallest operation costs about as much as so many fields of a large one. */
@@ -76,15 +79,16 @@ export class UserTurns {
 
   /**
    * Counts an operation, be it refused later. Resolves when the user may ask for it.
+   * @param length - of the text that is to be parsed, in characters
    * @throws {ChatError} RATE_LIMITED where that would take too long
    */
-  admit({ user, signal }: Asker): Promise<void> {
-    return this.#operations.take(user, () => undefined, { cost: 1, signal });
+  admit({ user, signal }: Asker, length: number): Promise<void> {
+    return this.#operations.take(user, () => undefined, { cost: operationsOf(length), signal });
   }
 
-  /** Counts an operation, and returns how long the next one has to wait, in milliseconds. */
-  count(user: TurnTaker): number {
-    this.#operations.charge(user, 1);
+  /** The same for a socket: returns how long the next operation has to wait, in milliseconds. */
+  count(user: TurnTaker, length: number): number {
+    this.#operations.charge(user, operationsOf(length));
     return this.#operations.restMs(user);
   }
 
@@ -121,6 +125,9 @@ export class UserTurns {
     }
   }
 }
+
+/** A text that is known already has no length here. */
+const operationsOf = (length: number): number => (length === 0 ? 1 : 1 + operationsOfText + length / charsOfOperation);
 
 /** What an operation may cost with full lists. What cannot be measured, or is too large, is refused where it is executed. */
 const costOf = (args: ExecutionArgs): number => toCost(args, () => mostComplexityOf(args));

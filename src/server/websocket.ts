@@ -245,7 +245,7 @@ export class GraphqlSockets {
       const message = readMessage(text);
       if (isOperation(message)) {
         socket.grantIdle();
-        if (viewer !== null) socket.rest(this.#options.userTurns.count(viewer.userId));
+        if (viewer !== null) socket.rest(this.#options.userTurns.count(viewer.userId, this.#lengthToParse(message)));
       } else if (!socket.admitIdle()) return Promise.resolve();
       if (unanswered.size > 0 && isCompletion(message)) unanswered.get(message.id)?.abort();
       // graphql-ws takes messages that are parsed already as well.
@@ -253,6 +253,12 @@ export class GraphqlSockets {
     } catch (error) {
       return Promise.reject(error);
     }
+  }
+
+  /** Of the document, in characters; 0 where it is known. */
+  #lengthToParse({ payload }: { readonly payload?: unknown }): number {
+    const query = (payload as { readonly query?: unknown } | null | undefined)?.query;
+    return typeof query !== 'string' || this.#options.engine.isKnown(query) ? 0 : query.length;
   }
 
   async #prepare(
@@ -343,7 +349,7 @@ function takeOperation(args: ExecutionArgs): Operation {
   return operation;
 }
 
-const isOperation = (message: unknown): boolean =>
+const isOperation = (message: unknown): message is { readonly payload?: unknown } =>
   typeof message === 'object' && message !== null && 'type' in message && message.type === 'subscribe';
 
 const isCompletion = (message: unknown): message is { readonly id: string } =>

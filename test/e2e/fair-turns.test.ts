@@ -13,6 +13,7 @@ const maxWaiting = 100;
 const roomList = '{ rooms { edges { node { id title } } } }';
 /** Would not. */
 const viewer = '{ viewer { id } }';
+const never = new Promise<never>(() => undefined);
 const inbox = 'subscription { inboxEvents { kind } }';
 const positions = `subscription ($roomId: ID!, $afterSeq: Int = 0) {
   roomEvents(roomId: $roomId, afterSeq: $afterSeq) { __typename seq }
@@ -239,6 +240,27 @@ describeWithNats('what one user asks at the same time', () => {
     expect(answered.map(({ id }) => id).sort()).toEqual([...ids].sort());
     expect(answered.every(({ payload }) => !JSON.stringify(payload).includes('errors'))).toBe(true);
     expect(socket.closed).toBeUndefined();
+  });
+
+  it('is refused over HTTP where it would wait for too long, before it is parsed', async () => {
+    const strict = await world.start({ OPERATIONS_PER_MINUTE: '6000' });
+    const headers = { authorization: `Bearer ${asker.token}` };
+    const others = { authorization: `Bearer ${other.token}` };
+    const asked = Array.from({ length: 300 }, (_, number) =>
+      postOperation(strict, { query: `{ limits { maxPageSize } } # ${number}` }, headers),
+    );
+    const refused = await Promise.race(
+      asked.map(async (answer) => ((await answer).errors === undefined ? never : answer)),
+    );
+    expect(refused.status).toBe(429);
+    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThanOrEqual(1);
+    expect(refused.errors?.[0]?.extensions).toMatchObject({ code: 'RATE_LIMITED', retryAfterMs: expect.any(Number) });
+    expect((await postOperation(strict, { query: viewer }, others)).errors).toBeUndefined();
+    const answers = await Promise.all(asked);
+    expect(answers.some(({ errors }) => errors === undefined)).toBe(true);
+    await waitFor(async () => (await postOperation(strict, { query: viewer }, headers)).errors === undefined, {
+      what: 'an answer to a later one',
+    });
   });
 
   const isRefused = async (client: TestClient): Promise<boolean> => {
