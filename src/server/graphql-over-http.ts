@@ -91,7 +91,9 @@ export class GraphqlOverHttp {
     if (results !== undefined && wanted.stream !== null && viewer !== null) {
       return this.#stream(results, { viewer, response, format: streamFormats[wanted.stream] });
     }
-    const text = limitAnswer(await answer.text(), maxAnswerBytes);
+    const printed = await answer.text();
+    userTurns.chargeAnswer(reader, printed);
+    const text = limitAnswer(printed, maxAnswerBytes);
     return unread.send(response, reader, begin(response, wanted.answer, answer, text));
   }
 

@@ -37,6 +37,6 @@ const tooLarge = (maxBytes: number) =>
 const refusal = (message: string): string =>
   JSON.stringify({ data: null, errors: [{ message, extensions: { code: 'BAD_USER_INPUT' } }] });
 
-/** Bytes are counted only where there may be too many. */
+/** Bytes are counted only where their number decides: each unit has one at least. */
 const isTooLarge = (text: string, maxBytes: number): boolean =>
-  text.length * maxBytesPerUnit > maxBytes && Buffer.byteLength(text) > maxBytes;
+  text.length > maxBytes || (text.length * maxBytesPerUnit > maxBytes && Buffer.byteLength(text) > maxBytes);

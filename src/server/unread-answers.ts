@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http';
+import { setImmediate as endOfTurn } from 'node:timers/promises';
 import { ChatError } from '../domain/errors.js';
 import { endInPieces, pieceBytes } from './pieces.js';
 import { maxBytesPerUnit } from './print.js';
@@ -57,6 +58,12 @@ export class UnreadAnswers {
       if ((response.socket?.writableLength ?? 0) > 0) this.#keepUntilClosed(response, reader, text.length);
       return Promise.resolve();
     }
+    // What is large took its time to be made: others are served before more is done with it.
+    return endOfTurn().then(() => this.#sendLarge(response, reader, text));
+  }
+
+  #sendLarge(response: ServerResponse, reader: Reader, text: string): Promise<void> {
+    if (response.destroyed) return Promise.resolve();
     const body = Buffer.from(text);
     response.setHeader('content-length', body.length);
     const unread = this.#keepUntilClosed(response, reader, body.length);

@@ -23,6 +23,10 @@ const charsOfOperation = 300;
 const burstSeconds = 0.1;
 /** The smallest operation costs about as much as so many fields of a large one. */
 const minComplexity = 500;
+/** To print and send a long answer takes as long as a field for each so many UTF-16 units of it. */
+const lengthPerField = 128;
+/** The fields of a shorter one tell well enough what it costs. */
+const longAnswer = 65_536;
 /** A larger operation goes alone. */
 const complexityAtOnce = 5_000;
 
@@ -90,6 +94,11 @@ export class UserTurns {
   count(user: TurnTaker, length: number): number {
     this.#operations.charge(user, operationsOf(length));
     return this.#operations.restMs(user);
+  }
+
+  /** Takes from the user's allowance what a long answer costs beside its fields. */
+  chargeAnswer(user: TurnTaker, text: string): void {
+    if (text.length > longAnswer) this.#queries.charge(user, text.length / lengthPerField);
   }
 
   /** Executes a query in its turn; the mutations of an operation take theirs one by one. What is refused is an answer too. */

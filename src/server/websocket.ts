@@ -144,7 +144,7 @@ export class GraphqlSockets {
   }
 
   #open(webSocket: WebSocket, stream: Socket, authorization: string | undefined): ClientSocket {
-    const { unread, maxAnswerBytes, log } = this.#options;
+    const { unread, userTurns, maxAnswerBytes, log } = this.#options;
     const socket = new ClientSocket(webSocket, stream, { unread, log, pingTurn: this.#pingTurn });
     this.#sockets.add(socket);
     this.#awaitInit(socket);
@@ -162,7 +162,10 @@ export class GraphqlSockets {
     const closed = this.#protocol.opened(
       {
         protocol: socket.protocol,
-        send: (text) => socket.send(limitMessage(text, maxAnswerBytes)),
+        send: (text) => {
+          if (extra.viewer !== null) userTurns.chargeAnswer(extra.viewer.userId, text);
+          return socket.send(limitMessage(text, maxAnswerBytes));
+        },
         close: (code = 1_000, reason = '') => socket.close(code, reason),
         onMessage: (listener) => socket.onMessage((text) => this.#receive(extra, text, listener)),
       },

@@ -4,6 +4,7 @@ import { type Attack, Bystander, type Kind } from '../support/bystander.js';
 import type { TestClient } from '../support/client.js';
 import { makeFullRooms } from '../support/full-rooms.js';
 import type { Instance } from '../support/instance.js';
+import { Reader } from '../support/reader.js';
 import { describeWithNats } from '../support/requirements.js';
 import { postOperation, RawSocket } from '../support/wire.js';
 import { useWorld } from '../support/world.js';
@@ -155,6 +156,46 @@ describeWithNats('a bystander sends, reads and subscribes as fast as ever', () =
   during('somebody has all members of a room of 500 told with each message, in 200 ways', (signal) =>
     follow(signal, (place) => `a${place}: seq room { members { user { name } } }`),
   );
+
+  during('somebody asks for large answers on 60 connections, again and again, and reads none', async (signal) => {
+    const { token, page } = await fillRoom();
+    const never = async () => {
+      while (!signal.aborted) {
+        const reader = await Reader.connect(instance);
+        // The system's own buffers take the first.
+        reader.ask(token, page(2), page(2), page(2));
+        await delay(1_000);
+        reader.close();
+      }
+    };
+    await Promise.all(Array.from({ length: 60 }, never));
+  });
+
+  during('somebody asks again and again for more than an answer may have', async (signal) => {
+    const { token, page } = await fillRoom();
+    const ask = async () => {
+      while (!signal.aborted) await postOperation(instance, page(7), { authorization: `Bearer ${token}` });
+    };
+    await Promise.all(Array.from({ length: 10 }, ask));
+  });
+
+  /** A room with 1.6 MB in its last hundred messages, and how to ask for all of them so many times. */
+  async function fillRoom() {
+    const attacker = await world.client(8);
+    const roomId = await attacker.group(9);
+    await world.database.query(
+      `INSERT INTO chat_messages (id, room_id, seq, changed_seq, sender_id, sender_name, type, content)
+       SELECT gen_random_uuid(), $1, n, n, 8, 'eve', 'TEXT', $2 FROM generate_series(2, 101) n`,
+      [roomId, '😀'.repeat(4_000)],
+    );
+    await world.database.query('UPDATE chat_rooms SET seq = 101, published_seq = 101 WHERE id = $1', [roomId]);
+    const page = (times: number) => {
+      const contents = Array.from({ length: times }, (_, index) => `c${index}: content`).join(' ');
+      const query = `query ($id: ID!) { room(id: $id) { messages(last: 100) { edges { node { ${contents} } } } } }`;
+      return { query, variables: { id: roomId } };
+    };
+    return { token: attacker.token, page };
+  }
 });
 
 /** As many rooms with as many messages as one query may ask for: a megabyte. Resolves with one of the rooms. */
