@@ -17,17 +17,20 @@ const benches = ['fanout', 'bursts', 'subscribe', 'send', 'reads', 'memory', 'la
 
 const minRounds = 5;
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: { rounds: { type: 'string', default: '7' }, quick: { type: 'boolean', default: false } },
-});
+const usage = `npm run bench -- [--rounds 7] [--quick] [name ...]\nThere are: ${benches.join(', ')}`;
+
+const { values, positionals } = readArguments();
 const { quick } = values;
+if (values.help) {
+  process.stdout.write(`${usage}\n`);
+  process.exit();
+}
 const rounds = Number(values.rounds);
 const names = positionals.length > 0 ? positionals : benches;
 const unknown = names.filter((name) => !benches.includes(name));
 if (unknown.length > 0 || !Number.isInteger(rounds) || rounds < 1) {
   const why = unknown.length > 0 ? `There is no bench ${unknown.join(', ')}` : '--rounds is a whole number from 1';
-  process.stderr.write(`${why}. There are: ${benches.join(', ')}\n`);
+  process.stderr.write(`${why}\n${usage}\n`);
   process.exit(1);
 }
 
@@ -60,6 +63,22 @@ await stack.stop();
 if (positionals.length === 0 && !quick && rounds >= minRounds) write(results, rounds);
 else process.stderr.write(`\nNot written: only a run of all benches with ${minRounds} rounds or more is.\n`);
 process.exit();
+
+function readArguments() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        rounds: { type: 'string', default: '7' },
+        quick: { type: 'boolean', default: false },
+        help: { type: 'boolean', default: false },
+      },
+    });
+  } catch (error) {
+    process.stderr.write(`${/** @type {Error} */ (error).message}\n${usage}\n`);
+    process.exit(1);
+  }
+}
 
 /** The packages that only the peers need, where they are missing or out of date. */
 async function installPeers() {
