@@ -193,7 +193,9 @@ export class RoomCursor implements Pollable<RoomEvent> {
     this.#isReady = false;
     if (Math.max(this.#position, this.#reach) > common) {
       if (this.#mayResync) this.#resyncAt = this.#feed.head;
-      this.#position = Math.min(this.#position, common);
+      // Nothing is known to be common: all of the log would be brought again to somebody who cannot tell why.
+      const isUnknown = common === 0 && !this.#mayResync;
+      this.#position = Math.min(this.#position, isUnknown ? this.#feed.head : common);
     }
     await this.#assertMember();
   }

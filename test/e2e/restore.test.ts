@@ -167,6 +167,9 @@ describeWithNats('a database that is put back to an earlier state', () => {
     const roomId = await kim.group(5);
     const feed = kim.roomEvents({ roomId });
     await feed.count(1);
+    const simple = kim.subscribe(messageAdded, { roomId });
+    const { message: first } = await kim.send(roomId, 'before');
+    await simple.count(1);
     const before = await positionOf(kim, roomId);
     await world.start({ EPOCH_GRACE_DAYS: '0' });
 
@@ -176,13 +179,17 @@ describeWithNats('a database that is put back to an earlier state', () => {
     expect(epoch > before.epoch).toBe(true);
     expect(said).toContain(epoch);
     await isResynced(feed);
-    expect(feed.events.at(-1)).toMatchObject({ epoch });
+    await feed.until((events) => events.at(-1)?.epoch === epoch, 'events of that epoch');
+    // Who has no event for it is not sent the whole room again.
+    const { message: second } = await kim.send(roomId, 'behind');
+    await simple.until((events) => events.at(-1)?.messageAdded.id === second.id, 'the next message');
+    expect(simple.events.map(({ messageAdded: { id } }) => id)).toEqual([first.id, second.id]);
     // How long it counts as new to who says no epoch is a setting.
-    expect((await replay(kim, { roomId, afterSeq: 1 })).map(tell)).toEqual([
-      ['RoomResync', 1],
-      ['RoomReady', 1],
+    expect((await replay(kim, { roomId, afterSeq: 3 })).map(tell)).toEqual([
+      ['RoomResync', 3],
+      ['RoomReady', 3],
     ]);
-    expect((await replay(await world.client(4, 1), { roomId, afterSeq: 1 })).map(tell)).toEqual([['RoomReady', 1]]);
+    expect((await replay(await world.client(4, 1), { roomId, afterSeq: 3 })).map(tell)).toEqual([['RoomReady', 3]]);
   });
 });
 
