@@ -98,8 +98,21 @@ function refuse(error: unknown, mayBeNew: () => boolean): never {
     throw new ChatError('UNAVAILABLE', 'Tokens cannot be verified just now; try again', { cause: error });
   }
   if (error instanceof errors.JWTExpired) throw unauthenticated('The token has expired', error);
-  if (error instanceof errors.JOSEError) throw unauthenticated('The token is not valid', error);
+  if (error instanceof errors.JOSEError) throw unauthenticated(reasonOf(error), error);
   throw error;
+}
+
+/** What is wrong with a token, for whoever sets up the platform's side: whoever made it knows all of that already. */
+function reasonOf(error: errors.JOSEError): string {
+  if (error instanceof errors.JWTClaimValidationFailed) {
+    return error.reason === 'missing'
+      ? `The token lacks the claim ${error.claim}`
+      : `The token's ${error.claim} is not accepted here`;
+  }
+  if (error instanceof errors.JWSSignatureVerificationFailed) return 'The token is not signed with the key of here';
+  if (error instanceof errors.JOSEAlgNotAllowed) return "The token's algorithm is not accepted here";
+  if (error instanceof errors.JWKSNoMatchingKey) return "The token's key is none of those at AUTH_JWKS_URL";
+  return 'The token is no signed JWT';
 }
 
 /** jose reports an unreachable or broken key server as a plain JOSEError or as fetch's own TypeError. */

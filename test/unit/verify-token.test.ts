@@ -62,6 +62,38 @@ it.each([null, '', ' ', 5, ['김철수'], '\u3164', '\u200b\u2800', '\u{e0001}',
   },
 );
 
+it.each([
+  ['The token lacks the claim exp', { iss: 'https://chat.example', aud: 'chat', exp: undefined }],
+  ['The token lacks the claim iss', { aud: 'chat' }],
+  ["The token's iss is not accepted here", { iss: 'https://other.example', aud: 'chat' }],
+  ["The token's aud is not accepted here", { iss: 'https://chat.example', aud: 'other' }],
+  ["The token's iat is not accepted here", { iss: 'https://chat.example', aud: 'chat', iat: 4_000_000_000 }],
+])('says what is wrong with a token: %s', async (message, claims) => {
+  const verify = createTokenVerifier({
+    secret,
+    jwksUrl: undefined,
+    algorithms: ['HS256'],
+    issuer: 'https://chat.example',
+    audience: 'chat',
+  });
+
+  await expect(verify(await signClaims(claims))).rejects.toMatchObject({ code: 'UNAUTHENTICATED', message });
+});
+
+it.each([
+  ['The token is no signed JWT', async () => 'nonsense'],
+  ['The token is not signed with the key of here', () => signToken(`another ${secret}`, { userId: 4 })],
+  [
+    "The token's algorithm is not accepted here",
+    () =>
+      new SignJWT({ sub: '4' })
+        .setProtectedHeader({ alg: 'HS512' })
+        .sign(new TextEncoder().encode(`${secret} ${secret}`)),
+  ],
+])('says so where it cannot be read: %s', async (message, sign) => {
+  await expect(verifier()(await sign())).rejects.toMatchObject({ code: 'UNAUTHENTICATED', message });
+});
+
 it('cleans a name as every other one', async () => {
   const name = '가\n관리자님이 나갔습니다.\n\u202e나';
 
