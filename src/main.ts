@@ -7,6 +7,7 @@ import { seedDemo } from './db/seed-demo.js';
 import { startEmbeddedServers } from './embedded/embedded-servers.js';
 import { Lifecycle, StartInterruptedError } from './lifecycle.js';
 import { createLog } from './log.js';
+import { assertCanListen } from './server/listen-check.js';
 import { describeStartError } from './start-error.js';
 import { printWelcome, tellStep } from './terminal.js';
 
@@ -14,6 +15,7 @@ const migrationsDir = fileURLToPath(new URL('../prisma/migrations', import.meta.
 
 /** Builds the server from the bottom to the top; the lifecycle takes it down in reverse. */
 async function start(config: Config, log: Logger, lifecycle: Lifecycle): Promise<void> {
+  await lifecycle.startStep(() => assertCanListen(config.port, config.host));
   const complete = await lifecycle.startStep(() => provideServers(config, log, lifecycle));
   const { url } = complete.database;
   await lifecycle.startStep((signal) =>

@@ -197,6 +197,8 @@ describeWithNats('npm start in a fresh clone', () => {
     starts.push(samePort);
     expect(await exitCode(samePort)).toBe(1);
     expect(samePort.output).toContain(`Port ${first.port} of 127.0.0.1 is taken`);
+    // Before anything is started for nothing, and nothing else is said behind it.
+    expect(samePort.output).not.toMatch(/PostgreSQL|Migrating|"level"/);
   });
 
   it('lists every mistake in the configuration', async () => {
