@@ -47,6 +47,8 @@ export interface Limits {
   readonly maxPageSize: number;
   /** In one subscription to their presence. */
   readonly maxWatchedUsers: number;
+  readonly maxSubscriptionsPerSocket: number;
+  readonly maxSocketsPerUser: number;
   /** Fields that one operation may touch. */
   readonly maxComplexity: number;
   /** Fields that the queries of one user may touch a minute, and likewise their events. */

@@ -16,6 +16,12 @@ const Limits = builder.objectRef<LimitsShape>('Limits').implement({
     maxWatchedUsers: t.exposeInt('maxWatchedUsers', {
       description: 'How many users one presence subscription may name.',
     }),
+    maxSubscriptionsPerSocket: t.exposeInt('maxSubscriptionsPerSocket', {
+      description: 'How many subscriptions one WebSocket may have open; the next one is RATE_LIMITED.',
+    }),
+    maxSocketsPerUser: t.exposeInt('maxSocketsPerUser', {
+      description: 'How many WebSockets and HTTP streams a user may have open on one instance, all devices together.',
+    }),
     sendsPerMinute: t.exposeInt('sendsPerMinute', { description: 'Beyond this, sendMessage is RATE_LIMITED.' }),
   }),
 });
