@@ -1,3 +1,4 @@
+import { isOfMissingTables } from '../db/database-errors.js';
 import { findUrlProblem } from '../db/database-url.js';
 
 /** What was asked for cannot be done, and the message says why; there is no need of a stack. */
@@ -11,9 +12,16 @@ export async function runCommand(command: () => Promise<string>): Promise<never>
     process.stdout.write(`${await command()}\n`);
     process.exit(0);
   } catch (error) {
-    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    process.stderr.write(`${describe(error)}\n`);
     process.exit(1);
   }
+}
+
+function describe(error: unknown): string {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    if (isOfMissingTables(cause)) return 'This database is not migrated yet. First: npm run migrate';
+  }
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** @throws {CommandError} where it is not set, or has parameters that mean nothing here */

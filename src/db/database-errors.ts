@@ -70,6 +70,11 @@ function isOutage(error: unknown): boolean {
   return words.test(error.message);
 }
 
+/** Whether a table or a function is not there: the database has not been migrated, or not far enough. */
+export const isOfMissingTables = (error: unknown): boolean =>
+  ['42P01', '42883', '42703'].includes(stateOf(error) ?? '') ||
+  (error instanceof Prisma.PrismaClientKnownRequestError && error.code === 'P2021');
+
 /** SQLSTATE, where it is PostgreSQL that failed. */
 export function stateOf(error: unknown): string | undefined {
   if (error instanceof pg.DatabaseError) return error.code;

@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { promisify } from 'node:util';
 import pg from 'pg';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { MigrationError, migrate, readMigrations } from '../../src/db/migrate.js';
@@ -69,6 +71,16 @@ describe('migrate', () => {
     );
 
     expect(await migrate(database.url, ownDir)).toEqual(['20990101000000_more']);
+  });
+
+  it.each(['demo', 'restored'])('is asked for by npm run %s', async (command) => {
+    const env = { PATH: process.env['PATH'], DATABASE_URL: database.url };
+    const failed = promisify(execFile)(process.execPath, [resolve(`dist/commands/${command}.js`)], { env });
+
+    await expect(failed).rejects.toMatchObject({
+      code: 1,
+      stderr: 'This database is not migrated yet. First: npm run migrate\n',
+    });
   });
 
   it('says that the database cannot be reached', async () => {
