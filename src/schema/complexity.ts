@@ -74,7 +74,8 @@ export function findTooLargeAnswer(args: ExecutionArgs): GraphQLError | null {
 /** By document, which the parser's cache makes one object for one text: most have none, and cost no more than this. */
 const known = new WeakMap<DocumentNode, boolean>();
 
-function hasUnpagedLists(schema: GraphQLSchema, document: DocumentNode): boolean {
+/** Whether a list in the document is as long as it turns out to be. */
+export function hasUnpagedLists(schema: GraphQLSchema, document: DocumentNode): boolean {
   let isFound = known.get(document);
   if (isFound === undefined) {
     isFound = false;

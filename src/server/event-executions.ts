@@ -52,7 +52,7 @@ export class Executions {
   readonly #execute: Execute;
   readonly #events = new LRUCache<object, ByKey>({ max: maxSharedEvents, ttl: sharedMs });
   /** Those for one viewer each, of the last moment. */
-  #own = new Map<object, ByKey>();
+  readonly #own = new Map<object, ByKey>();
   /** From the first execution for one viewer alone. */
   #turns: FairTurns | undefined;
   /** The subscribers to one event come in a row. */

@@ -3,7 +3,7 @@ import { ChatError } from '../domain/errors.js';
 import { FairTurns, type FairTurnsOptions, type TurnTaker, type Wait } from '../domain/fair-turns.js';
 import { extraPriceOf } from '../schema/bill.js';
 import type { ChangeTurn, Context } from '../schema/builder.js';
-import { complexityOf, mostComplexityOf } from '../schema/complexity.js';
+import { complexityOf, hasUnpagedLists, mostComplexityOf } from '../schema/complexity.js';
 import type { Execute } from './execute.js';
 import { tooMuchUnread, type UnreadAnswers } from './unread-answers.js';
 
@@ -112,7 +112,7 @@ export class UserTurns {
       // What was answered while this waited may be unread still.
       if (this.#unread.isFull(asker.user)) throw tooMuchUnread();
       const result = await this.#execute(args);
-      this.#queries.charge(asker.user, actualCostOf(args) - cost);
+      this.#queries.charge(asker.user, correctionOf(args, cost));
       return result;
     } catch (error) {
       if (!(error instanceof ChatError)) throw error;
@@ -127,7 +127,7 @@ export class UserTurns {
     try {
       const contextValue = { ...(args.contextValue as Context), changeTurn };
       const result = await this.#execute({ ...args, contextValue });
-      if (changeTurn.paid > 0) this.#changes.charge(user, actualCostOf({ ...args, contextValue }) - changeTurn.paid);
+      if (changeTurn.paid > 0) this.#changes.charge(user, correctionOf({ ...args, contextValue }, changeTurn.paid));
       return result;
     } finally {
       changeTurn.end();
@@ -141,9 +141,11 @@ const operationsOf = (length: number): number => (length === 0 ? 1 : 1 + operati
 /** What an operation may cost with full lists. What cannot be measured, or is too large, is refused where it is executed. */
 const costOf = (args: ExecutionArgs): number => toCost(args, () => mostComplexityOf(args));
 
-/** What it has cost, with what its lists held. */
-const actualCostOf = (args: ExecutionArgs): number =>
-  toCost(args, () => complexityOf(args) + extraPriceOf(args.contextValue as Context));
+/** What it has cost with what its lists held, beside what was paid for full ones. */
+const correctionOf = (args: ExecutionArgs, paid: number): number =>
+  hasUnpagedLists(args.schema, args.document)
+    ? toCost(args, () => complexityOf(args) + extraPriceOf(args.contextValue as Context)) - paid
+    : 0;
 
 function toCost({ contextValue }: ExecutionArgs, measure: () => number): number {
   const { maxComplexity } = (contextValue as Context).deps.limits;
