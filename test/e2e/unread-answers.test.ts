@@ -45,12 +45,17 @@ describeWithNats('an answer that is not read', () => {
     onTestFinished(() => inspector.detach());
     await postOperation(instance, pages(700), { authorization: `Bearer ${kim.token}` });
     const before = await inspector.retainedBytes();
+    const residentBefore = await residentBytes(instance);
 
     const readers = await Promise.all(tokens.map((token) => ask(instance, token, pages(700))));
     await waitFor(async () => (await inspector.retainedBytes()) - before > 2 * huge, { what: 'answers that wait' });
     await waitFor(async () => (await inspector.retainedBytes()) - before < huge, {
       what: 'the memory to be free again',
       timeoutMs: 40_000,
+    });
+    await waitFor(async () => (await residentBytes(instance)) - residentBefore < 10 * huge, {
+      what: 'the memory to be given back to the system',
+      timeoutMs: 20_000,
     });
     await Promise.all(readers.map((reader) => reader.read()));
     for (const { receivedBytes } of readers) expect(receivedBytes).toBeLessThan(huge);
@@ -276,6 +281,8 @@ describeWithNats('an answer that is not read', () => {
 
   const viewer = (to: Instance, token: string) =>
     postOperation(to, { query: '{ viewer { id } }' }, { authorization: `Bearer ${token}` });
+
+  const residentBytes = async (of: Instance) => (await readMetrics(of)).get('process_resident_memory_bytes') ?? 0;
 
   const unreadBytes = async (of: Instance) => (await readMetrics(of)).get('fairway_unread_bytes') ?? 0;
 });
