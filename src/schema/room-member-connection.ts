@@ -38,7 +38,8 @@ builder.objectField(Room, 'memberPage', (t) =>
   t.field({
     extensions: { ...ofViewer.extensions, ...checked(assertMemberPageArgs).extensions },
     type: RoomMemberConnection,
-    description: 'The longest member first; for rooms of any size.',
+    description:
+      'The longest member first; for rooms of any size. Who leaves and comes back between two pages comes a second time: key members by their user.',
     args: {
       first: t.arg.int({
         defaultValue: defaultMemberPageSize,

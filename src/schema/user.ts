@@ -45,7 +45,10 @@ builder.queryFields((t) => ({
     description:
       "Users whose name starts with or contains the text, for a picker. FORBIDDEN where the server's user directory is off (USER_DIRECTORY).",
     args: {
-      text: t.arg.string({ required: true, description: 'A part of the name; letter case does not matter.' }),
+      text: t.arg.string({
+        required: true,
+        description: 'A part of the name, 1 to 100 characters without spaces around it; letter case does not matter.',
+      }),
       first: t.arg.int({ defaultValue: defaultSearchSize, description: "How many at most, up to a page's size." }),
     },
     complexity: ({ first }) => ({ field: 1, multiplier: first ?? defaultSearchSize }),
