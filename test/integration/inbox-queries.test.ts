@@ -51,7 +51,7 @@ describeWithNats('an inbox', () => {
 
   /** What goes on by the clock, whether anything is sent or not. */
   const byTheClock =
-    /chat_advance_published|published_seq < r\.seq|chat_hold_lease|chat_expire_|chat_connect|r\.id = ANY|AS k\(id, seq\)|since\.time/;
+    /chat_advance_published|published_seq < r\.seq|chat_hold_lease|chat_expire_|chat_connect|r\.id = ANY|AS k\(id, seq\)|since\.time|u\.online_since/;
 
   /** So that the room's own beginning comes to nobody who looks from here on. */
   const untilPublished = (roomId: string) =>
