@@ -3,7 +3,13 @@ import { FairTurns, type Wait } from '../domain/fair-turns.js';
 import { Changes } from './changes.js';
 import { type Connection, createConnection } from './connection.js';
 import { NewestEpoch } from './epochs.js';
-import { type DatabaseTime, EarlierEpochError, type Session, type SessionSettings } from './session.js';
+import {
+  type DatabaseTime,
+  EarlierEpochError,
+  type KnownSession,
+  type Session,
+  type SessionSettings,
+} from './session.js';
 
 /** PostgreSQL. Owned by who connected it. */
 export interface Database {
@@ -30,7 +36,7 @@ export interface Database {
   /** The epoch of the logs. A connection to a database that is in an earlier one is not used. */
   readonly epochs: NewestEpoch;
   /** What the newest connection led to; undefined before the first one. */
-  newestSession(): Session | undefined;
+  newestSession(): (Session & KnownSession) | undefined;
   /** Runs when a connection was opened behind one that failed: the database may have been put back meanwhile. */
   onReturn(action: () => void): void;
   /** For the end: a server that is silent delays it no longer than 2 s. */
@@ -112,7 +118,7 @@ export function connectDatabase({
     toldAt[kind] = now;
     report(error);
   };
-  const newestSession = () => newest && { ...newest, epoch: epochs.present };
+  const newestSession = () => newest && { ...newest, epoch: epochs.present, seenEpoch: newest.epoch };
   const open = (max: number, settings: SessionSettings = {}) =>
     createConnection({ url, max, settings, onError: report, onSession, newestSession, onDoubt });
   const writes = open(poolSize, moment);

@@ -22,7 +22,7 @@ export type EpochValues = readonly (readonly [epoch: string, seq: number])[] | n
 
 export const toEpochs = (values: EpochValues): EpochStart[] => (values ?? []).map(([epoch, seq]) => ({ epoch, seq }));
 
-/** The newest epoch that any answer of the database has named; it never goes back. */
+/** It never goes back. */
 export class NewestEpoch implements EpochWatch {
   #present = '';
   readonly #actions: (() => void)[] = [];
@@ -35,7 +35,6 @@ export class NewestEpoch implements EpochWatch {
     this.#actions.push(action);
   }
 
-  /** Of an answer. */
   note(epoch: string): void {
     if (epoch <= this.#present) return;
     const isChange = this.#present !== '';

@@ -36,6 +36,7 @@ export const createLogStore = (db: Database): LogStore => {
     readUnpublished: (minAgeMs, count) => readUnpublished(db, minAgeMs, count),
     readBacklog: () => readBacklog(db),
     advancePublished: (ranges) => advancePublished(db, ranges),
+    noteEpoch: (epoch) => db.epochs.note(epoch),
     doubtEpoch: (evidence) => doubtEpoch(db, evidence),
   };
 };

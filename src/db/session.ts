@@ -20,7 +20,11 @@ export interface Session {
   readonly entryKey: Uint8Array;
 }
 
-export type KnownSession = Pick<Session, 'epoch' | 'server'>;
+/** What is known of the database by the time that another connection begins. */
+export interface KnownSession extends Pick<Session, 'epoch' | 'server'> {
+  /** The epoch in which the newest connection has seen that server; `epoch` may be one that others have seen. */
+  readonly seenEpoch: string;
+}
 
 /** The server at the other end was left behind at a failover, or put back to before one. */
 export class EarlierEpochError extends Error {
@@ -91,8 +95,9 @@ export async function prepareSession(
   const time = { at: (askedAt + performance.now()) / 2, epochMs: Number(row.now) };
   const epoch = row.is_other ? await follow(client, row) : row.epoch;
   if (known === undefined || epoch >= known.epoch) return { time, epoch, server, entryKey };
-  // The very server that was there before: it was put back, which is no failover.
-  if (server === null || server !== known.server) throw new EarlierEpochError();
+  // The very server that was in a later one: it was put back. Any other was left behind.
+  const wasPutBack = server !== null && server === known.server && epoch < known.seenEpoch;
+  if (!wasPutBack) throw new EarlierEpochError();
   const begun = await findEpoch(client, 'chat_doubt_epoch($1, NULL, 0, NULL, false)', [known.epoch]);
   return { time, epoch: begun, server, entryKey };
 }

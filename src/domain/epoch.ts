@@ -17,10 +17,12 @@ export function commonSeq(epochs: Epochs, epoch: string): number {
   return epochs[place + 1]?.seq ?? Number.POSITIVE_INFINITY;
 }
 
-/** The newest epoch that this process has heard of from the database. */
+/** The newest epoch that this process has heard of. */
 export interface EpochWatch {
   /** Empty until the database has answered anything. */
   readonly present: string;
   /** Runs each time it becomes another one, not with the first. */
   onChange(action: () => void): void;
+  /** Another instance has seen the database in this one: from here on none is used that is in an earlier one. */
+  note(epoch: string): void;
 }

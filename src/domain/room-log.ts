@@ -133,6 +133,8 @@ export interface LogStore {
    * of another epoch than the present one moves nothing. Resolves with where the marks of these rooms stand then.
    */
   advancePublished(ranges: readonly PublishedRange[]): Promise<Map<string, number>>;
+  /** Another instance has seen the database in this epoch. */
+  noteEpoch(epoch: string): void;
   /** Begins another epoch where the log of the present one lacks what it is known to have had. */
   doubtEpoch(evidence: Evidence): Promise<void>;
 }

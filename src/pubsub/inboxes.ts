@@ -192,7 +192,10 @@ export class Inboxes {
   /** The index cannot take it: it is of a log that is gone, or of one that the database is yet to be asked about. */
   #isOfOtherLog(epoch: string | null): boolean {
     if (epoch === null || epoch === this.#epoch) return false;
-    if (epoch > this.#epoch) this.#mustCompareAll = true;
+    if (epoch > this.#epoch) {
+      this.#options.epochs.note(epoch);
+      this.#mustCompareAll = true;
+    }
     return true;
   }
 

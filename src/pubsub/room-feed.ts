@@ -14,6 +14,7 @@ import {
 import { decodeEntry, decodeMember, type EntryReference, roomOf } from './encoding.js';
 import type { EntrySeal } from './entry-seal.js';
 import type { PubSub, Subscription } from './pub-sub.js';
+import type { Seldom } from './seldom.js';
 import { messageSubject, readSubject } from './subjects.js';
 
 /** Entries kept in memory per room; who is further behind reads the database. Also the longest gap repaired in place. */
@@ -32,6 +33,8 @@ export interface RoomFeedOptions {
   readonly store: LogStore;
   readonly seal: EntrySeal;
   readonly log: Logger;
+  /** Of all rooms together: the database is away for all of them. */
+  readonly failures: Seldom;
   readonly onClose: () => void;
 }
 
@@ -47,6 +50,7 @@ export class RoomFeed {
   readonly #store: LogStore;
   readonly #seal: EntrySeal;
   readonly #log: Logger;
+  readonly #failures: Seldom;
   readonly #onClose: () => void;
   readonly #ring: LogEntry[] = [];
   readonly #ahead = new Map<number, LogEntry>();
@@ -73,11 +77,12 @@ export class RoomFeed {
   #isRepairing = false;
   #isClosed = false;
 
-  constructor(roomId: string, { pubsub, store, seal, log, onClose }: RoomFeedOptions) {
+  constructor(roomId: string, { pubsub, store, seal, log, failures, onClose }: RoomFeedOptions) {
     this.roomId = roomId;
     this.#store = store;
     this.#seal = seal;
     this.#log = log;
+    this.#failures = failures;
     this.#onClose = onClose;
     this.opened = this.#open(pubsub);
   }
@@ -166,7 +171,7 @@ export class RoomFeed {
     if (this.#isClosed) return;
     if (this.#isOpen && entry.epoch !== this.#epoch) {
       // What comes late from an earlier one is nobody's any more.
-      if (entry.epoch > this.#epoch) this.doubt();
+      if (entry.epoch > this.#epoch) this.#hearOf(entry.epoch);
       return;
     }
     if (entry.seq <= this.#head) {
@@ -251,10 +256,16 @@ export class RoomFeed {
     } else if (entry.kind !== 'reference') {
       this.accept(entry);
     } else if (entry.epoch !== null && entry.epoch > this.#epoch) {
-      this.doubt();
+      this.#hearOf(entry.epoch);
     } else if (entry.epoch === this.#epoch && entry.seq > this.#head) {
       this.#expect(entry.seq, 0);
     }
+  }
+
+  /** An instance has written in a later epoch: a server that is not in it was left behind. */
+  #hearOf(epoch: string): void {
+    this.#store.noteEpoch(epoch);
+    this.doubt();
   }
 
   /** Nearly all that is heard here has been told by this instance itself already. */
@@ -352,9 +363,11 @@ export class RoomFeed {
     } catch (error) {
       this.#evidence ??= evidence;
       this.#isDoubted ||= wasDoubted;
-      this.#log.warn(
-        { err: error, roomId: this.roomId },
-        'A gap could not be read from the database; it is tried again',
+      this.#failures.note((times) =>
+        this.#log.warn(
+          { err: error, roomId: this.roomId, times },
+          'A gap could not be read from the database; it is tried again',
+        ),
       );
       await new Promise((resolve) => setTimeout(resolve, sweepPatienceMs));
     }

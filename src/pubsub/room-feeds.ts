@@ -6,6 +6,7 @@ import { createOutbox, type Outbox, type OutboxOptions } from './outbox.js';
 import type { PubSub } from './pub-sub.js';
 import { type CursorOptions, RoomCursor } from './room-cursor.js';
 import { RoomFeed } from './room-feed.js';
+import { Seldom } from './seldom.js';
 import { ownReadSubject, readSubject } from './subjects.js';
 
 const sweepMs = 1_000;
@@ -27,6 +28,7 @@ export class RoomFeeds {
   readonly #store: LogStore;
   readonly #seal: EntrySeal;
   readonly #log: Logger;
+  readonly #failures = new Seldom();
   readonly #outbox: Outbox;
   readonly #open = new Map<string, RoomFeed>();
   readonly #listeners: PublishListener[] = [];
@@ -151,6 +153,7 @@ export class RoomFeeds {
       store: this.#store,
       seal: this.#seal,
       log: this.#log,
+      failures: this.#failures,
       onClose,
     });
     this.#open.set(roomId, feed);

@@ -18,8 +18,8 @@ export interface StreamComparisonOptions {
 }
 
 /**
- * Nothing comes to the stream before it is committed: where the stream has an entry that the database lacks, or one of a
- * later epoch, somebody has put the database back, and the logs begin another epoch. To be asked with each connection to either of the two; says
+ * Nothing comes to the stream before it is committed: where the stream has an entry that the database lacks, somebody has
+ * put the database back, and the logs begin another epoch. To be asked with each connection to either of the two; says
  * nothing where the stream cannot be read now.
  */
 export async function compareWithStream({ pubsub, store, epochs, seal, log }: StreamComparisonOptions): Promise<void> {
@@ -28,7 +28,10 @@ export async function compareWithStream({ pubsub, store, epochs, seal, log }: St
     // By this the epoch and the seal's key are known also where nothing else has asked the database yet.
     await store.readBacklog();
     const entries = bodies.filter((body) => seal.isOn(body)).flatMap(toEntries);
-    for (const entry of entries) if (entry.epoch >= epochs.present) await store.doubtEpoch(toEvidence(entry));
+    for (const entry of entries) {
+      if (entry.epoch === epochs.present) await store.doubtEpoch(toEvidence(entry));
+      else epochs.note(entry.epoch);
+    }
   } catch (error) {
     log.debug({ err: error }, 'The stream could not be compared with the database');
   }

@@ -56,6 +56,9 @@ describeWithNats('a failover to a standby that lacks the last entries', () => {
     for (let n = 1; n < 8; n += 1) await kim.send(busy, `new ${n}`);
     await early.until((events) => events.at(-1)?.seq === 12, 'what came since');
     expect(late.events, 'nothing of it before the late one has found the new server').toHaveLength(6);
+    // It has heard that there is a later epoch, and takes nothing more that the server which was left behind would lose.
+    await refuses(1);
+    await expect(lee.send(quiet, 'to the old server')).rejects.toMatchObject({ code: 'UNAVAILABLE' });
     await lead(proxies[1] as TcpProxy);
     await late.until((events) => events.some(isResync), 'the resync');
     await kim.send(busy, 'to both');
@@ -79,11 +82,17 @@ describeWithNats('a failover to a standby that lacks the last entries', () => {
 
     // Back to the server that was left behind, which would take it.
     await lead(proxies[0] as TcpProxy, primary);
+    await refuses(0);
     await expect(kim.send(busy, 'to the old server')).rejects.toMatchObject({ code: 'UNAVAILABLE' });
-    expect(world.instances[0]?.output()).toContain('in an earlier epoch');
     await lead(proxies[0] as TcpProxy);
     await waitFor(() => kim.send(busy, 'and back').catch(() => undefined), { what: 'the new server' });
   });
+
+  /** The instance has been led to the server that was left behind, and says so. */
+  const refuses = (instance: number) =>
+    waitFor(() => world.instances[instance]?.output().includes('in an earlier epoch'), {
+      what: 'the old server to be refused',
+    });
 
   const isResync = ({ __typename }: RoomEvent) => __typename === 'RoomResync';
 

@@ -7,6 +7,7 @@ import type { LogEntry, LogStore } from '../../src/domain/room-log.js';
 import type { PubSub } from '../../src/pubsub/pub-sub.js';
 import { type CursorOptions, RoomCursor } from '../../src/pubsub/room-cursor.js';
 import { RoomFeed, type RoomFeedOptions } from '../../src/pubsub/room-feed.js';
+import { Seldom } from '../../src/pubsub/seldom.js';
 
 const roomId = '0190a0a0-0000-7000-8000-000000000001';
 const epoch = '01a22675-dec2-7d86-a3f6-0a5edf8fad30';
@@ -179,7 +180,13 @@ const pubsub = {
 } as unknown as PubSub;
 
 const openFeed = (onClose: () => void): RoomFeed =>
-  new RoomFeed(roomId, { pubsub, store, log: pino({ level: 'silent' }), onClose } as RoomFeedOptions);
+  new RoomFeed(roomId, {
+    pubsub,
+    store,
+    log: pino({ level: 'silent' }),
+    failures: new Seldom(),
+    onClose,
+  } as RoomFeedOptions);
 
 function entryAt(seq: number): LogEntry {
   return { kind: 'added', seq, epoch, message: { seq, changedSeq: seq, roomId, system: null } } as LogEntry;

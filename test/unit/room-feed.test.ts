@@ -5,19 +5,28 @@ import type { EpochStart } from '../../src/domain/epoch.js';
 import type { Evidence, LogEntry, LogRange, LogStore } from '../../src/domain/room-log.js';
 import type { PubSub } from '../../src/pubsub/pub-sub.js';
 import { RoomFeed, type RoomFeedOptions } from '../../src/pubsub/room-feed.js';
+import { Seldom } from '../../src/pubsub/seldom.js';
 
 const roomId = '0190a0a0-0000-7000-8000-000000000001';
 const [first, second] = ['01a22675-dec2-7d86-a3f6-0a5edf8fad30', '01a22676-0210-776e-8848-01e8f0113272'] as const;
 
 let database: { seq: number; epochs: EpochStart[] };
 let doubts: Evidence[];
+let heard: string[];
 let feed: RoomFeed;
 
 beforeEach(async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
   database = { seq: 0, epochs: [{ epoch: first, seq: 0 }] };
   doubts = [];
-  feed = new RoomFeed(roomId, { pubsub, store, log: pino({ level: 'silent' }), onClose: () => {} } as RoomFeedOptions);
+  heard = [];
+  feed = new RoomFeed(roomId, {
+    pubsub,
+    store,
+    log: pino({ level: 'silent' }),
+    failures: new Seldom(),
+    onClose: () => {},
+  } as RoomFeedOptions);
   await feed.opened;
   for (const seq of [1, 2, 3]) feed.accept(entryAt(seq, first));
 });
@@ -58,6 +67,7 @@ it('takes no entry of another epoch, and goes into a later one when the database
   feed.accept(entryAt(4, second));
   await vi.advanceTimersByTimeAsync(100);
   expect([feed.epoch, feed.head], 'the database knows nothing of it').toEqual([first, 3]);
+  expect(heard).toEqual([second]);
 
   database.seq = 4;
   beginSecond(2);
@@ -92,6 +102,7 @@ const store = {
     const epoch = database.epochs.at(-1)?.epoch ?? '';
     return Array.from({ length: upTo - after }, (_, n) => entryAt(after + 1 + n, epoch, `stored ${after + 1 + n}`));
   },
+  noteEpoch: (epoch: string) => void heard.push(epoch),
   doubtEpoch: async (evidence: Evidence) => void doubts.push(evidence),
 } as unknown as LogStore;
 
