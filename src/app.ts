@@ -67,7 +67,7 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
     replayedPerMinute: limits.replayedPerMinute,
     onError: (error) => log.warn({ err: error }, 'A database connection failed'),
   });
-  const fitness = new FitnessCheck(database.url, () => db.newestSession());
+  const fitness = new FitnessCheck(database.url, db);
   const pubsub = createNatsPubSub(requireUrl(config.nats), log);
   const store = createLogStore(db);
   const { epochs } = db;

@@ -1,9 +1,17 @@
 import { beginEpoch } from '../db/epochs.js';
+import { parseUuid } from '../domain/ids.js';
 import { requireDatabaseUrl, runCommand } from './run-command.js';
 
-/** `npm run restored`: says that the database of DATABASE_URL was put back to an earlier state. */
+/**
+ * `npm run restored [epoch]`: says that the database of DATABASE_URL was put back to an earlier state. The epoch is the one
+ * that instances know of and name where they refuse the database; it is needed where the server's clock is behind it.
+ */
+const [, , known] = process.argv;
 await runCommand(async () => {
-  const { epoch, isSure } = await beginEpoch(requireDatabaseUrl());
+  const { epoch, isSure } = await beginEpoch(
+    requireDatabaseUrl(),
+    known === undefined ? undefined : parseUuid(known, 'epoch'),
+  );
   const whom = isSure
     ? 'Clients that hold entries which are gone fetch their rooms anew.'
     : 'Instances have been running on it, so all clients fetch their rooms anew.';

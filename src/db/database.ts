@@ -87,7 +87,7 @@ export function connectDatabase({
   let wasAway = false;
   const onSession = (session: Session) => {
     // Another connection may have found a later one meanwhile.
-    if (session.epoch < epochs.present) throw new EarlierEpochError();
+    if (session.epoch < epochs.present) throw new EarlierEpochError(epochs.present);
     newest = session;
     epochs.note(session.epoch);
     time = session.time;

@@ -46,16 +46,22 @@ export class NewestEpoch implements EpochWatch {
 /**
  * Begins an epoch, for who has restored the database. Where instances were running lately, they may have written to it since,
  * and nothing of before counts as common then.
+ * @param known - an epoch that others know of: the new one is later, whatever the server's clock shows
  * @throws {DatabaseUnreachableError} where it does not answer within 5 s
  */
-export async function beginEpoch(url: string): Promise<{ readonly epoch: string; readonly isSure: boolean }> {
+export async function beginEpoch(
+  url: string,
+  known?: string,
+): Promise<{ readonly epoch: string; readonly isSure: boolean }> {
   const client = await connectClient(url);
   try {
     await client.query(`SET lock_timeout = '10s'`); // of who writes, while all others wait behind it
-    const { rows } = await client.query<{ epoch: string; is_sure: boolean }>(`
-      SELECT chat_begin_epoch(l.is_sure) AS epoch, l.is_sure FROM (
+    const { rows } = await client.query<{ epoch: string; is_sure: boolean }>(
+      `SELECT chat_begin_epoch(l.is_sure, $1) AS epoch, l.is_sure FROM (
         SELECT NOT EXISTS (SELECT FROM chat_instances i WHERE i.expires_at > clock_timestamp() AND NOT i.released) AS is_sure
-      ) l`);
+      ) l`,
+      [known ?? null],
+    );
     const [{ epoch, is_sure: isSure } = { epoch: '', is_sure: false }] = rows;
     return { epoch, isSure };
   } finally {

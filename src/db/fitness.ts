@@ -1,8 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { ChatError } from '../domain/errors.js';
 import { type Connection, createConnection } from './connection.js';
+import type { Database } from './database.js';
 import { stateOf } from './database-errors.js';
-import type { KnownSession } from './session.js';
+import { EarlierEpochError, type Session } from './session.js';
 
 /** Whether changes can be written now, or else what stands in the way. */
 export type Fitness = 'ok' | 'read-only' | 'full' | 'away';
@@ -23,12 +24,16 @@ export class FitnessCheck {
   readonly #connection: Connection;
   #last: { readonly fitness: Promise<Fitness>; answeredAt: number } | undefined;
 
-  /** @param newestSession - of the connections that serve */
-  constructor(url: string, newestSession: () => KnownSession | undefined) {
+  /** @param serving - the connections that serve: what they refuse is refused here */
+  constructor(url: string, { newestSession, epochs }: Pick<Database, 'newestSession' | 'epochs'>) {
     // Nobody is told: where its connection fails, so does the check.
     const onError = () => undefined;
     const onDoubt = () => this.#connection.renew();
-    this.#connection = createConnection({ url, max: 1, settings, onError, newestSession, onDoubt });
+    const onSession = ({ epoch }: Session) => {
+      if (epoch < epochs.present) throw new EarlierEpochError(epochs.present);
+    };
+    this.#connection = createConnection({ url, max: 1, settings, onError, onSession, newestSession, onDoubt });
+    epochs.onChange(onDoubt);
   }
 
   /** Resolves within 5 s. However many ask, the server is asked once a second at most. */

@@ -29,10 +29,10 @@ export interface KnownSession extends Pick<Session, 'epoch' | 'server'> {
 /** The server at the other end was left behind at a failover, or put back to before one. */
 export class EarlierEpochError extends Error {
   override readonly name = 'EarlierEpochError';
-  constructor() {
+  constructor(known: string) {
     super(
       'The database is in an earlier epoch than it was: this is a server that was left behind at a failover. ' +
-        'If it is the one to use, run `npm run restored`',
+        `If it is the one to use, run \`npm run restored ${known}\``,
     );
   }
 }
@@ -93,12 +93,13 @@ export async function prepareSession(
   if (row === undefined) throw new Error('chat_enter answered nothing');
   const { server, entry_key: entryKey } = row;
   const time = { at: (askedAt + performance.now()) / 2, epochMs: Number(row.now) };
-  const epoch = row.is_other ? await follow(client, row) : row.epoch;
+  const epoch = row.is_other ? await follow(client, row, known) : row.epoch;
   if (known === undefined || epoch >= known.epoch) return { time, epoch, server, entryKey };
   // The very server that was in a later one: it was put back. Any other was left behind.
   const wasPutBack = server !== null && server === known.server && epoch < known.seenEpoch;
-  if (!wasPutBack) throw new EarlierEpochError();
+  if (!wasPutBack) throw new EarlierEpochError(known.epoch);
   const begun = await findEpoch(client, 'chat_doubt_epoch($1, NULL, 0, NULL, false)', [known.epoch]);
+  if (begun < known.epoch) throw new EarlierEpochError(known.epoch);
   return { time, epoch: begun, server, entryKey };
 }
 
@@ -112,8 +113,12 @@ interface EnterRow {
 }
 
 /** Where nothing can be begun, as nothing can be written, nothing is to be written over this connection later either. */
-async function follow(client: pg.ClientBase, { epoch, is_read_only: isReadOnly }: EnterRow): Promise<string> {
-  if (!isReadOnly) return findEpoch(client, 'chat_follow_server()');
+async function follow(
+  client: pg.ClientBase,
+  { epoch, is_read_only: isReadOnly }: EnterRow,
+  known: KnownSession | undefined,
+): Promise<string> {
+  if (!isReadOnly) return findEpoch(client, 'chat_follow_server($1)', [known?.epoch ?? null]);
   await client.query({
     text: 'SET default_transaction_read_only = on',
     query_timeout: answerTimeoutMs,
@@ -122,7 +127,7 @@ async function follow(client: pg.ClientBase, { epoch, is_read_only: isReadOnly }
 }
 
 /** Resolves with the epoch that is the present one behind that call, whoever began it. */
-async function findEpoch(client: pg.ClientBase, call: string, values: readonly string[] = []): Promise<string> {
+async function findEpoch(client: pg.ClientBase, call: string, values: readonly (string | null)[]): Promise<string> {
   const query = { query_timeout: followTimeoutMs };
   await client.query({ ...query, text: `SET statement_timeout = ${followTimeoutMs}` });
   const { rows } = await client.query<{ epoch: string }>({

@@ -28,9 +28,10 @@ export async function compareWithStream({ pubsub, store, epochs, seal, log }: St
     // By this the epoch and the seal's key are known also where nothing else has asked the database yet.
     await store.readBacklog();
     const entries = bodies.filter((body) => seal.isOn(body)).flatMap(toEntries);
+    for (const { epoch } of entries) epochs.note(epoch);
     for (const entry of entries) {
+      // One that is missed is enough.
       if (entry.epoch === epochs.present) await store.doubtEpoch(toEvidence(entry));
-      else epochs.note(entry.epoch);
     }
   } catch (error) {
     log.debug({ err: error }, 'The stream could not be compared with the database');

@@ -2,8 +2,10 @@ import { expect, it } from 'vitest';
 import type { Feed, RoomEvent, TestClient } from '../support/client.js';
 import type { TestDatabase } from '../support/database.js';
 import { InboxFollower } from '../support/inbox.js';
+import type { Instance } from '../support/instance.js';
 import { history } from '../support/operations.js';
 import { startReplicatedPostgres } from '../support/own-postgres.js';
+import { becomesReady } from '../support/readiness.js';
 import { describeWithNats } from '../support/requirements.js';
 import { readStoredLog } from '../support/room-log.js';
 import { readChatMessages } from '../support/stream.js';
@@ -45,6 +47,7 @@ describeWithNats('a failover to a standby that lacks the last entries', () => {
     ];
     await Promise.all([early, late, unhurt].map((feed) => feed.count(1)));
 
+    await becomesReady(world.instances[1] as Instance, { postgres: 'ok' });
     await link.cut();
     for (let n = 0; n < 5; n += 1) await kim.send(busy, `lost ${n}`);
     await Promise.all([early, late].map((feed) => feed.count(6)));
@@ -58,6 +61,7 @@ describeWithNats('a failover to a standby that lacks the last entries', () => {
     expect(late.events, 'nothing of it before the late one has found the new server').toHaveLength(6);
     // It has heard that there is a later epoch, and takes nothing more that the server which was left behind would lose.
     await refuses(1);
+    await becomesReady(world.instances[1] as Instance, { postgres: 'away' });
     await expect(lee.send(quiet, 'to the old server')).rejects.toMatchObject({ code: 'UNAVAILABLE' });
     await lead(proxies[1] as TcpProxy);
     await late.until((events) => events.some(isResync), 'the resync');

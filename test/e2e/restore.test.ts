@@ -4,6 +4,7 @@ import { resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { expect, it } from 'vitest';
 import type { Feed, RoomEvent, TestClient } from '../support/client.js';
+import type { TestDatabase } from '../support/database.js';
 import { InboxFollower } from '../support/inbox.js';
 import { inviteMembers, messageAdded, roomPosition } from '../support/operations.js';
 import { describeWithNats } from '../support/requirements.js';
@@ -143,6 +144,30 @@ describeWithNats('a database that is put back to an earlier state', () => {
     ]);
   });
 
+  it('is in a later epoch than the one that is known, whatever the clocks of its servers show', async () => {
+    const kim = await world.client(4);
+    const roomId = await kim.group(5);
+    await kim.send(roomId, 'common');
+    await isPublished(world, roomId);
+    await postgres.backUp();
+    // On a server whose clock is an hour ahead.
+    await postgres.restore({ newTimeline: true });
+    await waitFor(() => kim.send(roomId, 'lost').catch(() => undefined), { what: 'the database to be back' });
+    const known = await beginAhead(postgres.database, (await positionOf(kim, roomId)).epoch);
+    await waitFor(async () => (await positionOf(kim, roomId)).epoch === known, { what: 'that epoch' });
+    await kim.send(roomId, 'lost');
+    await isPublished(world, roomId);
+    const before = await countEpochs(postgres.database);
+
+    // On one whose clock is right.
+    await postgres.restore({ newTimeline: true });
+
+    await waitFor(() => kim.send(roomId, 'new').catch(() => undefined), { what: 'the database to be back' });
+    const now = await positionOf(kim, roomId);
+    expect(now.epoch > known).toBe(true);
+    expect(await countEpochs(postgres.database)).toBe(before);
+  });
+
   it('ends what followed a room or a membership that is gone, and takes it off the list', async () => {
     const [kim, lee] = [await world.client(4), await world.client(5)];
     const kept = await kim.group(6);
@@ -225,6 +250,19 @@ describeWithNats('a log that goes back under those who follow it', () => {
     expect(await streamOf(world, roomId, epoch)).toEqual([4, 5, 6]);
   });
 });
+
+/** As if the present epoch had begun by a clock that is an hour ahead. Resolves with what it is then. */
+async function beginAhead({ query }: TestDatabase, epoch: string): Promise<string> {
+  const ms = Number.parseInt(epoch.replace('-', '').slice(0, 12), 16) + 3_600_000;
+  const time = ms.toString(16).padStart(12, '0');
+  const ahead = `${time.slice(0, 8)}-${time.slice(8)}${epoch.slice(13)}`;
+  await query('UPDATE chat_epochs SET id = $2 WHERE id = $1', [epoch, ahead]);
+  return ahead;
+}
+
+async function countEpochs({ query }: TestDatabase): Promise<number> {
+  return (await query('SELECT FROM chat_epochs')).length;
+}
 
 /** What `npm run restored` prints. */
 async function restored({ database }: World): Promise<string> {

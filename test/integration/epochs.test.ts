@@ -67,6 +67,19 @@ describe('the epoch of the logs', () => {
     expect(rows).toHaveLength(8);
   });
 
+  it('is later than one that others know of, whatever the clock shows', async () => {
+    const { roomId } = await makeRoom();
+    const known = hourAfter(presentEpoch(await epochsOf(roomId)));
+
+    expect((await beginEpoch(database.url, known)).epoch > known).toBe(true);
+    const [row] = await database.query<{ epoch: string }>('SELECT chat_follow_server($1) AS epoch', [known]);
+    expect(row?.epoch, 'the server is the same').toBe(presentEpoch(await epochsOf(roomId)));
+    await database.query(`UPDATE chat_epochs SET timeline = '000000FF'`);
+    const later = hourAfter(row?.epoch ?? '');
+    const [next] = await database.query<{ epoch: string }>('SELECT chat_follow_server($1) AS epoch', [later]);
+    expect((next?.epoch ?? '') > later).toBe(true);
+  });
+
   it('has nothing in common with the one before where instances may have written since', async () => {
     const { roomId } = await makeRoom();
     await database.query(
@@ -109,18 +122,26 @@ describe('the epoch of the logs', () => {
       ['one of which only the position is known', () => ({ seq: 4, messageId: null })],
       ['another message at a position', () => ({ messageId: randomUUID() })],
       ['an edit at a position that is a message of its own', () => ({ isAdded: false })],
-      ['a later epoch', () => ({ epoch: 'ffffffff-ffff-7fff-bfff-ffffffffffff' })],
+      ['a later epoch', ({ epoch }) => ({ epoch: hourAfter(epoch) })],
     ])('is over for %s, and nothing is common', async (_what, change) => {
       const { roomId, sent } = await makeRoom();
 
-      await store.doubtEpoch({ ...toEvidence(sent), ...change(sent) });
+      const evidence = { ...toEvidence(sent), ...change(sent) };
+      await store.doubtEpoch(evidence);
 
       const epochs = await epochsOf(roomId);
-      expect(presentEpoch(epochs) > sent.epoch).toBe(true);
+      expect(presentEpoch(epochs) > evidence.epoch).toBe(true);
       expect(epochs.at(-1)).toMatchObject({ seq: 0 });
       expect(db.epochs.present).toBe(presentEpoch(epochs));
     });
   });
+
+  /** Of a clock that is an hour ahead. */
+  const hourAfter = (epoch: string): string => {
+    const ms = Number.parseInt(epoch.replace('-', '').slice(0, 12), 16) + 3_600_000;
+    const time = ms.toString(16).padStart(12, '0');
+    return `${time.slice(0, 8)}-${time.slice(8)}${epoch.slice(13)}`;
+  };
 
   interface Room {
     readonly roomId: string;
