@@ -74,17 +74,28 @@ async function readPage(connection: Connection, { roomId, base, after, upTo }: L
   return rows.map((row) => toLogEntry(toMessage(row), { directKey: row.direct_key, epoch: row.epoch }, row.position));
 }
 
-/** The mark of a busy room always trails by what is on its way; only what is older is worth a second try. */
+/** What is dated further ahead than the milliseconds' rounding explains was written before the clock was set back. */
+const maxAheadMs = 1_000;
+/** The age of such an entry is not known: it counts as so old at least. */
+const agePastStep = '1 minute';
+
+/**
+ * The mark of a busy room always trails by what is on its way; only what is older is worth a second try. What is dated
+ * ahead of the clock is older.
+ */
 async function readUnpublished({ upkeep }: Database, minAgeMs: number, count: number): Promise<UnpublishedRoom[]> {
   return upkeep.query<UnpublishedRoom>`
-    SELECT r.id AS "roomId", r.published_seq AS "publishedSeq", r.seq, ${epochColumn}, due.time AS "dueUntil"
-    FROM chat_rooms r, (SELECT clock_timestamp() - ${minAgeMs}::int * interval '1 ms' AS time) due
+    SELECT r.id AS "roomId", r.published_seq AS "publishedSeq", r.seq, ${epochColumn}, due.until AS "dueUntil", due.beyond AS "dueBeyond"
+    FROM chat_rooms r, (
+      SELECT now.time - ${minAgeMs}::int * interval '1 ms' AS until, now.time + ${maxAheadMs}::int * interval '1 ms' AS beyond
+      FROM (SELECT clock_timestamp() AS time) now
+    ) due
     WHERE r.published_seq < r.seq AND (
       EXISTS (SELECT FROM chat_messages m
-              WHERE m.room_id = r.id AND m.seq > r.published_seq AND m.created_at <= due.time)
+              WHERE m.room_id = r.id AND m.seq > r.published_seq AND NOT (m.created_at > due.until AND m.created_at <= due.beyond))
       OR EXISTS (SELECT FROM chat_messages m
                  WHERE m.room_id = r.id AND m.changed_seq > r.published_seq AND m.changed_seq <> m.seq
-                   AND greatest(m.edited_at, m.deleted_at) <= due.time))
+                   AND NOT (greatest(m.edited_at, m.deleted_at) > due.until AND greatest(m.edited_at, m.deleted_at) <= due.beyond)))
     ORDER BY r.updated_at LIMIT ${count}::int`;
 }
 
@@ -93,17 +104,21 @@ async function readBacklog({ upkeep, epochs }: Database): Promise<Backlog> {
   const [row] = await upkeep.query<Backlog & { epoch: string }>`
     SELECT ${epochColumn},
       (SELECT coalesce(sum(r.seq - r.published_seq), 0)::float8 FROM chat_rooms r WHERE r.published_seq < r.seq) AS entries,
-      coalesce(max(extract(epoch FROM clock_timestamp() - first.written_at)), 0)::float8 * 1000 AS "oldestMs"
-    FROM (
+      coalesce(max(extract(epoch FROM CASE
+        WHEN first.written_at > now.time + ${maxAheadMs}::int * interval '1 ms'
+        THEN greatest(first.written_at - now.time, ${agePastStep}::interval)
+        ELSE now.time - first.written_at
+      END)), 0)::float8 * 1000 AS "oldestMs"
+    FROM (SELECT clock_timestamp() AS time) now, (
       SELECT r.id, r.published_seq FROM chat_rooms r WHERE r.published_seq < r.seq
       ORDER BY r.updated_at LIMIT ${sampleSize}::int
-    ) r, LATERAL (SELECT least(
-      (SELECT m.created_at FROM chat_messages m
-       WHERE m.room_id = r.id AND m.seq > r.published_seq ORDER BY m.seq LIMIT 1),
-      (SELECT greatest(m.edited_at, m.deleted_at) FROM chat_messages m
-       WHERE m.room_id = r.id AND m.changed_seq > r.published_seq AND m.changed_seq <> m.seq
-       ORDER BY m.changed_seq LIMIT 1)
-    ) AS written_at) first`;
+    ) r, LATERAL (VALUES
+      ((SELECT m.created_at FROM chat_messages m
+        WHERE m.room_id = r.id AND m.seq > r.published_seq ORDER BY m.seq LIMIT 1)),
+      ((SELECT greatest(m.edited_at, m.deleted_at) FROM chat_messages m
+        WHERE m.room_id = r.id AND m.changed_seq > r.published_seq AND m.changed_seq <> m.seq
+        ORDER BY m.changed_seq LIMIT 1))
+    ) AS first(written_at)`;
   // By this each instance hears of an epoch that another one, or the operator, has begun.
   if (row !== undefined) epochs.note(row.epoch);
   return row ?? { entries: 0, oldestMs: 0 };

@@ -87,6 +87,8 @@ export interface UnpublishedRoom {
   readonly epoch: string;
   /** Entries up to then are old enough, by the clock that dates them. */
   readonly dueUntil: Date;
+  /** Entries dated later than that were written before the clock was set back: they are old enough too. */
+  readonly dueBeyond: Date;
 }
 
 /** The entries `from` to `to` of a room in one epoch, both included. */

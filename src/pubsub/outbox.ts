@@ -201,9 +201,10 @@ class PubSubOutbox implements Outbox {
   }
 
   /** Resolves with the position up to which the stream has everything behind `mark`. */
-  async #sweepPage({ roomId, epoch, seq: upTo, dueUntil }: UnpublishedRoom, mark: number): Promise<number> {
+  async #sweepPage(room: UnpublishedRoom, mark: number): Promise<number> {
+    const { roomId, epoch, seq: upTo } = room;
     const page = await this.#store.readPage({ roomId, base: upTo, after: mark, upTo });
-    const young = page.findIndex((entry) => writtenAt(entry) > dueUntil.getTime());
+    const young = page.findIndex((entry) => isYoung(entry, room));
     const due = young === -1 ? page : page.slice(0, young);
     const acked = this.#acked.get(`${roomId} ${epoch}`);
     for (const entry of due) if (acked?.seqs.has(entry.seq) !== true) await this.#send(entry);
@@ -212,6 +213,12 @@ class PubSubOutbox implements Outbox {
     const last = page.length < logPageSize ? upTo : (page.at(-1)?.seq ?? mark);
     return firstYoung === undefined ? last : firstYoung - 1;
   }
+}
+
+/** Whether its own instance may still be about to publish it. */
+function isYoung(entry: LogEntry, { dueUntil, dueBeyond }: UnpublishedRoom): boolean {
+  const time = writtenAt(entry);
+  return time > dueUntil.getTime() && time <= dueBeyond.getTime();
 }
 
 /** Of the entry, not of the message's last change: one that is edited all the time would never be old enough. */

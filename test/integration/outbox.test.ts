@@ -3,7 +3,7 @@ import { pino } from 'pino';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { connectDatabase, type Database } from '../../src/db/database.js';
 import { createLogStore } from '../../src/db/log-store.js';
-import { appendMessage, createRoom } from '../../src/db/room-log.js';
+import { appendMessage, createRoom, editMessage } from '../../src/db/room-log.js';
 import type { LogEntry } from '../../src/domain/room-log.js';
 import { EntrySeal } from '../../src/pubsub/entry-seal.js';
 import { createNatsPubSub } from '../../src/pubsub/nats-pub-sub.js';
@@ -61,6 +61,23 @@ describeWithNats('the outbox', () => {
     const { entries } = await appendMessage(db, message);
     return entries[0] as LogEntry;
   }
+
+  it("publishes what another instance left before the database's clock was set back, and what was written behind it", async () => {
+    const { message } = await makeEntry();
+    const { roomId } = message;
+    await editMessage(db, message.id, message.senderId, '고침');
+    await database.query(
+      `UPDATE chat_messages SET created_at = created_at + interval '1 hour', edited_at = edited_at + interval '1 hour'
+       WHERE room_id = $1`,
+      [roomId],
+    );
+    await appendMessage(db, { id: randomUUID(), roomId, senderId: 4, type: 'TEXT', content: '다음' });
+
+    const isPublished = async () => (await readStoredLog(database, roomId)).publishedSeq === 4;
+    await waitFor(isPublished, { what: 'the published mark', timeoutMs: 20_000 });
+    // The second message was added and edited.
+    expect(await storedSeqs(roomId)).toEqual([1, 2, 2, 4]);
+  });
 
   it('publishes again what was acknowledged by a server that came back without its store', async () => {
     const entry = await makeEntry();

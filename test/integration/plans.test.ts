@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { connectDatabase, type Database } from '../../src/db/database.js';
+import { createLogStore } from '../../src/db/log-store.js';
 import { findMemberPages } from '../../src/db/members.js';
 import { messageParts, pageMessages } from '../../src/db/messages.js';
 import { countUnread } from '../../src/db/room-views.js';
@@ -174,6 +175,30 @@ describe(`with ${rooms} rooms of ${messagesPerRoom} messages, all of them the vi
       expect(aggregated.map((node) => node['Actual Loops'])).toEqual([1]);
     }
   });
+
+  it('looks for what is not published among the entries behind the marks, by any plan', async () => {
+    const [store, behind] = [createLogStore(db), 3];
+    await database.query('UPDATE chat_rooms SET published_seq = greatest(seq - $1, 0) WHERE seq > 0', [behind]);
+    await database.query('ANALYZE chat_rooms');
+    const rooms = await countRooms();
+    // The connection for upkeep settles its session as well.
+    await store.readBacklog();
+    for (const cache of ['force_custom_plan', 'force_generic_plan'] as const) {
+      // Nothing is old enough, so nothing is left out.
+      for (const read of [() => store.readUnpublished(86_400_000, 100), () => store.readBacklog()]) {
+        const nodes = await explain(read, cache);
+        const messages = nodes.filter((node) => node['Relation Name'] === 'chat_messages');
+        expect(messages.length).toBeGreaterThan(0);
+        expect(messages.map((node) => node['Node Type'])).not.toContain('Seq Scan');
+        for (const node of messages) expect(rowsRead(node), JSON.stringify(node)).toBeLessThanOrEqual(behind * rooms);
+      }
+    }
+    expect(await store.readUnpublished(86_400_000, 100)).toEqual([]);
+    expect(await store.readUnpublished(0, 100)).toHaveLength(100);
+  });
+
+  const countRooms = async () =>
+    Number((await database.query('SELECT count(*) AS rooms FROM chat_rooms WHERE seq > 0'))[0]?.rooms);
 
   /** How the one statement is executed that this asks for, planned for its values or for any. */
   async function explain(read: () => Promise<unknown>, cache = 'force_custom_plan'): Promise<Plan[]> {

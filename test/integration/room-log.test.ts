@@ -580,6 +580,29 @@ describe('the room log', () => {
       expect(await markOf(roomId)).toBe(5);
     });
 
+    it("counts what was written before the database's clock was set back as old", async () => {
+      const behind = async (roomId: string) =>
+        (await store.readUnpublished(3_600_000, 1_000)).some((room) => room.roomId === roomId);
+      const [added, changed] = [await makeRoom(), await makeRoom()];
+      const id = await send(changed, '처음');
+      await store.advancePublished([{ roomId: changed, epoch: db.epochs.present, from: 1, to: 2 }]);
+      await editMessage(db, id, admin, '고침');
+      expect([await behind(added), await behind(changed)]).toEqual([false, false]);
+
+      await database.query("UPDATE chat_messages SET created_at = created_at + interval '5 s' WHERE room_id = $1", [
+        added,
+      ]);
+      await database.query("UPDATE chat_messages SET edited_at = edited_at + interval '5 s' WHERE id = $1", [id]);
+      expect([await behind(added), await behind(changed)]).toEqual([true, true]);
+      expect((await store.readBacklog()).oldestMs).toBeGreaterThanOrEqual(60_000);
+
+      await database.query("UPDATE chat_messages SET edited_at = edited_at + interval '1 hour' WHERE id = $1", [id]);
+      expect((await store.readBacklog()).oldestMs, 'as far ahead').toBeGreaterThan(3_500_000);
+      await database.query('UPDATE chat_messages SET created_at = now(), edited_at = now() WHERE room_id = ANY($1)', [
+        [added, changed],
+      ]);
+    });
+
     it('leaves a room among the unpublished until it has reached the head', async () => {
       const roomId = await makeRoom();
       const isBehind = async () => (await store.readUnpublished(0, 1_000)).some((room) => room.roomId === roomId);
