@@ -85,7 +85,7 @@ export async function findRooms({ reads }: Database, asked: readonly RoomOfUser[
 export interface LogHead {
   readonly seq: number;
   readonly epochs: Epochs;
-  /** How long the present epoch has lasted. */
+  /** How long the present epoch has lasted; where the clock was set back behind its start, how far it is dated ahead. */
   readonly epochAgeMs: number;
 }
 
@@ -95,7 +95,7 @@ export async function findMemberHeads(db: Database, asked: readonly RoomOfUser[]
     (connection) => connection.query<HeadRow>`
       SELECT m.room_id, m.user_id, r.seq, ${epochsOfRoom} AS epochs, age.ms AS "epochAgeMs"
       FROM ${memberships(asked)} JOIN chat_rooms r ON r.id = m.room_id, (
-        SELECT extract(epoch FROM clock_timestamp() - max(e.began_at))::float8 * 1000 AS ms FROM chat_epochs e
+        SELECT abs(extract(epoch FROM clock_timestamp() - max(e.began_at)))::float8 * 1000 AS ms FROM chat_epochs e
       ) age`,
   );
   return own(rows, ({ seq, epochs, epochAgeMs }) => ({ seq, epochs: toEpochs(epochs), epochAgeMs }));

@@ -346,6 +346,75 @@ describe('the devices of all instances in PostgreSQL', () => {
     expect(await read(both)).toMatchObject({ status: 'ONLINE' });
   });
 
+  it("ends forgotten users who came before the database's clock was set back", async () => {
+    const instance = await startInstance();
+    const [ahead, fresh] = newUsers(2) as [number, number];
+    await stores[0].connect(instance, [deviceOf(ahead), deviceOf(fresh)]);
+    await forgetDevices();
+    await database.query("UPDATE chat_users SET online_since = online_since + interval '5 min' WHERE id = $1", [ahead]);
+
+    expect(await stores[1].expireUsers(patienceMs)).toEqual([ahead]);
+    expect(await read(ahead)).toMatchObject({ status: 'OFFLINE' });
+    expect((await read(ahead)).seenAgoMs, 'not seen in the future').toBeGreaterThanOrEqual(-1);
+    expect(await read(fresh)).toMatchObject({ status: 'ONLINE' });
+  });
+
+  it("ends leases that were held before the database's clock was set back, and leaves living holders time", async () => {
+    const [living, other, dead, released] = [
+      await startInstance(),
+      await startInstance(),
+      await startInstance(),
+      await startInstance(),
+    ];
+    const [here, missing, left] = [deviceOf(newUser()), deviceOf(newUser()), deviceOf(newUser())];
+    await stores[0].connect(other, [here]);
+    await stores[0].connect(dead, [missing]);
+    await stores[0].connect(released, [left, { ...deviceOf(left.userId) }]);
+    await stores[0].releaseLease(released, 10_000, [{ ...left, agoMs: 1_000 }]);
+    await age(-3_600_000);
+    await database.query("UPDATE chat_connections SET gone_at = gone_at + interval '1 hour'");
+    const expire = () => stores[1].expireLeases(living, patienceMs);
+    const pass = async (ms: number) => {
+      await age(ms);
+      await stores[0].holdLease(living, leaseMs);
+    };
+
+    expect(await expire(), 'none has run out yet').toEqual([]);
+    await pass(10_100);
+    expect(await expire(), 'a grace later').toEqual([left.userId]);
+    expect(await stores[0].holdLease(other, leaseMs), 'in time').toBe(true);
+    await pass(10_000);
+    expect(await expire()).toEqual([]);
+    await pass(10_000);
+    expect(await expire(), 'a lease later').toEqual([missing.userId]);
+    expect(await read(missing.userId)).toMatchObject({ status: 'OFFLINE' });
+    expect(await read(here.userId)).toMatchObject({ status: 'ONLINE' });
+  });
+
+  it("trusts an instance again a patience after it renewed its lease behind the clock's step back", async () => {
+    const [living, dead] = [await startInstance(), await startInstance()];
+    const missing = deviceOf(newUser());
+    await stores[0].connect(dead, [missing]);
+    await age(-3_600_000, living);
+    await age(leaseMs + 1_000, dead);
+
+    await stores[0].holdLease(living, leaseMs);
+    expect(await stores[0].expireLeases(living, patienceMs)).toEqual([]);
+    await age(patienceMs + 100, living);
+    expect(await stores[0].expireLeases(living, patienceMs)).toEqual([missing.userId]);
+  });
+
+  it('was last seen when a device went, where that was dated in the future before', async () => {
+    const instance = await startInstance();
+    const device = deviceOf(newUser());
+    await stores[0].connect(instance, [device]);
+    await database.query("UPDATE chat_users SET last_seen_at = now() + interval '1 hour' WHERE id = $1", [
+      device.userId,
+    ]);
+    await stores[0].disconnect([{ ...device, agoMs: 10_000 }]);
+    expect(Math.round((await read(device.userId)).seenAgoMs / 10_000)).toBe(1);
+  });
+
   it('loses nobody who comes back at the moment when forgotten users are ended', async () => {
     const instance = await startInstance();
     for (let round = 0; round < 100; round += 1) {
