@@ -3,6 +3,8 @@ import type { Database } from './database.js';
 
 /** Older messages end nothing that has not lapsed. */
 const recentMs = typingExpiresInMs + 1_000;
+/** Messages dated further ahead were sent before the clock was set back: nothing is known of when. */
+const maxAheadMs = 1_000;
 
 /** Somebody who may write there, and their newest message of late. */
 interface Row {
@@ -23,6 +25,7 @@ export const createTypingStore = ({ reads }: Database): TypingStore => ({
         SELECT c.seq, c.created_at FROM chat_messages c
         WHERE c.room_id = m.room_id AND c.sender_id = m.user_id AND c.type <> 'SYSTEM'
           AND c.created_at > now.time - ${recentMs}::int * interval '1 ms'
+          AND c.created_at <= now.time + ${maxAheadMs}::int * interval '1 ms'
         ORDER BY c.created_at DESC LIMIT 1
       ) s ON true
       WHERE m.left_at IS NULL AND r.cancelled_at IS NULL`;

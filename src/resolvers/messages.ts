@@ -118,7 +118,8 @@ const nameHoldsMs = 1_000;
 /** A new message with its author, where that spares a look at the database for each event. */
 export function nameAuthor({ db }: Deps, message: Message): PagedMessage {
   const { senderId: id, senderName: name, createdAt } = message;
-  return db.now() - createdAt.getTime() < nameHoldsMs ? { ...message, sender: { id, name } } : message;
+  // What is dated ahead was sent before the clock was set back.
+  return Math.abs(db.now() - createdAt.getTime()) < nameHoldsMs ? { ...message, sender: { id, name } } : message;
 }
 
 /** Null also for what can be no message's id. */

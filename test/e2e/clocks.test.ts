@@ -4,6 +4,7 @@ import { expect, it } from 'vitest';
 import { describeWithNats } from '../support/requirements.js';
 import { readStoredLog } from '../support/room-log.js';
 import { forgeToken, nowSeconds } from '../support/tokens.js';
+import { listsOf, type, watch } from '../support/typing.js';
 import { waitFor } from '../support/wait-for.js';
 import { useWorld } from '../support/world.js';
 
@@ -54,3 +55,25 @@ for (const [what, shiftMs] of [
     });
   });
 }
+
+describeWithNats('a database whose clock was set back an hour behind what it has stored', () => {
+  const world = useWorld({ instances: 1 });
+
+  it('shows who types, and calls authors by their present name', async () => {
+    const [kim, lee] = [await world.client(4), await world.client(5)];
+    const roomId = await kim.group(5);
+    await lee.send(roomId, '하나');
+    await world.database.query(`UPDATE chat_messages SET created_at = created_at + interval '1 hour'`);
+    await world.database.query(`UPDATE chat_users SET name = '이영희' WHERE id = 5`);
+
+    const feed = watch(kim, roomId);
+    await feed.count(1);
+    await type(lee, roomId);
+    await feed.count(2);
+    expect(listsOf(feed)).toEqual([[], [lee.userId]]);
+
+    const told = kim.roomEvents({ roomId, afterSeq: 1 });
+    await told.count(1);
+    expect(told.events[0]).toMatchObject({ message: { sender: { name: '이영희' } } });
+  });
+});
