@@ -27,7 +27,7 @@ import {
   type RoomOfUser,
   type Writing,
 } from '../db/room-views.js';
-import type { Room } from '../db/rooms.js';
+import { countAllUnread, type Room } from '../db/rooms.js';
 import type { KnownMember, User } from '../db/rows.js';
 import { findKnownUsers, findUsers } from '../db/users.js';
 import { ChatError } from '../domain/errors.js';
@@ -86,6 +86,11 @@ export const createBatches = (db: Database) => ({
   /** Of all who subscribe in one turn: a storm of reconnects asks once. */
   memberHeads: createView<RoomOfUser, LogHead | null>(findMemberHeads, db, null, setImmediate),
   unreadCounts: createView<RoomOfUser, number>(countUnread, db, 0),
+  /** Over all rooms of a user. */
+  allUnread: createBatch<number, number>(async (userIds) => {
+    const counts = new Map([...new Set(userIds)].map((userId) => [userId, countAllUnread(db, userId)]));
+    return Promise.all(userIds.map(async (userId) => (await counts.get(userId)) ?? 0));
+  }),
   lastMessages: createView<RoomOfUser, Message | null>(findLastMessages, db, null),
   presences: createBatch<Acquaintance, Presence>(async (asked) => {
     const view = await findPresences(db, asked);

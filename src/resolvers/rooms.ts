@@ -11,7 +11,6 @@ import {
 } from '../db/room-log.js';
 import {
   assertRoomCursor,
-  countAllUnread,
   findBookingRoom,
   findFormerRoom,
   findRoom,
@@ -143,7 +142,9 @@ export function toSelection(
   }
 }
 
-export const countUnreadMessages = ({ db }: Deps, viewer: Viewer): Promise<number> => countAllUnread(db, viewer.userId);
+/** Once however often it is asked for in one turn. */
+export const countUnreadMessages = ({ batches }: Deps, viewer: Viewer): Promise<number> =>
+  batches.allUnread.load(viewer.userId);
 
 export interface CreateRoomInput {
   readonly type: RoomType;

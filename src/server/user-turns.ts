@@ -5,6 +5,7 @@ import { extraPriceOf } from '../schema/bill.js';
 import type { ChangeTurn, Context } from '../schema/builder.js';
 import { complexityOf, hasUnpagedLists, mostComplexityOf } from '../schema/complexity.js';
 import type { Execute } from './execute.js';
+import { countRootFields } from './root-fields.js';
 import { tooMuchUnread, type UnreadAnswers } from './unread-answers.js';
 
 /** What waits longer than this has a client that gave up, or one that should. */
@@ -21,7 +22,7 @@ const operationsOfText = 4;
 const charsOfOperation = 300;
 /** Such a part of a second's operations may come at once; the others are taken up one after the other. */
 const burstSeconds = 0.1;
-/** The smallest operation costs about as much as so many fields of a large one. */
+/** The smallest operation costs about as much as so many fields of a large one; so does each field that is asked for by itself. */
 const minComplexity = 500;
 /** To print and send a long answer takes as long as a field for each so many UTF-16 units of it. */
 const lengthPerField = 128;
@@ -147,12 +148,13 @@ const correctionOf = (args: ExecutionArgs, paid: number): number =>
     ? toCost(args, () => complexityOf(args) + extraPriceOf(args.contextValue as Context)) - paid
     : 0;
 
-function toCost({ contextValue }: ExecutionArgs, measure: () => number): number {
+function toCost({ document, operationName, contextValue }: ExecutionArgs, measure: () => number): number {
   const { maxComplexity } = (contextValue as Context).deps.limits;
+  const least = minComplexity * countRootFields(document, operationName);
   try {
-    return Math.min(Math.max(minComplexity, measure()), maxComplexity) || minComplexity;
+    return Math.min(Math.max(least, measure()), maxComplexity) || least;
   } catch {
-    return minComplexity;
+    return least;
   }
 }
 

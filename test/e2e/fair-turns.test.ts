@@ -60,6 +60,20 @@ describeWithNats('what one user asks at the same time', () => {
     for (const { errors } of await Promise.all([...lists, ...waiting])) expect(errors).toBeUndefined();
   });
 
+  it('counts each field that an operation asks for by itself', async () => {
+    const unlock = await lock();
+    const three = '{ a: rooms { edges { cursor } } b: rooms { edges { cursor } } c: rooms { edges { cursor } } }';
+    const lists = Array.from({ length: 8 }, () => ask(asker, three));
+    await waitFor(async () => (await countStopped()) === 9, { what: 'three operations at the lock' });
+
+    // A fourth one would take the last connections that there are for reading.
+    expect((await ask(other, viewer)).data).toEqual({ viewer: { id: '5' } });
+    expect(await countStopped()).toBe(9);
+
+    await unlock();
+    for (const { errors } of await Promise.all(lists)) expect(errors).toBeUndefined();
+  });
+
   it('is refused with how long to wait where too much waits already', async () => {
     const socket = await connect(asker);
     const unlock = await lock();

@@ -140,12 +140,13 @@ describe('connectDatabase', () => {
     const [row] = await db.reads.query<Record<string, unknown>>`
       SELECT 'x'::bytea AS bytes, 1.23456789012345::float8 AS number,
         date_part('epoch', '2026-11-29 12:34:56.789Z'::timestamptz) AS seconds,
-        current_setting('transaction_isolation') AS isolation`;
+        current_setting('transaction_isolation') AS isolation, current_setting('jit') AS jit`;
     expect(row).toEqual({
       bytes: Buffer.from('x'),
       number: 1.23456789012345,
       seconds: 1_795_955_696.789,
       isolation: 'read committed',
+      jit: 'off',
     });
   });
 

@@ -319,6 +319,15 @@ describe('what is read along with a room', () => {
     expect([data, errors]).toEqual([{ room: null }, undefined]);
   });
 
+  it('is counted once where all unread messages are asked for again and again', async () => {
+    const { data, errors, statements } = await ask('{ a: unreadCount b: unreadCount c: unreadCount }', {});
+
+    expect(errors).toBeUndefined();
+    expect(statements).toBe(1);
+    const { a, b, c } = data as Record<string, number>;
+    expect([b, c]).toEqual([a, a]);
+  });
+
   it('is read along with the room of a booking as well, and its next page from a cursor on', async () => {
     const [bookingId, name] = [7, 'booking'];
     const ids = { roomId: randomUUID(), messageIds: [randomUUID(), randomUUID(), randomUUID(), randomUUID()] as const };

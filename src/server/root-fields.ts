@@ -1,0 +1,47 @@
+import {
+  type DocumentNode,
+  type FragmentDefinitionNode,
+  getOperationAST,
+  Kind,
+  type OperationDefinitionNode,
+  type SelectionSetNode,
+} from 'graphql';
+
+/** By operation, which the parser's cache makes one object for one text. */
+const counts = new WeakMap<OperationDefinitionNode, number>();
+
+/** How many fields the operation asks the server for, each of which is a statement or more; one at least. */
+export function countRootFields(document: DocumentNode, operationName: string | null | undefined): number {
+  const operation = getOperationAST(document, operationName);
+  if (operation == null) return 1;
+  let count = counts.get(operation);
+  if (count === undefined) {
+    count = Math.max(1, countFields(operation.selectionSet, document, new Map()));
+    counts.set(operation, count);
+  }
+  return count;
+}
+
+/** Each fragment is counted once, and again wherever it is spread; one that spreads itself is refused elsewhere. */
+function countFields({ selections }: SelectionSetNode, document: DocumentNode, fragments: Map<string, number>): number {
+  let count = 0;
+  for (const selection of selections) {
+    if (selection.kind === Kind.FIELD) count += 1;
+    else if (selection.kind === Kind.INLINE_FRAGMENT) count += countFields(selection.selectionSet, document, fragments);
+    else count += countFragment(selection.name.value, document, fragments);
+  }
+  return count;
+}
+
+function countFragment(name: string, document: DocumentNode, fragments: Map<string, number>): number {
+  const known = fragments.get(name);
+  if (known !== undefined) return known;
+  fragments.set(name, 0);
+  const fragment = document.definitions.find(
+    (definition): definition is FragmentDefinitionNode =>
+      definition.kind === Kind.FRAGMENT_DEFINITION && definition.name.value === name,
+  );
+  const count = fragment === undefined ? 0 : countFields(fragment.selectionSet, document, fragments);
+  fragments.set(name, count);
+  return count;
+}
