@@ -21,6 +21,7 @@ import type { RequestContext } from './context.js';
 import { assertReadable, createDocumentLimits, type DocumentLimits, type TextLimits } from './document-limits.js';
 import { documentWeight } from './document-weight.js';
 import type { MaskError } from './errors.js';
+import { findOverlaps } from './field-overlap.js';
 import { constantSubscriptionRoot } from './subscription-root.js';
 import { assertModest } from './variables.js';
 
@@ -113,8 +114,11 @@ function createEnginePlugin(options: GraphqlOptions): Plugin {
     assertReadable(source instanceof Source ? source.body : source, options);
     return parse(source, { ...parsing, maxTokens });
   };
-  const check = (schema: GraphQLSchema, document: DocumentNode, rules?: readonly ValidationRule[]) =>
-    validate(schema, document, rules, { maxErrors: maxMistakes, hideSuggestions: !introspection });
+  const check = (schema: GraphQLSchema, document: DocumentNode, rules?: readonly ValidationRule[]) => {
+    const excess = findOverlaps(document);
+    if (excess !== undefined) return [excess];
+    return validate(schema, document, rules, { maxErrors: maxMistakes, hideSuggestions: !introspection });
+  };
   return {
     onParams: ({ params }) => {
       assertModest(params.variables);

@@ -33,6 +33,7 @@ describe('read', () => {
     ['introspection where it is off', '{ __schema { description } }', /introspection/],
     ['what is too deep', '{ rooms { edges { node { lastMessage { room { lastMessage { id } } } } } } }', /deep/],
     ['too many aliases', '{ a: __typename b: __typename c: __typename d: __typename }', /alias/],
+    ['one field far too often', `{ ${'a '.repeat(90)} }`, /too often at one place/],
   ])('tells each time what is wrong with %s', (_what, text, message) => {
     const { read } = createEngine();
     for (let time = 0; time < 3; time += 1) {
