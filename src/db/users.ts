@@ -51,7 +51,8 @@ export const searchUsers = ({ reads }: Database, text: string, count: number): P
 
 /**
  * Takes over the platform's name, stated here and now. It outranks every token issued before, also one of the same second
- * and one dated ahead by a clock within the leeway. Whether it is another name.
+ * and one dated ahead by a clock within the leeway. Where the database's clock is behind the platform's by more than that,
+ * it outranks the tokens that are known. Whether it is another name.
  */
 export async function renameUser({ changes }: Database, { id, name }: { id: number; name: string }): Promise<boolean> {
   const rows = await changes.change(
@@ -61,7 +62,7 @@ export async function renameUser({ changes }: Database, { id, name }: { id: numb
       INSERT INTO chat_users AS u (id, name, named_at)
       VALUES (${id}::int, ${name}::text, clock_timestamp() + ${clockLeewayMs + 1_000}::int * interval '1 ms')
       ON CONFLICT (id) DO UPDATE
-      SET name = excluded.name, named_at = greatest(u.named_at, excluded.named_at)
+      SET name = excluded.name, named_at = greatest(u.named_at + interval '1 ms', excluded.named_at)
     )
     SELECT b.name FROM before b`,
   );
