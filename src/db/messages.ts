@@ -129,7 +129,10 @@ const readMarks = (room: string): Prisma.Sql => Prisma.sql`
     FROM chat_room_members m WHERE m.room_id = ${Prisma.raw(room)} AND m.left_at IS NULL
   )`;
 
-const nameOfSender = Prisma.sql`(SELECT u.name FROM chat_users u WHERE u.id = c.sender_id)`;
+/** Authors are confirmed by what they write; who caused a SYSTEM entry may not be. */
+const nameOfSender = Prisma.sql`CASE WHEN c.type = 'SYSTEM' AND EXISTS (
+    SELECT FROM chat_room_members m WHERE m.room_id = c.room_id AND m.user_id = c.sender_id AND NOT m.is_confirmed
+  ) THEN NULL ELSE (SELECT u.name FROM chat_users u WHERE u.id = c.sender_id) END`;
 
 /** As many as `readersOfMessage`, by a binary search: all marks but those below the message, and but its author's own. */
 const countByMarks = Prisma.sql`(

@@ -223,10 +223,37 @@ export async function findMemberUsers(
   { reads }: Database,
   asked: readonly MemberOfRoom[],
 ): Promise<View<MemberOfRoom, User>> {
-  const rows = await reads.query<{ room_id: string; id: number; name: string | null }>`
+  const rows = await reads.query<UserOfRoomRow>`
     SELECT m.room_id, u.id, ${nameOfMember('m', 'u')} AS name
-    FROM unnest(${asked.map(({ roomId }) => roomId)}::uuid[], ${asked.map(({ userId }) => userId)}::int[]) AS a(room_id, user_id)
+    FROM ${usersOfRooms(asked)}
     JOIN chat_room_members m ON m.room_id = a.room_id AND m.user_id = a.user_id JOIN chat_users u ON u.id = m.user_id`;
-  const users = new Map(rows.map(({ room_id, id, name }) => [`${room_id} ${id}`, { id, name }]));
-  return ({ roomId, userId }) => users.get(`${roomId} ${userId}`);
+  return ofRooms(rows);
 }
+
+/** Who caused entries, by the name that is shown in the room; those who were never in it keep theirs. */
+export async function findActors(
+  { reads }: Database,
+  asked: readonly MemberOfRoom[],
+): Promise<View<MemberOfRoom, User>> {
+  const rows = await reads.query<UserOfRoomRow>`
+    SELECT a.room_id, u.id, CASE WHEN m.is_confirmed IS NOT FALSE THEN u.name END AS name
+    FROM ${usersOfRooms(asked)} JOIN chat_users u ON u.id = a.user_id
+    LEFT JOIN chat_room_members m ON m.room_id = a.room_id AND m.user_id = a.user_id`;
+  return ofRooms(rows);
+}
+
+type UserOfRoomRow = User & { readonly room_id: string };
+
+/** Each once, as `a`: many may look at the same list. */
+function usersOfRooms(asked: readonly MemberOfRoom[]): Prisma.Sql {
+  const distinct = [...new Map(asked.map((one) => [keyOf(one), one])).values()];
+  return Prisma.sql`unnest(
+    ${distinct.map(({ roomId }) => roomId)}::uuid[], ${distinct.map(({ userId }) => userId)}::int[]) AS a(room_id, user_id)`;
+}
+
+function ofRooms(rows: readonly UserOfRoomRow[]): View<MemberOfRoom, User> {
+  const users = new Map(rows.map(({ room_id, id, name }) => [keyOf({ roomId: room_id, userId: id }), { id, name }]));
+  return (one) => users.get(keyOf(one));
+}
+
+const keyOf = ({ roomId, userId }: MemberOfRoom): string => `${roomId} ${userId}`;

@@ -14,6 +14,7 @@ import {
   countEverMembers,
   countMembers,
   countUnread,
+  findActors,
   findEverMembers,
   findLastMessages,
   findMemberHeads,
@@ -23,6 +24,7 @@ import {
   findRooms,
   findWriting,
   type LogHead,
+  type MemberOfRoom,
   nameByMembers,
   type RoomOfUser,
   type Writing,
@@ -65,6 +67,10 @@ export const createBatches = (db: Database) => ({
     const members = asked.flatMap(({ roomId, userIds }) => userIds.map((userId) => ({ roomId, userId })));
     const view = await findMemberUsers(db, members);
     return asked.map(({ roomId, userIds }) => userIds.map((userId) => view({ roomId, userId }) ?? unknownUser(userId)));
+  }),
+  actors: createBatch<MemberOfRoom, User>(async (asked) => {
+    const view = await findActors(db, asked);
+    return asked.map((one) => view(one) ?? unknownUser(one.userId));
   }),
   rooms: createView<RoomOfUser, Room | null>(findRooms, db, null),
   /** Whoever asks: only to put what is about a message in order with what else is done in its room. */
@@ -124,6 +130,10 @@ export async function loadMemberUsers(
   afford(userIds.length);
   return userIds.length === 0 ? [] : batches.memberUsers.load({ roomId, userIds });
 }
+
+/** Who caused an entry, as they are shown in its room; who was never in it, by their name. */
+export const loadActor = ({ batches }: Deps, roomId: string, userId: number): Promise<User> =>
+  batches.actors.load({ roomId, userId });
 
 /** @throws {ChatError} NOT_FOUND where the viewer is no member of the room any more */
 export const loadRoom = async ({ batches }: Deps, { userId }: Onlooker, roomId: string): Promise<Room> =>

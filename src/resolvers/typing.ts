@@ -1,11 +1,12 @@
 import { isMember } from '../db/membership.js';
+import type { User } from '../db/rows.js';
 import { presentEpoch } from '../domain/epoch.js';
 import { ChatError } from '../domain/errors.js';
 import { parseUuid } from '../domain/ids.js';
 import { type TypingState, typingExpiresInMs } from '../domain/typing.js';
 import type { Viewer } from '../domain/viewer.js';
 import { assertMayType, assertMayWrite } from './access.js';
-import { type Afford, loadMemberHead } from './batches.js';
+import { type Afford, loadMemberHead, loadMemberUsers } from './batches.js';
 import type { Deps } from './deps.js';
 
 /**
@@ -62,22 +63,11 @@ export async function watchTyping(
 }
 
 /** Who types now, the viewer left out; nobody where the viewer is no member any more. @throws as `afford` does */
-export async function listTyping(
-  { batches, typing }: Deps,
-  { userId }: Viewer,
-  roomId: string,
-  afford: Afford,
-): Promise<number[]> {
+export async function listTyping(deps: Deps, { userId }: Viewer, roomId: string, afford: Afford): Promise<User[]> {
+  const { batches, typing } = deps;
   if ((await batches.memberships.load({ roomId, userId })) === null) return [];
   const others = (await typing.list(roomId)).filter((id) => id !== userId);
-  afford(others.length);
-  return others;
-}
-
-/** Who types in that state. @throws as `afford` does */
-export function listTypingNow({ userIds }: TypingState, afford: Afford): number[] {
-  afford(userIds.length);
-  return [...userIds];
+  return loadMemberUsers(deps, roomId, others, afford);
 }
 
 const notFound = () => new ChatError('NOT_FOUND', 'There is no such room, or you are not a member');

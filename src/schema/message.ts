@@ -1,7 +1,7 @@
 import { cursorOfMessage, type PagedMessage } from '../db/messages.js';
 import type { Message as MessageShape } from '../domain/message.js';
 import { requireViewer } from '../resolvers/access.js';
-import { loadLastMessage, loadReadCount, loadReaders } from '../resolvers/batches.js';
+import { loadActor, loadLastMessage, loadReadCount, loadReaders } from '../resolvers/batches.js';
 import {
   assertHistoryArgs,
   deleteMessage,
@@ -51,7 +51,8 @@ export const Message = builder.objectRef<PagedMessage>('Message').implement({
     sender: t.field({
       type: User,
       description: 'The author; for SYSTEM, who caused it.',
-      resolve: ({ sender, senderId }) => sender ?? senderId,
+      resolve: ({ type, sender, senderId, roomId }, _args, { deps }) =>
+        sender ?? (type === 'SYSTEM' ? loadActor(deps, roomId, senderId) : senderId),
     }),
     senderName: t.exposeString('senderName', { description: "The author's name when the message was sent." }),
     content: t.exposeString('content', {

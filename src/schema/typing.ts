@@ -1,6 +1,7 @@
 import type { TypingState as TypingShape } from '../domain/typing.js';
 import { requireViewer } from '../resolvers/access.js';
-import { listTyping, listTypingNow, setTyping, watchTyping } from '../resolvers/typing.js';
+import { loadMemberUsers } from '../resolvers/batches.js';
+import { listTyping, setTyping, watchTyping } from '../resolvers/typing.js';
 import { affordable } from './bill.js';
 import { builder } from './builder.js';
 import { ofViewer } from './of-viewer.js';
@@ -15,7 +16,8 @@ const TypingState = builder.objectRef<TypingShape>('TypingState').implement({
     users: t.field({
       type: [User],
       description: 'Everybody who is typing, the viewer left out.',
-      resolve: (state, _args, context, info) => listTypingNow(state, affordable(info, context)),
+      resolve: ({ roomId, userIds }, _args, context, info) =>
+        loadMemberUsers(context.deps, roomId, userIds, affordable(info, context)),
     }),
   }),
 });

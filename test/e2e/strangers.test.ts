@@ -5,14 +5,20 @@ import { TestClient } from '../support/client.js';
 import {
   createRoom,
   inviteMembers,
+  leaveRoom,
   markRead,
+  oneMessage,
   peopleOfRoom,
   presence,
   removeMember,
+  renameRoom,
+  roomEvents,
   setAdmin,
+  typingIn,
   usersByIds,
 } from '../support/operations.js';
 import { describeWithNats } from '../support/requirements.js';
+import { stop, type, untilListed, watch } from '../support/typing.js';
 import { useWorld } from '../support/world.js';
 
 const [snoop, lee, park] = [4, 5, 6];
@@ -43,6 +49,7 @@ describeWithNats('with the user directory off', () => {
         node.content,
         node.system?.users.map(({ name, presence }) => [name, presence.status]),
       ]),
+      senders: room.messages.edges.map(({ node }) => [node.senderName, node.sender.name]),
     };
   };
 
@@ -55,7 +62,7 @@ describeWithNats('with the user directory off', () => {
     await client.http(inviteMembers, { input: { roomId, userIds: [String(park)] } });
     const direct = await client.direct(lee);
 
-    expect(await people(client, roomId)).toEqual({
+    expect(await people(client, roomId)).toMatchObject({
       title: '#5, #6',
       members: [
         ['4', '김철수', 'OFFLINE'],
@@ -82,6 +89,84 @@ describeWithNats('with the user directory off', () => {
     await watched.until((events) => events.at(-1)?.presence.status === 'ONLINE', 'the own presence');
     expect(watched.events.map((event) => event.presence.user.id)).not.toContain('5');
     watched.stop();
+    await client.close();
+  });
+
+  it('tells nothing of who leaves without a word, live or in the history', async () => {
+    const client = await world.client(randomInt(1_000, 2 ** 31));
+    const [victim] = victims as [TestClient];
+    const roomId = await client.group(lee);
+    const feed = client.subscribe(roomEvents, { roomId });
+    await feed.count(1);
+
+    await victim.http(leaveRoom, { input: { roomId } });
+
+    const [, left] = await feed.count(2);
+    const event = left?.roomEvents;
+    const id = event !== undefined && 'message' in event ? event.message.id : '';
+    const told = { content: '#5님이 나갔습니다.', senderName: '#5', sender: { id: '5', name: '#5' } };
+    expect(event).toMatchObject({ message: told });
+    expect((await client.http(oneMessage, { id })).message).toMatchObject(told);
+    const { notices, senders } = await people(client, roomId);
+    expect([notices.at(-1)?.[0], senders.at(-1)]).toEqual([told.content, ['#5', '#5']]);
+    feed.stop();
+    await client.close();
+  });
+
+  it('tells nothing of who types', async () => {
+    const client = await world.client(randomInt(1_000, 2 ** 31));
+    const [victim] = victims as [TestClient];
+    const roomId = await client.group(lee);
+    const feed = watch(client, roomId);
+    await feed.count(1);
+
+    await type(victim, roomId);
+
+    await untilListed(feed, victim);
+    expect(feed.events.at(-1)?.typing.users).toEqual([{ id: '5', name: '#5' }]);
+    expect((await client.http(typingIn, { id: roomId })).room?.typing).toEqual([{ id: '5', name: '#5' }]);
+    await victim.send(roomId, '누구세요?');
+    await untilListed(feed);
+    await type(victim, roomId);
+    await untilListed(feed, victim);
+    expect(feed.events.at(-1)?.typing.users).toEqual([{ id: '5', name: '이영희' }]);
+    await stop(victim, roomId);
+    feed.stop();
+    await client.close();
+  });
+
+  it.each([
+    [
+      'renames the room',
+      "이영희님이 대화방 이름을 '여행'(으)로 바꿨습니다.",
+      (victim: TestClient, roomId: string) => victim.http(renameRoom, { input: { roomId, name: '여행' } }),
+    ],
+    [
+      'invites',
+      '이영희님이 #9님을 초대했습니다.',
+      (victim: TestClient, roomId: string) => victim.http(inviteMembers, { input: { roomId, userIds: ['9'] } }),
+    ],
+    [
+      'removes somebody',
+      '이영희님이 #6님을 내보냈습니다.',
+      (victim: TestClient, roomId: string) => victim.http(removeMember, { input: { roomId, userId: String(park) } }),
+    ],
+    [
+      'makes somebody an admin',
+      '#6님이 관리자가 되었습니다.',
+      (victim: TestClient, roomId: string) =>
+        victim.http(setAdmin, { input: { roomId, userId: String(park), isAdmin: true } }),
+    ],
+  ])('shows to the inviter who %s', async (_what, sentence, act) => {
+    const client = await world.client(randomInt(1_000, 2 ** 31));
+    const roomId = await client.group(lee, park);
+    await client.http(setAdmin, { input: { roomId, userId: String(lee), isAdmin: true } });
+
+    await act(victims[0] as TestClient, roomId);
+
+    const { members, notices, senders } = await people(client, roomId);
+    expect(members).toContainEqual(['5', '이영희', 'ONLINE']);
+    expect([notices.at(-1)?.[0], senders.at(-1)]).toEqual([sentence, ['이영희', '이영희']]);
     await client.close();
   });
 

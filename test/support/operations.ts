@@ -221,7 +221,7 @@ export const typing = graphql(`
 
 export const typingIn = graphql(`
   query TypingIn($id: ID!) {
-    room(id: $id) { typing { id } }
+    room(id: $id) { typing { id name } }
   }
 `);
 
@@ -267,7 +267,7 @@ export const peopleOfRoom = graphql(`
     room(id: $id) {
       title
       members { user { id name presence { status } } }
-      messages(first: 20) { edges { node { content system { users { name presence { status } } } } } }
+      messages(first: 20) { edges { node { content senderName sender { name } system { users { name presence { status } } } } } }
     }
   }
 `);
