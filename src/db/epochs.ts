@@ -12,9 +12,8 @@ const maxSeq = 2 ** 31 - 1;
 export const epochsOfRoom = Prisma.sql`CASE WHEN (SELECT count(*) FROM chat_epochs) = 1
   THEN (SELECT json_build_array(json_build_array(e.id, 0)) FROM chat_epochs e)
   ELSE (
-    -- A room that was made since, under an id that nobody chose, nobody knows from before.
-    SELECT json_agg(json_build_array(e.id, coalesce(b.seq, CASE WHEN r.created_at < e.began_at THEN 0 ELSE ${maxSeq}::int END))
-      ORDER BY e.number)
+    -- A room without a row was made since, under an id that nobody chose: nobody knows it from before.
+    SELECT json_agg(json_build_array(e.id, coalesce(b.seq, ${maxSeq}::int)) ORDER BY e.number)
     FROM chat_epochs e LEFT JOIN chat_room_epochs b ON b.room_id = r.id AND b.epoch = e.number
   ) END`;
 

@@ -85,20 +85,21 @@ export async function findRooms({ reads }: Database, asked: readonly RoomOfUser[
 export interface LogHead {
   readonly seq: number;
   readonly epochs: Epochs;
-  /** How long the present epoch has lasted; where the clock was set back behind its start, how far it is dated ahead. */
-  readonly epochAgeMs: number;
+  /** How long ago each of the epochs began; where the clock was set back behind its start, how far it is dated ahead. */
+  readonly epochAgesMs: readonly number[];
 }
 
 /** For each asker who is a member, as of one moment. Waits for its turn as replays do. */
 export async function findMemberHeads(db: Database, asked: readonly RoomOfUser[]): Promise<RoomView<LogHead>> {
   const rows = await db.replay(
     (connection) => connection.query<HeadRow>`
-      SELECT m.room_id, m.user_id, r.seq, ${epochsOfRoom} AS epochs, age.ms AS "epochAgeMs"
+      SELECT m.room_id, m.user_id, r.seq, ${epochsOfRoom} AS epochs, age.ms AS "epochAgesMs"
       FROM ${memberships(asked)} JOIN chat_rooms r ON r.id = m.room_id, (
-        SELECT abs(extract(epoch FROM clock_timestamp() - max(e.began_at)))::float8 * 1000 AS ms FROM chat_epochs e
+        SELECT array_agg(abs(extract(epoch FROM clock_timestamp() - e.began_at))::float8 * 1000 ORDER BY e.number) AS ms
+        FROM chat_epochs e
       ) age`,
   );
-  return own(rows, ({ seq, epochs, epochAgeMs }) => ({ seq, epochs: toEpochs(epochs), epochAgeMs }));
+  return own(rows, ({ seq, epochs, epochAgesMs }) => ({ seq, epochs: toEpochs(epochs), epochAgesMs }));
 }
 
 interface HeadRow {
@@ -106,7 +107,7 @@ interface HeadRow {
   readonly user_id: number;
   readonly seq: number;
   readonly epochs: EpochValues;
-  readonly epochAgeMs: number;
+  readonly epochAgesMs: readonly number[];
 }
 
 /** Each asker's own membership. */

@@ -52,10 +52,14 @@ async function watch(
   });
 }
 
-/** Up to where the subscriber's log and the present one are the same. Without its epoch: where an epoch is new, to its start. */
-function findCommonSeq({ epochs, epochAgeMs }: LogHead, epoch: string | undefined, graceMs: number): number {
+/**
+ * Up to where the subscriber's log and the present one are the same. Without its epoch: up to where every epoch began that
+ * is new, as its log may be of any life before.
+ */
+function findCommonSeq({ epochs, epochAgesMs }: LogHead, epoch: string | undefined, graceMs: number): number {
   if (epoch !== undefined) return commonSeq(epochs, epoch);
-  return epochs.length > 1 && epochAgeMs < graceMs ? (epochs.at(-1)?.seq ?? 0) : Number.POSITIVE_INFINITY;
+  if (epochs.length === 1) return Number.POSITIVE_INFINITY;
+  return Math.min(...epochs.filter((_, n) => (epochAgesMs[n] ?? 0) < graceMs).map(({ seq }) => seq));
 }
 
 /**

@@ -101,6 +101,18 @@ describeWithNats('a database that is put back to an earlier state', () => {
     expect(await streamOf(world, busy, now.epoch)).toEqual(
       expect.arrayContaining(Array.from({ length: 12 }, (_, n) => 6 + n)),
     );
+
+    // A second one ends for nobody what the first one began, as long as that is new.
+    await postgres.backUp();
+    await postgres.restore({ newTimeline: true });
+    await waitFor(() => isLater(kim, busy, now.epoch), { what: 'the next epoch' });
+    expect((await resume({ afterSeq: 11 })).map(tell)).toEqual(anew);
+    expect(await resume({ afterSeq: 5 })).toHaveLength(13);
+    expect(await resume({ afterSeq: 16, epoch: now.epoch })).toHaveLength(2);
+    await postgres.database.query(`UPDATE chat_epochs SET began_at = began_at - interval '31 days' WHERE id = $1`, [
+      now.epoch,
+    ]);
+    expect((await resume({ afterSeq: 11 })).map(tell)).toHaveLength(7);
   });
 
   it('is noticed by what the stream has where nothing of the server tells, and then all fetch anew', async () => {
@@ -192,7 +204,7 @@ describeWithNats('a database that is put back to an earlier state', () => {
     const roomId = await kim.group(5);
     const feed = kim.roomEvents({ roomId });
     await feed.count(1);
-    const simple = kim.subscribe(messageAdded, { roomId });
+    const simple = kim.subscribe(messageAdded, { roomId, afterSeq: 1 });
     const { message: first } = await kim.send(roomId, 'before');
     await simple.count(1);
     const before = await positionOf(kim, roomId);

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { connectDatabase, type Database } from '../../src/db/database.js';
 import { beginEpoch } from '../../src/db/epochs.js';
@@ -91,6 +92,52 @@ describe('the epoch of the logs', () => {
     await database.query('DELETE FROM chat_instances');
 
     expect((await epochsOf(roomId)).at(-1)).toMatchObject({ seq: 0 });
+  });
+
+  it('has a row of each room that was there when it began, and takes one without for a later one, whatever the clocks show', async () => {
+    const { roomId, sent } = await makeRoom();
+    await database.query(`UPDATE chat_rooms SET created_at = clock_timestamp() + interval '1 hour' WHERE id = $1`, [
+      roomId,
+    ]);
+    const empty = randomUUID();
+    await database.query(`INSERT INTO chat_rooms (id, type, created_at) VALUES ($1, 'GROUP', $2)`, [
+      empty,
+      new Date(0),
+    ]);
+
+    await store.doubtEpoch({ ...toEvidence(sent), seq: 99 });
+    const later = await makeRoom();
+    await database.query(`UPDATE chat_rooms SET created_at = $2 WHERE id = $1`, [later.roomId, new Date(0)]);
+
+    expect((await epochsOf(roomId)).at(-1)).toMatchObject({ seq: 0 });
+    expect((await epochsOf(empty)).at(-1)).toMatchObject({ seq: 0 });
+    expect((await epochsOf(later.roomId)).at(-1)?.seq).toBeGreaterThan(3);
+  });
+
+  it('is put off by who holds a room, for no longer than 5 s, and begins with the next connection', async () => {
+    const { roomId } = await makeRoom();
+    const before = await epochsOf(roomId);
+    const holder = new pg.Client(database.url);
+    await holder.connect();
+    await holder.query('BEGIN');
+    await holder.query('SELECT FROM chat_rooms WHERE id = $1 FOR NO KEY UPDATE', [roomId]);
+    await database.query(`UPDATE chat_epochs SET timeline = '000000FF'`);
+    const other = connectDatabase({ url: database.url });
+    const otherStore = createLogStore(other);
+    const startedAt = performance.now();
+
+    const asked = await Promise.allSettled(Array.from({ length: 3 }, () => other.reads.query`SELECT 1`));
+
+    expect(asked.map((one) => one.status === 'rejected' && one.reason)).toEqual(
+      Array(3).fill(expect.objectContaining({ code: 'UNAVAILABLE' })),
+    );
+    expect(performance.now() - startedAt).toBeLessThan(10_000);
+    await holder.query('COMMIT');
+    await holder.end();
+    const epochs = (await otherStore.readHead(roomId))?.epochs ?? [];
+    await other.close();
+    expect(presentEpoch(epochs) > presentEpoch(before)).toBe(true);
+    expect(epochs.at(-1)).toMatchObject({ seq: 3 });
   });
 
   describe('that is doubted', () => {
