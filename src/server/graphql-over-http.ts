@@ -82,6 +82,7 @@ export class GraphqlOverHttp {
         viewer,
         isBehind: () => response.writableNeedDrain,
         cutOff: () => response.destroy(),
+        noteReading: (ms) => userTurns.chargeReading(reader, ms),
         execute: (args) => userTurns.execute(args, asker),
         subscribe: (args) => this.#open(args, opening, { viewer, wanted }),
       },

@@ -34,8 +34,12 @@ export interface GraphqlOptions extends DocumentLimits, TextLimits {
 /** What a transport gives for one operation. */
 export type TransportContext = Omit<RequestContext, 'deps'>;
 
+/** Takes note of what it took to parse or to validate a document that was not known, in milliseconds. */
+export type NoteReading = (ms: number) => void;
+
 /** The same over HTTP, where a subscription may find nobody to read it. */
 export interface HttpContext extends TransportContext {
+  readonly noteReading: NoteReading;
   readonly execute: (args: ExecutionArgs) => Promise<ExecutionResult>;
   /** Answers with an error alone: results go their own way. */
   readonly subscribe: (args: ExecutionArgs) => Promise<ExecutionResult>;
@@ -51,7 +55,7 @@ export interface GraphqlEngine {
    * it, once for as long as it is kept: all plugins each time would be a sixth of what a subscription costs.
    * @throws {GraphQLError} where it cannot be parsed, or is too long to try
    */
-  read(text: string): DocumentNode | readonly GraphQLError[];
+  read(text: string, noteReading?: NoteReading): DocumentNode | readonly GraphQLError[];
   /** Whether the text was read not long ago, which costs next to nothing again. */
   isKnown(text: string): boolean;
   /** Fresh for each operation: loaders hang on it. */
@@ -90,10 +94,10 @@ export function createGraphqlEngine(options: GraphqlOptions): GraphqlEngine {
     maxRequestBodySize: false,
     healthCheckEndpoint: '/healthz',
   });
-  const read = (text: string): DocumentNode | readonly GraphQLError[] => {
+  const read = (text: string, noteReading?: NoteReading): DocumentNode | readonly GraphQLError[] => {
     const known = documents.get(text);
     if (known !== undefined && valid.has(known)) return known;
-    const { parse, validate } = yoga.getEnveloped();
+    const { parse, validate } = yoga.getEnveloped({ noteReading });
     const document: DocumentNode = parse(text);
     const problems = validate(schema, document);
     if (problems.length > 0) return problems;
@@ -124,9 +128,9 @@ function createEnginePlugin(options: GraphqlOptions): Plugin {
       assertModest(params.variables);
       if (params.query == null && params.extensions?.persistedQuery !== undefined) throw noPersistedQueries();
     },
-    onParse: ({ setParseFn }) => setParseFn(read),
-    onValidate: ({ addValidationRule, setValidationFn }) => {
-      setValidationFn(check);
+    onParse: ({ context, setParseFn }) => setParseFn(timed(read, context as Reading)),
+    onValidate: ({ context, addValidationRule, setValidationFn }) => {
+      setValidationFn(timed(check, context as Reading));
       addValidationRule(documentLimits);
       addValidationRule(constantSubscriptionRoot);
       if (!introspection) addValidationRule(NoSchemaIntrospectionCustomRule);
@@ -142,6 +146,21 @@ function createEnginePlugin(options: GraphqlOptions): Plugin {
       setSubscribeFn((args: ExecutionArgs) => (args.contextValue as HttpContext).subscribe(args)),
   };
 }
+
+/** A transport that wants to know. */
+type Reading = Partial<Pick<HttpContext, 'noteReading'>>;
+
+/** A document that is known is neither parsed nor validated again, and takes no time. */
+const timed =
+  <Args extends unknown[], Result>(work: (...args: Args) => Result, { noteReading }: Reading) =>
+  (...args: Args): Result => {
+    const startedAt = performance.now();
+    try {
+      return work(...args);
+    } finally {
+      noteReading?.(performance.now() - startedAt);
+    }
+  };
 
 /**
  * By this message, in an answer with status 200, Apollo's clients and urql know that they have to send the query itself; none

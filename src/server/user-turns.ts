@@ -20,6 +20,11 @@ const maxRequestWaitMs = 2_000;
 /** To parse and validate a document costs so many operations, and one more for so many characters. */
 const operationsOfText = 4;
 const charsOfOperation = 300;
+/** A document that takes longer to be read, in milliseconds, costs so many operations more for each further one: a tenth of a core. */
+const freeReadingMs = 1;
+const operationsPerMs = 5;
+/** Whatever takes longer waited for something else: another program, or a garbage collection. */
+const maxReadingMs = 50;
 /** Such a part of a second's operations may come at once; the others are taken up one after the other. */
 const burstSeconds = 0.1;
 /** The smallest operation costs about as much as so many fields of a large one; so does each field that is asked for by itself. */
@@ -94,6 +99,17 @@ export class UserTurns {
   /** The same for a socket: returns how long the next operation has to wait, in milliseconds. */
   count(user: TurnTaker, length: number): number {
     this.#operations.charge(user, operationsOf(length));
+    return this.#operations.restMs(user);
+  }
+
+  /** Takes from the user's allowance of operations what it took to parse and validate a document, in milliseconds. */
+  chargeReading(user: TurnTaker, ms: number): void {
+    if (ms <= freeReadingMs) return;
+    this.#operations.charge(user, (Math.min(ms, maxReadingMs) - freeReadingMs) * operationsPerMs);
+  }
+
+  /** How long the user's sockets are not to be read from, in milliseconds. */
+  restMs(user: TurnTaker): number {
     return this.#operations.restMs(user);
   }
 

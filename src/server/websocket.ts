@@ -228,6 +228,7 @@ export class GraphqlSockets {
       return false;
     }
     socket.belongTo(extra.viewer.userId);
+    socket.rest(this.#options.userTurns.restMs(extra.viewer.userId));
     const leftMs = extra.viewer.expiresAt.getTime() - Date.now();
     const expire = () => socket.close(closeCodes.badToken, 'The token has expired');
     const expiry = setTimeout(expire, Math.min(Math.max(leftMs, 0), maxTimerMs));
@@ -278,7 +279,7 @@ export class GraphqlSockets {
     // It lives as long as the operation does, and nobody looks at it any more.
     Object.assign(payload, { query: '', variables: undefined });
     assertModest(variables);
-    const document = engine.read(query);
+    const document = engine.read(query, (ms) => this.#noteReading(extra, ms));
     if (!('kind' in document)) return document;
     const operation = getOperationAST(document, operationName);
     if (operation == null) throw new ChatError('BAD_USER_INPUT', 'operationName names no operation of the document');
@@ -298,6 +299,13 @@ export class GraphqlSockets {
     const contextValue = engine.createContext({ viewer, isBehind, cutOff, turns });
     const rootValue: Operation = { extra, id };
     return { schema, document, operationName, variableValues, contextValue, rootValue };
+  }
+
+  /** What comes next, on this socket as on others, waits for as long as that took too long. */
+  #noteReading(extra: Extra, ms: number): void {
+    const { userTurns } = this.#options;
+    userTurns.chargeReading(userOf(extra), ms);
+    extra.socket.rest(userTurns.restMs(userOf(extra)));
   }
 
   #turnsOf(extra: Extra): RoomTurns {

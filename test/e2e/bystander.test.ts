@@ -70,6 +70,27 @@ describeWithNats('a bystander sends, reads and subscribes as fast as ever', () =
     },
   );
 
+  const slowToRead = slowDocuments();
+  during('somebody without a token asks for what is slow to validate, on 40 lines', async (signal) => {
+    const ask = async () => {
+      while (!signal.aborted) await postOperation(instance, { query: slowToRead() });
+    };
+    await Promise.all(Array.from({ length: 40 }, ask));
+  });
+
+  during('somebody asks for what is slow to validate, on 10 sockets', async (signal) => {
+    const ask = async () => {
+      while (!signal.aborted) {
+        const socket = await RawSocket.connect(instance, attacker.token);
+        for (let times = 0; times < 50 && !signal.aborted && socket.closed === undefined; times += 1) {
+          await socket.ask({ query: slowToRead() }).catch(() => undefined);
+        }
+        socket.ws.terminate();
+      }
+    };
+    await Promise.all(Array.from({ length: 10 }, ask));
+  });
+
   during('somebody asks 30 times at once for a list of rooms that has a megabyte, again and again', async (signal) => {
     const headers = { authorization: `Bearer ${attacker.token}` };
     const ask = async () => {
@@ -215,3 +236,21 @@ const roomList = `{ rooms(first: 30) { edges { node { id title
 const replay = `subscription Replay($roomId: ID!) {
   roomEvents(roomId: $roomId, afterSeq: 0) { __typename seq ... on MessageAdded { message { id content sender { name } } } }
 }`;
+
+/** New documents of a few kinds, each of which graphql takes long to validate. */
+function slowDocuments(): () => string {
+  const repeat = (count: number, of: (index: number) => string) =>
+    Array.from({ length: count }, (_, i) => of(i)).join(' ');
+  const next = (index: number) => `...F${index + 1}`;
+  const kinds = [
+    `{ ${repeat(190, () => 'viewer { id name }')} }`,
+    `{ ...F0 } ${repeat(99, (index) => `fragment F${index} on Query { ${next(index)} }`)} fragment F99 on Query { viewer { id } }`,
+    repeat(150, (index) => `query Q${index} { viewer { id } }`),
+    `{ ${repeat(60, () => 'viewer { id }')} }`,
+  ];
+  let number = 0;
+  return () => {
+    number += 1;
+    return `${kinds[number % kinds.length]} # ${number} ${Math.random()}`;
+  };
+}

@@ -82,6 +82,23 @@ describe('read', () => {
     expect(read(text(0))).not.toBe(first);
   });
 
+  it('says how long it took with what was not known, be it valid or not', async () => {
+    const { read, yoga } = createEngine();
+    const notes: number[] = [];
+    const noteReading = (ms: number) => void notes.push(ms);
+    const takeNotes = () => notes.splice(0).map((ms) => ms > 0);
+    read('{ viewer { id } }', noteReading);
+    expect(takeNotes()).toEqual([true, true]);
+    read('{ viewer { id } }', noteReading);
+    expect(takeNotes()).toEqual([]);
+    read('{ nothing }', noteReading);
+    expect(takeNotes()).toEqual([true, true]);
+    expect(() => read('{ viewer', noteReading)).toThrow(/Syntax Error/);
+    expect(takeNotes()).toEqual([true]);
+    await yoga.fetch(`http://localhost/graphql?query=${encodeURIComponent('{ nothing more }')}`, {}, { noteReading });
+    expect(takeNotes()).toContain(true);
+  });
+
   it('takes no document for checked because HTTP has parsed it', async () => {
     const { read, yoga } = createEngine();
     const context = { viewer: null, isBehind: () => false, cutOff: () => undefined, subscribe: async () => ({}) };
