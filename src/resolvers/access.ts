@@ -61,8 +61,20 @@ export function assertMaySearchUsers({ userDirectory }: Deps): void {
 /** @throws {ChatError} RATE_LIMITED, with how long to wait */
 export const assertMaySend = ({ sendRate }: Deps, viewer: Viewer): Promise<void> => consume(sendRate, viewer);
 
-/** For every change but sending. @throws {ChatError} RATE_LIMITED, with how long to wait */
-export const assertMayChange = ({ changeRate }: Deps, viewer: Viewer): Promise<void> => consume(changeRate, viewer);
+/** So many members that are brought take as long to write as any other change. */
+const membersPerChange = 50;
+
+/**
+ * For every change but sending.
+ * @param named - how many users it names: each 50 of them count as one change more
+ * @throws {ChatError} RATE_LIMITED, with how long to wait
+ */
+export async function assertMayChange({ changeRate }: Deps, viewer: Viewer, named = 0): Promise<void> {
+  if (changeRate === null) return;
+  // Where the rate is lower than that, the largest takes all of it.
+  const points = Math.min(1 + Math.floor(named / membersPerChange), changeRate.points);
+  await consume(changeRate, viewer, points);
+}
 
 /**
  * Users whom the chat has never heard of are made known by who invites them, so many a day.

@@ -60,7 +60,9 @@ export async function inviteMembers(
   }
   await assertMayIntroduce(deps, viewer, userIds);
   const invitation = { userIds, maxMembers: maxRoomMembers, isVouched: deps.userDirectory };
-  return changeRoom(deps, viewer, { ...input, request }, (db, change) => invite(db, change, invitation));
+  return changeRoom(deps, viewer, { ...input, request, named: userIds.length }, (db, change) =>
+    invite(db, change, invitation),
+  );
 }
 
 /** An admin removes a member; whoever wants to go leaves. */

@@ -163,7 +163,7 @@ export async function createRoom(
   const others = parseParticipants(input, viewer, limits.maxRoomMembers);
   const name = parseRoomName(input);
   assertMayCreate(input.type);
-  await assertMayChange(deps, viewer);
+  await assertMayChange(deps, viewer, others.length + 1);
   await assertMayIntroduce(deps, viewer, others);
 
   const id = uuidv7();
@@ -201,13 +201,13 @@ export async function renameRoom(
 export async function changeRoom(
   deps: Deps,
   viewer: Viewer,
-  { roomId: roomIdText, request }: { roomId: string; request: RoomRequest },
+  { roomId: roomIdText, request, named }: { roomId: string; request: RoomRequest; named?: number },
   write: (db: Writer, change: MembershipChange) => Promise<LogWrite>,
 ): Promise<{ room: Room }> {
   const { db, feeds, limits } = deps;
   const roomId = parseUuid(roomIdText, 'roomId');
   const selection = toSelection(request, limits, roomId);
-  await assertMayChange(deps, viewer);
+  await assertMayChange(deps, viewer, named);
 
   const { outcome, entries, room } = await change(db, `room ${roomId}`, viewer.userId, selection, async (writer) => {
     const written = await write(writer, { roomId, actorId: viewer.userId, messageId: uuidv7() });

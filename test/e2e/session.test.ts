@@ -8,9 +8,11 @@ import { type ApiError, TestClient } from '../support/client.js';
 import { type Instance, startInstance, testSecret } from '../support/instance.js';
 import { apolloAccept, MultipartStream } from '../support/multipart.js';
 import {
+  createRoom,
   deleteMessage,
   editMessage,
   history,
+  inviteMembers,
   markRead,
   roomEvents,
   searchUsers,
@@ -199,6 +201,36 @@ describeWithNats('a session', () => {
     await kim.send(room, 'sends are counted apart');
     for (let times = 0; times < 2; times += 1) await kim.http(searchUsers, { text: 'x' });
     await expect(kim.http(searchUsers, { text: 'x' })).rejects.toMatchObject({ code: 'RATE_LIMITED' });
+    await kim.close();
+  });
+
+  it('counts each 50 users who are brought to a room as one change more', async () => {
+    const strict = await world.start({ CHANGES_PER_MINUTE: '12' });
+    const users = (count: number) => Array.from({ length: count }, (_, n) => String(n + 100));
+    const create = (client: TestClient, count: number) =>
+      client.http(createRoom, { input: { type: 'GROUP', participantIds: users(count) } });
+    const [kim, lee] = [await TestClient.create(strict, 4), await TestClient.create(strict, 5)];
+
+    await create(kim, 499);
+    await create(kim, 1);
+    await expect(create(kim, 1)).rejects.toMatchObject({ code: 'RATE_LIMITED' });
+
+    const roomId = (await create(lee, 1)).createRoom.room.id;
+    await lee.http(inviteMembers, { input: { roomId, userIds: users(450) } });
+    await create(lee, 1);
+    await expect(create(lee, 1)).rejects.toMatchObject({ code: 'RATE_LIMITED' });
+    await Promise.all([kim.close(), lee.close()]);
+  });
+
+  it('brings as many to a room as it holds also where the rate is lower than that', async () => {
+    const strict = await world.start({ CHANGES_PER_MINUTE: '3' });
+    const kim = await TestClient.create(strict, 4);
+    const participantIds = Array.from({ length: 499 }, (_, n) => String(n + 100));
+
+    const { created } = (await kim.http(createRoom, { input: { type: 'GROUP', participantIds } })).createRoom;
+
+    expect(created).toBe(true);
+    await expect(kim.group(5)).rejects.toMatchObject({ code: 'RATE_LIMITED' });
     await kim.close();
   });
 
