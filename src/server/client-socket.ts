@@ -76,6 +76,7 @@ export class ClientSocket {
   /** Once it is known. */
   #reader: Reader | undefined;
   #listener: (text: string) => Promise<void> = () => Promise.resolve();
+  #delayOf: (text: string) => number = () => 0;
 
   /** @param stream - the connection that the socket was upgraded from */
   constructor(socket: WebSocket, stream: PeerStream, options: ClientSocketOptions) {
@@ -137,18 +138,30 @@ export class ClientSocket {
     }
   }
 
-  onMessage(listener: (text: string) => Promise<void>): void {
+  /** @param delayOf - how long a message has to wait, with all that comes behind it, until this is asked again; in milliseconds */
+  onMessage(listener: (text: string) => Promise<void>, delayOf: (text: string) => number): void {
     const socket = this.#socket;
     this.#listener = listener;
+    this.#delayOf = delayOf;
     socket.on('message', (data) => {
       if (!this.isOpen) return;
       if (this.#unsentBytes > maxUnsentBytes) {
         this.#isPaused = true;
         socket.pause();
       }
-      if (this.#rest === undefined) listener(String(data)).catch(this.#blame);
+      if (this.#rest === undefined) this.#take(String(data));
       else this.#held.push(String(data));
     });
+  }
+
+  #take(text: string): void {
+    const delayMs = this.#delayOf(text);
+    if (delayMs === 0) {
+      this.#listener(text).catch(this.#blame);
+      return;
+    }
+    this.#held.unshift(text);
+    this.rest(delayMs);
   }
 
   /** Counts a message that asks for nothing. False where there were too many: the socket is closed, and not read any more. */
@@ -184,9 +197,10 @@ export class ClientSocket {
     this.#held = [];
     for (const [index, text] of held.entries()) {
       if (!this.isOpen) return;
-      this.#listener(text).catch(this.#blame);
+      this.#take(text);
       if (this.#rest === undefined) continue;
-      this.#held = held.slice(index + 1);
+      // One that has to wait again is there already.
+      this.#held = [...this.#held, ...held.slice(index + 1)];
       return;
     }
     if (!this.#isPaused) this.#socket.resume();

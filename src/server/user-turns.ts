@@ -20,6 +20,8 @@ const maxRequestWaitMs = 2_000;
 /** To parse and validate a document costs so many operations, and one more for so many characters. */
 const operationsOfText = 4;
 const charsOfOperation = 300;
+/** A frame of a socket has so many characters for nothing beside: the longest message fits, also one of emoji alone. */
+const freeFrameLength = 10_000;
 /** A document that takes longer to be read, in milliseconds, costs so many operations more for each further one: a tenth of a core. */
 const freeReadingMs = 1;
 const operationsPerMs = 5;
@@ -100,6 +102,18 @@ export class UserTurns {
   count(user: TurnTaker, length: number): number {
     this.#operations.charge(user, operationsOf(length));
     return this.#operations.restMs(user);
+  }
+
+  /**
+   * How long a frame of a socket has to wait before it is parsed, in milliseconds: JSON of another kind is twenty times as
+   * large in memory. A short one need not wait. It is paid for where it need not, or not any more.
+   * @param length - of the whole frame, in characters
+   */
+  delayFrame(user: TurnTaker, length: number): number {
+    if (length <= freeFrameLength) return 0;
+    const restMs = this.#operations.restMs(user);
+    if (restMs === 0) this.#operations.charge(user, (length - freeFrameLength) / charsOfOperation);
+    return restMs;
   }
 
   /** Takes from the user's allowance of operations what it took to parse and validate a document, in milliseconds. */

@@ -72,6 +72,8 @@ interface Extra extends Pick<TransportContext, 'isBehind' | 'cutOff'> {
   readonly unanswered: Map<string, AbortController>;
   /** From the first mutation on. */
   turns: RoomTurns | undefined;
+  /** Of the peer, which pays for what it says before it is known whose it is. */
+  readonly address: string;
   /** The upgrade's, until the connection is initialized. */
   authorization: string | undefined;
   viewer: Viewer | null;
@@ -154,6 +156,7 @@ export class GraphqlSockets {
       queries: undefined,
       unanswered: new Map(),
       turns: undefined,
+      address: stream.remoteAddress ?? '',
       authorization,
       viewer: null,
       isBehind: () => socket.isBehind,
@@ -167,7 +170,11 @@ export class GraphqlSockets {
           return socket.send(limitMessage(text, maxAnswerBytes));
         },
         close: (code = 1_000, reason = '') => socket.close(code, reason),
-        onMessage: (listener) => socket.onMessage((text) => this.#receive(extra, text, listener)),
+        onMessage: (listener) =>
+          socket.onMessage(
+            (text) => this.#receive(extra, text, listener),
+            (text) => userTurns.delayFrame(extra.viewer?.userId ?? extra.address, text.length),
+          ),
       },
       extra,
     );

@@ -91,6 +91,39 @@ describeWithNats('a bystander sends, reads and subscribes as fast as ever', () =
     await Promise.all(Array.from({ length: 10 }, ask));
   });
 
+  during('somebody subscribes with a quarter of a megabyte of variables each, on 10 sockets', async (signal) => {
+    // In memory each of these objects is 20 times as large.
+    const variables = { roomId, junk: Array.from({ length: 80_000 }, () => ({})) };
+    const subscribe = async () => {
+      while (!signal.aborted) {
+        const socket = await RawSocket.connect(instance, attacker.token);
+        for (let number = 0; number < 11 && !signal.aborted && socket.closed === undefined; number += 1) {
+          await socket.ask({ query: live, variables }, `${number}`).catch(() => undefined);
+        }
+        socket.ws.terminate();
+      }
+    };
+    await Promise.all(Array.from({ length: 10 }, subscribe));
+  });
+
+  during('somebody sends conditions nested 50,000 deep', async (signal) => {
+    const query = 'query Q($b: Boolean!) { viewer { id @include(if: $b) } }';
+    const deep = `${'['.repeat(50_000)}1${']'.repeat(50_000)}`;
+    const operation = `{"id":"deep","type":"subscribe","payload":{"query":"${query}","variables":{"b":${deep}}}}`;
+    const send = async () => {
+      while (!signal.aborted) {
+        const socket = await RawSocket.connect(instance, attacker.token);
+        for (let times = 0; times < 20 && !signal.aborted && socket.closed === undefined; times += 1) {
+          socket.ws.send(operation);
+          await socket.until(({ id }) => id === 'deep', 'the refusal').catch(() => undefined);
+          socket.messages.length = 0;
+        }
+        socket.ws.terminate();
+      }
+    };
+    await Promise.all(Array.from({ length: 10 }, send));
+  });
+
   during('somebody asks 30 times at once for a list of rooms that has a megabyte, again and again', async (signal) => {
     const headers = { authorization: `Bearer ${attacker.token}` };
     const ask = async () => {
@@ -233,6 +266,7 @@ async function fillRooms(client: TestClient): Promise<string> {
 
 const roomList = `{ rooms(first: 30) { edges { node { id title
   messages(last: 20) { edges { node { id content sender { id name } } } } } } } }`;
+const live = 'subscription Live($roomId: ID!) { roomEvents(roomId: $roomId) { seq } }';
 const replay = `subscription Replay($roomId: ID!) {
   roomEvents(roomId: $roomId, afterSeq: 0) { __typename seq ... on MessageAdded { message { id content sender { name } } } }
 }`;

@@ -256,6 +256,38 @@ describeWithNats('what one user asks at the same time', () => {
     expect(socket.closed).toBeUndefined();
   });
 
+  it('is read later behind a large message, on each socket, and a long text of a message is none', async () => {
+    const strict = await world.start({ OPERATIONS_PER_MINUTE: '6000' });
+    const [first, second, others] = await Promise.all([
+      connect(asker, strict),
+      connect(asker, strict),
+      connect(other, strict),
+    ]);
+    const roomId = await asker.group(5);
+    const send = `mutation ($roomId: ID!, $content: String!) {
+      sendMessage(input: { roomId: $roomId, content: $content }) { duplicate }
+    }`;
+    const startedAt = performance.now();
+    for (let number = 0; number < 10; number += 1) {
+      const { errors } = await first.ask(
+        { query: send, variables: { roomId, content: '😀'.repeat(4_000) } },
+        `${number}`,
+      );
+      expect(errors).toBeUndefined();
+    }
+    expect(performance.now() - startedAt, 'long texts').toBeLessThan(2_000);
+
+    const large = { query: viewer, variables: { junk: 'x'.repeat(100_000) } };
+    await first.ask(large, 'large');
+    const waitingSince = performance.now();
+    const answers = [second.ask(large, 'large'), first.ask({ query: viewer }, 'small')];
+    expect((await others.ask({ query: viewer })).errors).toBeUndefined();
+    expect(performance.now() - waitingSince).toBeLessThan(1_000);
+    for (const { errors } of await Promise.all(answers)) expect(errors).toBeUndefined();
+    // 300 operations, of 100 a second.
+    expect(performance.now() - waitingSince).toBeGreaterThan(2_000);
+  });
+
   it('is refused over HTTP where it would wait for too long, before it is parsed', async () => {
     const strict = await world.start({ OPERATIONS_PER_MINUTE: '6000' });
     const headers = { authorization: `Bearer ${asker.token}` };
