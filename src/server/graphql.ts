@@ -124,6 +124,9 @@ function createEnginePlugin(options: GraphqlOptions): Plugin {
     return validate(schema, document, rules, { maxErrors: maxMistakes, hideSuggestions: !introspection });
   };
   return {
+    onRequestParse: ({ requestParser, setRequestParser }) => {
+      if (requestParser !== undefined) setRequestParser(refusing(requestParser));
+    },
     onParams: ({ params }) => {
       assertModest(params.variables);
       if (params.query == null && params.extensions?.persistedQuery !== undefined) throw noPersistedQueries();
@@ -146,6 +149,21 @@ function createEnginePlugin(options: GraphqlOptions): Plugin {
       setSubscribeFn((args: ExecutionArgs) => (args.contextValue as HttpContext).subscribe(args)),
   };
 }
+
+type RequestParser = Parameters<Parameters<NonNullable<Plugin['onRequestParse']>>[0]['setRequestParser']>[0];
+
+/** yoga itself words what is no JSON in a body, and takes it for a bug of ours in the address of a GET. */
+const refusing =
+  (parseRequest: RequestParser): RequestParser =>
+  async (request) => {
+    try {
+      return await parseRequest(request);
+    } catch (error) {
+      if (!(error instanceof SyntaxError)) throw error;
+      const extensions = { code: 'BAD_USER_INPUT', http: { status: 400 } };
+      throw new GraphQLError('variables and extensions must be JSON', { extensions });
+    }
+  };
 
 /** A transport that wants to know. */
 type Reading = Partial<Pick<HttpContext, 'noteReading'>>;

@@ -49,6 +49,41 @@ describeWithNats('HTTP', () => {
       ...more,
     ].join('\r\n');
 
+  describe('a GET whose parameters make no sense', () => {
+    const query = encodeURIComponent('{ viewer { id } }');
+    const get = async (search: string, accept: string) =>
+      readAnswer(await fetch(`${instance.url}/graphql?${search}`, { headers: { ...asKim(), accept } }));
+
+    it.each([['%7B'], ['nul'], ['%5B'], ['{"a":1}}'], ['undefined']])('is refused: %s is no JSON', async (value) => {
+      for (const name of ['variables', 'extensions']) {
+        for (const accept of ['application/json', graphqlJson]) {
+          for (const search of [`${name}=${value}`, `query=${query}&${name}=${value}`]) {
+            const { status, errors } = await get(search, accept);
+            expect([search, status, errors?.[0]?.extensions.code]).toEqual([search, 400, 'BAD_USER_INPUT']);
+          }
+        }
+      }
+      expect(instance.output()).not.toContain('failed unexpectedly');
+    });
+
+    it.each([['5'], ['"text"'], ['true'], ['[1]']])('is answered as a POST is: %s is no object', async (value) => {
+      for (const name of ['variables', 'extensions']) {
+        for (const accept of ['application/json', graphqlJson]) {
+          const body = `{"query":"{ viewer { id } }","${name}":${value}}`;
+          const posted = await postBody(instance, body, { ...asKim(), accept });
+          const { status, errors } = await get(`query=${query}&${name}=${value}`, accept);
+          expect({ status, errors }).toEqual({ status: posted.status, errors: posted.errors });
+        }
+      }
+      expect(instance.output()).not.toContain('failed unexpectedly');
+    });
+
+    it.each([[''], ['null'], ['%7B%7D']])('is answered where they are "%s"', async (value) => {
+      const search = `query=${query}&variables=${value}&extensions=${value}`;
+      expect(await get(search, graphqlJson)).toMatchObject({ status: 200, ...kimAnswer });
+    });
+  });
+
   describe('an upgrade to anything but a WebSocket', () => {
     const upgrades = [
       [
