@@ -8,6 +8,16 @@ import { type User, userColumns } from './rows.js';
 export const findUsers = ({ reads }: Database, ids: readonly number[]): Promise<User[]> =>
   reads.query<User>`SELECT ${userColumns('u')} FROM chat_users u WHERE u.id = ANY(${ids}::int[])`;
 
+/** Those of the users with whom the viewer shares a room now, confirmed there or not, and the viewer. */
+export const findCompany = ({ reads }: Database, viewerId: number, ids: readonly number[]): Promise<{ id: number }[]> =>
+  reads.query<{ id: number }>`
+    SELECT a.id FROM unnest(${ids}::int[]) AS a(id)
+    WHERE a.id = ${viewerId}::int OR EXISTS (
+      SELECT FROM chat_room_members theirs JOIN chat_room_members mine ON mine.room_id = theirs.room_id
+      WHERE theirs.user_id = a.id AND theirs.left_at IS NULL
+        AND mine.user_id = ${viewerId}::int AND mine.left_at IS NULL
+    )`;
+
 /** Each user as one viewer may know of them: themselves, and those whom they meet in a room where these are shown. */
 export async function findKnownUsers(
   { reads }: Database,

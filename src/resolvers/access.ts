@@ -1,6 +1,6 @@
 import type { RateLimiterMemory } from 'rate-limiter-flexible';
 import type { Outcome } from '../db/room-log.js';
-import { findUsers } from '../db/users.js';
+import { findCompany, findUsers } from '../db/users.js';
 import { ChatError, type ErrorCode } from '../domain/errors.js';
 import type { Viewer } from '../domain/viewer.js';
 import type { Deps } from './deps.js';
@@ -77,16 +77,18 @@ export async function assertMayChange({ changeRate }: Deps, viewer: Viewer, name
 }
 
 /**
- * Users whom the chat has never heard of are made known by who invites them, so many a day.
+ * Users whom the chat has never heard of are made known by who invites them, so many a day. Where the user directory is
+ * off, all count with whom the viewer shares no room: that only some of them did would tell which numbers are known.
  * @throws {ChatError} RATE_LIMITED, with how long to wait
  */
 export async function assertMayIntroduce(
-  { db, newUserRate }: Deps,
+  { db, newUserRate, userDirectory }: Deps,
   viewer: Viewer,
   userIds: readonly number[],
 ): Promise<void> {
   if (newUserRate === null) return;
-  const known = new Set((await findUsers(db, userIds)).map(({ id }) => id));
+  const find = userDirectory ? findUsers(db, userIds) : findCompany(db, viewer.userId, userIds);
+  const known = new Set((await find).map(({ id }) => id));
   const newIds = new Set(userIds.filter((id) => !known.has(id)));
   if (newIds.size > 0) await consume(newUserRate, viewer, newIds.size);
 }

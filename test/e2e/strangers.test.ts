@@ -231,20 +231,27 @@ describeWithNats('with the user directory off', () => {
   });
 
   describe('and so many new users a day', () => {
-    it('refuses whom else somebody would make up', async () => {
+    it('refuses whom else somebody would bring, and does not tell by that whom the chat knows', async () => {
       const limited = await world.start({ NEW_USERS_PER_DAY: '3' });
       const client = await TestClient.create(limited, randomInt(1_000, 2 ** 31));
       const fresh = () => String(randomInt(1_000, 2 ** 31));
-      const invite = (participantIds: string[]) =>
+      const invite = (...participantIds: string[]) =>
         client.http(createRoom, { input: { type: 'GROUP', participantIds } });
+      const refusal = { code: 'RATE_LIMITED', extensions: { retryAfterMs: expect.any(Number) } };
 
-      await invite([fresh(), fresh(), String(lee), String(park)]);
+      const friends = [fresh(), String(lee)];
+      const roomId = (await invite(...friends)).createRoom.room.id;
 
-      await expect(invite([fresh(), fresh()])).rejects.toMatchObject({
-        code: 'RATE_LIMITED',
-        extensions: { retryAfterMs: expect.any(Number) },
-      });
-      await invite([String(lee), String(park)]);
+      await expect(invite(fresh(), fresh())).rejects.toMatchObject(refusal);
+      await expect(invite(String(park))).rejects.toMatchObject(refusal);
+      const direct = client.http(createRoom, { input: { type: 'DIRECT', participantIds: [String(park)] } });
+      await expect(direct).rejects.toMatchObject(refusal);
+      for (const userId of [fresh(), String(park)]) {
+        const invitation = client.http(inviteMembers, { input: { roomId, userIds: [userId] } });
+        await expect(invitation).rejects.toMatchObject(refusal);
+      }
+      await invite(...friends);
+      await client.direct(lee);
       await client.close();
     });
   });
