@@ -5,6 +5,7 @@ import pg from 'pg';
 import { isDoubtful, isOldPlan, rethrow, unavailable } from './database-errors.js';
 import { Prisma, PrismaClient } from './generated/prisma/client.js';
 import {
+  applicationName,
   EarlierEpochError,
   type KnownSession,
   prepareSession,
@@ -78,7 +79,7 @@ export function createConnection({
     query_timeout: queryTimeoutMs,
     keepAlive: true,
     keepAliveInitialDelayMillis: keepAliveMs,
-    application_name: 'fairway',
+    application_name: applicationName,
     onConnect: async (client) => {
       try {
         const session = await prepareSession(client, settings, newestSession?.());

@@ -1,6 +1,7 @@
 import type { EpochStart, EpochWatch } from '../domain/epoch.js';
 import { Prisma } from './generated/prisma/client.js';
 import { connectClient } from './server-check.js';
+import { applicationName } from './session.js';
 
 /** The present epoch, looked up once for a statement however many rows it answers. */
 export const presentEpoch = Prisma.sql`(SELECT e.id FROM chat_epochs e ORDER BY e.number DESC LIMIT 1)`;
@@ -43,8 +44,8 @@ export class NewestEpoch implements EpochWatch {
 }
 
 /**
- * Begins an epoch, for who has restored the database. Where instances were running lately, they may have written to it since,
- * and nothing of before counts as common then.
+ * Begins an epoch, for who has restored the database. Where instances were running lately or are connected, they may have
+ * written to it since, and nothing of before counts as common then: leases alone are gone where the server had to recover.
  * @param known - an epoch that others know of: the new one is later, whatever the server's clock shows
  * @throws {DatabaseUnreachableError} where it does not answer within 5 s
  */
@@ -57,9 +58,12 @@ export async function beginEpoch(
     await client.query(`SET lock_timeout = '10s'`); // of who writes, while all others wait behind it
     const { rows } = await client.query<{ epoch: string; is_sure: boolean }>(
       `SELECT chat_begin_epoch(l.is_sure, $1) AS epoch, l.is_sure FROM (
-        SELECT NOT EXISTS (SELECT FROM chat_instances i WHERE i.expires_at > clock_timestamp() AND NOT i.released) AS is_sure
+        SELECT NOT EXISTS (SELECT FROM chat_instances i WHERE i.expires_at > clock_timestamp() AND NOT i.released)
+          AND NOT EXISTS (
+            SELECT FROM pg_stat_activity a WHERE a.datname = current_database() AND a.application_name = $2
+          ) AS is_sure
       ) l`,
-      [known ?? null],
+      [known ?? null, applicationName],
     );
     const [{ epoch, is_sure: isSure } = { epoch: '', is_sure: false }] = rows;
     return { epoch, isSure };

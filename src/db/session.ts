@@ -1,5 +1,8 @@
 import type pg from 'pg';
 
+/** By which the server knows the connections of instances. */
+export const applicationName = 'fairway';
+
 /** PostgreSQL's settings by name; times in milliseconds. */
 export type SessionSettings = Readonly<Record<string, string>>;
 
