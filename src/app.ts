@@ -21,7 +21,7 @@ import { createNatsPubSub } from './pubsub/nats-pub-sub.js';
 import { Presences } from './pubsub/presences.js';
 import type { PubSub } from './pubsub/pub-sub.js';
 import { RoomFeeds } from './pubsub/room-feeds.js';
-import { compareWithStream } from './pubsub/stream-comparison.js';
+import { StreamComparison } from './pubsub/stream-comparison.js';
 import { Typing } from './pubsub/typing.js';
 import { createBatches } from './resolvers/batches.js';
 import type { Deps } from './resolvers/deps.js';
@@ -81,9 +81,9 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
     // What was stored before may be gone.
     knownNames.clear();
   });
-  const compare = () => void compareWithStream({ pubsub, store, epochs, seal, log });
-  pubsub.onConnect(compare);
-  db.onReturn(compare);
+  const comparison = new StreamComparison({ pubsub, store, epochs, seal, log });
+  pubsub.onConnect(() => comparison.start());
+  db.onReturn(() => comparison.start());
   const feeds = new RoomFeeds({ pubsub, store, seal, log });
   const typing = new Typing(feeds, pubsub, createTypingStore(db));
   const inboxStore = createInboxStore(db);
@@ -186,6 +186,7 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
       presences.close();
       inboxes.close();
       typing.close();
+      comparison.close();
       await feeds.close();
       await pubsub.close();
       await Promise.all([db.close(), fitness.close()]);

@@ -135,11 +135,8 @@ class JetStreamPubSub implements NatsPubSub {
   }
 
   async newest(stream: StreamName, count: number): Promise<readonly Uint8Array[]> {
-    if (!this.#isConnected || this.#jetstream === undefined) return [];
-    return this.#readNewest(this.#jetstream, stream, count).catch((error: unknown) => {
-      this.#log.debug({ err: error, stream }, 'The newest messages could not be read');
-      return [];
-    });
+    if (this.#jetstream === undefined) throw new Error('NATS is not connected');
+    return this.#readNewest(this.#jetstream, stream, count);
   }
 
   subscribe(subject: string, listener: Listener): Subscription {

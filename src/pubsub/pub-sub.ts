@@ -12,7 +12,7 @@ export interface PubSub {
   signal(subject: string, body: Uint8Array): void;
   /** What was told on the subject lately, oldest first; nothing where its stream cannot be read now. */
   recent(subject: string, maxAgeMs: number): Promise<readonly Recent[]>;
-  /** What a stream got last, the newest first; nothing where it cannot be read now. */
+  /** What a stream got last, the newest first. Rejects where it cannot be read now. */
   newest(stream: StreamName, count: number): Promise<readonly Uint8Array[]>;
   /** One subscription of the server per subject and process, shared by all its listeners here. */
   subscribe(subject: string, listener: Listener): Subscription;
