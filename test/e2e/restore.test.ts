@@ -11,6 +11,7 @@ import { describeWithNats } from '../support/requirements.js';
 import { type RestorablePostgres, startRestorablePostgres } from '../support/restorable-postgres.js';
 import { readStoredLog } from '../support/room-log.js';
 import { readChatMessages } from '../support/stream.js';
+import { forgeToken } from '../support/tokens.js';
 import { waitFor } from '../support/wait-for.js';
 import { useWorld, type World } from '../support/world.js';
 
@@ -197,6 +198,22 @@ describeWithNats('a database that is put back to an earlier state', () => {
     for (const feed of feeds) expect(await feed.ended()).toMatchObject({ code: 'FORBIDDEN' });
     await inbox.isRight(20_000);
     expect(inbox.list.has(lost) || inbox.list.has(kept)).toBe(false);
+  });
+
+  it('has users written down again whose rows are gone', async () => {
+    const kim = await world.client(4);
+    const before = await positionOf(kim, await kim.group(5));
+    await postgres.backUp();
+    const token = await forgeToken({ sub: '77', name: '이준호' });
+    const lee = await world.client(77, 0, token);
+    await waitFor(() => lee.group(4).catch(() => undefined), { what: 'the database to be back' });
+
+    await postgres.restore({ newTimeline: true });
+
+    const made = await waitFor(() => kim.group(5).catch(() => undefined), { what: 'the database to be back' });
+    expect((await positionOf(kim, made)).epoch > before.epoch).toBe(true);
+    await lee.group(4);
+    expect(await postgres.database.query('SELECT name FROM chat_users WHERE id = 77')).toEqual([{ name: '이준호' }]);
   });
 
   it('is taken at its word by `npm run restored`', async () => {
