@@ -1,8 +1,8 @@
 import { type ExecutionArgs, type ExecutionResult, GraphQLError, getOperationAST, OperationTypeNode } from 'graphql';
 import { ChatError } from '../domain/errors.js';
-import { FairTurns, type FairTurnsOptions, type TurnTaker, type Wait } from '../domain/fair-turns.js';
+import { FairTurns, type FairTurnsOptions, type TurnTaker } from '../domain/fair-turns.js';
 import { extraPriceOf } from '../schema/bill.js';
-import type { ChangeTurn, Context } from '../schema/builder.js';
+import type { ChangeTurn, ChangeWait, Context } from '../schema/builder.js';
 import { complexityOf, hasUnpagedLists, mostComplexityOf } from '../schema/complexity.js';
 import type { Execute } from './execute.js';
 import { countRootFields } from './root-fields.js';
@@ -208,12 +208,12 @@ class OperationTurn implements ChangeTurn {
     this.#findCost = findCost;
   }
 
-  async begin(wait?: Wait): Promise<void> {
+  async begin({ isOfNewRoom = false, ...wait }: ChangeWait = {}): Promise<void> {
     const cost = this.#findCost?.() ?? 0;
     this.#findCost = undefined;
     this.paid += cost;
     this.#leave = await this.#turns.enter(this.#user, { ...wait, cost });
-    this.#stuck = setTimeout(() => this.end(), stuckMs);
+    if (!isOfNewRoom) this.#stuck = setTimeout(() => this.end(), stuckMs);
   }
 
   end(): void {

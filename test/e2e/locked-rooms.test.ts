@@ -98,4 +98,34 @@ describeWithNats('rooms that somebody else has locked', () => {
     await holder.query('ROLLBACK');
     await kim.http(inviteMembers, { input: { roomId: locked, userIds: ['8'] } });
   }, 60_000);
+
+  it('are not what new rooms wait for: where the database is slow, a few of a user go at a time', async () => {
+    await holder.query('BEGIN');
+    await holder.query('LOCK TABLE chat_room_members IN SHARE MODE');
+    const creations = Array.from({ length: 12 }, () =>
+      kim.group(5).then(
+        () => 'OK',
+        (error: ApiError) => error.code,
+      ),
+    );
+    const observer = new pg.Client({ connectionString: world.database.url });
+    await observer.connect();
+    const countWaiting = async () => {
+      const { rows } = await observer.query<{ count: number }>(
+        `SELECT count(*)::int FROM pg_stat_activity
+         WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%chat_create_room%'`,
+      );
+      return rows[0]?.count ?? 0;
+    };
+    const counts: number[] = [];
+    const until = performance.now() + 1_500;
+    while (performance.now() < until) counts.push(await countWaiting());
+    await holder.query('ROLLBACK');
+    await observer.end();
+    await Promise.all(creations);
+
+    expect(Math.max(...counts)).toBeGreaterThan(0);
+    expect(Math.max(...counts)).toBeLessThanOrEqual(4);
+    await kim.group(5);
+  }, 60_000);
 });
