@@ -277,10 +277,10 @@ function slowDocuments(): () => string {
     Array.from({ length: count }, (_, i) => of(i)).join(' ');
   const next = (index: number) => `...F${index + 1}`;
   const kinds = [
-    `{ ${repeat(190, () => 'viewer { id name }')} }`,
-    `{ ...F0 } ${repeat(99, (index) => `fragment F${index} on Query { ${next(index)} }`)} fragment F99 on Query { viewer { id } }`,
-    repeat(150, (index) => `query Q${index} { viewer { id } }`),
-    `{ ${repeat(60, () => 'viewer { id }')} }`,
+    `{viewer{${'id '.repeat(900)}}}`,
+    `{${'viewer{id name}'.repeat(190)}}`,
+    `{...F0}${repeat(99, (index) => `fragment F${index} on Query{${next(index)}}`)} fragment F99 on Query{viewer{id}}`,
+    repeat(150, (index) => `query Q${index}{viewer{id}}`),
   ];
   let number = 0;
   return () => {
