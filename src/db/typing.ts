@@ -5,6 +5,8 @@ import type { Database } from './database.js';
 const recentMs = typingExpiresInMs + 1_000;
 /** Messages dated further ahead were sent before the clock was set back: nothing is known of when. */
 const maxAheadMs = 1_000;
+/** A signal may have been on its way to the stream, which dates it, for so long. */
+const signalDelayMs = 250;
 
 /** Somebody who may write there, and their newest message of late. */
 interface Row {
@@ -50,6 +52,6 @@ function hasSentSince(
 ) {
   if (row.seq === null || row.sent_ms_ago === null) return false;
   if (askedAt - row.sent_ms_ago > saidAt) return true;
-  if (answeredAt - row.sent_ms_ago < saidAt) return false;
+  if (answeredAt - row.sent_ms_ago < saidAt - signalDelayMs) return false;
   return seq === null || row.seq > seq;
 }
