@@ -296,7 +296,7 @@ export class RoomCursor implements Pollable<RoomEvent> {
   #end(): void {
     if (this.#isEnded) return;
     this.#isEnded = true;
-    this.#ending?.abort();
+    this.#ending?.abort('The subscription has ended');
     this.#replay = undefined;
     this.#wake?.();
     if (this.#listener !== undefined) this.#feed.forget(this.#listener);

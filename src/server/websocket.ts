@@ -61,6 +61,8 @@ const maxOtherOperations = 50;
 /** Of those that may leave answers unread. */
 const maxQueriesAtOnce = 4;
 const maxTimerMs = 2 ** 31 - 1;
+/** Why a query is given up. Without a reason, each abort would make an exception with a stack. */
+const gone = 'The client wants no answer any more';
 
 /** What is kept of a connection. */
 interface Extra extends Pick<TransportContext, 'isBehind' | 'cutOff'> {
@@ -181,7 +183,7 @@ export class GraphqlSockets {
     socket.onClose((code, reason) => {
       this.#sockets.delete(socket);
       this.#uninitialised.delete(socket);
-      for (const query of extra.unanswered.values()) query.abort();
+      for (const query of extra.unanswered.values()) query.abort(gone);
       void closed(code, reason);
     });
     return socket;
@@ -258,7 +260,7 @@ export class GraphqlSockets {
         socket.grantIdle();
         if (viewer !== null) socket.rest(this.#options.userTurns.count(viewer.userId, this.#lengthToParse(message)));
       } else if (!socket.admitIdle()) return Promise.resolve();
-      if (unanswered.size > 0 && isCompletion(message)) unanswered.get(message.id)?.abort();
+      if (unanswered.size > 0 && isCompletion(message)) unanswered.get(message.id)?.abort(gone);
       // graphql-ws takes messages that are parsed already as well.
       return listener(message as string);
     } catch (error) {
