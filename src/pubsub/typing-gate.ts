@@ -21,6 +21,8 @@ export class TypingGate {
   #wantedSeq: number | null = null;
   /** What was said before that is over. */
   #endedAt = Number.NEGATIVE_INFINITY;
+  /** The position of the user's newest message of which this gate was told. */
+  #endedSeq: number | null = null;
   #acceptedAt = Number.NEGATIVE_INFINITY;
   #startedAt = Number.NEGATIVE_INFINITY;
   #late: NodeJS.Timeout | undefined;
@@ -47,14 +49,19 @@ export class TypingGate {
     this.hear(isTyping, saidAt);
     if (saidAt < (isTyping ? this.#endedAt : this.#wantedAt)) return;
     this.#wanted = isTyping;
-    if (saidAt > this.#wantedAt) [this.#wantedAt, this.#wantedSeq] = [saidAt, seq];
+    // What a message from here did not end was said behind it.
+    if (saidAt > this.#wantedAt) [this.#wantedAt, this.#wantedSeq] = [saidAt, seq ?? this.#endedSeq];
     if (isTyping) this.#start();
     else if (this.#isTyping !== false) this.#pass(false, saidAt);
   }
 
-  /** A stop that is told only where a beginning was. */
-  end(): void {
+  /**
+   * A stop that is told only where a beginning was.
+   * @param seq - where the user's message stands that ends it, where it was one
+   */
+  end(seq: number | null = null): void {
     this.#wanted = false;
+    this.#endedSeq = seq ?? this.#endedSeq;
     this.#endedAt = performance.now();
     if (this.#isTyping === true) this.#pass(false, this.#endedAt);
   }

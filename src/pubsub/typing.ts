@@ -53,8 +53,8 @@ export class Typing {
   }
 
   /** The user has sent what they typed. Who watches sees that by the log too; their next beginning starts anew. */
-  end(roomId: string, userId: number): void {
-    this.#gates.get(userId)?.get(roomId)?.end();
+  end(roomId: string, userId: number, seq: number): void {
+    this.#gates.get(userId)?.get(roomId)?.end(seq);
   }
 
   /** The user's last connection to this instance has gone. */

@@ -49,9 +49,10 @@ export async function sendMessage(
   const written = await appendMessage(db, { id, roomId, senderId: viewer.userId, type, content });
   assertAllowed(written.outcome);
 
+  const message = stored(written);
   feeds.publish(written.entries);
-  typing.end(roomId, viewer.userId);
-  return { message: stored(written), duplicate: written.outcome === 'DUPLICATE' };
+  typing.end(roomId, viewer.userId, message.seq);
+  return { message, duplicate: written.outcome === 'DUPLICATE' };
 }
 
 /** The platform tells a room something, in the name of a user who need not be a member. The same id again: the same. */

@@ -255,6 +255,19 @@ describe('the gate of typing signals', () => {
     expect(fresh).toEqual([false, true, true, false]);
   });
 
+  it('knows the position of the message behind which the user goes on, where nobody looked again', () => {
+    const positions: (number | null)[] = [];
+    const gate = new TypingGate({ pass: (_isTyping, _saidAt, seq) => positions.push(seq), onIdle: () => undefined });
+    gate.submit(true, performance.now(), 7);
+    vi.advanceTimersByTime(100);
+    gate.end(8);
+    vi.advanceTimersByTime(100);
+    gate.submit(true);
+    vi.advanceTimersByTime(silenceMs);
+
+    expect(positions).toEqual([7, null, 8]);
+  });
+
   it('tells nothing more once it is closed', () => {
     play([
       [0, true],
