@@ -1,0 +1,30 @@
+-- EXISTS answers with the room that had the key before; p_members includes the creator. p_vouched tells that all who
+-- are brought may be shown, whoever brings them.
+CREATE OR REPLACE FUNCTION chat_create_room(
+  p_id uuid, p_type chat_room_type, p_name text, p_direct_key text, p_booking_id integer,
+  p_creator integer, p_members integer[], p_message_id uuid, p_vouched boolean DEFAULT true
+) RETURNS TABLE (outcome text, room_id uuid, direct_key text, entry chat_messages)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+  v_room uuid;
+  v_entry chat_messages;
+BEGIN
+  INSERT INTO chat_rooms (id, type, name, direct_key, booking_id)
+  VALUES (p_id, p_type, p_name, p_direct_key, p_booking_id)
+  ON CONFLICT DO NOTHING;
+  IF NOT FOUND THEN
+    SELECT r.id INTO v_room FROM chat_rooms r WHERE r.direct_key = p_direct_key OR r.booking_id = p_booking_id;
+    RETURN QUERY SELECT 'EXISTS', v_room, p_direct_key, NULL::chat_messages;
+    RETURN;
+  END IF;
+
+  PERFORM chat_ensure_users(p_members);
+  INSERT INTO chat_room_members (room_id, user_id, is_admin, joined_seq, is_confirmed)
+  SELECT p_id, u, p_type = 'GROUP' AND u = p_creator, 1, p_vouched OR u = p_creator OR chat_knows(p_creator, u)
+  FROM unnest(p_members) AS u;
+  v_entry := chat_append_system(p_message_id, p_id, p_creator, 'ROOM_CREATED', p_members,
+    chat_shown_name(p_creator) || '님이 대화방을 만들었습니다.');
+  RETURN QUERY SELECT 'OK', p_id, p_direct_key, v_entry;
+END;
+$$;

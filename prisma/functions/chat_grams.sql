@@ -1,0 +1,14 @@
+-- The single characters and the pairs of a text. Costly beside a look into the index, and said to be, so that nothing
+-- computes it for a whole table. The index chat_users_grams_idx is made by it, so a change needs that index made anew.
+CREATE OR REPLACE FUNCTION chat_grams(p_text text) RETURNS text[]
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE COST 10000 AS $$
+DECLARE
+  v_grams text[] := '{}';
+BEGIN
+  FOR v_at IN 1 .. length(p_text) LOOP
+    v_grams := v_grams || substr(p_text, v_at, 1);
+    IF v_at < length(p_text) THEN v_grams := v_grams || substr(p_text, v_at, 2); END IF;
+  END LOOP;
+  RETURN v_grams;
+END;
+$$;

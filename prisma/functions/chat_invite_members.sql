@@ -1,0 +1,36 @@
+-- p_vouched tells that all who are invited may be shown, whoever invites them.
+CREATE OR REPLACE FUNCTION chat_invite_members(
+  p_room uuid, p_actor integer, p_users integer[], p_max_members integer, p_message_id uuid, p_vouched boolean DEFAULT true
+) RETURNS TABLE (outcome text, direct_key text, entry chat_messages)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+  v_room chat_rooms;
+  v_new integer[];
+  v_entry chat_messages;
+  v_outcome text;
+BEGIN
+  SELECT r.* INTO v_room FROM chat_rooms r WHERE r.id = p_room FOR NO KEY UPDATE;
+  SELECT coalesce(array_agg(u ORDER BY u), '{}') INTO v_new
+  FROM (SELECT DISTINCT unnest(p_users) AS u) wanted WHERE NOT chat_is_member(p_room, u);
+  v_outcome := CASE
+    WHEN v_room.id IS NULL OR NOT chat_is_member(p_room, p_actor) THEN 'NOT_FOUND'
+    WHEN v_room.type <> 'GROUP' THEN 'NOT_GROUP'
+    WHEN cardinality(v_new) = 0 THEN 'UNCHANGED'
+    WHEN cardinality(v_new) + (SELECT count(*) FROM chat_room_members m WHERE m.room_id = p_room AND m.left_at IS NULL)
+         > p_max_members THEN 'FULL'
+    ELSE 'OK' END;
+  IF v_outcome = 'OK' THEN
+    PERFORM chat_confirm_member(p_room, p_actor);
+    PERFORM chat_ensure_users(v_new);
+    INSERT INTO chat_room_members (room_id, user_id, joined_seq, is_confirmed)
+    SELECT p_room, u, v_room.seq + 1, p_vouched OR chat_knows(p_actor, u) FROM unnest(v_new) AS u
+    ON CONFLICT (room_id, user_id) DO UPDATE
+    SET left_at = NULL, joined_at = excluded.joined_at, joined_seq = excluded.joined_seq, is_admin = false,
+        is_confirmed = chat_room_members.is_confirmed OR excluded.is_confirmed;
+    v_entry := chat_append_system(p_message_id, p_room, p_actor, 'MEMBERS_JOINED', v_new,
+      chat_shown_name(p_actor) || '님이 ' || chat_shown_members(p_room, v_new) || '을 초대했습니다.');
+  END IF;
+  RETURN QUERY SELECT v_outcome, v_room.direct_key, v_entry;
+END;
+$$;

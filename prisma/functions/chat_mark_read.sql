@@ -1,0 +1,35 @@
+-- Not an entry of the log, so the room is not locked; the member's own row orders the marks of several devices. It
+-- answers with the room as the mark found it, also to who is removed behind it. Whoever reads is confirmed.
+CREATE OR REPLACE FUNCTION chat_mark_read(p_room uuid, p_user integer, p_message uuid)
+RETURNS TABLE (outcome text, member chat_room_members, room chat_rooms)
+LANGUAGE plpgsql AS $$
+DECLARE
+  v_seq integer;
+  v_member chat_room_members;
+  v_room chat_rooms;
+  v_outcome text;
+  v_now timestamptz := clock_timestamp();
+BEGIN
+  SELECT * INTO v_member FROM chat_room_members m
+  WHERE m.room_id = p_room AND m.user_id = p_user AND m.left_at IS NULL FOR NO KEY UPDATE;
+  IF NOT FOUND THEN
+    RETURN QUERY SELECT 'NOT_FOUND', NULL::chat_room_members, NULL::chat_rooms;
+    RETURN;
+  END IF;
+  SELECT * INTO v_room FROM chat_rooms r WHERE r.id = p_room;
+  SELECT m.seq INTO v_seq FROM chat_messages m WHERE m.id = p_message AND m.room_id = p_room;
+  IF NOT FOUND THEN
+    v_outcome := 'FOREIGN_MESSAGE';
+  ELSIF v_seq <= v_member.last_read_seq THEN
+    v_outcome := 'UNCHANGED';
+  ELSE
+    UPDATE chat_room_members m SET last_read_seq = v_seq, last_read_message_id = p_message, last_read_at = v_now,
+      is_confirmed = true
+    WHERE m.id = v_member.id RETURNING * INTO v_member;
+    INSERT INTO message_reads (message_id, room_id, user_id, seq, read_at)
+    VALUES (p_message, p_room, p_user, v_seq, v_now) ON CONFLICT (message_id, user_id) DO NOTHING;
+    v_outcome := 'OK';
+  END IF;
+  RETURN QUERY SELECT v_outcome, v_member, v_room;
+END;
+$$;

@@ -1,0 +1,26 @@
+CREATE OR REPLACE FUNCTION chat_remove_member(p_room uuid, p_actor integer, p_user integer, p_message_id uuid)
+RETURNS TABLE (outcome text, direct_key text, entry chat_messages)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+  v_room chat_rooms;
+  v_entry chat_messages;
+  v_outcome text;
+BEGIN
+  SELECT r.* INTO v_room FROM chat_rooms r WHERE r.id = p_room FOR NO KEY UPDATE;
+  v_outcome := CASE
+    WHEN v_room.id IS NULL OR NOT chat_is_member(p_room, p_actor) THEN 'NOT_FOUND'
+    WHEN v_room.type <> 'GROUP' THEN 'NOT_GROUP'
+    WHEN NOT chat_is_admin(p_room, p_actor) THEN 'NOT_ADMIN'
+    WHEN NOT chat_is_member(p_room, p_user) THEN 'NO_SUCH_MEMBER'
+    ELSE 'OK' END;
+  IF v_outcome = 'OK' THEN
+    PERFORM chat_confirm_member(p_room, p_actor);
+    UPDATE chat_room_members m SET left_at = clock_timestamp(), is_admin = false
+    WHERE m.room_id = p_room AND m.user_id = p_user;
+    v_entry := chat_append_system(p_message_id, p_room, p_actor, 'MEMBER_REMOVED', ARRAY[p_user],
+      chat_shown_name(p_actor) || '님이 ' || chat_shown_member(p_room, p_user) || '님을 내보냈습니다.');
+  END IF;
+  RETURN QUERY SELECT v_outcome, v_room.direct_key, v_entry;
+END;
+$$;

@@ -1,0 +1,58 @@
+-- Nobody writes to a cancelled room, but a retry of what was sent before still finds its message. An id that is stored
+-- is answered to its author also where they are no member any more: the first try may have been committed without its
+-- answer having arrived. To everybody else who is no member it is NOT_FOUND, stored or not. An id that a room or a
+-- membership has is no message's: whoever keys by id alone would take one for the other.
+CREATE OR REPLACE FUNCTION chat_send_message(
+  p_id uuid, p_room uuid, p_sender integer, p_type chat_message_type, p_content text
+) RETURNS TABLE (outcome text, direct_key text, entry chat_messages)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+  v_seq integer;
+  v_direct_key text;
+  v_cancelled boolean;
+  v_name text;
+  v_confirmed boolean;
+  v_now timestamptz;
+  v_entry chat_messages;
+BEGIN
+  SELECT r.seq + 1, r.direct_key, r.cancelled_at IS NOT NULL INTO v_seq, v_direct_key, v_cancelled
+  FROM chat_rooms r WHERE r.id = p_room FOR NO KEY UPDATE;
+  IF FOUND THEN
+    SELECT coalesce(u.name, '#' || u.id), m.is_confirmed INTO v_name, v_confirmed
+    FROM chat_room_members m JOIN chat_users u ON u.id = m.user_id
+    WHERE m.room_id = p_room AND m.user_id = p_sender AND m.left_at IS NULL;
+  END IF;
+
+  IF v_name IS NOT NULL AND NOT v_cancelled THEN
+    v_now := clock_timestamp();
+    INSERT INTO chat_messages (id, room_id, seq, changed_seq, sender_id, sender_name, type, content, created_at)
+    SELECT p_id, p_room, v_seq, v_seq, p_sender, v_name, p_type, p_content, v_now
+    WHERE NOT EXISTS (SELECT FROM chat_rooms r WHERE r.id = p_id)
+      AND NOT EXISTS (SELECT FROM chat_room_members m WHERE m.id = p_id)
+    ON CONFLICT (id) DO NOTHING
+    RETURNING * INTO v_entry;
+    IF FOUND THEN
+      UPDATE chat_rooms r SET seq = v_seq, updated_at = v_now WHERE r.id = p_room;
+      IF NOT v_confirmed THEN
+        UPDATE chat_room_members m SET is_confirmed = true WHERE m.room_id = p_room AND m.user_id = p_sender;
+      END IF;
+      RETURN QUERY SELECT 'OK', v_direct_key, v_entry;
+      RETURN;
+    END IF;
+  END IF;
+
+  SELECT * INTO v_entry FROM chat_messages m WHERE m.id = p_id;
+  IF v_entry.room_id = p_room AND v_entry.sender_id = p_sender AND v_entry.type = p_type
+    AND coalesce(v_entry.sent_digest, sha256(convert_to(v_entry.content, 'UTF8'))) = sha256(convert_to(p_content, 'UTF8'))
+  THEN
+    RETURN QUERY SELECT 'DUPLICATE', v_direct_key, v_entry;
+  ELSIF v_name IS NULL AND v_entry.sender_id IS DISTINCT FROM p_sender THEN
+    RETURN QUERY SELECT 'NOT_FOUND', NULL::text, NULL::chat_messages;
+  ELSIF v_cancelled AND v_entry.id IS NULL THEN
+    RETURN QUERY SELECT 'CANCELLED', NULL::text, NULL::chat_messages;
+  ELSE
+    RETURN QUERY SELECT 'CONFLICT', v_direct_key, v_entry;
+  END IF;
+END;
+$$;

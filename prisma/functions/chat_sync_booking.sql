@@ -1,0 +1,102 @@
+-- What the booking system says of one booking, in whatever order it arrives and however often: the members are those of
+-- the highest version, the name is that of the highest version that gives one, a cancellation is final. p_users NULL
+-- says nothing of members, p_name NULL nothing of the name; p_version NULL is older than any. The room is made by
+-- whatever comes first. Entries are written by the member who has been there longest.
+--
+-- Who left the room stays out until a list has been without them. That list may also be one that comes late: then the
+-- newest one, which has them again, takes effect for them now.
+--
+-- With p_only_makes it fills a room of whose members nothing is known, one that was cancelled before it was made
+-- included, and changes no other one, whatever its version: that a list came before, even an empty one, is newer.
+CREATE OR REPLACE FUNCTION chat_sync_booking(
+  p_id uuid, p_booking integer, p_name text, p_users integer[], p_names text[], p_version bigint, p_cancelled boolean,
+  p_only_makes boolean, p_message_ids uuid[]
+) RETURNS TABLE (room_id uuid, created boolean, applied boolean, entry chat_messages)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+  v_room chat_rooms;
+  v_applies boolean;
+  v_begins boolean;
+  v_cancels boolean;
+  v_names boolean;
+  v_renames boolean;
+  v_actor integer;
+  v_gone integer[];
+  v_new integer[];
+  v_seq integer;
+  v_entries chat_messages[] := '{}';
+BEGIN
+  INSERT INTO chat_rooms (id, type, booking_id) VALUES (p_id, 'BOOKING', p_booking) ON CONFLICT DO NOTHING;
+  SELECT r.* INTO v_room FROM chat_rooms r WHERE r.booking_id = p_booking FOR NO KEY UPDATE;
+
+  v_applies := p_users IS NOT NULL AND CASE
+    WHEN p_only_makes OR p_version IS NULL THEN v_room.seq = 0 AND v_room.booking_version IS NULL
+    ELSE p_version > coalesce(v_room.booking_version, -1) END;
+  v_begins := v_room.seq = 0 AND v_applies AND cardinality(p_users) > 0;
+  v_cancels := v_room.cancelled_at IS NULL AND p_cancelled;
+  v_names := p_name IS NOT NULL AND (v_applies OR NOT p_only_makes) AND CASE
+    WHEN p_version IS NULL THEN v_room.name IS NULL
+    ELSE p_version > coalesce(v_room.name_version, -1) END;
+  v_renames := v_names AND p_name IS DISTINCT FROM v_room.name;
+  UPDATE chat_rooms r
+  SET booking_version = CASE WHEN v_applies THEN p_version ELSE r.booking_version END,
+      name = CASE WHEN v_names THEN p_name ELSE r.name END,
+      name_version = CASE WHEN v_names THEN p_version ELSE r.name_version END,
+      cancelled_at = CASE WHEN v_cancels THEN clock_timestamp() ELSE r.cancelled_at END
+  WHERE r.id = v_room.id AND (v_applies OR v_names OR v_cancels);
+
+  SELECT m.user_id INTO v_actor FROM chat_room_members m
+  WHERE m.room_id = v_room.id ORDER BY m.left_at IS NOT NULL, m.joined_seq, m.user_id LIMIT 1;
+  v_actor := coalesce(v_actor, p_users[1]);
+
+  IF v_applies THEN
+    PERFORM chat_introduce_users(p_users, p_names);
+    SELECT array_agg(m.user_id ORDER BY m.user_id) INTO v_gone FROM chat_room_members m
+    WHERE m.room_id = v_room.id AND m.left_at IS NULL AND m.user_id <> ALL (p_users);
+    UPDATE chat_room_members m SET left_version = NULL
+    WHERE m.room_id = v_room.id AND m.left_version IS NOT NULL AND m.user_id <> ALL (p_users);
+    SELECT array_agg(u.id ORDER BY u.place) INTO v_new
+    FROM (SELECT id, min(place) AS place FROM unnest(p_users) WITH ORDINALITY AS w(id, place) GROUP BY id) u
+    WHERE NOT EXISTS (
+      SELECT FROM chat_room_members m
+      WHERE m.room_id = v_room.id AND m.user_id = u.id AND (m.left_at IS NULL OR m.left_version IS NOT NULL));
+
+    IF v_gone IS NOT NULL THEN
+      UPDATE chat_room_members m SET left_at = clock_timestamp(), is_admin = false
+      WHERE m.room_id = v_room.id AND m.user_id = ANY (v_gone);
+      v_entries := v_entries || chat_append_system(p_message_ids[1], v_room.id, v_actor, 'MEMBER_REMOVED', v_gone,
+        chat_shown_names(v_gone) || '이 예약에서 빠졌습니다.');
+    END IF;
+  ELSIF NOT p_only_makes THEN
+    SELECT array_agg(m.user_id ORDER BY m.user_id) INTO v_new FROM chat_room_members m
+    WHERE m.room_id = v_room.id AND m.left_version < p_version AND m.user_id <> ALL (p_users);
+  END IF;
+  IF v_new IS NOT NULL THEN
+    SELECT r.seq + 1 INTO v_seq FROM chat_rooms r WHERE r.id = v_room.id;
+    INSERT INTO chat_room_members (room_id, user_id, joined_seq)
+    SELECT v_room.id, u, v_seq FROM unnest(v_new) AS u
+    ON CONFLICT (room_id, user_id) DO UPDATE
+    SET left_at = NULL, left_version = NULL, joined_at = excluded.joined_at, joined_seq = excluded.joined_seq,
+        is_admin = false;
+    v_entries := v_entries || CASE WHEN v_begins
+      THEN chat_append_system(p_message_ids[2], v_room.id, v_actor, 'ROOM_CREATED', v_new, '예약 대화방이 열렸습니다.')
+      ELSE chat_append_system(p_message_ids[2], v_room.id, v_actor, 'MEMBERS_JOINED', v_new,
+        chat_shown_names(v_new) || '이 예약에 참여했습니다.') END;
+  END IF;
+  IF v_renames AND v_room.seq > 0 THEN
+    v_entries := v_entries || chat_append_system(p_message_ids[3], v_room.id, v_actor, 'ROOM_RENAMED', '{}',
+      '대화방 이름이 ''' || p_name || '''(으)로 바뀌었습니다.');
+  END IF;
+  IF (v_cancels AND v_room.seq > 0) OR (v_begins AND (v_cancels OR v_room.cancelled_at IS NOT NULL)) THEN
+    v_entries := v_entries || chat_append_system(p_message_ids[4], v_room.id, v_actor, 'BOOKING_CANCELLED', '{}',
+      '예약이 취소되었습니다.');
+  END IF;
+
+  IF cardinality(v_entries) = 0 THEN
+    RETURN QUERY SELECT v_room.id, false, v_applies, NULL::chat_messages;
+  ELSE
+    RETURN QUERY SELECT v_room.id, v_begins, v_applies, e FROM unnest(v_entries) AS e;
+  END IF;
+END;
+$$;
