@@ -4,7 +4,7 @@ import { pathToFileURL } from 'node:url';
 import { fingerprint, readStamp } from './fingerprint.mjs';
 import { generate } from './generate.mjs';
 import { step } from './progress.mjs';
-import { root, runAndCollect, runQuietly } from './run-command.mjs';
+import { root, runQuietly } from './run-command.mjs';
 import { withLock } from './setup-lock.mjs';
 
 const requiredNode = [20, 19];
@@ -66,19 +66,11 @@ function isInstalled() {
  */
 const readPackages = (path) => JSON.parse(readFileSync(path, 'utf8')).packages;
 
-/**
- * `npm ci`, or `npm install` without a change to the lockfile where `npm ci` refuses: it wants the lockfile to list the
- * binaries of every platform, and a registry that mirrors only some of them cannot make such a lockfile.
- */
 async function install() {
   // The build needs the development packages even where the environment says production.
   // The log level, because `npm run --silent` hands its silence on, and npm would not tell then why it refuses.
   const quiet = ['--no-fund', '--no-audit', '--no-progress', '--loglevel=error'];
-  const options = ['--include=dev', '--include=optional', ...quiet];
-  const { code, output } = await runAndCollect('npm', ['ci', ...options]);
-  if (code === 0) return;
-  if (!output.includes('EUSAGE')) throw new Error(`npm ci failed with code ${code}:\n${output}`);
-  await runQuietly('npm', ['install', '--no-save', ...options]);
+  await runQuietly('npm', ['ci', '--include=dev', '--include=optional', ...quiet]);
 }
 
 const isGenerated = () => readStamp(generatedStamp) === fingerprint(generateSources);
