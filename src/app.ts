@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import { RateLimiterMemory } from 'rate-limiter-flexible';
 import { signToken } from './auth/sign-token.js';
 import { createTokenVerifier } from './auth/verify-token.js';
+import { serveBackends } from './backends/serve-backends.js';
 import type { Config } from './config.js';
 import { connectDatabase } from './db/database.js';
 import { FitnessCheck } from './db/fitness.js';
@@ -12,38 +13,37 @@ import { createInboxStore } from './db/inbox.js';
 import { createLogStore } from './db/log-store.js';
 import { createPresenceStore } from './db/presence.js';
 import { createTypingStore } from './db/typing.js';
-import { Devices } from './pubsub/devices.js';
-import { EntrySeal } from './pubsub/entry-seal.js';
-import { Inboxes } from './pubsub/inboxes.js';
-import { LoadGauge } from './pubsub/load-gauge.js';
-import { NameNews } from './pubsub/name-news.js';
-import { createNatsPubSub } from './pubsub/nats-pub-sub.js';
-import { Presences } from './pubsub/presences.js';
-import type { PubSub } from './pubsub/pub-sub.js';
-import { RoomFeeds } from './pubsub/room-feeds.js';
-import { StreamComparison } from './pubsub/stream-comparison.js';
-import { Typing } from './pubsub/typing.js';
+import { createDevLogin } from './dev/dev-login.js';
+import { Inboxes } from './pubsub/live/inbox/inboxes.js';
+import { NameNews } from './pubsub/live/inbox/name-news.js';
+import { LoadGauge } from './pubsub/live/load-gauge.js';
+import { Devices } from './pubsub/live/presence/devices.js';
+import { Presences } from './pubsub/live/presence/presences.js';
+import { RoomFeeds } from './pubsub/live/room/room-feeds.js';
+import { Typing } from './pubsub/live/typing/typing.js';
+import { EntrySeal } from './pubsub/nats/entry-seal.js';
+import { createNatsPubSub } from './pubsub/nats/nats-pub-sub.js';
+import type { PubSub } from './pubsub/nats/pub-sub.js';
+import { StreamComparison } from './pubsub/nats/stream-comparison.js';
 import { createBatches } from './resolvers/batches.js';
 import type { Deps } from './resolvers/deps.js';
 import { findRoomOfMessage } from './resolvers/messages.js';
 import type { KnownNames } from './resolvers/users.js';
-import { createAuthenticate } from './server/context.js';
-import type { SignForUser } from './server/dev-login.js';
-import { createMaskError } from './server/errors.js';
-import { createExecute } from './server/execute.js';
-import { createGraphqlEngine } from './server/graphql.js';
-import { GraphqlOverHttp } from './server/graphql-over-http.js';
-import { HttpServer } from './server/http.js';
+import { createAuthenticate } from './server/graphql/context.js';
+import { createGraphqlEngine } from './server/graphql/engine.js';
+import { createMaskError } from './server/graphql/errors.js';
+import { createExecute } from './server/graphql/execute.js';
+import { Seats } from './server/graphql/limits/seats.js';
+import { SubscriptionBudget } from './server/graphql/limits/subscription-budget.js';
+import { UnreadAnswers } from './server/graphql/limits/unread-answers.js';
+import { UserTurns } from './server/graphql/limits/user-turns.js';
+import { createPrintResult } from './server/graphql/print.js';
+import { createSubscribe } from './server/graphql/subscribe.js';
+import { GraphqlOverHttp } from './server/http/graphql-over-http.js';
+import { type DevLogin, HttpServer } from './server/http/http.js';
+import { createOriginCheck } from './server/http/origin.js';
 import { createMetrics, type MetricSources } from './server/metrics.js';
-import { createOriginCheck } from './server/origin.js';
-import { createPrintResult } from './server/print.js';
-import { Seats } from './server/seats.js';
-import { createSubscribe } from './server/subscribe.js';
-import { SubscriptionBudget } from './server/subscription-budget.js';
-import { UnreadAnswers } from './server/unread-answers.js';
-import { UserTurns } from './server/user-turns.js';
-import { GraphqlSockets } from './server/websocket.js';
-import { serveBackends } from './services/serve-backends.js';
+import { GraphqlSockets } from './server/ws/websocket.js';
 
 /** A running server instance; it keeps nothing that another instance needs. */
 export interface App {
@@ -151,7 +151,7 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
     isAllowedOrigin: createOriginCheck({ allowed: config.allowedOrigins, loopback: config.embedded }),
     graphiql: config.graphiql,
     sendTimeoutMs,
-    devLogin: createDevLogin(config),
+    devLogin: offerDevLogin(config),
     metrics: offerMetrics(config, {
       sockets: () => sockets.size,
       streams: () => graphql.streamCount,
@@ -195,10 +195,10 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
 }
 
 /** Anybody on this machine may be any demo user: in the embedded mode only. */
-function createDevLogin({ embedded, auth }: Config): SignForUser | undefined {
+function offerDevLogin({ embedded, auth }: Config): DevLogin | undefined {
   const { secret, issuer, audience } = auth;
   if (!embedded || secret === undefined) return undefined;
-  return (userId) => signToken(secret, { userId }, { issuer, audience });
+  return createDevLogin((userId) => signToken(secret, { userId }, { issuer, audience }));
 }
 
 /** For whoever has the token or, in the embedded mode, without one: elsewhere there are none. */

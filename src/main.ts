@@ -3,13 +3,14 @@ import type { Logger } from 'pino';
 import { startApp } from './app.js';
 import { type Config, readConfig } from './config.js';
 import { migrate } from './db/migrate.js';
-import { seedDemo } from './db/seed-demo.js';
-import { startEmbeddedServers } from './embedded/embedded-servers.js';
+import { startEmbeddedServers } from './dev/embedded/embedded-servers.js';
+import { reportSlowStep } from './dev/report-slow-step.js';
+import { seedDemo } from './dev/seed-demo.js';
+import { printWelcome } from './dev/welcome.js';
 import { Lifecycle, StartInterruptedError } from './lifecycle.js';
 import { createLog } from './log.js';
-import { assertCanListen } from './server/listen-check.js';
+import { assertCanListen } from './server/http/listen-check.js';
 import { describeStartError } from './start-error.js';
-import { printWelcome, tellStep } from './terminal.js';
 
 const migrationsDir = fileURLToPath(new URL('../prisma/migrations', import.meta.url));
 
@@ -19,9 +20,9 @@ async function start(config: Config, log: Logger, lifecycle: Lifecycle): Promise
   const complete = await lifecycle.startStep(() => provideServers(config, log, lifecycle));
   const { url } = complete.database;
   await lifecycle.startStep((signal) =>
-    tellStep('Migrating the database', () => migrate(url, migrationsDir, { log, signal })),
+    reportSlowStep('Migrating the database', () => migrate(url, migrationsDir, { log, signal })),
   );
-  if (config.embedded) await lifecycle.startStep(() => tellStep('Writing the demo', () => seedDemo(url)));
+  if (config.embedded) await lifecycle.startStep(() => reportSlowStep('Writing the demo', () => seedDemo(url)));
 
   const port = await lifecycle.startStep(async () => {
     const app = await startApp(complete, log);

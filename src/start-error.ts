@@ -1,10 +1,10 @@
 import { type Config, ConfigError } from './config.js';
 import { MigrationError } from './db/migrate.js';
 import { DatabaseUnreachableError, DatabaseUnusableError } from './db/server-check.js';
-import { DataDirInUseError } from './embedded/data-dir.js';
-import { NatsServerNotFoundError } from './embedded/nats-binary.js';
-import { PostgresNotFoundError } from './embedded/postgres-binaries.js';
-import { ClusterUnusableError } from './embedded/postgres-cluster.js';
+import { DataDirInUseError } from './dev/embedded/data-dir.js';
+import { NatsServerNotFoundError } from './dev/embedded/nats-binary.js';
+import { PostgresNotFoundError } from './dev/embedded/postgres-binaries.js';
+import { ClusterUnusableError } from './dev/embedded/postgres-cluster.js';
 
 const selfExplaining = [
   ConfigError,

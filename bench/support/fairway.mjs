@@ -11,6 +11,6 @@ export const { cursorOfMessage } = /** @type {typeof import('../../src/db/messag
   await load('db/messages.js')
 );
 export const { migrate } = /** @type {typeof import('../../src/db/migrate.js')} */ (await load('db/migrate.js'));
-export const { startEmbeddedServers } = /** @type {typeof import('../../src/embedded/embedded-servers.js')} */ (
-  await load('embedded/embedded-servers.js')
+export const { startEmbeddedServers } = /** @type {typeof import('../../src/dev/embedded/embedded-servers.js')} */ (
+  await load('dev/embedded/embedded-servers.js')
 );

@@ -1,4 +1,4 @@
-import { seedDemo } from '../db/seed-demo.js';
+import { seedDemo } from '../dev/seed-demo.js';
 import { requireDatabaseUrl, runCommand } from './run-command.js';
 
 /** `npm run demo`: writes the demo into the migrated database of DATABASE_URL. Twice is as good as once. */

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { pino } from 'pino';
 import { draftMigration } from '../db/draft-migration.js';
-import { startPostgres } from '../embedded/postgres.js';
-import { makeOpenFolder } from '../embedded/unprivileged.js';
+import { startPostgres } from '../dev/embedded/postgres.js';
+import { makeOpenFolder } from '../dev/embedded/unprivileged.js';
 import { CommandError, runCommand } from './run-command.js';
 
 const usage = 'A migration needs a name in small letters, digits and underscores: npm run migration -- pinned_rooms';

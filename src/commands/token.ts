@@ -2,8 +2,8 @@ import { existsSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { signToken } from '../auth/sign-token.js';
 import { readConfig } from '../config.js';
-import { readOrCreateSecret } from '../embedded/data-dir.js';
-import { authSecretName } from '../embedded/embedded-servers.js';
+import { readOrCreateSecret } from '../dev/embedded/data-dir.js';
+import { authSecretName } from '../dev/embedded/embedded-servers.js';
 import { CommandError, runCommand } from './run-command.js';
 
 const usage = 'npm run token -- --user 4 [--name 김철수] [--ttl 12h]';

@@ -1,11 +1,11 @@
 import type { RateLimiterMemory } from 'rate-limiter-flexible';
 import type { Database } from '../db/database.js';
-import type { Inboxes } from '../pubsub/inboxes.js';
-import type { LoadGauge } from '../pubsub/load-gauge.js';
-import type { NameNews } from '../pubsub/name-news.js';
-import type { Presences } from '../pubsub/presences.js';
-import type { RoomFeeds } from '../pubsub/room-feeds.js';
-import type { Typing } from '../pubsub/typing.js';
+import type { Inboxes } from '../pubsub/live/inbox/inboxes.js';
+import type { NameNews } from '../pubsub/live/inbox/name-news.js';
+import type { LoadGauge } from '../pubsub/live/load-gauge.js';
+import type { Presences } from '../pubsub/live/presence/presences.js';
+import type { RoomFeeds } from '../pubsub/live/room/room-feeds.js';
+import type { Typing } from '../pubsub/live/typing/typing.js';
 import type { Batches } from './batches.js';
 import type { KnownNames } from './users.js';
 

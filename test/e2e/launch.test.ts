@@ -14,7 +14,7 @@ import {
 import { homedir, tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
-import { identifyProcess, isRunning, type ProcessIdentity } from '../../src/embedded/process-identity.js';
+import { identifyProcess, isRunning, type ProcessIdentity } from '../../src/dev/embedded/process-identity.js';
 import { TestClient } from '../support/client.js';
 import { findOwnPort } from '../support/own-port.js';
 import { describeWithNats } from '../support/requirements.js';

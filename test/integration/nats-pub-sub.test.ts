@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { pino } from 'pino';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { createNatsPubSub } from '../../src/pubsub/nats-pub-sub.js';
-import type { PubSub } from '../../src/pubsub/pub-sub.js';
+import { createNatsPubSub } from '../../src/pubsub/nats/nats-pub-sub.js';
+import type { PubSub } from '../../src/pubsub/nats/pub-sub.js';
 import { startNats, type TestNats } from '../support/nats.js';
 import { describeWithNats } from '../support/requirements.js';
 import { waitFor } from '../support/wait-for.js';

@@ -3,7 +3,6 @@ import { resolve } from 'node:path';
 import pg from 'pg';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { connectDatabase, type Database } from '../../src/db/database.js';
-import type { Demo } from '../../src/db/demo-history.js';
 import {
   appendMessage,
   createRoom,
@@ -14,8 +13,9 @@ import {
   renameRoom,
 } from '../../src/db/room-log.js';
 import { countAllUnread } from '../../src/db/rooms.js';
-import { seedDemo } from '../../src/db/seed-demo.js';
 import { saveUser } from '../../src/db/users.js';
+import type { Demo } from '../../src/dev/demo-history.js';
+import { seedDemo } from '../../src/dev/seed-demo.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 
 const demo = JSON.parse(readFileSync(resolve(import.meta.dirname, '../../prisma/demo.json'), 'utf8')) as Demo;

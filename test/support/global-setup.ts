@@ -5,9 +5,9 @@ import pg from 'pg';
 import { pino } from 'pino';
 import type { TestProject } from 'vitest/node';
 import { migrate } from '../../src/db/migrate.js';
-import { findNatsServer, installNatsServer } from '../../src/embedded/nats-binary.js';
-import { startPostgres } from '../../src/embedded/postgres.js';
-import { makeOpenFolder } from '../../src/embedded/unprivileged.js';
+import { findNatsServer, installNatsServer } from '../../src/dev/embedded/nats-binary.js';
+import { startPostgres } from '../../src/dev/embedded/postgres.js';
+import { makeOpenFolder } from '../../src/dev/embedded/unprivileged.js';
 import { findChromium } from './chromium.js';
 import { findPgbouncer } from './pooler.js';
 

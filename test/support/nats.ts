@@ -4,8 +4,8 @@ import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { pino } from 'pino';
-import { findNatsServer } from '../../src/embedded/nats-binary.js';
-import { type EmbeddedNats, startNatsServer } from '../../src/embedded/nats-server.js';
+import { findNatsServer } from '../../src/dev/embedded/nats-binary.js';
+import { type EmbeddedNats, startNatsServer } from '../../src/dev/embedded/nats-server.js';
 import { findOwnPort } from './own-port.js';
 import { waitFor } from './wait-for.js';
 

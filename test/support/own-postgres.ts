@@ -3,8 +3,8 @@ import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } fr
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
-import { type EmbeddedPostgres, startPostgres } from '../../src/embedded/postgres.js';
-import { makeOpenFolder } from '../../src/embedded/unprivileged.js';
+import { type EmbeddedPostgres, startPostgres } from '../../src/dev/embedded/postgres.js';
+import { makeOpenFolder } from '../../src/dev/embedded/unprivileged.js';
 import { query, type TestDatabase } from './database.js';
 import { startTcpProxy, type TcpProxy } from './tcp-proxy.js';
 

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { chooseUser } from '../../src/embedded/unprivileged.js';
+import { chooseUser } from '../../src/dev/embedded/unprivileged.js';
 import { findOwnPort } from './own-port.js';
 import { waitFor } from './wait-for.js';
 

@@ -1,6 +1,6 @@
 import { parse } from 'graphql';
 import { describe, expect, it } from 'vitest';
-import { findCompilable } from '../../src/server/compilable.js';
+import { findCompilable } from '../../src/server/graphql/compilable.js';
 
 const selections = (document: string) => findCompilable(parse(document))?.selections ?? null;
 

@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { DataDirInUseError, openDataDir, readOrCreateSecret } from '../../src/embedded/data-dir.js';
+import { DataDirInUseError, openDataDir, readOrCreateSecret } from '../../src/dev/embedded/data-dir.js';
 
 describe('openDataDir', () => {
   let folder: string;

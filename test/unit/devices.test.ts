@@ -1,7 +1,7 @@
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Device, GoneDevice, PresenceStore } from '../../src/domain/presence.js';
-import { Devices } from '../../src/pubsub/devices.js';
+import { Devices } from '../../src/pubsub/live/presence/devices.js';
 
 describe('the devices of an instance', () => {
   let connected: Device[];

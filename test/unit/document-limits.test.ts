@@ -1,6 +1,6 @@
 import { buildSchema, getIntrospectionQuery, parse, validate } from 'graphql';
 import { describe, expect, it } from 'vitest';
-import { createDocumentLimits } from '../../src/server/document-limits.js';
+import { createDocumentLimits } from '../../src/server/graphql/limits/document-limits.js';
 
 const schema = buildSchema('type Query { room: Room, n: Int } type Room { room: Room, n: Int }');
 const rule = createDocumentLimits({ maxDepth: 4, maxAliases: 3 });

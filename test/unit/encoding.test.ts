@@ -13,9 +13,9 @@ import {
   encodeRanges,
   encodeReference,
   encodeTyping,
-} from '../../src/pubsub/encoding.js';
-import { EntrySeal } from '../../src/pubsub/entry-seal.js';
-import { ForeignBodyError } from '../../src/pubsub/fields.js';
+} from '../../src/pubsub/nats/encoding.js';
+import { EntrySeal } from '../../src/pubsub/nats/entry-seal.js';
+import { ForeignBodyError } from '../../src/pubsub/nats/fields.js';
 
 const roomId = '0196f3a0-1234-7abc-8def-0123456789ab';
 const epoch = '01a22675-dec2-7d86-a3f6-0a5edf8fad30';

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { EntrySeal } from '../../src/pubsub/entry-seal.js';
+import { EntrySeal } from '../../src/pubsub/nats/entry-seal.js';
 
 const key = new Uint8Array(32).fill(7);
 const seal = new EntrySeal(() => key);

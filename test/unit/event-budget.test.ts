@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { EventBudget } from '../../src/server/event-budget.js';
+import { EventBudget } from '../../src/server/graphql/limits/event-budget.js';
 
 const select = (key: string | null, price: number) => ({ key, price });
 

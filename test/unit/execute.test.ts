@@ -11,7 +11,7 @@ import { compileQuery } from 'graphql-jit';
 import { describe, expect, it, vi } from 'vitest';
 import { ChatError } from '../../src/domain/errors.js';
 import { schema as ownSchema } from '../../src/schema/index.js';
-import { createExecute } from '../../src/server/execute.js';
+import { createExecute } from '../../src/server/graphql/execute.js';
 
 vi.mock('graphql-jit', { spy: true });
 

@@ -1,6 +1,6 @@
 import { getIntrospectionQuery, parse } from 'graphql';
 import { describe, expect, it } from 'vitest';
-import { findOverlaps } from '../../src/server/field-overlap.js';
+import { findOverlaps } from '../../src/server/graphql/limits/field-overlap.js';
 
 const isRefused = (text: string): boolean => findOverlaps(parse(text)) !== undefined;
 const times = (count: number, of: (index: number) => string): string =>

@@ -2,8 +2,8 @@ import type { GraphQLError } from 'graphql';
 import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
 import type { Deps } from '../../src/resolvers/deps.js';
-import { createMaskError } from '../../src/server/errors.js';
-import { createGraphqlEngine } from '../../src/server/graphql.js';
+import { createGraphqlEngine } from '../../src/server/graphql/engine.js';
+import { createMaskError } from '../../src/server/graphql/errors.js';
 
 const createEngine = () =>
   createGraphqlEngine({

@@ -1,6 +1,6 @@
 import { getOperationAST, parse } from 'graphql';
 import { describe, expect, it } from 'vitest';
-import { findMutationInputs } from '../../src/server/mutation-inputs.js';
+import { findMutationInputs } from '../../src/server/graphql/mutation-inputs.js';
 
 const none = { roomId: undefined, messageId: undefined, isSend: false };
 

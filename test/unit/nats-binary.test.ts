@@ -2,7 +2,7 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { findNatsServer, NatsServerNotFoundError } from '../../src/embedded/nats-binary.js';
+import { findNatsServer, NatsServerNotFoundError } from '../../src/dev/embedded/nats-binary.js';
 
 describe('findNatsServer', () => {
   let folder: string;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { negotiate, refusalType } from '../../src/server/negotiation.js';
+import { negotiate, refusalType } from '../../src/server/http/negotiation.js';
 
 const json = 'application/json';
 const graphql = 'application/graphql-response+json';

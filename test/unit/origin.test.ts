@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { normalizeOrigin } from '../../src/domain/origin.js';
-import { isOwnName } from '../../src/server/hosts.js';
-import { createOriginCheck } from '../../src/server/origin.js';
+import { isOwnName } from '../../src/server/http/hosts.js';
+import { createOriginCheck } from '../../src/server/http/origin.js';
 
 describe('normalizeOrigin', () => {
   it.each([

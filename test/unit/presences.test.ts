@@ -1,9 +1,9 @@
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Acquaintance, Presence, PresenceStore } from '../../src/domain/presence.js';
-import { encodeAcquainting, encodePresence } from '../../src/pubsub/encoding.js';
-import { Presences } from '../../src/pubsub/presences.js';
-import type { PubSub } from '../../src/pubsub/pub-sub.js';
+import { Presences } from '../../src/pubsub/live/presence/presences.js';
+import { encodeAcquainting, encodePresence } from '../../src/pubsub/nats/encoding.js';
+import type { PubSub } from '../../src/pubsub/nats/pub-sub.js';
 
 const sweepMs = 3_000;
 const viewerId = 1;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { limitAnswer, limitMessage } from '../../src/server/print.js';
+import { limitAnswer, limitMessage } from '../../src/server/graphql/print.js';
 
 const refusal = {
   data: null,

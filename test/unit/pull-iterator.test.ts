@@ -1,6 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { PullIterator, type PullOptions } from '../../src/pubsub/pull-iterator.js';
+import { PullIterator, type PullOptions } from '../../src/pubsub/live/pull-iterator.js';
 import { waitFor } from '../support/wait-for.js';
 
 const end = { done: true, value: undefined };

@@ -4,10 +4,10 @@ import { describe, expect, it } from 'vitest';
 import type { Wait } from '../../src/domain/fair-turns.js';
 import type { Listener } from '../../src/domain/pollable.js';
 import type { LogEntry, LogStore } from '../../src/domain/room-log.js';
-import type { PubSub } from '../../src/pubsub/pub-sub.js';
-import { type CursorOptions, RoomCursor } from '../../src/pubsub/room-cursor.js';
-import { RoomFeed, type RoomFeedOptions } from '../../src/pubsub/room-feed.js';
-import { Seldom } from '../../src/pubsub/seldom.js';
+import { type CursorOptions, RoomCursor } from '../../src/pubsub/live/room/room-cursor.js';
+import { RoomFeed, type RoomFeedOptions } from '../../src/pubsub/live/room/room-feed.js';
+import type { PubSub } from '../../src/pubsub/nats/pub-sub.js';
+import { Seldom } from '../../src/pubsub/nats/seldom.js';
 
 const roomId = '0190a0a0-0000-7000-8000-000000000001';
 const epoch = '01a22675-dec2-7d86-a3f6-0a5edf8fad30';

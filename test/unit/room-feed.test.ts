@@ -3,9 +3,9 @@ import { pino } from 'pino';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import type { EpochStart } from '../../src/domain/epoch.js';
 import type { Evidence, LogEntry, LogRange, LogStore } from '../../src/domain/room-log.js';
-import type { PubSub } from '../../src/pubsub/pub-sub.js';
-import { RoomFeed, type RoomFeedOptions } from '../../src/pubsub/room-feed.js';
-import { Seldom } from '../../src/pubsub/seldom.js';
+import { RoomFeed, type RoomFeedOptions } from '../../src/pubsub/live/room/room-feed.js';
+import type { PubSub } from '../../src/pubsub/nats/pub-sub.js';
+import { Seldom } from '../../src/pubsub/nats/seldom.js';
 
 const roomId = '0190a0a0-0000-7000-8000-000000000001';
 const [first, second] = ['01a22675-dec2-7d86-a3f6-0a5edf8fad30', '01a22676-0210-776e-8848-01e8f0113272'] as const;

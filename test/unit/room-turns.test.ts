@@ -1,6 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { type MutationInput, RoomTurns } from '../../src/server/room-turns.js';
+import { type MutationInput, RoomTurns } from '../../src/server/graphql/room-turns.js';
 
 /** Mutations that end when they are told to, with what has begun so far. */
 function createSocket(find: (messageId: string) => Promise<string | null> = async () => null) {

@@ -1,6 +1,6 @@
 import { parse } from 'graphql';
 import { expect, it } from 'vitest';
-import { countRootFields } from '../../src/server/root-fields.js';
+import { countRootFields } from '../../src/server/graphql/root-fields.js';
 
 it.each([
   ['{ viewer { id name } }', undefined, 1],

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { messageSubject, readSubject } from '../../src/pubsub/subjects.js';
+import { messageSubject, readSubject } from '../../src/pubsub/nats/subjects.js';
 
 const room = '0196f3a0-1234-7abc-8def-0123456789ab';
 

@@ -12,17 +12,17 @@ import type { RoomEvent } from '../../src/domain/room-event.js';
 import type { Deps } from '../../src/resolvers/deps.js';
 import { schema } from '../../src/schema/index.js';
 import { findWhatEventsDependOn } from '../../src/schema/of-viewer.js';
-import { sendResults } from '../../src/server/body.js';
-import { ClientSocket } from '../../src/server/client-socket.js';
-import { createMaskError } from '../../src/server/errors.js';
-import { createExecute } from '../../src/server/execute.js';
-import { nextFrameOf } from '../../src/server/next-frames.js';
-import { createPrintResult } from '../../src/server/print.js';
-import { ResultSender } from '../../src/server/result-sender.js';
-import { streamFormats } from '../../src/server/stream-formats.js';
-import { createSubscribe, type Results } from '../../src/server/subscribe.js';
-import { SubscriptionBudget } from '../../src/server/subscription-budget.js';
-import { UnreadAnswers } from '../../src/server/unread-answers.js';
+import { createMaskError } from '../../src/server/graphql/errors.js';
+import { createExecute } from '../../src/server/graphql/execute.js';
+import { SubscriptionBudget } from '../../src/server/graphql/limits/subscription-budget.js';
+import { UnreadAnswers } from '../../src/server/graphql/limits/unread-answers.js';
+import { createPrintResult } from '../../src/server/graphql/print.js';
+import { ResultSender } from '../../src/server/graphql/result-sender.js';
+import { createSubscribe, type Results } from '../../src/server/graphql/subscribe.js';
+import { sendResults } from '../../src/server/http/body.js';
+import { streamFormats } from '../../src/server/http/stream-formats.js';
+import { ClientSocket } from '../../src/server/ws/client-socket.js';
+import { nextFrameOf } from '../../src/server/ws/next-frames.js';
 
 vi.mock('../../src/schema/of-viewer.js', { spy: true });
 

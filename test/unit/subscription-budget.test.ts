@@ -1,7 +1,7 @@
 import { parse } from 'graphql';
 import { describe, expect, it } from 'vitest';
-import { documentWeight } from '../../src/server/document-weight.js';
-import { SubscriptionBudget } from '../../src/server/subscription-budget.js';
+import { documentWeight } from '../../src/server/graphql/limits/document-weight.js';
+import { SubscriptionBudget } from '../../src/server/graphql/limits/subscription-budget.js';
 
 const one = parse('subscription { inboxEvents { roomId } }');
 const other = parse('subscription { inboxEvents { kind roomId } }');

@@ -1,7 +1,7 @@
 import type { Writable } from 'node:stream';
 import { expect, it } from 'vitest';
 import * as ws from 'ws';
-import { createTextFrame } from '../../src/server/text-frame.js';
+import { createTextFrame } from '../../src/server/ws/text-frame.js';
 
 /** Of ws, which does not tell of it in its types. */
 const { Receiver } = ws as unknown as {

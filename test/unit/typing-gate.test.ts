@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { TypingGate } from '../../src/pubsub/typing-gate.js';
+import { TypingGate } from '../../src/pubsub/live/typing/typing-gate.js';
 
 /** What the user says, or that they sent the message. */
 type Said = boolean | 'sent';

@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import type { LogEntry } from '../../src/domain/room-log.js';
 import type { TypingStore } from '../../src/domain/typing.js';
-import type { PubSub } from '../../src/pubsub/pub-sub.js';
-import type { RoomFeed } from '../../src/pubsub/room-feed.js';
-import { TypingRoom } from '../../src/pubsub/typing-room.js';
+import type { RoomFeed } from '../../src/pubsub/live/room/room-feed.js';
+import { TypingRoom } from '../../src/pubsub/live/typing/typing-room.js';
+import type { PubSub } from '../../src/pubsub/nats/pub-sub.js';
 
 const viewerId = 1;
 

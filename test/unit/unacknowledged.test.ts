@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseTcpTable, peerOf } from '../../src/server/unacknowledged.js';
+import { parseTcpTable, peerOf } from '../../src/server/http/unacknowledged.js';
 
 const table = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
    0: 00000000:0FA0 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 17498 1 00000000e5805acc 100 0 0 10 0

@@ -1,6 +1,6 @@
 import { type OperationDefinitionNode, parse } from 'graphql';
 import { describe, expect, it } from 'vitest';
-import { assertModest, declaredVariables } from '../../src/server/variables.js';
+import { assertModest, declaredVariables } from '../../src/server/graphql/variables.js';
 
 const nest = (levels: number): unknown => JSON.parse(`${'[{"a":'.repeat(levels / 2)}1${'}]'.repeat(levels / 2)}`);
 const refusal = { code: 'BAD_USER_INPUT' };

@@ -1,0 +1,43 @@
+import { randomUUID } from 'node:crypto';
+import type { Logger } from 'pino';
+import type { z } from 'zod';
+import { ChatError } from '../domain/errors.js';
+import type { Answer } from '../pubsub/nats/request-encoding.js';
+import type { Endpoint } from '../pubsub/nats/responder.js';
+import type { Deps } from '../resolvers/deps.js';
+import { parsePayload } from './payloads.js';
+
+/** What a subject answers with; a list that was cut says how it goes on. */
+export interface Result {
+  readonly data: unknown;
+  readonly nextCursor?: string | null;
+}
+
+/** A subject, before it is known with what it works. */
+export type Service = (deps: Deps, log: Logger) => Endpoint;
+
+/** Validates, asks, and answers; what is thrown becomes an answer too. */
+export const service =
+  <Payload>(
+    subject: string,
+    schema: z.ZodType<Payload>,
+    ask: (deps: Deps, payload: Payload) => Promise<Result>,
+  ): Service =>
+  (deps, log) => ({
+    subject,
+    answer: async (payload) => {
+      try {
+        return { success: true, ...(await ask(deps, parsePayload(schema, payload))) };
+      } catch (error) {
+        return toRefusal(error, subject, log);
+      }
+    },
+  });
+
+/** A ChatError is told as it is. Everything else is a bug: logged with its cause, told as INTERNAL, as over GraphQL. */
+function toRefusal(error: unknown, subject: string, log: Logger): Answer {
+  if (error instanceof ChatError) return { success: false, error: error.message, code: error.code };
+  const correlationId = randomUUID();
+  log.error({ err: error, correlationId, subject }, 'A request failed unexpectedly');
+  return { success: false, error: 'Something went wrong on our side', code: 'INTERNAL', correlationId };
+}

@@ -1,0 +1,219 @@
+import { createHash } from 'node:crypto';
+import { v5 as uuidv5 } from 'uuid';
+import type { MemberRow, MessageRow } from '../db/rows.js';
+import type { SystemNotice } from '../domain/message.js';
+
+const minuteMs = 60_000;
+const dayMs = 1_440 * minuteMs;
+/** The demo's people live in Korea, which has no daylight saving time. */
+const koreaAheadMs = 540 * minuteMs;
+
+/** What prisma/demo.json holds. */
+export interface Demo {
+  readonly users: readonly DemoUser[];
+  readonly rooms: readonly DemoRoom[];
+}
+
+export interface DemoUser {
+  readonly id: number;
+  readonly name: string;
+}
+
+interface DemoRoom {
+  readonly id: string;
+  readonly type: 'DIRECT' | 'GROUP' | 'BOOKING';
+  readonly name: string | null;
+  readonly bookingId: number | null;
+  readonly directKey: string | null;
+  readonly creatorId: number;
+  /** At first, with the creator. */
+  readonly memberIds: readonly number[];
+  readonly bursts: readonly Burst[];
+}
+
+/** Begins at a time of day in Korea, or ends a while before the seeding. */
+type Burst = ({ readonly daysAgo: number; readonly at: string } | { readonly endsMinutesAgo: number }) & {
+  readonly log: readonly Step[];
+  /** Who looks at the room once more when it is over. Whoever writes has read what came before. */
+  readonly readBy: readonly number[];
+};
+
+type Step = readonly [userId: number, action: Action, secondsAfterPrevious: number];
+
+/** A text, or else. Edits and deletions name their message by its first content. */
+type Action =
+  | string
+  | { readonly image: string }
+  | { readonly edit: string; readonly to: string }
+  | { readonly delete: string }
+  | { readonly rename: string }
+  | { readonly invite: readonly number[] };
+
+/** What a room comes to, in rows as the functions of the room log would have left them. */
+export interface History {
+  readonly nameOf: (userId: number) => string;
+  readonly room: {
+    id: string;
+    name: string | null;
+    type: DemoRoom['type'];
+    booking_id: number | null;
+    direct_key: string | null;
+    seq: number;
+    published_seq: number;
+    created_at: Date;
+    updated_at: Date;
+  };
+  readonly members: DemoMember[];
+  readonly messages: Mutable<MessageRow & { sent_digest: string | null }>[];
+  readonly reads: { id: string; message_id: string; room_id: string; user_id: number; seq: number; read_at: Date }[];
+}
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+/** With what a row of the table has beside what is read of it. */
+type DemoMember = Mutable<MemberRow> & { readonly is_confirmed: true };
+
+/** The rooms' histories, told as if they had happened in the days before `now`. */
+export function tellDemo({ users, rooms }: Demo, now: Date): History[] {
+  const names = new Map(users.map(({ id, name }) => [id, name]));
+  const nameOf = (userId: number) => names.get(userId) ?? `#${userId}`;
+  return rooms.map((room) => tellRoom(room, nameOf, now));
+}
+
+function tellRoom(demo: DemoRoom, nameOf: History['nameOf'], now: Date): History {
+  const startedAt = demo.bursts[0] === undefined ? now : startOf(demo.bursts[0], now);
+  const { id, name, type, bookingId, directKey, creatorId, memberIds } = demo;
+  const room = { id, name, type, booking_id: bookingId, direct_key: directKey, seq: 0, published_seq: 0 };
+  const history: History = {
+    nameOf,
+    room: { ...room, created_at: startedAt, updated_at: startedAt },
+    members: [],
+    messages: [],
+    reads: [],
+  };
+  addMembers(history, memberIds, startedAt);
+  for (const member of history.members) member.is_admin = type === 'GROUP' && member.user_id === creatorId;
+  appendSystem(history, creatorId, startedAt, {
+    notice: { code: 'ROOM_CREATED', userIds: [...memberIds] },
+    content: `${nameOf(creatorId)}님이 대화방을 만들었습니다.`,
+  });
+  for (const burst of demo.bursts) tellBurst(history, burst, now);
+  return history;
+}
+
+function tellBurst(history: History, burst: Burst, now: Date): void {
+  let at = startOf(burst, now);
+  for (const [userId, action, seconds] of burst.log) {
+    readAll(history, userId, addSeconds(at, seconds / 2));
+    at = addSeconds(at, seconds);
+    act(history, userId, action, at);
+  }
+  for (const userId of burst.readBy) {
+    at = addSeconds(at, 20);
+    readAll(history, userId, at);
+  }
+}
+
+function startOf(burst: Burst, now: Date): Date {
+  if ('endsMinutesAgo' in burst) {
+    const seconds = burst.log.reduce((sum, [, , gap]) => sum + gap, 0);
+    return addSeconds(now, -burst.endsMinutesAgo * 60 - seconds);
+  }
+  const [hours = 0, minutes = 0] = burst.at.split(':').map(Number);
+  const today = Math.floor((now.getTime() + koreaAheadMs) / dayMs) * dayMs - koreaAheadMs;
+  return new Date(today - burst.daysAgo * dayMs + (hours * 60 + minutes) * minuteMs);
+}
+
+const addSeconds = (time: Date, seconds: number): Date => new Date(time.getTime() + seconds * 1_000);
+
+function act(history: History, userId: number, action: Action, at: Date): void {
+  const { room, nameOf } = history;
+  const actor = `${nameOf(userId)}님`;
+  if (typeof action === 'string') {
+    append(history, userId, at, { type: 'TEXT', content: action, system: null });
+  } else if ('image' in action) {
+    append(history, userId, at, { type: 'IMAGE', content: action.image, system: null });
+  } else if ('edit' in action) {
+    Object.assign(change(history, userId, action.edit), { content: action.to, edited_at: at });
+  } else if ('delete' in action) {
+    Object.assign(change(history, userId, action.delete), { content: null, deleted_at: at });
+  } else if ('rename' in action) {
+    room.name = action.rename;
+    const content = `${actor}이 대화방 이름을 '${room.name}'(으)로 바꿨습니다.`;
+    appendSystem(history, userId, at, { notice: { code: 'ROOM_RENAMED', userIds: [] }, content });
+  } else {
+    const userIds = action.invite.toSorted((a, b) => a - b);
+    addMembers(history, userIds, at);
+    const content = `${actor}이 ${userIds.map((id) => `${nameOf(id)}님`).join(', ')}을 초대했습니다.`;
+    appendSystem(history, userId, at, { notice: { code: 'MEMBERS_JOINED', userIds }, content });
+  }
+}
+
+function append(
+  { room, messages, nameOf }: History,
+  senderId: number,
+  at: Date,
+  body: Pick<MessageRow, 'type' | 'content' | 'system'>,
+): void {
+  const seq = ++room.seq;
+  room.updated_at = at;
+  messages.push({
+    id: uuidv5(`message ${seq}`, room.id),
+    room_id: room.id,
+    seq,
+    changed_seq: seq,
+    sender_id: senderId,
+    sender_name: nameOf(senderId),
+    ...body,
+    sent_digest: null,
+    created_at: at,
+    edited_at: null,
+    deleted_at: null,
+  });
+}
+
+const appendSystem = (
+  history: History,
+  actorId: number,
+  at: Date,
+  { notice, content }: { notice: SystemNotice; content: string },
+): void => append(history, actorId, at, { type: 'SYSTEM', content, system: notice });
+
+/** Gives the message the log's next position, and remembers what it said first. */
+function change({ room, messages }: History, senderId: number, content: string) {
+  const message = messages.findLast((m) => m.sender_id === senderId && m.content === content);
+  if (message === undefined) throw new Error(`The demo has no message "${content}" of user ${senderId} to change`);
+  message.changed_seq = ++room.seq;
+  message.sent_digest ??= `\\x${createHash('sha256').update(content).digest('hex')}`;
+  return message;
+}
+
+/** They join with the entry that is appended next. */
+function addMembers({ room, members }: History, userIds: readonly number[], at: Date): void {
+  for (const userId of userIds) {
+    members.push({
+      id: uuidv5(`member ${userId}`, room.id),
+      room_id: room.id,
+      user_id: userId,
+      is_admin: false,
+      joined_at: at,
+      joined_seq: room.seq + 1,
+      is_confirmed: true,
+      left_at: null,
+      last_read_seq: 0,
+      last_read_message_id: null,
+      last_read_at: null,
+    });
+  }
+}
+
+/** Moves the member's read mark to the newest message, unless it is there already. */
+function readAll({ room, members, messages, reads }: History, userId: number, at: Date): void {
+  const member = members.find((m) => m.user_id === userId);
+  const newest = messages.at(-1);
+  if (member === undefined || newest === undefined || newest.seq <= member.last_read_seq) return;
+  member.last_read_seq = newest.seq;
+  member.last_read_message_id = newest.id;
+  member.last_read_at = at;
+  const id = uuidv5(`read ${userId} ${newest.seq}`, room.id);
+  reads.push({ id, message_id: newest.id, room_id: room.id, user_id: userId, seq: newest.seq, read_at: at });
+}

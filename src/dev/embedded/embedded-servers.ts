@@ -1,0 +1,71 @@
+import type { Logger } from 'pino';
+import { reportSlowStep } from '../report-slow-step.js';
+import { type DataDir, openDataDir, readOrCreateSecret } from './data-dir.js';
+import { type EmbeddedNats, startNatsServer } from './nats-server.js';
+import { type EmbeddedPostgres, startPostgres } from './postgres.js';
+
+/** What this process brings itself because its environment names none. */
+export interface EmbeddedServers {
+  readonly postgres: EmbeddedPostgres | undefined;
+  readonly nats: EmbeddedNats | undefined;
+  /** For signing tokens; kept, so that they outlive a restart. */
+  readonly authSecret: string;
+  /** NATS first, then PostgreSQL, then the lock on the data folder. */
+  stop(): Promise<void>;
+  /** For a process that ends this moment. */
+  killNow(): void;
+}
+
+interface EmbeddedOptions {
+  readonly dataDir: string;
+  readonly log: Logger;
+  readonly postgres: boolean;
+  readonly nats: boolean;
+}
+
+/** The name of the file in the data folder that holds the secret for signing tokens. */
+export const authSecretName = 'auth-secret';
+
+/**
+ * Starts what is wanted, both at once. If one fails, nothing is left running.
+ * @throws {DataDirInUseError} and what the servers throw
+ */
+export async function startEmbeddedServers(options: EmbeddedOptions): Promise<EmbeddedServers> {
+  const dataDir = await openDataDir(options.dataDir);
+  const { log } = options;
+  const folder = { dataDir: dataDir.path, log };
+  const [postgres, nats] = await Promise.allSettled([
+    options.postgres ? reportSlowStep('Starting PostgreSQL', () => startPostgres(folder)) : undefined,
+    options.nats ? reportSlowStep('Starting nats-server', () => startNatsServer(folder)) : undefined,
+  ]);
+  const started = {
+    postgres: postgres.status === 'fulfilled' ? postgres.value : undefined,
+    nats: nats.status === 'fulfilled' ? nats.value : undefined,
+  };
+  const stop = () => stopServers(started.postgres, started.nats, dataDir);
+  for (const result of [postgres, nats]) {
+    if (result.status === 'fulfilled') continue;
+    await stop();
+    throw result.reason;
+  }
+  return {
+    ...started,
+    authSecret: readOrCreateSecret(dataDir.path, authSecretName),
+    stop,
+    killNow: () => {
+      started.nats?.killNow();
+      started.postgres?.killNow();
+    },
+  };
+}
+
+async function stopServers(
+  postgres: EmbeddedPostgres | undefined,
+  nats: EmbeddedNats | undefined,
+  dataDir: DataDir,
+): Promise<void> {
+  dataDir.announceStop();
+  await nats?.stop();
+  await postgres?.stop();
+  dataDir.release();
+}

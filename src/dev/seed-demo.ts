@@ -1,0 +1,75 @@
+import { readFile } from 'node:fs/promises';
+import { connectDatabase } from '../db/database.js';
+import { Prisma } from '../db/generated/prisma/client.js';
+import { type Demo, type DemoUser, type History, tellDemo } from './demo-history.js';
+
+/** The same place from src/db and from dist/db. */
+const demoFile = new URL('../../prisma/demo.json', import.meta.url);
+/** Ours alone: two seeders at once take turns. */
+const lockKey = 4_661_729_378;
+const transactionTimeoutMs = 30_000;
+
+/**
+ * Writes the demo, four people and their rooms of the last days, into a migrated database. Any number of processes may
+ * call it at once, and again at any time: once the demo's group is there, nothing is touched any more. A room whose pair
+ * of users or booking has one already is left out.
+ * @returns whether something was written
+ */
+export async function seedDemo(databaseUrl: string, now = new Date()): Promise<boolean> {
+  const demo = JSON.parse(await readFile(demoFile, 'utf8')) as Demo;
+  const histories = tellDemo(demo, now);
+  const db = connectDatabase({ url: databaseUrl });
+  try {
+    return await db.writes.prisma.$transaction((tx) => writeDemo(tx, demo.users, histories), {
+      timeout: transactionTimeoutMs,
+    });
+  } finally {
+    await db.close();
+  }
+}
+
+async function writeDemo(
+  tx: Prisma.TransactionClient,
+  users: readonly DemoUser[],
+  histories: readonly History[],
+): Promise<boolean> {
+  await tx.$executeRaw`SELECT pg_advisory_xact_lock(${lockKey}::bigint)`;
+  const groupIds = histories.filter(({ room }) => room.type === 'GROUP').map(({ room }) => room.id);
+  if ((await tx.chatRoom.count({ where: { id: { in: groupIds } } })) > 0) return false;
+
+  // Rooms before users, as in chat_create_room: the other way round, a server that creates the same room could deadlock.
+  const rooms = histories.map(({ room }) => room);
+  const created = await tx.$queryRaw<{ id: string }[]>`
+    INSERT INTO chat_rooms ${rowsOf('chat_rooms', rooms)} ON CONFLICT DO NOTHING RETURNING id`;
+  const createdIds = new Set(created.map(({ id }) => id));
+  const written = histories.filter(({ room }) => createdIds.has(room.id));
+
+  // Named at the beginning of time: whatever a token says overrides it.
+  await tx.$executeRaw`
+    INSERT INTO chat_users AS u (id, name, named_at, last_seen_at)
+    SELECT id, name, to_timestamp(0), last_seen_at FROM (${rowsOf('chat_users', toUserRows(users, written))}) AS d
+    ON CONFLICT (id) DO UPDATE SET name = excluded.name, named_at = excluded.named_at WHERE u.name IS NULL`;
+  const members = written.flatMap((history) => history.members);
+  await tx.$executeRaw`INSERT INTO chat_room_members ${rowsOf('chat_room_members', members)}`;
+  const messages = written.flatMap((history) => history.messages);
+  await tx.$executeRaw`INSERT INTO chat_messages ${rowsOf('chat_messages', messages)}`;
+  const reads = written.flatMap((history) => history.reads);
+  await tx.$executeRaw`INSERT INTO message_reads ${rowsOf('message_reads', reads)}`;
+  return true;
+}
+
+/** The rows, whose keys are the table's columns, as a query: one parameter and one statement, however many they are. */
+const rowsOf = (table: string, rows: readonly object[]): Prisma.Sql =>
+  Prisma.sql`SELECT * FROM jsonb_populate_recordset(NULL::${Prisma.raw(table)}, ${JSON.stringify(rows)}::jsonb)`;
+
+/** In ascending order, as everywhere that users are inserted; last seen when they last read or wrote something. */
+function toUserRows(users: readonly DemoUser[], histories: readonly History[]) {
+  const reads = histories.flatMap((history) => history.reads.map((read) => ({ id: read.user_id, at: read.read_at })));
+  const sends = histories.flatMap(({ messages }) => messages.map((m) => ({ id: m.sender_id, at: m.created_at })));
+  return users
+    .toSorted((a, b) => a.id - b.id)
+    .map((user) => {
+      const times = [...reads, ...sends].filter(({ id }) => id === user.id).map(({ at }) => new Date(at).getTime());
+      return { ...user, last_seen_at: times.length === 0 ? null : new Date(Math.max(...times)) };
+    });
+}

@@ -1,0 +1,19 @@
+import { type Config, defaultDataDir } from '../config.js';
+
+/** Where the embedded server is, who is in its demo, and how to end it. */
+export function printWelcome({ host, dataDir }: Pick<Config, 'host' | 'dataDir'>, port: number): void {
+  const shown = ['0.0.0.0', '::'].includes(host) ? 'localhost' : host.includes(':') ? `[${host}]` : host;
+  const address = `${shown}:${port}`;
+  const ofFolder = dataDir === defaultDataDir ? '' : `DATA_DIR=${dataDir} `;
+  process.stdout.write(`
+  Fairway is ready.
+
+    GraphiQL and GraphQL   http://${address}/graphql
+    Subscriptions          ws://${address}/graphql
+    Demo users             김철수 (4)  이영희 (5)  박영희 (6)  최민수 (7)
+    A token for one        ${ofFolder}npm run token -- --user 4
+
+  Ctrl-C stops it; everything is kept.
+
+`);
+}

@@ -1,0 +1,337 @@
+import type { Logger } from 'pino';
+import type { EpochWatch } from '../../../domain/epoch.js';
+import type { InboxEvent, InboxRoom, InboxStore } from '../../../domain/inbox.js';
+import type { SystemCode } from '../../../domain/message.js';
+import type { LogEntry, Member } from '../../../domain/room-log.js';
+import { decodeEntry, decodeMember, roomOf } from '../../nats/encoding.js';
+import type { EntrySeal } from '../../nats/entry-seal.js';
+import type { PubSub, Subscription } from '../../nats/pub-sub.js';
+import { allMessageSubjects, ownReadSubject } from '../../nats/subjects.js';
+import type { RoomFeeds } from '../room/room-feeds.js';
+import { InboxIndex } from './inbox-index.js';
+import { InboxWatcher } from './inbox-watcher.js';
+
+export interface InboxesOptions {
+  readonly pubsub: PubSub;
+  readonly feeds: RoomFeeds;
+  readonly store: InboxStore;
+  readonly epochs: EpochWatch;
+  readonly seal: EntrySeal;
+  readonly log: Logger;
+}
+
+/** Rooms that change within this time are told together, so that their queries are shared. */
+const tickMs = 50;
+/** A little more than the 250 ms between two events of a room that each subscriber waits for by itself. */
+const roomGapMs = 300;
+const compareMs = 1_000;
+/** What was written just before the last look may have been committed behind it. */
+const lateCommitMs = 30_000;
+const roomsPerQuery = 5_000;
+const tidyMs = 60_000;
+const viewersPerQuery = 200;
+
+interface Inbox {
+  readonly watchers: Set<InboxWatcher<object>>;
+  readonly reads: Subscription;
+  readonly opened: Promise<void>;
+}
+
+/**
+ * The inboxes that are watched here. One pair of NATS subscriptions brings the entries of all rooms, and an index tells
+ * whom each concerns; a message costs a look-up, whatever the number of rooms and viewers. What changed is told room by
+ * room, and read from the database when it is told, for all viewers of a turn in one query.
+ */
+export class Inboxes {
+  readonly #options: InboxesOptions;
+  readonly #index = new InboxIndex();
+  readonly #inboxes = new Map<number, Inbox>();
+  /** By room: whom its change concerns. */
+  readonly #changed = new Map<string, Set<number>>();
+  /** When each viewer's memberships were last compared with the database, the longest ago first. */
+  readonly #comparedAt = new Map<number, number>();
+  /** When each room was last told, the longest ago first. */
+  readonly #toldAt = new Map<string, number>();
+  readonly #comparing: NodeJS.Timeout;
+  readonly #tidy: NodeJS.Timeout;
+  #entries: readonly Subscription[] = [];
+  #tick: NodeJS.Timeout | undefined;
+  #tickedAt = Number.NEGATIVE_INFINITY;
+  #isComparing = false;
+  /** Something may have been missed that no turn would find soon. */
+  #mustCompareAll = false;
+  /** In which the index's positions are; empty while there are none. */
+  #epoch = '';
+  #nextRoom = 0;
+  #isClosed = false;
+
+  constructor(options: InboxesOptions) {
+    this.#options = options;
+    const { feeds, pubsub } = options;
+    feeds.onPublish({ entry: (entry) => this.#accept(entry), read: (member) => this.#acceptRead(member) });
+    pubsub.onConnect(() => {
+      this.#mustCompareAll = true;
+    });
+    this.#comparing = setInterval(() => void this.#compareWithDatabase(), compareMs);
+    this.#tidy = setInterval(() => this.#index.forgetEmpty(), tidyMs);
+  }
+
+  /** How many inboxes are watched. */
+  get size(): number {
+    return this.#inboxes.size;
+  }
+
+  /**
+   * READY once nothing committed from here on can be missed, then the viewer's rooms as they change.
+   * @param findRoom - the room as the viewer sees it now; null where they are no member
+   */
+  async watch<Room extends object>(
+    viewerId: number,
+    findRoom: (roomId: string) => Promise<Room | null>,
+  ): Promise<AsyncIterableIterator<InboxEvent<Room>>> {
+    const inbox = this.#open(viewerId);
+    const watcher = new InboxWatcher<Room>({
+      viewerId,
+      findRoom,
+      onLook: (roomId, isMember) => this.#learn(roomId, viewerId, isMember),
+      onEnd: () => this.#leave(viewerId, inbox, watcher as InboxWatcher<object>),
+    });
+    inbox.watchers.add(watcher as InboxWatcher<object>);
+    try {
+      await inbox.opened;
+    } catch (error) {
+      await watcher.events.return();
+      throw error;
+    }
+    return watcher.events;
+  }
+
+  /** The room looks different now, though nothing was written to it. How many viewers here are told. */
+  touch(roomId: string): number {
+    const viewerIds = this.#index.viewersOf(roomId);
+    for (const viewerId of viewerIds) this.#change(roomId, viewerId);
+    return viewerIds.size;
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    clearInterval(this.#comparing);
+    clearInterval(this.#tidy);
+    clearTimeout(this.#tick);
+    for (const subscription of this.#entries) subscription.close();
+    for (const { reads } of this.#inboxes.values()) reads.close();
+  }
+
+  #open(viewerId: number): Inbox {
+    const known = this.#inboxes.get(viewerId);
+    if (known !== undefined) return known;
+    const { pubsub } = this.#options;
+    if (this.#entries.length === 0) {
+      this.#entries = allMessageSubjects.map((subject) => pubsub.subscribe(subject, (body) => this.#receive(body)));
+    }
+    // Registered before its rooms are read: whoever is added to a room meanwhile is named by the entry.
+    this.#index.open(viewerId);
+    const reads = pubsub.subscribe(ownReadSubject(viewerId), (body) => this.#receiveRead(viewerId, body));
+    const inbox: Inbox = { watchers: new Set(), reads, opened: this.#readRooms(viewerId, reads) };
+    this.#inboxes.set(viewerId, inbox);
+    return inbox;
+  }
+
+  /** The server takes subscriptions in their order: with the last one, all are in effect. */
+  async #readRooms(viewerId: number, last: Subscription): Promise<void> {
+    await last.ready;
+    const readAt = performance.now();
+    const rooms = await this.#options.store.readInboxes([viewerId]);
+    if (this.#epoch === '') this.#epoch = this.#options.epochs.present;
+    for (const { roomId, seq, lastReadSeq } of rooms) {
+      this.#noteSeq(roomId, seq);
+      this.#index.add(roomId, viewerId);
+      this.#index.advance(roomId, seq);
+      this.#index.advanceRead(roomId, viewerId, lastReadSeq);
+    }
+    if (this.#inboxes.has(viewerId)) this.#comparedAt.set(viewerId, readAt);
+  }
+
+  /** For those who know the room already it may be the first that they hear of this position. */
+  #noteSeq(roomId: string, seq: number): void {
+    if (!this.#index.isNews(roomId, seq)) return;
+    this.#index.advance(roomId, seq);
+    for (const viewerId of this.#index.viewersOf(roomId)) this.#change(roomId, viewerId);
+  }
+
+  #leave(viewerId: number, inbox: Inbox, watcher: InboxWatcher<object>): void {
+    inbox.watchers.delete(watcher);
+    if (inbox.watchers.size > 0 || this.#inboxes.get(viewerId) !== inbox) return;
+    this.#inboxes.delete(viewerId);
+    this.#index.close(viewerId);
+    this.#comparedAt.delete(viewerId);
+    inbox.reads.close();
+    if (this.#inboxes.size > 0) return;
+    for (const subscription of this.#entries) subscription.close();
+    this.#entries = [];
+  }
+
+  #receive(body: Uint8Array): void {
+    const entry = decodeEntry(body);
+    const type = entry.kind === 'reference' ? entry.type : entry.message.type;
+    // Only an entry of the SYSTEM's concerns somebody who is not in the room yet.
+    if (type !== 'SYSTEM' && !this.#index.isToTell(roomOf(entry), entry.seq) && entry.epoch === this.#epoch) return;
+    if (!this.#options.seal.isOn(body)) {
+      // Anybody may have said so: where there is something, the database has it.
+      this.#mustCompareAll = true;
+      return;
+    }
+    if (entry.kind === 'reference') {
+      if (this.#isOfOtherLog(entry.epoch)) return;
+      // Whom it names is in the database only.
+      if (entry.type === 'SYSTEM') this.#mustCompareAll = true;
+      this.#noteSeq(entry.roomId, entry.seq);
+    } else this.#accept(entry);
+  }
+
+  /** The index cannot take it: it is of a log that is gone, or of one that the database is yet to be asked about. */
+  #isOfOtherLog(epoch: string | null): boolean {
+    if (epoch === null || epoch === this.#epoch) return false;
+    if (epoch > this.#epoch) {
+      this.#options.epochs.note(epoch);
+      this.#mustCompareAll = true;
+    }
+    return true;
+  }
+
+  #accept({ seq, epoch, message: { roomId, system } }: LogEntry): void {
+    if (this.#isOfOtherLog(epoch)) return;
+    // Whoever joins is in it from here on, and not only once that was looked up, however late the entry comes.
+    const joined = system !== null && joins.has(system.code) ? system.userIds : [];
+    for (const userId of joined) if (this.#index.add(roomId, userId)) this.#change(roomId, userId);
+    this.#noteSeq(roomId, seq);
+  }
+
+  #receiveRead(viewerId: number, body: Uint8Array): void {
+    const member = decodeMember(body);
+    if (member.userId === viewerId) this.#acceptRead(member);
+  }
+
+  #acceptRead({ roomId, userId, lastReadSeq }: Member): void {
+    if (this.#index.advanceRead(roomId, userId, lastReadSeq)) this.#change(roomId, userId);
+  }
+
+  #change(roomId: string, viewerId: number): void {
+    const viewerIds = this.#changed.get(roomId);
+    if (viewerIds === undefined) this.#changed.set(roomId, new Set([viewerId]));
+    else viewerIds.add(viewerId);
+    this.#tick ??= setTimeout(() => this.#tell(), Math.max(0, this.#tickedAt + tickMs - performance.now()));
+  }
+
+  #tell(): void {
+    const now = performance.now();
+    this.#tick = undefined;
+    this.#tickedAt = now;
+    for (const [roomId, toldAt] of this.#toldAt) {
+      if (toldAt + roomGapMs > now) break;
+      this.#toldAt.delete(roomId);
+    }
+    for (const [roomId, viewerIds] of this.#changed) {
+      if (this.#toldAt.has(roomId)) continue;
+      this.#changed.delete(roomId);
+      this.#toldAt.set(roomId, now);
+      for (const viewerId of viewerIds) {
+        for (const watcher of this.#inboxes.get(viewerId)?.watchers ?? []) watcher.offer(roomId);
+      }
+    }
+    if (this.#changed.size > 0) this.#tick = setTimeout(() => this.#tell(), tickMs);
+  }
+
+  #learn(roomId: string, viewerId: number, isMember: boolean): void {
+    if (!isMember) this.#index.remove(roomId, viewerId);
+    // What came between the look and this moment was nobody's affair here: it is looked up again.
+    else if (this.#index.add(roomId, viewerId)) this.#change(roomId, viewerId);
+  }
+
+  /**
+   * While NATS is away, and when it is back, everything is compared; else a part each second, all in turn: a message that
+   * was lost on its way is rare. What fails is done with the next round.
+   */
+  async #compareWithDatabase(): Promise<void> {
+    if (this.#isComparing || this.#inboxes.size === 0) return;
+    this.#isComparing = true;
+    const isAway = !this.#options.pubsub.isConnected;
+    const epoch = this.#options.epochs.present;
+    const isOther = this.#epoch !== '' && epoch !== this.#epoch;
+    const isFull = isAway || this.#mustCompareAll || isOther;
+    this.#mustCompareAll = isAway;
+    try {
+      await this.#entries[0]?.ready;
+      if (isOther) await this.#compareAllMemberships();
+      await this.#compareMemberships(isFull);
+      await this.#compareRooms(isFull);
+      if (isOther) this.#epoch = epoch;
+    } catch (error) {
+      this.#mustCompareAll ||= isFull;
+      this.#options.log.warn({ err: error }, 'The inboxes could not be compared with the database; it is tried again');
+    }
+    this.#isComparing = false;
+  }
+
+  async #compareMemberships(isFull: boolean): Promise<void> {
+    // Those who were compared longest ago stand first.
+    const due = [...this.#comparedAt].slice(0, isFull ? undefined : viewersPerQuery);
+    for (let at = 0; at < due.length && !this.#isClosed; at += viewersPerQuery) {
+      const part = due.slice(at, at + viewersPerQuery);
+      const now = performance.now();
+      const sinceMs = now - Math.min(...part.map(([, comparedAt]) => comparedAt)) + lateCommitMs;
+      const viewerIds = part.map(([viewerId]) => viewerId);
+      for (const membership of await this.#options.store.readRecentMemberships(viewerIds, sinceMs)) {
+        this.#compareMembership(membership);
+      }
+      for (const viewerId of viewerIds) {
+        if (this.#comparedAt.delete(viewerId)) this.#comparedAt.set(viewerId, now);
+      }
+    }
+  }
+
+  /** In another log memberships may never have begun, or never have ended. */
+  async #compareAllMemberships(): Promise<void> {
+    const all = [...this.#inboxes.keys()];
+    for (let at = 0; at < all.length && !this.#isClosed; at += viewersPerQuery) {
+      const viewerIds = all.slice(at, at + viewersPerQuery);
+      const rooms = new Map(viewerIds.map((viewerId) => [viewerId, new Set<string>()]));
+      for (const room of await this.#options.store.readInboxes(viewerIds)) {
+        rooms.get(room.userId)?.add(room.roomId);
+        const { roomId, userId, lastReadSeq } = room;
+        if (this.#index.correctRead(roomId, userId, lastReadSeq)) this.#change(roomId, userId);
+        this.#compareMembership({ ...room, isMember: true });
+      }
+      for (const [viewerId, roomIds] of rooms) {
+        for (const roomId of this.#index.roomsOf(viewerId)) if (!roomIds.has(roomId)) this.#change(roomId, viewerId);
+      }
+    }
+  }
+
+  #compareMembership({ userId, roomId, seq, lastReadSeq, isMember }: InboxRoom & { isMember: boolean }): void {
+    if (!isMember) {
+      if (this.#index.viewersOf(roomId).has(userId)) this.#change(roomId, userId);
+      return;
+    }
+    const isNew = this.#index.add(roomId, userId);
+    if (isNew) this.#noteSeq(roomId, seq);
+    if (this.#index.advanceRead(roomId, userId, lastReadSeq) || isNew) this.#change(roomId, userId);
+  }
+
+  async #compareRooms(isFull: boolean): Promise<void> {
+    const all = this.#index.positions;
+    const start = isFull || this.#nextRoom >= all.length ? 0 : this.#nextRoom;
+    const due = isFull ? all : all.slice(start, start + roomsPerQuery);
+    this.#nextRoom = start + due.length;
+    for (let at = 0; at < due.length && !this.#isClosed; at += roomsPerQuery) {
+      const part = due.slice(at, at + roomsPerQuery);
+      const thought = new Map(part.map(({ roomId, seq }) => [roomId, seq]));
+      for (const { roomId, seq } of await this.#options.store.readMovedRooms(part, this.#epoch)) {
+        if (!this.#index.correct(roomId, thought.get(roomId) ?? 0, seq)) continue;
+        for (const viewerId of this.#index.viewersOf(roomId)) this.#change(roomId, viewerId);
+      }
+    }
+  }
+}
+
+const joins: ReadonlySet<SystemCode> = new Set<SystemCode>(['ROOM_CREATED', 'MEMBERS_JOINED']);

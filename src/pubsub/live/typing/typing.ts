@@ -1,0 +1,147 @@
+import { randomUUID } from 'node:crypto';
+import { type TypingState, type TypingStore, typingExpiresInMs } from '../../../domain/typing.js';
+import { encodeTyping } from '../../nats/encoding.js';
+import type { PubSub } from '../../nats/pub-sub.js';
+import { typingSubject } from '../../nats/subjects.js';
+import type { RoomFeeds } from '../room/room-feeds.js';
+import { TypingGate } from './typing-gate.js';
+import { readWords, type TypingGrant, TypingRoom } from './typing-room.js';
+import type { Said } from './typing-words.js';
+
+interface Held {
+  readonly room: TypingRoom;
+  holders: number;
+}
+
+/** Who types where: the signals of users here on their way to everybody, and the rooms that somebody here watches. */
+export class Typing {
+  readonly #feeds: RoomFeeds;
+  readonly #pubsub: PubSub;
+  readonly #store: TypingStore;
+  readonly #instanceId = randomUUID();
+  readonly #rooms = new Map<string, Held>();
+  /** By user and room: what was told of users here in the last seconds. */
+  readonly #gates = new Map<number, Map<string, TypingGate>>();
+
+  constructor(feeds: RoomFeeds, pubsub: PubSub, store: TypingStore) {
+    this.#feeds = feeds;
+    this.#pubsub = pubsub;
+    this.#store = store;
+  }
+
+  /** How many rooms are watched. */
+  get size(): number {
+    return this.#rooms.size;
+  }
+
+  /** Whether a signal of this user was let in a moment ago: the next one needs no second look at who they are. */
+  isKnown(roomId: string, userId: number): boolean {
+    return this.#gates.get(userId)?.get(roomId)?.isFresh === true;
+  }
+
+  /** The user says so; whether they may is looked at next. What ends their typing meanwhile ends this as well. */
+  hear(roomId: string, { userId, isTyping, saidAt }: Omit<Said, 'seq'>): void {
+    this.#gateOf(roomId, userId).hear(isTyping, saidAt);
+  }
+
+  /**
+   * Tells everybody; more than one signal a second is merged. Never fails: what is lost lapses.
+   * @param said - when it arrived here, by `performance.now()`: what the user said first counts as first
+   */
+  signal(roomId: string, { userId, isTyping, saidAt, seq }: Said): void {
+    this.#gateOf(roomId, userId).submit(isTyping, saidAt, seq);
+  }
+
+  /** The user has sent what they typed. Who watches sees that by the log too; their next beginning starts anew. */
+  end(roomId: string, userId: number, seq: number): void {
+    this.#gates.get(userId)?.get(roomId)?.end(seq);
+  }
+
+  /** The user's last connection to this instance has gone. */
+  endAll(userId: number): void {
+    for (const gate of this.#gates.get(userId)?.values() ?? []) gate.end();
+  }
+
+  /**
+   * The present list, then every change. Registers with the room first and asks for the grant behind that, so that no end
+   * of a membership falls between the two.
+   * @param grant - its refusal is thrown on; the iterator throws FORBIDDEN when the membership ends
+   */
+  async watch(roomId: string, grant: () => Promise<TypingGrant>): Promise<AsyncIterableIterator<TypingState>> {
+    const room = this.#acquire(roomId);
+    try {
+      await room.opened;
+      const granted = await grant();
+      await room.verify();
+      return room.watch(granted, () => this.#release(roomId, room));
+    } catch (error) {
+      this.#release(roomId, room);
+      throw error;
+    }
+  }
+
+  /** Who types in the room now. Where nobody here watches it, the last seconds of the stream tell. */
+  async list(roomId: string): Promise<readonly number[]> {
+    const room = this.#rooms.get(roomId)?.room;
+    await room?.opened;
+    const { typists } = room ?? (await readWords(this.#pubsub, roomId));
+    // The database alone knows at once what ended it.
+    const kept = typists.length === 0 ? [] : await this.#store.keepTyping(roomId, typists);
+    return kept.map(({ userId }) => userId);
+  }
+
+  close(): void {
+    for (const gates of this.#gates.values()) for (const gate of gates.values()) gate.close();
+    for (const { room } of this.#rooms.values()) room.close();
+    this.#rooms.clear();
+  }
+
+  #gateOf(roomId: string, userId: number): TypingGate {
+    const gates = this.#gates.get(userId) ?? new Map<string, TypingGate>();
+    this.#gates.set(userId, gates);
+    let gate = gates.get(roomId);
+    if (gate === undefined) {
+      gate = new TypingGate({
+        pass: (isTyping, saidAt, seq) => this.#pass(roomId, { userId, isTyping, saidAt, seq }),
+        onIdle: () => {
+          gates.delete(roomId);
+          if (gates.size === 0) this.#gates.delete(userId);
+        },
+      });
+      gates.set(roomId, gate);
+    }
+    return gate;
+  }
+
+  #pass(roomId: string, { saidAt, ...said }: Said): void {
+    const signal = { ...said, ageMs: performance.now() - saidAt };
+    if (signal.ageMs > typingExpiresInMs) return;
+    this.#rooms.get(roomId)?.room.signal(signal);
+    this.#pubsub.signal(typingSubject(roomId), encodeTyping({ ...signal, from: this.#instanceId }));
+  }
+
+  #acquire(roomId: string): TypingRoom {
+    const known = this.#rooms.get(roomId);
+    if (known !== undefined) {
+      known.holders += 1;
+      return known.room;
+    }
+    const room = new TypingRoom({
+      feed: this.#feeds.hold(roomId),
+      pubsub: this.#pubsub,
+      store: this.#store,
+      instanceId: this.#instanceId,
+    });
+    this.#rooms.set(roomId, { room, holders: 1 });
+    return room;
+  }
+
+  #release(roomId: string, room: TypingRoom): void {
+    const held = this.#rooms.get(roomId);
+    if (held?.room !== room) return;
+    held.holders -= 1;
+    if (held.holders > 0) return;
+    this.#rooms.delete(roomId);
+    room.close();
+  }
+}

@@ -1,0 +1,187 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import {
+  AckPolicy,
+  type ConsumerMessages,
+  DeliverPolicy,
+  type JsMsg,
+  jetstream,
+  jetstreamManager,
+} from '@nats-io/jetstream';
+import { headers, InvalidArgumentError, type NatsConnection, nanos } from '@nats-io/transport-node';
+import type { Logger } from 'pino';
+import { ChatError } from '../../domain/errors.js';
+import type { NatsPubSub } from './nats-pub-sub.js';
+import { decodeRequest } from './request-encoding.js';
+
+export interface ConsumerOptions {
+  /** Somebody else's: where it is missing it is waited for, never made. */
+  readonly stream: string;
+  /** One subject, with wildcards: servers before 2.10 filter by no more. */
+  readonly subject: string;
+  /** Where goes what fails again and again, as it came, with headers that tell of it; without its body if too large. */
+  readonly deadLetterSubject: string;
+}
+
+export interface Consumer {
+  /** Takes no more, and finishes what it has, for 5 s at most. */
+  close(): Promise<void>;
+}
+
+/** Resolves once what the event says is committed; anything that it throws means another try. */
+export type EventHandler = (event: { readonly subject: string; readonly payload: unknown }) => Promise<void>;
+
+const maxTries = 5;
+const firstRetryMs = 250;
+const maxRetryMs = 30_000;
+const ackWaitMs = 10_000;
+const lookAgainMs = 2_000;
+const pullExpiresMs = 10_000;
+/** Two that are missing tell that a restarted server knows nothing of our pull any more. */
+const heartbeatMs = 1_000;
+const maxConcurrent = 16;
+const closeTimeoutMs = 5_000;
+const publishTimeoutMs = 5_000;
+
+/**
+ * Brings every message of a stream's subject to one instance, at least once and in no order, and acknowledges it when it
+ * is dealt with. What fails five times is set aside; the others do not wait for it. A database that is away is no
+ * failure of the message: it is tried until it is back.
+ */
+export function createConsumer(
+  nats: NatsPubSub,
+  options: ConsumerOptions,
+  handle: EventHandler,
+  log: Logger,
+): Consumer {
+  return new DurableConsumer(nats, options, handle, log);
+}
+
+class DurableConsumer implements Consumer {
+  readonly #options: ConsumerOptions;
+  readonly #durable: string;
+  readonly #handle: EventHandler;
+  readonly #log: Logger;
+  readonly #closing = new AbortController();
+  readonly #underWay = new Set<Promise<void>>();
+  #messages: ConsumerMessages | undefined;
+
+  constructor(nats: NatsPubSub, options: ConsumerOptions, handle: EventHandler, log: Logger) {
+    this.#options = options;
+    this.#durable = durableName(options.subject);
+    this.#handle = handle;
+    this.#log = log.child({ stream: options.stream, subject: options.subject });
+    nats.onConnection((connection) => void this.#consume(connection));
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    this.#messages?.stop();
+    await Promise.race([
+      Promise.all(this.#underWay),
+      new Promise((resolve) => setTimeout(resolve, closeTimeoutMs).unref()),
+    ]);
+  }
+
+  /** Until the connection is given up. The stream and the consumer may come and go. */
+  async #consume(connection: NatsConnection): Promise<void> {
+    let isToldOf = false;
+    while (!this.#closing.signal.aborted && !connection.isClosed()) {
+      try {
+        const messages = await this.#open(connection);
+        this.#log.info('Consuming events');
+        isToldOf = false;
+        for await (const message of messages) await this.#take(connection, message);
+      } catch (error) {
+        if (this.#closing.signal.aborted) return;
+        this.#log[isToldOf ? 'debug' : 'warn']({ err: error }, 'Events cannot be consumed yet; looking again');
+        isToldOf = true;
+      }
+      await delay(lookAgainMs, undefined, { signal: this.#closing.signal }).catch(() => undefined);
+    }
+  }
+
+  /** All instances ask for the same consumer: the first one makes it. */
+  async #open(connection: NatsConnection): Promise<ConsumerMessages> {
+    const { stream, subject } = this.#options;
+    const manager = await jetstreamManager(connection);
+    await manager.consumers.add(stream, {
+      durable_name: this.#durable,
+      filter_subject: subject,
+      ack_policy: AckPolicy.Explicit,
+      ack_wait: nanos(ackWaitMs),
+      deliver_policy: DeliverPolicy.All,
+      max_deliver: -1,
+      // What waits for its next try counts too: poison must be very much before it holds up the rest.
+      max_ack_pending: 10_000,
+    });
+    const consumer = await jetstream(connection).consumers.get(stream, this.#durable);
+    this.#messages = await consumer.consume({
+      max_messages: 2 * maxConcurrent,
+      expires: pullExpiresMs,
+      idle_heartbeat: heartbeatMs,
+      abort_on_missing_resource: true,
+    });
+    if (this.#closing.signal.aborted) this.#messages.stop();
+    return this.#messages;
+  }
+
+  /** Resolves when there is room for another one. */
+  async #take(connection: NatsConnection, message: JsMsg): Promise<void> {
+    const work = this.#dealWith(connection, message)
+      .catch((error: unknown) => this.#log.warn({ err: error }, 'An event is left to its next delivery'))
+      .finally(() => this.#underWay.delete(work));
+    this.#underWay.add(work);
+    if (this.#underWay.size >= maxConcurrent) await Promise.race(this.#underWay);
+  }
+
+  async #dealWith(connection: NatsConnection, message: JsMsg): Promise<void> {
+    try {
+      await this.#handle({ subject: message.subject, payload: decodeRequest(message.data).payload });
+      message.ack();
+    } catch (error) {
+      const tries = message.info.deliveryCount;
+      if (tries < maxTries || isOutage(error)) {
+        this.#log.debug({ err: error, tries }, 'An event failed; it is tried again');
+        message.nak(Math.min(firstRetryMs * 2 ** (tries - 1), maxRetryMs));
+      } else {
+        await this.#setAside(connection, message, error);
+      }
+    }
+  }
+
+  /** Stored first, given up then: a crash in between stores it once more, which the stream knows by its id. */
+  async #setAside(connection: NatsConnection, message: JsMsg, error: unknown): Promise<void> {
+    const { deadLetterSubject } = this.#options;
+    const { stream, streamSequence, deliveryCount } = message.info;
+    const reasons = headers();
+    reasons.set('Fairway-Stream', stream);
+    reasons.set('Fairway-Stream-Sequence', String(streamSequence));
+    reasons.set('Fairway-Subject', message.subject);
+    reasons.set('Fairway-Tries', String(deliveryCount));
+    reasons.set('Fairway-Error', reasonOf(error));
+    const publish = (body: Uint8Array) =>
+      jetstream(connection).publish(deadLetterSubject, body, {
+        msgID: `${stream}:${streamSequence}`,
+        headers: reasons,
+        timeout: publishTimeoutMs,
+      });
+    await publish(message.data).catch((failure: unknown) => {
+      // The headers took it over max_payload. The original stays where the stream and its sequence say.
+      if (!(failure instanceof InvalidArgumentError)) throw failure;
+      reasons.set('Fairway-Omitted-Bytes', String(message.data.length));
+      return publish(new Uint8Array());
+    });
+    message.term();
+    this.#log.error({ err: error, streamSequence, deadLetterSubject }, 'An event is set aside: it failed five times');
+  }
+}
+
+const isOutage = (error: unknown): boolean => error instanceof ChatError && error.code === 'UNAVAILABLE';
+
+/** A header holds one line. A fault of ours is told in the log only. */
+const reasonOf = (error: unknown): string =>
+  error instanceof ChatError ? `${error.code}: ${error.message}`.replace(/\s+/g, ' ').slice(0, 500) : 'INTERNAL';
+
+/** A name has no dots and wildcards: `fairway-booking-any-created` for `booking.*.created`. */
+const durableName = (subject: string): string =>
+  `fairway-${subject.replaceAll('*', 'any').replaceAll('>', 'all').replaceAll('.', '-')}`;

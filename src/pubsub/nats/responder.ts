@@ -1,0 +1,163 @@
+import type { Msg, NatsConnection, Subscription } from '@nats-io/transport-node';
+import pLimit from 'p-limit';
+import type { Logger } from 'pino';
+import { ChatError } from '../../domain/errors.js';
+import { createDiscovery, type EndpointStats, type ServiceIdentity } from './discovery.js';
+import type { NatsPubSub } from './nats-pub-sub.js';
+import { type Answer, decodeRequest, encodeAnswer, type Request } from './request-encoding.js';
+
+/** A subject that is answered. */
+export interface Endpoint {
+  readonly subject: string;
+  /** Answers whatever is asked: a refusal is an answer too. */
+  answer(payload: unknown): Promise<Answer>;
+}
+
+export interface Responder {
+  /** Resolves once the first connection passes requests on; not before NATS is there. */
+  readonly ready: Promise<void>;
+  /** Requests that were taken and not answered yet. */
+  readonly underWay: number;
+  /** Takes no more requests, and answers those that it has, for 5 s at most. */
+  close(): Promise<void>;
+}
+
+export const queueGroup = 'fairway';
+
+/** Requests beyond wait their turn, so that the database is not buried under them; beyond the second number they are refused. */
+const maxConcurrent = 32;
+const maxUnderWay = 10_000;
+const drainTimeoutMs = 5_000;
+
+/**
+ * Answers requests on these subjects, shared with all other instances: each is answered once. It outlives the server's
+ * restarts and whatever anybody sends.
+ */
+export function createResponder(
+  nats: NatsPubSub,
+  identity: ServiceIdentity,
+  endpoints: readonly Endpoint[],
+  log: Logger,
+): Responder {
+  return new QueueResponder(nats, identity, endpoints, log);
+}
+
+class QueueResponder implements Responder {
+  readonly #nats: NatsPubSub;
+  readonly #log: Logger;
+  readonly #limit = pLimit(maxConcurrent);
+  readonly #underWay = new Set<Promise<void>>();
+  readonly ready: Promise<void>;
+  #connection: NatsConnection | undefined;
+  #subscriptions: Subscription[] = [];
+  #isClosed = false;
+
+  constructor(nats: NatsPubSub, identity: ServiceIdentity, endpoints: readonly Endpoint[], log: Logger) {
+    this.#nats = nats;
+    this.#log = log;
+    const served = endpoints.map((endpoint) => ({ endpoint, stats: createStats(endpoint) }));
+    const announce = createDiscovery(
+      identity,
+      served.map(({ stats }) => stats),
+      nats.replies,
+    );
+    this.ready = new Promise((resolve) => {
+      nats.onConnection((connection) => {
+        if (this.#isClosed) return;
+        this.#connection = connection;
+        this.#subscriptions = served.map(({ endpoint, stats }) => this.#serve(connection, endpoint, stats));
+        this.#subscriptions.push(...announce(connection));
+        connection.flush().then(resolve, () => undefined);
+      });
+    });
+  }
+
+  get underWay(): number {
+    return this.#underWay.size;
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await Promise.race([this.#drain(), new Promise((resolve) => setTimeout(resolve, drainTimeoutMs).unref())]);
+  }
+
+  async #drain(): Promise<void> {
+    const isConnected = this.#nats.isConnected;
+    if (isConnected) await Promise.all(this.#subscriptions.map((each) => each.drain().catch(() => undefined)));
+    await Promise.all(this.#underWay);
+    if (isConnected) await this.#connection?.flush().catch(() => undefined);
+  }
+
+  #serve(connection: NatsConnection, endpoint: Endpoint, stats: EndpointStats): Subscription {
+    return connection.subscribe(endpoint.subject, {
+      queue: queueGroup,
+      callback: (error, message) => {
+        if (error === null) this.#take(message, endpoint, stats);
+        else this.#log.error({ err: error, subject: endpoint.subject }, 'A subject cannot be answered');
+      },
+    });
+  }
+
+  /** Runs in the client's reader, which anything that is thrown here would end. */
+  #take(message: Msg, endpoint: Endpoint, stats: EndpointStats): void {
+    stats.requests += 1;
+    if (this.#underWay.size >= maxUnderWay) {
+      stats.errors += 1;
+      this.#respond(message, refuse(new ChatError('UNAVAILABLE', 'Too many requests at once; try again')), null);
+      return;
+    }
+    const work = this.#limit(() => this.#answer(message, endpoint, stats))
+      .catch((error: unknown) =>
+        this.#log.error({ err: error, subject: endpoint.subject }, 'A request went unanswered'),
+      )
+      .finally(() => this.#underWay.delete(work));
+    this.#underWay.add(work);
+  }
+
+  async #answer(message: Msg, endpoint: Endpoint, stats: EndpointStats): Promise<void> {
+    const startedAt = performance.now();
+    const request = decode(message.data);
+    const answer = request instanceof ChatError ? refuse(request) : await endpoint.answer(request.payload);
+    stats.processingMs += performance.now() - startedAt;
+    if (!answer.success) {
+      stats.errors += 1;
+      stats.lastError = answer.error;
+    }
+    this.#respond(message, answer, request instanceof ChatError ? null : request.envelope);
+  }
+
+  /** Whoever asked without an address for the answer wanted none. */
+  #respond(message: Msg, answer: Answer, envelope: Request['envelope']): void {
+    const { replies } = this.#nats;
+    if (!replies.isWanted(message)) return;
+    const maxBytes = this.#connection?.info?.max_payload ?? Number.POSITIVE_INFINITY;
+    const body = encodeAnswer(answer, envelope);
+    const fits = body.length <= maxBytes;
+    replies.send(message, fits ? body : encodeAnswer(refuse(tooLong(body.length, maxBytes)), envelope));
+  }
+}
+
+function decode(body: Uint8Array): Request | ChatError {
+  try {
+    return decodeRequest(body);
+  } catch (error) {
+    if (error instanceof ChatError) return error;
+    throw error;
+  }
+}
+
+const refuse = ({ code, message }: ChatError): Answer => ({ success: false, error: message, code });
+
+const tooLong = (bytes: number, maxBytes: number) =>
+  new ChatError('BAD_USER_INPUT', `The answer would have ${bytes} bytes, NATS carries ${maxBytes}: ask for less`);
+
+const createStats = ({ subject }: Endpoint): EndpointStats => ({
+  // A name has no dots: rooms-get for chat.rooms.get.
+  name: subject.split('.').slice(1).join('-'),
+  subject,
+  queueGroup,
+  requests: 0,
+  errors: 0,
+  lastError: '',
+  processingMs: 0,
+});

@@ -1,0 +1,31 @@
+import type { VerifyToken } from '../../auth/verify-token.js';
+import { ChatError } from '../../domain/errors.js';
+import type { Viewer } from '../../domain/viewer.js';
+import type { Deps } from '../../resolvers/deps.js';
+import { rememberViewer } from '../../resolvers/users.js';
+import type { Context } from '../../schema/builder.js';
+import type { OperationTurns } from './room-turns.js';
+
+/** What the transport adds to the context of an operation. */
+export interface RequestContext extends Context {
+  /** Breaks the connection off for a subscriber that cannot keep up; it resumes with afterSeq. */
+  readonly cutOff: () => void;
+  readonly turns?: OperationTurns | undefined;
+}
+
+/** The viewer that an `Authorization` value names; null where there is none. */
+export type Authenticate = (authorization: string | undefined) => Promise<Viewer | null>;
+
+const bearer = /^Bearer +([\w-]+\.[\w-]+\.[\w-]*)$/i;
+
+/** @throws {ChatError} UNAUTHENTICATED for anything but a good bearer token; UNAVAILABLE where that cannot be known */
+export function createAuthenticate(verifyToken: VerifyToken, deps: Deps): Authenticate {
+  return async (authorization) => {
+    if (authorization === undefined) return null;
+    const token = bearer.exec(authorization.trim())?.[1];
+    if (token === undefined) throw new ChatError('UNAUTHENTICATED', 'Authorization must be: Bearer, then a JWT');
+    const viewer = await verifyToken(token);
+    await rememberViewer(deps, viewer);
+    return viewer;
+  };
+}

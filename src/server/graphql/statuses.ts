@@ -1,0 +1,13 @@
+import type { ErrorCode } from '../../domain/errors.js';
+
+/** HTTP statuses for a refusal of the whole request; a refusal inside an operation is 200, as GraphQL has it. */
+export const statuses: Record<ErrorCode, number> = {
+  UNAUTHENTICATED: 401,
+  FORBIDDEN: 403,
+  NOT_FOUND: 404,
+  BAD_USER_INPUT: 400,
+  CONFLICT: 409,
+  RATE_LIMITED: 429,
+  UNAVAILABLE: 503,
+  INTERNAL: 500,
+};

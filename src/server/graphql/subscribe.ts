@@ -1,0 +1,200 @@
+import {
+  createSourceEventStream,
+  type ExecutionArgs,
+  type ExecutionResult,
+  getOperationAST,
+  OperationTypeNode,
+} from 'graphql';
+import { SlowConsumerError } from '../../domain/errors.js';
+import { isPollable, type Listener, type Pollable } from '../../domain/pollable.js';
+import { assertMaySubscribe } from '../../resolvers/access.js';
+import { findBadArgument } from '../../schema/checked.js';
+import { maxPriceOf } from '../../schema/price.js';
+import type { RequestContext } from './context.js';
+import { toResult } from './errors.js';
+import { Executions, isTooLarge, isUnavailable, type SharedExecution } from './event-executions.js';
+import { type EventSelection, findEventSelection } from './event-selection.js';
+import type { Execute } from './execute.js';
+import { EventBudget } from './limits/event-budget.js';
+import type { SubscriptionBudget } from './limits/subscription-budget.js';
+import { declaredVariables } from './variables.js';
+
+/** What a subscription yields. Errors of its source are the last result. */
+export interface Results extends AsyncIterableIterator<ExecutionResult, undefined> {
+  /** What comes next, where it is at hand: executed already, for another subscriber. */
+  poll(): ExecutionResult | undefined;
+  /** There is nothing, and the listener is woken when there may be more. Else only `next()` can tell what comes. */
+  readonly isIdle: boolean;
+  /** Wakes this one from now on, until the end, whenever there may be more at hand. */
+  listen(listener: Listener): void;
+}
+
+export type Subscribe = (args: ExecutionArgs) => Promise<ExecutionResult | Results>;
+
+/**
+ * `subscribe` of graphql with three differences. Subscribers of one event with the same operation share one execution:
+ * all of them where nothing in it depends on who asks, else those of one viewer. Each execution has a context of its own,
+ * because loaders keep what they loaded. And the result is no async generator: `return()` reaches the source at once, also
+ * while `next()` waits for it. An error of the source, or an event that is too large, is the last result; the stream ends
+ * behind it.
+ */
+export function createSubscribe(execute: Execute, budget: SubscriptionBudget): Subscribe {
+  const executions = new Executions(execute);
+  const events = new EventBudget();
+  return async (given) => {
+    let giveBack = () => {};
+    // What is thrown here is an answer too: over a WebSocket an error that is not answered ends the whole socket.
+    try {
+      const args = withDeclaredVariables(given);
+      const context = args.contextValue as RequestContext;
+      if (context.viewer !== null) await assertMaySubscribe(context.deps, context.viewer);
+      const badArgument = findBadArgument(args);
+      if (badArgument !== null) return { errors: [badArgument] };
+      const selected = findEventSelection(args);
+      if (context.viewer !== null) {
+        const { userId } = context.viewer;
+        const giveBackEvent = events.take(userId, selected, maxPriceOf(OperationTypeNode.QUERY, context));
+        giveBack = giveBackEvent;
+        const giveBackMemory = budget.take(userId, args.document, args.variableValues);
+        giveBack = () => {
+          giveBackEvent();
+          giveBackMemory();
+        };
+      }
+      const source = await createSourceEventStream(args);
+      if (Symbol.asyncIterator in source) {
+        return new Subscription(source[Symbol.asyncIterator](), { args, selected, executions, giveBack });
+      }
+      giveBack();
+      return source;
+    } catch (error) {
+      giveBack();
+      return toResult(error);
+    }
+  };
+}
+
+/** What is given beyond the declared variables would be kept as long as the subscription lives. */
+function withDeclaredVariables(args: ExecutionArgs): ExecutionArgs {
+  const operation = getOperationAST(args.document, args.operationName);
+  return { ...args, variableValues: operation == null ? {} : declaredVariables(operation, args.variableValues) };
+}
+
+interface SubscriptionOptions {
+  readonly args: ExecutionArgs;
+  readonly selected: EventSelection;
+  readonly executions: Executions;
+  /** Of what it keeps. */
+  readonly giveBack: () => void;
+}
+
+class Subscription implements Results {
+  readonly #source: AsyncIterator<unknown>;
+  readonly #args: ExecutionArgs;
+  /** Equal for all who share what an event executes to; null where nobody does. */
+  readonly #key: string | null;
+  readonly #selected: EventSelection;
+  readonly #executions: Executions;
+  readonly #giveBack: () => void;
+  /** Where events can be had without waiting, and their executions are shared. */
+  readonly #pollable: Pollable<unknown> | null;
+  /** Of the event that comes next, until it is told. */
+  #executing: { readonly event: object; readonly execution: SharedExecution } | undefined;
+  #listener: Listener | undefined;
+  #isEnded = false;
+
+  constructor(source: AsyncIterator<unknown>, { args, selected, executions, giveBack }: SubscriptionOptions) {
+    this.#source = source;
+    this.#args = args;
+    const { viewer } = args.contextValue as RequestContext;
+    const { key, isOfViewer } = selected;
+    this.#key = key !== null && isOfViewer ? `${viewer?.userId} ${key}` : key;
+    this.#selected = selected;
+    this.#executions = executions;
+    this.#giveBack = giveBack;
+    this.#pollable = key !== null && isPollable(source) ? source : null;
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  async next(): Promise<IteratorResult<ExecutionResult, undefined>> {
+    if (this.#isEnded) return { done: true, value: undefined };
+    try {
+      const { done, value: event } = await this.#source.next();
+      if (done === true) {
+        await this.#end();
+        return { done, value: undefined };
+      }
+      const result = await this.#execute(event);
+      if (isLast(result)) await this.#end();
+      return { done: false, value: result };
+    } catch (error) {
+      await this.#end();
+      if (error instanceof SlowConsumerError) (this.#args.contextValue as RequestContext).cutOff();
+      return { done: false, value: toResult(error) };
+    }
+  }
+
+  async return(): Promise<IteratorResult<ExecutionResult, undefined>> {
+    await this.#end();
+    return { done: true, value: undefined };
+  }
+
+  poll(): ExecutionResult | undefined {
+    const event = this.#isEnded ? undefined : this.#pollable?.peek();
+    if (!isObject(event) || this.#key === null) return undefined;
+    const { result } = this.#findExecution(event, this.#key);
+    // What ends the subscription takes a while.
+    if (result === undefined || isLast(result)) return undefined;
+    this.#executing = undefined;
+    this.#pollable?.skip(event);
+    return result;
+  }
+
+  get isIdle(): boolean {
+    if (this.#isEnded || this.#pollable === null) return false;
+    if (this.#executing !== undefined) return this.#executing.execution.result === undefined;
+    return this.#pollable.isIdle;
+  }
+
+  listen(listener: Listener): void {
+    this.#listener = listener;
+    this.#pollable?.listen(listener);
+  }
+
+  #execute(event: unknown): ExecutionResult | Promise<ExecutionResult> {
+    if (this.#key === null || !isObject(event)) {
+      return this.#selected.isOfViewer
+        ? this.#executions.executeInTurn(this.#args, event, this.#selected.cost)
+        : this.#executions.execute(this.#args, event);
+    }
+    const { result, settled } = this.#findExecution(event, this.#key);
+    this.#executing = undefined;
+    return result ?? settled;
+  }
+
+  /** The one that was waited for, however long that took. */
+  #findExecution(event: object, key: string): SharedExecution {
+    if (this.#executing?.event === event) return this.#executing.execution;
+    const { isOfViewer, cost } = this.#selected;
+    const execution = isOfViewer
+      ? this.#executions.shareOwn(this.#args, event, key, cost)
+      : this.#executions.share(this.#args, event, key);
+    this.#executing = execution.result === undefined ? { event, execution } : undefined;
+    if (this.#executing !== undefined && this.#listener !== undefined) execution.listen(this.#listener);
+    return execution;
+  }
+
+  async #end(): Promise<void> {
+    this.#isEnded = true;
+    this.#giveBack();
+    await this.#source.return?.();
+  }
+}
+
+const isObject = (event: unknown): event is object => typeof event === 'object' && event !== null;
+
+/** The database has stayed away, or all events would be too large: to be begun anew, or with a smaller selection. */
+const isLast = (result: ExecutionResult): boolean => isUnavailable(result) || isTooLarge(result);

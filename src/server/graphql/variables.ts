@@ -1,0 +1,39 @@
+import type { OperationDefinitionNode } from 'graphql';
+import { ChatError } from '../../domain/errors.js';
+
+export type Variables = Readonly<Record<string, unknown>>;
+
+/** No input of the schema nests deeper than a few objects and lists; a list has at most 10,000 users, by configuration. */
+const maxDepth = 32;
+const maxValues = 25_000;
+
+/**
+ * What is coerced, compared and put into words later is walked through recursively there, by functions that know no bound.
+ * @throws {ChatError} BAD_USER_INPUT where they nest too deep, or consist of too many values
+ */
+export function assertModest(variables: unknown): void {
+  let values = 0;
+  const walk = (value: unknown, depth: number): void => {
+    if (typeof value !== 'object' || value === null) return;
+    if (depth > maxDepth) throw new ChatError('BAD_USER_INPUT', `Variables may nest at most ${maxDepth} levels deep`);
+    for (const inner of Array.isArray(value) ? value : Object.values(value)) {
+      values += 1;
+      if (values > maxValues) throw new ChatError('BAD_USER_INPUT', `Variables may have at most ${maxValues} values`);
+      walk(inner, depth + 1);
+    }
+  };
+  walk(variables, 1);
+}
+
+/** Those that the operation declares: what else comes along would be kept as long as the operation lives. */
+export function declaredVariables(
+  { variableDefinitions = [] }: OperationDefinitionNode,
+  given: Variables | null | undefined,
+): Variables {
+  const declared: Record<string, unknown> = {};
+  for (const { variable } of variableDefinitions) {
+    const name = variable.name.value;
+    if (given != null && Object.hasOwn(given, name)) declared[name] = given[name];
+  }
+  return declared;
+}

@@ -1,0 +1,93 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { promisify } from 'node:util';
+import { gunzip } from 'node:zlib';
+import { ChatError } from '../../domain/errors.js';
+import { drained } from '../graphql/limits/pieces.js';
+import type { PrintResult } from '../graphql/print.js';
+import { ResultSender } from '../graphql/result-sender.js';
+import type { Results } from '../graphql/subscribe.js';
+import type { Refusal } from './answers.js';
+import type { StreamFormat } from './stream-formats.js';
+
+const decode = new TextDecoder('utf-8', { fatal: true });
+const inflate = promisify(gunzip);
+
+/** The whole body as text, or why it is refused; no more than the limit is ever held, decoded or not. */
+export async function readText(request: IncomingMessage, maxBytes: number): Promise<string | Refusal> {
+  const encoding = request.headers['content-encoding']?.trim().toLowerCase() ?? 'identity';
+  if (!['identity', 'gzip', 'x-gzip'].includes(encoding)) return otherEncoding;
+  const body = await readBytes(request, maxBytes);
+  if (body === null) return tooLarge(maxBytes);
+  try {
+    // A byte order mark is left out.
+    return decode.decode(encoding === 'identity' ? body : await inflate(body, { maxOutputLength: maxBytes }));
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    return code === 'ERR_BUFFER_TOO_LARGE' ? tooLarge(maxBytes) : notText;
+  }
+}
+
+const otherEncoding: Refusal = {
+  code: 'BAD_USER_INPUT',
+  message: 'Content-Encoding may be gzip, or none',
+  status: 415,
+  headers: { 'accept-encoding': 'gzip' },
+};
+
+const notText: Refusal = { code: 'BAD_USER_INPUT', message: 'The body is not UTF-8, or not gzip though it says so' };
+
+const tooLarge = (maxBytes: number): Refusal => ({
+  code: 'BAD_USER_INPUT',
+  message: `The body must have at most ${maxBytes} bytes`,
+  status: 413,
+});
+
+async function readBytes(request: IncomingMessage, maxBytes: number): Promise<Buffer | null> {
+  if (Number(request.headers['content-length'] ?? 0) > maxBytes) return null;
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  // The request stays whole when the loop is left: its answer is still to be read.
+  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > maxBytes) return null;
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+export interface StreamOptions {
+  readonly format: StreamFormat;
+  readonly print: PrintResult;
+}
+
+/**
+ * Sends what a subscription yields as fast as the response drains; resolves at its end. A response that closes frees the
+ * subscription at once, also while it waits for the next event.
+ */
+export async function sendResults(
+  results: Results,
+  response: ServerResponse,
+  { format, print }: StreamOptions,
+): Promise<void> {
+  const sender = new ResultSender(results, (result) => {
+    if (response.destroyed) throw new ChatError('UNAVAILABLE', 'The stream is closed');
+    return response.write(format.chunkOf(result, print)) ? undefined : drained(response);
+  });
+  response.once('close', () => void sender.return());
+  response.writeHead(200, {
+    'content-type': format.contentType,
+    'cache-control': 'no-store, no-transform',
+    // nginx would collect the events first.
+    'x-accel-buffering': 'no',
+  });
+  response.write(format.start);
+  const pinging = setInterval(() => {
+    if (!response.writableNeedDrain) response.write(format.ping);
+  }, format.pingMs);
+  try {
+    await sender.next();
+  } finally {
+    clearInterval(pinging);
+  }
+  response.end(format.end);
+}

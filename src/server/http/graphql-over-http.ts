@@ -1,0 +1,221 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { ExecutionArgs, ExecutionResult } from 'graphql';
+import type { Viewer } from '../../domain/viewer.js';
+import type { Authenticate } from '../graphql/context.js';
+import type { GraphqlEngine, TransportContext } from '../graphql/engine.js';
+import type { Seats } from '../graphql/limits/seats.js';
+import { type Reader, tooMuchUnread, type UnreadAnswers } from '../graphql/limits/unread-answers.js';
+import type { Asker, UserTurns } from '../graphql/limits/user-turns.js';
+import { limitAnswer, type PrintResult } from '../graphql/print.js';
+import type { Results, Subscribe } from '../graphql/subscribe.js';
+import { type Refusal, refuse } from './answers.js';
+import { readText, sendResults } from './body.js';
+import { type AnswerType, type JsonType, negotiate, type Wanted } from './negotiation.js';
+import { type StreamFormat, streamFormats, toSseText } from './stream-formats.js';
+import { StreamLives } from './stream-lives.js';
+import { queryOf } from './target.js';
+
+export interface GraphqlOverHttpOptions {
+  readonly engine: GraphqlEngine;
+  readonly subscribe: Subscribe;
+  readonly userTurns: UserTurns;
+  readonly authenticate: Authenticate;
+  readonly print: PrintResult;
+  readonly seats: Seats;
+  readonly maxBodyBytes: number;
+  readonly maxAnswerBytes: number;
+  readonly unread: UnreadAnswers;
+  readonly maxStreamMs: number;
+}
+
+/** Operations over HTTP, and subscriptions over SSE or Apollo's multipart protocol. */
+export class GraphqlOverHttp {
+  readonly #options: GraphqlOverHttpOptions;
+  readonly #streams = new Set<ServerResponse>();
+  readonly #lives: StreamLives;
+
+  constructor(options: GraphqlOverHttpOptions) {
+    this.#options = options;
+    this.#lives = new StreamLives(options.maxStreamMs);
+  }
+
+  /** Open streams of subscriptions. */
+  get streamCount(): number {
+    return this.#streams.size;
+  }
+
+  isStream(response: ServerResponse): boolean {
+    return this.#streams.has(response);
+  }
+
+  /** Cuts all streams. Not completed: a completed stream would tell its client that there is no more to come. */
+  cutStreams(): void {
+    for (const stream of this.#streams) stream.destroy();
+  }
+
+  /** Resolves once the answer is written or, where it is a stream, handed over: a stream is not waited for. */
+  async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { authenticate, engine, userTurns, maxBodyBytes, maxAnswerBytes, unread } = this.#options;
+    if (request.method !== 'GET' && request.method !== 'POST') return refuse(response, otherMethod);
+    const wanted = negotiate(request.headers.accept);
+    if (wanted === null) return refuse(response, notAcceptable);
+    if (request.method === 'POST' && !isJson(request)) {
+      return refuse(response, { code: 'BAD_USER_INPUT', message: 'The body must be application/json', status: 415 });
+    }
+    const body = request.method === 'POST' ? await readText(request, maxBodyBytes) : undefined;
+    if (typeof body === 'object') return refuseBody(request, response, body);
+
+    const viewer = await authenticate(request.headers.authorization);
+    const reader: Reader = viewer?.userId ?? request.socket.remoteAddress ?? '';
+    if (unread.isFull(reader)) throw tooMuchUnread();
+    const opening: Opening = {};
+    const asker: Asker = { user: reader, signal: () => closeSignal(response) };
+    await userTurns.admit(asker, (body ?? queryOf(request)).length);
+    const answer = await engine.yoga.fetch(
+      `http://localhost/graphql${queryOf(request)}`,
+      {
+        method: request.method,
+        headers: { 'content-type': 'application/json', accept: jsonTypeOf(wanted.answer) },
+        ...(body === undefined ? {} : { body }),
+      },
+      {
+        viewer,
+        isBehind: () => response.writableNeedDrain,
+        cutOff: () => response.destroy(),
+        noteReading: (ms) => userTurns.chargeReading(reader, ms),
+        execute: (args) => userTurns.execute(args, asker),
+        subscribe: (args) => this.#open(args, opening, { viewer, wanted }),
+      },
+    );
+    const { refusal, results } = opening;
+    if (refusal !== undefined) return refuse(response, refusal);
+    if (results !== undefined && wanted.stream !== null && viewer !== null) {
+      return this.#stream(results, { viewer, response, format: streamFormats[wanted.stream] });
+    }
+    const printed = await answer.text();
+    userTurns.chargeAnswer(reader, printed);
+    const text = limitAnswer(printed, maxAnswerBytes);
+    return unread.send(response, reader, begin(response, wanted.answer, answer, text));
+  }
+
+  /**
+   * Subscribes, where there is somebody to read it. The results do not pass through yoga, which would copy and print each of
+   * them for each subscriber.
+   */
+  async #open(args: ExecutionArgs, opening: Opening, { viewer, wanted }: Asking): Promise<ExecutionResult> {
+    const { engine, seats, subscribe } = this.#options;
+    if (wanted.stream === null) opening.refusal = noStream;
+    else if (viewer === null) opening.refusal = noToken;
+    else if (!seats.isFree(viewer.userId)) opening.refusal = noSeat;
+    else {
+      // What yoga knows of the request is not kept for as long as the subscription lives.
+      const contextValue = engine.createContext(args.contextValue as TransportContext);
+      const results = await subscribe({ ...args, contextValue });
+      if (!(Symbol.asyncIterator in results)) return results;
+      opening.results = results;
+    }
+    return {};
+  }
+
+  /** A stream takes one of its user's seats, as a socket does, and ends when the token that opened it expires or its peer has vanished. */
+  async #stream(results: Results, { viewer, response, format }: Streaming): Promise<void> {
+    const { seats, print } = this.#options;
+    // Others may have taken the last one while this subscribed, or the client is gone.
+    const leaveSeat = response.destroyed ? null : seats.take(viewer.userId);
+    if (leaveSeat === null) {
+      await results.return?.();
+      return refuse(response, noSeat);
+    }
+    const expiry = setTimeout(() => response.destroy(), Math.max(0, viewer.expiresAt.getTime() - Date.now()));
+    this.#streams.add(response);
+    this.#lives.begin(response);
+    response.once('close', () => {
+      clearTimeout(expiry);
+      leaveSeat();
+      this.#streams.delete(response);
+    });
+    sendResults(results, response, { format, print }).catch(() => response.destroy());
+  }
+}
+
+/** What has come of a request for a subscription. */
+interface Opening {
+  results?: Results;
+  refusal?: Refusal;
+}
+
+interface Asking {
+  readonly viewer: Viewer | null;
+  readonly wanted: Wanted;
+}
+
+interface Streaming {
+  readonly viewer: Viewer;
+  readonly response: ServerResponse;
+  readonly format: StreamFormat;
+}
+
+const otherMethod: Refusal = {
+  code: 'BAD_USER_INPUT',
+  message: 'GraphQL is asked by GET or POST',
+  status: 405,
+  headers: { allow: 'GET, POST' },
+};
+
+const notAcceptable: Refusal = {
+  code: 'BAD_USER_INPUT',
+  message: 'Accept must allow application/graphql-response+json or application/json',
+  status: 406,
+};
+
+const noStream: Refusal = {
+  code: 'BAD_USER_INPUT',
+  message: 'A subscription needs Accept: text/event-stream, or multipart/mixed;subscriptionSpec=1.0, or a WebSocket',
+  status: 406,
+};
+
+const noToken: Refusal = { code: 'UNAUTHENTICATED', message: 'A token is needed: Authorization: Bearer ...' };
+
+const noSeat: Refusal = {
+  code: 'RATE_LIMITED',
+  message: 'Too many connections of this user',
+  extensions: { retryAfterMs: 1_000 },
+};
+
+const jsonTypeOf = (type: AnswerType): JsonType => (type === 'text/event-stream' ? 'application/json' : type);
+
+/** Begins an answer whose body is the text, and returns it as it is sent. */
+function begin(response: ServerResponse, type: AnswerType, answer: Response, text: string): string {
+  for (const [name, value] of answer.headers) {
+    // The length of what yoga printed, which may be printed anew: node counts what is written.
+    if (name !== 'content-length') response.setHeader(name, value);
+  }
+  const isSse = type === 'text/event-stream' && answer.ok;
+  if (isSse) response.setHeader('content-type', streamFormats.sse.contentType);
+  response.setHeader('cache-control', 'no-store');
+  response.statusCode = answer.status;
+  return isSse ? toSseText(text) : text;
+}
+
+/** Without a reason of its own, each abort makes an exception with a stack, which costs more than a small query. */
+const gone = 'The client has gone';
+
+/** Aborted when the connection closes before it is answered. */
+function closeSignal(response: ServerResponse): AbortSignal {
+  const closing = new AbortController();
+  response.once('close', () => {
+    if (!response.writableFinished) closing.abort(gone);
+  });
+  if (response.destroyed) closing.abort(gone);
+  return closing.signal;
+}
+
+const isJson = ({ headers }: IncomingMessage): boolean =>
+  /^application\/(graphql\+)?json *(;|$)/i.test(headers['content-type'] ?? '');
+
+function refuseBody(request: IncomingMessage, response: ServerResponse, refusal: Refusal): void {
+  refuse(response, refusal);
+  // What still comes is read and forgotten, and so the connection is kept: a client that is cut while it writes would
+  // never see the answer. The request's timeout bounds it.
+  request.resume();
+}

@@ -1,0 +1,39 @@
+import { ChatError } from '../../domain/errors.js';
+
+const maxIdLength = 100;
+/** A pong repeats the payload of its ping up to this size. */
+const maxEchoLength = 1_000;
+
+/**
+ * A message as graphql-ws would parse it, which takes both, and without what no part of the protocol asks for: graphql-ws
+ * keeps a message as long as its operation lives. What is no message is returned as it is; graphql-ws closes the socket.
+ * @throws {ChatError} BAD_USER_INPUT where the id of an operation is too long to be kept and repeated
+ */
+export function readMessage(text: string): unknown {
+  const message = parseIfJson(text);
+  if (!isObject(message)) return text;
+  const { type, id, payload } = message;
+  if (typeof id === 'string' && id.length > maxIdLength) {
+    throw new ChatError('BAD_USER_INPUT', `The id of an operation may have at most ${maxIdLength} characters`);
+  }
+  if (type === 'connection_init') return { type, payload };
+  if (type === 'subscribe') return { type, id, payload: isObject(payload) ? onlyRequest(payload) : payload };
+  return { type, id, payload: text.length <= maxEchoLength ? payload : undefined };
+}
+
+const onlyRequest = ({ query, operationName, variables }: Record<string, unknown>) => ({
+  query,
+  operationName,
+  variables,
+});
+
+function parseIfJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -1,0 +1,396 @@
+import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import {
+  type ExecutionArgs,
+  type ExecutionResult,
+  type GraphQLError,
+  getOperationAST,
+  OperationTypeNode,
+} from 'graphql';
+import { type Context, handleProtocols, makeServer, type Server, type SubscribePayload } from 'graphql-ws';
+import pLimit, { type LimitFunction } from 'p-limit';
+import type { Logger } from 'pino';
+import { type WebSocket, WebSocketServer } from 'ws';
+import { ChatError } from '../../domain/errors.js';
+import type { Viewer } from '../../domain/viewer.js';
+import type { Authenticate, RequestContext } from '../graphql/context.js';
+import type { GraphqlEngine, TransportContext } from '../graphql/engine.js';
+import { type MaskError, toFormatted } from '../graphql/errors.js';
+import type { Seats } from '../graphql/limits/seats.js';
+import { tooMuchUnread, type UnreadAnswers } from '../graphql/limits/unread-answers.js';
+import type { Asker, UserTurns } from '../graphql/limits/user-turns.js';
+import { findMutationInputs } from '../graphql/mutation-inputs.js';
+import { limitMessage, type PrintResult } from '../graphql/print.js';
+import { ResultSender } from '../graphql/result-sender.js';
+import { type FindRoom, RoomTurns } from '../graphql/room-turns.js';
+import type { Subscribe } from '../graphql/subscribe.js';
+import { assertModest, declaredVariables } from '../graphql/variables.js';
+import { readMessage } from './client-message.js';
+import { ClientSocket, closeCodes } from './client-socket.js';
+import { nextFrameOf } from './next-frames.js';
+
+export interface WebSocketOptions {
+  readonly engine: GraphqlEngine;
+  readonly userTurns: UserTurns;
+  readonly subscribe: Subscribe;
+  readonly authenticate: Authenticate;
+  readonly maskError: MaskError;
+  readonly print: PrintResult;
+  readonly seats: Seats;
+  readonly findRoomOfMessage: FindRoom;
+  readonly maxFrameBytes: number;
+  readonly maxSubscriptions: number;
+  readonly maxAnswerBytes: number;
+  readonly unread: UnreadAnswers;
+  readonly log: Logger;
+}
+
+/** A peer is asked so often whether it is there. */
+const pingMs = 12_000;
+const pingTurns = 12;
+const initTimeoutMs = 10_000;
+/** Sockets that nobody has vouched for yet. A client sends its connection_init at once: the oldest has had its time. */
+const maxUninitialised = 1_000;
+/** The pieces that a message may come in, and those of the network that a frame may: an honest one of 256 KB has 200. */
+const maxPieces = 1_024;
+const drainTimeoutMs = 5_000;
+const drainPollMs = 10;
+/** Queries and mutations that may be under way on a socket beside its subscriptions. */
+const maxOtherOperations = 50;
+/** Of those that may leave answers unread. */
+const maxQueriesAtOnce = 4;
+const maxTimerMs = 2 ** 31 - 1;
+/** Why a query is given up. Without a reason, each abort would make an exception with a stack. */
+const gone = 'The client wants no answer any more';
+
+/** What is kept of a connection. */
+interface Extra extends Pick<TransportContext, 'isBehind' | 'cutOff'> {
+  readonly socket: ClientSocket;
+  readonly subscriptions: Set<string>;
+  /** From the first query on. */
+  queries: LimitFunction | undefined;
+  /** Queries that have not been answered, by their ids: each is aborted when its client wants no answer any more. */
+  readonly unanswered: Map<string, AbortController>;
+  /** From the first mutation on. */
+  turns: RoomTurns | undefined;
+  /** Of the peer, which pays for what it says before it is known whose it is. */
+  readonly address: string;
+  /** The upgrade's, until the connection is initialized. */
+  authorization: string | undefined;
+  viewer: Viewer | null;
+}
+
+type Params = Record<string, unknown> | undefined;
+type Connection = Context<Params, Extra>;
+
+/** The `graphql-transport-ws` protocol on the sockets that an HTTP server upgrades. */
+export class GraphqlSockets {
+  readonly #options: WebSocketOptions;
+  readonly #server: WebSocketServer;
+  readonly #protocol: Server<Extra>;
+  readonly #sockets = new Set<ClientSocket>();
+  /** From the oldest to the newest. */
+  readonly #uninitialised = new Set<ClientSocket>();
+  readonly #pinging: NodeJS.Timeout;
+  #pingTurn = 0;
+  #underWay = 0;
+  #isStopping = false;
+
+  constructor(options: WebSocketOptions) {
+    this.#options = options;
+    this.#protocol = this.#createProtocol();
+    this.#server = new WebSocketServer({
+      noServer: true,
+      clientTracking: false,
+      maxPayload: options.maxFrameBytes,
+      maxFragments: maxPieces,
+      maxBufferedChunks: maxPieces,
+      perMessageDeflate: false,
+      handleProtocols: (protocols) => handleProtocols(protocols),
+    });
+    this.#pinging = setInterval(() => this.#ping(), pingMs / pingTurns);
+  }
+
+  /** Open sockets. */
+  get size(): number {
+    return this.#sockets.size;
+  }
+
+  /** @param onOpen - called with how to cut the peer off, once the connection is a socket of these */
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, onOpen: (cut: () => void) => void): void {
+    const { authorization } = request.headers;
+    this.#server.handleUpgrade(request, socket, head, (webSocket) => {
+      const opened = this.#open(webSocket, socket as Socket, authorization);
+      onOpen(() => opened.cutOff());
+    });
+  }
+
+  /** Lets what is under way finish, then closes every socket with 1012, which clients take as a reason to come back. */
+  async stop(): Promise<void> {
+    this.#isStopping = true;
+    const deadline = performance.now() + drainTimeoutMs;
+    while (this.#underWay > 0 && performance.now() < deadline)
+      await new Promise((resolve) => setTimeout(resolve, drainPollMs));
+    const closing = [...this.#sockets].map((socket) => {
+      const closed = new Promise<void>((resolve) => socket.onClose(() => resolve()));
+      socket.close(closeCodes.restart, 'The server stops or restarts');
+      return closed;
+    });
+    await Promise.all(closing);
+    clearInterval(this.#pinging);
+  }
+
+  /** Each in its turn; one timer for all of them. */
+  #ping(): void {
+    this.#pingTurn = (this.#pingTurn + 1) % pingTurns;
+    for (const socket of this.#sockets) if (socket.pingTurn === this.#pingTurn) socket.ping();
+  }
+
+  #open(webSocket: WebSocket, stream: Socket, authorization: string | undefined): ClientSocket {
+    const { unread, userTurns, maxAnswerBytes, log } = this.#options;
+    const socket = new ClientSocket(webSocket, stream, { unread, log, pingTurn: this.#pingTurn });
+    this.#sockets.add(socket);
+    this.#awaitInit(socket);
+    const extra: Extra = {
+      socket,
+      subscriptions: new Set(),
+      queries: undefined,
+      unanswered: new Map(),
+      turns: undefined,
+      address: stream.remoteAddress ?? '',
+      authorization,
+      viewer: null,
+      isBehind: () => socket.isBehind,
+      cutOff: () => socket.cutOff(),
+    };
+    const closed = this.#protocol.opened(
+      {
+        protocol: socket.protocol,
+        send: (text) => {
+          if (extra.viewer !== null) userTurns.chargeAnswer(extra.viewer.userId, text);
+          return socket.send(limitMessage(text, maxAnswerBytes));
+        },
+        close: (code = 1_000, reason = '') => socket.close(code, reason),
+        onMessage: (listener) =>
+          socket.onMessage(
+            (text) => this.#receive(extra, text, listener),
+            (text) => userTurns.delayFrame(extra.viewer?.userId ?? extra.address, text.length),
+          ),
+      },
+      extra,
+    );
+    socket.onClose((code, reason) => {
+      this.#sockets.delete(socket);
+      this.#uninitialised.delete(socket);
+      for (const query of extra.unanswered.values()) query.abort(gone);
+      void closed(code, reason);
+    });
+    return socket;
+  }
+
+  #awaitInit(socket: ClientSocket): void {
+    this.#uninitialised.add(socket);
+    if (this.#uninitialised.size <= maxUninitialised) return;
+    const [oldest] = this.#uninitialised;
+    if (oldest === undefined) return;
+    this.#uninitialised.delete(oldest);
+    oldest.close(closeCodes.initTimeout, 'Too many others wait for their connection_init');
+  }
+
+  #createProtocol(): Server<Extra> {
+    return makeServer<Params, Extra>({
+      connectionInitWaitTimeout: initTimeoutMs,
+      onConnect: (connection) => this.#connect(connection),
+      onSubscribe: (connection, id, payload) =>
+        this.#prepare(connection, id, payload).catch((error: unknown) => [this.#options.maskError(error)]),
+      execute: (args: ExecutionArgs) => this.#execute(args),
+      subscribe: (args: ExecutionArgs) => this.#subscribe(args),
+      onError: (_connection, _id, _payload, errors) =>
+        errors.map((error) => toFormatted(this.#options.maskError(error))),
+      onComplete: ({ extra }, id) => void extra.subscriptions.delete(id),
+    });
+  }
+
+  /** False where the socket is closed already, with a reason. Native clients have the token in the upgrade's header. */
+  async #connect(connection: Connection): Promise<boolean> {
+    const { extra, connectionParams } = connection;
+    const { socket, authorization } = extra;
+    this.#uninitialised.delete(socket);
+    // It would be kept as long as the socket lives, whatever else the client put into it.
+    Object.assign(connection, { connectionParams: undefined });
+    const { authenticate, maskError, seats } = this.#options;
+    extra.authorization = undefined;
+    try {
+      extra.viewer = await authenticate(findAuthorization(connectionParams) ?? authorization);
+    } catch (error) {
+      const { extensions, message } = maskError(error);
+      if (extensions.code === 'UNAUTHENTICATED') socket.close(closeCodes.badToken, message);
+      else socket.close(closeCodes.tryAgain, 'Try again');
+      return false;
+    }
+    if (extra.viewer === null) socket.close(closeCodes.badToken, noToken);
+    if (extra.viewer === null || !socket.isOpen) return false;
+    const leaveSeat = seats.take(extra.viewer.userId);
+    if (leaveSeat === null) {
+      socket.close(closeCodes.tooManySockets, 'Too many connections of this user');
+      return false;
+    }
+    socket.belongTo(extra.viewer.userId);
+    socket.rest(this.#options.userTurns.restMs(extra.viewer.userId));
+    const leftMs = extra.viewer.expiresAt.getTime() - Date.now();
+    const expire = () => socket.close(closeCodes.badToken, 'The token has expired');
+    const expiry = setTimeout(expire, Math.min(Math.max(leftMs, 0), maxTimerMs));
+    socket.onClose(() => {
+      clearTimeout(expiry);
+      leaveSeat();
+    });
+    return true;
+  }
+
+  /**
+   * What graphql-ws does with a message, once it is clear that there is no flood of them. It takes as long as the operation
+   * lives; an async function would hold the text all the while.
+   */
+  #receive(extra: Extra, text: string, listener: (message: string) => Promise<void>): Promise<void> {
+    const { socket, unanswered, viewer } = extra;
+    try {
+      const message = readMessage(text);
+      if (isOperation(message)) {
+        socket.grantIdle();
+        if (viewer !== null) socket.rest(this.#options.userTurns.count(viewer.userId, this.#lengthToParse(message)));
+      } else if (!socket.admitIdle()) return Promise.resolve();
+      if (unanswered.size > 0 && isCompletion(message)) unanswered.get(message.id)?.abort(gone);
+      // graphql-ws takes messages that are parsed already as well.
+      return listener(message as string);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** Of the document, in characters; 0 where it is known. */
+  #lengthToParse({ payload }: { readonly payload?: unknown }): number {
+    const query = (payload as { readonly query?: unknown } | null | undefined)?.query;
+    return typeof query !== 'string' || this.#options.engine.isKnown(query) ? 0 : query.length;
+  }
+
+  async #prepare(
+    { extra, subscriptions }: Connection,
+    id: string,
+    payload: SubscribePayload,
+  ): Promise<ExecutionArgs | readonly GraphQLError[]> {
+    const { engine, maxSubscriptions, unread } = this.#options;
+    if (this.#isStopping) throw new ChatError('UNAVAILABLE', 'The server restarts; try again');
+    if (Object.keys(subscriptions).length > maxSubscriptions + maxOtherOperations) throw tooMany();
+    const { viewer, isBehind, cutOff } = extra;
+    if (viewer !== null && unread.isFull(viewer.userId)) throw tooMuchUnread();
+    const { query, operationName, variables } = payload;
+    // It lives as long as the operation does, and nobody looks at it any more.
+    Object.assign(payload, { query: '', variables: undefined });
+    assertModest(variables);
+    const document = engine.read(query, (ms) => this.#noteReading(extra, ms));
+    if (!('kind' in document)) return document;
+    const operation = getOperationAST(document, operationName);
+    if (operation == null) throw new ChatError('BAD_USER_INPUT', 'operationName names no operation of the document');
+    if (operation.operation === OperationTypeNode.SUBSCRIPTION) {
+      // One that its client has completed may take a moment to be freed; it does not count any more.
+      const open = [...extra.subscriptions].filter((known) => known in subscriptions);
+      if (open.length >= maxSubscriptions) throw tooMany();
+      extra.subscriptions.add(id);
+    }
+    const { schema } = engine;
+    const variableValues = declaredVariables(operation, variables);
+    const isMutation = operation.operation === OperationTypeNode.MUTATION;
+    // Behind all that could refuse it: from here on it is executed, and leaves then.
+    const turns = isMutation
+      ? this.#turnsOf(extra).arrive(findMutationInputs(document, operation, variableValues))
+      : undefined;
+    const contextValue = engine.createContext({ viewer, isBehind, cutOff, turns });
+    const rootValue: Operation = { extra, id };
+    return { schema, document, operationName, variableValues, contextValue, rootValue };
+  }
+
+  /** What comes next, on this socket as on others, waits for as long as that took too long. */
+  #noteReading(extra: Extra, ms: number): void {
+    const { userTurns } = this.#options;
+    userTurns.chargeReading(userOf(extra), ms);
+    extra.socket.rest(userTurns.restMs(userOf(extra)));
+  }
+
+  #turnsOf(extra: Extra): RoomTurns {
+    extra.turns ??= new RoomTurns(this.#options.findRoomOfMessage);
+    return extra.turns;
+  }
+
+  async #subscribe(args: ExecutionArgs): Promise<ExecutionResult | AsyncIterableIterator<never>> {
+    const { subscribe, print } = this.#options;
+    const { extra, id } = takeOperation(args);
+    const results = await subscribe(args);
+    if (!(Symbol.asyncIterator in results)) return this.#mask(results);
+    return new ResultSender(results, (result) => extra.socket.push(nextFrameOf(result, id, print)));
+  }
+
+  /** Queries of one socket go a few at a time, and none while an answer waits to be read: answers can be large. */
+  async #execute(args: ExecutionArgs) {
+    const { extra, id } = takeOperation(args);
+    const { socket, unanswered } = extra;
+    const query = new AbortController();
+    const asker: Asker = { user: userOf(extra), signal: () => query.signal };
+    const run = async () => this.#mask(await this.#options.userTurns.execute(args, asker));
+    const isQuery = getOperationAST(args.document, args.operationName)?.operation === OperationTypeNode.QUERY;
+    this.#underWay += 1;
+    try {
+      if (!isQuery) return await run();
+      unanswered.set(id, query);
+      extra.queries ??= pLimit(maxQueriesAtOnce);
+      return await extra.queries(() => socket.drained().then(run));
+    } finally {
+      if (unanswered.get(id) === query) unanswered.delete(id);
+      (args.contextValue as RequestContext).turns?.leave();
+      this.#underWay -= 1;
+    }
+  }
+
+  #mask(result: ExecutionResult): ExecutionResult {
+    const { maskError } = this.#options;
+    return result.errors === undefined ? result : { ...result, errors: result.errors.map(maskError) };
+  }
+}
+
+/** Whose an operation is travels as its root value until it begins. */
+interface Operation {
+  readonly extra: Extra;
+  readonly id: string;
+}
+/** Nothing is left behind: the arguments live as long as a subscription does. */
+function takeOperation(args: ExecutionArgs): Operation {
+  const operation = args.rootValue as Operation;
+  args.rootValue = undefined;
+  return operation;
+}
+
+const isOperation = (message: unknown): message is { readonly payload?: unknown } =>
+  typeof message === 'object' && message !== null && 'type' in message && message.type === 'subscribe';
+
+const isCompletion = (message: unknown): message is { readonly id: string } =>
+  typeof message === 'object' &&
+  message !== null &&
+  'type' in message &&
+  message.type === 'complete' &&
+  'id' in message &&
+  typeof message.id === 'string';
+
+/** Operations come only where a token was shown. */
+const userOf = ({ viewer }: Extra): number => viewer?.userId ?? 0;
+
+/** A reason has 123 bytes at most. */
+const noToken =
+  'No token: connection_init needs the payload { "authorization": "Bearer ..." }, or the upgrade a header';
+
+/** Header names ignore letter case, and clients that pass their headers on in connection_init rely on it. */
+function findAuthorization(params: Params): string | undefined {
+  const entry = Object.entries(params ?? {}).find(([name]) => name.toLowerCase() === 'authorization');
+  return typeof entry?.[1] === 'string' ? entry[1] : undefined;
+}
+
+const tooMany = () => new ChatError('RATE_LIMITED', 'Too many operations on this socket', { retryAfterMs: 1_000 });
