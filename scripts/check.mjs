@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { findForbiddenImports } from './imports.mjs';
 import { root, runAndCollect } from './run-command.mjs';
 import { runScript, setUp } from './setup.mjs';
 
@@ -12,7 +13,8 @@ const program = (script) => join(root, 'node_modules', script);
  */
 const checks = {
   types: () => run(program('typescript/bin/tsc'), '-p', 'tsconfig.json'),
-  'format, lint and imports': () => run(program('@biomejs/biome/bin/biome'), 'check', '--error-on-warnings', '.'),
+  imports: async () => findForbiddenImports(),
+  'format and lint': () => run(program('@biomejs/biome/bin/biome'), 'check', '--error-on-warnings', '.'),
   'dead code': () => run(program('knip/bin/knip.js'), '--no-progress'),
   'schema.graphql': compareSchema,
 };
