@@ -28,7 +28,6 @@ import { StreamComparison } from './pubsub/nats/stream-comparison.js';
 import { createBatches } from './resolvers/batches.js';
 import type { Deps } from './resolvers/deps.js';
 import { findRoomOfMessage } from './resolvers/messages.js';
-import type { KnownNames } from './resolvers/users.js';
 import { createAuthenticate } from './server/graphql/context.js';
 import { createGraphqlEngine } from './server/graphql/engine.js';
 import { createMaskError } from './server/graphql/errors.js';
@@ -71,7 +70,7 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
   const pubsub = createNatsPubSub(requireUrl(config.nats), log);
   const store = createLogStore(db);
   const { epochs } = db;
-  const knownNames: KnownNames = new LRUCache({ max: maxKnownNames });
+  const knownNames: Deps['knownNames'] = new LRUCache({ max: maxKnownNames });
   const seal = new EntrySeal(() => db.newestSession()?.entryKey);
   epochs.onChange(() => {
     log.warn(

@@ -4,8 +4,8 @@ import type { Room } from '../db/rooms.js';
 import { parseName } from '../domain/content.js';
 import { ChatError } from '../domain/errors.js';
 import { platform } from '../domain/viewer.js';
-import { loadRoom } from './batches.js';
 import type { Deps } from './deps.js';
+import { loadRoom } from './loaders.js';
 
 /**
  * Takes over what the booking system says of a booking; to be called for it alone. States may arrive in any order and

@@ -1,3 +1,4 @@
+import type { LRUCache } from 'lru-cache';
 import type { RateLimiterMemory } from 'rate-limiter-flexible';
 import type { Database } from '../db/database.js';
 import type { Inboxes } from '../pubsub/live/inbox/inboxes.js';
@@ -7,7 +8,6 @@ import type { Presences } from '../pubsub/live/presence/presences.js';
 import type { RoomFeeds } from '../pubsub/live/room/room-feeds.js';
 import type { Typing } from '../pubsub/live/typing/typing.js';
 import type { Batches } from './batches.js';
-import type { KnownNames } from './users.js';
 
 /** What the business logic needs; put together once, in app.ts. */
 export interface Deps {
@@ -33,7 +33,8 @@ export interface Deps {
   readonly searchRate: RateLimiterMemory;
   /** Typing signals a minute and user, on this instance. */
   readonly typingRate: RateLimiterMemory;
-  readonly knownNames: KnownNames;
+  /** The newest token that this instance knows to be stored, by user. Only spares the database: another may know a newer. */
+  readonly knownNames: LRUCache<number, { readonly name: string | undefined; readonly issuedAt: Date }>;
   readonly batches: Batches;
   /** Whether the caller may look up users that they share no room with: with a backend of the platform always. */
   readonly userDirectory: boolean;

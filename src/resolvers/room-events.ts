@@ -6,8 +6,8 @@ import type { Pollable } from '../domain/pollable.js';
 import type { RoomEvent } from '../domain/room-event.js';
 import type { LogEntry } from '../domain/room-log.js';
 import type { Viewer } from '../domain/viewer.js';
-import { loadMemberHead } from './batches.js';
 import type { Deps } from './deps.js';
+import { loadMemberHead } from './loaders.js';
 
 export interface WatchRoomInput {
   readonly roomId: string;

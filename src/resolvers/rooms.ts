@@ -25,8 +25,8 @@ import { parseUserId, parseUuid } from '../domain/ids.js';
 import { type Page, type PageArgs, type PageRequest, parsePageArgs } from '../domain/page.js';
 import type { Viewer } from '../domain/viewer.js';
 import { assertAllowed, assertMayChange, assertMayCreate, assertMayIntroduce } from './access.js';
-import { found, loadRoom } from './batches.js';
 import type { Deps, Limits } from './deps.js';
+import { found, loadRoom } from './loaders.js';
 import { type HistoryArgs, parseHistoryPage } from './messages.js';
 
 type RoomType = Room['type'];

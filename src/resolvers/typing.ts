@@ -6,8 +6,8 @@ import { parseUuid } from '../domain/ids.js';
 import { type TypingState, typingExpiresInMs } from '../domain/typing.js';
 import type { Viewer } from '../domain/viewer.js';
 import { assertMayType, assertMayWrite } from './access.js';
-import { type Afford, loadMemberHead, loadMemberUsers } from './batches.js';
 import type { Deps } from './deps.js';
+import { type Afford, loadMemberHead, loadMemberUsers } from './loaders.js';
 
 /**
  * Tells the room that the viewer types, or no longer does. What they say counts from when it arrives here, however long

@@ -1,4 +1,3 @@
-import type { LRUCache } from 'lru-cache';
 import type { User } from '../db/rows.js';
 import {
   findKnownUsers,
@@ -15,9 +14,6 @@ import { parseUserId } from '../domain/ids.js';
 import type { Viewer } from '../domain/viewer.js';
 import { assertMaySearch, assertMaySearchUsers } from './access.js';
 import type { Deps, Limits } from './deps.js';
-
-/** The newest token that this instance knows to be stored, by user. Only spares the database: another may know a newer. */
-export type KnownNames = LRUCache<number, { readonly name: string | undefined; readonly issuedAt: Date }>;
 
 /** Users are known, and named, by the tokens that the platform signed for them. Costs a query only for news. */
 export async function rememberViewer({ db, knownNames, names }: Deps, viewer: Viewer): Promise<void> {

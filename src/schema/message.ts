@@ -1,7 +1,7 @@
 import { cursorOfMessage, type PagedMessage } from '../db/messages.js';
 import type { Message as MessageShape } from '../domain/message.js';
 import { requireViewer } from '../resolvers/access.js';
-import { loadActor, loadLastMessage, loadReadCount, loadReaders } from '../resolvers/batches.js';
+import { loadActor, loadLastMessage, loadReadCount, loadReaders } from '../resolvers/loaders.js';
 import {
   assertHistoryArgs,
   deleteMessage,

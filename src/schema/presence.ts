@@ -1,6 +1,6 @@
 import type { Presence as PresenceShape } from '../domain/presence.js';
 import { requireViewer } from '../resolvers/access.js';
-import { loadPresence, loadShownUser } from '../resolvers/batches.js';
+import { loadPresence, loadShownUser } from '../resolvers/loaders.js';
 import { watchPresence } from '../resolvers/presence.js';
 import { builder } from './builder.js';
 import { ofViewer } from './of-viewer.js';

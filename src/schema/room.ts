@@ -2,7 +2,7 @@ import type { GraphQLResolveInfo } from 'graphql';
 import { changedRoomParts, cursorOfRoom, type RoomPart, type Room as RoomShape, roomParts } from '../db/rooms.js';
 import { memberDetails } from '../db/rows.js';
 import { requireViewer } from '../resolvers/access.js';
-import { loadMemberCount, loadMembers, loadMembership, loadTitle, loadUnreadCount } from '../resolvers/batches.js';
+import { loadMemberCount, loadMembers, loadMembership, loadTitle, loadUnreadCount } from '../resolvers/loaders.js';
 import { inviteMembers, leaveRoom, removeMember, setAdmin } from '../resolvers/members.js';
 import {
   assertRoomPageArgs,

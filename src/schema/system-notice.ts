@@ -1,5 +1,5 @@
 import type { SystemNotice as Notice } from '../domain/message.js';
-import { loadMemberUsers } from '../resolvers/batches.js';
+import { loadMemberUsers } from '../resolvers/loaders.js';
 import { affordable } from './bill.js';
 import { builder } from './builder.js';
 import { User } from './user.js';

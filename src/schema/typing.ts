@@ -1,6 +1,6 @@
 import type { TypingState as TypingShape } from '../domain/typing.js';
 import { requireViewer } from '../resolvers/access.js';
-import { loadMemberUsers } from '../resolvers/batches.js';
+import { loadMemberUsers } from '../resolvers/loaders.js';
 import { listTyping, setTyping, watchTyping } from '../resolvers/typing.js';
 import { affordable } from './bill.js';
 import { builder } from './builder.js';

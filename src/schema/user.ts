@@ -1,6 +1,6 @@
 import type { User as UserRow } from '../db/rows.js';
 import { requireViewer } from '../resolvers/access.js';
-import { loadUsers } from '../resolvers/batches.js';
+import { loadUsers } from '../resolvers/loaders.js';
 import { getUsers, parseUserIds, parseUserSearch, searchUsers, shownName } from '../resolvers/users.js';
 import { builder } from './builder.js';
 import { checked } from './checked.js';
