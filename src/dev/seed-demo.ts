@@ -33,6 +33,9 @@ async function writeDemo(
   users: readonly DemoUser[],
   histories: readonly History[],
 ): Promise<boolean> {
+  // Another seeder may take longer than a chat's change may wait; the transaction's own timeout bounds both.
+  await tx.$executeRaw`SET LOCAL lock_timeout = 0`;
+  await tx.$executeRaw`SET LOCAL statement_timeout = 0`;
   await tx.$executeRaw`SELECT pg_advisory_xact_lock(${lockKey}::bigint)`;
   const groupIds = histories.filter(({ room }) => room.type === 'GROUP').map(({ room }) => room.id);
   if ((await tx.chatRoom.count({ where: { id: { in: groupIds } } })) > 0) return false;

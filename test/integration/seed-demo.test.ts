@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { connectDatabase, type Database } from '../../src/db/database.js';
@@ -18,6 +19,8 @@ import type { Demo } from '../../src/dev/demo-history.js';
 import { seedDemo } from '../../src/dev/seed-demo.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 
+/** A second more than a change of the chat waits for a lock. */
+const lockedForMs = 4_000;
 const demo = JSON.parse(readFileSync(resolve(import.meta.dirname, '../../prisma/demo.json'), 'utf8')) as Demo;
 const userIds = [4, 5, 6, 7];
 
@@ -170,6 +173,17 @@ describe('seedDemo', () => {
 
     expect(answers.filter((written) => written)).toHaveLength(1);
     expect(await query('SELECT count(*)::int AS count FROM chat_rooms')).toEqual([{ count: 3 }]);
+  });
+
+  it('waits for another seeder for longer than a change of the chat waits for a lock', async () => {
+    await client.query('BEGIN');
+    await client.query('LOCK chat_rooms');
+    const written = seedDemo(database.url);
+    const outcome = Promise.race([written.then(String, String), delay(lockedForMs, 'waits')]);
+
+    expect(await outcome).toBe('waits');
+    await client.query('COMMIT');
+    expect(await written).toBe(true);
   });
 
   it('leaves out the room of two users who have one already, and keeps the names that are known', async () => {
