@@ -66,8 +66,9 @@ export async function loadMembers(
     afford?.(room.along.members.length);
     return room.along.members;
   }
-  const count = includeLeft ? batches.everMemberCounts.load(asked) : loadMemberCount(deps, onlooker, room);
-  afford?.(await count);
+  if (afford !== undefined) {
+    afford(await (includeLeft ? batches.everMemberCounts.load(asked) : loadMemberCount(deps, onlooker, room)));
+  }
   return (includeLeft ? batches.everMembers : batches.members).load(asked);
 }
 

@@ -1,6 +1,8 @@
 import pg from 'pg';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { Backend } from '../support/backend.js';
 import { ApiError, type TestClient } from '../support/client.js';
+import type { Instance } from '../support/instance.js';
 import { deleteMessage, editMessage, inviteMembers } from '../support/operations.js';
 import { describeWithNats } from '../support/requirements.js';
 import { readStoredLog } from '../support/room-log.js';
@@ -127,5 +129,21 @@ describeWithNats('rooms that somebody else has locked', () => {
     expect(Math.max(...counts)).toBeGreaterThan(0);
     expect(Math.max(...counts)).toBeLessThanOrEqual(4);
     await kim.group(5);
+  }, 60_000);
+
+  it('are UNAVAILABLE to a backend whose members cannot be read, and the instance lives on', async () => {
+    const [instance] = world.instances as [Instance];
+    const [roomId] = rooms as [string];
+    const backend = await Backend.connect(world.nats, { user: world.nats.user, pass: world.nats.password });
+    await holder.query('BEGIN');
+    await holder.query('LOCK TABLE chat_room_members IN ACCESS EXCLUSIVE MODE');
+
+    const answer = await backend.ask('chat.rooms.addMember', { roomId, userId: 4, memberIds: [10] });
+
+    expect(answer).toMatchObject({ success: false, code: 'UNAVAILABLE' });
+    await holder.query('ROLLBACK');
+    await backend.close();
+    await kim.send(roomId, 'still there');
+    expect(instance.output()).not.toContain('nobody handled');
   }, 60_000);
 });
