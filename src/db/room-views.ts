@@ -173,11 +173,12 @@ async function countPeople(
 
 /** What to call a room without a name: its other members, the longest first; ten at most, the rest as a number. */
 export async function nameByMembers({ reads }: Database, asked: readonly RoomOfUser[]): Promise<RoomView<string>> {
-  const rows = await reads.query<{ user_id: number; shown_name: string; total: number } & SharedRow>`
+  const rows = await reads.query<NamedRow & SharedRow>`
     SELECT me.room_id AS of_room, CASE WHEN n.place = 1 THEN me.viewer_ids END AS viewer_ids,
-      n.user_id, n.shown_name, n.total
+      n.user_id, n.own_name, n.shown_name, n.total
     FROM ${askers(asked)} CROSS JOIN LATERAL (
-      SELECT m.user_id, coalesce(${nameOfMember('m', 'u')}, '#' || u.id) AS shown_name, (count(*) OVER ())::int AS total,
+      SELECT m.user_id, coalesce(u.name, '#' || u.id) AS own_name,
+        coalesce(${nameOfMember('m', 'u')}, '#' || u.id) AS shown_name, (count(*) OVER ())::int AS total,
         row_number() OVER (ORDER BY m.joined_seq, m.user_id) AS place
       FROM chat_room_members m JOIN chat_users u ON u.id = m.user_id
       WHERE m.room_id = me.room_id AND m.left_at IS NULL
@@ -189,11 +190,19 @@ export async function nameByMembers({ reads }: Database, asked: readonly RoomOfU
     const members = named(room);
     if (members === undefined) return undefined;
     const others = members.filter(({ user_id }) => user_id !== room.userId);
-    if (others.length === 0) return members[0]?.shown_name;
+    if (others.length === 0) return members[0]?.own_name;
     const shown = others.slice(0, maxNamesInTitle).map(({ shown_name }) => shown_name);
     const rest = (members[0]?.total ?? 0) - 1 - shown.length;
     return rest > 0 ? `${shown.join(', ')} 외 ${rest}명` : shown.join(', ');
   };
+}
+
+interface NamedRow {
+  readonly user_id: number;
+  /** As they see themselves, confirmed or not. */
+  readonly own_name: string;
+  readonly shown_name: string;
+  readonly total: number;
 }
 
 /** The newest message of each room that is not deleted; nothing where there is none. */

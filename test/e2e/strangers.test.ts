@@ -181,6 +181,15 @@ describeWithNats('with the user directory off', () => {
     await client.close();
   });
 
+  it('calls a room by the name of whom it is left to, also where they have done nothing there yet', async () => {
+    const client = await world.client(7);
+    const roomId = await client.group(lee);
+    await client.http(leaveRoom, { input: { roomId } });
+
+    expect(await people(victims[0] as TestClient, roomId)).toMatchObject({ title: '이영희' });
+    await client.close();
+  });
+
   it.each([
     [
       'reads',
