@@ -60,7 +60,8 @@ export async function beginEpoch(
       `SELECT chat_begin_epoch(l.is_sure, $1) AS epoch, l.is_sure FROM (
         SELECT NOT EXISTS (SELECT FROM chat_instances i WHERE i.expires_at > clock_timestamp() AND NOT i.released)
           AND NOT EXISTS (
-            SELECT FROM pg_stat_activity a WHERE a.datname = current_database() AND a.application_name = $2
+            SELECT FROM pg_stat_activity a WHERE a.datname = current_database() AND a.pid <> pg_backend_pid()
+              AND a.application_name IN ($2, current_setting('application_name'))
           ) AS is_sure
       ) l`,
       [known ?? null, applicationName],

@@ -106,6 +106,22 @@ describe('the epoch of the logs', () => {
     expect((await epochsOf(roomId)).at(-1)).toMatchObject({ seq: 0 });
   });
 
+  it('knows connected instances by the name that the URL gives them, and does not take the command for one', async () => {
+    const { roomId } = await makeRoom();
+    const url = (name: string) => `${database.url}?application_name=${name}`;
+
+    await whileNobodyIsConnected(async () => {
+      const instance = connectDatabase({ url: url('chat') });
+      await createLogStore(instance).readHead(roomId);
+      expect(await beginEpoch(url('chat'))).toMatchObject({ isSure: false });
+      await instance.close();
+    });
+
+    await whileNobodyIsConnected(async () => {
+      for (const name of ['chat', 'fairway']) expect(await beginEpoch(url(name))).toMatchObject({ isSure: true });
+    });
+  });
+
   it('has a row of each room that was there when it began, and takes one without for a later one, whatever the clocks show', async () => {
     const { roomId, sent } = await makeRoom();
     await database.query(`UPDATE chat_rooms SET created_at = clock_timestamp() + interval '1 hour' WHERE id = $1`, [
@@ -200,7 +216,7 @@ describe('the epoch of the logs', () => {
     await waitFor(
       async () => {
         const connections = await database.query(
-          `SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'fairway'`,
+          `SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name IN ('chat', 'fairway')`,
         );
         return connections.length === 0;
       },
