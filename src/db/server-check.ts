@@ -26,12 +26,17 @@ export async function connectClient(url: string, signal?: AbortSignal): Promise<
     await client.connect();
     return client;
   } catch (error) {
-    const { message } = error as Error;
-    const reason = message === 'timeout expired' ? `no answer within ${connectTimeoutMs / 1_000} s` : message;
+    const reason = reasonOf(error as Error);
     throw new DatabaseUnreachableError(`PostgreSQL at ${client.host}:${client.port} cannot be reached: ${reason}`, {
       cause: error,
     });
   }
+}
+
+/** Of a host with several addresses, as localhost often is, what went wrong with each: the error itself says nothing. */
+function reasonOf(error: Error): string {
+  if (error instanceof AggregateError) return error.errors.map(({ message }: Error) => message).join(', ');
+  return error.message === 'timeout expired' ? `no answer within ${connectTimeoutMs / 1_000} s` : error.message;
 }
 
 /** The options of a connection or a pool, whose sockets that signal cuts. */

@@ -1,10 +1,12 @@
 import { execFile } from 'node:child_process';
+import dns, { type LookupAddress } from 'node:dns';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { isIP } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import pg from 'pg';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { MigrationError, migrate, readMigrations } from '../../src/db/migrate.js';
 import { diffMigrations } from '../../src/db/schema-engine.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
@@ -85,6 +87,18 @@ describe('migrate', () => {
 
   it('says that the database cannot be reached', async () => {
     await expect(migrate('postgresql://nobody:x@127.0.0.1:1/none', migrationsDir)).rejects.toThrow(/ECONNREFUSED/);
+  });
+
+  it('says why it cannot be reached at any of several addresses, as localhost often has them', async () => {
+    const addresses = ['::1', '127.0.0.1'].map((address) => ({ address, family: isIP(address) }));
+    const lookup = (_name: string, _options: unknown, tell: (error: null, found: LookupAddress[]) => void) =>
+      tell(null, addresses);
+    vi.spyOn(dns, 'lookup').mockImplementation(lookup as never);
+    onTestFinished(() => void vi.restoreAllMocks());
+
+    const failed = migrate('postgresql://nobody:x@localhost:1/none', migrationsDir);
+
+    await expect(failed).rejects.toThrow(/ECONNREFUSED ::1:1, .*ECONNREFUSED 127\.0\.0\.1:1/);
   });
 
   it('leads to what schema.prisma describes', async () => {
