@@ -112,6 +112,9 @@ function reasonOf(error: errors.JOSEError): string {
   if (error instanceof errors.JWSSignatureVerificationFailed) return 'The token is not signed with the key of here';
   if (error instanceof errors.JOSEAlgNotAllowed) return "The token's algorithm is not accepted here";
   if (error instanceof errors.JWKSNoMatchingKey) return "The token's key is none of those at AUTH_JWKS_URL";
+  if (error instanceof errors.JWKSMultipleMatchingKeys) {
+    return 'The token does not say (kid) which of the keys at AUTH_JWKS_URL is its own';
+  }
   return 'The token is no signed JWT';
 }
 

@@ -29,9 +29,9 @@ async function startKeyServer() {
   return { verify, publish };
 }
 
-const sign = (key: CryptoKey, kid: string) =>
+const sign = (key: CryptoKey, kid?: string) =>
   new SignJWT({})
-    .setProtectedHeader({ alg: 'ES256', kid })
+    .setProtectedHeader({ alg: 'ES256', ...(kid === undefined ? {} : { kid }) })
     .setSubject('4')
     .setIssuedAt()
     .setExpirationTime('1h')
@@ -53,4 +53,19 @@ it('refuses a token whose key the key server does not have', async () => {
   const { privateKey: unknown } = await generateKeyPair('ES256');
 
   await expect(verify(await sign(unknown, 'unknown'))).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
+});
+
+it('says what a token lacks that names none of several keys', async () => {
+  const { verify, publish } = await startKeyServer();
+  const first = await publish('first');
+  expect(await verify(await sign(first))).toMatchObject({ userId: 4 });
+
+  const other = await startKeyServer();
+  await other.publish('second');
+  const third = await other.publish('third');
+
+  await expect(other.verify(await sign(third))).rejects.toMatchObject({
+    code: 'UNAUTHENTICATED',
+    message: expect.stringContaining('kid'),
+  });
 });
