@@ -249,10 +249,10 @@ const partValues: Record<RoomPart, (details: readonly MemberDetail[]) => Prisma.
   viewerMember: (details) =>
     memberJson('m', Prisma.sql`(SELECT u.name FROM chat_users u WHERE u.id = m.user_id)`, details),
   title: () => Prisma.sql`coalesce(r.name, (
-    SELECT string_agg(o.shown_name, ', ' ORDER BY o.place) FILTER (WHERE o.place <= ${maxNamesInTitle}::int)
+    SELECT string_agg(chat_shown_member(r.id, o.user_id), ', ' ORDER BY o.place) FILTER (WHERE o.place <= ${maxNamesInTitle}::int)
       || CASE WHEN count(*) > ${maxNamesInTitle}::int THEN ' 외 ' || count(*) - ${maxNamesInTitle}::int || '명' ELSE '' END
     FROM (
-      SELECT chat_shown_member(r.id, o.user_id) AS shown_name, row_number() OVER (ORDER BY o.joined_seq, o.user_id) AS place
+      SELECT o.user_id, row_number() OVER (ORDER BY o.joined_seq, o.user_id) AS place
       FROM chat_room_members o WHERE o.room_id = r.id AND o.left_at IS NULL AND o.user_id <> m.user_id
     ) o), chat_shown_name(m.user_id))`,
 };
