@@ -62,10 +62,10 @@ class Bill {
 
   constructor(info: GraphQLResolveInfo, context: Context) {
     const { schema, operation, fragments, variableValues } = info;
-    this.#pricing = { schema, fragments, variableValues, context, entries: prepaidEntries };
+    this.#pricing = { schema, operation, fragments, variableValues, entries: prepaidEntries };
     this.#isMutation = operation.operation === OperationTypeNode.MUTATION;
     this.#max = maxPriceOf(operation.operation, context);
-    this.#prepaid = priceOfOperation(operation, this.#pricing);
+    this.#prepaid = priceOfOperation(this.#pricing);
     this.#total = this.#prepaid;
   }
 

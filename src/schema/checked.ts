@@ -1,24 +1,21 @@
 import { shouldIncludeNode } from '@graphql-tools/utils';
 import {
-  type DocumentNode,
   type ExecutionArgs,
   type FieldNode,
-  type FragmentDefinitionNode,
   GraphQLError,
   type GraphQLField,
-  type GraphQLSchema,
+  type GraphQLNamedType,
   getArgumentValues,
-  getOperationAST,
-  getVariableValues,
+  getNamedType,
   Kind,
   type OperationDefinitionNode,
-  TypeInfo,
-  visit,
-  visitWithTypeInfo,
+  type SelectionNode,
+  type SelectionSetNode,
 } from 'graphql';
 import { ChatError } from '../domain/errors.js';
 import type { Limits } from '../resolvers/deps.js';
 import type { Context } from './builder.js';
+import { findField, findFragment, findOperation, type Operation } from './operation.js';
 
 /** @throws {ChatError} BAD_USER_INPUT that says what is wrong with the arguments of a field */
 export type CheckArguments<Arguments> = (args: Arguments, limits: Limits) => void;
@@ -30,96 +27,112 @@ export type CheckArguments<Arguments> = (args: Arguments, limits: Limits) => voi
  */
 export const checked = <Arguments>(check: CheckArguments<Arguments>) => ({ extensions: { checkArguments: check } });
 
-type Check = CheckArguments<Record<string, unknown>>;
-
-const checkOf = (field: GraphQLField<unknown, unknown> | null | undefined): Check | undefined =>
-  field?.extensions.checkArguments as Check | undefined;
-
 /** The first argument of a checked field that is out of bounds; fields that are skipped are left out. Null where all is well. */
 export function findBadArgument(args: ExecutionArgs): GraphQLError | null {
-  const { schema, document, operationName, variableValues, contextValue } = args;
-  if (!hasChecks(schema, document)) return null;
-  const operation = getOperationAST(document, operationName);
-  if (operation == null) return null;
-  const { coerced } = getVariableValues(schema, operation.variableDefinitions ?? [], variableValues ?? {}, {
-    maxErrors: 1,
-  });
+  const found = findOperation(args);
   // What does not fit is refused where it is executed.
-  if (coerced === undefined) return null;
-  const { limits } = (contextValue as Context).deps;
-  let found: GraphQLError | null = null;
-  forEachField({ schema, document, operation, variables: coerced }, (field, node) => {
-    found ??= refusalOf(field, node, coerced, limits);
-  });
-  return found;
+  if (found === null) return null;
+  const checks = checksOf(found);
+  if (checks.length === 0) return null;
+  const { limits } = (args.contextValue as Context).deps;
+  return findFirst(checks, { variables: found.variableValues, limits, seen: new Set() });
 }
 
-function refusalOf(
-  field: GraphQLField<unknown, unknown>,
-  node: FieldNode,
-  variables: Record<string, unknown>,
-  limits: Limits,
-): GraphQLError | null {
-  const check = checkOf(field);
-  if (check === undefined) return null;
-  try {
-    check(getArgumentValues(field, node, variables), limits);
-    return null;
-  } catch (error) {
-    // All else is refused where it is executed.
-    return error instanceof ChatError ? new GraphQLError(error.message, { nodes: node, originalError: error }) : null;
-  }
-}
-
-/** By document, which the parser's cache makes one object for one text: most have none, and cost no more than this. */
-const known = new WeakMap<DocumentNode, boolean>();
-
-function hasChecks(schema: GraphQLSchema, document: DocumentNode): boolean {
-  let isFound = known.get(document);
-  if (isFound === undefined) {
-    isFound = false;
-    const types = new TypeInfo(schema);
-    const visitor = {
-      Field: () => {
-        if (checkOf(types.getFieldDef()) !== undefined) isFound = true;
-      },
-    };
-    visit(document, visitWithTypeInfo(types, visitor));
-    known.set(document, isFound);
-  }
-  return isFound;
-}
-
-interface Walk {
-  readonly schema: GraphQLSchema;
-  readonly document: DocumentNode;
-  readonly operation: OperationDefinitionNode;
+/** What checks depend on beside the document. */
+interface Given {
   readonly variables: Record<string, unknown>;
+  readonly limits: Limits;
+  /** The checks of fragments, each of which is looked at once. */
+  readonly seen: Set<readonly Check[]>;
 }
 
-/** Those of the operation and of the fragments that it spreads, each of these once; what is skipped is left out. */
-function forEachField(
-  { schema, document, operation, variables }: Walk,
-  tell: (field: GraphQLField<unknown, unknown>, node: FieldNode) => void,
-): void {
-  const types = new TypeInfo(schema);
-  const due = new Set<OperationDefinitionNode | FragmentDefinitionNode>([operation]);
-  const visitor = visitWithTypeInfo(types, {
-    enter(node) {
-      if (node.kind === Kind.FIELD || node.kind === Kind.INLINE_FRAGMENT || node.kind === Kind.FRAGMENT_SPREAD) {
-        if (!shouldIncludeNode(variables, node)) return false;
-      }
-      if (node.kind === Kind.FRAGMENT_SPREAD) {
-        const fragment = document.definitions.find(
-          (definition) => definition.kind === Kind.FRAGMENT_DEFINITION && definition.name.value === node.name.value,
-        );
-        if (fragment !== undefined) due.add(fragment as FragmentDefinitionNode);
-      }
-      const field = node.kind === Kind.FIELD ? types.getFieldDef() : undefined;
-      if (field != null && node.kind === Kind.FIELD) tell(field, node);
-      return undefined;
-    },
-  });
-  // A set goes on with what is added on the way.
-  for (const definition of due) visit(definition, visitor);
+/** Returns what is wrong with the arguments of a field, or of one below it. */
+type Check = (given: Given) => GraphQLError | null;
+
+type Parent = GraphQLNamedType | undefined;
+
+function findFirst(checks: readonly Check[], given: Given): GraphQLError | null {
+  for (const check of checks) {
+    const found = check(given);
+    if (found !== null) return found;
+  }
+  return null;
+}
+
+/** By operation, which the parser's cache makes one object for one text: most have none, and cost no more than this. */
+const known = new WeakMap<OperationDefinitionNode, readonly Check[]>();
+
+function checksOf({ schema, operation, fragments }: Operation): readonly Check[] {
+  let checks = known.get(operation);
+  if (checks === undefined) {
+    const found: Check[] = [];
+    const root = schema.getRootType(operation.operation) ?? undefined;
+    addChecks(root, operation.selectionSet, { schema, fragments, ofFragments: new Map() }, found);
+    checks = found;
+    known.set(operation, checks);
+  }
+  return checks;
+}
+
+interface Search extends Pick<Operation, 'schema' | 'fragments'> {
+  readonly ofFragments: Map<SelectionSetNode, Check[]>;
+}
+
+/** Those of all fields that are selected, where some of them may be skipped. */
+function addChecks(parent: Parent, { selections }: SelectionSetNode, search: Search, checks: Check[]): void {
+  for (const selection of selections) {
+    if (selection.directives === undefined || selection.directives.length === 0) {
+      addChecksOf(parent, selection, search, checks);
+      continue;
+    }
+    const inner: Check[] = [];
+    addChecksOf(parent, selection, search, inner);
+    if (inner.length === 0) continue;
+    checks.push((given) => (shouldIncludeNode(given.variables, selection) ? findFirst(inner, given) : null));
+  }
+}
+
+function addChecksOf(parent: Parent, selection: SelectionNode, search: Search, checks: Check[]): void {
+  if (selection.kind === Kind.FIELD) {
+    const field = findField(parent, selection);
+    const check = field && checkOf(field, selection);
+    if (check !== undefined) checks.push(check);
+    if (field === undefined || selection.selectionSet === undefined) return;
+    addChecks(getNamedType(field.type), selection.selectionSet, search, checks);
+    return;
+  }
+  const fragment = findFragment(parent, selection, search);
+  if (fragment === undefined) return;
+  const { type, selectionSet } = fragment;
+  if (selection.kind === Kind.INLINE_FRAGMENT) {
+    addChecks(type, selectionSet, search, checks);
+    return;
+  }
+  let inner = search.ofFragments.get(selectionSet);
+  if (inner === undefined) {
+    inner = [];
+    search.ofFragments.set(selectionSet, inner);
+    addChecks(type, selectionSet, search, inner);
+  }
+  if (inner.length > 0) checks.push((given) => findOnce(inner, given));
+}
+
+function findOnce(checks: readonly Check[], given: Given): GraphQLError | null {
+  if (given.seen.has(checks)) return null;
+  given.seen.add(checks);
+  return findFirst(checks, given);
+}
+
+function checkOf(field: GraphQLField<unknown, unknown>, node: FieldNode): Check | undefined {
+  const check = field.extensions.checkArguments as CheckArguments<Record<string, unknown>> | undefined;
+  if (check === undefined) return undefined;
+  return ({ variables, limits }) => {
+    try {
+      check(getArgumentValues(field, node, variables), limits);
+      return null;
+    } catch (error) {
+      // All else is refused where it is executed.
+      return error instanceof ChatError ? new GraphQLError(error.message, { nodes: node, originalError: error }) : null;
+    }
+  };
 }

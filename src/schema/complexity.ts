@@ -1,12 +1,9 @@
 import {
   type DocumentNode,
   type ExecutionArgs,
-  type FragmentDefinitionNode,
   GraphQLError,
   type GraphQLSchema,
   getOperationAST,
-  getVariableValues,
-  Kind,
   OperationTypeNode,
   TypeInfo,
   visit,
@@ -14,29 +11,23 @@ import {
 } from 'graphql';
 import { ChatError } from '../domain/errors.js';
 import type { Context } from './builder.js';
+import { findOperation } from './operation.js';
 import { maxPriceOf, prepaidEntries, priceOfOperation, unpagedLists } from './price.js';
 
 /** How many fields the operation may touch, or one event, with what it pays for in advance of its lists. */
-export const complexityOf = (args: ExecutionArgs): number => priceOf(args, prepaidEntries);
+export const complexityOf = (args: ExecutionArgs): number => priceWith(args, prepaidEntries);
 
 /** The same where each of those lists has all members of a room. */
-export const mostComplexityOf = (args: ExecutionArgs): number =>
-  priceOf(args, (args.contextValue as Context).deps.limits.maxRoomMembers);
+export const mostComplexityOf = (args: ExecutionArgs): number => priceWith(args, limitsOf(args).maxRoomMembers);
 
 /** The same with so many entries in each of those lists. */
-function priceOf({ schema, document, operationName, variableValues, contextValue }: ExecutionArgs, entries: number) {
-  const operation = getOperationAST(document, operationName);
-  if (operation == null) return 0;
-  const { coerced } = getVariableValues(schema, operation.variableDefinitions ?? [], variableValues ?? {});
+function priceWith(args: ExecutionArgs, entries: number): number {
+  const operation = findOperation(args);
   // What does not fit is refused where it is executed.
-  if (coerced === undefined) return 0;
-  const fragments: Record<string, FragmentDefinitionNode> = {};
-  for (const definition of document.definitions) {
-    if (definition.kind === Kind.FRAGMENT_DEFINITION) fragments[definition.name.value] = definition;
-  }
-  const context = contextValue as Context;
-  return priceOfOperation(operation, { schema, fragments, variableValues: coerced, context, entries });
+  return operation === null ? 0 : priceOfOperation({ ...operation, entries });
 }
+
+const limitsOf = ({ contextValue }: ExecutionArgs) => (contextValue as Context).deps.limits;
 
 /**
  * What a subscription selects is executed again for each event and subscriber, so it has to be smaller than a query.
@@ -44,7 +35,7 @@ function priceOf({ schema, document, operationName, variableValues, contextValue
  */
 export function assertSmallEvents(args: ExecutionArgs): void {
   const complexity = complexityOf(args);
-  const { maxEventComplexity } = (args.contextValue as Context).deps.limits;
+  const { maxEventComplexity } = limitsOf(args);
   if (complexity <= maxEventComplexity) return;
   throw new ChatError(
     'BAD_USER_INPUT',
@@ -64,11 +55,13 @@ export function findTooLargeAnswer(args: ExecutionArgs): GraphQLError | null {
   const max = maxPriceOf(OperationTypeNode.MUTATION, context);
   const price = mostComplexityOf(args);
   if (!(price > max)) return null;
-  const originalError = new ChatError(
-    'BAD_USER_INPUT',
+  return refusal(
     `The answer may touch ${price} fields where its lists have all members of a room; at most ${max} are allowed. Ask for a page (memberPage)`,
   );
-  return new GraphQLError(originalError.message, { originalError });
+}
+
+function refusal(message: string): GraphQLError {
+  return new GraphQLError(message, { originalError: new ChatError('BAD_USER_INPUT', message) });
 }
 
 /** By document, which the parser's cache makes one object for one text: most have none, and cost no more than this. */

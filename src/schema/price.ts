@@ -1,17 +1,15 @@
 import {
   type FieldNode,
   type GraphQLNamedType,
-  type GraphQLResolveInfo,
   getArgumentValues,
   getNamedType,
-  isInterfaceType,
-  isObjectType,
   Kind,
-  type OperationDefinitionNode,
   OperationTypeNode,
+  type SelectionNode,
   type SelectionSetNode,
 } from 'graphql';
 import type { Context } from './builder.js';
+import { findField, findFragment, type Operation } from './operation.js';
 
 /**
  * Every list that is not paged, so that nobody can know its length before it is looked up. None holds more than the members
@@ -42,60 +40,92 @@ export function maxPriceOf(operation: OperationTypeNode, { deps }: Context): num
   return max;
 }
 
-/** What a price depends on beside the selection. */
-export interface Pricing extends Pick<GraphQLResolveInfo, 'schema' | 'fragments' | 'variableValues'> {
-  readonly context: Context;
-  /** Of each list that is not paged. */
+/** An operation with so many entries in each list that is not paged. */
+export interface Pricing extends Operation {
   readonly entries: number;
 }
 
-/** How many fields a selection touches: as the complexity plugin counts before the execution, with `entries` in each list. */
+/** How many fields a selection touches: as the complexity plugin counts, with `entries` in each list that is not paged. */
 export function priceOf(type: GraphQLNamedType, selections: readonly SelectionSetNode[], pricing: Pricing): number {
-  const known = new Map<SelectionSetNode, number>();
-  const priceOfSet = (parent: GraphQLNamedType, set: SelectionSetNode): number => {
-    let price = known.get(set);
-    if (price === undefined) {
-      price = 0;
-      for (const selection of set.selections) {
-        if (selection.kind === Kind.FIELD) {
-          price += priceOfField(parent, selection);
-          continue;
-        }
-        const fragment = selection.kind === Kind.FRAGMENT_SPREAD ? pricing.fragments[selection.name.value] : selection;
-        const condition = fragment?.typeCondition;
-        const inner = condition == null ? parent : pricing.schema.getType(condition.name.value);
-        if (fragment !== undefined && inner !== undefined) price += priceOfSet(inner, fragment.selectionSet);
-      }
-      known.set(set, price);
-    }
-    return price;
-  };
-  const priceOfField = (parent: GraphQLNamedType, node: FieldNode): number => {
-    const field = isObjectType(parent) || isInterfaceType(parent) ? parent.getFields()[node.name.value] : undefined;
-    // Introspection of a type's name.
-    if (field === undefined) return 1;
-    const given = field.extensions.complexity as Complexity | ComplexityOfArguments;
-    const own =
-      typeof given === 'function'
-        ? given(getArgumentValues(field, node, pricing.variableValues), pricing.context)
-        : given;
-    const { field: price = 1, multiplier = 1 } = typeof own === 'number' ? { field: own } : own;
-    const isUnpaged = unpagedLists.has(`${parent.name}.${field.name}`);
-    const entries = isUnpaged ? pricing.entries : Math.max(multiplier, 0);
-    const inner = node.selectionSet;
-    if (inner === undefined) return price;
-    const looked = isUnpaged ? entries - prepaidEntries : 0;
-    return price + entries * priceOfSet(getNamedType(field.type), inner) + Math.max(looked, 0) * priceOfEntry;
-  };
-  return selections.reduce((sum, set) => sum + priceOfSet(type, set), 0);
+  const given: Given = { variables: pricing.variableValues, entries: pricing.entries, known: new Map() };
+  return selections.reduce((sum, set) => sum + evaluate(findPrice(type, set, pricing), given), 0);
 }
 
 /** The same for all that an operation selects. */
-export function priceOfOperation({ operation, selectionSet }: OperationDefinitionNode, pricing: Pricing): number {
-  const root = pricing.schema.getRootType(operation);
-  if (root == null) throw new Error(`The schema has no ${operation}`);
-  return priceOf(root, [selectionSet], pricing);
+export function priceOfOperation(pricing: Pricing): number {
+  const { schema, operation } = pricing;
+  const root = schema.getRootType(operation.operation);
+  if (root == null) throw new Error(`The schema has no ${operation.operation}`);
+  return priceOf(root, [operation.selectionSet], pricing);
+}
+
+/** A number where it depends on neither arguments nor the length of lists. */
+type Price = number | ((given: Given) => number);
+
+interface Given {
+  readonly variables: Record<string, unknown>;
+  readonly entries: number;
+  /** Of fragments: those that spread each other would double the work at each step. */
+  readonly known: Map<Price, number>;
+}
+
+const nothing: Given = { variables: {}, entries: 0, known: new Map() };
+
+const evaluate = (price: Price, given: Given): number => (typeof price === 'number' ? price : price(given));
+
+/** By selection set, of which the parser's cache makes one object for one text. */
+const prices = new WeakMap<SelectionSetNode, Price>();
+
+function findPrice(type: GraphQLNamedType, set: SelectionSetNode, operation: Operation): Price {
+  let price = prices.get(set);
+  if (price === undefined) {
+    price = sumOf(set.selections.map((selection) => priceOfSelection(type, selection, operation)));
+    prices.set(set, price);
+  }
+  return price;
+}
+
+function sumOf(summands: readonly Price[]): Price {
+  const fixed = summands.reduce<number>((sum, price) => (typeof price === 'number' ? sum + price : sum), 0);
+  const others = summands.filter((price) => typeof price !== 'number');
+  return others.length === 0 ? fixed : (given) => others.reduce((sum, price) => sum + price(given), fixed);
+}
+
+function priceOfSelection(parent: GraphQLNamedType, selection: SelectionNode, operation: Operation): Price {
+  if (selection.kind === Kind.FIELD) return priceOfField(parent, selection, operation);
+  const fragment = findFragment(parent, selection, operation);
+  if (fragment?.type === undefined) return 0;
+  const price = findPrice(fragment.type, fragment.selectionSet, operation);
+  return typeof price === 'number' ? price : (given) => evaluateOnce(price, given);
+}
+
+function evaluateOnce(price: Price, given: Given): number {
+  let value = given.known.get(price);
+  if (value === undefined) {
+    value = evaluate(price, given);
+    given.known.set(price, value);
+  }
+  return value;
+}
+
+function priceOfField(parent: GraphQLNamedType, node: FieldNode, operation: Operation): Price {
+  const field = findField(parent, node);
+  // Introspection of a type's name.
+  if (field === undefined) return 1;
+  const { complexity = 1 } = field.extensions as { readonly complexity?: Complexity | ComplexityOfArguments };
+  const isUnpaged = unpagedLists.has(`${parent.name}.${field.name}`);
+  const inner = node.selectionSet && findPrice(getNamedType(field.type), node.selectionSet, operation);
+  const count = (given: Given): number => {
+    const own =
+      typeof complexity === 'function' ? complexity(getArgumentValues(field, node, given.variables)) : complexity;
+    const { field: price = 1, multiplier = 1 } = typeof own === 'number' ? { field: own } : own;
+    if (inner === undefined) return price;
+    const { entries } = given;
+    if (!isUnpaged) return price + Math.max(multiplier, 0) * evaluate(inner, given);
+    return price + entries * evaluate(inner, given) + Math.max(entries - prepaidEntries, 0) * priceOfEntry;
+  };
+  return typeof complexity === 'function' || typeof inner === 'function' || isUnpaged ? count : count(nothing);
 }
 
 type Complexity = number | { readonly field?: number; readonly multiplier?: number };
-type ComplexityOfArguments = (args: Record<string, unknown>, context: Context) => Complexity;
+type ComplexityOfArguments = (args: Record<string, unknown>) => Complexity;

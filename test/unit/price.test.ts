@@ -1,19 +1,24 @@
+import { MapperKind, mapSchema } from '@graphql-tools/utils';
 import { complexityFromQuery } from '@pothos/plugin-complexity';
 import {
   type ExecutionArgs,
   type GraphQLField,
   GraphQLList,
+  getNamedType,
   getNullableType,
   isObjectType,
   OperationTypeNode,
   parse,
+  validate,
 } from 'graphql';
 import { describe, expect, it } from 'vitest';
 import type { Limits } from '../../src/resolvers/deps.js';
 import type { Context } from '../../src/schema/builder.js';
-import { assertSmallEvents, findTooLargeAnswer, mostComplexityOf } from '../../src/schema/complexity.js';
+import { findBadArgument } from '../../src/schema/checked.js';
+import { assertSmallEvents, complexityOf, findTooLargeAnswer, mostComplexityOf } from '../../src/schema/complexity.js';
 import { schema } from '../../src/schema/index.js';
-import { maxPriceOf, unpagedLists } from '../../src/schema/price.js';
+import { maxPriceOf, prepaidEntries, priceOfEntry, unpagedLists } from '../../src/schema/price.js';
+import { type Random, useRandom } from '../support/random.js';
 
 const contextOf = (limits: Partial<Limits> = {}) =>
   ({
@@ -86,6 +91,35 @@ describe('a price', () => {
     expect(() => assertSmallEvents(args)).toThrow(`may touch ${complexity} fields`);
   });
 
+  it('is that also of documents that nobody thought of, with any variables', () => {
+    const random = useRandom();
+    const largest = 37;
+    const schemaOfLargest = withEntries(largest);
+    for (let round = 0; round < 100; round += 1) {
+      const text = randomDocument(random);
+      const document = parse(text);
+      expect(validate(schema, document), text).toEqual([]);
+      for (const n of [null, 0, random.between(-5, 100)]) {
+        const variables = n === null ? {} : { n };
+        const args = { ...argsOf('{ __typename }', variables, contextOf({ maxRoomMembers: largest })), document };
+        const count = (priced: typeof schema) =>
+          complexityFromQuery(document, { schema: priced, ctx: {}, variables }).complexity;
+        expect([complexityOf(args), mostComplexityOf(args)], text).toEqual([count(schema), count(schemaOfLargest)]);
+      }
+    }
+  });
+
+  it('is found at once, however often fragments spread each other', () => {
+    const steps = Array.from({ length: 60 }, (_, at) => `fragment F${at} on Room { ...F${at + 1} ...F${at + 1} }`);
+    const text = `query ($n: Int) { room(id: "x") { ...F0 } } ${steps.join(' ')}
+      fragment F60 on Room { messages(first: $n) { edges { cursor } } }`;
+    const args = argsOf(text, { n: 1 }, contextOf({ maxPageSize: 100 }));
+
+    expect(complexityOf(args)).toBeGreaterThan(2 ** 60);
+    expect(findBadArgument(args)).toBeNull();
+    expect(findBadArgument({ ...args, variableValues: { n: 101 } })?.message).toMatch(/first must be at most 100/);
+  });
+
   it('of what may be held is by the largest room', () => {
     const members = 'subscription { messageAdded(roomId: "x") { room { members { user { name } } } } }';
     expect(mostComplexityOf(argsOf(members))).toBe(3 + 500 * 2 + 490);
@@ -115,3 +149,72 @@ describe('a mutation', () => {
     expect(findTooLargeAnswer(argsOf(`{ rooms(first: 100) { edges { node { members { id } } } } }`))).toBeNull();
   });
 });
+
+/** The schema for the plugin to count in, with so many entries in each list that is not paged. */
+const withEntries = (entries: number) =>
+  mapSchema(schema, {
+    [MapperKind.OBJECT_FIELD]: (config, name, typeName) =>
+      unpagedLists.has(`${typeName}.${name}`)
+        ? {
+            ...config,
+            extensions: {
+              complexity: {
+                field: fieldPrice(config) + (entries - prepaidEntries) * priceOfEntry,
+                multiplier: entries,
+              },
+            },
+          }
+        : undefined,
+  });
+
+const fieldPrice = ({ extensions }: { extensions?: unknown }) =>
+  (extensions as { complexity: { field: number } }).complexity.field;
+
+/** Pages and lists within each other, with arguments and variables, in fragments that are spread in several places. */
+function randomDocument(random: Random): string {
+  const fragments: { readonly name: string; readonly on: string; readonly text: string }[] = [];
+  const size = () => random.pick(['$n', '0', '3', '40']);
+  const page = (name: string) => random.pick(['', `(${name}: ${size()})`]);
+  const argsOfField: Readonly<Record<string, () => string>> = {
+    'Query.bookingRoom': () => '(bookingId: 1)',
+    'Room.memberPage': () => page('first'),
+    'Room.members': () => random.pick(['', '(includeLeft: true)']),
+    'Query.message': () => '(id: "x")',
+    'Room.messages': () => page(random.pick(['first', 'last'])),
+    'Query.room': () => '(id: "x")',
+    'Query.rooms': () => page('first'),
+    'Query.searchUsers': () => `(text: "x", first: ${size()})`,
+    'Query.users': () => '(ids: ["1", "2", "3"])',
+  };
+  let count = 0;
+  const selectField = (parent: string, depth: number): string => {
+    const type = schema.getType(parent);
+    const fields = isObjectType(type) ? Object.values(type.getFields()) : [];
+    const isLeaf = (field: (typeof fields)[number]) => !isObjectType(getNamedType(field.type));
+    const leaves = fields.filter(isLeaf);
+    const isInner = leaves.length === 0 || (depth > 0 && random.next() < 0.7);
+    const field = random.pick(isInner ? fields : leaves);
+    count += 1;
+    const alias = `a${count}`;
+    const inner = isLeaf(field) ? '' : `{ ${select(getNamedType(field.type).name, depth - 1)} }`;
+    return `${alias}: ${field.name}${argsOfField[`${parent}.${field.name}`]?.() ?? ''} ${random.pick(['', '@include(if: true)'])} ${inner}`;
+  };
+  const selectFragment = (parent: string, depth: number): string => {
+    const known = fragments.filter(({ on }) => on === parent);
+    if (known.length > 0 && random.next() < 0.7) return `...${random.pick(known).name}`;
+    const text = select(parent, depth);
+    const name = `F${fragments.length}`;
+    fragments.push({ name, on: parent, text });
+    return `...${name}`;
+  };
+  const select = (parent: string, depth: number): string =>
+    Array.from({ length: random.between(1, 4) }, () => {
+      const draw = random.next();
+      if (draw < 0.15) return selectFragment(parent, depth);
+      if (draw < 0.25) return `... ${random.pick(['', `on ${parent}`])} { ${select(parent, depth)} }`;
+      return draw < 0.3 ? '__typename' : selectField(parent, depth);
+    }).join(' ');
+  const selection = select('Query', 8);
+  const definitions = fragments.map(({ name, on, text }) => `fragment ${name} on ${on} { ${text} }`);
+  return `query ($n: Int = 7) { used: rooms(first: $n) { edges { cursor } } ${selection} } ${definitions.join(' ')}`;
+}

@@ -1,16 +1,10 @@
-import {
-  type DocumentNode,
-  type ExecutionArgs,
-  type ExecutionResult,
-  execute,
-  GraphQLError,
-  getVariableValues,
-} from 'graphql';
+import { type DocumentNode, type ExecutionArgs, type ExecutionResult, execute, GraphQLError } from 'graphql';
 import { type CompiledQuery, compileQuery, isCompiledQuery } from 'graphql-jit';
 import { LRUCache } from 'lru-cache';
 import { findExcess } from '../../schema/bill.js';
 import { findBadArgument } from '../../schema/checked.js';
 import { findTooLargeAnswer } from '../../schema/complexity.js';
+import { findOperation } from '../../schema/operation.js';
 import { findCompilable } from './compilable.js';
 import type { RequestContext } from './context.js';
 
@@ -50,7 +44,7 @@ export function createExecute(): Execute {
     const refusal = findBadArgument(args) ?? findTooLargeAnswer(args);
     if (refusal !== null) return { errors: [refusal] };
     const query = findCompiled(args);
-    if (query === null || !isAsked(args)) return refuseWhole(execute(args), args);
+    if (query === null || findOperation(args) === null) return refuseWhole(execute(args), args);
     // Without a prototype: a variable that is called like one of its properties may be absent.
     const variables = Object.assign(Object.create(null), args.variableValues);
     const result = query(args.rootValue, args.contextValue, variables);
@@ -67,14 +61,6 @@ function refuseWhole(executed: ExecutionResult | Promise<ExecutionResult>, { con
     const excess = result.errors === undefined ? undefined : findExcess(contextValue as RequestContext);
     return excess === undefined ? result : { errors: [excess] };
   }
-}
-
-/** The operation that there is, with variables that fit it. */
-function isAsked({ schema, document, operationName, variableValues }: ExecutionArgs): boolean {
-  const operation = findCompilable(document)?.operation;
-  if (operation === undefined || (operationName != null && operationName !== operation.name?.value)) return false;
-  const definitions = operation.variableDefinitions ?? [];
-  return getVariableValues(schema, definitions, variableValues ?? {}, { maxErrors: 1 }).errors === undefined;
 }
 
 /** As graphql tells of them: an error in a result has a place in the document, and a cause where something is missing. */
