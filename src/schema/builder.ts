@@ -1,11 +1,10 @@
 import SchemaBuilder from '@pothos/core';
-import ComplexityPlugin, { type ComplexityErrorFn } from '@pothos/plugin-complexity';
+import ComplexityPlugin from '@pothos/plugin-complexity';
 import DataloaderPlugin from '@pothos/plugin-dataloader';
 import PrismaPlugin from '@pothos/plugin-prisma';
 import RelayPlugin from '@pothos/plugin-relay';
 import type PrismaTypes from '../db/generated/pothos.js';
 import { getDatamodel } from '../db/generated/pothos.js';
-import { ChatError } from '../domain/errors.js';
 import type { Viewer } from '../domain/viewer.js';
 import type { Deps } from '../resolvers/deps.js';
 import type { WrittenRoom } from '../resolvers/rooms.js';
@@ -46,9 +45,6 @@ export interface Context {
   writtenRooms?: Map<string, WrittenRoom>;
 }
 
-const refuseComplexity: ComplexityErrorFn = (_kind, { complexity, maxComplexity }) =>
-  new ChatError('BAD_USER_INPUT', `The operation may touch ${complexity} fields; at most ${maxComplexity} are allowed`);
-
 export const builder = new SchemaBuilder<{
   Context: Context;
   PrismaTypes: PrismaTypes;
@@ -63,12 +59,8 @@ export const builder = new SchemaBuilder<{
   plugins: [PrismaPlugin, RelayPlugin, DataloaderPlugin, ComplexityPlugin],
   defaultFieldNullability: false,
   prisma: { client: ({ deps }) => deps.db.reads.prisma, dmmf: getDatamodel() },
-  // What an operation may touch, before it touches it: pages count by what is asked, other lists by what is prepaid.
-  complexity: {
-    defaultListMultiplier: prepaidEntries,
-    limit: ({ deps }) => ({ complexity: deps.limits.maxComplexity }),
-    complexityError: refuseComplexity,
-  },
+  // What a field costs: pages count by what is asked, other lists by what is prepaid. Operations are priced by `price.ts`.
+  complexity: { defaultListMultiplier: prepaidEntries, disabled: true },
   relay: {
     cursorType: 'String',
     nodeQueryOptions: false,

@@ -29,6 +29,21 @@ function priceWith(args: ExecutionArgs, entries: number): number {
 
 const limitsOf = ({ contextValue }: ExecutionArgs) => (contextValue as Context).deps.limits;
 
+/** What is wrong with an operation that touches too many fields whatever its lists hold. Null where all is well. */
+export function findTooManyFields(args: ExecutionArgs): GraphQLError | null {
+  const { maxComplexity } = limitsOf(args);
+  try {
+    const complexity = complexityOf(args);
+    return complexity > maxComplexity
+      ? refusal(`The operation may touch ${complexity} fields; at most ${maxComplexity} are allowed`)
+      : null;
+  } catch (error) {
+    // An argument of which that depends is missing.
+    if (error instanceof GraphQLError) return error;
+    throw error;
+  }
+}
+
 /**
  * What a subscription selects is executed again for each event and subscriber, so it has to be smaller than a query.
  * @throws {ChatError} BAD_USER_INPUT where one event may touch more than `limits.maxEventComplexity` fields

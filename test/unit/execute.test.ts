@@ -114,7 +114,8 @@ describe('the execution of a document that comes again', () => {
   it('is compiled once, and for nobody who has not signed in', async () => {
     const execute = createExecute();
     const document = parse('{ rooms { id } }');
-    const run = (viewer: unknown) => execute({ schema, document, contextValue: { viewer }, rootValue: rootValue() });
+    const run = (viewer: unknown) =>
+      execute({ schema, document, contextValue: { ...contextValue, viewer }, rootValue: rootValue() });
     vi.mocked(compileQuery).mockClear();
     for (let times = 0; times < 3; times += 1) await run(null);
     expect(compileQuery).not.toHaveBeenCalled();
@@ -215,7 +216,7 @@ describe('a document that is made to do harm', () => {
   });
 });
 
-const contextValue = { viewer: {} };
+const contextValue = { viewer: {}, deps: { limits: { maxComplexity: Number.POSITIVE_INFINITY } } };
 
 const nested = (depth: number): unknown => {
   let value: unknown = 'bottom';

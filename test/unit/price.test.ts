@@ -15,7 +15,13 @@ import { describe, expect, it } from 'vitest';
 import type { Limits } from '../../src/resolvers/deps.js';
 import type { Context } from '../../src/schema/builder.js';
 import { findBadArgument } from '../../src/schema/checked.js';
-import { assertSmallEvents, complexityOf, findTooLargeAnswer, mostComplexityOf } from '../../src/schema/complexity.js';
+import {
+  assertSmallEvents,
+  complexityOf,
+  findTooLargeAnswer,
+  findTooManyFields,
+  mostComplexityOf,
+} from '../../src/schema/complexity.js';
 import { schema } from '../../src/schema/index.js';
 import { maxPriceOf, prepaidEntries, priceOfEntry, unpagedLists } from '../../src/schema/price.js';
 import { type Random, useRandom } from '../support/random.js';
@@ -115,9 +121,15 @@ describe('a price', () => {
       fragment F60 on Room { messages(first: $n) { edges { cursor } } }`;
     const args = argsOf(text, { n: 1 }, contextOf({ maxPageSize: 100 }));
 
-    expect(complexityOf(args)).toBeGreaterThan(2 ** 60);
+    expect(findTooManyFields(args)?.message).toMatch(/may touch \d+ fields/);
     expect(findBadArgument(args)).toBeNull();
     expect(findBadArgument({ ...args, variableValues: { n: 101 } })?.message).toMatch(/first must be at most 100/);
+  });
+
+  it('cannot be told without the arguments that it depends on: nothing is executed then', () => {
+    const args = argsOf('query ($ids: [ID!] = []) { users(ids: $ids) { id } }', { ids: null });
+
+    expect(findTooManyFields(args)?.message).toMatch(/must not be null/);
   });
 
   it('of what may be held is by the largest room', () => {

@@ -3,7 +3,7 @@ import { type CompiledQuery, compileQuery, isCompiledQuery } from 'graphql-jit';
 import { LRUCache } from 'lru-cache';
 import { findExcess } from '../../schema/bill.js';
 import { findBadArgument } from '../../schema/checked.js';
-import { findTooLargeAnswer } from '../../schema/complexity.js';
+import { findTooLargeAnswer, findTooManyFields } from '../../schema/complexity.js';
 import { findOperation } from '../../schema/operation.js';
 import { findCompilable } from './compilable.js';
 import type { RequestContext } from './context.js';
@@ -41,7 +41,7 @@ export function createExecute(): Execute {
   };
 
   return (args) => {
-    const refusal = findBadArgument(args) ?? findTooLargeAnswer(args);
+    const refusal = findBadArgument(args) ?? findTooManyFields(args) ?? findTooLargeAnswer(args);
     if (refusal !== null) return { errors: [refusal] };
     const query = findCompiled(args);
     if (query === null || findOperation(args) === null) return refuseWhole(execute(args), args);
