@@ -137,6 +137,29 @@ describeWithNats('a session', () => {
     await waitFor(() => ready() === 101, { what: 'an answer and 50 subscriptions more' });
   });
 
+  it('has one subscription of an id, however often that was used for others which have not ended yet', async () => {
+    const socket = await connect(await forgeToken());
+    const told = (event: string) => socket.messages.filter((message) => JSON.stringify(message).includes(event)).length;
+    for (let times = 0; times < 20; times += 1) {
+      socket.subscribe('same', watch());
+      socket.send({ id: 'same', type: 'complete' });
+    }
+    const again = async () => {
+      const before = socket.messages.length;
+      socket.subscribe('same', watch());
+      const answer = () => socket.messages.slice(before).find(({ type }) => type === 'next' || type === 'error');
+      return (await waitFor(answer, { what: 'its answer' })).type === 'next';
+    };
+    await waitFor(again, { what: 'the subscription that is not completed' });
+
+    const kim = await world.client(4);
+    await kim.send(room, 'once');
+    await waitFor(() => told('MessageAdded') > 0, { what: 'the message' });
+    await kim.send(room, 'behind');
+    await waitFor(() => told('"behind"') > 0, { what: 'the message behind' });
+    expect([told('"once"'), told('RoomReady')]).toEqual([1, 1]);
+  });
+
   it('shares 10 places with the other sockets and streams of its user', async () => {
     const token = await forgeToken({ sub: '6' });
     const places = await Promise.all(Array.from({ length: 8 }, () => connect(token)));

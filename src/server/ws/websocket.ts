@@ -8,7 +8,7 @@ import {
   getOperationAST,
   OperationTypeNode,
 } from 'graphql';
-import { type Context, handleProtocols, makeServer, type Server, type SubscribePayload } from 'graphql-ws';
+import { type Context, handleProtocols, MessageType, makeServer, type Server, type SubscribePayload } from 'graphql-ws';
 import pLimit, { type LimitFunction } from 'p-limit';
 import type { Logger } from 'pino';
 import { type WebSocket, WebSocketServer } from 'ws';
@@ -64,10 +64,14 @@ const maxTimerMs = 2 ** 31 - 1;
 /** Why a query is given up. Without a reason, each abort would make an exception with a stack. */
 const gone = 'The client wants no answer any more';
 
+/** Of an operation: by its client. */
+const completed = 'completed';
+
 /** What is kept of a connection. */
 interface Extra extends Pick<TransportContext, 'isBehind' | 'cutOff'> {
   readonly socket: ClientSocket;
-  readonly subscriptions: Set<string>;
+  /** Operations that have not ended here, by their ids: until then, no other one has the id. */
+  readonly operations: Map<string, OperationTypeNode | typeof completed>;
   /** From the first query on. */
   queries: LimitFunction | undefined;
   /** Queries that have not been answered, by their ids: each is aborted when its client wants no answer any more. */
@@ -154,7 +158,7 @@ export class GraphqlSockets {
     this.#awaitInit(socket);
     const extra: Extra = {
       socket,
-      subscriptions: new Set(),
+      operations: new Map(),
       queries: undefined,
       unanswered: new Map(),
       turns: undefined,
@@ -208,7 +212,7 @@ export class GraphqlSockets {
       subscribe: (args: ExecutionArgs) => this.#subscribe(args),
       onError: (_connection, _id, _payload, errors) =>
         errors.map((error) => toFormatted(this.#options.maskError(error))),
-      onComplete: ({ extra }, id) => void extra.subscriptions.delete(id),
+      onComplete: ({ extra }, id) => void extra.operations.delete(id),
     });
   }
 
@@ -253,19 +257,29 @@ export class GraphqlSockets {
    * lives; an async function would hold the text all the while.
    */
   #receive(extra: Extra, text: string, listener: (message: string) => Promise<void>): Promise<void> {
-    const { socket, unanswered, viewer } = extra;
+    const { socket, operations, unanswered, viewer } = extra;
     try {
       const message = readMessage(text);
       if (isOperation(message)) {
         socket.grantIdle();
         if (viewer !== null) socket.rest(this.#options.userTurns.count(viewer.userId, this.#lengthToParse(message)));
+        if (operations.get(message.id) === completed) return this.#refuse(socket, message.id);
       } else if (!socket.admitIdle()) return Promise.resolve();
-      if (unanswered.size > 0 && isCompletion(message)) unanswered.get(message.id)?.abort(gone);
+      if (operations.size > 0 && isCompletion(message)) {
+        if (operations.has(message.id)) operations.set(message.id, completed);
+        unanswered.get(message.id)?.abort(gone);
+      }
       // graphql-ws takes messages that are parsed already as well.
       return listener(message as string);
     } catch (error) {
       return Promise.reject(error);
     }
+  }
+
+  /** Not left to graphql-ws, which tells operations apart by their ids alone and would take the one for the other. */
+  #refuse(socket: ClientSocket, id: string): Promise<void> {
+    const error = toFormatted(this.#options.maskError(notEnded()));
+    return socket.send(JSON.stringify({ id, type: MessageType.Error, payload: [error] }));
   }
 
   /** Of the document, in characters; 0 where it is known. */
@@ -294,9 +308,8 @@ export class GraphqlSockets {
     if (operation == null) throw new ChatError('BAD_USER_INPUT', 'operationName names no operation of the document');
     if (operation.operation === OperationTypeNode.SUBSCRIPTION) {
       // One that its client has completed may take a moment to be freed; it does not count any more.
-      const open = [...extra.subscriptions].filter((known) => known in subscriptions);
+      const open = [...extra.operations.values()].filter((state) => state === OperationTypeNode.SUBSCRIPTION);
       if (open.length >= maxSubscriptions) throw tooMany();
-      extra.subscriptions.add(id);
     }
     const { schema } = engine;
     const variableValues = declaredVariables(operation, variables);
@@ -307,6 +320,7 @@ export class GraphqlSockets {
       : undefined;
     const contextValue = engine.createContext({ viewer, isBehind, cutOff, turns });
     const rootValue: Operation = { extra, id };
+    extra.operations.set(id, operation.operation);
     return { schema, document, operationName, variableValues, contextValue, rootValue };
   }
 
@@ -369,7 +383,7 @@ function takeOperation(args: ExecutionArgs): Operation {
   return operation;
 }
 
-const isOperation = (message: unknown): message is { readonly payload?: unknown } =>
+const isOperation = (message: unknown): message is { readonly id: string; readonly payload?: unknown } =>
   typeof message === 'object' && message !== null && 'type' in message && message.type === 'subscribe';
 
 const isCompletion = (message: unknown): message is { readonly id: string } =>
@@ -393,4 +407,6 @@ function findAuthorization(params: Params): string | undefined {
   return typeof entry?.[1] === 'string' ? entry[1] : undefined;
 }
 
+const notEnded = () =>
+  new ChatError('RATE_LIMITED', 'The operation that had this id has not ended yet', { retryAfterMs: 1_000 });
 const tooMany = () => new ChatError('RATE_LIMITED', 'Too many operations on this socket', { retryAfterMs: 1_000 });
