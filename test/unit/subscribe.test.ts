@@ -3,11 +3,12 @@ import type { ServerResponse } from 'node:http';
 import { Duplex, Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { setTimeout as delay, setImmediate as endOfTurn } from 'node:timers/promises';
-import { type ExecutionResult, parse } from 'graphql';
+import { type ExecutionResult, GraphQLError, parse } from 'graphql';
 import { pino } from 'pino';
 import { RateLimiterMemory } from 'rate-limiter-flexible';
 import { describe, expect, it, vi } from 'vitest';
 import type { WebSocket } from 'ws';
+import { ChatError } from '../../src/domain/errors.js';
 import type { RoomEvent } from '../../src/domain/room-event.js';
 import type { Deps } from '../../src/resolvers/deps.js';
 import { schema } from '../../src/schema/index.js';
@@ -136,6 +137,20 @@ describe('subscribers of one event', () => {
 
     expect(execute).toHaveBeenCalledTimes(40);
     expect(most).toBe(4);
+  });
+
+  it('are told nothing of an event of which a part cannot be read for long: it is told when they begin anew', async () => {
+    const { execute, first } = createRoom();
+    const away = new GraphQLError('away', { originalError: new ChatError('UNAVAILABLE', 'away') });
+    const { now } = performance;
+    execute.mockImplementation(async () => {
+      await endOfTurn();
+      vi.spyOn(performance, 'now').mockImplementation(() => now.call(performance) + 200_000);
+      return { data: { roomEvents: { seq: 7, message: { room: { lastMessage: null } } } }, errors: [away] };
+    });
+
+    const result = await first().finally(() => vi.mocked(performance.now).mockRestore());
+    expect(result).toEqual({ errors: [away] });
   });
 
   it.each([

@@ -143,7 +143,9 @@ async function retry(
     await delay(retryMs, undefined, { ref: false });
     result = await run();
   }
-  return result;
+  const { errors } = result;
+  // The subscription ends before this event: who begins anew behind what they have is told of it then, and of all of it.
+  return errors !== undefined && isUnavailable(result) ? { errors } : result;
 }
 
 /** The database stayed away. */
