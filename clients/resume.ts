@@ -50,9 +50,10 @@ export function resuming(client: Client): Client {
           { ...payload, variables },
           {
             next: (result) => {
+              pauseMs = result.data == null ? pauseOf(result.errors) : undefined;
+              if (pauseMs !== undefined) return;
               Object.assign(variables, positionOf(result.data));
-              pauseMs = pauseOf(result.errors);
-              if (pauseMs === undefined) sink.next(result as Parameters<typeof sink.next>[0]);
+              sink.next(result as Parameters<typeof sink.next>[0]);
             },
             error: (error) => {
               const ms = pauseOf(error);
