@@ -3,7 +3,7 @@ import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
 import type { Wait } from '../../src/domain/fair-turns.js';
 import type { Listener } from '../../src/domain/pollable.js';
-import type { LogEntry, LogStore } from '../../src/domain/room-log.js';
+import type { LogEntry, LogStore, Member } from '../../src/domain/room-log.js';
 import { type CursorOptions, RoomCursor } from '../../src/pubsub/live/room/room-cursor.js';
 import { RoomFeed, type RoomFeedOptions } from '../../src/pubsub/live/room/room-feed.js';
 import type { PubSub } from '../../src/pubsub/nats/pub-sub.js';
@@ -96,6 +96,32 @@ describe("a room's feed", () => {
     expect(woken.sort()).toEqual(['stays', 'waits']);
   });
 
+  it('tells of a read mark by one event for all at the same position, so that it is executed once', async () => {
+    const feed = openFeed(nothing);
+    await feed.opened;
+    const cursors = [4, 5, 6].map((viewerId) => open(feed, { viewerId }));
+    const next = async () => (await Promise.all(cursors.map((cursor) => cursor.next()))).map(({ value }) => value);
+    await next();
+    feed.accept(entryAt(1));
+    await next();
+
+    const told: unknown[][] = [];
+    for (const [userId, seq] of [
+      [4, 1],
+      [5, 1],
+    ] as const) {
+      feed.acceptRead({ roomId, userId, lastReadSeq: seq } as Member);
+      told.push(await next());
+    }
+    for (const cursor of cursors) await cursor.return();
+
+    expect(told.map(([first]) => first)).toMatchObject([
+      { kind: 'read', seq: 1, epoch, member: { userId: 4, lastReadSeq: 1 } },
+      { kind: 'read', seq: 1, epoch, member: { userId: 5, lastReadSeq: 1 } },
+    ]);
+    for (const events of told) expect(new Set(events).size).toBe(1);
+  });
+
   it('is closed by the last who holds it', async () => {
     let closed = 0;
     const feed = openFeed(() => {
@@ -163,10 +189,10 @@ class CountedFeed {
 }
 
 /** Held for the cursor, as whoever opens one does. */
-function open(feed: CountedFeed, position: Partial<CursorOptions>, log = store): RoomCursor {
+function open(feed: CountedFeed | RoomFeed, position: Partial<CursorOptions>, log = store): RoomCursor {
   feed.hold();
   const start = { viewerId: 4, head: 0, epoch, afterSeq: 0, commonSeq: 0, maxLag: 500, mayResync: true };
-  return new RoomCursor({ ...start, ...position, feed: feed as unknown as RoomFeed, store: log } as CursorOptions);
+  return new RoomCursor({ ...start, ...position, feed: feed as RoomFeed, store: log } as CursorOptions);
 }
 
 /** A log of which a page has two messages. */

@@ -165,13 +165,13 @@ export class RoomCursor implements Pollable<RoomEvent> {
     if (entry !== undefined) return this.#deliver(entry);
     if (!this.#isReady) {
       this.#isReady = true;
-      return this.#feed.readyAt(this.#position);
+      return feed.readyAt(this.#position);
     }
     const read = feed.readAfter(this.#readVersion);
     // What was read lies ahead, and perhaps the end of the viewer's membership before it: its turn comes behind both.
     if (read === undefined || read.member.lastReadSeq > this.#position) return undefined;
     this.#readVersion = read.version;
-    return { kind: 'read', seq: this.#position, epoch: this.#epoch, member: read.member };
+    return feed.readAt(read, this.#position);
   }
 
   /** What may tell of more than a former member may know is delivered only to who is a member at this moment. */

@@ -28,6 +28,15 @@ const maxReadAhead = 10_000;
 /** Of a room that is no more, as after a restore to before it was made: later than any epoch, and common with none. */
 const goneFor: Epochs = [{ epoch: 'gone', seq: 0 }];
 
+/** That a member's read mark moved. */
+interface Read {
+  /** Grows with each. */
+  readonly version: number;
+  readonly member: Member;
+  /** As it was told last. */
+  event?: RoomEvent & { kind: 'read' };
+}
+
 export interface RoomFeedOptions {
   readonly pubsub: PubSub;
   readonly store: LogStore;
@@ -56,7 +65,7 @@ export class RoomFeed {
   readonly #ahead = new Map<number, LogEntry>();
   readonly #waiters = new Set<() => void>();
   readonly #listeners = new Set<Listener>();
-  readonly #reads = new Map<number, { version: number; member: Member }>();
+  readonly #reads = new Map<number, Read>();
   readonly #subscriptions: Subscription[] = [];
   #holders = 0;
   #floor = 0;
@@ -126,6 +135,14 @@ export class RoomFeed {
     return this.#ready;
   }
 
+  /** The same of a read mark, for all who are told of it at the same position. */
+  readAt(read: Read, seq: number): RoomEvent {
+    if (read.event?.seq !== seq || read.event.epoch !== this.#epoch) {
+      read.event = { kind: 'read', seq, epoch: this.#epoch, member: read.member };
+    }
+    return read.event;
+  }
+
   /** The first entry behind the position, where it is still in memory. */
   entryAfter(seq: number): LogEntry | undefined {
     const ring = this.#ring;
@@ -140,7 +157,7 @@ export class RoomFeed {
   }
 
   /** The oldest read mark that moved after the version; a member's earlier moves are superseded. */
-  readAfter(version: number): { version: number; member: Member } | undefined {
+  readAfter(version: number): Read | undefined {
     // Moving to the end keeps the map in the order of versions, so the first that fits is the oldest.
     for (const read of this.#reads.values()) if (read.version > version) return read;
     return undefined;
