@@ -65,6 +65,27 @@ it('tells nothing more to who was removed, also before the feed has woken the ro
   room.close();
 });
 
+it('tells all who are told of the same typists by one state, so that it is executed once', async () => {
+  const room = open(quietFeed);
+  await room.opened;
+  const grant = { head: 0, epoch: '', isMember: async () => true, isHeldBack: () => false };
+  const watchers = [1, 2, 3, 4].map((viewer) => room.watch({ ...grant, viewerId: viewer }, () => {}));
+  const next = async () => (await Promise.all(watchers.map((watcher) => watcher.next()))).map(({ value }) => value);
+
+  const empty = await next();
+  const waiting = next();
+  await vi.advanceTimersByTimeAsync(2_000);
+  room.signal({ userId: 1, isTyping: true, ageMs: 0 });
+  room.signal({ userId: 9, isTyping: true, ageMs: 0 });
+  const [ofTypist, ...ofOthers] = await waiting;
+  room.close();
+
+  expect(new Set(empty).size).toBe(1);
+  expect(ofTypist).toMatchObject({ userIds: [9] });
+  expect(ofOthers[0]).toMatchObject({ userIds: [1, 9] });
+  expect(new Set(ofOthers).size).toBe(1);
+});
+
 const open = (feed: RoomFeed) =>
   new TypingRoom({ feed, pubsub: silentPubsub, store: trustingStore, instanceId: 'here' });
 

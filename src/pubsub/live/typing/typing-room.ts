@@ -47,6 +47,8 @@ export class TypingRoom {
   readonly #options: TypingRoomOptions;
   readonly #words = new TypingWords();
   readonly #watchers = new Set<TypingWatcher>();
+  /** What watchers were told since the last change, by whom it names. */
+  readonly #states = new Map<string, TypingState>();
   readonly #subscription: Subscription;
   #position: number;
   #epoch: string;
@@ -83,6 +85,14 @@ export class TypingRoom {
   /** Who types now, those first who began first. */
   get typists(): Typist[] {
     return this.#words.typists;
+  }
+
+  /** One state for all who are told of the same typists. */
+  stateOf(userIds: readonly number[]): TypingState {
+    const key = userIds.join();
+    const state = this.#states.get(key) ?? { roomId: this.roomId, userIds };
+    this.#states.set(key, state);
+    return state;
   }
 
   signal({ ageMs, seq = null, ...said }: TypingSignal): void {
@@ -247,6 +257,7 @@ export class TypingRoom {
   }
 
   #tell(): void {
+    this.#states.clear();
     for (const watcher of this.#watchers) watcher.states.wake();
   }
 }
@@ -317,7 +328,7 @@ class TypingWatcher {
     if (this.#told !== undefined && isSame(this.#told, userIds)) return undefined;
     this.#told = userIds;
     this.#sentAt = undefined;
-    return { roomId: this.#room.roomId, userIds };
+    return this.#room.stateOf(userIds);
   }
 }
 
