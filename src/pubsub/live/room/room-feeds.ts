@@ -46,6 +46,7 @@ export class RoomFeeds {
     this.#log = log;
     this.#outbox = createOutbox(options);
     pubsub.onConnect(() => {
+      clearTimeout(this.#readsAgain);
       this.#readsAgain = setTimeout(() => this.#tellReadsAgain(), readAgainMs);
     });
     this.#timer = setInterval(() => {
