@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { NatsConnection } from '@nats-io/transport-node';
 import { pino } from 'pino';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { createNatsPubSub } from '../../src/pubsub/nats/nats-pub-sub.js';
@@ -111,5 +112,21 @@ describeWithNats('the PubSub over NATS JetStream', () => {
     await nats.restart({ wipe: false });
 
     await waitFor(() => pubsub.isConnected, { what: 'the return', timeoutMs: 20_000 });
+  });
+
+  it('takes subscriptions while the client has given up, until there is another connection', async () => {
+    const pubsub = connect();
+    const connections: NatsConnection[] = [];
+    pubsub.onConnection((connection) => connections.push(connection));
+    await waitFor(() => pubsub.isConnected, { what: 'the connection' });
+    await connections[0]?.close();
+
+    const heard: string[] = [];
+    const subject = `chat.room.${randomUUID()}.message`;
+    await pubsub.subscribe(subject, (body) => heard.push(decoder.decode(body))).ready;
+    await waitFor(() => connections.length === 2, { what: 'another connection' });
+    await publish(pubsub, subject, 'late');
+
+    await waitFor(() => heard.length > 0, { what: 'the message' });
   });
 });

@@ -244,6 +244,8 @@ class JetStreamPubSub implements NatsPubSub {
   #startAnew(): void {
     if (this.#isClosed) return;
     this.#isConnected = false;
+    this.#connection = undefined;
+    this.#jetstream = undefined;
     this.#streams.leave();
     this.#connecting = this.#connect();
   }
