@@ -15,9 +15,9 @@ interface Payload {
 const light: readonly string[] = ['sendMessage', 'setTyping'];
 
 /**
- * Lets each mutation wait for its turn in its room and behind what else its user changes, and note the room that it wrote to. The payload's fields are loaded
- * behind the write, when the viewer may be no member any more: what was done is answered as done, with what they knew when
- * they did it.
+ * Lets each mutation wait for its turn in its room and behind what else its user changes, and note the room that it wrote
+ * to. The payload's fields are loaded behind the write, when the viewer may be no member any more: what was done is
+ * answered as done, with what they knew when they did it.
  */
 export function attendMutations(schema: GraphQLSchema): GraphQLSchema {
   for (const field of Object.values(schema.getMutationType()?.getFields() ?? {})) {

@@ -117,7 +117,10 @@ export class GraphqlOverHttp {
     return {};
   }
 
-  /** A stream takes one of its user's seats, as a socket does, and ends when the token that opened it expires or its peer has vanished. */
+  /**
+   * A stream takes one of its user's seats, as a socket does, and ends when the token that opened it expires or its peer has
+   * vanished.
+   */
   async #stream(results: Results, { viewer, response, format }: Streaming): Promise<void> {
     const { seats, print } = this.#options;
     // Others may have taken the last one while this subscribed, or the client is gone.

@@ -31,9 +31,9 @@ interface Sending {
 
 /**
  * Ends connections whose peer does not take what it is sent: nothing for `sendTimeoutMs`, or not the whole of an answer, or
- * of what waits on a socket or stream, for twenty times that. One timer for all of them. Progress is what this system takes and, where it shows them, the
- * acknowledgements of the peer's: it takes more only once a good part of its buffer is free, which is late for a phone on a
- * bad network.
+ * of what waits on a socket or stream, for twenty times that. One timer for all of them. Progress is what this system takes
+ * and, where it shows them, the acknowledgements of the peer's: it takes more only once a good part of its buffer is free,
+ * which is late for a phone on a bad network.
  */
 export class SendProgress {
   readonly #options: SendProgressOptions;
