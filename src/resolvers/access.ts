@@ -6,9 +6,8 @@ import type { Viewer } from '../domain/viewer.js';
 import type { Deps } from './deps.js';
 
 /** @throws {ChatError} UNAUTHENTICATED where the request carries no token */
-export function requireViewer(viewer: Viewer | null): Viewer {
-  if (viewer === null) throw new ChatError('UNAUTHENTICATED', 'A token is needed: Authorization: Bearer ...');
-  return viewer;
+export function assertAuthenticated({ viewer }: { readonly viewer?: unknown }): void {
+  if (viewer == null) throw new ChatError('UNAUTHENTICATED', 'A token is needed: Authorization: Bearer ...');
 }
 
 /**

@@ -35,13 +35,13 @@ export function affordableEntries(
  * Why an operation, or an event, is refused as a whole: else some of its lists would be there, and others look like none.
  * Undefined where it could pay for all, and for a mutation, whose answer says what was done.
  */
-export const findExcess = (context: Context): GraphQLError | undefined => bills.get(context)?.excess;
+export const findExcess = (context: object): GraphQLError | undefined => bills.get(context)?.excess;
 
 /** What the lists of an operation have cost beyond what was known of them before it was executed. */
-export const extraPriceOf = (context: Context): number => bills.get(context)?.extra ?? 0;
+export const extraPriceOf = (context: object): number => bills.get(context)?.extra ?? 0;
 
 /** By context, which each operation and each event has for itself. */
-const bills = new WeakMap<Context, Bill>();
+const bills = new WeakMap<object, Bill>();
 
 function billOf(info: GraphQLResolveInfo, context: Context): Bill {
   const bill = bills.get(context) ?? new Bill(info, context);

@@ -8,6 +8,7 @@ import { getDatamodel } from '../db/generated/pothos.js';
 import type { Viewer } from '../domain/viewer.js';
 import type { Deps } from '../resolvers/deps.js';
 import type { WrittenRoom } from '../resolvers/rooms.js';
+import GatePlugin from './gate.js';
 import { prepaidEntries } from './price.js';
 
 /** The order in which the mutations of one connection take effect. */
@@ -33,8 +34,8 @@ export interface ChangeTurn {
 /** What every field can reach. Made anew for each operation and for each event of a subscription: loaders hang on it. */
 export interface Context {
   readonly deps: Deps;
-  /** Null where the request carried no token. */
-  readonly viewer: Viewer | null;
+  /** The authenticated user: the gate refuses operations without a token before they reach a field. */
+  readonly viewer: Viewer;
   /** Whether the connection has more to take already than it keeps up with: what can wait is not sent then. */
   readonly isBehind: () => boolean;
   /** Where other operations of the same connection are under way; absent where this one stands alone. */
@@ -56,7 +57,7 @@ export const builder = new SchemaBuilder<{
     DateTime: { Input: Date; Output: Date };
   };
 }>({
-  plugins: [PrismaPlugin, RelayPlugin, DataloaderPlugin, ComplexityPlugin],
+  plugins: [GatePlugin, PrismaPlugin, RelayPlugin, DataloaderPlugin, ComplexityPlugin],
   defaultFieldNullability: false,
   prisma: { client: ({ deps }) => deps.db.reads.prisma, dmmf: getDatamodel() },
   // What a field costs: pages count by what is asked, other lists by what is prepaid. Operations are priced by `price.ts`.

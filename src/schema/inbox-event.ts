@@ -1,6 +1,5 @@
 import type { Room as RoomRow } from '../db/rooms.js';
 import type { InboxEvent as Event } from '../domain/inbox.js';
-import { requireViewer } from '../resolvers/access.js';
 import { watchInbox } from '../resolvers/inbox.js';
 import { builder } from './builder.js';
 import { Room } from './room.js';
@@ -37,7 +36,7 @@ builder.subscriptionField('inboxEvents', (t) =>
     type: InboxEvent,
     description: `All the viewer's rooms, for a list and its badges. READY comes first. ROOM_CHANGED tells of a message, an edit,
 a deletion, a rename, members, a member's new name that the list shows and the viewer's own read mark; at most once per room and 250 ms, with the newest state.`,
-    subscribe: (_root, _args, { deps, viewer }) => watchInbox(deps, requireViewer(viewer)),
+    subscribe: (_root, _args, { deps, viewer }) => watchInbox(deps, viewer),
     resolve: (event) => event,
   }),
 );

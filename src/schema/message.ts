@@ -1,6 +1,5 @@
 import { cursorOfMessage, type PagedMessage } from '../db/messages.js';
 import type { Message as MessageShape } from '../domain/message.js';
-import { requireViewer } from '../resolvers/access.js';
 import { loadActor, loadLastMessage, loadReadCount, loadReaders } from '../resolvers/loaders.js';
 import {
   assertHistoryArgs,
@@ -42,7 +41,7 @@ export const Message = builder.objectRef<PagedMessage>('Message').implement({
       type: Room,
       description: 'The room that it is in.',
       resolve: ({ roomId }, _args, { deps, viewer, writtenRooms }) =>
-        getRoomOfMessage(deps, requireViewer(viewer), roomId, writtenRooms?.get(roomId)),
+        getRoomOfMessage(deps, viewer, roomId, writtenRooms?.get(roomId)),
     }),
     seq: t.exposeInt('seq', {
       description: "Position in the room's log: grows by exactly one with every entry of any kind.",
@@ -73,14 +72,14 @@ export const Message = builder.objectRef<PagedMessage>('Message').implement({
     readCount: t.int({
       ...ofViewer,
       description: 'How many other members have read it.',
-      resolve: (message, _args, { deps, viewer }) => loadReadCount(deps, requireViewer(viewer), message),
+      resolve: (message, _args, { deps, viewer }) => loadReadCount(deps, viewer, message),
     }),
     readBy: t.field({
       ...ofViewer,
       type: [MessageRead],
       description: 'Which other members have read it, the earliest first.',
       resolve: (message, _args, context, info) =>
-        loadReaders(context.deps, requireViewer(context.viewer), message, affordable(info, context)),
+        loadReaders(context.deps, context.viewer, message, affordable(info, context)),
     }),
   }),
 });
@@ -102,7 +101,7 @@ builder.objectFields(Room, (t) => ({
     type: Message,
     nullable: true,
     description: 'Newest message that is not deleted.',
-    resolve: (room, _args, { deps, viewer }) => loadLastMessage(deps, requireViewer(viewer), room),
+    resolve: (room, _args, { deps, viewer }) => loadLastMessage(deps, viewer, room),
   }),
   messages: t.field({
     extensions: { ...ofViewer.extensions, ...checked(assertHistoryArgs).extensions },
@@ -118,7 +117,7 @@ builder.objectFields(Room, (t) => ({
     complexity: ({ first, last }) => ({ field: 1, multiplier: first ?? last ?? 1 }),
     resolve: (room, args, { deps, viewer }, info) =>
       toConnection(
-        listMessages(deps, requireViewer(viewer), room, {
+        listMessages(deps, viewer, room, {
           args,
           findParts: () => findMessageParts(Selection.of(info).ofNodes),
         }),
@@ -133,7 +132,7 @@ builder.queryField('message', (t) =>
     nullable: true,
     description: 'One message. Null if there is none or the viewer is not a member of its room.',
     args: { id: t.arg.id({ required: true, description: "The message's UUID." }) },
-    resolve: (_root, { id }, { deps, viewer }) => getMessage(deps, requireViewer(viewer), id),
+    resolve: (_root, { id }, { deps, viewer }) => getMessage(deps, viewer, id),
   }),
 );
 
@@ -193,19 +192,19 @@ builder.mutationFields((t) => ({
     description:
       'Answers once the message is on disk. Works alike over HTTP and WebSocket. The same id with other content, room or author is CONFLICT.',
     args: { input: t.arg({ type: SendMessageInput, required: true, description: 'What to send, and where.' }) },
-    resolve: (_root, { input }, { deps, viewer }) => sendMessage(deps, requireViewer(viewer), input),
+    resolve: (_root, { input }, { deps, viewer }) => sendMessage(deps, viewer, input),
   }),
   editMessage: t.field({
     type: MessagePayload,
     description: "Changes the text of one of the viewer's own messages. The same text again changes nothing.",
     args: { input: t.arg({ type: EditMessageInput, required: true, description: 'Which message, and its new text.' }) },
-    resolve: (_root, { input }, { deps, viewer }) => editMessage(deps, requireViewer(viewer), input),
+    resolve: (_root, { input }, { deps, viewer }) => editMessage(deps, viewer, input),
   }),
   deleteMessage: t.field({
     type: MessagePayload,
     description:
       'Deletes a message for everyone: its author or a room admin may. The text is erased. Deleting twice is not an error.',
     args: { input: t.arg({ type: DeleteMessageInput, required: true, description: 'Which message.' }) },
-    resolve: (_root, { input }, { deps, viewer }) => deleteMessage(deps, requireViewer(viewer), input),
+    resolve: (_root, { input }, { deps, viewer }) => deleteMessage(deps, viewer, input),
   }),
 }));

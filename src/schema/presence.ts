@@ -1,5 +1,4 @@
 import type { Presence as PresenceShape } from '../domain/presence.js';
-import { requireViewer } from '../resolvers/access.js';
 import { loadPresence, loadShownUser } from '../resolvers/loaders.js';
 import { watchPresence } from '../resolvers/presence.js';
 import { builder } from './builder.js';
@@ -21,7 +20,7 @@ const Presence = builder.objectRef<PresenceShape>('Presence').implement({
       ...ofViewer,
       type: User,
       description: 'Whose presence it is; by number alone where the viewer may not know of them.',
-      resolve: ({ userId }, _args, { deps, viewer }) => loadShownUser(deps, requireViewer(viewer), userId),
+      resolve: ({ userId }, _args, { deps, viewer }) => loadShownUser(deps, viewer, userId),
     }),
     status: t.expose('status', {
       type: PresenceStatus,
@@ -42,7 +41,7 @@ builder.objectField(User, 'presence', (t) =>
     // Looked up for each pair of viewer and user, in all rooms of both.
     complexity: 8,
     description: 'Whether they are there. Of users with whom the viewer shares no room nothing is told: OFFLINE.',
-    resolve: ({ id }, _args, { deps, viewer }) => loadPresence(deps, requireViewer(viewer), id),
+    resolve: ({ id }, _args, { deps, viewer }) => loadPresence(deps, viewer, id),
   }),
 );
 
@@ -53,7 +52,7 @@ builder.subscriptionField('presence', (t) =>
 Told once more when the user's name changes.
 A state that was superseded before the client took it is not told.`,
     args: { userIds: t.arg.idList({ required: true, description: "Users' numbers, at most limits.maxWatchedUsers." }) },
-    subscribe: (_root, args, { deps, viewer, isBehind }) => watchPresence(deps, requireViewer(viewer), args, isBehind),
+    subscribe: (_root, args, { deps, viewer, isBehind }) => watchPresence(deps, viewer, args, isBehind),
     resolve: (presence) => presence,
   }),
 );

@@ -32,7 +32,7 @@ export const priceOfEntry = 1;
 const fieldsOfEachMember = 5;
 
 /** The most fields that one operation of this type may touch, or one event, with all that its lists hold. */
-export function maxPriceOf(operation: OperationTypeNode, { deps }: Context): number {
+export function maxPriceOf(operation: OperationTypeNode, { deps }: Pick<Context, 'deps'>): number {
   const { maxComplexity, maxEventComplexity, maxRoomMembers } = deps.limits;
   const max = operation === OperationTypeNode.SUBSCRIPTION ? maxEventComplexity : maxComplexity;
   const ofAllMembers = fieldsOfEachMember * maxRoomMembers;

@@ -1,6 +1,5 @@
 import type { RoomEvent as Event } from '../domain/room-event.js';
 import type { LogEntry } from '../domain/room-log.js';
-import { requireViewer } from '../resolvers/access.js';
 import { nameAuthor } from '../resolvers/messages.js';
 import { watchMessages, watchRoom } from '../resolvers/room-events.js';
 import { builder } from './builder.js';
@@ -87,7 +86,7 @@ Ends with FORBIDDEN when the viewer's membership ends.`,
       afterSeq: t.arg.int({ description: 'The newest seq that the client has; absent, events are live only.' }),
       epoch: t.arg.id({ description: epochDescription }),
     },
-    subscribe: (_root, args, { deps, viewer }) => watchRoom(deps, requireViewer(viewer), args),
+    subscribe: (_root, args, { deps, viewer }) => watchRoom(deps, viewer, args),
     resolve: (event) => event,
   }),
   messageAdded: t.field({
@@ -99,7 +98,7 @@ state, what came behind that state is brought again.`,
       afterSeq: t.arg.int({ description: 'The newest seq that the client has; absent, messages are live only.' }),
       epoch: t.arg.id({ description: epochDescription }),
     },
-    subscribe: (_root, args, { deps, viewer }) => watchMessages(deps, requireViewer(viewer), args),
+    subscribe: (_root, args, { deps, viewer }) => watchMessages(deps, viewer, args),
     resolve: ({ message }, _args, { deps }) => nameAuthor(deps, message),
   }),
 }));

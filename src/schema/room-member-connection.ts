@@ -1,6 +1,5 @@
 import { cursorOfMember } from '../db/members.js';
 import type { Room as RoomShape } from '../db/rooms.js';
-import { requireViewer } from '../resolvers/access.js';
 import { loadMemberCount } from '../resolvers/loaders.js';
 import { assertMemberPageArgs, defaultMemberPageSize, listMembers } from '../resolvers/members.js';
 import { builder } from './builder.js';
@@ -27,7 +26,7 @@ const RoomMemberConnection = builder.connectionObject<typeof RoomMember, { reado
       totalCount: t.int({
         ...ofViewer,
         description: 'How many members the room has.',
-        resolve: ({ room }, _args, { deps, viewer }) => loadMemberCount(deps, requireViewer(viewer), room),
+        resolve: ({ room }, _args, { deps, viewer }) => loadMemberCount(deps, viewer, room),
       }),
     }),
   },
@@ -49,6 +48,6 @@ builder.objectField(Room, 'memberPage', (t) =>
     },
     complexity: ({ first }) => ({ field: 1, multiplier: first ?? defaultMemberPageSize }),
     resolve: (room, args, { deps, viewer }) =>
-      toConnection(listMembers(deps, requireViewer(viewer), room, args), cursorOfMember, { room }),
+      toConnection(listMembers(deps, viewer, room, args), cursorOfMember, { room }),
   }),
 );

@@ -1,7 +1,6 @@
 import type { GraphQLResolveInfo } from 'graphql';
 import { changedRoomParts, cursorOfRoom, type RoomPart, type Room as RoomShape, roomParts } from '../db/rooms.js';
 import { memberDetails } from '../db/rows.js';
-import { requireViewer } from '../resolvers/access.js';
 import { loadMemberCount, loadMembers, loadMembership, loadTitle, loadUnreadCount } from '../resolvers/loaders.js';
 import { inviteMembers, leaveRoom, removeMember, setAdmin } from '../resolvers/members.js';
 import {
@@ -36,7 +35,7 @@ export const Room = builder.objectRef<RoomShape>('Room').implement({
     title: t.string({
       ...ofViewer,
       description: "What to show the viewer: the name, or else the other members' names.",
-      resolve: (room, _args, { deps, viewer }) => loadTitle(deps, requireViewer(viewer), room),
+      resolve: (room, _args, { deps, viewer }) => loadTitle(deps, viewer, room),
     }),
     bookingId: t.exposeInt('bookingId', { nullable: true, description: "The booking's number; BOOKING only." }),
     seq: t.exposeInt('seq', {
@@ -52,7 +51,7 @@ export const Room = builder.objectRef<RoomShape>('Room').implement({
         'Who is in the room, all of them, the longest member first. They count as what the operation touches: where rooms may be large, ask for memberPage.',
       args: { includeLeft: t.arg.boolean({ defaultValue: false, description: 'Also who was in it once.' }) },
       resolve: (room, { includeLeft }, context, info) =>
-        loadMembers(context.deps, requireViewer(context.viewer), room, {
+        loadMembers(context.deps, context.viewer, room, {
           includeLeft: includeLeft ?? false,
           afford: affordable(info, context),
         }),
@@ -60,18 +59,18 @@ export const Room = builder.objectRef<RoomShape>('Room').implement({
     memberCount: t.int({
       ...ofViewer,
       description: 'How many are in the room.',
-      resolve: (room, _args, { deps, viewer }) => loadMemberCount(deps, requireViewer(viewer), room),
+      resolve: (room, _args, { deps, viewer }) => loadMemberCount(deps, viewer, room),
     }),
     viewerMember: t.field({
       ...ofViewer,
       type: RoomMember,
       description: "The viewer's own membership.",
-      resolve: (room, _args, { deps, viewer }) => loadMembership(deps, requireViewer(viewer), room),
+      resolve: (room, _args, { deps, viewer }) => loadMembership(deps, viewer, room),
     }),
     unreadCount: t.int({
       ...ofViewer,
       description: "Messages from others, neither SYSTEM nor deleted, after the viewer's read mark and joining.",
-      resolve: (room, _args, { deps, viewer }) => loadUnreadCount(deps, requireViewer(viewer), room),
+      resolve: (room, _args, { deps, viewer }) => loadUnreadCount(deps, viewer, room),
     }),
     cancelledAt: t.expose('cancelledAt', {
       type: 'DateTime',
@@ -148,7 +147,7 @@ builder.queryFields((t) => ({
     resolve: (_root, args, context, info) => {
       const rooms = args.first ?? defaultRoomPageSize;
       const request = toRoomRequest({ room: Selection.of(info).ofNodes, info, context, rooms });
-      return toConnection(listRooms(context.deps, requireViewer(context.viewer), args, request), cursorOfRoom);
+      return toConnection(listRooms(context.deps, context.viewer, args, request), cursorOfRoom);
     },
   }),
   room: t.field({
@@ -156,8 +155,7 @@ builder.queryFields((t) => ({
     nullable: true,
     description: 'One room. Null if there is none or the viewer is not a member.',
     args: { id: t.arg.id({ required: true, description: "The room's UUID." }) },
-    resolve: (_root, { id }, context, info) =>
-      getRoom(context.deps, requireViewer(context.viewer), id, toOneRoom(context, info)),
+    resolve: (_root, { id }, context, info) => getRoom(context.deps, context.viewer, id, toOneRoom(context, info)),
   }),
   bookingRoom: t.field({
     type: Room,
@@ -165,11 +163,11 @@ builder.queryFields((t) => ({
     description: 'The room of a booking. Null if there is none or the viewer is not a member.',
     args: { bookingId: t.arg.int({ required: true, description: "The booking's number." }) },
     resolve: (_root, { bookingId }, context, info) =>
-      getBookingRoom(context.deps, requireViewer(context.viewer), bookingId, toOneRoom(context, info)),
+      getBookingRoom(context.deps, context.viewer, bookingId, toOneRoom(context, info)),
   }),
   unreadCount: t.int({
     description: "Unread over all the viewer's rooms.",
-    resolve: (_root, _args, { deps, viewer }) => countUnreadMessages(deps, requireViewer(viewer)),
+    resolve: (_root, _args, { deps, viewer }) => countUnreadMessages(deps, viewer),
   }),
 }));
 
@@ -256,46 +254,46 @@ builder.mutationFields((t) => ({
     description: 'Makes a GROUP, or finds or makes the DIRECT room with another user.',
     args: { input: t.arg({ type: CreateRoomInput, required: true, description: 'What room, with whom.' }) },
     resolve: (_root, { input }, context, info) =>
-      createRoom(context.deps, requireViewer(context.viewer), input, toChangedRoom(context, info)),
+      createRoom(context.deps, context.viewer, input, toChangedRoom(context, info)),
   }),
   renameRoom: t.field({
     type: RoomPayload,
     description: 'Gives a GROUP a new name; admins may.',
     args: { input: t.arg({ type: RenameRoomInput, required: true, description: 'Which room, and its name.' }) },
     resolve: (_root, { input }, context, info) =>
-      renameRoom(context.deps, requireViewer(context.viewer), input, toChangedRoom(context, info)),
+      renameRoom(context.deps, context.viewer, input, toChangedRoom(context, info)),
   }),
   inviteMembers: t.field({
     type: RoomPayload,
     description: 'Makes users members of a GROUP; any member may. They see its whole history.',
     args: { input: t.arg({ type: InviteMembersInput, required: true, description: 'Which room, and whom.' }) },
     resolve: (_root, { input }, context, info) =>
-      inviteMembers(context.deps, requireViewer(context.viewer), input, toChangedRoom(context, info)),
+      inviteMembers(context.deps, context.viewer, input, toChangedRoom(context, info)),
   }),
   removeMember: t.field({
     type: RoomPayload,
     description: 'Ends the membership of somebody else in a GROUP at once; admins may.',
     args: { input: t.arg({ type: RemoveMemberInput, required: true, description: 'Which room, and whom.' }) },
     resolve: (_root, { input }, context, info) =>
-      removeMember(context.deps, requireViewer(context.viewer), input, toChangedRoom(context, info)),
+      removeMember(context.deps, context.viewer, input, toChangedRoom(context, info)),
   }),
   setAdmin: t.field({
     type: RoomPayload,
     description: 'Makes a member of a GROUP an admin, or no longer one; admins may.',
     args: { input: t.arg({ type: SetAdminInput, required: true, description: 'Which room, whom, and what.' }) },
     resolve: (_root, { input }, context, info) =>
-      setAdmin(context.deps, requireViewer(context.viewer), input, toChangedRoom(context, info)),
+      setAdmin(context.deps, context.viewer, input, toChangedRoom(context, info)),
   }),
   leaveRoom: t.field({
     type: LeaveRoomPayload,
     description: "Ends the viewer's membership. When the last admin leaves, the longest member becomes one.",
     args: { input: t.arg({ type: LeaveRoomInput, required: true, description: 'Which room.' }) },
-    resolve: (_root, { input }, { deps, viewer }) => leaveRoom(deps, requireViewer(viewer), input),
+    resolve: (_root, { input }, { deps, viewer }) => leaveRoom(deps, viewer, input),
   }),
   markRead: t.field({
     type: RoomPayload,
     description: "Moves the viewer's read mark forward.",
     args: { input: t.arg({ type: MarkReadInput, required: true, description: 'Which room, and up to where.' }) },
-    resolve: (_root, { input }, { deps, viewer }) => markRead(deps, requireViewer(viewer), input),
+    resolve: (_root, { input }, { deps, viewer }) => markRead(deps, viewer, input),
   }),
 }));

@@ -1,5 +1,4 @@
 import type { TypingState as TypingShape } from '../domain/typing.js';
-import { requireViewer } from '../resolvers/access.js';
 import { loadMemberUsers } from '../resolvers/loaders.js';
 import { listTyping, setTyping, watchTyping } from '../resolvers/typing.js';
 import { affordable } from './bill.js';
@@ -29,8 +28,7 @@ builder.objectField(Room, 'typing', (t) =>
     description: 'Who is typing now, the viewer left out.',
     // Asked of the stream, room by room.
     complexity: { field: 40, multiplier: prepaidEntries },
-    resolve: ({ id }, _args, context, info) =>
-      listTyping(context.deps, requireViewer(context.viewer), id, affordable(info, context)),
+    resolve: ({ id }, _args, context, info) => listTyping(context.deps, context.viewer, id, affordable(info, context)),
   }),
 );
 
@@ -55,7 +53,7 @@ builder.mutationField('setTyping', (t) =>
     description:
       'Tells the other members that the viewer types, or no longer does. Signals are accepted once a second; of more, the newest counts. A message ends it too. FORBIDDEN in a room that is closed for writing.',
     args: { input: t.arg({ type: SetTypingInput, required: true, description: 'Where, and whether.' }) },
-    resolve: (_root, { input }, { deps, viewer }) => setTyping(deps, requireViewer(viewer), input),
+    resolve: (_root, { input }, { deps, viewer }) => setTyping(deps, viewer, input),
   }),
 );
 
@@ -65,7 +63,7 @@ builder.subscriptionField('typing', (t) =>
     description: `The whole list at every change, the present one first; at most four a second.
 Ends with FORBIDDEN when the viewer's membership ends.`,
     args: { roomId: t.arg.id({ required: true, description: 'Which room.' }) },
-    subscribe: (_root, args, { deps, viewer, isBehind }) => watchTyping(deps, requireViewer(viewer), args, isBehind),
+    subscribe: (_root, args, { deps, viewer, isBehind }) => watchTyping(deps, viewer, args, isBehind),
     resolve: (state) => state,
   }),
 );

@@ -1,5 +1,4 @@
 import type { User as UserRow } from '../db/rows.js';
-import { requireViewer } from '../resolvers/access.js';
 import { loadUsers } from '../resolvers/loaders.js';
 import { getUsers, parseUserIds, parseUserSearch, searchUsers, shownName } from '../resolvers/users.js';
 import { builder } from './builder.js';
@@ -27,7 +26,7 @@ builder.queryFields((t) => ({
   viewer: t.field({
     type: User,
     description: 'Who is asking.',
-    resolve: (_root, _args, { viewer }) => requireViewer(viewer).userId,
+    resolve: (_root, _args, { viewer }) => viewer.userId,
   }),
   users: t.field({
     ...checked(parseUserIds),
@@ -37,7 +36,7 @@ builder.queryFields((t) => ({
       'Users by their numbers, in the same order; null for who is not known or, where the user directory is off, shares no room with the viewer.',
     args: { ids: t.arg.idList({ required: true, description: "Users' numbers, at most a page's size." }) },
     complexity: ({ ids }) => ({ field: 1, multiplier: ids.length }),
-    resolve: (_root, { ids }, { deps, viewer }) => getUsers(deps, requireViewer(viewer), ids),
+    resolve: (_root, { ids }, { deps, viewer }) => getUsers(deps, viewer, ids),
   }),
   searchUsers: t.field({
     ...checked(parseUserSearch),
@@ -53,6 +52,6 @@ builder.queryFields((t) => ({
     },
     complexity: ({ first }) => ({ field: 1, multiplier: first ?? defaultSearchSize }),
     resolve: (_root, { text, first }, { deps, viewer }) =>
-      searchUsers(deps, requireViewer(viewer), { text, first: first ?? defaultSearchSize }),
+      searchUsers(deps, viewer, { text, first: first ?? defaultSearchSize }),
   }),
 }));

@@ -1,28 +1,9 @@
-import { type GraphQLField, isObjectType, parse } from 'graphql';
+import { GraphQLID, GraphQLObjectType, GraphQLSchema, parse } from 'graphql';
 import { describe, expect, it } from 'vitest';
 import { schema } from '../../src/schema/index.js';
 import { findWhatEventsDependOn } from '../../src/schema/of-viewer.js';
-
-/** Where what is written for a field says `viewer`. */
-const namesViewer = ({ extensions }: GraphQLField<unknown, unknown>): boolean => {
-  const { resolve } = (extensions.pothosOptions ?? {}) as { resolve?: unknown };
-  return typeof resolve === 'function' && resolve.toString().includes('viewer');
-};
-const roots = new Set(['Query', 'Mutation', 'Subscription']);
-const fields = Object.values(schema.getTypeMap())
-  .filter(isObjectType)
-  .filter(({ name }) => !roots.has(name) && !name.startsWith('__'))
-  .flatMap((type) => Object.values(type.getFields()).map((field) => ({ name: `${type.name}.${field.name}`, field })));
-
-describe('ofViewer', () => {
-  it('marks exactly the fields whose resolvers look at the viewer', () => {
-    const looking = fields.filter(({ field }) => namesViewer(field)).map(({ name }) => name);
-    const marked = fields.filter(({ field }) => field.extensions.ofViewer === true).map(({ name }) => name);
-
-    expect(looking.length).toBeGreaterThan(10);
-    expect(marked.sort()).toEqual(looking.sort());
-  });
-});
+import { Executions } from '../../src/server/graphql/event-executions.js';
+import { createExecute } from '../../src/server/graphql/execute.js';
 
 describe('findWhatEventsDependOn', () => {
   const inRoom = (selection: string, more = '', variables = '$roomId: ID!, $afterSeq: Int') =>
@@ -50,5 +31,25 @@ describe('findWhatEventsDependOn', () => {
     const document = inRoom('seq ... on MessageAdded @include(if: $withText) { message { content } }', '', variables);
 
     expect(findWhatEventsDependOn(schema, document)).toEqual({ viewer: false, variables: ['withText'] });
+  });
+});
+
+describe('the execution of a shared event', () => {
+  it('fails a field that reads the viewer, so that what one may see is shared with nobody', async () => {
+    const schema = new GraphQLSchema({
+      query: new GraphQLObjectType({ name: 'Query', fields: { id: { type: GraphQLID } } }),
+      subscription: new GraphQLObjectType({
+        name: 'Subscription',
+        fields: { mine: { type: GraphQLID, resolve: (_event, _args, { viewer }) => viewer.userId } },
+      }),
+    });
+    const args = { schema, document: parse('subscription { mine }'), contextValue: { viewer: { userId: 4 } } };
+    const executions = new Executions(createExecute());
+
+    const shared = await executions.share(args, {}, 'key').settled;
+    const own = await executions.execute(args, {});
+
+    expect(shared.errors?.[0]?.message).toMatch('mark the field with ofViewer');
+    expect(own).toEqual({ data: { mine: '4' } });
   });
 });

@@ -7,7 +7,11 @@ import type { Context } from '../../schema/builder.js';
 import type { OperationTurns } from './room-turns.js';
 
 /** What the transport adds to the context of an operation. */
-export interface RequestContext extends Context {
+export interface RequestContext extends Omit<Context, 'viewer'> {
+  /** Null where the request carries no token. */
+  readonly viewer: Viewer | null;
+  /** The execution of an event that several viewers share: reading its viewer throws. */
+  readonly isShared?: true;
   /** Breaks the connection off for a subscriber that cannot keep up; it resumes with afterSeq. */
   readonly cutOff: () => void;
   readonly turns?: OperationTurns | undefined;

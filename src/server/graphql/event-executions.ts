@@ -66,13 +66,18 @@ export class Executions {
 
   /** Tries again while the database is away, for as long as that is worth it. */
   execute(args: ExecutionArgs, event: unknown, noteContext?: NoteContext): ExecutionResult | Promise<ExecutionResult> {
-    const run = () => {
+    return executePatiently(() => {
       const contextValue: RequestContext = { ...(args.contextValue as RequestContext) };
       noteContext?.(contextValue);
       return this.#execute({ ...args, rootValue: event, contextValue });
-    };
-    const executed = run();
-    return executed instanceof Promise || isUnavailable(executed) ? retry(executed, run) : executed;
+    });
+  }
+
+  #executeForAll(args: ExecutionArgs, event: object): ExecutionResult | Promise<ExecutionResult> {
+    return executePatiently(() => {
+      const contextValue = withoutViewer(args.contextValue as RequestContext);
+      return this.#execute({ ...args, rootValue: event, contextValue });
+    });
   }
 
   /** Once for all with this key, while the event is new. */
@@ -83,7 +88,7 @@ export class Executions {
     if (byKey.size === 0) this.#events.set(event, byKey);
     let execution = byKey.get(key);
     if (execution === undefined) {
-      execution = new SharedExecution(this.execute(args, event));
+      execution = new SharedExecution(this.#executeForAll(args, event));
       byKey.set(key, execution);
       this.#last = { event, key, at: performance.now(), execution };
     }
@@ -132,6 +137,20 @@ export class Executions {
 
 /** Told the context of each execution. */
 type NoteContext = (context: RequestContext) => void;
+
+/** A field that reads the viewer and is not marked `ofViewer` fails, rather than show everybody what one may see. */
+const withoutViewer = (context: RequestContext): RequestContext => ({
+  ...context,
+  isShared: true,
+  get viewer(): never {
+    throw new Error('An event that is shared has no viewer: mark the field with ofViewer');
+  },
+});
+
+function executePatiently(run: () => ExecutionResult | Promise<ExecutionResult>) {
+  const executed = run();
+  return executed instanceof Promise || isUnavailable(executed) ? retry(executed, run) : executed;
+}
 
 async function retry(
   first: ExecutionResult | Promise<ExecutionResult>,

@@ -27,7 +27,8 @@ export function createExecute(): Execute {
   const findCompiled = ({ schema, document, contextValue }: ExecutionArgs): CompiledQuery['query'] | null => {
     const known = compiled.get(document);
     if (known !== undefined) return known.query;
-    if ((contextValue as RequestContext).viewer === null) return null;
+    const context = contextValue as RequestContext;
+    if (!context.isShared && context.viewer === null) return null;
     if (!seen.has(document)) {
       seen.add(document);
       return null;
