@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { expect } from 'vitest';
 import type { InboxQuery, InboxRoomFragment, OnInboxSubscription } from '../e2e/generated/graphql.js';
 import type { Feed, TestClient } from './client.js';
@@ -66,7 +67,7 @@ export class InboxFollower {
   }
 
   /** Resolves once the list is what a fresh query answers. */
-  async isRight(timeoutMs = 5_000): Promise<void> {
+  async isRight(timeoutMs = 20_000): Promise<void> {
     const deadline = performance.now() + timeoutMs;
     for (;;) {
       const fresh = await readInbox(this.#client);
@@ -75,6 +76,8 @@ export class InboxFollower {
         return;
       } catch (error) {
         if (performance.now() > deadline) throw error;
+        // Queries without a pause would keep the events waiting that they wait for.
+        await delay(200);
       }
     }
   }
