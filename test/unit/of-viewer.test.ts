@@ -43,7 +43,9 @@ describe('the execution of a shared event', () => {
         fields: { mine: { type: GraphQLID, resolve: (_event, _args, { viewer }) => viewer.userId } },
       }),
     });
-    const args = { schema, document: parse('subscription { mine }'), contextValue: { viewer: { userId: 4 } } };
+    const deps = { limits: { maxEventComplexity: 1_000, maxComplexity: 1_000, maxRoomMembers: 10 } };
+    const contextValue = { deps, viewer: { userId: 4 } };
+    const args = { schema, document: parse('subscription { mine }'), contextValue };
     const executions = new Executions(createExecute());
 
     const shared = await executions.share(args, {}, 'key').settled;
