@@ -1,74 +1,128 @@
 import { ChatError } from '../domain/errors.js';
+import { FairTurns, type TurnTaker } from '../domain/fair-turns.js';
 import type { Connection } from './connection.js';
-import { LockedError } from './database-errors.js';
+import { LockedError, unavailable } from './database-errors.js';
 
 type Work<T> = (connection: Connection) => Promise<T>;
 
-interface Turn {
-  readonly begin: () => void;
-  readonly refuse: (error: unknown) => void;
+interface Pool {
+  readonly connection: Connection;
+  readonly size: number;
 }
 
-/** What waits for one thing; beyond that the caller is told. */
-const maxTurns = 256;
+/** The connections of a pool, and whose turn it is to have one. */
+interface Lane {
+  readonly connection: Connection;
+  readonly turns: FairTurns;
+}
+
+/** What waits for one thing, or of one user; beyond that the caller is told. */
+const maxWaiting = 256;
+/** What waits longer has a caller that gave up, or one that should. */
+const maxWaitMs = 10_000;
 const retryAfterMs = 1_000;
 
 /**
  * Changes of what others may hold, a room say: one at a time of each, so that however many want to change a thing that is
  * locked, all others go on. One that finds it locked waits on connections for that alone, for 3 s; if it waits in vain,
  * so would those behind it, who are told at once.
+ *
+ * Users take turns, and no user has more than half of the connections: however slow the database is, a change of somebody
+ * else finds one. What waits holds neither a connection nor what it is about.
  */
 export class Changes {
   /** On these nobody waits for a lock for longer than a moment. */
-  readonly #writes: Connection;
+  readonly #writes: Lane;
   /** On these one waits. */
-  readonly #waits: Connection;
-  /** By what is changed: who waits for their turn behind the one that is under way. */
-  readonly #turns = new Map<string, Turn[]>();
+  readonly #waits: Lane;
+  /** What is being changed. */
+  readonly #taken = new Set<string>();
+  /** By what is to be changed: those who wait for their turn. */
+  readonly #waiting = new Map<string, Set<AbortController>>();
 
-  constructor(writes: Connection, waits: Connection) {
-    this.#writes = writes;
-    this.#waits = waits;
+  constructor(writes: Pool, waits: Pool) {
+    this.#writes = toLane(writes);
+    this.#waits = toLane(waits);
   }
 
-  /** @throws {ChatError} UNAVAILABLE where it stays locked, RATE_LIMITED where too many wait for it already */
-  change<T>(what: string, work: Work<T>): Promise<T> {
-    return this.#inTurn(what, () =>
-      work(this.#writes).catch((error: unknown) => {
-        if (error instanceof LockedError) return work(this.#waits);
-        throw error;
-      }),
-    );
+  /**
+   * @param user - who changes it; without one, as for the platform, only the bounds of the thing hold
+   * @throws {ChatError} UNAVAILABLE where it stays locked or the wait is too long, RATE_LIMITED where too many wait already
+   */
+  async change<T>(what: string, work: Work<T>, user: TurnTaker = what): Promise<T> {
+    const leave = await this.#take(what, this.#writes, user);
+    return this.#finish(what, async () => {
+      try {
+        return await work(this.#writes.connection);
+      } catch (error) {
+        if (!(error instanceof LockedError)) throw error;
+      } finally {
+        // The user's other changes do not wait for the lock.
+        leave();
+      }
+      return this.#waits.turns.take(user, () => work(this.#waits.connection), {
+        signal: () => createDeadline().signal,
+      });
+    });
   }
 
-  /** The same for who has found it locked already. */
-  wait<T>(what: string, work: Work<T>): Promise<T> {
-    return this.#inTurn(what, () => work(this.#waits));
+  /** The same for those who have found it locked already, whoever they are. They go before other changes of it. */
+  async wait<T>(what: string, work: Work<T>): Promise<T> {
+    const leave = await this.#take(what, this.#waits, what);
+    return this.#finish(what, () => work(this.#waits.connection).finally(leave));
   }
 
-  async #inTurn<T>(what: string, work: () => Promise<T>): Promise<T> {
-    await this.#takeTurn(what);
+  /** Resolves when the turn has come and the thing is free, which it is not any more then; with how to end the turn. */
+  async #take(what: string, { turns }: Lane, user: TurnTaker): Promise<() => void> {
+    const waiting = this.#waiting.get(what) ?? new Set();
+    if (waiting.size >= maxWaiting) {
+      throw new ChatError('RATE_LIMITED', 'Too many changes of this at once; wait a little', { retryAfterMs });
+    }
+    let end: AbortController | undefined;
+    const signal = () => {
+      end = createDeadline();
+      this.#waiting.set(what, waiting.add(end));
+      return end.signal;
+    };
+    try {
+      return await turns.enter(user, { signal, claim: () => this.#claim(what) });
+    } finally {
+      if (end !== undefined && waiting.delete(end) && waiting.size === 0) this.#waiting.delete(what);
+    }
+  }
+
+  #claim(what: string): boolean {
+    if (this.#taken.has(what)) return false;
+    this.#taken.add(what);
+    return true;
+  }
+
+  async #finish<T>(what: string, work: () => Promise<T>): Promise<T> {
     try {
       return await work();
     } catch (error) {
-      if (error instanceof LockedError) for (const { refuse } of this.#turns.get(what)?.splice(0) ?? []) refuse(error);
+      if (error instanceof LockedError) for (const end of this.#waiting.get(what) ?? []) end.abort(error);
       throw error;
     } finally {
-      const next = this.#turns.get(what)?.shift();
-      if (next === undefined) this.#turns.delete(what);
-      else next.begin();
+      this.#taken.delete(what);
+      for (const { turns } of [this.#waits, this.#writes]) turns.call();
     }
-  }
-
-  async #takeTurn(what: string): Promise<void> {
-    const turns = this.#turns.get(what);
-    if (turns === undefined) {
-      this.#turns.set(what, []);
-      return;
-    }
-    if (turns.length >= maxTurns) {
-      throw new ChatError('RATE_LIMITED', 'Too many changes of this at once; wait a little', { retryAfterMs });
-    }
-    await new Promise<void>((begin, refuse) => turns.push({ begin, refuse }));
   }
 }
+
+/** Aborts itself when a wait has lasted for too long. */
+function createDeadline(): AbortController {
+  const deadline = new AbortController();
+  const late = () => deadline.abort(unavailable(new Error('No connection was free in time')));
+  setTimeout(late, maxWaitMs).unref();
+  return deadline;
+}
+
+const toLane = ({ connection, size }: Pool): Lane => ({
+  connection,
+  turns: new FairTurns({
+    atOnce: size,
+    atOncePerUser: Math.max(1, Math.floor(size / 2)),
+    maxWaitingPerUser: maxWaiting,
+  }),
+});

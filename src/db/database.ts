@@ -144,7 +144,7 @@ export function connectDatabase({
   });
   return {
     writes,
-    changes: new Changes(writes, waits),
+    changes: new Changes({ connection: writes, size: poolSize }, { connection: waits, size: waitPoolSize }),
     reads,
     upkeep,
     replay: (query) => limitStarts(() => query(replay)),

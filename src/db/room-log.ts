@@ -245,10 +245,13 @@ export const changeRoom = <Written extends { readonly roomId: string | null }>(
   selection: RoomSelection,
   write: (writer: Writer) => Promise<Written>,
 ): Promise<Written & { readonly room: Room | null }> =>
-  changes.change(what, (writes) =>
-    writes.transaction(async (transaction) => {
-      const written = await write({ writes: transaction });
-      const { roomId } = written;
-      return { ...written, room: roomId === null ? null : await findRoomBy(transaction, roomId, userId, selection) };
-    }),
+  changes.change(
+    what,
+    (writes) =>
+      writes.transaction(async (transaction) => {
+        const written = await write({ writes: transaction });
+        const { roomId } = written;
+        return { ...written, room: roomId === null ? null : await findRoomBy(transaction, roomId, userId, selection) };
+      }),
+    userId,
   );

@@ -13,21 +13,27 @@ export interface FairTurnsOptions {
   readonly maxWaitingPerUser: number;
   /** What has not begun by then is refused; without it, it waits as long as it takes. */
   readonly maxWaitMs?: number;
-  /** What a user's work may cost. Who has spent it all waits until some is there again. */
-  readonly allowance: AllowanceOptions;
+  /** What a user's work may cost; without it, however much. Who has spent it all waits until some is there again. */
+  readonly allowance?: AllowanceOptions;
 }
 
 export interface Wait {
   /** Taken from the user's allowance when the work begins; nothing by default. */
   readonly cost?: number;
-  /** Asked for only where there is a wait; it leaves the queue when the signal is aborted. */
+  /** Asked for only where there is a wait; it leaves the queue when the signal is aborted, with a ChatError as the reason. */
   readonly signal?: (() => AbortSignal) | undefined;
+  /**
+   * Takes what the work needs beside its turn, in the moment in which it would begin. False where somebody has that: then
+   * those behind it go first, and `call` is to be called when it may be had.
+   */
+  readonly claim?: () => boolean;
   /** Waits behind however many, and however long. */
   readonly isPatient?: boolean;
 }
 
 interface Waiter {
   readonly cost: number;
+  readonly claim: () => boolean;
   readonly begin: () => void;
 }
 
@@ -59,7 +65,13 @@ export class FairTurns {
 
   constructor(options: FairTurnsOptions) {
     const unbounded = Number.POSITIVE_INFINITY;
-    this.#options = { atOnce: unbounded, costAtOnce: unbounded, maxWaitMs: unbounded, ...options };
+    this.#options = {
+      atOnce: unbounded,
+      costAtOnce: unbounded,
+      maxWaitMs: unbounded,
+      allowance: { burst: unbounded, perSecond: 0 },
+      ...options,
+    };
   }
 
   /** Users of whom something is known. */
@@ -82,10 +94,10 @@ export class FairTurns {
    * @throws {ChatError} RATE_LIMITED where too many of the user's wait, or for too long; UNAVAILABLE where it has left
    */
   async enter(user: TurnTaker, wait: Wait = {}): Promise<() => void> {
-    const { cost = 0 } = wait;
+    const { cost = 0, claim = free } = wait;
     const queue = this.#queueOf(user);
-    if (this.#isFree(queue, cost)) this.#begin(queue, cost);
-    else await this.#wait(user, queue, { ...wait, cost });
+    if (this.#isFree(queue, cost) && claim()) this.#begin(queue, cost);
+    else await this.#wait(user, queue, { ...wait, cost, claim });
     let isUnderWay = true;
     return () => {
       if (isUnderWay) this.#end(queue, cost);
@@ -147,7 +159,7 @@ export class FairTurns {
   #wait(
     user: TurnTaker,
     queue: Queue,
-    { cost, signal, isPatient = false }: Wait & { readonly cost: number },
+    { cost, claim, signal, isPatient = false }: Wait & Pick<Waiter, 'cost' | 'claim'>,
   ): Promise<void> {
     const { maxWaitingPerUser, maxWaitMs } = this.#options;
     if (!isPatient && queue.waiting.size >= maxWaitingPerUser) throw tooMuch(queue);
@@ -163,11 +175,12 @@ export class FairTurns {
         stopWaiting();
         reject(reason);
       };
-      const depart = () => give(new ChatError('UNAVAILABLE', 'The client has gone'));
+      const depart = () => give(departure?.reason instanceof ChatError ? departure.reason : gone());
       const isBounded = !isPatient && maxWaitMs !== Number.POSITIVE_INFINITY;
       const timer = isBounded ? setTimeout(() => give(tooMuch(queue)), maxWaitMs) : undefined;
       const waiter: Waiter = {
         cost,
+        claim,
         begin: () => {
           stopWaiting();
           resolve();
@@ -185,22 +198,24 @@ export class FairTurns {
     if (this.#waiting.size === 0) return;
     this.#calling ??= setImmediate(() => {
       this.#calling = undefined;
-      this.#call();
+      this.call();
     });
   }
 
-  /** One of each user, round and round: who was called goes behind the others. */
-  #call(): void {
+  /** Begins what may begin. One of each user, round and round: who was called goes behind the others. */
+  call(): void {
     let restMs = Number.POSITIVE_INFINITY;
     for (const [user, queue] of this.#waiting) {
       if (this.#underWay >= this.#options.atOnce) return;
-      const [next] = queue.waiting;
-      if (next === undefined || !this.#hasRoom(queue, next.cost)) continue;
+      const [first] = queue.waiting;
+      if (first === undefined || !this.#hasRoom(queue, first.cost)) continue;
       const rest = queue.allowance.restMs;
       if (rest > 0) {
         restMs = Math.min(restMs, rest);
         continue;
       }
+      const next = this.#claimFirst(queue);
+      if (next === undefined) continue;
       this.#begin(queue, next.cost);
       next.begin();
       if (!this.#waiting.delete(user)) continue;
@@ -209,9 +224,18 @@ export class FairTurns {
     this.#callIn(restMs);
   }
 
+  /** The first that can have what it needs beside the turn. */
+  #claimFirst(queue: Queue): Waiter | undefined {
+    for (const waiter of queue.waiting) {
+      if (!this.#hasRoom(queue, waiter.cost)) return undefined;
+      if (waiter.claim()) return waiter;
+    }
+    return undefined;
+  }
+
   #callIn(restMs: number): void {
     clearTimeout(this.#resting);
-    this.#resting = restMs === Number.POSITIVE_INFINITY ? undefined : setTimeout(() => this.#call(), restMs);
+    this.#resting = restMs === Number.POSITIVE_INFINITY ? undefined : setTimeout(() => this.call(), restMs);
   }
 
   #sweep(): void {
@@ -223,6 +247,10 @@ export class FairTurns {
     this.#sweeping = undefined;
   }
 }
+
+const free = (): boolean => true;
+
+const gone = () => new ChatError('UNAVAILABLE', 'The client has gone');
 
 const minRetryMs = 1_000;
 

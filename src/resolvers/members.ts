@@ -93,8 +93,10 @@ export async function leaveRoom(deps: Deps, viewer: Viewer, input: { roomId: str
   const roomId = parseUuid(input.roomId, 'roomId');
   await assertMayChange(deps, viewer);
 
-  const { outcome, entries } = await db.changes.change(`room ${roomId}`, (writes) =>
-    leave({ writes }, { roomId, actorId: viewer.userId, messageId: uuidv7() }, uuidv7()),
+  const { outcome, entries } = await db.changes.change(
+    `room ${roomId}`,
+    (writes) => leave({ writes }, { roomId, actorId: viewer.userId, messageId: uuidv7() }, uuidv7()),
+    viewer.userId,
   );
   assertAllowed(outcome);
 

@@ -84,7 +84,7 @@ export async function editMessage(
   assertText(content, 'content', limits.maxContentLength);
   await assertMayChange(deps, viewer);
 
-  const written = await changeMessage(deps, id, (db) => edit(db, id, viewer.userId, content));
+  const written = await changeMessage(deps, viewer, id, (db) => edit(db, id, viewer.userId, content));
   assertAllowed(written.outcome);
 
   feeds.publish(written.entries);
@@ -99,7 +99,7 @@ export async function deleteMessage(
   const id = parseUuid(messageId, 'messageId');
   await assertMayChange(deps, viewer);
 
-  const written = await changeMessage(deps, id, (db) => erase(db, id, viewer.userId));
+  const written = await changeMessage(deps, viewer, id, (db) => erase(db, id, viewer.userId));
   assertAllowed(written.outcome);
 
   deps.feeds.publish(written.entries);
@@ -107,10 +107,15 @@ export async function deleteMessage(
 }
 
 /** In the turn of its room, whose lock it takes: however many messages of a locked room are changed, one change waits. */
-async function changeMessage(deps: Deps, id: string, change: (db: Writer) => Promise<LogWrite>): Promise<LogWrite> {
+async function changeMessage(
+  deps: Deps,
+  viewer: Viewer,
+  id: string,
+  change: (db: Writer) => Promise<LogWrite>,
+): Promise<LogWrite> {
   const roomId = await findRoomOfMessage(deps, id);
   const what = roomId === null ? `message ${id}` : `room ${roomId}`;
-  return deps.db.changes.change(what, (writes) => change({ writes }));
+  return deps.db.changes.change(what, (writes) => change({ writes }), viewer.userId);
 }
 
 /** Somebody who has just sent a message is still called as when they sent it. */

@@ -230,8 +230,10 @@ export async function markRead(
   const messageId = parseUuid(input.messageId, 'messageId');
   await assertMayChange(deps, viewer);
 
-  const { outcome, member, room } = await db.changes.change(`mark ${roomId} ${viewer.userId}`, (writes) =>
-    mark({ writes }, roomId, viewer.userId, messageId),
+  const { outcome, member, room } = await db.changes.change(
+    `mark ${roomId} ${viewer.userId}`,
+    (writes) => mark({ writes }, roomId, viewer.userId, messageId),
+    viewer.userId,
   );
   assertAllowed(outcome);
 

@@ -1,5 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { ChatError } from '../../src/domain/errors.js';
 import { FairTurns, type FairTurnsOptions, type TurnTaker, type Wait } from '../../src/domain/fair-turns.js';
 
 const plenty = { burst: 1_000_000, perSecond: 1_000_000 };
@@ -118,6 +119,34 @@ describe('turns by user', () => {
     await end('a1');
     await end('a3');
     expect(begun).toEqual(['a1', 'a3']);
+  });
+
+  it('let go, with its reason, of what is sent away', async () => {
+    const { take } = createCrowd({});
+    const end = new AbortController();
+    void take('a', 'a1');
+    const second = take('a', 'a2', { signal: () => end.signal });
+    end.abort(new ChatError('CONFLICT', 'not any more'));
+    await expect(second).rejects.toMatchObject({ code: 'CONFLICT' });
+  });
+
+  it('pass over what cannot have yet what it needs beside its turn', async () => {
+    const { turns, begun, take, end } = createCrowd({ atOncePerUser: 2 });
+    const taken = new Set(['room']);
+    const claim = () => !taken.has('room') && taken.add('room').size > 0;
+    for (const name of ['a1', 'a2']) void take('a', name, { claim });
+    void take('a', 'a3');
+    void take('b', 'b1', { claim });
+    await turn();
+    expect(begun).toEqual(['a3']);
+    // The user who began last is called last.
+    for (const name of ['b1', 'a1', 'a2']) {
+      taken.delete('room');
+      turns.call();
+      await turn();
+      await end(name);
+    }
+    expect(begun).toEqual(['a3', 'b1', 'a1', 'a2']);
   });
 
   it('ask for no signal where there is no wait', async () => {

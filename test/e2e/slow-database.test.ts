@@ -1,0 +1,147 @@
+import { beforeAll, expect, it } from 'vitest';
+import type { TestClient } from '../support/client.js';
+import type { Instance } from '../support/instance.js';
+import { renameRoom, whoAmI } from '../support/operations.js';
+import { describeWithNats } from '../support/requirements.js';
+import { waitFor } from '../support/wait-for.js';
+import { postOperation } from '../support/wire.js';
+import { useWorld } from '../support/world.js';
+
+const changeMs = 500;
+/** Half of the connections for changes. */
+const mostOfOneUser = 5;
+/** One change that is under way where it has to go first, and its own. */
+const unnoticedMs = 4 * changeMs;
+const roomCount = 300;
+
+describeWithNats('where each change takes long in the database, one user', () => {
+  const world = useWorld({ instances: 1 });
+  let floods: TestClient[];
+  let other: TestClient;
+  let roomsOf: string[][];
+  let own: string;
+  let shared: string;
+  let newUser = 1_000;
+
+  beforeAll(async () => {
+    floods = await Promise.all([4, 5, 6].map((userId) => world.client(userId)));
+    other = await world.client(7);
+    own = await other.group(8);
+    shared = await other.group(4);
+    // Their names are known before they all ask at once.
+    for (const flood of floods) await flood.http(whoAmI, {});
+    roomsOf = await Promise.all(floods.map(({ userId }) => makeRooms(userId)));
+    await world.database.query(`
+      CREATE FUNCTION be_slow() RETURNS trigger LANGUAGE plpgsql AS $$
+      BEGIN
+        PERFORM pg_sleep(${changeMs / 1_000});
+        RETURN NEW;
+      END $$`);
+    await world.database.query(`
+      CREATE TRIGGER be_slow BEFORE INSERT ON chat_messages
+      FOR EACH ROW WHEN (NEW.type = 'SYSTEM') EXECUTE FUNCTION be_slow()`);
+  }, 120_000);
+
+  it('has only a part of the connections, and others change and send meanwhile as ever', async () => {
+    const [flood] = floods as [TestClient];
+    const invitations = inviteToAll(flood, roomsOf[0] ?? []);
+    await waitFor(async () => (await countSlow()) >= mostOfOneUser, { what: 'the first invitations' });
+    const slow: number[] = [];
+    const times: number[] = [];
+    for (let round = 0; round < 12; round += 1) {
+      slow.push(await countSlow());
+      times.push(await timeOf(() => rename(other, own, `${round}`)));
+      times.push(await timeOf(() => other.send(own, `${round}`)));
+    }
+    expect(Math.max(...times)).toBeLessThan(unnoticedMs);
+    expect(Math.max(...slow)).toBe(mostOfOneUser);
+
+    const codes = await invitations;
+    expect(codes.filter((code) => code === 'OK').length).toBeGreaterThan(50);
+    // What its user may well try again.
+    expect(new Set([...codes, 'OK', 'RATE_LIMITED', 'UNAVAILABLE']).size).toBe(3);
+  }, 120_000);
+
+  it('takes turns with others where together they have all connections', async () => {
+    const invitations = floods.map((client, index) => inviteToAll(client, roomsOf[index] ?? []));
+    await waitFor(async () => (await countSlow()) > mostOfOneUser, { what: 'several users at all connections' });
+    const times: number[] = [];
+    for (let round = 0; round < 12; round += 1) {
+      times.push(await timeOf(() => rename(other, own, `again ${round}`)));
+      times.push(await timeOf(() => other.send(own, `again ${round}`)));
+    }
+    expect(Math.max(...times)).toBeLessThan(unnoticedMs);
+    await Promise.all(invitations);
+  }, 120_000);
+
+  it('takes turns with others also in a room that they share', async () => {
+    const [flood] = floods as [TestClient];
+    const invitations = inviteToAll(
+      flood,
+      Array.from({ length: 60 }, () => shared),
+    );
+    await waitFor(async () => (await countSlow()) > 0, { what: 'the first invitation' });
+    for (let round = 0; round < 3; round += 1) {
+      expect(await timeOf(() => rename(other, shared, `${round}`))).toBeLessThan(unnoticedMs);
+      expect(await timeOf(() => other.send(shared, `${round}`))).toBeLessThan(unnoticedMs);
+    }
+    await invitations;
+  }, 120_000);
+
+  /** GROUP rooms with one member. */
+  async function makeRooms(userId: number): Promise<string[]> {
+    const rooms = await world.database.query<{ id: string }>(
+      `INSERT INTO chat_rooms (id, type, name, seq, published_seq)
+       SELECT gen_random_uuid(), 'GROUP', 'room ' || n, 1, 1 FROM generate_series(1, ${roomCount}) n RETURNING id`,
+    );
+    const ids = rooms.map(({ id }) => id);
+    await world.database.query(
+      `INSERT INTO chat_messages (id, room_id, seq, changed_seq, sender_id, sender_name, type, content, system)
+       SELECT gen_random_uuid(), r, 1, 1, $2, 'somebody', 'SYSTEM', 'made',
+         json_build_object('code', 'ROOM_CREATED', 'userIds', json_build_array($2::int))
+       FROM unnest($1::uuid[]) r`,
+      [ids, userId],
+    );
+    await world.database.query(
+      `INSERT INTO chat_room_members (room_id, user_id, joined_seq, last_read_seq, last_read_at)
+       SELECT r, $2, 1, 1, now() FROM unnest($1::uuid[]) r`,
+      [ids, userId],
+    );
+    return ids;
+  }
+
+  /** Somebody new to each, so that each is a change. Resolves with the codes of the answers. */
+  const inviteToAll = ({ token }: TestClient, roomIds: readonly string[]): Promise<string[]> =>
+    Promise.all(
+      roomIds.map(async (roomId) => {
+        const query = `mutation {
+          inviteMembers(input: { roomId: "${roomId}", userIds: ["${newUser++}"] }) { room { id } }
+        }`;
+        const { errors } = await postOperation(
+          world.instances[0] as Instance,
+          { query },
+          { authorization: `Bearer ${token}` },
+        );
+        return String(errors?.[0]?.extensions.code ?? 'OK');
+      }),
+    );
+
+  const rename = (client: TestClient, roomId: string, name: string) =>
+    client.http(renameRoom, { input: { roomId, name } });
+
+  async function timeOf(work: () => Promise<unknown>): Promise<number> {
+    const startedAt = performance.now();
+    await work();
+    return performance.now() - startedAt;
+  }
+
+  /** Changes that are under way in the database. */
+  const countSlow = () => count(`wait_event = 'PgSleep'`);
+
+  async function count(condition: string): Promise<number> {
+    const [row] = await world.database.query<{ count: number }>(
+      `SELECT count(*)::int FROM pg_stat_activity WHERE datname = current_database() AND ${condition}`,
+    );
+    return row?.count ?? 0;
+  }
+});
