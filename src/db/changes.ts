@@ -10,6 +10,13 @@ interface Pool {
   readonly size: number;
 }
 
+/** Who changes something. */
+export interface Changer {
+  readonly user: TurnTaker;
+  /** Called where the change waits for what others hold: the user's other changes need not wait for it. */
+  readonly onHeldUp?: (() => void) | undefined;
+}
+
 /** The connections of a pool, and whose turn it is to have one. */
 interface Lane {
   readonly connection: Connection;
@@ -21,6 +28,8 @@ const maxWaiting = 256;
 /** What waits longer has a caller that gave up, or one that should. */
 const maxWaitMs = 10_000;
 const retryAfterMs = 1_000;
+/** A change that is not the first of its thing may well be a moment later. */
+const heldUpMs = 100;
 
 /**
  * Changes of what others may hold, a room say: one at a time of each, so that however many want to change a thing that is
@@ -46,21 +55,21 @@ export class Changes {
   }
 
   /**
-   * @param user - who changes it; without one, as for the platform, only the bounds of the thing hold
+   * @param changer - without one, as for the platform, only the bounds of the thing hold
    * @throws {ChatError} UNAVAILABLE where it stays locked or the wait is too long, RATE_LIMITED where too many wait already
    */
-  async change<T>(what: string, work: Work<T>, user: TurnTaker = what): Promise<T> {
-    const leave = await this.#take(what, this.#writes, user);
+  async change<T>(what: string, work: Work<T>, changer: Changer = { user: what }): Promise<T> {
+    const leave = await this.#take(what, this.#writes, changer);
     return this.#finish(what, async () => {
       try {
         return await work(this.#writes.connection);
       } catch (error) {
         if (!(error instanceof LockedError)) throw error;
       } finally {
-        // The user's other changes do not wait for the lock.
         leave();
       }
-      return this.#waits.turns.take(user, () => work(this.#waits.connection), {
+      changer.onHeldUp?.();
+      return this.#waits.turns.take(changer.user, () => work(this.#waits.connection), {
         signal: () => createDeadline().signal,
       });
     });
@@ -68,33 +77,35 @@ export class Changes {
 
   /** The same for those who have found it locked already, whoever they are. They go before other changes of it. */
   async wait<T>(what: string, work: Work<T>): Promise<T> {
-    const leave = await this.#take(what, this.#waits, what);
+    const leave = await this.#take(what, this.#waits, { user: what });
     return this.#finish(what, () => work(this.#waits.connection).finally(leave));
   }
 
   /** Resolves when the turn has come and the thing is free, which it is not any more then; with how to end the turn. */
-  async #take(what: string, { turns }: Lane, user: TurnTaker): Promise<() => void> {
+  async #take(what: string, { turns }: Lane, { user, onHeldUp = ignore }: Changer): Promise<() => void> {
     const waiting = this.#waiting.get(what) ?? new Set();
     if (waiting.size >= maxWaiting) {
       throw new ChatError('RATE_LIMITED', 'Too many changes of this at once; wait a little', { retryAfterMs });
     }
     let end: AbortController | undefined;
+    let heldUp: NodeJS.Timeout | undefined;
+    const claim = () => {
+      const isFree = !this.#taken.has(what);
+      if (isFree) this.#taken.add(what);
+      else heldUp ??= setTimeout(onHeldUp, heldUpMs);
+      return isFree;
+    };
     const signal = () => {
       end = createDeadline();
       this.#waiting.set(what, waiting.add(end));
       return end.signal;
     };
     try {
-      return await turns.enter(user, { signal, claim: () => this.#claim(what) });
+      return await turns.enter(user, { signal, claim });
     } finally {
+      clearTimeout(heldUp);
       if (end !== undefined && waiting.delete(end) && waiting.size === 0) this.#waiting.delete(what);
     }
-  }
-
-  #claim(what: string): boolean {
-    if (this.#taken.has(what)) return false;
-    this.#taken.add(what);
-    return true;
   }
 
   async #finish<T>(what: string, work: () => Promise<T>): Promise<T> {
@@ -109,6 +120,8 @@ export class Changes {
     }
   }
 }
+
+const ignore = (): void => undefined;
 
 /** Aborts itself when a wait has lasted for too long. */
 function createDeadline(): AbortController {

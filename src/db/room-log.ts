@@ -1,6 +1,7 @@
 import { ChatError } from '../domain/errors.js';
 import type { Message } from '../domain/message.js';
 import { type LogEntry, type Member, toLogEntry } from '../domain/room-log.js';
+import type { Changer } from './changes.js';
 import type { Queries } from './connection.js';
 import type { Database } from './database.js';
 import { LockedError } from './database-errors.js';
@@ -241,7 +242,7 @@ export async function markRead(
 export const changeRoom = <Written extends { readonly roomId: string | null }>(
   { changes }: Database,
   what: string,
-  userId: number,
+  changer: Changer & { readonly user: number },
   selection: RoomSelection,
   write: (writer: Writer) => Promise<Written>,
 ): Promise<Written & { readonly room: Room | null }> =>
@@ -251,7 +252,10 @@ export const changeRoom = <Written extends { readonly roomId: string | null }>(
       writes.transaction(async (transaction) => {
         const written = await write({ writes: transaction });
         const { roomId } = written;
-        return { ...written, room: roomId === null ? null : await findRoomBy(transaction, roomId, userId, selection) };
+        return {
+          ...written,
+          room: roomId === null ? null : await findRoomBy(transaction, roomId, changer.user, selection),
+        };
       }),
-    userId,
+    changer,
   );

@@ -38,6 +38,8 @@ export interface Deps {
   readonly batches: Batches;
   /** Whether the caller may look up users that they share no room with: with a backend of the platform always. */
   readonly userDirectory: boolean;
+  /** Gives up the turn of the mutation that is under way; absent where a backend asks. */
+  readonly onHeldUp?: (() => void) | undefined;
 }
 
 export interface Limits {

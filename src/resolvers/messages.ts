@@ -115,7 +115,10 @@ async function changeMessage(
 ): Promise<LogWrite> {
   const roomId = await findRoomOfMessage(deps, id);
   const what = roomId === null ? `message ${id}` : `room ${roomId}`;
-  return deps.db.changes.change(what, (writes) => change({ writes }), viewer.userId);
+  return deps.db.changes.change(what, (writes) => change({ writes }), {
+    user: viewer.userId,
+    onHeldUp: deps.onHeldUp,
+  });
 }
 
 /** Somebody who has just sent a message is still called as when they sent it. */

@@ -169,7 +169,9 @@ export async function createRoom(
   const id = uuidv7();
   const key = input.type === 'DIRECT' ? directKey(viewer.userId, others) : null;
   const what = `room ${key ?? id}`;
-  const { created, entries, room } = await change(db, what, viewer.userId, toSelection(request, limits), (writer) =>
+  // It keeps its turn in any case: a new room is held by nobody.
+  const creator = { user: viewer.userId };
+  const { created, entries, room } = await change(db, what, creator, toSelection(request, limits), (writer) =>
     create(writer, {
       id,
       type: input.type,
@@ -204,12 +206,13 @@ export async function changeRoom(
   { roomId: roomIdText, request, named }: { roomId: string; request: RoomRequest; named?: number },
   write: (db: Writer, change: MembershipChange) => Promise<LogWrite>,
 ): Promise<{ room: Room }> {
-  const { db, feeds, limits } = deps;
+  const { db, feeds, limits, onHeldUp } = deps;
   const roomId = parseUuid(roomIdText, 'roomId');
+  const changer = { user: viewer.userId, onHeldUp };
   const selection = toSelection(request, limits, roomId);
   await assertMayChange(deps, viewer, named);
 
-  const { outcome, entries, room } = await change(db, `room ${roomId}`, viewer.userId, selection, async (writer) => {
+  const { outcome, entries, room } = await change(db, `room ${roomId}`, changer, selection, async (writer) => {
     const written = await write(writer, { roomId, actorId: viewer.userId, messageId: uuidv7() });
     return { ...written, roomId: isDone(written.outcome) ? roomId : null };
   });
@@ -225,7 +228,7 @@ export async function markRead(
   viewer: Viewer,
   input: { roomId: string; messageId: string },
 ): Promise<{ room: Room }> {
-  const { db, feeds } = deps;
+  const { db, feeds, onHeldUp } = deps;
   const roomId = parseUuid(input.roomId, 'roomId');
   const messageId = parseUuid(input.messageId, 'messageId');
   await assertMayChange(deps, viewer);
@@ -233,7 +236,7 @@ export async function markRead(
   const { outcome, member, room } = await db.changes.change(
     `mark ${roomId} ${viewer.userId}`,
     (writes) => mark({ writes }, roomId, viewer.userId, messageId),
-    viewer.userId,
+    { user: viewer.userId, onHeldUp },
   );
   assertAllowed(outcome);
 

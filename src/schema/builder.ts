@@ -17,16 +17,10 @@ export interface Turns {
   take<T>(input: unknown, work: () => T | Promise<T>): Promise<T>;
 }
 
-export interface ChangeWait {
-  readonly isPatient?: boolean;
-  /** It waits for no room that others hold, and keeps its turn however long it takes: what is slow gets no more at once. */
-  readonly isOfNewRoom?: boolean;
-}
-
 /** The turn of an operation's mutations among all that their user does at the same time. */
 export interface ChangeTurn {
   /** Resolves when it has come. @throws {ChatError} RATE_LIMITED where too much waits, unless it `isPatient` */
-  begin(wait?: ChangeWait): Promise<void>;
+  begin(wait?: { readonly isPatient?: boolean }): Promise<void>;
   /** Where it has begun. */
   end(): void;
 }

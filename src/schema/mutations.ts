@@ -23,14 +23,13 @@ export function attendMutations(schema: GraphQLSchema): GraphQLSchema {
   for (const field of Object.values(schema.getMutationType()?.getFields() ?? {})) {
     const resolve = field.resolve as GraphQLFieldResolver<unknown, Context>;
     const isLight = light.includes(field.name);
-    const isOfNewRoom = field.name === 'createRoom';
     field.resolve = async (root, args, context: Context, info) => {
       const { turns, changeTurn } = context;
       // The answer of the mutation before is complete. Nobody keeps a turn while it waits for its room: what is first there
       // may wait for a turn.
       changeTurn?.end();
       const run = async () => {
-        if (!isLight) await changeTurn?.begin({ isOfNewRoom });
+        if (!isLight) await changeTurn?.begin();
         return resolve(root, args, context, info) as Promise<Payload>;
       };
       const payload = await (turns === undefined ? run() : turns.take(args['input'], run));

@@ -1,8 +1,8 @@
 import { type ExecutionArgs, type ExecutionResult, GraphQLError, getOperationAST, OperationTypeNode } from 'graphql';
 import { ChatError } from '../../../domain/errors.js';
-import { FairTurns, type FairTurnsOptions, type TurnTaker } from '../../../domain/fair-turns.js';
+import { FairTurns, type FairTurnsOptions, type TurnTaker, type Wait } from '../../../domain/fair-turns.js';
 import { extraPriceOf } from '../../../schema/bill.js';
-import type { ChangeTurn, ChangeWait, Context } from '../../../schema/builder.js';
+import type { ChangeTurn, Context } from '../../../schema/builder.js';
 import { complexityOf, hasUnpagedLists, mostComplexityOf } from '../../../schema/complexity.js';
 import type { Execute } from '../execute.js';
 import { countRootFields } from '../root-fields.js';
@@ -37,9 +37,6 @@ const lengthPerField = 128;
 const longAnswer = 65_536;
 /** A larger operation goes alone. */
 const complexityAtOnce = 5_000;
-
-/** What takes longer is stuck, at a locked room say, and the user's other changes do not wait for it. */
-const stuckMs = 100;
 
 export interface UserTurnsOptions {
   /** Queries, and likewise changes. */
@@ -156,7 +153,9 @@ export class UserTurns {
   async #change(args: ExecutionArgs, user: TurnTaker): Promise<ExecutionResult> {
     const changeTurn = new OperationTurn(this.#changes, user, () => costOf(args));
     try {
-      const contextValue = { ...(args.contextValue as Context), changeTurn };
+      const context = args.contextValue as Context;
+      const deps = { ...context.deps, onHeldUp: () => changeTurn.end() };
+      const contextValue = { ...context, deps, changeTurn };
       const result = await this.#execute({ ...args, contextValue });
       if (changeTurn.paid > 0) this.#changes.charge(user, correctionOf({ ...args, contextValue }, changeTurn.paid));
       return result;
@@ -190,7 +189,7 @@ function toCost({ document, operationName, contextValue }: ExecutionArgs, measur
 
 /**
  * The turn of an operation's mutations. Each ends the one of the mutation before, whose answer is complete by then, so
- * that who waits for something else meanwhile holds no turn.
+ * that who waits for something else meanwhile holds no turn. One that waits for what others hold gives up its own.
  */
 class OperationTurn implements ChangeTurn {
   readonly #turns: FairTurns;
@@ -200,7 +199,6 @@ class OperationTurn implements ChangeTurn {
   /** Of the operation as a whole, which its first mutation pays. */
   #findCost: (() => number) | undefined;
   #leave: (() => void) | undefined;
-  #stuck: NodeJS.Timeout | undefined;
 
   constructor(turns: FairTurns, user: TurnTaker, findCost: () => number) {
     this.#turns = turns;
@@ -208,16 +206,14 @@ class OperationTurn implements ChangeTurn {
     this.#findCost = findCost;
   }
 
-  async begin({ isOfNewRoom = false, ...wait }: ChangeWait = {}): Promise<void> {
+  async begin(wait: Pick<Wait, 'isPatient'> = {}): Promise<void> {
     const cost = this.#findCost?.() ?? 0;
     this.#findCost = undefined;
     this.paid += cost;
     this.#leave = await this.#turns.enter(this.#user, { ...wait, cost });
-    if (!isOfNewRoom) this.#stuck = setTimeout(() => this.end(), stuckMs);
   }
 
   end(): void {
-    clearTimeout(this.#stuck);
     this.#leave?.();
     this.#leave = undefined;
   }
