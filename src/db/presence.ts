@@ -1,4 +1,5 @@
 import type { Acquaintance, Presence, PresenceStore } from '../domain/presence.js';
+import { withAcquainted } from './acquaintances.js';
 import type { View } from './batch.js';
 import type { Connection } from './connection.js';
 import type { Database } from './database.js';
@@ -53,38 +54,9 @@ export async function findPresences(
   return ({ viewerId, userId }) => found.get(`${viewerId} ${userId}`);
 }
 
-/**
- * The rooms of each are looked up once, however many pairs they are in. Of a pair only the rooms of the one with fewer
- * are gone through: somebody may be in thousands.
- */
 async function findAcquaintances(connection: Connection, asked: readonly Acquaintance[]) {
-  const viewerIds = asked.map(({ viewerId }) => viewerId);
-  const userIds = asked.map(({ userId }) => userId);
   const rows = await connection.query<PresenceRow & { viewer_id: number }>`
-    WITH asked AS MATERIALIZED (
-      SELECT DISTINCT a.viewer_id, a.user_id FROM unnest(${viewerIds}::int[], ${userIds}::int[]) AS a(viewer_id, user_id)
-    ), mine AS MATERIALIZED (
-      SELECT m.user_id, m.room_id FROM chat_room_members m
-      WHERE m.user_id = ANY(${[...new Set(viewerIds)]}::int[]) AND m.left_at IS NULL
-    ), theirs AS MATERIALIZED (
-      SELECT m.user_id, m.room_id FROM chat_room_members m
-      WHERE m.user_id = ANY(${[...new Set(userIds)]}::int[]) AND m.left_at IS NULL AND m.is_confirmed
-    ), pairs AS MATERIALIZED (
-      SELECT a.viewer_id, a.user_id, v.rooms < u.rooms AS by_viewer FROM asked a
-      JOIN (SELECT user_id, count(*) AS rooms FROM mine GROUP BY 1) v ON v.user_id = a.viewer_id
-      JOIN (SELECT user_id, count(*) AS rooms FROM theirs GROUP BY 1) u ON u.user_id = a.user_id
-    ), candidates AS MATERIALIZED (
-      SELECT p.viewer_id, p.user_id, mine.room_id FROM pairs p JOIN mine ON mine.user_id = p.viewer_id WHERE p.by_viewer
-      UNION ALL
-      SELECT p.viewer_id, p.user_id, theirs.room_id FROM pairs p JOIN theirs ON theirs.user_id = p.user_id
-      WHERE NOT p.by_viewer
-    ), acquainted AS (
-      SELECT a.viewer_id, a.user_id FROM asked a WHERE a.viewer_id = a.user_id
-      UNION
-      SELECT c.viewer_id, c.user_id FROM candidates c
-      JOIN mine ON mine.user_id = c.viewer_id AND mine.room_id = c.room_id
-      JOIN theirs ON theirs.user_id = c.user_id AND theirs.room_id = c.room_id
-    )
+    ${withAcquainted(asked)}
     SELECT a.viewer_id, u.id, u.online_since, u.last_seen_at
     FROM acquainted a JOIN chat_users u ON u.id = a.user_id`;
   return rows.map((row) => ({ viewerId: row.viewer_id, ...toPresence(row) }));

@@ -1,5 +1,6 @@
 import type { Acquaintance } from '../domain/presence.js';
 import { clockLeewayMs } from '../domain/viewer.js';
+import { withAcquainted } from './acquaintances.js';
 import type { View } from './batch.js';
 import type { Database } from './database.js';
 import { type User, userColumns } from './rows.js';
@@ -23,12 +24,9 @@ export async function findKnownUsers(
   { reads }: Database,
   asked: readonly Acquaintance[],
 ): Promise<View<Acquaintance, User>> {
-  const viewerIds = asked.map(({ viewerId }) => viewerId);
-  const userIds = asked.map(({ userId }) => userId);
   const rows = await reads.query<User & { viewer_id: number }>`
-    SELECT a.viewer_id, ${userColumns('u')}
-    FROM unnest(${viewerIds}::int[], ${userIds}::int[]) AS a(viewer_id, user_id) JOIN chat_users u ON u.id = a.user_id
-    WHERE a.viewer_id = a.user_id OR chat_knows(a.viewer_id, a.user_id)`;
+    ${withAcquainted(asked)}
+    SELECT a.viewer_id, ${userColumns('u')} FROM acquainted a JOIN chat_users u ON u.id = a.user_id`;
   const users = new Map(rows.map(({ viewer_id, id, name }) => [`${viewer_id} ${id}`, { id, name }]));
   return ({ viewerId, userId }) => users.get(`${viewerId} ${userId}`);
 }
