@@ -86,10 +86,11 @@ export async function assertMayIntroduce(
   userIds: readonly number[],
 ): Promise<void> {
   if (newUserRate === null) return;
-  const find = userDirectory ? findUsers(db, userIds) : findCompany(db, viewer.userId, userIds);
+  const invited = [...new Set(userIds)];
+  const find = userDirectory ? findUsers(db, invited) : findCompany(db, viewer.userId, invited);
   const known = new Set((await find).map(({ id }) => id));
-  const newIds = new Set(userIds.filter((id) => !known.has(id)));
-  if (newIds.size > 0) await consume(newUserRate, viewer, newIds.size);
+  const newCount = invited.filter((id) => !known.has(id)).length;
+  if (newCount > 0) await consume(newUserRate, viewer, newCount);
 }
 
 /** @throws {ChatError} RATE_LIMITED, with how long to wait */
