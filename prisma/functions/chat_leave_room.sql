@@ -24,7 +24,7 @@ BEGIN
     left_version = CASE WHEN v_room.type = 'BOOKING' THEN coalesce(v_room.booking_version, -1) END
   WHERE m.room_id = p_room AND m.user_id = p_user;
   v_entry := chat_append_system(p_message_id, p_room, p_user, 'MEMBER_LEFT', ARRAY[p_user],
-    chat_shown_actor(p_room, p_user) || '님이 나갔습니다.');
+    chat_shown_member(p_room, p_user) || '님이 나갔습니다.');
   RETURN QUERY SELECT v_outcome, v_room.direct_key, v_entry;
 
   IF v_room.type = 'GROUP' AND NOT EXISTS (

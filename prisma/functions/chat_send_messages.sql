@@ -1,6 +1,11 @@
--- What chat_send_message does, for many messages at once: one commit for all of them, an answer for each, in the order
--- of their places. The locks come first, in ascending order of the rooms, and in a statement of their own. With
--- p_skip_locked it waits for no room that somebody else holds, but answers LOCKED for its messages.
+-- Writes many messages: one commit for all of them, an answer for each, in the order of their places. The locks come
+-- first, in ascending order of the rooms, and in a statement of their own. With p_skip_locked it waits for no room that
+-- somebody else holds, but answers LOCKED for its messages.
+--
+-- Nobody writes to a cancelled room, but a retry of what was sent before still finds its message. An id that is stored
+-- is answered to its author also where they are no member any more: the first try may have been committed without its
+-- answer having arrived. To everybody else who is no member it is NOT_FOUND, stored or not. An id that a room or a
+-- membership has is no message's: whoever keys by id alone would take one for the other.
 --
 -- Of several messages with one id the first is new and the others are retries of it. An id that another transaction
 -- writes at this very moment, in another room, fails the whole call: nothing is written, and its messages go one by

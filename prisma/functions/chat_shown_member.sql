@@ -1,8 +1,10 @@
--- The name of somebody who is or was in the room, as it is shown there.
+-- The name of somebody as it is shown in a room: "#5" for a member until they are confirmed there. Those who are no members
+-- keep their names: the platform also writes for them.
 CREATE OR REPLACE FUNCTION chat_shown_member(p_room uuid, p_user integer) RETURNS text
 LANGUAGE sql STABLE AS $$
   SELECT coalesce((
-    SELECT u.name FROM chat_room_members m JOIN chat_users u ON u.id = m.user_id
-    WHERE m.room_id = p_room AND m.user_id = p_user AND m.is_confirmed
+    SELECT u.name FROM chat_users u
+    WHERE u.id = p_user AND NOT EXISTS (
+      SELECT FROM chat_room_members m WHERE m.room_id = p_room AND m.user_id = p_user AND NOT m.is_confirmed)
   ), '#' || p_user);
 $$;

@@ -66,7 +66,7 @@ BEGIN
       UPDATE chat_room_members m SET left_at = clock_timestamp(), is_admin = false
       WHERE m.room_id = v_room.id AND m.user_id = ANY (v_gone);
       v_entries := v_entries || chat_append_system(p_message_ids[1], v_room.id, v_actor, 'MEMBER_REMOVED', v_gone,
-        chat_shown_names(v_gone) || '이 예약에서 빠졌습니다.');
+        chat_shown_members(v_room.id, v_gone) || '이 예약에서 빠졌습니다.');
     END IF;
   ELSIF NOT p_only_makes THEN
     SELECT array_agg(m.user_id ORDER BY m.user_id) INTO v_new FROM chat_room_members m
@@ -82,7 +82,7 @@ BEGIN
     v_entries := v_entries || CASE WHEN v_begins
       THEN chat_append_system(p_message_ids[2], v_room.id, v_actor, 'ROOM_CREATED', v_new, '예약 대화방이 열렸습니다.')
       ELSE chat_append_system(p_message_ids[2], v_room.id, v_actor, 'MEMBERS_JOINED', v_new,
-        chat_shown_names(v_new) || '이 예약에 참여했습니다.') END;
+        chat_shown_members(v_room.id, v_new) || '이 예약에 참여했습니다.') END;
   END IF;
   IF v_renames AND v_room.seq > 0 THEN
     v_entries := v_entries || chat_append_system(p_message_ids[3], v_room.id, v_actor, 'ROOM_RENAMED', '{}',

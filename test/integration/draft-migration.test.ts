@@ -71,8 +71,10 @@ describe('draftMigration', () => {
   });
 
   it('refuses to drop a function that another one calls', async () => {
-    rmSync(fileOf('chat_shown_name'));
-    await expect(draft()).rejects.toThrow('chat_shown_actor.sql: function chat_shown_name(integer) does not exist');
+    rmSync(fileOf('chat_shown_member'));
+    await expect(draft()).rejects.toThrow(
+      'chat_shown_members.sql: function chat_shown_member(uuid, integer) does not exist',
+    );
   });
 
   it('refuses a file that is not one function of its name', async () => {
