@@ -12,7 +12,8 @@
 -- one.
 --
 -- A function's plans live as long as the connection. Planned while the tables were new and empty, it would read all
--- messages at every call, so everything that is joined is found by its key.
+-- messages at every call, so everything that is joined is found by its key. It is planned once: that takes as long as
+-- the work of several calls, and a few messages would have it planned anew each time.
 CREATE OR REPLACE FUNCTION chat_send_messages(
   p_ids uuid[], p_rooms uuid[], p_senders integer[], p_types chat_message_type[], p_contents text[],
   p_skip_locked boolean DEFAULT false
@@ -21,6 +22,7 @@ LANGUAGE plpgsql
 SET enable_seqscan = off
 SET enable_hashjoin = off
 SET enable_mergejoin = off
+SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
 DECLARE
