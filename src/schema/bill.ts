@@ -1,7 +1,7 @@
 import { type FieldNode, GraphQLError, type GraphQLResolveInfo, getNamedType, OperationTypeNode } from 'graphql';
 import { ChatError } from '../domain/errors.js';
 import type { Afford } from '../resolvers/loaders.js';
-import type { Context } from './builder.js';
+import type { Context } from './context.js';
 import { maxPriceOf, type Pricing, prepaidEntries, priceOf, priceOfEntry, priceOfOperation } from './price.js';
 import type { Selection } from './selection.js';
 

@@ -14,7 +14,7 @@ import {
 } from 'graphql';
 import { ChatError } from '../domain/errors.js';
 import type { Limits } from '../resolvers/deps.js';
-import type { Context } from './builder.js';
+import type { Context } from './context.js';
 import { findField, findFragment, findOperation, type Operation } from './operation.js';
 
 /** @throws {ChatError} BAD_USER_INPUT that says what is wrong with the arguments of a field */

@@ -10,7 +10,7 @@ import {
   visitWithTypeInfo,
 } from 'graphql';
 import { ChatError } from '../domain/errors.js';
-import type { Context } from './builder.js';
+import type { Context } from './context.js';
 import { findOperation } from './operation.js';
 import { maxPriceOf, prepaidEntries, priceOfOperation, unpagedLists } from './price.js';
 

@@ -2,7 +2,7 @@ import { type FieldNode, type GraphQLFieldResolver, type GraphQLResolveInfo, typ
 import type { Room } from '../db/rooms.js';
 import type { Message } from '../domain/message.js';
 import type { WrittenRoom } from '../resolvers/rooms.js';
-import type { Context } from './builder.js';
+import type { Context } from './context.js';
 
 /** What the payloads of mutations have, as far as it matters here. */
 interface Payload {

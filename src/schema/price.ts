@@ -8,7 +8,7 @@ import {
   type SelectionNode,
   type SelectionSetNode,
 } from 'graphql';
-import type { Context } from './builder.js';
+import type { Context } from './context.js';
 import { findField, findFragment, type Operation } from './operation.js';
 
 /**

@@ -16,9 +16,10 @@ import {
   renameRoom,
 } from '../resolvers/rooms.js';
 import { affordable, affordableEntries } from './bill.js';
-import { builder, type Context } from './builder.js';
+import { builder } from './builder.js';
 import { checked } from './checked.js';
 import { toConnection } from './connection.js';
+import type { Context } from './context.js';
 import { findMessageParts } from './message-parts.js';
 import { ofViewer } from './of-viewer.js';
 import { RoomMember } from './room-member.js';

@@ -13,7 +13,7 @@ import { createNatsPubSub } from '../../src/pubsub/nats/nats-pub-sub.js';
 import type { PubSub } from '../../src/pubsub/nats/pub-sub.js';
 import { createBatches } from '../../src/resolvers/batches.js';
 import type { Deps } from '../../src/resolvers/deps.js';
-import type { Context } from '../../src/schema/builder.js';
+import type { Context } from '../../src/schema/context.js';
 import { schema } from '../../src/schema/index.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { startNats, type TestNats } from '../support/nats.js';

@@ -13,7 +13,6 @@ import {
 } from 'graphql';
 import { describe, expect, it } from 'vitest';
 import type { Limits } from '../../src/resolvers/deps.js';
-import type { Context } from '../../src/schema/builder.js';
 import { findBadArgument } from '../../src/schema/checked.js';
 import {
   assertSmallEvents,
@@ -22,6 +21,7 @@ import {
   findTooManyFields,
   mostComplexityOf,
 } from '../../src/schema/complexity.js';
+import type { Context } from '../../src/schema/context.js';
 import { schema } from '../../src/schema/index.js';
 import { maxPriceOf, prepaidEntries, priceOfEntry, unpagedLists } from '../../src/schema/price.js';
 import { type Random, useRandom } from '../support/random.js';

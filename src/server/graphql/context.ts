@@ -3,7 +3,7 @@ import { ChatError } from '../../domain/errors.js';
 import type { Viewer } from '../../domain/viewer.js';
 import type { Deps } from '../../resolvers/deps.js';
 import { rememberViewer } from '../../resolvers/users.js';
-import type { Context } from '../../schema/builder.js';
+import type { Context } from '../../schema/context.js';
 import type { OperationTurns } from './room-turns.js';
 
 /** What the transport adds to the context of an operation. */

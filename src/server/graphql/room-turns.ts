@@ -1,4 +1,4 @@
-import type { Turns } from '../../schema/builder.js';
+import type { Turns } from '../../schema/context.js';
 
 /** What of a mutation decides in which room it takes effect; ids in lower case. */
 export interface MutationInput {

@@ -2,8 +2,8 @@ import { type ExecutionArgs, type ExecutionResult, GraphQLError, getOperationAST
 import { ChatError } from '../../../domain/errors.js';
 import { FairTurns, type FairTurnsOptions, type TurnTaker, type Wait } from '../../../domain/fair-turns.js';
 import { extraPriceOf } from '../../../schema/bill.js';
-import type { ChangeTurn, Context } from '../../../schema/builder.js';
 import { complexityOf, hasUnpagedLists, mostComplexityOf } from '../../../schema/complexity.js';
+import type { ChangeTurn, Context } from '../../../schema/context.js';
 import type { Execute } from '../execute.js';
 import { countRootFields } from '../root-fields.js';
 import { tooMuchUnread, type UnreadAnswers } from './unread-answers.js';
