@@ -57,6 +57,7 @@ const [kimId, leeId, parkId] = [4, 5, 6];
 /** Invited by Lee, and by Kim once Lee is gone. */
 const [friendId, laterId] = [700_000_700, 700_000_701];
 const withoutLee = 'without Lee';
+const maxRounds = 50;
 
 /** A room of which Kim and Lee are admins and Park is a member, and where each of them has written. */
 interface Scene {
@@ -185,7 +186,8 @@ describeWithNats('what was done is answered as done', () => {
     '%s by who is removed the moment after, with what they knew then',
     async (_name, deed) => {
       let doneCount = 0;
-      for (let round = 0; round < 10; round += 1) {
+      // On a busy machine the removal has to come later until some are done before it.
+      for (let round = 0; round < 10 || (doneCount <= 2 && round < maxRounds); round += 1) {
         const scene = await setScene();
 
         const outcome = await withoutThem(scene.roomId, deed.ask(lee, scene), round);
