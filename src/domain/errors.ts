@@ -1,4 +1,4 @@
-/** Everything that `extensions.code` of an error can say; the README lists which of them a client may retry. */
+/** Everything that `extensions.code` of an error can say; docs/errors.md lists which of them a client may retry. */
 export type ErrorCode =
   | 'UNAUTHENTICATED'
   | 'FORBIDDEN'
