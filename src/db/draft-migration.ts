@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { draftDrops, draftReplacements, readFunctions } from './functions.js';
-import { readMigrations } from './migrate.js';
-import { diffMigrations } from './schema-engine.js';
+import { migrate } from './migrate.js';
+import { diffTables } from './schema-engine.js';
 import { connectClient } from './server-check.js';
 
 /**
@@ -11,7 +11,8 @@ import { connectClient } from './server-check.js';
  * @param scratchUrl - an empty database, which serves for nothing else afterwards
  */
 export async function draftMigration(scratchUrl: string, prismaDir: string): Promise<string> {
-  const tables = await diffTables(scratchUrl, prismaDir);
+  await migrate(scratchUrl, join(prismaDir, 'migrations'));
+  const tables = await draftTables(scratchUrl, prismaDir);
   const functions = readFunctions(join(prismaDir, 'functions'));
   const client = await connectClient(scratchUrl);
   try {
@@ -24,10 +25,7 @@ export async function draftMigration(scratchUrl: string, prismaDir: string): Pro
   }
 }
 
-/** The database has the migrations applied afterwards. */
-async function diffTables(scratchUrl: string, prismaDir: string): Promise<string> {
-  const migrationsDir = join(prismaDir, 'migrations');
-  const schema = readFileSync(join(prismaDir, 'schema.prisma'), 'utf8');
-  const diff = await diffMigrations(scratchUrl, migrationsDir, readMigrations(migrationsDir), schema);
+async function draftTables(databaseUrl: string, prismaDir: string): Promise<string> {
+  const diff = await diffTables(databaseUrl, readFileSync(join(prismaDir, 'schema.prisma'), 'utf8'));
   return diff.trim() === '-- This is an empty migration.' ? '' : diff.trim();
 }

@@ -1,12 +1,11 @@
+import { createHash, randomUUID } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
-import type pg from 'pg';
+import { join } from 'node:path';
+import pg from 'pg';
 import type { Logger } from 'pino';
-import { checksum } from './migration-adapter.js';
-import { applyMigrations, type Migration } from './schema-engine.js';
 import { assertUsable, connectClient, DatabaseUnusableError } from './server-check.js';
 
-/** A migration failed; what it had done is rolled back where it ran in a transaction. */
+/** A migration failed; what it had done is rolled back. */
 export class MigrationError extends Error {
   override readonly name = 'MigrationError';
 }
@@ -17,12 +16,16 @@ export interface MigrateOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Ours alone: the engine takes 72707369 itself, on another connection. */
-const lockKey = 4_661_729_377;
+/** One folder of prisma/migrations. */
+export interface Migration {
+  readonly name: string;
+  readonly sql: string;
+}
 
 /**
- * Resolves once the database has every migration of the folder, in Prisma's format, so that `prisma migrate` can be used
- * on it as well. Any number of processes may call it at once: one of them migrates, the others wait for it.
+ * Resolves once the database has every migration of the folder. It keeps `_prisma_migrations` as `prisma migrate deploy`
+ * does and takes the same lock, so that either may be used on a database, also at the same time. Any number of processes
+ * may call it at once: one of them migrates, the others wait for it.
  * @returns the names of those that this call applied
  * @throws {DatabaseUnreachableError} where it does not answer within 5 s
  * @throws {DatabaseUnusableError} where the server or the way to it is not what the instance takes for granted
@@ -37,18 +40,21 @@ export async function migrate(
   const client = await connectClient(databaseUrl, signal);
   try {
     await assertUsable(client, databaseUrl, signal);
-    if (await isUpToDate(client, migrations)) return [];
-    await client.query('SELECT pg_advisory_lock($1)', [lockKey]);
-    if (await isUpToDate(client, migrations)) return [];
-    await forgetUnfinished(client);
-    const applied = await applyMigrations(databaseUrl, resolve(migrationsDir), migrations, signal);
-    for (const name of applied) log?.info({ migration: name }, 'Applied a migration');
-    return applied;
+    if ((await findPending(client, migrations)).length === 0) return [];
+    await client.query('SELECT pg_advisory_lock(72707369)'); // Prisma's number; the end of the connection gives it back
+    await ensureRecords(client);
+    const pending = await findPending(client, migrations);
+    if (pending.length > 0) await forgetFailed(client);
+    for (const migration of pending) {
+      await applyMigration(client, migration);
+      log?.info({ migration: migration.name }, 'Applied a migration');
+    }
+    return pending.map(({ name }) => name);
   } catch (error) {
     if (error instanceof DatabaseUnusableError) throw error;
-    throw new MigrationError(`The database could not be migrated: ${describe(error)}`, { cause: error });
+    throw new MigrationError(`The database could not be migrated: ${(error as Error).message}`, { cause: error });
   } finally {
-    await client.end(); // gives the lock back as well
+    await client.end();
   }
 }
 
@@ -60,27 +66,14 @@ export function readMigrations(migrationsDir: string): Migration[] {
     .map((name) => ({ name, sql: readFileSync(join(migrationsDir, name, 'migration.sql'), 'utf8') }));
 }
 
-/** Spares every start but the first the loading of the engine, which takes longer than all the rest of a start. */
-async function isUpToDate(client: pg.Client, migrations: Migration[]): Promise<boolean> {
-  if (!(await hasRecords(client))) return false;
-  const { rows } = await client.query<{ migration_name: string; checksum: string; finished: boolean }>(
-    `SELECT migration_name, checksum, finished_at IS NOT NULL AS finished FROM _prisma_migrations WHERE rolled_back_at IS NULL`,
+/** A migration that the database has counts as applied even if its file was changed since, as it does for Prisma. */
+async function findPending(client: pg.Client, migrations: Migration[]): Promise<Migration[]> {
+  if (!(await hasRecords(client))) return migrations;
+  const { rows } = await client.query<{ name: string }>(
+    `SELECT migration_name AS name FROM _prisma_migrations WHERE finished_at IS NOT NULL AND rolled_back_at IS NULL`,
   );
-  if (rows.some(({ finished }) => !finished)) return false;
-  const applied = new Map(rows.map((row) => [row.migration_name, row.checksum]));
-  return migrations.every(({ name, sql }) => applied.get(name) === checksum(sql));
-}
-
-/**
- * A start that was killed while it migrated leaves a record without an end, and Prisma refuses to go on after one. Here a
- * migration and the end of its record are one transaction, so nothing of that migration is in the database, and it may
- * simply run again: what `prisma migrate resolve --rolled-back` says.
- */
-async function forgetUnfinished(client: pg.Client): Promise<void> {
-  if (!(await hasRecords(client))) return;
-  await client.query(
-    'UPDATE _prisma_migrations SET rolled_back_at = now() WHERE finished_at IS NULL AND rolled_back_at IS NULL',
-  );
+  const applied = new Set(rows.map(({ name }) => name));
+  return migrations.filter(({ name }) => !applied.has(name));
 }
 
 async function hasRecords(client: pg.Client): Promise<boolean> {
@@ -90,10 +83,77 @@ async function hasRecords(client: pg.Client): Promise<boolean> {
   return rows[0]?.found === true;
 }
 
-/** The engine appends where in its own source it failed, which says nothing about the migration but its name. */
-function describe(error: unknown): string {
-  if (!(error instanceof Error)) return JSON.stringify(error);
-  const migration = /migration_name="([^"]+)"/.exec(error.message)?.[1];
-  const message = error.message.split(/\n\s+0: /)[0] ?? error.message;
-  return migration === undefined ? message : `${migration}: ${message}`;
+async function ensureRecords(client: pg.Client): Promise<void> {
+  if (await hasRecords(client)) return;
+  await assertEmpty(client);
+  await client.query(`
+    CREATE TABLE _prisma_migrations (
+      id varchar(36) PRIMARY KEY NOT NULL,
+      checksum varchar(64) NOT NULL,
+      finished_at timestamptz,
+      migration_name varchar(255) NOT NULL,
+      logs text,
+      rolled_back_at timestamptz,
+      started_at timestamptz NOT NULL DEFAULT now(),
+      applied_steps_count integer NOT NULL DEFAULT 0
+    )`);
+}
+
+/** Tables without records are somebody else's, or their records are lost. Those of an extension do not count. */
+async function assertEmpty(client: pg.Client): Promise<void> {
+  const { rows } = await client.query<{ name: string }>(
+    `SELECT relname AS name FROM pg_class
+     WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace AND NOT EXISTS (
+       SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = pg_class.oid AND deptype = 'e'
+     )
+     LIMIT 1`,
+  );
+  if (rows[0] === undefined) return;
+  throw new Error(`it has tables (${rows[0].name}), but no record of migrations. Fairway needs a database of its own`);
+}
+
+/**
+ * Prisma refuses to go on after a migration that failed or was interrupted until somebody says that it is rolled back.
+ * A script is one transaction, so it is.
+ */
+async function forgetFailed(client: pg.Client): Promise<void> {
+  await client.query(
+    'UPDATE _prisma_migrations SET rolled_back_at = now() WHERE finished_at IS NULL AND rolled_back_at IS NULL',
+  );
+}
+
+/** The script and its record are one transaction: there is no moment with one but not the other. */
+async function applyMigration(client: pg.Client, { name, sql }: Migration): Promise<void> {
+  const id = randomUUID();
+  await client.query('BEGIN');
+  await client.query(
+    'INSERT INTO _prisma_migrations (id, checksum, migration_name, started_at) VALUES ($1, $2, $3, now())',
+    [id, createHash('sha256').update(sql).digest('hex'), name],
+  );
+  await client.query('SAVEPOINT script');
+  try {
+    await client.query(sql);
+  } catch (error) {
+    const reason = describe(error as Error, sql);
+    await recordFailure(client, id, reason).catch(() => undefined); // where the connection is lost, so is all of it
+    throw new Error(`${name}: ${reason}`, { cause: error });
+  }
+  await client.query(
+    'UPDATE _prisma_migrations SET finished_at = clock_timestamp(), applied_steps_count = 1 WHERE id = $1',
+    [id],
+  );
+  await client.query('COMMIT');
+}
+
+async function recordFailure(client: pg.Client, id: string, reason: string): Promise<void> {
+  await client.query('ROLLBACK TO SAVEPOINT script');
+  await client.query('UPDATE _prisma_migrations SET logs = $2 WHERE id = $1', [id, reason]);
+  await client.query('COMMIT');
+}
+
+function describe(error: Error, sql: string): string {
+  if (!(error instanceof pg.DatabaseError)) return error.message;
+  const { message, detail, position } = error;
+  const line = position === undefined ? '' : ` (line ${sql.slice(0, Number(position)).split('\n').length})`;
+  return `${message}${line}${detail === undefined ? '' : `: ${detail}`}`;
 }

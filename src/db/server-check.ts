@@ -20,7 +20,8 @@ const rounds = 3;
  * @throws {DatabaseUnreachableError}
  */
 export async function connectClient(url: string, signal?: AbortSignal): Promise<pg.Client> {
-  const client = new pg.Client(cuttable({ connectionString: url, connectionTimeoutMillis: connectTimeoutMs }, signal));
+  const cut = signal === undefined ? {} : { stream: () => new Socket({ signal }) };
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: connectTimeoutMs, ...cut });
   client.on('error', () => undefined); // a lost connection also fails the query that is under way
   try {
     await client.connect();
@@ -38,12 +39,6 @@ function reasonOf(error: Error): string {
   if (error instanceof AggregateError) return error.errors.map(({ message }: Error) => message).join(', ');
   return error.message === 'timeout expired' ? `no answer within ${connectTimeoutMs / 1_000} s` : error.message;
 }
-
-/** The options of a connection or a pool, whose sockets that signal cuts. */
-export const cuttable = <Options extends pg.ClientConfig>(
-  options: Options,
-  signal: AbortSignal | undefined,
-): Options => (signal === undefined ? options : { ...options, stream: () => new Socket({ signal }) });
 
 /**
  * Whether what the instance takes for granted holds on this server.

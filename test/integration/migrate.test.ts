@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import dns, { type LookupAddress } from 'node:dns';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -8,12 +8,14 @@ import { promisify } from 'node:util';
 import pg from 'pg';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { MigrationError, migrate, readMigrations } from '../../src/db/migrate.js';
-import { diffMigrations } from '../../src/db/schema-engine.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
+import { deploy, diagnose } from '../support/prisma-migrate.js';
+import { waitFor } from '../support/wait-for.js';
 
-const prismaDir = resolve(import.meta.dirname, '../../prisma');
-const migrationsDir = join(prismaDir, 'migrations');
+const migrationsDir = resolve(import.meta.dirname, '../../prisma/migrations');
 const names = readMigrations(migrationsDir).map(({ name }) => name);
+const upToDate = { history: null, failedMigrationNames: [], editedMigrationNames: [], hasMigrationsTable: true };
+const more = '20990101000000_more';
 
 describe('migrate', () => {
   let database: TestDatabase;
@@ -33,7 +35,7 @@ describe('migrate', () => {
     const applied = await Promise.all(Array.from({ length: 8 }, () => migrate(database.url, migrationsDir)));
 
     expect(applied.flat()).toEqual(names);
-    expect(await readRecords()).toEqual(
+    expect(await readRecords()).toMatchObject(
       names.map((migration_name) => ({ migration_name, finished: true, rolled_back: false })),
     );
   });
@@ -46,33 +48,89 @@ describe('migrate', () => {
 
   it('applies only what is new', async () => {
     await migrate(database.url, ownDir);
-    addMigration('20990101000000_more', 'CREATE TABLE more (id int); CREATE INDEX ON more (id);');
+    addMigration(more, 'CREATE TABLE more (id int); CREATE INDEX ON more (id);');
 
-    expect(await migrate(database.url, ownDir)).toEqual(['20990101000000_more']);
+    expect(await migrate(database.url, ownDir)).toEqual([more]);
+  });
+
+  it('leaves a database alone that is newer than the folder', async () => {
+    addMigration(more, 'CREATE TABLE more (id int);');
+    await migrate(database.url, ownDir);
+    const records = await readRecords();
+
+    expect(await migrate(database.url, migrationsDir)).toEqual([]);
+    expect(await readRecords()).toEqual(records);
   });
 
   it('names the migration that fails, leaves nothing of it, and applies it when it is put right', async () => {
-    addMigration('20990101000000_more', 'CREATE TABLE more (id int); SELECT 1 / 0;');
+    addMigration(more, 'CREATE TABLE more (id int); SELECT 1 / 0;');
+    addMigration('20990102000000_later', 'CREATE TABLE later (id int);');
     const failure = await migrate(database.url, ownDir).catch((error: unknown) => error);
 
     expect(failure).toBeInstanceOf(MigrationError);
-    expect((failure as Error).message).toContain('20990101000000_more');
+    expect((failure as Error).message).toContain(more);
     expect((failure as Error).message).toContain('division by zero');
-    expect(await query(`SELECT to_regclass('more') AS found`)).toEqual([{ found: null }]);
+    expect(await database.query(`SELECT to_regclass('more') AS found`)).toEqual([{ found: null }]);
+    expect((await readRecords()).at(-1)).toMatchObject({
+      migration_name: more,
+      finished: false,
+      logs: 'division by zero',
+    });
 
-    addMigration('20990101000000_more', 'CREATE TABLE more (id int);');
-    expect(await migrate(database.url, ownDir)).toEqual(['20990101000000_more']);
+    addMigration(more, 'CREATE TABLE more (id int);');
+    expect(await migrate(database.url, ownDir)).toEqual([more, '20990102000000_later']);
+  });
+
+  it('says where in the file it failed', async () => {
+    addMigration(more, 'CREATE TABLE more (id int);\nCREATE TABLE more (id intt);\n');
+
+    await expect(migrate(database.url, ownDir)).rejects.toThrow(`${more}: type "intt" does not exist (line 2)`);
   });
 
   it('goes on after a process that was killed in the middle of a migration', async () => {
     await migrate(database.url, ownDir);
-    addMigration('20990101000000_more', 'CREATE TABLE more (id int);');
-    await query(
+    addMigration(more, 'CREATE TABLE more (id int);');
+    await database.query(
       `INSERT INTO _prisma_migrations (id, checksum, migration_name, started_at, applied_steps_count)
-       VALUES ('killed', 'of no matter', '20990101000000_more', now(), 0)`,
+       VALUES ('killed', 'of no matter', '${more}', now(), 0)`,
     );
 
-    expect(await migrate(database.url, ownDir)).toEqual(['20990101000000_more']);
+    expect(await migrate(database.url, ownDir)).toEqual([more]);
+  });
+
+  it('leaves nothing of a migration that is interrupted, and applies it at the next start', async () => {
+    await migrate(database.url, ownDir);
+    await database.query('CREATE TABLE gate ()');
+    addMigration(more, 'CREATE TABLE more (id int); LOCK TABLE gate;');
+    const interruption = new AbortController();
+    const gate = await connect();
+    await gate.query('BEGIN; LOCK TABLE gate');
+    const interrupted = migrate(database.url, ownDir, { signal: interruption.signal });
+    await waitForLock(`relation = 'gate'::regclass`);
+    interruption.abort();
+    await expect(interrupted).rejects.toBeInstanceOf(MigrationError);
+
+    const next = migrate(database.url, ownDir);
+    await waitForLock(`locktype = 'advisory'`);
+    await gate.end();
+
+    expect(await next).toEqual([more]);
+    expect((await readRecords()).filter(({ migration_name }) => migration_name === more)).toHaveLength(1);
+  });
+
+  it('refuses a database with tables of which no record says where they come from', async () => {
+    await database.query('CREATE TABLE theirs (id int)');
+
+    await expect(migrate(database.url, migrationsDir)).rejects.toThrow(
+      /tables \(theirs\), but no record of migrations/,
+    );
+    expect(await database.query(`SELECT to_regclass('_prisma_migrations') AS found`)).toEqual([{ found: null }]);
+  });
+
+  it('takes the tables of an extension for none', async () => {
+    await database.query('CREATE TABLE spatial_ref_sys (id int); ALTER EXTENSION plpgsql ADD TABLE spatial_ref_sys');
+
+    expect(await migrate(database.url, migrationsDir)).toEqual(names);
   });
 
   it.each(['demo', 'restored'])('is asked for by npm run %s', async (command) => {
@@ -101,12 +159,87 @@ describe('migrate', () => {
     await expect(failed).rejects.toThrow(/ECONNREFUSED ::1:1, .*ECONNREFUSED 127\.0\.0\.1:1/);
   });
 
-  it('leads to what schema.prisma describes', async () => {
-    const schema = readFileSync(join(prismaDir, 'schema.prisma'), 'utf8');
+  describe("beside Prisma's own engine", () => {
+    it('leaves the same records', async () => {
+      const theirs = await createDatabase({ migrated: false });
+      await deploy(theirs.url, migrationsDir);
 
-    const diff = await diffMigrations(database.url, migrationsDir, readMigrations(migrationsDir), schema);
+      await migrate(database.url, migrationsDir);
 
-    expect(diff.trim()).toMatch(/^(-- This is an empty migration\.)?$/);
+      expect(await readRecords()).toEqual(await readRecords(theirs));
+      expect(await readColumns()).toEqual(await readColumns(theirs));
+      await theirs.drop();
+    });
+
+    it('leaves a database that Prisma takes for up to date', async () => {
+      await migrate(database.url, migrationsDir);
+
+      expect(await diagnose(database.url, migrationsDir)).toEqual(upToDate);
+      expect(await deploy(database.url, migrationsDir)).toEqual([]);
+    });
+
+    it('takes one for up to date that Prisma has migrated', async () => {
+      expect(await deploy(database.url, migrationsDir)).toEqual(names);
+
+      expect(await migrate(database.url, migrationsDir)).toEqual([]);
+    });
+
+    it('goes on where Prisma has left off, and Prisma where it has', async () => {
+      await deploy(database.url, migrationsDir);
+      addMigration(more, 'CREATE TABLE more (id int);');
+      expect(await migrate(database.url, ownDir)).toEqual([more]);
+      addMigration('20990102000000_later', 'ALTER TABLE more ADD later int;');
+      expect(await deploy(database.url, ownDir)).toEqual(['20990102000000_later']);
+
+      expect(await diagnose(database.url, ownDir)).toEqual(upToDate);
+    });
+
+    it('applies every migration once when both start at the same moment', async () => {
+      const applied = await Promise.all([
+        migrate(database.url, migrationsDir),
+        deploy(database.url, migrationsDir),
+        migrate(database.url, migrationsDir),
+        deploy(database.url, migrationsDir),
+      ]);
+
+      expect(applied.flat()).toEqual(names);
+    });
+
+    it('waits for a migration that Prisma is applying, and does not take it for a failed one', async () => {
+      await migrate(database.url, ownDir);
+      addMigration(more, 'CREATE TABLE more (id int);');
+      const prisma = await connect();
+      await prisma.query(`SELECT pg_advisory_lock(72707369);
+        INSERT INTO _prisma_migrations (id, checksum, migration_name) VALUES ('theirs', 'of no matter', '${more}')`);
+      const migrating = migrate(database.url, ownDir);
+      await waitForLock(`locktype = 'advisory'`);
+      await prisma.query(`UPDATE _prisma_migrations SET finished_at = now() WHERE id = 'theirs'`);
+      await prisma.end();
+
+      expect(await migrating).toEqual([]);
+      expect((await readRecords()).at(-1)).toMatchObject({ finished: true, rolled_back: false });
+    });
+
+    it('has Prisma stop at a migration that failed, until it is put right', async () => {
+      addMigration(more, 'SELECT 1 / 0;');
+      await expect(migrate(database.url, ownDir)).rejects.toThrow(more);
+
+      await expect(deploy(database.url, ownDir)).rejects.toThrow(/found failed migrations.*20990101000000_more/s);
+      expect(await diagnose(database.url, ownDir)).toMatchObject({ failedMigrationNames: [more] });
+
+      addMigration(more, 'CREATE TABLE more (id int);');
+      await migrate(database.url, ownDir);
+      expect(await diagnose(database.url, ownDir)).toMatchObject({ history: null, failedMigrationNames: [] });
+      expect(await deploy(database.url, ownDir)).toEqual([]);
+    });
+
+    it('applies a migration that failed with Prisma when it is put right', async () => {
+      addMigration(more, 'SELECT 1 / 0;');
+      await expect(deploy(database.url, ownDir)).rejects.toThrow('division by zero');
+
+      addMigration(more, 'CREATE TABLE more (id int);');
+      expect(await migrate(database.url, ownDir)).toEqual([more]);
+    });
   });
 
   function addMigration(name: string, sql: string): void {
@@ -114,19 +247,34 @@ describe('migrate', () => {
     writeFileSync(join(ownDir, name, 'migration.sql'), sql);
   }
 
-  const readRecords = () =>
-    query(
-      `SELECT migration_name, finished_at IS NOT NULL AS finished, rolled_back_at IS NOT NULL AS rolled_back
+  const readRecords = ({ query } = database) =>
+    query<{ migration_name: string }>(
+      `SELECT migration_name, checksum, logs, applied_steps_count, length(id) AS id_length,
+         finished_at IS NOT NULL AS finished, rolled_back_at IS NOT NULL AS rolled_back
        FROM _prisma_migrations ORDER BY started_at`,
     );
 
-  async function query(sql: string): Promise<unknown[]> {
+  const readColumns = ({ query } = database) =>
+    query(
+      `SELECT column_name, data_type, character_maximum_length, is_nullable, column_default
+       FROM information_schema.columns WHERE table_name = '_prisma_migrations' ORDER BY ordinal_position`,
+    );
+
+  const waitForLock = (which: string) =>
+    waitFor(
+      async () => {
+        const waiting = await database.query(
+          `SELECT FROM pg_locks JOIN pg_database ON pg_database.oid = database
+           WHERE datname = current_database() AND NOT granted AND ${which}`,
+        );
+        return waiting.length > 0;
+      },
+      { what: `somebody who waits for the lock ${which}` },
+    );
+
+  async function connect(): Promise<pg.Client> {
     const client = new pg.Client({ connectionString: database.url });
     await client.connect();
-    try {
-      return (await client.query(sql)).rows;
-    } finally {
-      await client.end();
-    }
+    return client;
   }
 });
