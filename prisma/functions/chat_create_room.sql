@@ -20,9 +20,10 @@ BEGIN
   END IF;
 
   PERFORM chat_ensure_users(p_members);
-  INSERT INTO chat_room_members (room_id, user_id, is_admin, joined_seq, is_confirmed)
-  SELECT p_id, u, p_type = 'GROUP' AND u = p_creator, 1, p_vouched OR u = p_creator OR chat_knows(p_creator, u)
-  FROM unnest(p_members) AS u;
+  PERFORM chat_join_members(p_id, p_members, p_creator, p_vouched);
+  IF p_type = 'GROUP' THEN
+    UPDATE chat_room_members m SET is_admin = true WHERE m.room_id = p_id AND m.user_id = p_creator;
+  END IF;
   v_entry := chat_append_system(p_message_id, p_id, p_creator, 'ROOM_CREATED', p_members,
     chat_shown_name(p_creator) || '님이 대화방을 만들었습니다.');
   RETURN QUERY SELECT 'OK', p_id, p_direct_key, v_entry;

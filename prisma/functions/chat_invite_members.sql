@@ -23,11 +23,7 @@ BEGIN
   IF v_outcome = 'OK' THEN
     PERFORM chat_confirm_member(p_room, p_actor);
     PERFORM chat_ensure_users(v_new);
-    INSERT INTO chat_room_members (room_id, user_id, joined_seq, is_confirmed)
-    SELECT p_room, u, v_room.seq + 1, p_vouched OR chat_knows(p_actor, u) FROM unnest(v_new) AS u
-    ON CONFLICT (room_id, user_id) DO UPDATE
-    SET left_at = NULL, joined_at = excluded.joined_at, joined_seq = excluded.joined_seq, is_admin = false,
-        is_confirmed = chat_room_members.is_confirmed OR excluded.is_confirmed;
+    PERFORM chat_join_members(p_room, v_new, p_actor, p_vouched);
     v_entry := chat_append_system(p_message_id, p_room, p_actor, 'MEMBERS_JOINED', v_new,
       chat_shown_name(p_actor) || '님이 ' || chat_shown_members(p_room, v_new) || '을 초대했습니다.');
   END IF;

@@ -32,9 +32,7 @@ BEGIN
     RETURNING * INTO v_entry;
     IF FOUND THEN
       UPDATE chat_rooms r SET seq = v_seq, updated_at = v_now WHERE r.id = p_room;
-      IF NOT v_confirmed THEN
-        UPDATE chat_room_members m SET is_confirmed = true WHERE m.room_id = p_room AND m.user_id = p_sender;
-      END IF;
+      IF NOT v_confirmed THEN PERFORM chat_confirm_member(p_room, p_sender); END IF;
       RETURN QUERY SELECT 'OK', v_direct_key, v_entry;
       RETURN;
     END IF;

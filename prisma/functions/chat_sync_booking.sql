@@ -24,7 +24,6 @@ DECLARE
   v_actor integer;
   v_gone integer[];
   v_new integer[];
-  v_seq integer;
   v_entries chat_messages[] := '{}';
 BEGIN
   INSERT INTO chat_rooms (id, type, booking_id) VALUES (p_id, 'BOOKING', p_booking) ON CONFLICT DO NOTHING;
@@ -73,12 +72,7 @@ BEGIN
     WHERE m.room_id = v_room.id AND m.left_version < p_version AND m.user_id <> ALL (p_users);
   END IF;
   IF v_new IS NOT NULL THEN
-    SELECT r.seq + 1 INTO v_seq FROM chat_rooms r WHERE r.id = v_room.id;
-    INSERT INTO chat_room_members (room_id, user_id, joined_seq)
-    SELECT v_room.id, u, v_seq FROM unnest(v_new) AS u
-    ON CONFLICT (room_id, user_id) DO UPDATE
-    SET left_at = NULL, left_version = NULL, joined_at = excluded.joined_at, joined_seq = excluded.joined_seq,
-        is_admin = false;
+    PERFORM chat_join_members(v_room.id, v_new, v_actor, true);
     v_entries := v_entries || CASE WHEN v_begins
       THEN chat_append_system(p_message_ids[2], v_room.id, v_actor, 'ROOM_CREATED', v_new, '예약 대화방이 열렸습니다.')
       ELSE chat_append_system(p_message_ids[2], v_room.id, v_actor, 'MEMBERS_JOINED', v_new,
