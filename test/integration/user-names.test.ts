@@ -1,6 +1,9 @@
+import { LRUCache } from 'lru-cache';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { connectDatabase, type Database } from '../../src/db/database.js';
 import { findUsers, renameUser, saveUser } from '../../src/db/users.js';
+import type { Deps } from '../../src/resolvers/deps.js';
+import { createAuthenticate } from '../../src/server/graphql/context.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 
 describe('the names of users', () => {
@@ -28,5 +31,16 @@ describe('the names of users', () => {
 
     await saveUser(db, { id, name: '더새이름', namedAt: new Date(now + hourMs + 1_000) });
     expect(await nameOf(), 'a token of a second later').toBe('더새이름');
+  });
+
+  it('are stored once for however many requests of one user bring a new token at the same time', async () => {
+    const viewer = { userId: 5, name: '새사람', issuedAt: new Date(), expiresAt: new Date(Date.now() + 60_000) };
+    const deps = { db, knownNames: new LRUCache({ max: 10 }), names: { announce: () => undefined } };
+    const authenticate = createAuthenticate(async () => viewer, deps as unknown as Deps);
+
+    const viewers = await Promise.all(Array.from({ length: 1_000 }, () => authenticate('Bearer a.b.c')));
+
+    expect(new Set(viewers)).toEqual(new Set([viewer]));
+    expect((await findUsers(db, [5]))[0]?.name).toBe('새사람');
   });
 });

@@ -24,12 +24,22 @@ const bearer = /^Bearer +([\w-]+\.[\w-]+\.[\w-]*)$/i;
 
 /** @throws {ChatError} UNAUTHENTICATED for anything but a good bearer token; UNAVAILABLE where that cannot be known */
 export function createAuthenticate(verifyToken: VerifyToken, deps: Deps): Authenticate {
+  /** By token: the requests that bring a new one at the same time wait for one look at it. */
+  const remembering = new Map<string, Promise<void>>();
+  const remember = (token: string, viewer: Viewer): Promise<void> => {
+    let pending = remembering.get(token);
+    if (pending === undefined) {
+      pending = rememberViewer(deps, viewer).finally(() => remembering.delete(token));
+      remembering.set(token, pending);
+    }
+    return pending;
+  };
   return async (authorization) => {
     if (authorization === undefined) return null;
     const token = bearer.exec(authorization.trim())?.[1];
     if (token === undefined) throw new ChatError('UNAUTHENTICATED', 'Authorization must be: Bearer, then a JWT');
     const viewer = await verifyToken(token);
-    await rememberViewer(deps, viewer);
+    await remember(token, viewer);
     return viewer;
   };
 }
