@@ -16,6 +16,7 @@ import {
   removeMember,
   renameRoom,
   setAdmin,
+  type Writer,
 } from '../../src/db/room-log.js';
 import { introduceUsers } from '../../src/db/users.js';
 import type { LogEntry, LogStore } from '../../src/domain/room-log.js';
@@ -277,9 +278,12 @@ describe('the room log', () => {
     const room = await makeRoom();
     const writes = Array.from({ length: 200 }, (_, index) => async () => {
       const id = await send(room, `${index}`);
-      if (index % 5 === 0) await editMessage(db, id, admin, `${index}!`);
-      if (index % 7 === 0) await deleteMessage(db, id, admin);
-      if (index % 20 === 0) await inviteMembers(db, change(room), { userIds: [100 + index], maxMembers: 500 });
+      const inTurn = <T>(work: (db: Writer) => Promise<T>) =>
+        db.changes.change(`room ${room}`, (writes) => work({ writes }), { user: index });
+      if (index % 5 === 0) await inTurn((writer) => editMessage(writer, id, admin, `${index}!`));
+      if (index % 7 === 0) await inTurn((writer) => deleteMessage(writer, id, admin));
+      const invitation = { userIds: [100 + index], maxMembers: 500 };
+      if (index % 20 === 0) await inTurn((writer) => inviteMembers(writer, change(room), invitation));
     });
 
     await Promise.all(writes.map((write) => write()));
