@@ -3,35 +3,77 @@ import { join, posix } from 'node:path';
 import { root } from './run-command.mjs';
 
 /**
- * What each folder of `src` may import beside itself and the folders inside it, and the packages that no other folder
+ * What each folder of `src` does, what it may import beside itself and the folders inside it, and the packages that no other folder
  * imports. A folder that is not named follows the rule of the one around it. Files directly in `src` and those in
  * `commands` put the rest together: they import any folder.
- * @type {Record<string, { imports: string[], owns?: string[] }>}
+ * @type {Record<string, { does: string, imports: string[], owns?: string[] }>}
  */
 const rules = {
-  domain: { imports: [] },
-  auth: { imports: ['domain'], owns: ['jose'] },
-  db: { imports: ['domain'], owns: ['@prisma', 'pg'] },
-  'pubsub/nats': { imports: ['domain'], owns: ['@nats-io'] },
-  'pubsub/live': { imports: ['pubsub/nats', 'domain'] },
-  'pubsub/live/room': { imports: ['pubsub/live', 'pubsub/nats', 'domain'] },
-  'pubsub/live/presence': { imports: ['pubsub/live', 'pubsub/nats', 'domain'] },
-  'pubsub/live/typing': { imports: ['pubsub/live/room', 'pubsub/live', 'pubsub/nats', 'domain'] },
+  domain: { does: 'types and pure functions, errors', imports: [] },
+  auth: { does: 'a token becomes a viewer', imports: ['domain'], owns: ['jose'] },
+  db: { does: "named queries, the room log's functions, migrations", imports: ['domain'], owns: ['@prisma', 'pg'] },
+  'pubsub/nats': {
+    does: 'the connection, subjects, streams, encoding, acknowledgements, requests of backends, consumers of their events',
+    imports: ['domain'],
+    owns: ['@nats-io'],
+  },
+  'pubsub/live': { does: 'what the four below share', imports: ['pubsub/nats', 'domain'] },
+  'pubsub/live/room': {
+    does: 'the feed of a room, the cursor of a subscriber, the outbox',
+    imports: ['pubsub/live', 'pubsub/nats', 'domain'],
+  },
+  'pubsub/live/presence': {
+    does: 'devices and the watchers of presence',
+    imports: ['pubsub/live', 'pubsub/nats', 'domain'],
+  },
+  'pubsub/live/typing': {
+    does: 'typing signals and their watchers',
+    imports: ['pubsub/live/room', 'pubsub/live', 'pubsub/nats', 'domain'],
+  },
   'pubsub/live/inbox': {
+    does: "changes of a viewer's rooms, for the watchers of inboxes",
     imports: ['pubsub/live/room', 'pubsub/live/presence', 'pubsub/live', 'pubsub/nats', 'domain'],
   },
-  resolvers: { imports: ['db', 'pubsub', 'domain'] },
-  schema: { imports: ['resolvers', 'db', 'pubsub', 'domain'], owns: ['@pothos', 'graphql'] },
-  backends: { imports: ['resolvers', 'db', 'pubsub', 'domain'] },
-  'server/graphql': { imports: ['schema', 'resolvers', 'db', 'pubsub', 'auth', 'domain'], owns: ['graphql'] },
-  'server/ws': { imports: ['server/graphql', 'schema', 'resolvers', 'db', 'pubsub', 'auth', 'domain'] },
-  'server/http': { imports: ['server/ws', 'server/graphql', 'schema', 'resolvers', 'db', 'pubsub', 'auth', 'domain'] },
+  resolvers: {
+    does: 'the business logic: validate, authorize, write, publish, return',
+    imports: ['db', 'pubsub', 'domain'],
+  },
+  schema: {
+    does: "the GraphQL types, fields and descriptions; a field's body is one call",
+    imports: ['resolvers', 'db', 'pubsub', 'domain'],
+    owns: ['@pothos', 'graphql'],
+  },
+  backends: {
+    does: 'requests of other backends and events of the booking system: payloads, answers',
+    imports: ['resolvers', 'db', 'pubsub', 'domain'],
+  },
+  'server/graphql': {
+    does: 'the engine: parsing, validation, execution, shared execution of events, masking of errors; its `limits` bound the cost of a user and of a document',
+    imports: ['schema', 'resolvers', 'db', 'pubsub', 'auth', 'domain'],
+    owns: ['graphql'],
+  },
+  'server/ws': {
+    does: 'sockets of graphql-transport-ws: frames, close codes, timeouts',
+    imports: ['server/graphql', 'schema', 'resolvers', 'db', 'pubsub', 'auth', 'domain'],
+  },
+  'server/http': {
+    does: 'routes, bodies, streams, origins, GraphiQL',
+    imports: ['server/ws', 'server/graphql', 'schema', 'resolvers', 'db', 'pubsub', 'auth', 'domain'],
+  },
   server: {
+    does: 'metrics, and the three folders below',
     imports: ['schema', 'resolvers', 'db', 'pubsub', 'auth', 'domain'],
     owns: ['graphql-yoga', '@graphql-yoga', 'graphql-ws', 'ws', 'node:http', 'node:http2', 'graphql'],
   },
-  dev: { imports: ['config', 'server/http', 'db', 'auth', 'domain'], owns: ['node:http'] },
+  dev: {
+    does: 'nothing that production needs: the PostgreSQL and the nats-server that `npm start` brings (`embedded`), the demo, the development login',
+    imports: ['config', 'server/http', 'db', 'auth', 'domain'],
+    owns: ['node:http'],
+  },
 };
+
+/** The folders with their part in ARCHITECTURE.md. */
+export const folders = Object.entries(rules).map(([folder, { does, owns = [] }]) => ({ folder, does, owns }));
 
 const importPattern = /(?:^|\n)\s*(?:import|export)\b[^'"`;]*?from\s+'([^']+)'|\bimport\(\s*'([^']+)'/g;
 

@@ -148,71 +148,150 @@ const origin = z.string().transform((value, { addIssue }) => {
   return z.NEVER;
 });
 
-const environment = z.object({
-  PORT: wholeNumber(0, 65_535).default(4000),
-  /** Also as it stands in a URL: [::1]. */
+/** The variables, with what docs/configuration.md says of each: `default` where the schema has none. */
+export const environment = z.object({
+  PORT: wholeNumber(0, 65_535).default(4000).describe('TCP port; 0 chooses a free one'),
   HOST: z
     .string()
     .transform((host) => host.replace(/^\[(.*)\]$/, '$1'))
-    .optional(),
-  NODE_ENV: z.string().optional(),
-  DATA_DIR: z.string().default(defaultDataDir),
-  LOG_LEVEL: z.enum(logLevels).optional(),
-  DATABASE_URL: url('postgres:', 'postgresql:').superRefine(refuseParameters).optional(),
-  DATABASE_POOL_SIZE: count(10, 1_000),
-  READ_POOL_SIZE: count(10, 1_000),
-  REPLAY_POOL_SIZE: count(4, 1_000),
-  NATS_URL: natsUrls.optional(),
-  NATS_USER: z.string().optional(),
-  NATS_PASSWORD: z.string().optional(),
-  NATS_CREDS: z.string().optional(),
-  NATS_REPLICAS: count(1, 5),
+    .optional()
+    .meta({
+      description: 'address to listen on; IPv6 also in brackets, as in a URL',
+      default: '`127.0.0.1` embedded, else `0.0.0.0`',
+    }),
+  NODE_ENV: z
+    .string()
+    .optional()
+    .describe(
+      '`production` requires `DATABASE_URL` and `NATS_URL`, and turns GraphiQL and introspection off by default',
+    ),
+  DATA_DIR: z.string().default(defaultDataDir).describe('folder of the embedded servers and the development secret'),
+  LOG_LEVEL: z.enum(logLevels).optional().meta({
+    description: '`fatal`, `error`, `warn`, `info`, `debug`, `trace` or `silent`',
+    default: '`warn` embedded, else `info`',
+  }),
+  DATABASE_URL: url('postgres:', 'postgresql:')
+    .superRefine(refuseParameters)
+    .optional()
+    .meta({ description: '`postgresql://user:password@host:5432/name`', default: '– (embedded)' }),
+  DATABASE_POOL_SIZE: count(10, 1_000).describe(
+    "connections for changes and live delivery; one user's changes take half of them at most",
+  ),
+  READ_POOL_SIZE: count(10, 1_000).describe('further connections, for queries'),
+  REPLAY_POOL_SIZE: count(4, 1_000).describe('further connections, for replays only'),
+  NATS_URL: natsUrls
+    .optional()
+    .meta({ description: '`nats://host:4222`, or several, separated by commas', default: '– (embedded)' }),
+  NATS_USER: z.string().optional().describe('goes with `NATS_PASSWORD`'),
+  NATS_PASSWORD: z.string().optional().describe('goes with `NATS_USER`'),
+  NATS_CREDS: z.string().optional().describe('path of a credentials file, instead of user and password'),
+  NATS_REPLICAS: count(1, 5).describe('copies of each stream in the cluster, 1 to 5'),
   NATS_REPLY_PREFIXES: list
     .pipe(z.array(replyPrefix).min(1, { error: 'must name at least one prefix' }))
-    .default(['_INBOX.', '_R_.']),
-  BOOKING_EVENTS_STREAM: streamName.optional(),
+    .default(['_INBOX.', '_R_.'])
+    .describe(
+      'allowed beginnings of the reply subject of a request: inboxes, and the subjects that NATS makes between accounts',
+    ),
+  BOOKING_EVENTS_STREAM: streamName
+    .optional()
+    .describe('the stream of the booking system, whose events keep BOOKING rooms; without it no events are consumed'),
   BOOKING_EVENTS_SUBJECTS: list
     .pipe(z.array(eventSubject).min(1, { error: 'must name at least one subject' }))
-    .default(['booking.*.created', 'booking.*.updated', 'booking.*.cancelled']),
-  AUTH_JWT_SECRET: z.string().optional(),
-  AUTH_JWKS_URL: url('https:', 'http:').optional(),
-  AUTH_ALGORITHMS: list.optional(),
-  AUTH_ISSUER: z.string().optional(),
-  AUTH_AUDIENCE: z.string().optional(),
-  ALLOWED_ORIGINS: list.pipe(z.array(origin)).default([]),
-  USER_DIRECTORY: onOff.optional(),
-  INTROSPECTION: onOff.optional(),
-  GRAPHIQL: onOff.optional(),
-  METRICS_TOKEN: z.string().min(16).optional(),
-  MAX_BODY_BYTES: count(262_144),
-  MAX_ANSWER_BYTES: wholeNumber(65_536, 1_000_000_000).default(4_194_304),
-  MAX_DEPTH: count(10, 100),
-  MAX_ALIASES: count(15, 10_000),
-  MAX_TOKENS: count(1_000, 1_000_000),
-  MAX_DOCUMENT_LENGTH: count(30_000, 10_000_000),
-  MAX_DOCUMENT_LINES: count(1_000, 1_000_000),
-  MAX_COMPLEXITY: count(20_000),
-  MAX_EVENT_COMPLEXITY: count(500),
-  MAX_SUBSCRIPTIONS_PER_SOCKET: count(50, 10_000),
-  MAX_SOCKETS_PER_USER: count(10, 10_000),
-  MAX_OPERATIONS_AT_ONCE: count(4, 1_000),
-  MAX_SUBSCRIPTION_BYTES: count(4_000_000),
-  COMPLEXITY_PER_MINUTE: count(3_000_000),
-  OPERATIONS_PER_MINUTE: count(30_000),
-  SENDS_PER_MINUTE: count(120, 1_000_000),
-  CHANGES_PER_MINUTE: count(300, 1_000_000),
-  SUBSCRIPTIONS_PER_MINUTE: count(1_000, 1_000_000),
-  REPLAYED_PER_MINUTE: count(240_000),
-  SEARCHES_PER_MINUTE: count(120, 1_000_000),
-  NEW_USERS_PER_DAY: count(500, 1_000_000),
-  MAX_CONTENT_LENGTH: count(4_000, 40_000),
-  MAX_ROOM_MEMBERS: count(500, 10_000),
-  MAX_PAGE_SIZE: count(100, 1_000),
-  MAX_WATCHED_USERS: count(500, 10_000),
-  MAX_LAG: count(10_000),
-  EPOCH_GRACE_DAYS: wholeNumber(0, 3_650).default(30),
-  SEND_TIMEOUT_MS: count(15_000, 3_600_000),
-  MAX_STREAM_MS: wholeNumber(1_000, 86_400_000).default(120_000),
+    .default(['booking.*.created', 'booking.*.updated', 'booking.*.cancelled'])
+    .describe('subjects of that stream, separated by commas; each ends in `created`, `updated` or `cancelled`'),
+  AUTH_JWT_SECRET: z
+    .string()
+    .optional()
+    .meta({ description: 'HS256 secret, at least 32 bytes', default: 'made and kept in `DATA_DIR` when embedded' }),
+  AUTH_JWKS_URL: url('https:', 'http:')
+    .optional()
+    .describe('key set, instead of the secret; there is no development login then'),
+  AUTH_ALGORITHMS: list.optional().meta({
+    description: 'allowed signature algorithms of tokens; with `AUTH_JWKS_URL` only',
+    default: '`RS256,ES256`',
+  }),
+  AUTH_ISSUER: z
+    .string()
+    .optional()
+    .meta({ description: 'the `iss` that tokens must have', default: '– (not checked)' }),
+  AUTH_AUDIENCE: z
+    .string()
+    .optional()
+    .meta({ description: 'the `aud` that tokens must have', default: '– (not checked)' }),
+  ALLOWED_ORIGINS: list
+    .pipe(z.array(origin))
+    .default([])
+    .describe('other origins of pages, separated by commas: `https://app.example.com,capacitor://localhost`'),
+  USER_DIRECTORY: onOff
+    .optional()
+    .meta({ description: '`on`: everybody may search and look up all users', default: '`on` embedded, else `off`' }),
+  INTROSPECTION: onOff.optional().meta({
+    description: 'introspection, and suggestions in error messages',
+    default: '`off` in production, else `on`',
+  }),
+  GRAPHIQL: onOff
+    .optional()
+    .meta({ description: 'GraphiQL at `/graphql` in a browser', default: '`off` in production, else `on`' }),
+  METRICS_TOKEN: z.string().min(16).optional().describe('bearer token for `/metrics`, at least 16 characters'),
+  MAX_BODY_BYTES: count(262_144).describe('bytes of an HTTP body or a WebSocket frame'),
+  MAX_ANSWER_BYTES: wholeNumber(65_536, 1_000_000_000)
+    .default(4_194_304)
+    .describe('bytes of an answer or event; a user who leaves two of that size unread is `RATE_LIMITED`'),
+  MAX_DEPTH: count(10, 100).describe('fields within fields'),
+  MAX_ALIASES: count(15, 10_000).describe('aliases of an operation, with fragments written out'),
+  MAX_TOKENS: count(1_000, 1_000_000).describe('tokens of a document'),
+  MAX_DOCUMENT_LENGTH: count(30_000, 10_000_000).describe('characters of a document'),
+  MAX_DOCUMENT_LINES: count(1_000, 1_000_000).describe('lines of a document'),
+  MAX_COMPLEXITY: count(20_000).describe('fields that an operation may touch, with all that its lists hold'),
+  MAX_EVENT_COMPLEXITY: count(500).describe(
+    'fields that one event of a subscription may touch; four fields of all members of a room, if that is more',
+  ),
+  MAX_SUBSCRIPTIONS_PER_SOCKET: count(50, 10_000).describe('subscriptions on one socket'),
+  MAX_SOCKETS_PER_USER: count(10, 10_000).describe('sockets and HTTP streams of a user, per instance'),
+  MAX_OPERATIONS_AT_ONCE: count(4, 1_000).describe(
+    'queries of a user that execute at once, and likewise changes; others wait, for 10 s at most',
+  ),
+  MAX_SUBSCRIPTION_BYTES: count(4_000_000).describe(
+    "bytes of memory for the documents and variables of a user's subscriptions, per instance",
+  ),
+  COMPLEXITY_PER_MINUTE: count(3_000_000).describe(
+    "fields of a user's queries a minute (500 at least for each field at the top, 1 for 128 characters); likewise of changes, and of events",
+  ),
+  OPERATIONS_PER_MINUTE: count(30_000).describe(
+    'operations that a user may ask for a minute, per instance; a socket that asks for more is read later',
+  ),
+  SENDS_PER_MINUTE: count(120, 1_000_000).describe('calls of `sendMessage` a minute and user, per instance'),
+  CHANGES_PER_MINUTE: count(300, 1_000_000).describe(
+    'all other mutations a minute and user, per instance; each 50 users that one brings to a room count as one more',
+  ),
+  SUBSCRIPTIONS_PER_MINUTE: count(1_000, 1_000_000).describe(
+    'subscriptions that a user may begin a minute, over sockets and HTTP streams, per instance',
+  ),
+  REPLAYED_PER_MINUTE: count(240_000).describe(
+    'log entries that are replayed for a user a minute, 10 for each page at least, per instance',
+  ),
+  SEARCHES_PER_MINUTE: count(120, 1_000_000).describe('calls of `searchUsers` a minute and user, per instance'),
+  NEW_USERS_PER_DAY: count(500, 1_000_000).describe(
+    'users new to the chat whom one user may invite a day, per instance; with `USER_DIRECTORY=off`, all who share no room with them',
+  ),
+  MAX_CONTENT_LENGTH: count(4_000, 40_000).describe('code points of a message'),
+  MAX_ROOM_MEMBERS: count(500, 10_000).describe('members of a room'),
+  MAX_PAGE_SIZE: count(100, 1_000).describe('the most that `first` and `last` may ask for'),
+  MAX_WATCHED_USERS: count(500, 10_000).describe('users that one `presence` subscription may name'),
+  MAX_LAG: count(10_000).describe('log entries that a live subscription may be behind before it is cut off (4490)'),
+  EPOCH_GRACE_DAYS: wholeNumber(0, 3_650)
+    .default(30)
+    .describe(
+      'days after a restore or failover in which a client that resumes past its point without `epoch` fetches the room again',
+    ),
+  SEND_TIMEOUT_MS: count(15_000, 3_600_000).describe(
+    'milliseconds without progress on one send before a client is cut off (4490); 20 times that for a whole answer',
+  ),
+  MAX_STREAM_MS: wholeNumber(1_000, 86_400_000)
+    .default(120_000)
+    .describe(
+      'milliseconds after which a stream breaks off at the latest, to be resumed: its client may have vanished',
+    ),
 });
 type Environment = z.infer<typeof environment>;
 

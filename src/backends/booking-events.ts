@@ -3,8 +3,15 @@ import { syncBooking } from '../resolvers/bookings.js';
 import type { Deps } from '../resolvers/deps.js';
 import { bookingId, members, nameHint, parsePayload, payload, version } from './payloads.js';
 
-/** Each event says the whole state, so any of them can be the first. Nobody is kept out of the room by its name. */
-const event = payload({
+/** The last words of the subjects, and what each event says: the table in docs/backends.md. @public */
+export const bookingEvents = {
+  created: 'the whole state of the booking; `members` and `version` must be given',
+  updated: 'the same as `created`: any event can be the first',
+  cancelled: 'the booking is cancelled; `members` may be absent, `version` goes with them',
+} as const;
+
+/** A name that cannot be one is ignored, so that it keeps nobody out of the room. */
+export const event = payload({
   bookingId,
   members: members.nullish(),
   version: version.nullish(),

@@ -13,26 +13,36 @@ export interface Result {
   readonly nextCursor?: string | null;
 }
 
-/** A subject, before it is known with what it works. */
-export type Service = (deps: Deps, log: Logger) => Endpoint;
+/** A subject, with its row of the table in docs/backends.md. */
+export interface Service {
+  readonly subject: string;
+  readonly payload: z.ZodType;
+  /** The `data` of the answer. */
+  readonly answer: string;
+  readonly createEndpoint: (deps: Deps, log: Logger) => Endpoint;
+}
 
 /** Validates, asks, and answers; what is thrown becomes an answer too. */
-export const service =
-  <Payload>(
-    subject: string,
-    schema: z.ZodType<Payload>,
-    ask: (deps: Deps, payload: Payload) => Promise<Result>,
-  ): Service =>
-  (deps, log) => ({
+export const service = <Payload>(
+  subject: string,
+  answer: string,
+  payload: z.ZodType<Payload>,
+  ask: (deps: Deps, payload: Payload) => Promise<Result>,
+): Service => ({
+  subject,
+  payload,
+  answer,
+  createEndpoint: (deps, log) => ({
     subject,
-    answer: async (payload) => {
+    answer: async (request) => {
       try {
-        return { success: true, ...(await ask(deps, parsePayload(schema, payload))) };
+        return { success: true, ...(await ask(deps, parsePayload(payload, request))) };
       } catch (error) {
         return toRefusal(error, subject, log);
       }
     },
-  });
+  }),
+});
 
 /** A ChatError is told as it is. Everything else is a bug: logged with its cause, told as INTERNAL, as over GraphQL. */
 function toRefusal(error: unknown, subject: string, log: Logger): Answer {

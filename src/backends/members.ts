@@ -63,7 +63,17 @@ async function remove(deps: Deps, { roomId, userId, memberId }: z.infer<typeof r
 }
 
 export const memberServices = [
-  service('chat.rooms.members', listPayload, list),
-  service('chat.rooms.addMember', addPayload, add),
-  service('chat.rooms.removeMember', removePayload, remove),
+  service(
+    'chat.rooms.members',
+    '`{ members, memberCount, nextCursor }`, the longest member first, by default 100',
+    listPayload,
+    list,
+  ),
+  service('chat.rooms.addMember', 'the room; `userId` invites `memberIds`', addPayload, add),
+  service(
+    'chat.rooms.removeMember',
+    '`{ roomId, userId }` of the user who went: `userId` leaves or, as an admin, removes `memberId`',
+    removePayload,
+    remove,
+  ),
 ];

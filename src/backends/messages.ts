@@ -97,8 +97,28 @@ async function countUnread(deps: Deps, { userId, roomId }: { userId: number; roo
 }
 
 export const messageServices = [
-  service('chat.messages.list', listPayload, list),
-  service('chat.messages.save', savePayload, save),
-  service('chat.messages.markRead', payload({ roomId: uuid, userId, messageId: uuid }), mark),
-  service('chat.messages.unreadCount', payload({ userId, roomId: uuid.nullish() }), countUnread),
+  service(
+    'chat.messages.list',
+    '`{ messages, hasMore, nextCursor }`, newest first, without deleted ones, by default 50; `skip` in place of `cursor`',
+    listPayload,
+    list,
+  ),
+  service(
+    'chat.messages.save',
+    'the message and `duplicate`; `messageType` means the same as `type`',
+    savePayload,
+    save,
+  ),
+  service(
+    'chat.messages.markRead',
+    '`{ roomId, userId, lastReadMessageId, lastReadSeq, lastReadAt, unreadCount }`',
+    payload({ roomId: uuid, userId, messageId: uuid }),
+    mark,
+  ),
+  service(
+    'chat.messages.unreadCount',
+    '`{ unreadCount }`, of one room or of all',
+    payload({ userId, roomId: uuid.nullish() }),
+    countUnread,
+  ),
 ];

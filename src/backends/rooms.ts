@@ -87,6 +87,7 @@ async function createBooking(deps: Deps, input: z.infer<typeof createPayload>, u
 export const roomServices = [
   service(
     'chat.rooms.list',
+    "the user's rooms, newest activity first, by default a full page; `nextCursor` beside `data`",
     payload({ userId, type: roomType.nullish(), limit: limit.nullish(), cursor: optionalText }),
     async (deps, { userId, type, limit, cursor }) => {
       const viewer = viewerOf(userId);
@@ -100,20 +101,31 @@ export const roomServices = [
       };
     },
   ),
-  service('chat.rooms.get', payload({ roomId: uuid, userId: userId.nullish() }), async (deps, { roomId, userId }) => {
-    const onlooker = userId == null ? platform : viewerOf(userId);
-    return { data: await showRoom(deps, onlooker, await loadRoom(deps, onlooker, roomId)) };
-  }),
-  service('chat.rooms.create', createPayload, create),
+  service(
+    'chat.rooms.get',
+    'the room',
+    payload({ roomId: uuid, userId: userId.nullish() }),
+    async (deps, { roomId, userId }) => {
+      const onlooker = userId == null ? platform : viewerOf(userId);
+      return { data: await showRoom(deps, onlooker, await loadRoom(deps, onlooker, roomId)) };
+    },
+  ),
+  service(
+    'chat.rooms.create',
+    'the room and `created`; a DIRECT or booking room that exists is returned as it is. `creatorId` is by default the first of `memberIds`',
+    createPayload,
+    create,
+  ),
   service(
     'chat.rooms.syncMembers',
+    'the room and `applied`',
     payload({ bookingId, members, version, name: optionalText }),
     async (deps, { name, ...state }) => {
       const { room, applied } = await syncBooking(deps, { ...state, name: name ?? null, cancelled: false });
       return { data: { ...(await showRoom(deps, platform, room)), applied } };
     },
   ),
-  service('chat.rooms.cancel', payload({ bookingId }), async (deps, { bookingId }) => {
+  service('chat.rooms.cancel', 'the room, closed for writing', payload({ bookingId }), async (deps, { bookingId }) => {
     const state = { bookingId, name: null, members: null, version: null, cancelled: true };
     const { room } = await syncBooking(deps, state);
     return { data: await showRoom(deps, platform, room) };

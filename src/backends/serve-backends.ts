@@ -26,6 +26,9 @@ export interface BackendOptions {
   readonly bookingEvents: { readonly stream: string | undefined; readonly subjects: readonly string[] };
 }
 
+/** Every subject that is answered. */
+export const services = [...roomServices, ...memberServices, ...messageServices, ...userServices];
+
 /** Answers requests and consumes booking events, shared with all other instances. Access is NATS's own affair. */
 export function serveBackends(nats: NatsPubSub, limited: Deps, options: BackendOptions, log: Logger): Backends {
   // A backend speaks for many users at once, and limits each of them itself.
@@ -33,7 +36,7 @@ export function serveBackends(nats: NatsPubSub, limited: Deps, options: BackendO
   const responder = createResponder(
     nats,
     { name: 'fairway', version: options.version, description: 'Rooms and messages of the chat' },
-    [...roomServices, ...memberServices, ...messageServices, ...userServices].map((service) => service(deps, log)),
+    services.map(({ createEndpoint }) => createEndpoint(deps, log)),
     log,
   );
   const consumers = consumeBookingEvents(nats, deps, options.bookingEvents, log);

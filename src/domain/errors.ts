@@ -1,13 +1,37 @@
-/** Everything that `extensions.code` of an error can say; docs/errors.md lists which of them a client may retry. */
-export type ErrorCode =
-  | 'UNAUTHENTICATED'
-  | 'FORBIDDEN'
-  | 'NOT_FOUND'
-  | 'BAD_USER_INPUT'
-  | 'CONFLICT'
-  | 'RATE_LIMITED'
-  | 'UNAVAILABLE'
-  | 'INTERNAL';
+/** Every value of `extensions.code`, and whether the client may retry: the table in docs/errors.md. */
+export const errorCodes = {
+  UNAUTHENTICATED: {
+    meaning: 'the token is bad or has expired, or there is none where one is needed',
+    retry: 'yes, with a fresh token',
+  },
+  FORBIDDEN: {
+    meaning: 'the viewer may not do this, is no member any more, or the origin is not allowed',
+    retry: 'no',
+  },
+  NOT_FOUND: { meaning: 'it does not exist, or the viewer is not a member: the two look the same', retry: 'no' },
+  BAD_USER_INPUT: {
+    meaning: 'the document, an argument or the request is wrong or beyond a limit; the message says what',
+    retry: 'no, change it first',
+  },
+  CONFLICT: {
+    meaning: 'this message id was used for something else, or the message to edit has been deleted',
+    retry: 'no',
+  },
+  RATE_LIMITED: {
+    meaning: 'too many sends, changes, connections, operations or unread answers; `retryAfterMs` is the wait',
+    retry: 'yes, after `retryAfterMs`',
+  },
+  UNAVAILABLE: {
+    meaning: 'PostgreSQL or the key server cannot be reached, or the server restarts',
+    retry: 'yes, with growing pauses and the same message id',
+  },
+  INTERNAL: {
+    meaning: 'a bug of the server; `correlationId` finds it in the log',
+    retry: 'once, with the same message id',
+  },
+} as const satisfies Record<string, { readonly meaning: string; readonly retry: string }>;
+
+export type ErrorCode = keyof typeof errorCodes;
 
 /** A refusal that the caller may read. Anything else that is thrown is a bug and is masked at the edge. */
 export class ChatError extends Error {

@@ -7,9 +7,11 @@ import { Room } from './room.js';
 const InboxEventKind = builder.enumType('InboxEventKind', {
   description: "What happened to the viewer's rooms.",
   values: {
-    READY: { description: 'Everything from here on is delivered: fetch rooms now.' },
-    ROOM_CHANGED: { description: 'The room is new to the viewer or changed.' },
-    ROOM_REMOVED: { description: 'The viewer is no longer a member.' },
+    READY: { description: 'Every change from here on is delivered: query rooms now.' },
+    ROOM_CHANGED: {
+      description: 'The room is new to the viewer or changed. It comes as it is now, at most once per room and 250 ms.',
+    },
+    ROOM_REMOVED: { description: 'The viewer is no longer a member: take the room off the list.' },
   },
 });
 

@@ -31,18 +31,18 @@ const RoomEvent = builder.interfaceRef<Event>('RoomEvent').implement({
 builder.objectType(builder.objectRef<Event & { kind: 'ready' }>('RoomReady'), {
   interfaces: [RoomEvent],
   description:
-    'Replay is over: from here on events are live. Sent once, and again where the epoch of the log has changed.',
+    'The replay is over: from here on events are live. Sent once, and again when the epoch of the log has changed.',
 });
 
 builder.objectType(builder.objectRef<Event & { kind: 'resync' }>('RoomResync'), {
   interfaces: [RoomEvent],
-  description: `What the client has is no part of this room's log any more (a restored backup, a failover), or afterSeq
-never was a position of it: fetch the room anew.`,
+  description: `The client may hold entries that are no longer part of this room's log (after a restored backup or a failover), or
+afterSeq never was a position of it: fetch the room again.`,
 });
 
 builder.objectType(builder.objectRef<LogEntry>('MessageAdded'), {
   interfaces: [RoomEvent],
-  description: 'A message was added. In a replay it is told as it is now, edited or deleted.',
+  description: 'A message was added. In a replay it comes as it is now, perhaps edited or deleted since.',
   fields: (t) => ({
     message: t.field({
       type: Message,
@@ -54,19 +54,19 @@ builder.objectType(builder.objectRef<LogEntry>('MessageAdded'), {
 
 builder.objectType(builder.objectRef<LogEntry>('MessageUpdated'), {
   interfaces: [RoomEvent],
-  description: 'Edited. After a replay only the last change of a message is told.',
+  description: 'A message was edited. A replay returns only the last change of a message.',
   fields: (t) => ({ message: t.expose('message', { type: Message, description: 'The message after the edit.' }) }),
 });
 
 builder.objectType(builder.objectRef<LogEntry>('MessageDeleted'), {
   interfaces: [RoomEvent],
-  description: 'Deleted for everyone.',
+  description: 'A message was deleted for everyone. A replay returns only the last change of a message.',
   fields: (t) => ({ message: t.expose('message', { type: Message, description: 'What is left of the message.' }) }),
 });
 
 builder.objectType(builder.objectRef<Event & { kind: 'read' }>('MemberRead'), {
   interfaces: [RoomEvent],
-  description: "A member's read mark moved. Not part of the log: not replayed.",
+  description: "A member's read mark moved. It is not part of the log and is not replayed.",
   fields: (t) => ({
     member: t.expose('member', { type: RoomMember, description: 'Whose mark, and where it stands.' }),
   }),

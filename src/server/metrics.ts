@@ -43,29 +43,37 @@ export function createMetrics(sources: MetricSources): Registry {
   gauge('fairway_sockets', 'Open WebSocket connections', sources.sockets);
   gauge('fairway_streams', 'Open HTTP streams of subscriptions', sources.streams);
   gauge('fairway_unread_bytes', 'Bytes of answers that wait for their readers', sources.unreadBytes);
-  gauge('fairway_room_feeds', 'Rooms that somebody listens to here', sources.roomFeeds);
-  gauge('fairway_typing_rooms', 'Rooms where somebody here watches who types', sources.typingRooms);
-  gauge('fairway_watched_users', 'Users whose presence somebody here watches', sources.watchedUsers);
-  gauge('fairway_inboxes', 'Users who watch their inbox here', sources.inboxes);
-  gauge('fairway_nats_subjects', 'NATS subjects that this process is subscribed to', sources.natsSubjects);
-  gauge('fairway_nats_requests', 'Requests of other backends that are being answered', sources.natsRequests);
+  gauge('fairway_room_feeds', 'Rooms with a subscriber on this instance', sources.roomFeeds);
+  gauge('fairway_typing_rooms', 'Rooms whose typing somebody watches on this instance', sources.typingRooms);
+  gauge('fairway_watched_users', 'Users whose presence somebody watches on this instance', sources.watchedUsers);
+  gauge('fairway_inboxes', 'Users who watch their inbox on this instance', sources.inboxes);
+  gauge('fairway_nats_subjects', 'NATS subjects that this instance is subscribed to', sources.natsSubjects);
+  gauge('fairway_nats_requests', 'Requests of other backends in progress', sources.natsRequests);
   gauge('fairway_nats_connected', '1 while NATS is connected', () => (sources.isNatsConnected() ? 1 : 0));
   gauge(
     'fairway_streams_missing',
-    'JetStream streams that are missing or not as they have to be',
+    'JetStream streams that are missing or not configured as required',
     sources.failingStreams,
   );
   gauge(
     'fairway_outbox_entries',
-    'Committed log entries that the stream has not acknowledged',
+    'Committed log entries that CHAT_MESSAGES has not acknowledged',
     () => sources.backlog().entries,
   );
-  gauge('fairway_outbox_seconds', 'Age of the oldest of them', () => sources.backlog().oldestMs / 1_000);
+  gauge(
+    'fairway_outbox_seconds',
+    'Age in seconds of the oldest entry of fairway_outbox_entries; above 10 /readyz is degraded',
+    () => sources.backlog().oldestMs / 1_000,
+  );
   counter(
     'fairway_nats_unanswered_total',
-    'NATS requests whose reply subject is none that is answered',
+    'NATS requests ignored because their reply subject begins with none of NATS_REPLY_PREFIXES',
     sources.natsUnanswered,
   );
-  counter('fairway_nats_ignored_total', 'NATS messages that were not of ours, and ignored', sources.natsIgnored);
+  counter(
+    'fairway_nats_ignored_total',
+    'NATS messages ignored because they are not in the form that Fairway publishes',
+    sources.natsIgnored,
+  );
   return registry;
 }

@@ -5,20 +5,8 @@ import type { WebSocket } from 'ws';
 import { Allowance } from '../../domain/allowance.js';
 import { ChatError } from '../../domain/errors.js';
 import type { Reader, UnreadAnswers } from '../graphql/limits/unread-answers.js';
+import { closeCodes } from './close-codes.js';
 import { createTextFrame } from './text-frame.js';
-
-/** Close codes of this server, beside those of graphql-transport-ws. */
-export const closeCodes = {
-  /** The protocol was broken; clients give up. */
-  badRequest: 4400,
-  /** A bad or expired token; clients come back with a fresh one. */
-  badToken: 4403,
-  initTimeout: 4408,
-  tooManySockets: 4429,
-  slowConsumer: 4490,
-  restart: 1012,
-  tryAgain: 1013,
-} as const;
 
 /** After a close frame that the peer does not answer. */
 const closeTimeoutMs = 3_000;

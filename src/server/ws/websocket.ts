@@ -27,7 +27,8 @@ import { type FindRoom, RoomTurns } from '../graphql/room-turns.js';
 import type { Subscribe } from '../graphql/subscribe.js';
 import { assertModest, declaredVariables } from '../graphql/variables.js';
 import { readMessage } from './client-message.js';
-import { ClientSocket, closeCodes } from './client-socket.js';
+import { ClientSocket } from './client-socket.js';
+import { closeCodes } from './close-codes.js';
 import { nextFrameOf } from './next-frames.js';
 
 export interface WebSocketOptions {
