@@ -46,7 +46,7 @@ async function renderPages() {
 export async function findStalePages() {
   const stale = (await renderPages()).filter(({ text, wanted }) => text !== wanted);
   return stale
-    .map(({ path }) => `${relative(root, path)} is not what the code says. Write it anew: npm run docs`)
+    .map(({ path }) => `${relative(root, path)} is not what the code says. Update it: npm run docs`)
     .join('\n');
 }
 
