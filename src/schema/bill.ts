@@ -5,21 +5,21 @@ import type { Context } from './context.js';
 import { maxPriceOf, type Pricing, prepaidEntries, priceOf, priceOfEntry, priceOfOperation } from './price.js';
 import type { Selection } from './selection.js';
 
-/** Has the operation pay for the entries of the list that the field answers, as many as there are, before they are loaded. */
+/** Charges the operation for all entries of the resolved list. Call the result with their number before they are loaded. */
 export const affordable =
   (info: GraphQLResolveInfo, context: Context): Afford =>
   (entries) => {
     if (entries > prepaidEntries) billOf(info, context).payFor(info, entries - prepaidEntries);
   };
 
-/** What lists below the resolved field may have together. */
+/** The limit on the lists below the resolved field, all of them together. */
 export interface Affordable {
   readonly most: number;
-  /** For those who have found more than that. @throws {ChatError} BAD_USER_INPUT */
+  /** Call it when there are more entries than `most`. @throws {ChatError} BAD_USER_INPUT */
   readonly refuse: () => never;
 }
 
-/** How many entries so many lists with this selection may have together, so that the operation can pay for them. */
+/** How many entries the operation can still pay for, in `lists` lists together, with this selection on each entry. */
 export function affordableEntries(
   info: GraphQLResolveInfo,
   context: Context,
@@ -32,15 +32,15 @@ export function affordableEntries(
 }
 
 /**
- * Why an operation, or an event, is refused as a whole: else some of its lists would be there, and others look like none.
- * Undefined where it could pay for all, and for a mutation, whose answer says what was done.
+ * The error that refuses the whole operation or event. A partial answer would show some lists and leave others out.
+ * Undefined if it could pay for every list, and for a mutation: its answer has to say what was done.
  */
 export const findExcess = (context: object): GraphQLError | undefined => bills.get(context)?.excess;
 
-/** What the lists of an operation have cost beyond what was known of them before it was executed. */
+/** The cost of an operation's lists beyond the estimate that was made before execution. */
 export const extraPriceOf = (context: object): number => bills.get(context)?.extra ?? 0;
 
-/** By context, which each operation and each event has for itself. */
+/** Keyed by context: each operation and each event has its own. */
 const bills = new WeakMap<object, Bill>();
 
 function billOf(info: GraphQLResolveInfo, context: Context): Bill {
@@ -49,7 +49,7 @@ function billOf(info: GraphQLResolveInfo, context: Context): Bill {
   return bill;
 }
 
-/** What one operation, or one event, has touched, with all that its lists hold. */
+/** Counts the fields that one operation or one event touches, including every entry of its lists. */
 class Bill {
   readonly #pricing: Pricing;
   readonly #max: number;
@@ -57,7 +57,7 @@ class Bill {
   #total: number;
   readonly #isMutation: boolean;
   #excess: GraphQLError | undefined;
-  /** Of one entry, by the nodes that select the list: the same in a hundred rooms. */
+  /** The price of one entry, by the nodes that select the list: it is the same in each of a hundred rooms. */
   readonly #prices = new Map<readonly FieldNode[], number>();
 
   constructor(info: GraphQLResolveInfo, context: Context) {
@@ -69,7 +69,7 @@ class Bill {
     this.#total = this.#prepaid;
   }
 
-  /** @throws {ChatError} BAD_USER_INPUT where that is more than an operation may touch */
+  /** @throws {ChatError} BAD_USER_INPUT if the operation would touch more fields than allowed */
   payFor({ fieldNodes, returnType }: GraphQLResolveInfo, entries: number): void {
     let price = this.#prices.get(fieldNodes);
     if (price === undefined) {
@@ -81,18 +81,18 @@ class Bill {
     if (this.#total > this.#max) this.refuse(fieldNodes);
   }
 
-  /** @param price - of what is not counted yet */
+  /** @param price - the price of entries that are not counted yet */
   refuse(nodes: readonly FieldNode[], price = 0): never {
     this.#total += price;
     const error = new ChatError(
       'BAD_USER_INPUT',
-      `The lists in this answer hold so much that it may touch ${this.#total} fields or more; at most ${this.#max} are allowed. Read members in pages (memberPage), or ask for less of each`,
+      `The lists in this answer are so long that it would touch ${this.#total} fields or more; at most ${this.#max} are allowed. Read members in pages (memberPage), or select fewer fields of each entry`,
     );
     this.#excess ??= new GraphQLError(error.message, { nodes, originalError: error });
     throw error;
   }
 
-  /** What cannot be paid is not loaded. */
+  /** At most the maximum: entries beyond it are refused before they are loaded. */
   get extra(): number {
     return Math.max(0, Math.min(this.#total, this.#max) - this.#prepaid);
   }
@@ -101,7 +101,7 @@ class Bill {
     return this.#isMutation ? undefined : this.#excess;
   }
 
-  /** How many entries more can be paid for, and the price of one. */
+  /** How many more entries the operation can pay for, and the price of one. */
   count(entry: Selection): { readonly price: number; readonly most: number } {
     const price = entry.price(this.#pricing) + priceOfEntry;
     return { price, most: Math.max(0, Math.floor((this.#max - this.#total) / price)) };

@@ -23,7 +23,8 @@ export const builder = new SchemaBuilder<{
   plugins: [GatePlugin, PrismaPlugin, RelayPlugin, DataloaderPlugin, ComplexityPlugin],
   defaultFieldNullability: false,
   prisma: { client: ({ deps }) => deps.db.reads.prisma, dmmf: getDatamodel() },
-  // What a field costs: pages count by what is asked, other lists by what is prepaid. Operations are priced by `price.ts`.
+  // The plugin only stores each field's cost: `price.ts` prices operations. A page is multiplied by its requested size, any
+  // other list by `prepaidEntries`.
   complexity: { defaultListMultiplier: prepaidEntries, disabled: true },
   relay: {
     cursorType: 'String',
@@ -36,19 +37,21 @@ export const builder = new SchemaBuilder<{
       complexity: { field: 1, multiplier: 1 },
     },
     nodeFieldOptions: { nullable: false, description: 'The entry itself.' },
-    cursorFieldOptions: { description: 'Where this entry stands: pass it as after or before.' },
-    hasNextPageFieldOptions: { description: 'Whether there is more behind the last entry.' },
-    hasPreviousPageFieldOptions: { description: 'Whether there is more before the first entry.' },
-    startCursorFieldOptions: { description: 'Where the first entry stands; null on an empty page.' },
-    endCursorFieldOptions: { description: 'Where the last entry stands; null on an empty page.' },
-    pageInfoFieldOptions: { description: 'Whether there is more, and where to go on.' },
-    pageInfoTypeOptions: { description: 'Whether a connection goes on beyond this page, and where.' },
+    cursorFieldOptions: { description: 'The position of this entry: pass it as after or before.' },
+    hasNextPageFieldOptions: { description: 'Whether there are more entries after the last one.' },
+    hasPreviousPageFieldOptions: { description: 'Whether there are more entries before the first one.' },
+    startCursorFieldOptions: { description: 'The cursor of the first entry; null on an empty page.' },
+    endCursorFieldOptions: { description: 'The cursor of the last entry; null on an empty page.' },
+    pageInfoFieldOptions: { description: 'Whether there are more pages, and the cursors to continue from.' },
+    pageInfoTypeOptions: {
+      description: 'Whether there are more pages before or after this one, and the cursors to continue from.',
+    },
   },
 });
 
-builder.queryType({ description: 'What the viewer may read.' });
+builder.queryType({ description: 'Everything that the viewer can read. The viewer is the authenticated user.' });
 builder.mutationType({
   description:
-    'What the viewer may do. Works alike over HTTP and WebSocket. What is sent over one WebSocket takes effect in each room in the order in which it was sent, also where no answer is waited for.',
+    'Everything that the viewer can change, over HTTP or WebSocket alike. Mutations sent over one WebSocket take effect in each room in the order in which they were sent, even if the client does not wait for the answers.',
 });
-builder.subscriptionType({ description: 'What the viewer may follow live, over WebSocket or as an HTTP stream.' });
+builder.subscriptionType({ description: 'Live events for the viewer, over WebSocket or as an HTTP stream.' });

@@ -17,20 +17,20 @@ import type { Limits } from '../resolvers/deps.js';
 import type { Context } from './context.js';
 import { findField, findFragment, findOperation, type Operation } from './operation.js';
 
-/** @throws {ChatError} BAD_USER_INPUT that says what is wrong with the arguments of a field */
+/** @throws {ChatError} BAD_USER_INPUT if an argument of the field is invalid */
 export type CheckArguments<Arguments> = (args: Arguments, limits: Limits) => void;
 
 /**
- * Has a field's arguments checked before anything is executed. A field that refuses them when it is executed takes with it what
- * is around it, up to the nearest that may be null: a room whose page is too large would look like none, and a mutation
- * would be done and not answered.
+ * Checks a field's arguments before the operation is executed. If the resolver refused them instead, GraphQL would null the
+ * nearest nullable parent: a room with a too large page would look as if it did not exist, and a mutation would be done
+ * without an answer.
  */
 export const checked = <Arguments>(check: CheckArguments<Arguments>) => ({ extensions: { checkArguments: check } });
 
-/** The first argument of a checked field that is out of bounds; fields that are skipped are left out. Null where all is well. */
+/** The error of the first checked field with invalid arguments, or null. Fields that @skip or @include excludes are ignored. */
 export function findBadArgument(args: ExecutionArgs): GraphQLError | null {
   const found = findOperation(args);
-  // What does not fit is refused where it is executed.
+  // Execution reports a missing operation or invalid variables.
   if (found === null) return null;
   const checks = checksOf(found);
   if (checks.length === 0) return null;
@@ -38,15 +38,15 @@ export function findBadArgument(args: ExecutionArgs): GraphQLError | null {
   return findFirst(checks, { variables: found.variableValues, limits, seen: new Set() });
 }
 
-/** What checks depend on beside the document. */
+/** The inputs of a check other than the document. */
 interface Given {
   readonly variables: Record<string, unknown>;
   readonly limits: Limits;
-  /** The checks of fragments, each of which is looked at once. */
+  /** The fragments whose checks have run: each runs once. */
   readonly seen: Set<readonly Check[]>;
 }
 
-/** Returns what is wrong with the arguments of a field, or of one below it. */
+/** Returns the error in the arguments of a field or of a field below it, or null. */
 type Check = (given: Given) => GraphQLError | null;
 
 type Parent = GraphQLNamedType | undefined;
@@ -59,7 +59,7 @@ function findFirst(checks: readonly Check[], given: Given): GraphQLError | null 
   return null;
 }
 
-/** By operation, which the parser's cache makes one object for one text: most have none, and cost no more than this. */
+/** Keyed by operation; the parser's cache returns the same object for the same text. Most operations have no checks. */
 const known = new WeakMap<OperationDefinitionNode, readonly Check[]>();
 
 function checksOf({ schema, operation, fragments }: Operation): readonly Check[] {
@@ -78,7 +78,7 @@ interface Search extends Pick<Operation, 'schema' | 'fragments'> {
   readonly ofFragments: Map<SelectionSetNode, Check[]>;
 }
 
-/** Those of all fields that are selected, where some of them may be skipped. */
+/** Adds the checks of all selected fields. Behind @skip or @include a check runs only if the field is included. */
 function addChecks(parent: Parent, { selections }: SelectionSetNode, search: Search, checks: Check[]): void {
   for (const selection of selections) {
     if (selection.directives === undefined || selection.directives.length === 0) {
@@ -131,7 +131,7 @@ function checkOf(field: GraphQLField<unknown, unknown>, node: FieldNode): Check 
       check(getArgumentValues(field, node, variables), limits);
       return null;
     } catch (error) {
-      // All else is refused where it is executed.
+      // Execution reports any other error.
       return error instanceof ChatError ? new GraphQLError(error.message, { nodes: node, originalError: error }) : null;
     }
   };

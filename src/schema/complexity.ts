@@ -14,22 +14,21 @@ import type { Context } from './context.js';
 import { findOperation } from './operation.js';
 import { maxPriceOf, prepaidEntries, priceOfOperation, unpagedLists } from './price.js';
 
-/** How many fields the operation may touch, or one event, with what it pays for in advance of its lists. */
+/** How many fields the operation, or one event, may touch, with the prepaid number of entries in each list that is not paged. */
 export const complexityOf = (args: ExecutionArgs): number => priceWith(args, prepaidEntries);
 
-/** The same where each of those lists has all members of a room. */
+/** The same with as many entries in each of those lists as a room may have members. */
 export const mostComplexityOf = (args: ExecutionArgs): number => priceWith(args, limitsOf(args).maxRoomMembers);
 
-/** The same with so many entries in each of those lists. */
 function priceWith(args: ExecutionArgs, entries: number): number {
   const operation = findOperation(args);
-  // What does not fit is refused where it is executed.
+  // Execution reports a missing operation or invalid variables.
   return operation === null ? 0 : priceOfOperation({ ...operation, entries });
 }
 
 const limitsOf = ({ contextValue }: ExecutionArgs) => (contextValue as Context).deps.limits;
 
-/** What is wrong with an operation that touches too many fields whatever its lists hold. Null where all is well. */
+/** The error of an operation that touches too many fields even with short lists, or null. */
 export function findTooManyFields(args: ExecutionArgs): GraphQLError | null {
   const { maxComplexity } = limitsOf(args);
   try {
@@ -38,15 +37,15 @@ export function findTooManyFields(args: ExecutionArgs): GraphQLError | null {
       ? refusal(`The operation may touch ${complexity} fields; at most ${maxComplexity} are allowed`)
       : null;
   } catch (error) {
-    // An argument of which that depends is missing.
+    // An argument that the price depends on is missing.
     if (error instanceof GraphQLError) return error;
     throw error;
   }
 }
 
 /**
- * What a subscription selects is executed again for each event and subscriber, so it has to be smaller than a query.
- * @throws {ChatError} BAD_USER_INPUT where one event may touch more than `limits.maxEventComplexity` fields
+ * A subscription's selection is executed again for each event and subscriber, so its limit is lower than that of a query.
+ * @throws {ChatError} BAD_USER_INPUT if one event may touch more than `limits.maxEventComplexity` fields
  */
 export function assertSmallEvents(args: ExecutionArgs): void {
   const complexity = complexityOf(args);
@@ -58,10 +57,7 @@ export function assertSmallEvents(args: ExecutionArgs): void {
   );
 }
 
-/**
- * What is wrong with a mutation whose answer may turn out to be too large: it would be done, and not answered. Null where
- * all is well.
- */
+/** The error of a mutation whose answer may become too large, or null: it would be done without an answer. */
 export function findTooLargeAnswer(args: ExecutionArgs): GraphQLError | null {
   const { schema, document, operationName } = args;
   if (getOperationAST(document, operationName)?.operation !== OperationTypeNode.MUTATION) return null;
@@ -71,7 +67,7 @@ export function findTooLargeAnswer(args: ExecutionArgs): GraphQLError | null {
   const price = mostComplexityOf(args);
   if (!(price > max)) return null;
   return refusal(
-    `The answer may touch ${price} fields where its lists have all members of a room; at most ${max} are allowed. Ask for a page (memberPage)`,
+    `The answer may touch ${price} fields if its lists have all members of a room; at most ${max} are allowed. Ask for a page (memberPage)`,
   );
 }
 
@@ -79,10 +75,10 @@ function refusal(message: string): GraphQLError {
   return new GraphQLError(message, { originalError: new ChatError('BAD_USER_INPUT', message) });
 }
 
-/** By document, which the parser's cache makes one object for one text: most have none, and cost no more than this. */
+/** Keyed by document; the parser's cache returns the same object for the same text. */
 const known = new WeakMap<DocumentNode, boolean>();
 
-/** Whether a list in the document is as long as it turns out to be. */
+/** Whether the document selects a list whose length is unknown before execution. */
 export function hasUnpagedLists(schema: GraphQLSchema, document: DocumentNode): boolean {
   let isFound = known.get(document);
   if (isFound === undefined) {

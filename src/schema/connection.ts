@@ -1,8 +1,8 @@
 import type { Page } from '../domain/page.js';
 
 /**
- * A page in the shape that a connection's fields read.
- * @param more - for the connection's fields beyond those of every connection
+ * Turns a page into the shape that the fields of a connection type read.
+ * @param more - values for the fields that only this connection type has
  */
 export async function toConnection<Row, More extends object = object>(
   page: Promise<Page<Row>>,
@@ -23,7 +23,7 @@ export async function toConnection<Row, More extends object = object>(
   };
 }
 
-/** Makes its cursor when it is asked for: most clients take the page's last one. */
+/** Computes its cursor only when it is read: most clients use just the last one of a page. */
 class Edge<Row> {
   readonly node: Row;
   readonly #cursorOf: (row: Row) => string;

@@ -4,29 +4,29 @@ import type { WrittenRoom } from '../resolvers/rooms.js';
 
 /** The order in which the mutations of one connection take effect. */
 export interface Turns {
-  /** Does the work when all is done that came before it to the room that the mutation's input names. */
+  /** Runs `work` after all earlier mutations of the room that `input` names. */
   take<T>(input: unknown, work: () => T | Promise<T>): Promise<T>;
 }
 
-/** The turn of an operation's mutations among all that their user does at the same time. */
+/** Limits how many changes of one user run at the same time: an operation's mutations wait for their turn. */
 export interface ChangeTurn {
-  /** Resolves when it has come. @throws {ChatError} RATE_LIMITED where too much waits, unless it `isPatient` */
+  /** Resolves when the turn has come. @throws {ChatError} RATE_LIMITED if too many changes wait, unless it `isPatient` */
   begin(wait?: { readonly isPatient?: boolean }): Promise<void>;
-  /** Where it has begun. */
+  /** Gives the turn back. Does nothing if it has not begun. */
   end(): void;
 }
 
-/** What every field can reach. Made anew for each operation and for each event of a subscription: loaders hang on it. */
+/** The context of every field. Each operation and each event of a subscription has a new one, and so new loaders. */
 export interface Context {
   readonly deps: Deps;
   /** The authenticated user: the gate refuses operations without a token before they reach a field. */
   readonly viewer: Viewer;
-  /** Whether the connection has more to take already than it keeps up with: what can wait is not sent then. */
+  /** Whether the connection is too slow for what is sent to it: events that can wait are held back then. */
   readonly isBehind: () => boolean;
-  /** Where other operations of the same connection are under way; absent where this one stands alone. */
+  /** Absent if the connection runs no other operations beside this one. */
   readonly turns?: Turns | undefined;
-  /** Where a user asks; absent where a backend does. */
+  /** Absent if the request comes from a backend. */
   readonly changeTurn?: ChangeTurn | undefined;
-  /** By room: how it was when a mutation of this operation wrote to it. */
+  /** The state of each room, by id, right after a mutation of this operation wrote to it. */
   writtenRooms?: Map<string, WrittenRoom>;
 }

@@ -1,6 +1,6 @@
 import { builder } from './builder.js';
 
 builder.scalarType('DateTime', {
-  description: 'A point in time, RFC 3339, UTC, milliseconds.',
+  description: 'A point in time in RFC 3339 format, in UTC, with milliseconds.',
   serialize: (value) => value.toISOString(),
 });

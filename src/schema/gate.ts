@@ -5,7 +5,7 @@ import { assertAuthenticated } from '../resolvers/access.js';
 const pluginName = 'gate';
 export default pluginName;
 
-/** Refuses each query, mutation and subscription without a token, so that every field behind them has a viewer. */
+/** Refuses queries, mutations and subscriptions without a token, so that every resolver has a viewer. */
 class GatePlugin<Types extends SchemaTypes> extends BasePlugin<Types> {
   override wrapResolve(
     resolve: GraphQLFieldResolver<unknown, Types['Context'], object>,

@@ -3,32 +3,37 @@ import type { Limits as LimitsShape } from '../resolvers/deps.js';
 import { builder } from './builder.js';
 
 const Limits = builder.objectRef<LimitsShape>('Limits').implement({
-  description: 'What this server accepts, so that clients need no constants of their own.',
+  description: 'The limits of this server, so that clients need no constants of their own.',
   fields: (t) => ({
-    maxContentLength: t.exposeInt('maxContentLength', { description: "A message's length, in code points." }),
-    maxRoomMembers: t.exposeInt('maxRoomMembers', { description: 'How many may be in one room.' }),
-    maxPageSize: t.exposeInt('maxPageSize', { description: 'The most that first and last may ask for.' }),
+    maxContentLength: t.exposeInt('maxContentLength', {
+      description: 'The maximum length of a message, in code points.',
+    }),
+    maxRoomMembers: t.exposeInt('maxRoomMembers', { description: 'The maximum number of members of one room.' }),
+    maxPageSize: t.exposeInt('maxPageSize', { description: 'The maximum value of first and last.' }),
     typingExpiresInMs: t.int({
-      description: 'A typing signal lapses after this long; repeat it sooner.',
+      description: 'A typing signal expires after this time; repeat it earlier.',
       resolve: () => typingExpiresInMs,
     }),
     maxWatchedUsers: t.exposeInt('maxWatchedUsers', {
-      description: 'How many users one presence subscription may name.',
+      description: 'The maximum number of users in one presence subscription.',
     }),
     maxSubscriptionsPerSocket: t.exposeInt('maxSubscriptionsPerSocket', {
-      description: 'How many subscriptions one WebSocket may have open; the next one is RATE_LIMITED.',
+      description: 'The maximum number of open subscriptions of one WebSocket; the next one is RATE_LIMITED.',
     }),
     maxSocketsPerUser: t.exposeInt('maxSocketsPerUser', {
-      description: 'How many WebSockets and HTTP streams a user may have open on one instance, all devices together.',
+      description:
+        'The maximum number of open WebSockets and HTTP streams of a user on one server instance, all devices together.',
     }),
-    sendsPerMinute: t.exposeInt('sendsPerMinute', { description: 'Beyond this, sendMessage is RATE_LIMITED.' }),
+    sendsPerMinute: t.exposeInt('sendsPerMinute', {
+      description: 'How many messages a user may send in a minute; beyond it, sendMessage is RATE_LIMITED.',
+    }),
   }),
 });
 
 builder.queryField('limits', (t) =>
   t.field({
     type: Limits,
-    description: 'What this server accepts.',
+    description: 'The limits of this server.',
     resolve: (_root, _args, { deps }) => deps.limits,
   }),
 );

@@ -1,7 +1,7 @@
 import { type MessagePart, messageParts } from '../db/messages.js';
 import type { Selection } from './selection.js';
 
-/** What is read along with messages of which this is selected: readers are counted before they are loaded. */
+/** The message parts to load in the same query for this selection. `readBy` needs the count: readers are counted first. */
 export const findMessageParts = (message: Selection): readonly MessagePart[] => [
   ...new Set(message.choose([...messageParts, 'readBy']).map((name) => (name === 'readBy' ? 'readCount' : name))),
 ];

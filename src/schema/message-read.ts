@@ -3,9 +3,12 @@ import { builder } from './builder.js';
 import { User } from './user.js';
 
 export const MessageRead = builder.objectRef<Reader>('MessageRead').implement({
-  description: 'That a member has read a message.',
+  description: 'A member who has read a message, and when.',
   fields: (t) => ({
-    user: t.field({ type: User, description: 'Who has read it.', resolve: ({ userId }) => userId }),
-    readAt: t.expose('readAt', { type: 'DateTime', description: 'When their read mark first stood at it or past it.' }),
+    user: t.field({ type: User, description: 'The member who has read it.', resolve: ({ userId }) => userId }),
+    readAt: t.expose('readAt', {
+      type: 'DateTime',
+      description: 'When their read mark first reached or passed the message.',
+    }),
   }),
 });

@@ -23,7 +23,7 @@ import { SystemNotice } from './system-notice.js';
 import { User } from './user.js';
 
 const MessageType = builder.enumType('MessageType', {
-  description: 'What a message is.',
+  description: 'The kind of a message.',
   values: {
     TEXT: { description: 'Plain text.' },
     IMAGE: { description: 'A picture; the content is its https URL.' },
@@ -31,7 +31,7 @@ const MessageType = builder.enumType('MessageType', {
   },
 });
 
-/** What the feed brings and what the database reads are one shape, so this is no type of Prisma's. */
+/** Not a Prisma type: messages come from the feed and from the database, in one shape. */
 export const Message = builder.objectRef<PagedMessage>('Message').implement({
   description: 'One message of a room, as it is now.',
   fields: (t) => ({
@@ -39,45 +39,54 @@ export const Message = builder.objectRef<PagedMessage>('Message').implement({
     room: t.field({
       ...ofViewer,
       type: Room,
-      description: 'The room that it is in.',
+      description: 'The room of the message.',
       resolve: ({ roomId }, _args, { deps, viewer, writtenRooms }) =>
         getRoomOfMessage(deps, viewer, roomId, writtenRooms?.get(roomId)),
     }),
     seq: t.exposeInt('seq', {
       description: "Position in the room's log: grows by exactly one with every entry of any kind.",
     }),
-    type: t.expose('type', { type: MessageType, description: 'What it is.' }),
+    type: t.expose('type', { type: MessageType, description: 'The kind of the message.' }),
     sender: t.field({
       type: User,
-      description: 'The author; for SYSTEM, who caused it.',
+      description: 'The author; for SYSTEM, the user who caused it.',
       resolve: ({ type, sender, senderId, roomId }, _args, { deps }) =>
         sender ?? (type === 'SYSTEM' ? loadActor(deps, roomId, senderId) : senderId),
     }),
     senderName: t.exposeString('senderName', { description: "The author's name when the message was sent." }),
     content: t.exposeString('content', {
       nullable: true,
-      // Up to 16 KB where all else is a few bytes.
+      // Up to 16 KB; other fields have a few bytes.
       complexity: 25,
-      description: "Null once deleted. For SYSTEM a plain sentence in the server's language.",
+      description: "The text; null once deleted. For SYSTEM, a sentence in the server's language.",
     }),
     system: t.field({
       type: SystemNotice,
       nullable: true,
-      description: 'What a SYSTEM message says, for clients that write their own sentence.',
+      description:
+        'The event that a SYSTEM message reports, for clients that write their own sentence; otherwise null.',
       resolve: ({ system, roomId }) => (system === null ? null : { ...system, roomId }),
     }),
-    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was sent.' }),
-    editedAt: t.expose('editedAt', { type: 'DateTime', nullable: true, description: 'When it was last edited.' }),
-    deletedAt: t.expose('deletedAt', { type: 'DateTime', nullable: true, description: 'When it was deleted.' }),
+    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When the message was sent.' }),
+    editedAt: t.expose('editedAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'When the message was last edited; null if never.',
+    }),
+    deletedAt: t.expose('deletedAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'When the message was deleted; null if it is not.',
+    }),
     readCount: t.int({
       ...ofViewer,
-      description: 'How many other members have read it.',
+      description: 'How many other members have read the message.',
       resolve: (message, _args, { deps, viewer }) => loadReadCount(deps, viewer, message),
     }),
     readBy: t.field({
       ...ofViewer,
       type: [MessageRead],
-      description: 'Which other members have read it, the earliest first.',
+      description: 'The other members who have read the message, the earliest reader first.',
       resolve: (message, _args, context, info) =>
         loadReaders(context.deps, context.viewer, message, affordable(info, context)),
     }),
@@ -100,19 +109,19 @@ builder.objectFields(Room, (t) => ({
     ...ofViewer,
     type: Message,
     nullable: true,
-    description: 'Newest message that is not deleted.',
+    description: 'The newest message that is not deleted; null if there is none.',
     resolve: (room, _args, { deps, viewer }) => loadLastMessage(deps, viewer, room),
   }),
   messages: t.field({
     extensions: { ...ofViewer.extensions, ...checked(assertHistoryArgs).extensions },
     type: MessageConnection,
     description:
-      'The history in the order of seq, oldest first. Page back with last and before. At most 100 a page (limits.maxPageSize).',
+      'The history in the order of seq, oldest first. Page back with last and before. A page has at most 100 messages (limits.maxPageSize).',
     args: {
-      first: t.arg.int({ description: 'So many, counted from the oldest. Give first or last, not both.' }),
-      after: t.arg.string({ description: 'Only what comes after this cursor.' }),
-      last: t.arg.int({ description: 'So many, counted from the newest.' }),
-      before: t.arg.string({ description: 'Only what comes before this cursor.' }),
+      first: t.arg.int({ description: 'How many, counted from the oldest. Give first or last, not both.' }),
+      after: t.arg.string({ description: 'Only messages after this cursor.' }),
+      last: t.arg.int({ description: 'How many, counted from the newest.' }),
+      before: t.arg.string({ description: 'Only messages before this cursor.' }),
     },
     complexity: ({ first, last }) => ({ field: 1, multiplier: first ?? last ?? 1 }),
     resolve: (room, args, { deps, viewer }, info) =>
@@ -130,7 +139,7 @@ builder.queryField('message', (t) =>
   t.field({
     type: Message,
     nullable: true,
-    description: 'One message. Null if there is none or the viewer is not a member of its room.',
+    description: 'One message. Null if it does not exist or the viewer is not a member of its room.',
     args: { id: t.arg.id({ required: true, description: "The message's UUID." }) },
     resolve: (_root, { id }, { deps, viewer }) => getMessage(deps, viewer, id),
   }),
@@ -139,15 +148,17 @@ builder.queryField('message', (t) =>
 const SendMessageInput = builder.inputType('SendMessageInput', {
   description: 'A message to send.',
   fields: (t) => ({
-    id: t.id({ description: 'A UUID made by the client makes a retry safe, over any transport, for ever.' }),
-    roomId: t.id({ required: true, description: 'Where to.' }),
+    id: t.id({
+      description: 'A UUID made by the client. With it a retry is safe at any time, over any transport.',
+    }),
+    roomId: t.id({ required: true, description: 'The room to send to.' }),
     type: t.field({
       type: MessageType,
       defaultValue: 'TEXT',
       description: 'TEXT, or IMAGE with an absolute https URL as content.',
     }),
     content: t.string({
-      description: 'The text: 1 to 4,000 characters (limits.maxContentLength), kept as it is. Needed.',
+      description: 'The text: 1 to 4,000 characters (limits.maxContentLength), stored unchanged. Required.',
     }),
   }),
 });
@@ -156,25 +167,28 @@ const EditMessageInput = builder.inputType('EditMessageInput', {
   description: 'A new text for a message.',
   fields: (t) => ({
     messageId: t.id({ required: true, description: "One of the viewer's own TEXT messages." }),
-    content: t.string({ required: true, description: 'The new text, under the same rules as when sending.' }),
+    content: t.string({ required: true, description: 'The new text; the rules of sendMessage apply.' }),
   }),
 });
 
 const DeleteMessageInput = builder.inputType('DeleteMessageInput', {
   description: 'A message to delete.',
   fields: (t) => ({
-    messageId: t.id({ required: true, description: "The viewer's own or, for an admin of the room, anybody's." }),
+    messageId: t.id({
+      required: true,
+      description: "One of the viewer's own messages; an admin may delete any message in the room.",
+    }),
   }),
 });
 
 const SendMessagePayload = builder
   .objectRef<{ message: MessageShape; duplicate: boolean }>('SendMessagePayload')
   .implement({
-    description: 'What has been stored.',
+    description: 'The stored message.',
     fields: (t) => ({
       message: t.expose('message', { type: Message, description: 'The message as it is stored.' }),
       duplicate: t.exposeBoolean('duplicate', {
-        description: 'True where this id had been sent before; message is the stored one.',
+        description: 'True if this id was sent before; message is the one stored then.',
       }),
     }),
   });
@@ -190,21 +204,21 @@ builder.mutationFields((t) => ({
   sendMessage: t.field({
     type: SendMessagePayload,
     description:
-      'Answers once the message is on disk. Works alike over HTTP and WebSocket. The same id with other content, room or author is CONFLICT.',
-    args: { input: t.arg({ type: SendMessageInput, required: true, description: 'What to send, and where.' }) },
+      'Sends a message. Returns once the message is on disk, over HTTP and WebSocket alike. The same id with different content, room or author is CONFLICT.',
+    args: { input: t.arg({ type: SendMessageInput, required: true, description: 'The message and its room.' }) },
     resolve: (_root, { input }, { deps, viewer }) => sendMessage(deps, viewer, input),
   }),
   editMessage: t.field({
     type: MessagePayload,
-    description: "Changes the text of one of the viewer's own messages. The same text again changes nothing.",
-    args: { input: t.arg({ type: EditMessageInput, required: true, description: 'Which message, and its new text.' }) },
+    description: "Changes the text of one of the viewer's own messages. Sending the same text again changes nothing.",
+    args: { input: t.arg({ type: EditMessageInput, required: true, description: 'The message and its new text.' }) },
     resolve: (_root, { input }, { deps, viewer }) => editMessage(deps, viewer, input),
   }),
   deleteMessage: t.field({
     type: MessagePayload,
     description:
-      'Deletes a message for everyone: its author or a room admin may. The text is erased. Deleting twice is not an error.',
-    args: { input: t.arg({ type: DeleteMessageInput, required: true, description: 'Which message.' }) },
+      'Deletes a message for everyone and erases its text. Only its author and room admins may do this. Deleting twice is not an error.',
+    args: { input: t.arg({ type: DeleteMessageInput, required: true, description: 'The message.' }) },
     resolve: (_root, { input }, { deps, viewer }) => deleteMessage(deps, viewer, input),
   }),
 }));

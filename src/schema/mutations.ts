@@ -4,20 +4,20 @@ import type { Message } from '../domain/message.js';
 import type { WrittenRoom } from '../resolvers/rooms.js';
 import type { Context } from './context.js';
 
-/** What the payloads of mutations have, as far as it matters here. */
+/** The fields of mutation payloads that are used here. */
 interface Payload {
   readonly room?: Room;
   readonly message?: Message;
   readonly duplicate?: boolean;
 }
 
-/** Their rates bound them, and what they do is merged with what others do at the same time. */
+/** Mutations that need no turn: they have their own rate limits, and their writes are batched with those of others. */
 const light: readonly string[] = ['sendMessage', 'setTyping'];
 
 /**
- * Lets each mutation wait for its turn in its room and behind what else its user changes, and note the room that it wrote
- * to. The payload's fields are loaded behind the write, when the viewer may be no member any more: what was done is
- * answered as done, with what they knew when they did it.
+ * Makes each mutation wait for its turn in its room and among the changes of its user, and notes the room that it wrote to.
+ * The payload's fields are loaded after the write, when the viewer may not be a member any more. With the note they are
+ * still answered, in the state that the write left.
  */
 export function attendMutations(schema: GraphQLSchema): GraphQLSchema {
   for (const field of Object.values(schema.getMutationType()?.getFields() ?? {})) {
@@ -25,8 +25,8 @@ export function attendMutations(schema: GraphQLSchema): GraphQLSchema {
     const isLight = light.includes(field.name);
     field.resolve = async (root, args, context: Context, info) => {
       const { turns, changeTurn } = context;
-      // The answer of the mutation before is complete. Nobody keeps a turn while it waits for its room: what is first there
-      // may wait for a turn.
+      // The previous mutation's answer is complete, so its turn ends here. A mutation that waits for its room holds no turn:
+      // the one that is first in that room may itself be waiting for a turn.
       changeTurn?.end();
       const run = async () => {
         if (!isLight) await changeTurn?.begin();
@@ -47,14 +47,14 @@ function note(context: Context, { room, message, duplicate }: Payload): void {
   if (message !== undefined) context.writtenRooms.set(message.roomId, asOfWrite(message, duplicate === true));
 }
 
-/** A message that was stored before may have been changed by others, and its author may have left before that. */
+/** A duplicate was stored earlier: others may have changed it since, after its author had left, so it counts as of its creation. */
 function asOfWrite({ seq, changedSeq, createdAt, editedAt, deletedAt }: Message, isOld: boolean): WrittenRoom {
   return isOld ? { seq, at: createdAt } : { seq: changedSeq, at: deletedAt ?? editedAt ?? createdAt };
 }
 
 const withRoom = new WeakMap<FieldNode, boolean>();
 
-/** Whether a mutation may answer with much more than what was sent. */
+/** Whether the mutation's answer includes a room, and so may be much larger than the input. */
 function selectsRoom({ fieldNodes, fragments }: GraphQLResolveInfo): boolean {
   const [first] = fieldNodes;
   if (first === undefined) return false;

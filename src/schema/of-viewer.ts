@@ -9,10 +9,10 @@ import {
   visitWithTypeInfo,
 } from 'graphql';
 
-/** Marks a field whose value depends on who asks, beyond whether they may: `t.string({ ...ofViewer, ... })`. */
+/** Marks a field whose value differs between viewers with access: `t.string({ ...ofViewer, ... })`. */
 export const ofViewer = { extensions: { ofViewer: true } } as const;
 
-/** What an event of a subscription executes to, and how much that is, depends on beside the event. */
+/** The inputs other than the event itself on which an event's result and its price depend. */
 export interface EventsDependOn {
   readonly viewer: boolean;
   readonly variables: readonly string[];
@@ -46,7 +46,7 @@ function hasViewerFields(schema: GraphQLSchema, document: DocumentNode, operatio
   return isFound;
 }
 
-/** Those that the selection uses: the arguments of the subscription itself decide which events there are, not what is in them. */
+/** The variables that the selection uses. Arguments of the subscription field only decide which events there are. */
 function findVariables(document: DocumentNode, operation: OperationDefinitionNode): Set<string> {
   const names = new Set<string>();
   const collect = { Variable: ({ name }: { name: { value: string } }) => void names.add(name.value) };

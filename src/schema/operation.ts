@@ -17,13 +17,13 @@ import {
   type SelectionSetNode,
 } from 'graphql';
 
-/** An operation as it is asked for: what its resolvers find in their `info`. */
+/** The operation of a request, as its resolvers see it in their `info`. */
 export type Operation = Pick<GraphQLResolveInfo, 'schema' | 'operation' | 'fragments' | 'variableValues'>;
 
-/** By the variables as they are given: the operation is looked at several times before it is executed. */
+/** Keyed by the request's variables: an operation is looked up several times before it is executed. */
 const asked = new WeakMap<object, { readonly node: OperationDefinitionNode; readonly found: Operation | null }>();
 
-/** Null where there is none, or its variables do not fit: that is refused where it is executed. */
+/** Null if there is no such operation or its variables are invalid: execution reports that. */
 export function findOperation(args: ExecutionArgs): Operation | null {
   const node = getOperationAST(args.document, args.operationName);
   if (node == null) return null;
@@ -49,7 +49,7 @@ function coerce(
 
 type Fragments = Readonly<Record<string, FragmentDefinitionNode>>;
 
-/** By document, which the parser's cache makes one object for one text. */
+/** Keyed by document; the parser's cache returns the same object for the same text. */
 const known = new WeakMap<DocumentNode, Fragments>();
 
 function fragmentsOf(document: DocumentNode): Fragments {
@@ -62,14 +62,14 @@ function fragmentsOf(document: DocumentNode): Fragments {
   return fragments;
 }
 
-/** Undefined where it is introspection. */
+/** Undefined for introspection fields. */
 export const findField = (
   parent: GraphQLNamedType | undefined,
   { name }: FieldNode,
 ): GraphQLField<unknown, unknown> | undefined =>
   isObjectType(parent) || isInterfaceType(parent) ? parent.getFields()[name.value] : undefined;
 
-/** The selection that is written in a fragment, with the type that it is of. */
+/** The selection set of a fragment, and the type that it applies to. */
 export function findFragment(
   parent: GraphQLNamedType | undefined,
   selection: InlineFragmentNode | FragmentSpreadNode,

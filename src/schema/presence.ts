@@ -6,20 +6,20 @@ import { ofViewer } from './of-viewer.js';
 import { User } from './user.js';
 
 const PresenceStatus = builder.enumType('PresenceStatus', {
-  description: 'Whether a user is there.',
+  description: 'Whether a user is online.',
   values: {
-    ONLINE: { description: 'At least one device is connected, or was ten seconds ago.' },
+    ONLINE: { description: 'At least one device is connected, or was in the last ten seconds.' },
     OFFLINE: { description: 'No device is connected.' },
   },
 });
 
 const Presence = builder.objectRef<PresenceShape>('Presence').implement({
-  description: 'Whether a user is there, and since when not.',
+  description: 'Whether a user is online, and when they were last seen.',
   fields: (t) => ({
     user: t.field({
       ...ofViewer,
       type: User,
-      description: 'Whose presence it is; by number alone where the viewer may not know of them.',
+      description: 'The user; without a name if the viewer has no access to it.',
       resolve: ({ userId }, _args, { deps, viewer }) => loadShownUser(deps, viewer, userId),
     }),
     status: t.expose('status', {
@@ -29,7 +29,7 @@ const Presence = builder.objectRef<PresenceShape>('Presence').implement({
     lastSeenAt: t.expose('lastSeenAt', {
       type: 'DateTime',
       nullable: true,
-      description: 'When the last device went away; null while online or if never seen.',
+      description: 'When the last device disconnected; null while online or if never seen.',
     }),
   }),
 });
@@ -38,9 +38,9 @@ builder.objectField(User, 'presence', (t) =>
   t.field({
     ...ofViewer,
     type: Presence,
-    // Looked up for each pair of viewer and user, in all rooms of both.
+    // The lookup compares the rooms of the viewer with those of the user.
     complexity: 8,
-    description: 'Whether they are there. Of users with whom the viewer shares no room nothing is told: OFFLINE.',
+    description: 'Whether the user is online. Always OFFLINE for users who share no room with the viewer.',
     resolve: ({ id }, _args, { deps, viewer }) => loadPresence(deps, viewer, id),
   }),
 );
@@ -48,9 +48,9 @@ builder.objectField(User, 'presence', (t) =>
 builder.subscriptionField('presence', (t) =>
   t.field({
     type: Presence,
-    description: `The present state of each user first, then every change. Only users who share a room with the viewer: OFFLINE when the last one ends.
-Told once more when the user's name changes.
-A state that was superseded before the client took it is not told.`,
+    description: `The current state of each user first, then every change. A user who shares no room with the viewer is OFFLINE, and becomes OFFLINE when the last shared room ends.
+The state is sent again when the user's name changes.
+A state that a newer one replaced before the client could receive it is skipped.`,
     args: { userIds: t.arg.idList({ required: true, description: "Users' numbers, at most limits.maxWatchedUsers." }) },
     subscribe: (_root, args, { deps, viewer, isBehind }) => watchPresence(deps, viewer, args, isBehind),
     resolve: (presence) => presence,

@@ -12,8 +12,8 @@ import type { Context } from './context.js';
 import { findField, findFragment, type Operation } from './operation.js';
 
 /**
- * Every list that is not paged, so that nobody can know its length before it is looked up. None holds more than the members
- * of one room, but `members(includeLeft: true)`, which only what it costs bounds.
+ * Every list that is not paged: its length is unknown before it is looked up. None is longer than a room has members, except
+ * `members(includeLeft: true)`, which only its price limits.
  */
 export const unpagedLists: ReadonlySet<string> = new Set([
   'Message.readBy',
@@ -23,15 +23,15 @@ export const unpagedLists: ReadonlySet<string> = new Set([
   'TypingState.users',
 ]);
 
-/** An operation pays for so many entries of each list before it is executed, and for the others when they are counted. */
+/** An operation pays for this many entries of each list before execution, and for the rest when they are counted. */
 export const prepaidEntries = 10;
-/** Of each further entry, beside what is selected of it: it is looked up. */
+/** The price of looking up one more entry, on top of its selected fields. */
 export const priceOfEntry = 1;
 
-/** All members of a room with so many fields of each can always be had, however large rooms may be. */
+/** A query for all members of a room, with this many fields of each, is allowed however large rooms may be. */
 const fieldsOfEachMember = 5;
 
-/** The most fields that one operation of this type may touch, or one event, with all that its lists hold. */
+/** The maximum number of fields that one operation of this type, or one event, may touch, including all list entries. */
 export function maxPriceOf(operation: OperationTypeNode, { deps }: Pick<Context, 'deps'>): number {
   const { maxComplexity, maxEventComplexity, maxRoomMembers } = deps.limits;
   const max = operation === OperationTypeNode.SUBSCRIPTION ? maxEventComplexity : maxComplexity;
@@ -40,18 +40,18 @@ export function maxPriceOf(operation: OperationTypeNode, { deps }: Pick<Context,
   return max;
 }
 
-/** An operation with so many entries in each list that is not paged. */
 export interface Pricing extends Operation {
+  /** The assumed length of each list that is not paged. */
   readonly entries: number;
 }
 
-/** How many fields a selection touches: as the complexity plugin counts, with `entries` in each list that is not paged. */
+/** How many fields a selection touches, counted like the complexity plugin does, with `entries` in each list that is not paged. */
 export function priceOf(type: GraphQLNamedType, selections: readonly SelectionSetNode[], pricing: Pricing): number {
   const given: Given = { variables: pricing.variableValues, entries: pricing.entries, known: new Map() };
   return selections.reduce((sum, set) => sum + evaluate(findPrice(type, set, pricing), given), 0);
 }
 
-/** The same for all that an operation selects. */
+/** The same for a whole operation. */
 export function priceOfOperation(pricing: Pricing): number {
   const { schema, operation } = pricing;
   const root = schema.getRootType(operation.operation);
@@ -59,13 +59,13 @@ export function priceOfOperation(pricing: Pricing): number {
   return priceOf(root, [operation.selectionSet], pricing);
 }
 
-/** A number where it depends on neither arguments nor the length of lists. */
+/** A number if it depends neither on arguments nor on the length of lists. */
 type Price = number | ((given: Given) => number);
 
 interface Given {
   readonly variables: Record<string, unknown>;
   readonly entries: number;
-  /** Of fragments: those that spread each other would double the work at each step. */
+  /** The prices of fragments: fragments that spread each other twice would double the work at each level. */
   readonly known: Map<Price, number>;
 }
 
@@ -73,7 +73,7 @@ const nothing: Given = { variables: {}, entries: 0, known: new Map() };
 
 const evaluate = (price: Price, given: Given): number => (typeof price === 'number' ? price : price(given));
 
-/** By selection set, of which the parser's cache makes one object for one text. */
+/** Keyed by selection set; the parser's cache returns the same objects for the same text. */
 const prices = new WeakMap<SelectionSetNode, Price>();
 
 function findPrice(type: GraphQLNamedType, set: SelectionSetNode, operation: Operation): Price {
@@ -110,7 +110,7 @@ function evaluateOnce(price: Price, given: Given): number {
 
 function priceOfField(parent: GraphQLNamedType, node: FieldNode, operation: Operation): Price {
   const field = findField(parent, node);
-  // Introspection of a type's name.
+  // `__typename`
   if (field === undefined) return 1;
   const { complexity = 1 } = field.extensions as { readonly complexity?: Complexity | ComplexityOfArguments };
   const isUnpaged = unpagedLists.has(`${parent.name}.${field.name}`);

@@ -38,13 +38,13 @@ builder.objectField(Room, 'memberPage', (t) =>
     extensions: { ...ofViewer.extensions, ...checked(assertMemberPageArgs).extensions },
     type: RoomMemberConnection,
     description:
-      'The longest member first; for rooms of any size. Who leaves and comes back between two pages comes a second time: key members by their user.',
+      'The members in pages, the longest member first; for rooms of any size. A member who leaves and rejoins between two pages appears twice: key members by their user.',
     args: {
       first: t.arg.int({
         defaultValue: defaultMemberPageSize,
         description: 'How many, at most 100 (limits.maxPageSize).',
       }),
-      after: t.arg.string({ description: 'Only what comes after this cursor.' }),
+      after: t.arg.string({ description: 'Only members after this cursor.' }),
     },
     complexity: ({ first }) => ({ field: 1, multiplier: first ?? defaultMemberPageSize }),
     resolve: (room, args, { deps, viewer }) =>

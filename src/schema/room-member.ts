@@ -4,14 +4,16 @@ import { User } from './user.js';
 
 const userOf = ({ user, userId }: Pick<KnownMember, 'user' | 'userId'>) => user ?? userId;
 
-/** What the booking system needs of a membership is nobody else's, so this is no type of Prisma's. */
+/** Not a Prisma type: some columns are only for the booking system. */
 export const RoomMember = builder.objectRef<KnownMember>('RoomMember').implement({
   description: "A user's membership in a room, and how far they have read.",
   fields: (t) => ({
-    id: t.exposeID('id', { description: 'A UUID; the same when the user leaves and comes back.' }),
-    user: t.field({ type: User, description: 'Who it is.', resolve: userOf }),
-    isAdmin: t.exposeBoolean('isAdmin', { description: 'May remove members, rename the room and name admins.' }),
-    joinedAt: t.expose('joinedAt', { type: 'DateTime', description: 'When they joined, or last came back.' }),
+    id: t.exposeID('id', { description: 'A UUID; it stays the same when the user leaves and rejoins.' }),
+    user: t.field({ type: User, description: 'The user.', resolve: userOf }),
+    isAdmin: t.exposeBoolean('isAdmin', {
+      description: 'Admins may remove members, rename the room, appoint admins and delete any message.',
+    }),
+    joinedAt: t.expose('joinedAt', { type: 'DateTime', description: 'When they joined, or last rejoined.' }),
     leftAt: t.expose('leftAt', {
       type: 'DateTime',
       nullable: true,
@@ -20,7 +22,7 @@ export const RoomMember = builder.objectRef<KnownMember>('RoomMember').implement
     lastReadSeq: t.exposeInt('lastReadSeq', { description: 'The member has read every message up to this seq.' }),
     lastReadMessageId: t.exposeID('lastReadMessageId', {
       nullable: true,
-      description: 'The message at which the read mark stands.',
+      description: 'The message at the read mark.',
     }),
     lastReadAt: t.expose('lastReadAt', {
       type: 'DateTime',

@@ -1,10 +1,10 @@
 import { builder } from './builder.js';
 
 export const RoomType = builder.enumType('RoomType', {
-  description: 'What kind of room it is; it never changes.',
+  description: 'The kind of a room. It never changes.',
   values: {
-    DIRECT: { description: 'One to one; there is one room per pair of users, for ever.' },
+    DIRECT: { description: 'One to one; each pair of users has one such room, forever.' },
     GROUP: { description: 'Any number of members, with admins.' },
-    BOOKING: { description: 'Belongs to a booking; the booking system creates it and keeps its members.' },
+    BOOKING: { description: 'Belongs to a booking; the booking system creates it and manages its members.' },
   },
 });

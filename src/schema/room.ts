@@ -26,31 +26,31 @@ import { RoomMember } from './room-member.js';
 import { RoomType } from './room-type.js';
 import { Selection } from './selection.js';
 
-/** Rooms carry what has been read along with them, so this is no type of Prisma's. */
+/** Not a Prisma type: a room carries the parts that were loaded in the same query. */
 export const Room = builder.objectRef<RoomShape>('Room').implement({
   description: 'A room that the viewer is a member of.',
   fields: (t) => ({
     id: t.exposeID('id', { description: 'A UUID.' }),
-    type: t.expose('type', { type: RoomType, description: 'What kind of room it is.' }),
+    type: t.expose('type', { type: RoomType, description: 'The kind of the room.' }),
     name: t.exposeString('name', { nullable: true, description: 'The stored name; null in DIRECT rooms.' }),
     title: t.string({
       ...ofViewer,
-      description: "What to show the viewer: the name, or else the other members' names.",
+      description: "The title to show to the viewer: the name or, without one, the other members' names.",
       resolve: (room, _args, { deps, viewer }) => loadTitle(deps, viewer, room),
     }),
     bookingId: t.exposeInt('bookingId', { nullable: true, description: "The booking's number; BOOKING only." }),
     seq: t.exposeInt('seq', {
-      description: "Position of the newest entry in the room's log. Pass it as afterSeq to continue from here.",
+      description: "The position of the newest entry in the room's log. Pass it as afterSeq to continue from here.",
     }),
     epoch: t.exposeID('epoch', {
-      description: 'Changes when the log was restored to an earlier state: pass it with afterSeq.',
+      description: 'Identifies the log; changes when the log is restored to an earlier state. Pass it with afterSeq.',
     }),
     members: t.field({
       ...ofViewer,
       type: [RoomMember],
       description:
-        'Who is in the room, all of them, the longest member first. They count as what the operation touches: where rooms may be large, ask for memberPage.',
-      args: { includeLeft: t.arg.boolean({ defaultValue: false, description: 'Also who was in it once.' }) },
+        'All members of the room, the longest member first. Each counts toward the number of fields that an operation may touch: use memberPage if rooms may be large.',
+      args: { includeLeft: t.arg.boolean({ defaultValue: false, description: 'Also include former members.' }) },
       resolve: (room, { includeLeft }, context, info) =>
         loadMembers(context.deps, context.viewer, room, {
           includeLeft: includeLeft ?? false,
@@ -59,7 +59,7 @@ export const Room = builder.objectRef<RoomShape>('Room').implement({
     }),
     memberCount: t.int({
       ...ofViewer,
-      description: 'How many are in the room.',
+      description: 'How many members the room has.',
       resolve: (room, _args, { deps, viewer }) => loadMemberCount(deps, viewer, room),
     }),
     viewerMember: t.field({
@@ -70,18 +70,19 @@ export const Room = builder.objectRef<RoomShape>('Room').implement({
     }),
     unreadCount: t.int({
       ...ofViewer,
-      description: "Messages from others, neither SYSTEM nor deleted, after the viewer's read mark and joining.",
+      description:
+        "How many messages the viewer has not read: from others, neither SYSTEM nor deleted, after the viewer's read mark and joining.",
       resolve: (room, _args, { deps, viewer }) => loadUnreadCount(deps, viewer, room),
     }),
     cancelledAt: t.expose('cancelledAt', {
       type: 'DateTime',
       nullable: true,
-      description: 'When the booking was cancelled: nobody writes here any more. BOOKING only.',
+      description: 'When the booking was cancelled, which closed the room for writing. BOOKING only.',
     }),
-    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was made.' }),
+    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When the room was created.' }),
     updatedAt: t.expose('updatedAt', {
       type: 'DateTime',
-      description: 'Newest activity; rooms are listed by it, newest first.',
+      description: 'When the newest activity happened; rooms are listed by it, newest first.',
     }),
   }),
 });
@@ -98,16 +99,16 @@ const RoomConnection = builder.connectionObject(
 );
 
 interface RoomsToRead {
-  /** What is selected of each. */
+  /** The selection on each room. */
   readonly room: Selection;
   readonly info: GraphQLResolveInfo;
   readonly context: Context;
   readonly among?: readonly RoomPart[];
-  /** How many there may be. */
+  /** The maximum number of rooms. */
   readonly rooms?: number;
 }
 
-/** What is read along with rooms: of their messages one page, and all members where the operation can pay for them. */
+/** The parts to load in the same query as the rooms: one page of messages, and all members if the operation can pay for them. */
 function toRoomRequest({ room, info, context, among = roomParts, rooms = 1 }: RoomsToRead): RoomRequest {
   const args = room.argumentsOf('messages');
   const members = [room.into('members', 'viewerMember'), room.into('memberPage').ofNodes];
@@ -123,7 +124,7 @@ function toRoomRequest({ room, info, context, among = roomParts, rooms = 1 }: Ro
 const toOneRoom = (context: Context, info: GraphQLResolveInfo): RoomRequest =>
   toRoomRequest({ room: Selection.of(info), info, context });
 
-/** The same where the room is that of a change's answer: its page of members is of the same moment. */
+/** The same for the room in a mutation's payload: its member page shows the moment of the change, so members are loaded too. */
 function toChangedRoom(context: Context, info: GraphQLResolveInfo): RoomRequest {
   const room = Selection.of(info).into('room');
   const request = toRoomRequest({ room, info, context, among: changedRoomParts });
@@ -141,7 +142,7 @@ builder.queryFields((t) => ({
         defaultValue: defaultRoomPageSize,
         description: 'How many, at most 100 (limits.maxPageSize).',
       }),
-      after: t.arg.string({ description: 'Only what comes after this cursor.' }),
+      after: t.arg.string({ description: 'Only rooms after this cursor.' }),
       type: t.arg({ type: RoomType, description: 'Only rooms of this type.' }),
     },
     complexity: ({ first }) => ({ field: 1, multiplier: first ?? defaultRoomPageSize }),
@@ -154,147 +155,158 @@ builder.queryFields((t) => ({
   room: t.field({
     type: Room,
     nullable: true,
-    description: 'One room. Null if there is none or the viewer is not a member.',
+    description: 'One room. Null if it does not exist or the viewer is not a member.',
     args: { id: t.arg.id({ required: true, description: "The room's UUID." }) },
     resolve: (_root, { id }, context, info) => getRoom(context.deps, context.viewer, id, toOneRoom(context, info)),
   }),
   bookingRoom: t.field({
     type: Room,
     nullable: true,
-    description: 'The room of a booking. Null if there is none or the viewer is not a member.',
+    description: 'The room of a booking. Null if it does not exist or the viewer is not a member.',
     args: { bookingId: t.arg.int({ required: true, description: "The booking's number." }) },
     resolve: (_root, { bookingId }, context, info) =>
       getBookingRoom(context.deps, context.viewer, bookingId, toOneRoom(context, info)),
   }),
   unreadCount: t.int({
-    description: "Unread over all the viewer's rooms.",
+    description: "The sum of unreadCount over all the viewer's rooms.",
     resolve: (_root, _args, { deps, viewer }) => countUnreadMessages(deps, viewer),
   }),
 }));
 
 const CreateRoomInput = builder.inputType('CreateRoomInput', {
-  description: 'A room to make.',
+  description: 'A room to create.',
   fields: (t) => ({
     type: t.field({
       type: RoomType,
       required: true,
-      description: 'DIRECT or GROUP; BOOKING rooms are made by the booking system.',
+      description: 'DIRECT or GROUP; the booking system creates BOOKING rooms.',
     }),
-    name: t.string({ description: 'GROUP only.' }),
-    participantIds: t.idList({ required: true, description: 'The others; the viewer is always added.' }),
+    name: t.string({ description: 'The name; GROUP only.' }),
+    participantIds: t.idList({ required: true, description: 'The other members; the viewer is always added.' }),
   }),
 });
 
 const RenameRoomInput = builder.inputType('RenameRoomInput', {
   description: 'A new name for a GROUP.',
   fields: (t) => ({
-    roomId: t.id({ required: true, description: 'Which room; the viewer is an admin of it.' }),
-    name: t.string({ required: true, description: '1 to 100 characters.' }),
+    roomId: t.id({ required: true, description: 'The room; the viewer must be an admin of it.' }),
+    name: t.string({ required: true, description: 'The new name, 1 to 100 characters.' }),
   }),
 });
 
 const InviteMembersInput = builder.inputType('InviteMembersInput', {
   description: 'Users to invite to a GROUP.',
   fields: (t) => ({
-    roomId: t.id({ required: true, description: 'Which room; any member may invite.' }),
-    userIds: t.idList({ required: true, description: 'Whom; who is in the room already is passed over.' }),
+    roomId: t.id({ required: true, description: 'The room; any member may invite.' }),
+    userIds: t.idList({ required: true, description: 'The users; those who are members already are skipped.' }),
   }),
 });
 
 const RemoveMemberInput = builder.inputType('RemoveMemberInput', {
   description: 'A member to remove from a GROUP.',
   fields: (t) => ({
-    roomId: t.id({ required: true, description: 'Which room; the viewer is an admin of it.' }),
-    userId: t.id({ required: true, description: 'Whom.' }),
+    roomId: t.id({ required: true, description: 'The room; the viewer must be an admin of it.' }),
+    userId: t.id({ required: true, description: 'The member to remove.' }),
   }),
 });
 
 const SetAdminInput = builder.inputType('SetAdminInput', {
-  description: 'Who shall be an admin of a GROUP.',
+  description: 'A member of a GROUP, and whether they are an admin.',
   fields: (t) => ({
-    roomId: t.id({ required: true, description: 'Which room; the viewer is an admin of it.' }),
+    roomId: t.id({ required: true, description: 'The room; the viewer must be an admin of it.' }),
     userId: t.id({ required: true, description: 'A member of the room.' }),
-    isAdmin: t.boolean({ required: true, description: 'True grants, false revokes; a room keeps one admin at least.' }),
+    isAdmin: t.boolean({
+      required: true,
+      description: 'True grants the role, false revokes it; a room keeps at least one admin.',
+    }),
   }),
 });
 
 const LeaveRoomInput = builder.inputType('LeaveRoomInput', {
   description: 'A room to leave.',
-  fields: (t) => ({ roomId: t.id({ required: true, description: 'GROUP or BOOKING.' }) }),
+  fields: (t) => ({ roomId: t.id({ required: true, description: 'The room; GROUP or BOOKING only.' }) }),
 });
 
 const MarkReadInput = builder.inputType('MarkReadInput', {
   description: 'How far the viewer has read.',
   fields: (t) => ({
-    roomId: t.id({ required: true, description: 'Which room.' }),
-    messageId: t.id({ required: true, description: 'The newest message read. Never moves the mark back.' }),
+    roomId: t.id({ required: true, description: 'The room.' }),
+    messageId: t.id({
+      required: true,
+      description: 'The newest message that the viewer has read. An older one does not move the mark back.',
+    }),
   }),
 });
 
 const CreateRoomPayload = builder.objectRef<{ room: RoomShape; created: boolean }>('CreateRoomPayload').implement({
-  description: 'The room that was asked for.',
+  description: 'The new room, or the existing DIRECT room.',
   fields: (t) => ({
     room: t.expose('room', { type: Room, description: 'The room.' }),
-    created: t.exposeBoolean('created', { description: 'False where the DIRECT room existed.' }),
+    created: t.exposeBoolean('created', { description: 'False if the DIRECT room existed already.' }),
   }),
 });
 
 const RoomPayload = builder.objectRef<{ room: RoomShape }>('RoomPayload').implement({
   description: 'The room after the change.',
-  fields: (t) => ({ room: t.expose('room', { type: Room, description: 'The room as the change has left it.' }) }),
+  fields: (t) => ({ room: t.expose('room', { type: Room, description: 'The room right after the change.' }) }),
 });
 
 const LeaveRoomPayload = builder.objectRef<{ roomId: string }>('LeaveRoomPayload').implement({
-  description: 'What was left.',
-  fields: (t) => ({ roomId: t.exposeID('roomId', { description: 'The room, which the viewer no longer sees.' }) }),
+  description: 'The room that the viewer left.',
+  fields: (t) => ({
+    roomId: t.exposeID('roomId', { description: 'The room; the viewer has no access to it any more.' }),
+  }),
 });
 
 builder.mutationFields((t) => ({
   createRoom: t.field({
     type: CreateRoomPayload,
-    description: 'Makes a GROUP, or finds or makes the DIRECT room with another user.',
-    args: { input: t.arg({ type: CreateRoomInput, required: true, description: 'What room, with whom.' }) },
+    description:
+      'Creates a GROUP, or returns the DIRECT room with another user, which is created if there is none yet.',
+    args: { input: t.arg({ type: CreateRoomInput, required: true, description: 'The kind of room and its members.' }) },
     resolve: (_root, { input }, context, info) =>
       createRoom(context.deps, context.viewer, input, toChangedRoom(context, info)),
   }),
   renameRoom: t.field({
     type: RoomPayload,
-    description: 'Gives a GROUP a new name; admins may.',
-    args: { input: t.arg({ type: RenameRoomInput, required: true, description: 'Which room, and its name.' }) },
+    description: 'Changes the name of a GROUP. Only for admins.',
+    args: { input: t.arg({ type: RenameRoomInput, required: true, description: 'The room and its new name.' }) },
     resolve: (_root, { input }, context, info) =>
       renameRoom(context.deps, context.viewer, input, toChangedRoom(context, info)),
   }),
   inviteMembers: t.field({
     type: RoomPayload,
-    description: 'Makes users members of a GROUP; any member may. They see its whole history.',
-    args: { input: t.arg({ type: InviteMembersInput, required: true, description: 'Which room, and whom.' }) },
+    description: 'Adds users to a GROUP. Any member may do this. New members see the whole history.',
+    args: { input: t.arg({ type: InviteMembersInput, required: true, description: 'The room and the users.' }) },
     resolve: (_root, { input }, context, info) =>
       inviteMembers(context.deps, context.viewer, input, toChangedRoom(context, info)),
   }),
   removeMember: t.field({
     type: RoomPayload,
-    description: 'Ends the membership of somebody else in a GROUP at once; admins may.',
-    args: { input: t.arg({ type: RemoveMemberInput, required: true, description: 'Which room, and whom.' }) },
+    description: 'Ends the membership of another user in a GROUP immediately. Only for admins.',
+    args: { input: t.arg({ type: RemoveMemberInput, required: true, description: 'The room and the member.' }) },
     resolve: (_root, { input }, context, info) =>
       removeMember(context.deps, context.viewer, input, toChangedRoom(context, info)),
   }),
   setAdmin: t.field({
     type: RoomPayload,
-    description: 'Makes a member of a GROUP an admin, or no longer one; admins may.',
-    args: { input: t.arg({ type: SetAdminInput, required: true, description: 'Which room, whom, and what.' }) },
+    description: 'Grants or revokes the admin role of a member of a GROUP. Only for admins.',
+    args: { input: t.arg({ type: SetAdminInput, required: true, description: 'The room, the member and the role.' }) },
     resolve: (_root, { input }, context, info) =>
       setAdmin(context.deps, context.viewer, input, toChangedRoom(context, info)),
   }),
   leaveRoom: t.field({
     type: LeaveRoomPayload,
-    description: "Ends the viewer's membership. When the last admin leaves, the longest member becomes one.",
-    args: { input: t.arg({ type: LeaveRoomInput, required: true, description: 'Which room.' }) },
+    description: "Ends the viewer's membership. When the last admin leaves, the longest member becomes an admin.",
+    args: { input: t.arg({ type: LeaveRoomInput, required: true, description: 'The room.' }) },
     resolve: (_root, { input }, { deps, viewer }) => leaveRoom(deps, viewer, input),
   }),
   markRead: t.field({
     type: RoomPayload,
     description: "Moves the viewer's read mark forward.",
-    args: { input: t.arg({ type: MarkReadInput, required: true, description: 'Which room, and up to where.' }) },
+    args: {
+      input: t.arg({ type: MarkReadInput, required: true, description: 'The room and the newest message read.' }),
+    },
     resolve: (_root, { input }, { deps, viewer }) => markRead(deps, viewer, input),
   }),
 }));

@@ -12,7 +12,7 @@ import { type Pricing, priceOf } from './price.js';
 
 type Operation = Pick<GraphQLResolveInfo, 'schema' | 'fragments' | 'variableValues'>;
 
-/** What is selected of an object, so that it is read in one statement with it. */
+/** The fields that an operation selects on an object, so that they can be loaded in the same statement as the object. */
 export class Selection {
   readonly #operation: Operation;
   readonly #type: GraphQLObjectType | undefined;
@@ -28,36 +28,36 @@ export class Selection {
         : [...collectSubFields(schema, fragments, variableValues, this.#type, [...nodes]).fields.values()].flat();
   }
 
-  /** Of what the resolved field answers. */
+  /** The selection on the resolver's return type. */
   static of(info: GraphQLResolveInfo): Selection {
     return new Selection(info, getNamedType(info.returnType), info.fieldNodes);
   }
 
-  /** Of what these fields answer, all of them of one type. */
+  /** The selection below the fields with these names, which must all have the same type. */
   into(...names: readonly string[]): Selection {
     const nodes = this.#nodes.filter((node) => names.includes(node.name.value));
     const field = this.#type?.getFields()[nodes[0]?.name.value ?? ''];
     return new Selection(this.#operation, field && getNamedType(field.type), nodes);
   }
 
-  /** Of a connection's nodes. */
+  /** The selection on the nodes of a connection. */
   get ofNodes(): Selection {
     return this.into('edges').into('node');
   }
 
-  /** Those of the fields that are selected. What is selected with arguments is left out: it may be something else. */
+  /** The names that are selected without arguments: with arguments, the field may have a different value. */
   choose<Name extends string>(names: readonly Name[]): Name[] {
     const plain = this.#nodes.filter((node) => node.arguments === undefined || node.arguments.length === 0);
     return names.filter((name) => plain.some((node) => node.name.value === name));
   }
 
-  /** How many fields it touches in one object of the type. */
+  /** How many fields the selection touches in one object. */
   price(pricing: Pricing): number {
     if (this.#type === undefined) return 0;
     return priceOf(this.#type, [{ kind: Kind.SELECTION_SET, selections: this.#nodes }], pricing);
   }
 
-  /** The arguments of the field where it is selected; where it is more than once, those of one of them. */
+  /** The arguments of the field if it is selected; if it is selected more than once, those of the first. */
   argumentsOf(name: string): Record<string, unknown> | undefined {
     const node = this.#nodes.find((each) => each.name.value === name);
     const field = this.#type?.getFields()[name];

@@ -9,12 +9,12 @@ import { Room } from './room.js';
 import { User } from './user.js';
 
 const TypingState = builder.objectRef<TypingShape>('TypingState').implement({
-  description: 'Who is typing in a room.',
+  description: 'The users who are typing in a room.',
   fields: (t) => ({
     roomId: t.exposeID('roomId', { description: 'The room.' }),
     users: t.field({
       type: [User],
-      description: 'Everybody who is typing, the viewer left out.',
+      description: 'All users who are typing, without the viewer.',
       resolve: ({ roomId, userIds }, _args, context, info) =>
         loadMemberUsers(context.deps, roomId, userIds, affordable(info, context)),
     }),
@@ -25,8 +25,8 @@ builder.objectField(Room, 'typing', (t) =>
   t.field({
     ...ofViewer,
     type: [User],
-    description: 'Who is typing now, the viewer left out.',
-    // Asked of the stream, room by room.
+    description: 'The users who are typing now, without the viewer.',
+    // Needs one request to the NATS stream for each room.
     complexity: { field: 40, multiplier: prepaidEntries },
     resolve: ({ id }, _args, context, info) => listTyping(context.deps, context.viewer, id, affordable(info, context)),
   }),
@@ -35,15 +35,18 @@ builder.objectField(Room, 'typing', (t) =>
 const SetTypingInput = builder.inputType('SetTypingInput', {
   description: 'Whether the viewer is typing.',
   fields: (t) => ({
-    roomId: t.id({ required: true, description: 'Where.' }),
-    isTyping: t.boolean({ required: true, description: 'True while they type, to be repeated; false when they stop.' }),
+    roomId: t.id({ required: true, description: 'The room.' }),
+    isTyping: t.boolean({
+      required: true,
+      description: 'True while the viewer types, to be repeated; false when they stop.',
+    }),
   }),
 });
 
 const SetTypingPayload = builder.objectRef<{ expiresInMs: number }>('SetTypingPayload').implement({
-  description: 'How long the signal holds.',
+  description: 'How long the signal is valid.',
   fields: (t) => ({
-    expiresInMs: t.exposeInt('expiresInMs', { description: 'The signal lapses after this long; repeat it sooner.' }),
+    expiresInMs: t.exposeInt('expiresInMs', { description: 'The signal expires after this time; repeat it earlier.' }),
   }),
 });
 
@@ -51,8 +54,14 @@ builder.mutationField('setTyping', (t) =>
   t.field({
     type: SetTypingPayload,
     description:
-      'Tells the other members that the viewer types, or no longer does. Signals are accepted once a second; of more, the newest counts. A message ends it too. FORBIDDEN in a room that is closed for writing.',
-    args: { input: t.arg({ type: SetTypingInput, required: true, description: 'Where, and whether.' }) },
+      'Shows the other members that the viewer is typing, or has stopped. One signal per second is sent; if there are more, the newest one is. Sending a message also ends the signal. FORBIDDEN in a room that is closed for writing.',
+    args: {
+      input: t.arg({
+        type: SetTypingInput,
+        required: true,
+        description: 'The room, and whether the viewer is typing.',
+      }),
+    },
     resolve: (_root, { input }, { deps, viewer }) => setTyping(deps, viewer, input),
   }),
 );
@@ -60,9 +69,9 @@ builder.mutationField('setTyping', (t) =>
 builder.subscriptionField('typing', (t) =>
   t.field({
     type: TypingState,
-    description: `The whole list at every change, the present one first; at most four a second.
+    description: `The complete list of users who are typing: the current one first, then a new one after every change, at most four per second.
 Ends with FORBIDDEN when the viewer's membership ends.`,
-    args: { roomId: t.arg.id({ required: true, description: 'Which room.' }) },
+    args: { roomId: t.arg.id({ required: true, description: 'The room.' }) },
     subscribe: (_root, args, { deps, viewer, isBehind }) => watchTyping(deps, viewer, args, isBehind),
     resolve: (state) => state,
   }),

@@ -6,7 +6,7 @@ import { checked } from './checked.js';
 
 const defaultSearchSize = 20;
 
-/** Fields of this type may answer with a user's number: all of a request are loaded in one query. */
+/** A field of this type may resolve to a user's number: all users of a request are loaded in one query. */
 export const User = builder.loadableObjectRef<UserRow, number>('User', {
   load: (ids, { deps }) => loadUsers(deps, ids),
 });
@@ -16,7 +16,7 @@ User.implement({
   fields: (t) => ({
     id: t.exposeID('id', { description: "The user's number on the host platform." }),
     name: t.string({
-      description: 'The name that the platform gives, or "#5" for a user whom it has not named yet.',
+      description: 'The name from the host platform, or "#5" for user 5 if the platform has not sent a name yet.',
       resolve: (user) => shownName(user),
     }),
   }),
@@ -25,7 +25,7 @@ User.implement({
 builder.queryFields((t) => ({
   viewer: t.field({
     type: User,
-    description: 'Who is asking.',
+    description: 'The authenticated user.',
     resolve: (_root, _args, { viewer }) => viewer.userId,
   }),
   users: t.field({
@@ -33,8 +33,8 @@ builder.queryFields((t) => ({
     type: [User],
     nullable: { list: false, items: true },
     description:
-      'Users by their numbers, in the same order; null for who is not known or, where the user directory is off, shares no room with the viewer.',
-    args: { ids: t.arg.idList({ required: true, description: "Users' numbers, at most a page's size." }) },
+      'Users by their numbers, in the same order. Null for an unknown user and, if the user directory is off, for one who shares no room with the viewer.',
+    args: { ids: t.arg.idList({ required: true, description: 'User numbers, at most limits.maxPageSize.' }) },
     complexity: ({ ids }) => ({ field: 1, multiplier: ids.length }),
     resolve: (_root, { ids }, { deps, viewer }) => getUsers(deps, viewer, ids),
   }),
@@ -42,13 +42,13 @@ builder.queryFields((t) => ({
     ...checked(parseUserSearch),
     type: [User],
     description:
-      "Users whose name starts with or contains the text, for a picker. FORBIDDEN where the server's user directory is off (USER_DIRECTORY).",
+      'Users whose name starts with or contains the text, for a user picker. FORBIDDEN if the user directory of the server is off (USER_DIRECTORY).',
     args: {
       text: t.arg.string({
         required: true,
-        description: 'A part of the name, 1 to 100 characters without spaces around it; letter case does not matter.',
+        description: 'A part of the name, 1 to 100 characters without the spaces around it; letter case is ignored.',
       }),
-      first: t.arg.int({ defaultValue: defaultSearchSize, description: "How many at most, up to a page's size." }),
+      first: t.arg.int({ defaultValue: defaultSearchSize, description: 'How many, at most limits.maxPageSize.' }),
     },
     complexity: ({ first }) => ({ field: 1, multiplier: first ?? defaultSearchSize }),
     resolve: (_root, { text, first }, { deps, viewer }) =>
