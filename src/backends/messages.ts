@@ -10,6 +10,7 @@ import { countUnreadMessages, markRead } from '../resolvers/rooms.js';
 import { introduceUsers } from '../resolvers/users.js';
 import { service } from './endpoint.js';
 import { assertLimit, limit, nameHint, payload, skip, text, userId, uuid } from './payloads.js';
+import { showMessage } from './views.js';
 
 const messageType = z.enum(['TEXT', 'IMAGE', 'SYSTEM'], { error: 'must be TEXT, IMAGE or SYSTEM' });
 const defaultLimit = 50;
@@ -36,7 +37,7 @@ async function list(deps: Deps, { roomId: id, userId, limit, cursor, skip }: z.i
     { id: roomId },
     { args, omissions: { deleted: true, skip: skip ?? 0 } },
   );
-  const messages = page.rows.toReversed();
+  const messages = page.rows.toReversed().map(showMessage);
   const hasMore = page.hasPreviousPage;
   return { data: { messages, hasMore, nextCursor: hasMore ? (messages.at(-1)?.id ?? null) : null } };
 }
@@ -67,7 +68,7 @@ async function save(deps: Deps, input: z.infer<typeof savePayload>) {
     type === 'SYSTEM'
       ? await announceMessage(deps, viewer, { id, roomId, content })
       : await sendMessage(deps, viewer, { id, roomId, type, content });
-  return { data: { ...message, duplicate } };
+  return { data: { ...showMessage(message), duplicate } };
 }
 
 /** False for a retry, and for what is going to be refused: neither names anybody. */

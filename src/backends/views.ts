@@ -1,6 +1,7 @@
 import { cursorOfMember } from '../db/members.js';
 import type { Room } from '../db/rooms.js';
 import { type KnownMember, memberDetails } from '../db/rows.js';
+import type { Message } from '../domain/message.js';
 import type { Onlooker, Viewer } from '../domain/viewer.js';
 import type { Deps } from '../resolvers/deps.js';
 import { loadLastMessage, loadMemberCount, loadMembers, loadTitle, loadUnreadCount } from '../resolvers/loaders.js';
@@ -38,12 +39,20 @@ export async function showRooms(deps: Deps, onlooker: Onlooker, rooms: readonly 
     seq,
     memberCount: memberLists[at]?.memberCount,
     members: memberLists[at]?.members?.map((member) => showMember(member, names)) ?? null,
-    lastMessage: lastMessages[at] ?? null,
+    lastMessage: lastMessages[at] == null ? null : showMessage(lastMessages[at]),
     ...ofUser[at],
     cancelledAt,
     createdAt,
     updatedAt,
   }));
+}
+
+/** A message as other backends see it: a column that is added to its row is not shown by itself. */
+export function showMessage(message: Message): Message {
+  const { id, roomId, seq, changedSeq, senderId, senderName, type } = message;
+  const { content, system, createdAt, editedAt, deletedAt } = message;
+  const place = { id, roomId, seq, changedSeq };
+  return { ...place, senderId, senderName, type, content, system, createdAt, editedAt, deletedAt };
 }
 
 const showMember = (member: KnownMember, names: ReadonlyMap<number, string>) => {
