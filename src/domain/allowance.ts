@@ -3,7 +3,7 @@ export interface AllowanceOptions {
   readonly perSecond: number;
 }
 
-/** So many at once, and so many a second from then on. */
+/** A token bucket: `burst` tokens at first, refilled by `perSecond`. */
 export class Allowance {
   readonly #burst: number;
   readonly #perSecond: number;
@@ -16,7 +16,7 @@ export class Allowance {
     this.#left = burst;
   }
 
-  /** False where none is left; nothing is taken then. */
+  /** Takes one token. False if there is none left; then nothing is taken. */
   take(): boolean {
     this.#refill();
     if (this.#left < 1) return false;
@@ -24,19 +24,19 @@ export class Allowance {
     return true;
   }
 
-  /** Takes so many whether they are there or not: what is missing has to be earned before there is something left. */
+  /** Takes `count` tokens even if there are fewer: the balance becomes negative and has to be refilled first. */
   spend(count: number): void {
     this.#refill();
     this.#left -= count;
   }
 
-  /** One more, also beyond the burst: it belongs to something that was asked for. */
+  /** Adds a token, even beyond the burst. */
   grant(): void {
     this.#refill();
     this.#left += 1;
   }
 
-  /** How long it takes until something is left, in milliseconds; 0 where something is. */
+  /** Milliseconds until the balance is positive; 0 if it is. */
   get restMs(): number {
     this.#refill();
     return this.#left > 0 ? 0 : Math.ceil(((1 - this.#left) / this.#perSecond) * 1_000);

@@ -1,17 +1,17 @@
 import { ChatError } from './errors.js';
 
 /**
- * Nothing that anybody sees: white space, controls, whatever Unicode calls default-ignorable (joiners, marks of
- * direction, fillers, selectors, tags), interlinear annotations, and the braille blank.
+ * Text that shows nothing: white space, controls, Unicode's default-ignorable characters (joiners, direction marks, fillers,
+ * selectors, tags), interlinear annotations, and the braille blank.
  */
 const blank = /^[\s\p{Cc}\p{Default_Ignorable_Code_Point}\uFFF9-\uFFFB\u2800]*$/u;
 
-/** In code points, for the names of users and rooms alike. */
+/** In code points, for the names of users and of rooms. */
 export const maxNameLength = 100;
 
 /**
- * Stored and returned as it is. The limit counts code points.
- * @throws {ChatError} BAD_USER_INPUT where it is empty, invisible, too long, or not text that can be stored
+ * Checks a text that is stored unchanged. `maxLength` is in code points.
+ * @throws {ChatError} BAD_USER_INPUT if it is empty, invisible, too long, or cannot be stored as text
  */
 export function assertText(text: string, what: string, maxLength: number): void {
   if (text.includes('\0')) throw badInput(`${what} must not contain NUL`);
@@ -19,9 +19,9 @@ export function assertText(text: string, what: string, maxLength: number): void 
 }
 
 /**
- * A name as it is stored: NFC, in one line, without controls and without characters that turn the direction of the text
- * around it.
- * @throws {ChatError} BAD_USER_INPUT where nothing to see is left, or it is too long
+ * The name in the form in which it is stored: NFC, on one line, without controls and without characters that change the
+ * direction of the text around it.
+ * @throws {ChatError} BAD_USER_INPUT if nothing visible is left, or it is too long
  */
 export function parseName(text: string, what: string): string {
   const name = cleanName(text);
@@ -29,7 +29,7 @@ export function parseName(text: string, what: string): string {
   return name;
 }
 
-/** The same for a name that only comes along with something else: null where it cannot be one. */
+/** The same for an optional name, as in a token: null if it is invalid. */
 export function readName(value: unknown): string | null {
   if (typeof value !== 'string') return null;
   const name = cleanName(value);
@@ -44,7 +44,7 @@ export function assertImageUrl(text: string): void {
   }
 }
 
-/** What a URL parser would mend by itself is refused, since other parsers mend it differently. */
+/** Refuses URLs that a parser would have to repair: another parser may repair them differently. */
 const absoluteHttps = /^https:\/\/[^\s\p{Cc}\\/?#][^\s\p{Cc}\\]*$/iu;
 
 const lineBreaks = /[\t\n\v\f\r\u0085\u2028\u2029]+/g;
@@ -58,10 +58,10 @@ function assertShown(text: string, what: string, maxLength: number): void {
   if (fault !== null) throw badInput(`${what} ${fault}`);
 }
 
-/** What keeps people from seeing the text, as the end of a sentence. */
+/** The reason why the text is not acceptable, as the end of a sentence, or null. */
 function findFault(text: string, maxLength: number): string | null {
   if (!text.isWellFormed()) return 'must not contain lone surrogates';
-  // A code point has at most two UTF-16 units: what is longer need not be counted.
+  // A code point has at most two UTF-16 units, so a text that is longer than that needs no exact count.
   const length = text.length > maxLength * 2 ? text.length : [...text].length;
   if (length > maxLength) return `must have at most ${maxLength} characters`;
   return blank.test(text) ? 'must not be empty or invisible' : null;

@@ -33,10 +33,10 @@ export const errorCodes = {
 
 export type ErrorCode = keyof typeof errorCodes;
 
-/** A refusal that the caller may read. Anything else that is thrown is a bug and is masked at the edge. */
+/** An error that the client may see. Any other error is a bug, and its message is masked. */
 export class ChatError extends Error {
   override readonly name: string = 'ChatError';
-  /** How long to wait before trying again; with RATE_LIMITED only. */
+  /** How long to wait before a retry; for RATE_LIMITED only. */
   readonly retryAfterMs: number | undefined;
 
   constructor(
@@ -44,7 +44,7 @@ export class ChatError extends Error {
     message: string,
     options: { retryAfterMs?: number; cause?: unknown } = {},
   ) {
-    // Nobody reads where a refusal was thrown, and to look that up would cost more than all else: refusals come in floods.
+    // No stack trace: nobody reads it, and collecting it is the largest cost when many requests are refused.
     const { stackTraceLimit } = Error;
     Error.stackTraceLimit = 0;
     super(message, { cause: options.cause });
@@ -53,7 +53,7 @@ export class ChatError extends Error {
   }
 }
 
-/** A subscriber that cannot keep up: its connection is cut, and it resumes with afterSeq. */
+/** Thrown to a subscriber that cannot keep up: its connection is closed, and it resumes with afterSeq. */
 export class SlowConsumerError extends ChatError {
   override readonly name = 'SlowConsumerError';
   constructor() {

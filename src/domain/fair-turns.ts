@@ -1,33 +1,33 @@
 import { Allowance, type AllowanceOptions } from './allowance.js';
 import { ChatError } from './errors.js';
 
-/** A user's number, or the address of somebody without a token. */
+/** A user's number, or the address of a client without a token. */
 export type TurnTaker = number | string;
 
 export interface FairTurnsOptions {
-  /** Under way at a time, of all users together; without it, each user's bound is the only one. */
+  /** How much work of all users together may run at a time; without it, only each user's own limit holds. */
   readonly atOnce?: number;
   readonly atOncePerUser: number;
-  /** What is under way of one user may cost so much together; one alone may cost more. */
+  /** The maximum total cost of one user's running work; a single piece of work may cost more. */
   readonly costAtOnce?: number;
   readonly maxWaitingPerUser: number;
-  /** What has not begun by then is refused; without it, it waits as long as it takes. */
+  /** Work that has not begun by then is refused; without it, work waits without a limit. */
   readonly maxWaitMs?: number;
-  /** What a user's work may cost; without it, however much. Who has spent it all waits until some is there again. */
+  /** How much a user's work may cost; without it, there is no limit. A user who has spent it waits for the refill. */
   readonly allowance?: AllowanceOptions;
 }
 
 export interface Wait {
-  /** Taken from the user's allowance when the work begins; nothing by default. */
+  /** Taken from the user's allowance when the work begins; 0 by default. */
   readonly cost?: number;
-  /** Asked for only where there is a wait; it leaves the queue when the signal is aborted, with a ChatError as the reason. */
+  /** Called only if the work has to wait. The work leaves the queue when the signal aborts, with a ChatError as the reason. */
   readonly signal?: (() => AbortSignal) | undefined;
   /**
-   * Takes what the work needs beside its turn, in the moment in which it would begin. False where somebody has that: then
-   * those behind it go first, and `call` is to be called when it may be had.
+   * Takes a resource that the work needs beside its turn, at the moment when it would begin. False if the resource is taken:
+   * then the work behind it in the queue goes first. Call `call` when the resource may be free again.
    */
   readonly claim?: () => boolean;
-  /** Waits behind however many, and however long. */
+  /** Ignores `maxWaitingPerUser` and `maxWaitMs`. */
   readonly isPatient?: boolean;
 }
 
@@ -40,23 +40,24 @@ interface Waiter {
 interface Queue {
   readonly allowance: Allowance;
   underWay: number;
-  /** Of what is under way. */
+  /** The total cost of the running work. */
   cost: number;
-  /** The first first. */
+  /** In the order of arrival. */
   readonly waiting: Set<Waiter>;
 }
 
 const sweepMs = 10_000;
 
 /**
- * Turns by user: a few at a time each, and where not all can go at once, the users take turns, so that one with a thousand
- * waiting holds up another by one turn. What begins behind something else begins in a later turn of the event loop.
+ * Round-robin scheduling by user. Each user may run a few pieces of work at a time. If not all fit, users take turns, so a
+ * user with a thousand waiting delays another user by one turn only. Work that had to wait begins in a later turn of the
+ * event loop.
  */
 export class FairTurns {
   readonly #options: Required<FairTurnsOptions>;
-  /** Users with something under way or waiting, or whose allowance is not full. */
+  /** Users with running or waiting work, or whose allowance is not full. */
   readonly #queues = new Map<TurnTaker, Queue>();
-  /** Those with something waiting, in the order of their turns. */
+  /** Users with waiting work, in the order of their turns. */
   readonly #waiting = new Map<TurnTaker, Queue>();
   #underWay = 0;
   #calling: NodeJS.Immediate | undefined;
@@ -74,12 +75,12 @@ export class FairTurns {
     };
   }
 
-  /** Users of whom something is known. */
+  /** How many users have state here. */
   get size(): number {
     return this.#queues.size;
   }
 
-  /** Does the work when its turn comes. @throws {ChatError} as `enter` does, beside what the work throws */
+  /** Runs the work when its turn comes. @throws {ChatError} as `enter` does, and whatever the work throws */
   async take<T>(user: TurnTaker, work: () => T | Promise<T>, wait?: Wait): Promise<T> {
     const leave = await this.enter(user, wait);
     try {
@@ -90,8 +91,8 @@ export class FairTurns {
   }
 
   /**
-   * Resolves when the user's turn comes, with how to end it; that twice does nothing.
-   * @throws {ChatError} RATE_LIMITED where too many of the user's wait, or for too long; UNAVAILABLE where it has left
+   * Resolves when the user's turn comes, with a function that ends the turn; calling it twice is harmless.
+   * @throws {ChatError} RATE_LIMITED if too much of the user's work waits, or for too long; UNAVAILABLE if the client has left
    */
   async enter(user: TurnTaker, wait: Wait = {}): Promise<() => void> {
     const { cost = 0, claim = free } = wait;
@@ -105,12 +106,12 @@ export class FairTurns {
     };
   }
 
-  /** Takes what the work has cost from the user's allowance, where that shows only in the end. */
+  /** Takes a cost that is known only afterwards from the user's allowance. */
   charge(user: TurnTaker, cost: number): void {
     this.#queueOf(user).allowance.spend(cost);
   }
 
-  /** How long the user has to wait until something of the allowance is left, in milliseconds. */
+  /** Milliseconds until the user's allowance is positive again. */
   restMs(user: TurnTaker): number {
     return this.#queues.get(user)?.allowance.restMs ?? 0;
   }
@@ -129,7 +130,7 @@ export class FairTurns {
     return queue;
   }
 
-  /** Whether it can begin without a wait, before nobody who waits already. */
+  /** Whether the work can begin now without overtaking anybody who waits. */
   #isFree(queue: Queue, cost: number): boolean {
     if (queue.waiting.size > 0 || !this.#hasRoom(queue, cost) || queue.allowance.restMs > 0) return false;
     return this.#waiting.size === 0 || this.#options.atOnce === Number.POSITIVE_INFINITY;
@@ -141,7 +142,7 @@ export class FairTurns {
     return queue.underWay === 0 || queue.cost + cost <= costAtOnce;
   }
 
-  /** Also where less is left than it costs: what is missing is waited for behind it. */
+  /** Begins even if less of the allowance is left than the work costs: the next work waits for the difference. */
   #begin(queue: Queue, cost: number): void {
     queue.allowance.spend(cost);
     queue.cost += cost;
@@ -202,7 +203,7 @@ export class FairTurns {
     });
   }
 
-  /** Begins what may begin. One of each user, round and round: who was called goes behind the others. */
+  /** Begins the work that may begin. Takes one piece per user: a user whose work began moves to the end of the order. */
   call(): void {
     let restMs = Number.POSITIVE_INFINITY;
     for (const [user, queue] of this.#waiting) {
@@ -224,7 +225,7 @@ export class FairTurns {
     this.#callIn(restMs);
   }
 
-  /** The first that can have what it needs beside the turn. */
+  /** The first waiter whose `claim` succeeds. */
   #claimFirst(queue: Queue): Waiter | undefined {
     for (const waiter of queue.waiting) {
       if (!this.#hasRoom(queue, waiter.cost)) return undefined;
@@ -250,12 +251,12 @@ export class FairTurns {
 
 const free = (): boolean => true;
 
-const gone = () => new ChatError('UNAVAILABLE', 'The client has gone');
+const gone = () => new ChatError('UNAVAILABLE', 'The client has disconnected');
 
 const minRetryMs = 1_000;
 
-/** Behind what waits there may be a debt. */
+/** The user's allowance may be negative: a retry before it is refilled would be refused again. */
 const tooMuch = ({ allowance }: Queue) =>
-  new ChatError('RATE_LIMITED', 'Too much of this user waits already', {
+  new ChatError('RATE_LIMITED', 'Too many requests of this user are waiting already', {
     retryAfterMs: Math.max(minRetryMs, allowance.restMs),
   });

@@ -4,12 +4,12 @@ const uuidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{1
 const userIdPattern = /^[1-9][0-9]{0,9}$/;
 const maxUserId = 2 ** 31 - 1;
 
-/** In lower case, as ids are stored. */
+/** True for lower case only, as ids are stored. */
 export const isUuid = (text: string): boolean => uuidPattern.test(text);
 
 /**
- * The UUID in lower case, as it is stored and becomes part of a subject.
- * @throws {ChatError} BAD_USER_INPUT: a dot or a wildcard in an id would reach somebody else's room
+ * The UUID in lower case, as it is stored and as it appears in NATS subjects.
+ * @throws {ChatError} BAD_USER_INPUT for anything else: a dot or a wildcard in an id would reach another room's subject
  */
 export function parseUuid(text: string, what: string): string {
   const uuid = text.toLowerCase();

@@ -1,10 +1,10 @@
-/** What is told about one of the viewer's rooms, for a list and its badges. */
+/** A change of one of the viewer's rooms, for a room list and its badges. */
 export type InboxEvent<Room> =
   | { readonly kind: 'READY' }
   | { readonly kind: 'ROOM_CHANGED'; readonly roomId: string; readonly room: Room }
   | { readonly kind: 'ROOM_REMOVED'; readonly roomId: string };
 
-/** That a user is in a room, where its log stands, and how far the user has read it. */
+/** A user's membership in a room, with the head of the room's log and the user's read mark. */
 export interface InboxRoom {
   readonly userId: number;
   readonly roomId: string;
@@ -12,7 +12,7 @@ export interface InboxRoom {
   readonly lastReadSeq: number;
 }
 
-/** Where a room's log stands, or is thought to stand. */
+/** The known or assumed head of a room's log. */
 export interface RoomPosition {
   readonly roomId: string;
   readonly seq: number;
@@ -21,10 +21,10 @@ export interface RoomPosition {
 export interface InboxStore {
   /** All rooms of these users, in one query. */
   readInboxes(userIds: readonly number[]): Promise<InboxRoom[]>;
-  /** Those of their memberships that began, ended or moved their read mark in the last so many ms. */
+  /** Memberships of these users that began, ended or moved their read mark in the last `ageMs`. */
   readRecentMemberships(userIds: readonly number[], ageMs: number): Promise<(InboxRoom & { isMember: boolean })[]>;
-  /** Rooms of these users whose entry in a list has one of their names: as a part of the title, or as the last author. */
+  /** Rooms whose list entry shows the name of one of these users: in the title, or as the author of the last message. */
   readRoomsThatName(userIds: readonly number[]): Promise<string[]>;
-  /** Those of the rooms whose logs stand elsewhere than there in that epoch, with where. */
+  /** The rooms whose log head differs from the given position in `epoch`, with their real position. */
   readMovedRooms(rooms: readonly RoomPosition[], epoch: string): Promise<RoomPosition[]>;
 }

@@ -11,7 +11,7 @@ export const systemCodes = [
 ] as const;
 export type SystemCode = (typeof systemCodes)[number];
 
-/** What a SYSTEM message says, and of whom. A type, not an interface: it is stored as JSON. */
+/** The event that a SYSTEM message reports, and the users it is about. A type, not an interface: it is stored as JSON. */
 export type SystemNotice = { code: SystemCode; userIds: number[] };
 
 export const messageTypes = ['TEXT', 'IMAGE', 'SYSTEM'] as const;
@@ -21,12 +21,12 @@ export type MessageType = (typeof messageTypes)[number];
 export interface Message {
   readonly id: string;
   readonly roomId: string;
-  /** Position in the room's log: 1, 2, 3 ... without holes over entries of every kind. */
+  /** Position in the room's log: entries of every kind are numbered 1, 2, 3 ... without holes. */
   readonly seq: number;
-  /** Position of its last change; equal to `seq` until it is edited or deleted. */
+  /** Position of the last change; equal to `seq` until the message is edited or deleted. */
   readonly changedSeq: number;
   readonly senderId: number;
-  /** The author's name when it was sent. */
+  /** The author's name when the message was sent. */
   readonly senderName: string;
   readonly type: MessageType;
   /** Null once deleted. */
@@ -37,7 +37,7 @@ export interface Message {
   readonly deletedAt: Date | null;
 }
 
-/** Whether this entry tells that the user's membership ended here. */
+/** Whether this message reports the end of the user's membership. */
 export function endsMembership(message: Message, userId: number): boolean {
   const { system } = message;
   if (system === null || (system.code !== 'MEMBER_LEFT' && system.code !== 'MEMBER_REMOVED')) return false;

@@ -1,6 +1,6 @@
 /**
- * An origin in one spelling, so that two that mean the same are the same text: `wss` stands for `https`, default ports are
- * left out, letters are small. Apps have schemes of their own (`capacitor://localhost`). Null where the text is no origin.
+ * Normalizes an origin, so that equal origins are equal strings: `wss` becomes `https` and `ws` becomes `http`, default ports
+ * are removed, letters become lower case. Schemes of apps (`capacitor://localhost`) are kept. Null if the text is no origin.
  */
 export function normalizeOrigin(text: string): string | null {
   const [, scheme, authority] = /^([a-z][a-z\d+.-]*):\/\/([^/?#@*\s]*)$/i.exec(text) ?? [];

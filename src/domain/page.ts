@@ -8,7 +8,7 @@ export interface PageArgs {
   readonly before?: string | null | undefined;
 }
 
-/** A page to read: so many entries, forward or backward, strictly between the two cursors. */
+/** A page to read: `count` entries, forward or backward, strictly between the two cursors. */
 export interface PageRequest<Cursor = string> {
   readonly count: number;
   readonly backward: boolean;
@@ -25,7 +25,7 @@ export interface Page<Row> {
 
 /**
  * Checks a connection's arguments.
- * @throws {ChatError} BAD_USER_INPUT that says what is wrong
+ * @throws {ChatError} BAD_USER_INPUT if they are invalid
  */
 export function parsePageArgs(args: PageArgs, maxPageSize: number): PageRequest {
   const first = args.first ?? undefined;
@@ -39,7 +39,7 @@ export function parsePageArgs(args: PageArgs, maxPageSize: number): PageRequest 
   return { count, backward: first === undefined, after: args.after ?? undefined, before: args.before ?? undefined };
 }
 
-/** Cuts the one row too many that was read to learn whether there are more, and restores the connection's order. */
+/** Drops the extra row that was read to see whether there are more, and restores the connection's order. */
 export function toPage<Row>(rows: readonly Row[], { count, backward, after, before }: PageRequest<unknown>): Page<Row> {
   const hasMore = rows.length > count;
   const kept = rows.slice(0, count);
@@ -48,13 +48,13 @@ export function toPage<Row>(rows: readonly Row[], { count, backward, after, befo
     : { rows: kept, hasNextPage: hasMore, hasPreviousPage: after !== undefined };
 }
 
-/** Opaque to clients; what it stands for is only that of the connection that made it. */
+/** Opaque to clients, and only valid for connections of the same kind. */
 export const encodeCursor = (kind: CursorKind, ...parts: readonly (string | number)[]): string =>
   Buffer.from([kind, ...parts].join(' ')).toString('base64url');
 
 export type CursorKind = 'message' | 'room' | 'member';
 
-/** @throws {ChatError} BAD_USER_INPUT where the cursor is not one of ours */
+/** @throws {ChatError} BAD_USER_INPUT unless `encodeCursor` made it for this kind of connection */
 export function decodeCursor(kind: CursorKind, cursor: string, pattern: RegExp): readonly string[] {
   const text = Buffer.from(cursor, 'base64url').toString();
   const match = text.startsWith(`${kind} `) ? pattern.exec(text.slice(kind.length + 1)) : null;

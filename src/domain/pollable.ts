@@ -1,20 +1,23 @@
-/** Who waits for something and is woken. */
+/** Notified when a `Pollable` may have more. */
 export interface Listener {
   wake(): void;
 }
 
 /**
- * An async iterator that can also be looked at without waiting. Who tells thousands of one event does not want to wake as
- * many promises for it.
+ * An async iterator that can also be read synchronously. An event for thousands of subscribers would otherwise resolve
+ * thousands of promises.
  */
 export interface Pollable<T> extends AsyncIterableIterator<T, undefined> {
-  /** What comes next, where it is at hand. Undefined says nothing of whether there is more. */
+  /** The next value if it is available now. Undefined does not mean the end, nor that nothing will come. */
   peek(): T | undefined;
-  /** Goes on behind what `peek` has just shown. */
+  /** Advances past the value that `peek` has just returned. */
   skip(shown: T): void;
-  /** There is nothing, and the listener is woken when there may be more. Else only `next()` can tell what comes. */
+  /**
+   * True if there is no value now and the listener will be notified of the next one. If it is false and `peek` returns
+   * undefined, call `next()`.
+   */
   readonly isIdle: boolean;
-  /** Wakes this one from now on, until the end, whenever there may be more at hand. */
+  /** Notifies this listener from now on, until the end, whenever `peek` may return a value. */
   listen(listener: Listener): void;
 }
 

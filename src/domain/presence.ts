@@ -1,48 +1,51 @@
-/** Whether a user is there, as of one moment. */
+/** Whether a user is online at one moment. */
 export interface Presence {
   readonly userId: number;
   readonly status: 'ONLINE' | 'OFFLINE';
-  /** When the last device went away; null while online or if never seen. */
+  /** When the last device disconnected; null while online or if never seen. */
   readonly lastSeenAt: Date | null;
 }
 
-/** A socket or a stream of a user. */
+/** A WebSocket or an HTTP stream of a user. */
 export interface Device {
   readonly id: string;
   readonly userId: number;
 }
 
-/** A device that went so long ago. */
+/** A device that disconnected `agoMs` ago. */
 export type GoneDevice = Device & { readonly agoMs: number };
 
-/** A user as one viewer is to hear of them. */
+/** A user, and a viewer who wants to see the user's presence. */
 export interface Acquaintance {
   readonly viewerId: number;
   readonly userId: number;
 }
 
-/** The devices of all instances as PostgreSQL keeps them, on its own clock. What changes somebody's presence answers whose. */
+/**
+ * The devices of all instances in PostgreSQL, by PostgreSQL's clock. Methods that change presence return the users whose
+ * presence changed.
+ */
 export interface PresenceStore {
-  /** Takes or renews an instance's lease. False where it was not there: no device hangs on it. */
+  /** Creates or renews an instance's lease. False if it did not exist: then no device is attached to it. */
   holdLease(instanceId: string, leaseMs: number): Promise<boolean>;
-  /** Hangs devices on the lease; telling one twice is no error. Null where the lease is not there. */
+  /** Attaches devices to the lease; attaching one twice is no error. Null if the lease does not exist. */
   connect(instanceId: string, devices: readonly Device[]): Promise<readonly number[] | null>;
   disconnect(gone: readonly GoneDevice[]): Promise<readonly number[]>;
   /**
-   * The lease runs out when the grace is over, and its devices with it. Those that had gone before have the rest of a
-   * grace of their own.
+   * Lets the lease and its devices expire after `graceMs`. Devices that disconnected earlier keep only the rest of their own
+   * grace period.
    */
   releaseLease(instanceId: string, graceMs: number, gone: readonly GoneDevice[]): Promise<void>;
   /**
-   * Ends the leases of others that ran out. An instance that has not held its own without a break for `patienceMs` ends
-   * only those that were released: it cannot know whether the others could renew theirs.
+   * Ends the expired leases of other instances. An instance that has not held its own lease for `patienceMs` without a break
+   * ends only released leases: the other instances may not have been able to renew theirs either.
    */
   expireLeases(instanceId: string, patienceMs: number): Promise<readonly number[]>;
-  /** Ends the presence of users who have been called online for `patienceMs` and have no device. */
+  /** Sets users offline who have been stored as online for `patienceMs` and have no device. */
   expireUsers(patienceMs: number): Promise<readonly number[]>;
-  /** Who of them is there, in one query; users whom nobody knows are left out. */
+  /** The presences of these users, in one query; unknown users are left out. */
   readPresences(userIds: readonly number[]): Promise<Presence[]>;
-  /** The same, for those viewers only who share a room with the user at that moment, or are the user. */
+  /** The same, but only for pairs in which the viewer shares a room with the user now, or is the user. */
   readAcquaintances(asked: readonly Acquaintance[]): Promise<(Presence & Acquaintance)[]>;
 }
 

@@ -9,11 +9,11 @@ export interface LogEntry {
   readonly message: Message;
   /** "4:9" in a DIRECT room; it decides the subject on which the entry is published. */
   readonly directKey: string | null;
-  /** In which the database told of it: a position means nothing without. */
+  /** The epoch in which `seq` is a position. */
   readonly epoch: string;
 }
 
-/** The entry at this position that the message's latest state stands for; by default that of its last change. */
+/** The log entry for the message's latest state: at its last change, or at `seq`. */
 export function toLogEntry(
   message: Message,
   { directKey, epoch }: Pick<LogEntry, 'directKey' | 'epoch'>,
@@ -23,7 +23,7 @@ export function toLogEntry(
   return { kind: seq === message.seq ? 'added' : changed, seq, message, directKey, epoch };
 }
 
-/** A member as it is stored; `joinedSeq` is the position of the entry that told of the joining. */
+/** A member as it is stored; `joinedSeq` is the position of the SYSTEM message about the joining. */
 export interface Member {
   readonly id: string;
   readonly roomId: string;
@@ -37,23 +37,23 @@ export interface Member {
   readonly lastReadAt: Date | null;
 }
 
-/** Where a room's log stands, and the key of a DIRECT room. */
+/** The head of a room's log, and the key of a DIRECT room. */
 export interface RoomHead {
   readonly seq: number;
   readonly directKey: string | null;
   readonly epochs: Epochs;
 }
 
-/** Where a room's log stands, and in which epoch. */
+/** A position in a room's log, and its epoch. */
 export interface LogPosition {
   readonly seq: number;
   readonly epoch: string;
 }
 
-/** What a room's log is known to have had. */
+/** An entry that a room's log is known to have had. */
 export interface Evidence extends LogPosition {
   readonly roomId: string;
-  /** Null where only the position is known. */
+  /** Null if only the position is known. */
   readonly messageId: string | null;
   readonly isAdded: boolean;
 }
@@ -67,10 +67,10 @@ export const toEvidence = ({ kind, seq, epoch, message }: LogEntry): Evidence =>
 });
 
 /**
- * The part of a room's log behind `after`, up to `upTo`. Messages that were added there are told at their own position,
- * as they are now; messages up to `base` that were changed there, at the position of their last change. So with the
- * position from which a replay started as `base`, what was added and then changed is told once; with `upTo` as `base`,
- * every position that still stands for something is told. States in between are compacted away.
+ * The part of a room's log after `after`, up to `upTo`. A message added there is returned at its own position, in its current
+ * state. A message up to `base` that was changed there is returned at the position of its last change. So with the start of
+ * a replay as `base`, a message that was added and then changed is returned once; with `upTo` as `base`, every position
+ * that still has an entry is returned. Intermediate states are compacted away.
  */
 export interface LogRange {
   readonly roomId: string;
@@ -79,19 +79,19 @@ export interface LogRange {
   readonly upTo: number;
 }
 
-/** A room that has entries which the stream has not acknowledged. */
+/** A room with entries that the stream has not acknowledged. */
 export interface UnpublishedRoom {
   readonly roomId: string;
   readonly publishedSeq: number;
   readonly seq: number;
   readonly epoch: string;
-  /** Entries up to then are old enough, by the clock that dates them. */
+  /** Entries dated up to this are old enough to publish again, by the database's clock. */
   readonly dueUntil: Date;
-  /** Entries dated later than that were written before the clock was set back: they are old enough too. */
+  /** Entries dated after this were written before the clock was set back: they are old enough, too. */
   readonly dueBeyond: Date;
 }
 
-/** The entries `from` to `to` of a room in one epoch, both included. */
+/** The entries of a room in one epoch from `from` to `to`, both included. */
 export interface PublishedRange {
   readonly roomId: string;
   readonly epoch: string;
@@ -99,44 +99,44 @@ export interface PublishedRange {
   readonly to: number;
 }
 
-/** What the stream has not acknowledged yet, of all rooms. */
+/** The entries of all rooms that the stream has not acknowledged yet. */
 export interface Backlog {
   readonly entries: number;
-  /** How long ago the oldest of them was written. */
+  /** The age of the oldest of them. */
   readonly oldestMs: number;
 }
 
 export const logPageSize = 200;
 
-/** The log as PostgreSQL keeps it: what the feed reads when the live stream is not enough. */
+/** The log in PostgreSQL. The feed reads it when the live stream is not enough. */
 export interface LogStore {
-  /** Null where there is no such room. */
+  /** Null if there is no such room. */
   readHead(roomId: string): Promise<RoomHead | null>;
   /** The heads of all these rooms in one query; rooms that do not exist are left out. */
   readHeads(roomIds: readonly string[]): Promise<Map<string, LogPosition>>;
   /**
-   * At most `logPageSize` entries in the order of their positions, which only grow but may have holes. At once: everybody
-   * who listens to the room waits for it.
+   * At most `logPageSize` entries, by ascending position, possibly with holes. Runs without queueing: all subscribers of the
+   * room wait for it.
    */
   readPage(range: LogRange): Promise<LogEntry[]>;
   /**
-   * The same for one subscriber's replay, when its user's turn comes: however many replay, nobody else waits for them.
-   * @throws {ChatError} RATE_LIMITED where too many replays of this user wait
+   * The same for one subscriber's replay, when its user's turn comes: other requests do not wait for replays.
+   * @throws {ChatError} RATE_LIMITED if too many replays of this user wait
    */
   replayPage(range: LogRange, viewerId: number, wait: Wait): Promise<LogEntry[]>;
   /** Whether the user is a member of the room now. */
   isMember(roomId: string, userId: number): Promise<boolean>;
-  /** Rooms of which the stream has not acknowledged an entry that is older than `minAgeMs`, at most `limit`. */
+  /** At most `limit` rooms with an entry older than `minAgeMs` that the stream has not acknowledged. */
   readUnpublished(minAgeMs: number, limit: number): Promise<UnpublishedRoom[]>;
-  /** All that the stream has not acknowledged, be it on its way. */
+  /** All entries that the stream has not acknowledged, including those that are being published. */
   readBacklog(): Promise<Backlog>;
   /**
-   * Moves a room's published mark to the end of a range where it has reached the range's start: compare and set. A range
-   * of another epoch than the present one moves nothing. Resolves with where the marks of these rooms stand then.
+   * Moves a room's published mark to the end of a range if it has reached the range's start (compare and set). A range of an
+   * epoch that is not the current one is ignored. Resolves with the marks of these rooms afterwards.
    */
   advancePublished(ranges: readonly PublishedRange[]): Promise<Map<string, number>>;
-  /** Another instance has seen the database in this epoch. */
+  /** Reports an epoch in which another instance has seen the database. */
   noteEpoch(epoch: string): void;
-  /** Begins another epoch where the log of the present one lacks what it is known to have had. */
+  /** Begins a new epoch if the current log lacks an entry that it is known to have had. */
   doubtEpoch(evidence: Evidence): Promise<void>;
 }

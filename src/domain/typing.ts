@@ -1,23 +1,23 @@
-/** A typing signal lapses after this long; who goes on typing repeats it sooner. */
+/** A typing signal expires after this time; clients repeat it earlier. */
 export const typingExpiresInMs = 6_000;
 
-/** The signals of one user in one room are accepted at most once in this time; the newest of the others counts. */
+/** At most one signal per user and room is sent in this time; if there are more, the newest one is. */
 export const typingGapMs = 1_000;
 
-/** Somebody whose newest signal says that they type, and when they gave it, by `performance.now()`. */
+/** A user whose newest signal says that they are typing; `saidAt` is its time by `performance.now()`. */
 export interface Typist {
   readonly userId: number;
   readonly saidAt: number;
-  /** Where the room's log stood when it was seen that they may say so; null where that was not looked at anew. */
+  /** The head of the room's log when the user's permission was checked; null if this signal needed no new check. */
   readonly seq: number | null;
 }
 
 export interface TypingStore {
-  /** Those who may write to the room now and have sent nothing to it since their signal, in their order. */
+  /** The typists who may write to the room and have sent no message since their signal, in the given order. */
   keepTyping(roomId: string, typists: readonly Typist[]): Promise<Typist[]>;
 }
 
-/** Who types in a room, those first who began first. */
+/** The users who are typing in a room, in the order in which they began. */
 export interface TypingState {
   readonly roomId: string;
   readonly userIds: readonly number[];

@@ -1,24 +1,24 @@
-/** How far the clock that dated a token may be ahead of ours or behind it. */
+/** How far the clock of the token's issuer may be ahead of ours or behind it. */
 export const clockLeewayMs = 30_000;
 
-/** The authenticated user, as a verified token says. */
+/** The authenticated user, from a verified token. */
 export interface Viewer {
   readonly userId: number;
-  /** Absent where the platform's token does not name its user. */
+  /** Undefined if the token has no valid name. */
   readonly name: string | undefined;
   readonly issuedAt: Date;
-  /** From here on the token is worth nothing: sockets and streams that it opened end. */
+  /** When the token expires: the sockets and streams that it opened end then. */
   readonly expiresAt: Date;
 }
 
-/** Who looks at something: a user, who sees what they are a member of, or with null the platform, which sees every room. */
+/** A user, who sees the rooms that they are a member of, or with null the platform, which sees every room. */
 export interface Onlooker {
   readonly userId: number | null;
 }
 
 export const platform: Onlooker = { userId: null };
 
-/** The user on whose behalf a backend of the platform asks. It vouches for them: there is no token that could expire. */
+/** The viewer for a request of a backend of the platform. The backend vouches for the user: there is no token to expire. */
 export const viewerOf = (userId: number): Viewer => ({
   userId,
   name: undefined,
