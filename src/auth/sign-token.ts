@@ -3,11 +3,11 @@ import { SignJWT } from 'jose';
 export interface SignOptions {
   readonly issuer?: string | undefined;
   readonly audience?: string | undefined;
-  /** As jose understands it: "12h", "30m". At most 24 h are worth anything to the server. */
+  /** In jose's format: "12h", "30m". The server accepts a token for at most 24 hours. */
   readonly expiresIn?: string;
 }
 
-/** A token as the host platform would sign it, for development and demos. */
+/** Signs a token like the host platform does, for development and demos. */
 export async function signToken(
   secret: string,
   { userId, name }: { userId: number; name?: string | undefined },

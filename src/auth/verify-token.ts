@@ -12,14 +12,14 @@ import { ChatError } from '../domain/errors.js';
 import { isUserId } from '../domain/ids.js';
 import { clockLeewayMs, type Viewer } from '../domain/viewer.js';
 
-/** A verified token's viewer. */
+/** Resolves with the viewer of a valid token. */
 export type VerifyToken = (token: string) => Promise<Viewer>;
 
 export interface VerifyOptions {
-  /** HS256 with this secret, or else the keys at `jwksUrl`. */
+  /** The secret for HS256; without it, the keys at `jwksUrl` are used. */
   readonly secret: string | undefined;
   readonly jwksUrl: string | undefined;
-  /** The only algorithms that a token may use; what the token says of itself decides nothing. */
+  /** The algorithms that a token may use. The token's own header does not choose. */
   readonly algorithms: readonly string[];
   readonly issuer: string | undefined;
   readonly audience: string | undefined;
@@ -30,10 +30,10 @@ const leewaySeconds = clockLeewayMs / 1_000;
 const maxKnownTokens = 10_000;
 
 /**
- * Verifies each token once and remembers it until it expires: a client shows the same one with every request. A key that
- * is withdrawn meanwhile does not end the tokens that it signed before. With jose, which left to its defaults accepts a
- * missing `exp` and any issuer or audience.
- * The result throws ChatErrors: UNAUTHENTICATED for a token that is not good, UNAVAILABLE where the keys cannot be had.
+ * Verifies each token once and caches it until it expires: a client sends the same token with every request. Cached tokens
+ * stay valid when their key is withdrawn. The required claims are explicit because jose by default accepts a missing `exp`
+ * and any issuer or audience.
+ * The returned function throws ChatErrors: UNAUTHENTICATED for an invalid token, UNAVAILABLE if the keys cannot be loaded.
  */
 export function createTokenVerifier(options: VerifyOptions): VerifyToken {
   const keys = createKeys(options);
@@ -61,7 +61,7 @@ export function createTokenVerifier(options: VerifyOptions): VerifyToken {
   };
 }
 
-/** Fetched keys that are `coolingDown` are too recent to be fetched again for a key that is not among them. */
+/** `coolingDown`: the keys were loaded so recently that jose does not load them again for an unknown key. */
 type Keys = JWTVerifyGetKey & Partial<Pick<ReturnType<typeof createRemoteJWKSet>, 'coolingDown' | 'jwks'>>;
 
 function createKeys({ secret, jwksUrl }: VerifyOptions): Keys {
@@ -71,9 +71,9 @@ function createKeys({ secret, jwksUrl }: VerifyOptions): Keys {
   return async () => key;
 }
 
-/** A name that cannot be one counts as absent: whom the token is for is beyond doubt. */
+/** An invalid name is ignored: `sub` alone identifies the user. */
 function toViewer({ sub, name, iat = 0, exp = 0 }: JWTPayload & { name?: unknown }): Viewer {
-  if (!isUserId(sub)) throw unauthenticated("The token's sub is not a user's number");
+  if (!isUserId(sub)) throw unauthenticated("The token's sub must be a user's number");
   return {
     userId: Number(sub),
     name: readName(name) ?? undefined,
@@ -82,40 +82,41 @@ function toViewer({ sub, name, iat = 0, exp = 0 }: JWTPayload & { name?: unknown
   };
 }
 
-/** Whether the token names a key that is not among those that are known. */
+/** Whether the token names a key that is not among the loaded ones. */
 function isUnknownKey({ jwks }: Keys, token: string): boolean {
   const { kid } = decodeProtectedHeader(token);
   return kid !== undefined && jwks?.()?.keys.some((key) => key.kid === kid) === false;
 }
 
-/** @param mayBeNew - the token's key was not looked for at the key server, which may have it by now */
+/** @param mayBeNew - whether the key server may have the token's key by now, without having been asked again */
 function refuse(error: unknown, mayBeNew: () => boolean): never {
   if (
     (error instanceof errors.JWKSNoMatchingKey && mayBeNew()) ||
     error instanceof errors.JWKSTimeout ||
     isKeyServerFault(error)
   ) {
-    throw new ChatError('UNAVAILABLE', 'Tokens cannot be verified just now; try again', { cause: error });
+    throw new ChatError('UNAVAILABLE', 'Tokens cannot be verified at the moment; try again', { cause: error });
   }
   if (error instanceof errors.JWTExpired) throw unauthenticated('The token has expired', error);
   if (error instanceof errors.JOSEError) throw unauthenticated(reasonOf(error), error);
   throw error;
 }
 
-/** What is wrong with a token, for whoever sets up the platform's side: whoever made it knows all of that already. */
+/** The reason for the refusal, for developers of the platform. It reveals nothing that the issuer of a token does not know. */
 function reasonOf(error: errors.JOSEError): string {
   if (error instanceof errors.JWTClaimValidationFailed) {
     return error.reason === 'missing'
       ? `The token lacks the claim ${error.claim}`
       : `The token's ${error.claim} is not accepted here`;
   }
-  if (error instanceof errors.JWSSignatureVerificationFailed) return 'The token is not signed with the key of here';
+  if (error instanceof errors.JWSSignatureVerificationFailed)
+    return "The token's signature does not match this server's key";
   if (error instanceof errors.JOSEAlgNotAllowed) return "The token's algorithm is not accepted here";
-  if (error instanceof errors.JWKSNoMatchingKey) return "The token's key is none of those at AUTH_JWKS_URL";
+  if (error instanceof errors.JWKSNoMatchingKey) return "The token's key is not among those at AUTH_JWKS_URL";
   if (error instanceof errors.JWKSMultipleMatchingKeys) {
-    return 'The token does not say (kid) which of the keys at AUTH_JWKS_URL is its own';
+    return 'The token must name (kid) one of the keys at AUTH_JWKS_URL';
   }
-  return 'The token is no signed JWT';
+  return 'The token is not a signed JWT';
 }
 
 /** jose reports an unreachable or broken key server as a plain JOSEError or as fetch's own TypeError. */

@@ -81,8 +81,8 @@ it.each([
 });
 
 it.each([
-  ['The token is no signed JWT', async () => 'nonsense'],
-  ['The token is not signed with the key of here', () => signToken(`another ${secret}`, { userId: 4 })],
+  ['The token is not a signed JWT', async () => 'nonsense'],
+  ["The token's signature does not match this server's key", () => signToken(`another ${secret}`, { userId: 4 })],
   [
     "The token's algorithm is not accepted here",
     () =>
