@@ -11,7 +11,11 @@ import { root } from './run-command.mjs';
 const rules = {
   domain: { does: 'types and pure functions, errors', imports: [] },
   auth: { does: 'a token becomes a viewer', imports: ['domain'], owns: ['jose'] },
-  db: { does: "named queries, the room log's functions, migrations", imports: ['domain'], owns: ['@prisma', 'pg'] },
+  db: {
+    does: "one codec a row, named queries, the room log's functions, migrations",
+    imports: ['domain'],
+    owns: ['@prisma', 'pg'],
+  },
   'pubsub/nats': {
     does: 'the connection, subjects, streams, encoding, acknowledgements, requests of backends, consumers of their events',
     imports: ['domain'],

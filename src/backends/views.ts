@@ -1,6 +1,7 @@
+import { type KnownMember, memberDetails } from '../db/member-row.js';
 import { cursorOfMember } from '../db/members.js';
 import type { Room } from '../db/rooms.js';
-import { type KnownMember, memberDetails } from '../db/rows.js';
+
 import type { Message } from '../domain/message.js';
 import type { Onlooker, Viewer } from '../domain/viewer.js';
 import type { Deps } from '../resolvers/deps.js';
@@ -48,7 +49,7 @@ export async function showRooms(deps: Deps, onlooker: Onlooker, rooms: readonly 
 }
 
 /** A message as other backends see it: a column that is added to its row is not shown by itself. */
-export function showMessage(message: Message): Message {
+export function showMessage(message: Message) {
   const { id, roomId, seq, changedSeq, senderId, senderName, type } = message;
   const { content, system, createdAt, editedAt, deletedAt } = message;
   const place = { id, roomId, seq, changedSeq };

@@ -1,7 +1,7 @@
 import { type LogEntry, toLogEntry } from '../domain/room-log.js';
 import type { Database } from './database.js';
 import { epochColumn } from './epochs.js';
-import { type MessageRow, messageColumns, toMessage } from './rows.js';
+import { type MessageRow, messageRow } from './message-row.js';
 import type { MentionedUser } from './users.js';
 
 /** What the booking system says of one booking. */
@@ -37,7 +37,7 @@ export async function syncBooking(
   const rows = await changes.change(
     `booking ${bookingId}`,
     ({ query }) => query<SyncRow>`
-    SELECT w.room_id AS synced_id, w.created, w.applied, ${epochColumn}, ${messageColumns('(w.entry)')}
+    SELECT w.room_id AS synced_id, w.created, w.applied, ${epochColumn}, ${messageRow.select('(w.entry)')}
     FROM chat_sync_booking(
       ${ids.roomId}::uuid, ${bookingId}::int, ${name}::text, ${userIds}::int[], ${names}::text[], ${version}::bigint,
       ${cancelled}::boolean, ${onlyMakes}::boolean, ${ids.messageIds}::uuid[]) AS w`,
@@ -45,7 +45,7 @@ export async function syncBooking(
   const [row] = rows;
   if (row === undefined) throw new Error('chat_sync_booking answered nothing');
   const entries = rows.flatMap((each) =>
-    each.id === null ? [] : [toLogEntry(toMessage(each), { directKey: null, epoch: each.epoch })],
+    each.id === null ? [] : [toLogEntry(messageRow.decode(each), { directKey: null, epoch: each.epoch })],
   );
   return { roomId: row.synced_id, created: row.created, applied: row.applied, entries };
 }

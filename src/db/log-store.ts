@@ -16,7 +16,7 @@ import type { Connection } from './connection.js';
 import type { Database } from './database.js';
 import { type EpochValues, epochColumn, epochsOfRoom, presentEpoch, toEpochs } from './epochs.js';
 import { areMembers, type Membership } from './membership.js';
-import { type MessageRow, messageColumns, toMessage } from './rows.js';
+import { type MessageRow, messageRow } from './message-row.js';
 
 /** Rooms that are looked at for the age of what is not published. */
 const sampleSize = 1_000;
@@ -59,7 +59,7 @@ async function readHeads({ upkeep }: Database, roomIds: readonly string[]): Prom
 /** Two index ranges, merged by position. */
 async function readPage(connection: Connection, { roomId, base, after, upTo }: LogRange): Promise<LogEntry[]> {
   const rows = await connection.query<MessageRow & { position: number; direct_key: string | null; epoch: string }>`
-    SELECT ${messageColumns('p')}, p.position, ${epochColumn}, (SELECT r.direct_key FROM chat_rooms r WHERE r.id = ${roomId}::uuid)
+    SELECT ${messageRow.select('p')}, p.position, ${epochColumn}, (SELECT r.direct_key FROM chat_rooms r WHERE r.id = ${roomId}::uuid)
     FROM (
       (SELECT m.*, m.seq AS position FROM chat_messages m
        WHERE m.room_id = ${roomId}::uuid AND m.seq > ${after}::int AND m.seq <= ${upTo}::int
@@ -71,7 +71,9 @@ async function readPage(connection: Connection, { roomId, base, after, upTo }: L
        ORDER BY m.changed_seq LIMIT ${logPageSize}::int)
     ) p
     ORDER BY p.position LIMIT ${logPageSize}::int`;
-  return rows.map((row) => toLogEntry(toMessage(row), { directKey: row.direct_key, epoch: row.epoch }, row.position));
+  return rows.map((row) =>
+    toLogEntry(messageRow.decode(row), { directKey: row.direct_key, epoch: row.epoch }, row.position),
+  );
 }
 
 /** What is dated further ahead than the milliseconds' rounding explains was written before the clock was set back. */

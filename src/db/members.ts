@@ -1,8 +1,8 @@
 import { decodeCursor, encodeCursor, type Page, type PageRequest, toPage } from '../domain/page.js';
 import type { Member } from '../domain/room-log.js';
 import type { Database } from './database.js';
+import { type KnownMember, type NamedMemberRow, selectNamedMember, showMembers } from './member-row.js';
 import type { RoomOfUser } from './room-views.js';
-import { type KnownMember, memberColumns, type NamedMemberRow, showMembers } from './rows.js';
 
 /** A position in the order of a room's members: the longest member first. */
 export type MemberPosition = Pick<Member, 'joinedSeq' | 'userId'>;
@@ -52,7 +52,7 @@ export async function findMemberPages(
   for (const one of asked) places.set(keyOf(one), places.get(keyOf(one)) ?? places.size);
   const wanted = asked.map(({ page }) => page);
   const rows = await reads.query<NamedMemberRow & { place: number; viewer_ids: (number | null)[] | null }>`
-    SELECT ${memberColumns('m')}, p.place, CASE WHEN m.nth = 1 THEN p.viewer_ids END AS viewer_ids, u.name, m.is_confirmed
+    SELECT ${selectNamedMember('m', 'u')}, p.place, CASE WHEN m.nth = 1 THEN p.viewer_ids END AS viewer_ids
     FROM (
       SELECT a.place, a.room_id, a.count, a.joined_seq, a.member_id, array_agg(a.user_id) AS viewer_ids
       FROM unnest(

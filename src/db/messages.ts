@@ -4,22 +4,15 @@ import type { View } from './batch.js';
 import type { Database } from './database.js';
 import { Prisma } from './generated/prisma/client.js';
 import { membershipOf } from './membership.js';
-import {
-  type MessageRow,
-  type MessageValues,
-  messageColumns,
-  messageValues,
-  toMessage,
-  toMessageOf,
-  type User,
-} from './rows.js';
+import { type MessageJson, type MessageRow, messageRow } from './message-row.js';
+import type { User } from './user-row.js';
 
 /** The message where the user is a member of its room now, or null. */
 export async function findMessage({ reads }: Database, id: string, userId: number | null): Promise<Message | null> {
   const rows = await reads.query<MessageRow>`
-    SELECT ${messageColumns('c')} FROM chat_messages c JOIN ${membershipOf(userId)} ON me.room_id = c.room_id
+    SELECT ${messageRow.select('c')} FROM chat_messages c JOIN ${membershipOf(userId)} ON me.room_id = c.room_id
     WHERE c.id = ${id}::uuid`;
-  return rows[0] === undefined ? null : toMessage(rows[0]);
+  return rows[0] === undefined ? null : messageRow.decode(rows[0]);
 }
 
 /** The room of each message that there is. */
@@ -77,13 +70,14 @@ export async function pageMessages(
   userId: number | null,
   request: HistoryRequest,
 ): Promise<Page<PagedMessage>> {
-  const rows = await reads.query<{ history: HistoryValues }>`
+  const rows = await reads.query<{ history: HistoryJson }>`
     SELECT ${historyJson('me.room_id', request)} AS history
     FROM ${membershipOf(userId)} WHERE me.room_id = ${roomId}::uuid`;
   return toHistory(roomId, rows[0]?.history ?? null, request);
 }
 
-export type HistoryValues = readonly MessageValues[] | null;
+export type HistoryJson = readonly PagedMessageJson[] | null;
+type PagedMessageJson = MessageJson<[senderName: string | null, readCount: number | null]>;
 
 /**
  * The page as one value, for a row of its room: one value is read in half the time that as many rows take.
@@ -95,7 +89,7 @@ export function historyJson(room: string, { page, parts = [], omissions }: Histo
   // What is read along stands outside of the page: joined inside, a plan for any room may read the whole room to sort it.
   return Prisma.sql`(
     ${withReadCount ? readMarks(room) : Prisma.empty}
-    SELECT json_agg(json_build_array(${messageValues('c')}, ${withSender ? nameOfSender : Prisma.sql`NULL`},
+    SELECT json_agg(json_build_array(${messageRow.values('c')}, ${withSender ? nameOfSender : Prisma.sql`NULL`},
       ${withReadCount ? countByMarks : Prisma.sql`NULL`}))
     FROM (
       SELECT c.* FROM chat_messages c
@@ -108,14 +102,17 @@ export function historyJson(room: string, { page, parts = [], omissions }: Histo
 
 export function toHistory(
   roomId: string,
-  values: HistoryValues,
+  values: HistoryJson,
   { page, parts = [] }: HistoryRequest,
 ): Page<PagedMessage> {
   const [withSender, withReadCount] = [parts.includes('sender'), parts.includes('readCount')];
-  const toPagedMessage = (of: MessageValues): PagedMessage => {
-    const message: Message & { -readonly [Part in MessagePart]?: MessageParts[Part] } = toMessageOf(roomId, of);
-    if (withSender) message.sender = { id: message.senderId, name: of[11] ?? null };
-    if (withReadCount) message.readCount = of[12] ?? 0;
+  const toPagedMessage = (json: PagedMessageJson): PagedMessage => {
+    const message: Message & { -readonly [Part in MessagePart]?: MessageParts[Part] } = messageRow.decodeJson(json, {
+      roomId,
+    });
+    const [senderName, readCount] = messageRow.restOfJson(json);
+    if (withSender) message.sender = { id: message.senderId, name: senderName };
+    if (withReadCount) message.readCount = readCount ?? 0;
     return message;
   };
   return toPage((values ?? []).map(toPagedMessage), page);

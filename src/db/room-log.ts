@@ -8,8 +8,10 @@ import { LockedError } from './database-errors.js';
 import { epochColumn } from './epochs.js';
 import { Prisma } from './generated/prisma/client.js';
 import { GroupCommit } from './group-commit.js';
-import { findRoomBy, type Room, type RoomRow, type RoomSelection, roomJson, toRoom } from './rooms.js';
-import { type MemberRow, type MessageRow, memberColumns, messageColumns, toMember, toMessage } from './rows.js';
+import { type MemberRow, memberRow } from './member-row.js';
+import { type MessageRow, messageRow } from './message-row.js';
+import { type RoomJson, roomRow } from './room-row.js';
+import { findRoomBy, type Room, type RoomSelection } from './rooms.js';
 
 /** What a function of the room log answers in a word. The first three are no refusals. */
 export type Outcome =
@@ -74,13 +76,13 @@ export interface Writer {
 /** Resolves once it is committed, in one round trip. */
 async function write({ writes }: Writer, call: Prisma.Sql): Promise<LogWrite> {
   const rows = await writes.query<WriteRow>`
-    SELECT w.outcome, w.direct_key, ${epochColumn}, ${messageColumns('(w.entry)')} FROM ${call} AS w`;
+    SELECT w.outcome, w.direct_key, ${epochColumn}, ${messageRow.select('(w.entry)')} FROM ${call} AS w`;
   return toLogWrite(rows);
 }
 
 function toLogWrite(rows: readonly WriteRow[]): LogWrite {
   const outcome = rows[0]?.outcome ?? 'NOT_FOUND';
-  const messages = rows.flatMap((row) => (row.id === null ? [] : [toMessage(row)]));
+  const messages = rows.flatMap((row) => (row.id === null ? [] : [messageRow.decode(row)]));
   const log = { directKey: rows[0]?.direct_key ?? null, epoch: rows[0]?.epoch ?? '' };
   return {
     outcome,
@@ -138,7 +140,7 @@ async function appendMany(
 ): Promise<(LogWrite | LockedError)[]> {
   const column = <Name extends keyof NewMessage>(name: Name) => messages.map((message) => message[name]);
   const rows = await writes.query<WriteRow | { outcome: 'LOCKED' }>`
-    SELECT w.outcome, w.direct_key, ${epochColumn}, ${messageColumns('(w.entry)')}
+    SELECT w.outcome, w.direct_key, ${epochColumn}, ${messageRow.select('(w.entry)')}
     FROM chat_send_messages(
       ${column('id')}::uuid[], ${column('roomId')}::uuid[], ${column('senderId')}::int[],
       ${column('type')}::chat_message_type[], ${column('content')}::text[], ${skipLocked}::boolean) AS w
@@ -205,12 +207,13 @@ export async function createRoom(
   room: NewRoom,
 ): Promise<{ roomId: string; created: boolean; entries: readonly LogEntry[] }> {
   const [row] = await writes.query<{ outcome: 'OK' | 'EXISTS'; created_id: string } & WriteRow>`
-    SELECT w.outcome, w.room_id AS created_id, w.direct_key, ${epochColumn}, ${messageColumns('(w.entry)')}
+    SELECT w.outcome, w.room_id AS created_id, w.direct_key, ${epochColumn}, ${messageRow.select('(w.entry)')}
     FROM chat_create_room(
       ${room.id}::uuid, ${room.type}::chat_room_type, ${room.name}::text, ${room.directKey}::text,
       ${room.bookingId}::int, ${room.creatorId}::int, ${room.memberIds}::int[], ${room.messageId}::uuid, ${room.isVouched ?? true}::boolean) AS w`;
   if (row === undefined) throw new Error('chat_create_room answered nothing');
-  const entries = row.id === null ? [] : [toLogEntry(toMessage(row), { directKey: row.direct_key, epoch: row.epoch })];
+  const entries =
+    row.id === null ? [] : [toLogEntry(messageRow.decode(row), { directKey: row.direct_key, epoch: row.epoch })];
   return { roomId: row.created_id, created: row.outcome === 'OK', entries };
 }
 
@@ -224,13 +227,17 @@ export async function markRead(
   userId: number,
   messageId: string,
 ): Promise<{ outcome: Outcome; member: Member | null; room: Room | null }> {
-  const [row] = await writes.query<{ outcome: Outcome; room: RoomRow } & (MemberRow | { id: null })>`
-    SELECT w.outcome, ${memberColumns('(w.member)')}, ${roomJson('(w.room)')} AS room
+  const [row] = await writes.query<{ outcome: Outcome; room: RoomJson } & (MemberRow | { id: null })>`
+    SELECT w.outcome, ${memberRow.select('(w.member)')}, json_build_array(${roomRow.values('(w.room)')}) AS room
     FROM chat_mark_read(${roomId}::uuid, ${userId}::int, ${messageId}::uuid) AS w`;
   if (row === undefined) throw new Error('chat_mark_read answered nothing');
   if (row.id === null) return { outcome: row.outcome, member: null, room: null };
-  const member = toMember(row);
-  return { outcome: row.outcome, member, room: toRoom(row.room, { viewerMember: member }) };
+  const member = memberRow.decode(row);
+  return {
+    outcome: row.outcome,
+    member,
+    room: { ...roomRow.decodeJson(row.room, {}), along: { viewerMember: member } },
+  };
 }
 
 /**

@@ -5,20 +5,19 @@ import type { View } from './batch.js';
 import type { Database } from './database.js';
 import { type EpochValues, epochsOfRoom, toEpochs } from './epochs.js';
 import { Prisma } from './generated/prisma/client.js';
-import { maxNamesInTitle, type Room, type RoomRow, roomColumns, toRoom, unreadOfMember } from './rooms.js';
 import {
   type KnownMember,
   type MemberRow,
-  type MessageRow,
-  memberColumns,
-  messageColumns,
+  memberRow,
   type NamedMemberRow,
   nameOfMember,
+  selectNamedMember,
   showMembers,
-  toMember,
-  toMessage,
-  type User,
-} from './rows.js';
+} from './member-row.js';
+import { type MessageRow, messageRow } from './message-row.js';
+import { type RoomRow, roomRow } from './room-row.js';
+import { maxNamesInTitle, type Room, unreadOfMember } from './rooms.js';
+import type { User } from './user-row.js';
 
 /** A room as one user is to see it, or with null the platform, which sees every room. */
 export interface RoomOfUser {
@@ -66,19 +65,16 @@ function shared<Row extends SharedRow, Value>(
 }
 
 /** To each member their own. */
-function own<Row extends { readonly room_id: string; readonly user_id: number }, Value>(
-  rows: readonly Row[],
-  toValue: (row: Row) => Value,
-): RoomView<Value> {
-  const values = new Map(rows.map((row) => [`${row.room_id} ${row.user_id}`, toValue(row)]));
-  return ({ roomId, userId }) => values.get(`${roomId} ${userId}`);
+function own<Row extends RoomOfUser, Value>(rows: readonly Row[], toValue: (row: Row) => Value): RoomView<Value> {
+  const values = new Map(rows.map((row) => [keyOf(row), toValue(row)]));
+  return (one) => values.get(keyOf(one));
 }
 
 export async function findRooms({ reads }: Database, asked: readonly RoomOfUser[]): Promise<RoomView<Room>> {
   const rows = await reads.query<RoomRow & SharedRow>`
-    SELECT ${roomColumns}, r.id AS of_room, me.viewer_ids
+    SELECT ${roomRow.select('r')}, r.id AS of_room, me.viewer_ids
     FROM ${askers(asked)} JOIN chat_rooms r ON r.id = me.room_id`;
-  return shared(rows, ([row]) => toRoom(row));
+  return shared(rows, ([row]) => roomRow.decode(row));
 }
 
 /** Where a room's log stands, and how that came about. */
@@ -93,7 +89,7 @@ export interface LogHead {
 export async function findMemberHeads(db: Database, asked: readonly RoomOfUser[]): Promise<RoomView<LogHead>> {
   const rows = await db.replay(
     (connection) => connection.query<HeadRow>`
-      SELECT m.room_id, m.user_id, r.seq, ${epochsOfRoom} AS epochs, age.ms AS "epochAgesMs"
+      SELECT m.room_id AS "roomId", m.user_id AS "userId", r.seq, ${epochsOfRoom} AS epochs, age.ms AS "epochAgesMs"
       FROM ${memberships(asked)} JOIN chat_rooms r ON r.id = m.room_id, (
         SELECT array_agg(abs(extract(epoch FROM clock_timestamp() - e.began_at))::float8 * 1000 ORDER BY e.number) AS ms
         FROM chat_epochs e
@@ -102,9 +98,7 @@ export async function findMemberHeads(db: Database, asked: readonly RoomOfUser[]
   return own(rows, ({ seq, epochs, epochAgesMs }) => ({ seq, epochs: toEpochs(epochs), epochAgesMs }));
 }
 
-interface HeadRow {
-  readonly room_id: string;
-  readonly user_id: number;
+interface HeadRow extends RoomOfUser {
   readonly seq: number;
   readonly epochs: EpochValues;
   readonly epochAgesMs: readonly number[];
@@ -112,8 +106,8 @@ interface HeadRow {
 
 /** Each asker's own membership. */
 export async function findMemberships({ reads }: Database, asked: readonly RoomOfUser[]): Promise<RoomView<Member>> {
-  const rows = await reads.query<MemberRow>`SELECT ${memberColumns('m')} FROM ${memberships(asked)}`;
-  return own(rows, toMember);
+  const rows = await reads.query<MemberRow>`SELECT ${memberRow.select('m')} FROM ${memberships(asked)}`;
+  return own(rows, memberRow.decode);
 }
 
 /** Whether a room is open for writing, and where its log stands. */
@@ -124,10 +118,10 @@ export interface Writing {
 
 /** For each asker who is a member, as of one moment. */
 export async function findWriting({ reads }: Database, asked: readonly RoomOfUser[]): Promise<RoomView<Writing>> {
-  const rows = await reads.query<{ room_id: string; user_id: number; is_open: boolean; seq: number }>`
-    SELECT m.room_id, m.user_id, r.cancelled_at IS NULL AS is_open, r.seq
+  const rows = await reads.query<RoomOfUser & Writing>`
+    SELECT m.room_id AS "roomId", m.user_id AS "userId", r.cancelled_at IS NULL AS "isOpen", r.seq
     FROM ${memberships(asked)} JOIN chat_rooms r ON r.id = m.room_id`;
-  return own(rows, ({ is_open, seq }) => ({ isOpen: is_open, seq }));
+  return own(rows, ({ isOpen, seq }) => ({ isOpen, seq }));
 }
 
 /** Everybody who is in the room, the longest member first. */
@@ -143,7 +137,7 @@ async function findPeople(
   who: Prisma.Sql,
 ): Promise<RoomView<readonly KnownMember[]>> {
   const rows = await reads.query<NamedMemberRow & SharedRow>`
-    SELECT ${memberColumns('m')}, u.name, m.is_confirmed, m.room_id AS of_room,
+    SELECT ${selectNamedMember('m', 'u')}, m.room_id AS of_room,
       CASE WHEN row_number() OVER (PARTITION BY m.room_id ORDER BY m.joined_seq, m.user_id) = 1 THEN me.viewer_ids END AS viewer_ids
     FROM ${askers(asked)} JOIN chat_room_members m ON m.room_id = me.room_id JOIN chat_users u ON u.id = m.user_id
     WHERE ${who} ORDER BY m.joined_seq, m.user_id`;
@@ -208,17 +202,17 @@ interface NamedRow {
 /** The newest message of each room that is not deleted; nothing where there is none. */
 export async function findLastMessages({ reads }: Database, asked: readonly RoomOfUser[]): Promise<RoomView<Message>> {
   const rows = await reads.query<MessageRow & SharedRow>`
-    SELECT ${messageColumns('l')}, me.room_id AS of_room, me.viewer_ids
+    SELECT ${messageRow.select('l')}, me.room_id AS of_room, me.viewer_ids
     FROM ${askers(asked)} CROSS JOIN LATERAL (
       SELECT * FROM chat_messages m WHERE m.room_id = me.room_id AND m.deleted_at IS NULL ORDER BY m.seq DESC LIMIT 1
     ) l`;
-  return shared(rows, ([row]) => toMessage(row));
+  return shared(rows, ([row]) => messageRow.decode(row));
 }
 
 /** Each asker's own count. */
 export async function countUnread({ reads }: Database, asked: readonly RoomOfUser[]): Promise<RoomView<number>> {
-  const rows = await reads.query<{ room_id: string; user_id: number; unread: number }>`
-    SELECT m.room_id, m.user_id, ${unreadOfMember}::int AS unread FROM ${memberships(asked)}`;
+  const rows = await reads.query<RoomOfUser & { unread: number }>`
+    SELECT m.room_id AS "roomId", m.user_id AS "userId", ${unreadOfMember}::int AS unread FROM ${memberships(asked)}`;
   return own(rows, ({ unread }) => unread);
 }
 
@@ -266,4 +260,4 @@ function ofRooms(rows: readonly UserOfRoomRow[]): View<MemberOfRoom, User> {
   return (one) => users.get(keyOf(one));
 }
 
-const keyOf = ({ roomId, userId }: MemberOfRoom): string => `${roomId} ${userId}`;
+const keyOf = ({ roomId, userId }: RoomOfUser): string => `${roomId} ${userId}`;

@@ -2,25 +2,19 @@ import type { Message } from '../domain/message.js';
 import { decodeCursor, encodeCursor, type Page, type PageRequest, toPage } from '../domain/page.js';
 import type { Queries } from './connection.js';
 import type { Database } from './database.js';
-import { epochColumn, presentEpoch } from './epochs.js';
-import { type ChatRoom, Prisma, type RoomType } from './generated/prisma/client.js';
-import { type HistoryRequest, type HistoryValues, historyJson, type PagedMessage, toHistory } from './messages.js';
+import { Prisma, type RoomType } from './generated/prisma/client.js';
 import {
   type KnownMember,
   type MemberDetail,
-  MemberOfValues,
+  type MemberJson,
   type MemberRow,
-  type MemberValues,
-  type MessageValues,
-  memberColumns,
   memberJson,
-  messageValues,
-  seconds,
-  toDate,
-  toDateOrNull,
-  toMember,
-  toMessageOf,
-} from './rows.js';
+  memberRow,
+  toListedMember,
+} from './member-row.js';
+import { type MessageJson, messageRow } from './message-row.js';
+import { type HistoryJson, type HistoryRequest, historyJson, type PagedMessage, toHistory } from './messages.js';
+import { type RoomJson, type RoomRow, roomRow, type StoredRoom } from './room-row.js';
 
 /** What of a room can be read along with it, as its reader is to see it. */
 export interface RoomParts {
@@ -56,15 +50,9 @@ export interface RoomSelection {
 }
 export const roomAlone = { parts: [], memberDetails: [] } as const satisfies RoomSelection;
 
-/** What is told of a room; the rest is the booking system's and the outbox's. */
-export type Room = Pick<
-  ChatRoom,
-  'id' | 'name' | 'type' | 'bookingId' | 'seq' | 'cancelledAt' | 'createdAt' | 'updatedAt'
-> & {
-  /** Of its log: `seq` is a position in this one. */
-  readonly epoch: string;
+export interface Room extends StoredRoom {
   readonly along?: Along;
-};
+}
 
 /** What has been read along with a room: of its members and messages, what was asked for. */
 type Along = Partial<RoomParts & { readonly history: History }>;
@@ -74,43 +62,6 @@ interface History {
   readonly request: PageRequest<number>;
   readonly page: Page<PagedMessage>;
 }
-
-/** A room's columns of the table that is `r` in the query. */
-export const roomColumns = Prisma.sql`${epochColumn}, ${Prisma.raw(
-  `r.id, r.name, r.type, r.booking_id, r.seq, ${seconds('r.cancelled_at')} AS cancelled_at,
-   ${seconds('r.created_at')} AS created_at, ${seconds('r.updated_at')} AS updated_at`,
-)}`;
-
-/** The same as one value, for a row of something else. */
-export const roomJson = (r: string): Prisma.Sql => Prisma.sql`json_build_object('epoch', ${presentEpoch},
-  ${Prisma.raw(`'id', ${r}.id, 'name', ${r}.name, 'type', ${r}.type, 'booking_id', ${r}.booking_id,
-    'seq', ${r}.seq, 'cancelled_at', ${seconds(`${r}.cancelled_at`)}, 'created_at', ${seconds(`${r}.created_at`)},
-    'updated_at', ${seconds(`${r}.updated_at`)}`)})`;
-
-export interface RoomRow {
-  readonly id: string;
-  readonly name: string | null;
-  readonly type: RoomType;
-  readonly booking_id: number | null;
-  readonly seq: number;
-  readonly epoch: string;
-  readonly cancelled_at: number | null;
-  readonly created_at: number;
-  readonly updated_at: number;
-}
-
-export const toRoom = (row: RoomRow, along?: Along): Room => ({
-  id: row.id,
-  name: row.name,
-  type: row.type,
-  bookingId: row.booking_id,
-  seq: row.seq,
-  epoch: row.epoch,
-  cancelledAt: toDateOrNull(row.cancelled_at),
-  createdAt: toDate(row.created_at),
-  updatedAt: toDate(row.updated_at),
-  ...(along === undefined ? {} : { along }),
-});
 
 /** The room where the user is a member of it now, or null; with what is asked for, in one statement. */
 export const findRoom = (
@@ -137,11 +88,11 @@ export async function findFormerRoom(
   { roomId, userId }: { readonly roomId: string; readonly userId: number },
   { seq, at }: { readonly seq: number; readonly at: Date },
 ): Promise<Room | null> {
-  const [row] = await reads.query<MemberRow & { room: RoomRow }>`
-    SELECT ${memberColumns('m')}, ${roomJson('r')} AS room FROM chat_room_members m JOIN chat_rooms r ON r.id = m.room_id
+  const [row] = await reads.query<MemberRow & { room: RoomJson }>`
+    SELECT ${memberRow.select('m')}, json_build_array(${roomRow.values('r')}) AS room FROM chat_room_members m JOIN chat_rooms r ON r.id = m.room_id
     WHERE m.room_id = ${roomId}::uuid AND m.user_id = ${userId}::int`;
   if (row === undefined) return null;
-  const { cancelledAt, ...room } = toRoom(row.room);
+  const { cancelledAt, ...room } = roomRow.decodeJson(row.room, {});
   const nothing = { title: '', members: [], memberCount: 0, unreadCount: 0, lastMessage: null };
   return {
     ...room,
@@ -149,7 +100,7 @@ export async function findFormerRoom(
     seq,
     updatedAt: at,
     cancelledAt: cancelledAt !== null && cancelledAt <= at ? cancelledAt : null,
-    along: { ...nothing, viewerMember: toMember(row) },
+    along: { ...nothing, viewerMember: memberRow.decode(row) },
   };
 }
 
@@ -216,14 +167,14 @@ async function selectRooms(
   if (history !== undefined) columns.push(Prisma.sql`, ${historyJson('r.id', history)} AS messages`);
   const rows = await queries.query<SelectedRow>`
     WITH page AS MATERIALIZED (${page})
-    SELECT ${roomColumns} ${columns.length === 0 ? Prisma.empty : Prisma.join(columns, ' ')}
+    SELECT ${roomRow.select('r')} ${columns.length === 0 ? Prisma.empty : Prisma.join(columns, ' ')}
     FROM page r CROSS JOIN LATERAL (SELECT (r.membership).*) m
       ${parts.includes('members') ? membersOfPage(userId, memberDetails, maxMembers) : Prisma.empty}`;
   // Sorted by PostgreSQL, megabytes of messages and members would go through its sort.
   return rows.sort(byActivity).map((row) => toSelected(row, selection));
 }
 
-const byActivity = (a: RoomRow, b: RoomRow): number => b.updated_at - a.updated_at || (a.id < b.id ? 1 : -1);
+const byActivity = (a: RoomRow, b: RoomRow): number => b.updatedAt - a.updatedAt || (a.id < b.id ? 1 : -1);
 
 /**
  * The next larger of a few limits, written out. A limit that is a parameter PostgreSQL takes for a tenth of all there is;
@@ -243,7 +194,7 @@ const partValues: Record<RoomPart, (details: readonly MemberDetail[]) => Prisma.
   memberCount: () =>
     Prisma.sql`(SELECT count(*) FROM chat_room_members o WHERE o.room_id = r.id AND o.left_at IS NULL)::int`,
   lastMessage: () => Prisma.sql`(
-    SELECT json_build_array(${messageValues('c')}) FROM chat_messages c
+    SELECT json_build_array(${messageRow.values('c')}) FROM chat_messages c
     WHERE c.room_id = r.id AND c.deleted_at IS NULL ORDER BY c.seq DESC LIMIT 1)`,
   members: () => Prisma.sql`everybody.members`,
   viewerMember: (details) =>
@@ -287,26 +238,27 @@ interface SelectedRow extends RoomRow {
   readonly title?: string;
   readonly unreadCount?: number;
   readonly memberCount?: number;
-  readonly lastMessage?: MessageValues | null;
-  readonly members?: readonly MemberValues[] | null;
-  readonly viewerMember?: MemberValues;
-  readonly messages?: HistoryValues;
+  readonly lastMessage?: MessageJson | null;
+  readonly members?: readonly MemberJson[] | null;
+  readonly viewerMember?: MemberJson;
+  readonly messages?: HistoryJson;
 }
 
 function toSelected(row: SelectedRow, { memberDetails, history }: RoomSelection): Room {
   const { id, lastMessage } = row;
-  const toMember = (values: MemberValues) => new MemberOfValues(id, values, memberDetails);
+  const toMember = (values: MemberJson) => toListedMember(id, values, memberDetails);
   const along: { -readonly [Part in keyof Along]: Along[Part] } = {};
   if (row.title !== undefined) along.title = row.title;
   if (row.unreadCount !== undefined) along.unreadCount = row.unreadCount;
   if (row.memberCount !== undefined) along.memberCount = row.memberCount;
-  if (lastMessage !== undefined) along.lastMessage = lastMessage === null ? null : toMessageOf(id, lastMessage);
+  if (lastMessage !== undefined)
+    along.lastMessage = lastMessage === null ? null : messageRow.decodeJson(lastMessage, { roomId: id });
   if (row.members != null) along.members = row.members.map(toMember);
   if (row.viewerMember !== undefined) along.viewerMember = toMember(row.viewerMember);
   if (history !== undefined) {
     along.history = { request: history.page, page: toHistory(id, row.messages ?? null, history) };
   }
-  return toRoom(row, along);
+  return { ...roomRow.decode(row), along };
 }
 
 /** Unread over all rooms that the user is in now. */

@@ -3,11 +3,11 @@ import { clockLeewayMs } from '../domain/viewer.js';
 import { withAcquainted } from './acquaintances.js';
 import type { View } from './batch.js';
 import type { Database } from './database.js';
-import { type User, userColumns } from './rows.js';
+import { type User, userRow } from './user-row.js';
 
 /** Those of the users that the chat knows of, in no particular order. */
 export const findUsers = ({ reads }: Database, ids: readonly number[]): Promise<User[]> =>
-  reads.query<User>`SELECT ${userColumns('u')} FROM chat_users u WHERE u.id = ANY(${ids}::int[])`;
+  reads.query<User>`SELECT ${userRow.select('u')} FROM chat_users u WHERE u.id = ANY(${ids}::int[])`;
 
 /** Those of the users with whom the viewer shares a room now, confirmed there or not, and the viewer. */
 export const findCompany = ({ reads }: Database, viewerId: number, ids: readonly number[]): Promise<{ id: number }[]> =>
@@ -26,7 +26,7 @@ export async function findKnownUsers(
 ): Promise<View<Acquaintance, User>> {
   const rows = await reads.query<User & { viewer_id: number }>`
     ${withAcquainted(asked)}
-    SELECT a.viewer_id, ${userColumns('u')} FROM acquainted a JOIN chat_users u ON u.id = a.user_id`;
+    SELECT a.viewer_id, ${userRow.select('u')} FROM acquainted a JOIN chat_users u ON u.id = a.user_id`;
   const users = new Map(rows.map(({ viewer_id, id, name }) => [`${viewer_id} ${id}`, { id, name }]));
   return ({ viewerId, userId }) => users.get(`${viewerId} ${userId}`);
 }
@@ -41,12 +41,12 @@ const maxContaining = 1_000;
 export const searchUsers = ({ reads }: Database, text: string, count: number): Promise<User[]> =>
   reads.query<User>`
     WITH wanted AS MATERIALIZED (SELECT chat_fold(${text}::text) AS text), starting AS (
-      SELECT ${userColumns('u')}, u.search_name FROM chat_users u
+      SELECT ${userRow.select('u')}, u.search_name FROM chat_users u
       WHERE u.search_name COLLATE "C" >= (SELECT w.text FROM wanted w)
         AND u.search_name COLLATE "C" < (SELECT w.text || chr(1114111) FROM wanted w)
       ORDER BY u.search_name COLLATE "C", u.id LIMIT ${count}::int
     ), containing AS (
-      SELECT ${userColumns('f')}, f.search_name FROM (
+      SELECT ${userRow.select('f')}, f.search_name FROM (
         SELECT u.* FROM chat_users u
         WHERE chat_grams(u.search_name) @> (SELECT chat_grams(w.text) FROM wanted w)
           AND strpos(u.search_name, (SELECT w.text FROM wanted w)) > 1
@@ -54,7 +54,7 @@ export const searchUsers = ({ reads }: Database, text: string, count: number): P
       ) f
       ORDER BY f.search_name COLLATE "C", f.id LIMIT ${count}::int - (SELECT count(*) FROM starting)
     )
-    SELECT ${userColumns('s')} FROM (SELECT 1 AS part, * FROM starting UNION ALL SELECT 2, * FROM containing) s
+    SELECT ${userRow.select('s')} FROM (SELECT 1 AS part, * FROM starting UNION ALL SELECT 2, * FROM containing) s
     ORDER BY s.part, s.search_name COLLATE "C", s.id`;
 
 /**

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { v5 as uuidv5 } from 'uuid';
-import type { MemberRow, MessageRow } from '../db/rows.js';
-import type { SystemNotice } from '../domain/message.js';
+import type { TableRow } from '../db/row.js';
+import type { Message, SystemNotice } from '../domain/message.js';
+import type { Member } from '../domain/room-log.js';
 
 const minuteMs = 60_000;
 const dayMs = 1_440 * minuteMs;
@@ -64,13 +65,13 @@ export interface History {
     updated_at: Date;
   };
   readonly members: DemoMember[];
-  readonly messages: Mutable<MessageRow & { sent_digest: string | null }>[];
+  readonly messages: (TableRow<Mutable<Message>> & { sent_digest: string | null })[];
   readonly reads: { id: string; message_id: string; room_id: string; user_id: number; seq: number; read_at: Date }[];
 }
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 /** With what a row of the table has beside what is read of it. */
-type DemoMember = Mutable<MemberRow> & { readonly is_confirmed: true };
+type DemoMember = TableRow<Mutable<Member>> & { readonly is_confirmed: true };
 
 /** The rooms' histories, told as if they had happened in the days before `now`. */
 export function tellDemo({ users, rooms }: Demo, now: Date): History[] {
@@ -152,7 +153,7 @@ function append(
   { room, messages, nameOf }: History,
   senderId: number,
   at: Date,
-  body: Pick<MessageRow, 'type' | 'content' | 'system'>,
+  body: Pick<Message, 'type' | 'content' | 'system'>,
 ): void {
   const seq = ++room.seq;
   room.updated_at = at;

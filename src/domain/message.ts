@@ -1,3 +1,5 @@
+import { type Field, orNull, position, type Shape, type Shaped, text, time, userId, uuid } from './shape.js';
+
 export const systemCodes = [
   'ROOM_CREATED',
   'ROOM_RENAMED',
@@ -14,28 +16,34 @@ export type SystemCode = (typeof systemCodes)[number];
 /** The event that a SYSTEM message reports, and the users it is about. A type, not an interface: it is stored as JSON. */
 export type SystemNotice = { code: SystemCode; userIds: number[] };
 
+const systemNotice: Field<SystemNotice, 'systemNotice'> = { kind: 'systemNotice', isNullable: false };
+
 export const messageTypes = ['TEXT', 'IMAGE', 'SYSTEM'] as const;
 export type MessageType = (typeof messageTypes)[number];
+const messageType: Field<MessageType, 'messageType'> = { kind: 'messageType', isNullable: false };
+
+/** A message's fields, in the order of its columns. A new one is added here, and to the table. */
+export const messageShape = {
+  id: uuid,
+  roomId: uuid,
+  /** Position in the room's log: entries of every kind are numbered 1, 2, 3 ... without holes. */
+  seq: position,
+  /** Position of the last change; equal to `seq` until the message is edited or deleted. */
+  changedSeq: position,
+  senderId: userId,
+  /** The author's name when the message was sent. */
+  senderName: text,
+  type: messageType,
+  /** Null once deleted. */
+  content: orNull(text),
+  system: orNull(systemNotice),
+  createdAt: time,
+  editedAt: orNull(time),
+  deletedAt: orNull(time),
+} as const satisfies Shape;
 
 /** One message as it is now. */
-export interface Message {
-  readonly id: string;
-  readonly roomId: string;
-  /** Position in the room's log: entries of every kind are numbered 1, 2, 3 ... without holes. */
-  readonly seq: number;
-  /** Position of the last change; equal to `seq` until the message is edited or deleted. */
-  readonly changedSeq: number;
-  readonly senderId: number;
-  /** The author's name when the message was sent. */
-  readonly senderName: string;
-  readonly type: MessageType;
-  /** Null once deleted. */
-  readonly content: string | null;
-  readonly system: SystemNotice | null;
-  readonly createdAt: Date;
-  readonly editedAt: Date | null;
-  readonly deletedAt: Date | null;
-}
+export interface Message extends Shaped<typeof messageShape> {}
 
 /** Whether this message reports the end of the user's membership. */
 export function endsMembership(message: Message, userId: number): boolean {

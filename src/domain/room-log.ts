@@ -1,6 +1,7 @@
 import type { Epochs } from './epoch.js';
 import type { Wait } from './fair-turns.js';
 import type { Message } from './message.js';
+import { boolean, mark, orNull, type Shape, type Shaped, time, userId, uuid } from './shape.js';
 
 /** One entry of a room's log: a message that was added, edited or deleted at this position. */
 export interface LogEntry {
@@ -23,19 +24,23 @@ export function toLogEntry(
   return { kind: seq === message.seq ? 'added' : changed, seq, message, directKey, epoch };
 }
 
-/** A member as it is stored; `joinedSeq` is the position of the SYSTEM message about the joining. */
-export interface Member {
-  readonly id: string;
-  readonly roomId: string;
-  readonly userId: number;
-  readonly isAdmin: boolean;
-  readonly joinedAt: Date;
-  readonly joinedSeq: number;
-  readonly leftAt: Date | null;
-  readonly lastReadSeq: number;
-  readonly lastReadMessageId: string | null;
-  readonly lastReadAt: Date | null;
-}
+/** A member's fields, in the order of its columns. A new one is added here, and to the table. */
+export const memberShape = {
+  id: uuid,
+  roomId: uuid,
+  userId,
+  isAdmin: boolean,
+  joinedAt: time,
+  /** Position of the SYSTEM message about the joining. */
+  joinedSeq: mark,
+  leftAt: orNull(time),
+  lastReadSeq: mark,
+  lastReadMessageId: orNull(uuid),
+  lastReadAt: orNull(time),
+} as const satisfies Shape;
+
+/** A member as it is stored. */
+export interface Member extends Shaped<typeof memberShape> {}
 
 /** The head of a room's log, and the key of a DIRECT room. */
 export interface RoomHead {

@@ -1,5 +1,6 @@
 import { createBatch, type View } from '../db/batch.js';
 import type { Database } from '../db/database.js';
+import type { KnownMember } from '../db/member-row.js';
 import { findMemberPages, type MemberPageOfUser } from '../db/members.js';
 import { countReaders, findReaders, findRoomsOfMessages, type MessageOfUser, type Reader } from '../db/messages.js';
 import { findPresences } from '../db/presence.js';
@@ -23,7 +24,7 @@ import {
   type Writing,
 } from '../db/room-views.js';
 import { countAllUnread, type Room } from '../db/rooms.js';
-import type { KnownMember, User } from '../db/rows.js';
+import type { User } from '../db/user-row.js';
 import { findKnownUsers, findUsers } from '../db/users.js';
 import type { Message } from '../domain/message.js';
 import type { Page } from '../domain/page.js';

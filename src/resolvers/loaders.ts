@@ -1,7 +1,8 @@
+import type { KnownMember } from '../db/member-row.js';
 import type { PagedMessage, Reader } from '../db/messages.js';
 import type { LogHead } from '../db/room-views.js';
 import type { Room } from '../db/rooms.js';
-import type { KnownMember, User } from '../db/rows.js';
+import type { User } from '../db/user-row.js';
 import { ChatError } from '../domain/errors.js';
 import type { Presence } from '../domain/presence.js';
 import type { Onlooker, Viewer } from '../domain/viewer.js';

@@ -1,4 +1,5 @@
 import { v7 as uuidv7 } from 'uuid';
+import type { KnownMember } from '../db/member-row.js';
 import { assertMemberCursor, locateMemberPage, pageOfMembers } from '../db/members.js';
 import {
   inviteMembers as invite,
@@ -7,7 +8,6 @@ import {
   setAdmin as set,
 } from '../db/room-log.js';
 import type { Room } from '../db/rooms.js';
-import type { KnownMember } from '../db/rows.js';
 import { ChatError } from '../domain/errors.js';
 import { parseUserId, parseUuid } from '../domain/ids.js';
 import { type Page, type PageArgs, type PageRequest, parsePageArgs } from '../domain/page.js';

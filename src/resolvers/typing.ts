@@ -1,5 +1,5 @@
 import { isMember } from '../db/membership.js';
-import type { User } from '../db/rows.js';
+import type { User } from '../db/user-row.js';
 import { presentEpoch } from '../domain/epoch.js';
 import { ChatError } from '../domain/errors.js';
 import { parseUuid } from '../domain/ids.js';

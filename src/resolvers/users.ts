@@ -1,4 +1,4 @@
-import type { User } from '../db/rows.js';
+import type { User } from '../db/user-row.js';
 import {
   findKnownUsers,
   findUsers,

@@ -1,4 +1,4 @@
-import type { KnownMember } from '../db/rows.js';
+import type { KnownMember } from '../db/member-row.js';
 import { builder } from './builder.js';
 import { User } from './user.js';
 

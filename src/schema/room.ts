@@ -1,6 +1,6 @@
 import type { GraphQLResolveInfo } from 'graphql';
+import { memberDetails } from '../db/member-row.js';
 import { changedRoomParts, cursorOfRoom, type RoomPart, type Room as RoomShape, roomParts } from '../db/rooms.js';
-import { memberDetails } from '../db/rows.js';
 import { loadMemberCount, loadMembers, loadMembership, loadTitle, loadUnreadCount } from '../resolvers/loaders.js';
 import { inviteMembers, leaveRoom, removeMember, setAdmin } from '../resolvers/members.js';
 import {

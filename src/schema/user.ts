@@ -1,4 +1,4 @@
-import type { User as UserRow } from '../db/rows.js';
+import type { User as UserRow } from '../db/user-row.js';
 import { loadUsers } from '../resolvers/loaders.js';
 import { getUsers, parseUserIds, parseUserSearch, searchUsers, shownName } from '../resolvers/users.js';
 import { builder } from './builder.js';

@@ -3,11 +3,11 @@ import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { connectDatabase, type Database } from '../../src/db/database.js';
 import { createLogStore } from '../../src/db/log-store.js';
+import { memberDetails } from '../../src/db/member-row.js';
 import { findMemberPages } from '../../src/db/members.js';
 import { messageParts, pageMessages } from '../../src/db/messages.js';
 import { countUnread } from '../../src/db/room-views.js';
 import { countAllUnread, findRoom, pageRooms, roomAlone, roomParts } from '../../src/db/rooms.js';
-import { memberDetails } from '../../src/db/rows.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 
 const rooms = 1_000;
