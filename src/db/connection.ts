@@ -2,6 +2,7 @@ import { setMaxListeners } from 'node:events';
 import { Socket } from 'node:net';
 import { PrismaPg } from '@prisma/adapter-pg';
 import pg from 'pg';
+import { every } from '../domain/every.js';
 import { isDoubtful, isOldPlan, rethrow, unavailable } from './database-errors.js';
 import { Prisma, PrismaClient } from './generated/prisma/client.js';
 import {
@@ -150,12 +151,12 @@ class Sessions {
 
   hurry(): void {
     const hurriedAt = performance.now();
-    const timer = setInterval(() => {
+    const watching = every(hurryPollMs, () => {
       const [first] = this.#waiting;
       if (first === undefined || performance.now() - Math.max(first.since, hurriedAt) < patienceMs) return;
-      clearInterval(timer);
+      void watching.stop();
       this.#end.abort();
-    }, hurryPollMs).unref();
+    });
   }
 
   /**

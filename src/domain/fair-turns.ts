@@ -1,5 +1,6 @@
 import { Allowance, type AllowanceOptions } from './allowance.js';
 import { ChatError } from './errors.js';
+import { every, type Loop } from './every.js';
 
 /** A user's number, or the address of a client without a token. */
 export type TurnTaker = number | string;
@@ -62,7 +63,7 @@ export class FairTurns {
   #underWay = 0;
   #calling: NodeJS.Immediate | undefined;
   #resting: NodeJS.Timeout | undefined;
-  #sweeping: NodeJS.Timeout | undefined;
+  #sweeping: Loop | undefined;
 
   constructor(options: FairTurnsOptions) {
     const unbounded = Number.POSITIVE_INFINITY;
@@ -126,7 +127,7 @@ export class FairTurns {
       waiting: new Set<Waiter>(),
     };
     this.#queues.set(user, queue);
-    this.#sweeping ??= setInterval(() => this.#sweep(), sweepMs).unref();
+    this.#sweeping ??= every(sweepMs, () => this.#sweep());
     return queue;
   }
 
@@ -244,7 +245,7 @@ export class FairTurns {
       if (underWay === 0 && waiting.size === 0 && allowance.isFull) this.#queues.delete(user);
     }
     if (this.#queues.size > 0) return;
-    clearInterval(this.#sweeping);
+    void this.#sweeping?.stop();
     this.#sweeping = undefined;
   }
 }

@@ -7,13 +7,20 @@ describe('the devices of an instance', () => {
   let connected: Device[];
   let disconnected: GoneDevice[];
   let released: (readonly GoneDevice[])[];
+  let held: number[];
+  let isDatabaseAway: boolean;
   let devices: Devices;
 
   beforeEach(() => {
-    vi.useFakeTimers({ toFake: ['performance', 'setTimeout', 'clearTimeout'] });
+    vi.useFakeTimers({ toFake: ['performance', 'setTimeout', 'clearTimeout', 'setInterval', 'clearInterval'] });
     [connected, disconnected, released] = [[], [], []];
+    [held, isDatabaseAway] = [[], false];
     const store = {
-      holdLease: async () => true,
+      holdLease: async () => {
+        held.push(Math.round(performance.now() / 1_000));
+        if (isDatabaseAway) throw new Error('It is away');
+        return true;
+      },
       connect: async (_instanceId, some) => {
         connected.push(...some);
         return [];
@@ -50,6 +57,15 @@ describe('the devices of an instance', () => {
     ]);
     expect(released.flat().every(({ id }) => connected.some((device) => device.id === id))).toBe(true);
     expect(disconnected.map(({ userId }) => userId)).toEqual([5]);
+  });
+
+  it('hang on a lease that is renewed every ten seconds, and tried each second while that fails', async () => {
+    const startedAt = performance.now() / 1_000;
+    await vi.advanceTimersByTimeAsync(25_000);
+    isDatabaseAway = true;
+    await vi.advanceTimersByTimeAsync(7_500);
+    expect(held.map((at) => Math.round(at - startedAt))).toEqual([0, 10, 20, 30, 31, 32]);
+    expect(devices.isHeld).toBe(true);
   });
 
   it('are not told any more once they are handed over', async () => {

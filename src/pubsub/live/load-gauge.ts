@@ -1,3 +1,5 @@
+import { every, type Loop } from '../../domain/every.js';
+
 const tickMs = 50;
 const lateMs = 100;
 /** After a late turn, so that one turn in time does not count as calm. */
@@ -5,12 +7,12 @@ const calmMs = 500;
 
 /** Whether this process keeps up: its event loop is late by more than 100 ms, or was a moment ago. */
 export class LoadGauge {
-  readonly #timer: NodeJS.Timeout;
+  readonly #looking: Loop;
   #tickedAt = performance.now();
   #lateAt = Number.NEGATIVE_INFINITY;
 
   constructor() {
-    this.#timer = setInterval(() => this.#look(), tickMs).unref();
+    this.#looking = every(tickMs, () => this.#look());
   }
 
   get isHigh(): boolean {
@@ -18,7 +20,7 @@ export class LoadGauge {
   }
 
   close(): void {
-    clearInterval(this.#timer);
+    void this.#looking.stop();
   }
 
   #look(): void {

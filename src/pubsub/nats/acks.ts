@@ -1,4 +1,5 @@
 import { createInbox, headers, type Msg, type NatsConnection } from '@nats-io/transport-node';
+import { every, type Loop } from '../../domain/every.js';
 
 const timeoutMs = 5_000;
 const timeoutCheckMs = 500;
@@ -20,7 +21,7 @@ export class AckInbox {
   /** By the last token of the subject that the acknowledgement comes to; the oldest first. */
   readonly #waiting = new Map<string, Waiting>();
   #count = 0;
-  #timer: NodeJS.Timeout | undefined;
+  #checking: Loop | undefined;
 
   constructor(connection: NatsConnection, inboxPrefix: string) {
     this.#connection = connection;
@@ -38,7 +39,7 @@ export class AckInbox {
     const about = headers();
     about.set('Nats-Msg-Id', id);
     this.#connection.publish(subject, body, { headers: about, reply: `${this.#inbox}.${token}` });
-    this.#timer ??= setInterval(() => this.#giveUp(), timeoutCheckMs);
+    this.#checking ??= every(timeoutCheckMs, () => this.#giveUp());
     return new Promise((resolve, reject) =>
       this.#waiting.set(token, { stream, since: performance.now(), resolve, reject }),
     );
@@ -75,8 +76,8 @@ export class AckInbox {
 
   #rest(): void {
     if (this.#waiting.size > 0) return;
-    clearInterval(this.#timer);
-    this.#timer = undefined;
+    void this.#checking?.stop();
+    this.#checking = undefined;
   }
 }
 

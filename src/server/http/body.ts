@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import { ChatError } from '../../domain/errors.js';
+import { every } from '../../domain/every.js';
 import { drained } from '../graphql/limits/pieces.js';
 import type { PrintResult } from '../graphql/print.js';
 import { ResultSender } from '../graphql/result-sender.js';
@@ -81,13 +82,13 @@ export async function sendResults(
     'x-accel-buffering': 'no',
   });
   response.write(format.start);
-  const pinging = setInterval(() => {
+  const pinging = every(format.pingMs, () => {
     if (!response.writableNeedDrain) response.write(format.ping);
-  }, format.pingMs);
+  });
   try {
     await sender.next();
   } finally {
-    clearInterval(pinging);
+    await pinging.stop();
   }
   response.end(format.end);
 }

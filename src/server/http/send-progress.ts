@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { every, type Loop } from '../../domain/every.js';
 import { peerOf, readUnacknowledged } from './unacknowledged.js';
 
 /** All connections are looked at so often within the time that one may stand still. */
@@ -38,8 +39,7 @@ interface Sending {
 export class SendProgress {
   readonly #options: SendProgressOptions;
   readonly #sendings = new Map<Socket, Sending>();
-  #looking: NodeJS.Timeout | undefined;
-  #isReading = false;
+  #looking: Loop | undefined;
 
   constructor(options: SendProgressOptions) {
     this.#options = options;
@@ -53,13 +53,13 @@ export class SendProgress {
     const none = { taken: 0, unacknowledged: 0, given: 0 };
     this.#sendings.set(socket, { cut, response: undefined, since: now, progressAt: now, ...none });
     const lookMs = Math.max(this.#options.sendTimeoutMs / looks, minLookMs);
-    this.#looking ??= setInterval(() => void this.#look(), lookMs);
+    this.#looking ??= every(lookMs, () => this.#look());
   }
 
   #forget(socket: Socket): void {
     this.#sendings.delete(socket);
     if (this.#sendings.size > 0) return;
-    clearInterval(this.#looking);
+    void this.#looking?.stop();
     this.#looking = undefined;
   }
 
@@ -70,7 +70,6 @@ export class SendProgress {
   }
 
   async #look(): Promise<void> {
-    if (this.#isReading) return;
     const now = performance.now();
     const behind = [...this.#sendings].filter(([socket, sending]) => this.#isBehind(socket, sending, now));
     const [still] = behind.find(([, { progressAt }]) => progressAt < now) ?? [];
@@ -93,9 +92,7 @@ export class SendProgress {
   }
 
   async #readAcknowledged(localPort: number, behind: readonly (readonly [Socket, Sending])[]): Promise<void> {
-    this.#isReading = true;
     const waiting = await readUnacknowledged(localPort);
-    this.#isReading = false;
     if (waiting === undefined) return;
     for (const [socket, sending] of behind) {
       const unacknowledged = waiting.get(peerOf(socket)) ?? 0;

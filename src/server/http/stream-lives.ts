@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { every, type Loop } from '../../domain/every.js';
 import { peerOf, readUnacknowledged } from './unacknowledged.js';
 
 /** How often all streams are looked at. */
@@ -28,7 +29,7 @@ interface Life {
 export class StreamLives {
   readonly #maxLifeMs: number;
   readonly #lives = new Map<ServerResponse, Life>();
-  #looking: NodeJS.Timeout | undefined;
+  #looking: Loop | undefined;
 
   constructor(maxLifeMs: number) {
     this.#maxLifeMs = maxLifeMs;
@@ -41,7 +42,7 @@ export class StreamLives {
     const lifeMs = this.#maxLifeMs * (1 - spread * Math.random());
     const end = setTimeout(() => response.destroy(), lifeMs);
     this.#lives.set(response, { socket, peer: peerOf(socket), end, acknowledged: 0, silentLooks: 0 });
-    this.#looking ??= setInterval(() => void this.#look(), lookMs);
+    this.#looking ??= every(lookMs, () => this.#look());
     response.once('close', () => this.#forget(response));
   }
 
@@ -49,7 +50,7 @@ export class StreamLives {
     clearTimeout(this.#lives.get(response)?.end);
     this.#lives.delete(response);
     if (this.#lives.size > 0) return;
-    clearInterval(this.#looking);
+    void this.#looking?.stop();
     this.#looking = undefined;
   }
 

@@ -13,6 +13,7 @@ import pLimit, { type LimitFunction } from 'p-limit';
 import type { Logger } from 'pino';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { ChatError } from '../../domain/errors.js';
+import { every, type Loop } from '../../domain/every.js';
 import type { Viewer } from '../../domain/viewer.js';
 import type { Authenticate, RequestContext } from '../graphql/context.js';
 import type { GraphqlEngine, TransportContext } from '../graphql/engine.js';
@@ -97,7 +98,7 @@ export class GraphqlSockets {
   readonly #sockets = new Set<ClientSocket>();
   /** From the oldest to the newest. */
   readonly #uninitialised = new Set<ClientSocket>();
-  readonly #pinging: NodeJS.Timeout;
+  readonly #pinging: Loop;
   #pingTurn = 0;
   #underWay = 0;
   #isStopping = false;
@@ -114,7 +115,7 @@ export class GraphqlSockets {
       perMessageDeflate: false,
       handleProtocols: (protocols) => handleProtocols(protocols),
     });
-    this.#pinging = setInterval(() => this.#ping(), pingMs / pingTurns);
+    this.#pinging = every(pingMs / pingTurns, () => this.#ping());
   }
 
   /** Open sockets. */
@@ -143,7 +144,7 @@ export class GraphqlSockets {
       return closed;
     });
     await Promise.all(closing);
-    clearInterval(this.#pinging);
+    await this.#pinging.stop();
   }
 
   /** Each in its turn; one timer for all of them. */

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import type { EpochWatch } from '../../../domain/epoch.js';
+import { every, type Loop } from '../../../domain/every.js';
 import type { InboxEvent, InboxRoom, InboxStore } from '../../../domain/inbox.js';
 import type { SystemCode } from '../../../domain/message.js';
 import type { LogEntry, Member } from '../../../domain/room-log.js';
@@ -52,12 +53,11 @@ export class Inboxes {
   readonly #comparedAt = new Map<number, number>();
   /** When each room was last told, the longest ago first. */
   readonly #toldAt = new Map<string, number>();
-  readonly #comparing: NodeJS.Timeout;
-  readonly #tidy: NodeJS.Timeout;
+  readonly #comparing: Loop;
+  readonly #tidying: Loop;
   #entries: readonly Subscription[] = [];
   #tick: NodeJS.Timeout | undefined;
   #tickedAt = Number.NEGATIVE_INFINITY;
-  #isComparing = false;
   /** Something may have been missed that no turn would find soon. */
   #mustCompareAll = false;
   /** In which the index's positions are; empty while there are none. */
@@ -72,8 +72,8 @@ export class Inboxes {
     pubsub.onConnect(() => {
       this.#mustCompareAll = true;
     });
-    this.#comparing = setInterval(() => void this.#compareWithDatabase(), compareMs);
-    this.#tidy = setInterval(() => this.#index.forgetEmpty(), tidyMs);
+    this.#comparing = every(compareMs, () => this.#compareWithDatabase());
+    this.#tidying = every(tidyMs, () => this.#index.forgetEmpty());
   }
 
   /** How many inboxes are watched. */
@@ -115,8 +115,8 @@ export class Inboxes {
 
   close(): void {
     this.#isClosed = true;
-    clearInterval(this.#comparing);
-    clearInterval(this.#tidy);
+    void this.#comparing.stop();
+    void this.#tidying.stop();
     clearTimeout(this.#tick);
     for (const subscription of this.#entries) subscription.close();
     for (const { reads } of this.#inboxes.values()) reads.close();
@@ -253,8 +253,7 @@ export class Inboxes {
    * was lost on its way is rare. What fails is done with the next round.
    */
   async #compareWithDatabase(): Promise<void> {
-    if (this.#isComparing || this.#inboxes.size === 0) return;
-    this.#isComparing = true;
+    if (this.#inboxes.size === 0) return;
     const isAway = !this.#options.pubsub.isConnected;
     const epoch = this.#options.epochs.present;
     const isOther = this.#epoch !== '' && epoch !== this.#epoch;
@@ -270,7 +269,6 @@ export class Inboxes {
       this.#mustCompareAll ||= isFull;
       this.#options.log.warn({ err: error }, 'The inboxes could not be compared with the database; it is tried again');
     }
-    this.#isComparing = false;
   }
 
   async #compareMemberships(isFull: boolean): Promise<void> {

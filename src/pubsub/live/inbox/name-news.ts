@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import { every, type Loop } from '../../../domain/every.js';
 import type { InboxStore } from '../../../domain/inbox.js';
 import { decodeNamed, encodeNamed } from '../../nats/encoding.js';
 import type { PubSub, Subscription } from '../../nats/pub-sub.js';
@@ -35,8 +36,7 @@ export class NameNews {
   readonly #toldAt = new Map<number, number>();
   /** Rooms whose watchers are due. */
   readonly #rooms = new Set<string>();
-  #timer: NodeJS.Timeout | undefined;
-  #isTelling = false;
+  #ticking: Loop | undefined;
   #isClosed = false;
 
   constructor(options: NameNewsOptions) {
@@ -54,7 +54,7 @@ export class NameNews {
 
   close(): void {
     this.#isClosed = true;
-    clearInterval(this.#timer);
+    void this.#ticking?.stop();
     this.#subscription.close();
   }
 
@@ -62,22 +62,18 @@ export class NameNews {
     const { presences, inboxes } = this.#options;
     if (this.#isClosed || (presences.size === 0 && inboxes.size === 0) || this.#users.size >= maxWaiting) return;
     this.#users.add(userId);
-    this.#timer ??= setInterval(() => void this.#tick(), tickMs);
+    const onError = (error: unknown) =>
+      this.#options.log.debug({ err: error }, 'It could not be read where a name shows');
+    this.#ticking ??= every(tickMs, () => this.#tick(), { onError });
   }
 
   async #tick(): Promise<void> {
-    if (this.#isTelling || this.#options.load.isHigh) return;
-    this.#isTelling = true;
-    try {
-      if (this.#rooms.size === 0) await this.#tellOfUsers();
-      this.#tellRooms();
-    } catch (error) {
-      this.#options.log.debug({ err: error }, 'It could not be read where a name shows');
-    }
-    this.#isTelling = false;
+    if (this.#options.load.isHigh) return;
+    if (this.#rooms.size === 0) await this.#tellOfUsers();
+    this.#tellRooms();
     if (this.#users.size > 0 || this.#rooms.size > 0) return;
-    clearInterval(this.#timer);
-    this.#timer = undefined;
+    void this.#ticking?.stop();
+    this.#ticking = undefined;
   }
 
   async #tellOfUsers(): Promise<void> {

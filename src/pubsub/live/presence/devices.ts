@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import pLimit from 'p-limit';
 import type { Logger } from 'pino';
+import { every, type Loop } from '../../../domain/every.js';
 import type { Device, GoneDevice, PresenceStore } from '../../../domain/presence.js';
 
 export interface DevicesOptions {
@@ -38,6 +39,8 @@ export class Devices {
   readonly #countByUser = new Map<number, number>();
   /** One statement at a time: what is told of a device arrives in its order. */
   readonly #inTurn = pLimit(1);
+  readonly #renewing: Loop;
+  readonly #expiring: Loop;
   #arrived: Device[] = [];
   /** Went so lately that they may come back, the first that went first. */
   readonly #leaving: Departure[] = [];
@@ -47,14 +50,18 @@ export class Devices {
   #heldAt = Number.NEGATIVE_INFINITY;
   #mustExpireUsersAt: number | undefined;
   #grace: NodeJS.Timeout | undefined;
-  #renewing: NodeJS.Timeout | undefined;
-  #expiring: NodeJS.Timeout | undefined;
   #isClosed = false;
 
   constructor(options: DevicesOptions) {
     this.#options = options;
-    void this.#renew();
-    this.#expire();
+    const { log } = options;
+    this.#renewing = every(retryMs, () => this.#renew(), {
+      atOnce: true,
+      onError: (error) => log.warn({ err: error }, 'The presence lease could not be renewed; it is tried again'),
+    });
+    this.#expiring = every(expireMs, () => this.#endOthers(), {
+      onError: (error) => log.debug({ err: error }, 'Expired leases could not be ended; it is tried again'),
+    });
   }
 
   /** False while this instance cannot know who is there: it has lost its lease, or is about to. */
@@ -78,8 +85,8 @@ export class Devices {
    */
   async close(): Promise<void> {
     this.#isClosed = true;
-    clearTimeout(this.#renewing);
-    clearTimeout(this.#expiring);
+    void this.#renewing.stop();
+    void this.#expiring.stop();
     clearTimeout(this.#grace);
     await this.#inTurn(() => {
       const gone = withAge([...this.#gone, ...this.#leaving]);
@@ -147,15 +154,8 @@ export class Devices {
   }
 
   async #renew(): Promise<void> {
-    const isHeld = await this.#inTurn(() => this.#hold()).then(
-      () => true,
-      (error: unknown) => {
-        this.#options.log.warn({ err: error }, 'The presence lease could not be renewed; it is tried again');
-        return false;
-      },
-    );
-    if (this.#isClosed) return;
-    this.#renewing = setTimeout(() => void this.#renew(), isHeld ? renewMs : retryMs);
+    // At the next look it would be too old.
+    if (performance.now() + retryMs > this.#heldAt + renewMs) await this.#inTurn(() => this.#hold());
   }
 
   async #hold(): Promise<void> {
@@ -169,16 +169,6 @@ export class Devices {
       if (online.length > 0) onChange(online);
     }
     this.#heldAt = askedAt;
-  }
-
-  #expire(): void {
-    this.#expiring = setTimeout(() => {
-      void this.#endOthers()
-        .catch((error: unknown) => this.#options.log.debug({ err: error }, 'Leases could not be looked at'))
-        .finally(() => {
-          if (!this.#isClosed) this.#expire();
-        });
-    }, expireMs);
   }
 
   async #endOthers(): Promise<void> {

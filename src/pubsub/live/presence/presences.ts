@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import { ChatError } from '../../../domain/errors.js';
+import { every, type Loop } from '../../../domain/every.js';
 import type { SystemCode } from '../../../domain/message.js';
 import { isSamePresence, type Presence, type PresenceStore } from '../../../domain/presence.js';
 import type { LogEntry } from '../../../domain/room-log.js';
@@ -75,7 +76,7 @@ export class Presences {
   readonly #unsure = new Map<PresenceWatcher, Set<number>>();
   /** Those of whom all pairs are due for such a look in the present round. */
   #round: PresenceWatcher[] = [];
-  readonly #timer: NodeJS.Timeout;
+  readonly #sweeping: Loop;
   #subscriptions: readonly Subscription[] = [];
   #sweeps = 0;
   #isLooking = false;
@@ -84,7 +85,7 @@ export class Presences {
   constructor(options: PresencesOptions) {
     this.#options = options;
     options.pubsub.onConnect(() => this.#sweep(true));
-    this.#timer = setInterval(() => this.#sweep(++this.#sweeps % sweepsPerFullSweep === 0), sweepMs);
+    this.#sweeping = every(sweepMs, () => this.#sweep(++this.#sweeps % sweepsPerFullSweep === 0));
   }
 
   /** How many users are watched. */
@@ -152,7 +153,7 @@ export class Presences {
 
   close(): void {
     this.#isClosed = true;
-    clearInterval(this.#timer);
+    void this.#sweeping.stop();
     for (const subscription of this.#subscriptions) subscription.close();
     this.#watched.clear();
   }

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import { every, type Loop } from '../../../domain/every.js';
 import {
   type LogEntry,
   type LogStore,
@@ -56,14 +57,13 @@ class PubSubOutbox implements Outbox {
   readonly #log: Logger;
   readonly watch: BacklogWatch;
   readonly #failures = new Seldom();
-  readonly #timer: NodeJS.Timeout;
+  readonly #ticking: Loop;
   readonly #peers: Subscription;
   readonly #inFlight = new Set<Promise<void>>();
   /** By room and epoch: the positions that the stream has acknowledged, here or to a peer, and when we learnt of each. */
   readonly #acked = new Map<string, Acked>();
   /** Acknowledged to this instance and not told to the peers yet. */
   #news: LogPlace[] = [];
-  #tick: Promise<void> | undefined;
 
   constructor({ pubsub, store, seal, log }: OutboxOptions) {
     this.#pubsub = pubsub;
@@ -81,11 +81,7 @@ class PubSubOutbox implements Outbox {
       this.#acked.clear();
       this.#news = [];
     });
-    this.#timer = setInterval(() => {
-      this.#tick ??= this.#runTick().finally(() => {
-        this.#tick = undefined;
-      });
-    }, tickMs);
+    this.#ticking = every(tickMs, () => this.#runTick());
   }
 
   publish(entry: LogEntry): void {
@@ -99,9 +95,9 @@ class PubSubOutbox implements Outbox {
   }
 
   async close(): Promise<void> {
-    clearInterval(this.#timer);
+    const ticked = this.#ticking.stop();
     this.#peers.close();
-    await this.#tick;
+    await ticked;
     await Promise.all(this.#inFlight);
     await this.#patiently(() => this.#advance());
   }

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import { every, type Loop } from '../../../domain/every.js';
 import type { LogEntry, LogStore, Member } from '../../../domain/room-log.js';
 import { encodeMember } from '../../nats/encoding.js';
 import type { EntrySeal } from '../../nats/entry-seal.js';
@@ -34,9 +35,8 @@ export class RoomFeeds {
   readonly #listeners: PublishListener[] = [];
   /** Read marks of the last seconds, and all since NATS went away. */
   readonly #reads = new Map<string, { readonly member: Member; readonly at: number }>();
-  readonly #timer: NodeJS.Timeout;
+  readonly #sweeping: Loop;
   #readsAgain: NodeJS.Timeout | undefined;
-  #sweeping: Promise<void> | undefined;
 
   constructor(options: OutboxOptions) {
     const { pubsub, store, seal, log } = options;
@@ -49,12 +49,9 @@ export class RoomFeeds {
       clearTimeout(this.#readsAgain);
       this.#readsAgain = setTimeout(() => this.#tellReadsAgain(), readAgainMs);
     });
-    this.#timer = setInterval(() => {
-      this.#forgetReads();
-      this.#sweeping ??= this.#sweep().finally(() => {
-        this.#sweeping = undefined;
-      });
-    }, sweepMs);
+    const onError = (error: unknown) =>
+      log.warn({ err: error }, 'The feeds could not be compared with the database; it is tried again');
+    this.#sweeping = every(sweepMs, () => this.#sweep(), { onError });
   }
 
   /** How many rooms are listened to. */
@@ -118,9 +115,8 @@ export class RoomFeeds {
   }
 
   async close(): Promise<void> {
-    clearInterval(this.#timer);
     clearTimeout(this.#readsAgain);
-    await this.#sweeping;
+    await this.#sweeping.stop();
     await this.#outbox.close();
     for (const feed of this.#open.values()) feed.close();
   }
@@ -163,18 +159,15 @@ export class RoomFeeds {
 
   /** One query for all rooms: a lost tail, or NATS being away, delays an entry by little more than the interval. */
   async #sweep(): Promise<void> {
+    this.#forgetReads();
     if (this.#open.size === 0) return;
     const before = new Map([...this.#open].map(([roomId, { head, epoch }]) => [roomId, { seq: head, epoch }]));
-    try {
-      const heads = await this.#store.readHeads([...before.keys()]);
-      for (const [roomId, position] of before) {
-        const feed = this.#open.get(roomId);
-        const head = heads.get(roomId);
-        if (head === undefined) feed?.doubt();
-        else feed?.compareWith(head, position);
-      }
-    } catch (error) {
-      this.#log.warn({ err: error }, 'The feeds could not be compared with the database; it is tried again');
+    const heads = await this.#store.readHeads([...before.keys()]);
+    for (const [roomId, position] of before) {
+      const feed = this.#open.get(roomId);
+      const head = heads.get(roomId);
+      if (head === undefined) feed?.doubt();
+      else feed?.compareWith(head, position);
     }
   }
 }
