@@ -9,6 +9,7 @@ import {
 } from '@nats-io/jetstream';
 import { headers, InvalidArgumentError, type NatsConnection, nanos } from '@nats-io/transport-node';
 import type { Logger } from 'pino';
+import { drain } from '../../domain/drain.js';
 import { ChatError } from '../../domain/errors.js';
 import type { NatsPubSub } from './nats-pub-sub.js';
 import { decodeRequest } from './request-encoding.js';
@@ -76,10 +77,7 @@ class DurableConsumer implements Consumer {
   async close(): Promise<void> {
     this.#closing.abort();
     this.#messages?.stop();
-    await Promise.race([
-      Promise.all(this.#underWay),
-      new Promise((resolve) => setTimeout(resolve, closeTimeoutMs).unref()),
-    ]);
+    await drain(() => this.#underWay.size === 0, closeTimeoutMs);
   }
 
   /** Until the connection is given up. The stream and the consumer may come and go. */

@@ -1,6 +1,7 @@
 import type { Msg, NatsConnection, Subscription } from '@nats-io/transport-node';
 import pLimit from 'p-limit';
 import type { Logger } from 'pino';
+import { drain } from '../../domain/drain.js';
 import { ChatError } from '../../domain/errors.js';
 import { createDiscovery, type EndpointStats, type ServiceIdentity } from './discovery.js';
 import type { NatsPubSub } from './nats-pub-sub.js';
@@ -78,10 +79,14 @@ class QueueResponder implements Responder {
 
   async close(): Promise<void> {
     this.#isClosed = true;
-    await Promise.race([this.#drain(), new Promise((resolve) => setTimeout(resolve, drainTimeoutMs).unref())]);
+    let isDone = false;
+    void this.#finish().finally(() => {
+      isDone = true;
+    });
+    await drain(() => isDone, drainTimeoutMs);
   }
 
-  async #drain(): Promise<void> {
+  async #finish(): Promise<void> {
     const isConnected = this.#nats.isConnected;
     if (isConnected) await Promise.all(this.#subscriptions.map((each) => each.drain().catch(() => undefined)));
     await Promise.all(this.#underWay);

@@ -4,6 +4,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
+import { drain } from '../../domain/drain.js';
 import type { ErrorCode } from '../../domain/errors.js';
 import type { MaskError } from '../graphql/errors.js';
 import type { GraphqlSockets } from '../ws/websocket.js';
@@ -54,7 +55,6 @@ const headersTimeoutMs = 10_000;
 /** The two timeouts are looked after so often. */
 const timeoutCheckMs = 1_000;
 const drainTimeoutMs = 5_000;
-const drainPollMs = 10;
 
 /** The node:http server: routes, origins, the upgrade to WebSocket, and the orderly end. */
 export class HttpServer {
@@ -96,16 +96,10 @@ export class HttpServer {
   async stop(): Promise<void> {
     this.#isStopping = true;
     const closed = new Promise((resolve) => this.#server.close(resolve));
-    await Promise.all([this.#options.sockets.stop(), this.#drain()]);
+    await Promise.all([this.#options.sockets.stop(), drain(() => !this.#isUnderWay(), drainTimeoutMs)]);
     this.#options.graphql.cutStreams();
     this.#server.closeAllConnections();
     await closed;
-  }
-
-  async #drain(): Promise<void> {
-    const deadline = performance.now() + drainTimeoutMs;
-    while (this.#isUnderWay() && performance.now() < deadline)
-      await new Promise((resolve) => setTimeout(resolve, drainPollMs));
   }
 
   #isUnderWay(): boolean {

@@ -12,6 +12,7 @@ import { type Context, handleProtocols, MessageType, makeServer, type Server, ty
 import pLimit, { type LimitFunction } from 'p-limit';
 import type { Logger } from 'pino';
 import { type WebSocket, WebSocketServer } from 'ws';
+import { drain } from '../../domain/drain.js';
 import { ChatError } from '../../domain/errors.js';
 import { every, type Loop } from '../../domain/every.js';
 import type { Viewer } from '../../domain/viewer.js';
@@ -57,7 +58,6 @@ const maxUninitialised = 1_000;
 /** The pieces that a message may come in, and those of the network that a frame may: an honest one of 256 KB has 200. */
 const maxPieces = 1_024;
 const drainTimeoutMs = 5_000;
-const drainPollMs = 10;
 /** Queries and mutations that may be under way on a socket beside its subscriptions. */
 const maxOtherOperations = 50;
 /** Of those that may leave answers unread. */
@@ -135,9 +135,7 @@ export class GraphqlSockets {
   /** Lets what is under way finish, then closes every socket with 1012, which clients take as a reason to come back. */
   async stop(): Promise<void> {
     this.#isStopping = true;
-    const deadline = performance.now() + drainTimeoutMs;
-    while (this.#underWay > 0 && performance.now() < deadline)
-      await new Promise((resolve) => setTimeout(resolve, drainPollMs));
+    await drain(() => this.#underWay === 0, drainTimeoutMs);
     const closing = [...this.#sockets].map((socket) => {
       const closed = new Promise<void>((resolve) => socket.onClose(() => resolve()));
       socket.close(closeCodes.restart, 'The server stops or restarts');
