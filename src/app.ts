@@ -13,7 +13,7 @@ import { createInboxStore } from './db/inbox.js';
 import { createLogStore } from './db/log-store.js';
 import { createPresenceStore } from './db/presence.js';
 import { createTypingStore } from './db/typing.js';
-import { createDevLogin } from './dev/dev-login.js';
+import { authorizeDemoUser, devLoginRoutes, type SignForUser } from './dev/dev-login.js';
 import { Inboxes } from './pubsub/live/inbox/inboxes.js';
 import { NameNews } from './pubsub/live/inbox/name-news.js';
 import { LoadGauge } from './pubsub/live/load-gauge.js';
@@ -38,9 +38,13 @@ import { UnreadAnswers } from './server/graphql/limits/unread-answers.js';
 import { UserTurns } from './server/graphql/limits/user-turns.js';
 import { createPrintResult } from './server/graphql/print.js';
 import { createSubscribe } from './server/graphql/subscribe.js';
-import { GraphqlOverHttp } from './server/http/graphql-over-http.js';
-import { type DevLogin, HttpServer } from './server/http/http.js';
+import { graphiqlRoutes } from './server/http/graphiql.js';
+import { GraphqlOverHttp, graphqlRoutes } from './server/http/graphql-over-http.js';
+import { healthRoutes } from './server/http/health-routes.js';
+import { HttpServer } from './server/http/http.js';
+import { metricsRoutes } from './server/http/metrics-routes.js';
 import { createOriginCheck } from './server/http/origin.js';
+import type { Route } from './server/http/router.js';
 import { createMetrics, type MetricSources } from './server/metrics.js';
 import { GraphqlSockets } from './server/ws/websocket.js';
 
@@ -143,31 +147,38 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
     log,
   });
   const graphql = new GraphqlOverHttp({ ...shared, maxBodyBytes, maxStreamMs });
-  const http = new HttpServer({
+  const sign = signLocally(config);
+  const http: HttpServer = new HttpServer({
+    routes: [
+      ...graphqlRoutes(graphql),
+      ...(config.graphiql ? graphiqlRoutes(async (request) => sign && authorizeDemoUser(request, sign)) : []),
+      ...healthRoutes({
+        isStopping: () => http.isStopping,
+        checkReadiness: () => checkReadiness(fitness, pubsub, feeds),
+      }),
+      ...offerMetrics(config, {
+        sockets: () => sockets.size,
+        streams: () => graphql.streamCount,
+        unreadBytes: () => unread.bytes,
+        roomFeeds: () => feeds.size,
+        typingRooms: () => typing.size,
+        watchedUsers: () => presences.size,
+        inboxes: () => inboxes.size,
+        natsSubjects: () => pubsub.subjectCount,
+        isNatsConnected: () => pubsub.isConnected,
+        natsRequests: () => backends.underWay,
+        natsIgnored: () => pubsub.ignoredCount,
+        natsUnanswered: () => pubsub.replies.refusedCount,
+        failingStreams: () => pubsub.failingStreams.length,
+        backlog: () => feeds.unpublished.backlog,
+      }),
+      ...(sign === undefined ? [] : devLoginRoutes(sign)),
+    ],
     graphql,
     sockets,
     maskError,
     isAllowedOrigin: createOriginCheck({ allowed: config.allowedOrigins, loopback: config.embedded }),
-    graphiql: config.graphiql,
     sendTimeoutMs,
-    devLogin: offerDevLogin(config),
-    metrics: offerMetrics(config, {
-      sockets: () => sockets.size,
-      streams: () => graphql.streamCount,
-      unreadBytes: () => unread.bytes,
-      roomFeeds: () => feeds.size,
-      typingRooms: () => typing.size,
-      watchedUsers: () => presences.size,
-      inboxes: () => inboxes.size,
-      natsSubjects: () => pubsub.subjectCount,
-      isNatsConnected: () => pubsub.isConnected,
-      natsRequests: () => backends.underWay,
-      natsIgnored: () => pubsub.ignoredCount,
-      natsUnanswered: () => pubsub.replies.refusedCount,
-      failingStreams: () => pubsub.failingStreams.length,
-      backlog: () => feeds.unpublished.backlog,
-    }),
-    checkReadiness: () => checkReadiness(fitness, pubsub, feeds),
     log,
   });
 
@@ -193,17 +204,17 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
   };
 }
 
-/** Anybody on this machine may be any demo user: in the embedded mode only. */
-function offerDevLogin({ embedded, auth }: Config): DevLogin | undefined {
+/** In the embedded mode anybody on this machine may be any demo user; undefined elsewhere. */
+function signLocally({ embedded, auth }: Config): SignForUser | undefined {
   const { secret, issuer, audience } = auth;
   if (!embedded || secret === undefined) return undefined;
-  return createDevLogin((userId) => signToken(secret, { userId }, { issuer, audience }));
+  return (userId) => signToken(secret, { userId }, { issuer, audience });
 }
 
-/** For whoever has the token or, in the embedded mode, without one: elsewhere there are none. */
-function offerMetrics({ embedded, metricsToken, host }: Config, sources: MetricSources) {
-  if (!embedded && metricsToken === undefined) return undefined;
-  return { registry: createMetrics(sources), token: metricsToken, host };
+/** Metrics need a token, except in the embedded mode: without both there is no route. */
+function offerMetrics({ embedded, metricsToken, host }: Config, sources: MetricSources): Route[] {
+  if (!embedded && metricsToken === undefined) return [];
+  return metricsRoutes({ registry: createMetrics(sources), token: metricsToken, host });
 }
 
 /**

@@ -3,7 +3,7 @@ import { isUserId } from '../domain/ids.js';
 import { refuse, sendJson } from '../server/http/answers.js';
 import { readText } from '../server/http/body.js';
 import { isLoopback, nameOf } from '../server/http/hosts.js';
-import type { DevLogin } from '../server/http/http.js';
+import type { Route } from '../server/http/router.js';
 
 /** Signs a token for any user. */
 export type SignForUser = (userId: number) => Promise<string>;
@@ -11,23 +11,30 @@ export type SignForUser = (userId: number) => Promise<string>;
 const maxBodyBytes = 1_024;
 const demoUserId = 4;
 
-/** The login of the embedded mode, which needs no password and answers requests from this machine only. */
-export const createDevLogin = (sign: SignForUser): DevLogin => ({
-  serve: async (request, response) => {
-    if (!isLocal(request)) {
-      refuse(response, { code: 'FORBIDDEN', message: 'The development login is for this machine only' });
-      return;
-    }
-    const body = await readText(request, maxBodyBytes);
-    const userId = typeof body === 'string' ? parseUserId(body) : null;
-    if (userId === null) {
-      refuse(response, { code: 'BAD_USER_INPUT', message: 'The body must be JSON such as {"userId": 4}' });
-      return;
-    }
-    sendJson(response, 200, { token: await sign(userId) });
+/** The login of the embedded mode: it needs no password, and answers requests from this machine only. */
+export const devLoginRoutes = (sign: SignForUser): Route[] => [
+  {
+    methods: ['POST'],
+    path: '/dev/login',
+    handler: async (request, response) => {
+      if (!isLocal(request)) {
+        refuse(response, { code: 'FORBIDDEN', message: 'The development login is for this machine only' });
+        return;
+      }
+      const body = await readText(request, maxBodyBytes);
+      const userId = typeof body === 'string' ? parseUserId(body) : null;
+      if (userId === null) {
+        refuse(response, { code: 'BAD_USER_INPUT', message: 'The body must be JSON such as {"userId": 4}' });
+        return;
+      }
+      sendJson(response, 200, { token: await sign(userId) });
+    },
   },
-  authorizeDemoUser: async (request) => (isLocal(request) ? `Bearer ${await sign(demoUserId)}` : undefined),
-});
+];
+
+/** The `Authorization` of a demo user, for a page that is opened on this machine. */
+export const authorizeDemoUser = async (request: IncomingMessage, sign: SignForUser): Promise<string | undefined> =>
+  isLocal(request) ? `Bearer ${await sign(demoUserId)}` : undefined;
 
 /** From this machine, and not from a page elsewhere whose name is made to resolve to it. */
 const isLocal = ({ headers, socket }: IncomingMessage): boolean =>

@@ -3,9 +3,35 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import { endInPieces } from '../graphql/limits/pieces.js';
+import { getAndHead, type Route } from './router.js';
 
-export const graphiqlScriptPath = '/graphql/graphiql.js';
-export const graphiqlStylePath = '/graphql/graphiql.css';
+const graphiqlScriptPath = '/graphql/graphiql.js';
+const graphiqlStylePath = '/graphql/graphiql.css';
+
+/** The `Authorization` that the first tab of the page opens with; undefined for none. */
+export type AuthorizePage = (request: IncomingMessage) => Promise<string | undefined>;
+
+export function graphiqlRoutes(authorize: AuthorizePage): Route[] {
+  const graphiql = new Graphiql();
+  return [
+    {
+      methods: getAndHead,
+      path: '/',
+      handler: (_request, response) => void response.writeHead(302, { location: 'graphql' }).end(),
+    },
+    {
+      methods: ['GET'],
+      path: '/graphql',
+      accept: 'text/html',
+      handler: async (request, response) => graphiql.sendPage(request, response, await authorize(request)),
+    },
+    ...[graphiqlScriptPath, graphiqlStylePath].map((path) => ({
+      methods: getAndHead,
+      path,
+      handler: (request: IncomingMessage, response: ServerResponse) => graphiql.sendAsset(path, request, response),
+    })),
+  ];
+}
 
 interface Asset {
   readonly type: string;
@@ -31,7 +57,7 @@ query MyRooms {
  * GraphiQL without the network: its 9 MB come with the package, are compressed once, when they are first asked for,
  * and are kept by the browser. The page around them is small and holds what differs: the token, if there is one.
  */
-export class Graphiql {
+class Graphiql {
   #assets: Promise<Map<string, Asset>> | undefined;
 
   /**

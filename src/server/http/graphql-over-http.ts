@@ -11,6 +11,7 @@ import type { Results, Subscribe } from '../graphql/subscribe.js';
 import { type Refusal, refuse } from './answers.js';
 import { readText, sendResults } from './body.js';
 import { type AnswerType, type JsonType, negotiate, type Wanted } from './negotiation.js';
+import type { Route } from './router.js';
 import { type StreamFormat, streamFormats, toSseText } from './stream-formats.js';
 import { StreamLives } from './stream-lives.js';
 import { queryOf } from './target.js';
@@ -27,6 +28,14 @@ export interface GraphqlOverHttpOptions {
   readonly unread: UnreadAnswers;
   readonly maxStreamMs: number;
 }
+
+/** The path of operations, and of the upgrade to a WebSocket. */
+export const graphqlPath = '/graphql';
+
+export const graphqlRoutes = (graphql: GraphqlOverHttp): Route[] => [
+  // No HEAD: it would execute the query of a GET.
+  { methods: ['GET', 'POST'], path: graphqlPath, handler: (request, response) => graphql.serve(request, response) },
+];
 
 /** Operations over HTTP, and subscriptions over SSE or Apollo's multipart protocol. */
 export class GraphqlOverHttp {
@@ -56,13 +65,13 @@ export class GraphqlOverHttp {
   /** Resolves once the answer is written or, where it is a stream, handed over: a stream is not waited for. */
   async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { authenticate, engine, userTurns, maxBodyBytes, maxAnswerBytes, unread } = this.#options;
-    if (request.method !== 'GET' && request.method !== 'POST') return refuse(response, otherMethod);
+    const { method = 'GET' } = request;
     const wanted = negotiate(request.headers.accept);
     if (wanted === null) return refuse(response, notAcceptable);
-    if (request.method === 'POST' && !isJson(request)) {
+    if (method === 'POST' && !isJson(request)) {
       return refuse(response, { code: 'BAD_USER_INPUT', message: 'The body must be application/json', status: 415 });
     }
-    const body = request.method === 'POST' ? await readText(request, maxBodyBytes) : undefined;
+    const body = method === 'POST' ? await readText(request, maxBodyBytes) : undefined;
     if (typeof body === 'object') return refuseBody(request, response, body);
 
     const viewer = await authenticate(request.headers.authorization);
@@ -74,7 +83,7 @@ export class GraphqlOverHttp {
     const answer = await engine.yoga.fetch(
       `http://localhost/graphql${queryOf(request)}`,
       {
-        method: request.method,
+        method,
         headers: { 'content-type': 'application/json', accept: jsonTypeOf(wanted.answer) },
         ...(body === undefined ? {} : { body }),
       },
@@ -157,13 +166,6 @@ interface Streaming {
   readonly response: ServerResponse;
   readonly format: StreamFormat;
 }
-
-const otherMethod: Refusal = {
-  code: 'BAD_USER_INPUT',
-  message: 'GraphQL is asked by GET or POST',
-  status: 405,
-  headers: { allow: 'GET, POST' },
-};
 
 const notAcceptable: Refusal = {
   code: 'BAD_USER_INPUT',

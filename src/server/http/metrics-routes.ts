@@ -1,0 +1,36 @@
+import { timingSafeEqual } from 'node:crypto';
+import type { Registry } from 'prom-client';
+import { refuse } from './answers.js';
+import { isOwnName } from './hosts.js';
+import { getAndHead, type Route } from './router.js';
+
+export interface MetricsOptions {
+  readonly registry: Registry;
+  /** A reader shows this as a bearer token. */
+  readonly token: string | undefined;
+  /** The name or address that this server listens on. */
+  readonly host: string;
+}
+
+/** The metrics of this process, for readers that have the token. Without a token, under this machine's own names only. */
+export const metricsRoutes = ({ registry, token, host }: MetricsOptions): Route[] => [
+  {
+    methods: getAndHead,
+    path: '/metrics',
+    handler: async ({ headers }, response) => {
+      if (token === undefined && !isOwnName(headers.host, host)) {
+        return refuse(response, { code: 'FORBIDDEN', message: 'Metrics are not served under this name' });
+      }
+      if (token !== undefined && !isSame(headers.authorization ?? '', `Bearer ${token}`)) {
+        return refuse(response, { code: 'UNAUTHENTICATED', message: 'METRICS_TOKEN is needed as a bearer token' });
+      }
+      response.writeHead(200, { 'content-type': registry.contentType, 'cache-control': 'no-store' });
+      response.end(await registry.metrics());
+    },
+  },
+];
+
+const isSame = (given: string, wanted: string): boolean => {
+  const [a, b] = [Buffer.from(given), Buffer.from(wanted)];
+  return a.length === b.length && timingSafeEqual(a, b);
+};
