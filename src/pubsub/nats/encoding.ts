@@ -1,13 +1,15 @@
 import {
   type Message,
   type MessageType,
+  messageShape,
   messageTypes,
   type SystemCode,
   type SystemNotice,
   systemCodes,
 } from '../../domain/message.js';
 import type { Presence } from '../../domain/presence.js';
-import type { LogEntry, Member, PublishedRange } from '../../domain/room-log.js';
+import { type LogEntry, type Member, memberShape, type PublishedRange } from '../../domain/room-log.js';
+import type { Shape, Shaped } from '../../domain/shape.js';
 import { typingExpiresInMs } from '../../domain/typing.js';
 import type { EntrySeal } from './entry-seal.js';
 import {
@@ -70,20 +72,7 @@ export function decodeEntry(body: Uint8Array): LogEntry | EntryReference {
   const kind = asOneOf(fields.kind, kinds);
   const epoch = fields.epoch === undefined ? null : asUuid(fields.epoch);
   if (fields.isReference !== undefined) return asReference(kind, epoch, fields);
-  const message: Message = {
-    id: asUuid(fields.id),
-    roomId: asUuid(fields.roomId),
-    seq: asPosition(fields.seq),
-    changedSeq: asPosition(fields.changedSeq),
-    senderId: asUserId(fields.senderId),
-    senderName: asText(fields.senderName),
-    type: asOneOf(fields.type, types),
-    content: orNull(fields.content, asText),
-    system: orNull(fields.system, asNotice),
-    createdAt: asDate(fields.createdAt),
-    editedAt: orNull(fields.editedAt, asDate),
-    deletedAt: orNull(fields.deletedAt, asDate),
-  };
+  const message = asMessage(fields);
   if (!isPossible(kind, message)) throw new ForeignBodyError('an entry of a room log');
   const seq = kind === 'added' ? message.seq : message.changedSeq;
   const directKey = orNull(fields.directKey, asDirectKey);
@@ -99,7 +88,7 @@ function asReference(
 ): EntryReference {
   const seq = asPosition(kind === 'added' ? fields.seq : fields.changedSeq);
   if (fields.isReference !== true) throw new ForeignBodyError('a reference');
-  return { kind: 'reference', roomId: asUuid(fields.roomId), seq, epoch, type: asOneOf(fields.type, types) };
+  return { kind: 'reference', roomId: asUuid(fields.roomId), seq, epoch, type: asType(fields.type) };
 }
 
 /** Whether the fields go together. An addition may be told when its message has been changed since. */
@@ -110,9 +99,38 @@ function isPossible(kind: LogEntry['kind'], { seq, changedSeq, type, content, sy
   return isWhole && changedSeq > seq && isDeleted === (kind === 'deleted');
 }
 
+const asType = (value: unknown): MessageType => asOneOf(value, types);
+
 function asNotice(value: unknown): SystemNotice {
   const { code, userIds } = asFields<keyof SystemNotice>(value);
   return { code: asOneOf(code, codes), userIds: asList(userIds, maxRoomMembers).map(asUserId) };
+}
+
+/** By the kind of a field's value. */
+const checks = {
+  uuid: asUuid,
+  text: asText,
+  boolean: asBoolean,
+  userId: asUserId,
+  position: asPosition,
+  mark: asMark,
+  time: asDate,
+  messageType: asType,
+  systemNotice: asNotice,
+};
+
+function createDecoder<Of extends Shape<keyof typeof checks>>(
+  shape: Of,
+): (fields: Fields<keyof Of & string>) => Shaped<Of> {
+  const checked = Object.entries(shape).map(([name, { kind, isNullable }]) => {
+    const as: (value: unknown) => unknown = checks[kind];
+    return { name, as: isNullable ? (value: unknown) => orNull(value, as) : as };
+  });
+  return (fields: Fields<string>) => {
+    const object: Record<string, unknown> = {};
+    for (const { name, as } of checked) object[name] = as(fields[name]);
+    return object as Shaped<Of>;
+  };
 }
 
 function asDirectKey(value: unknown): string {
@@ -123,21 +141,7 @@ function asDirectKey(value: unknown): string {
 
 /** A member whose read mark moved. */
 export const encodeMember = (member: Member): Uint8Array => encode(member);
-export function decodeMember(body: Uint8Array): Member {
-  const fields = asFields<keyof Member>(parseBody(body));
-  return {
-    id: asUuid(fields.id),
-    roomId: asUuid(fields.roomId),
-    userId: asUserId(fields.userId),
-    isAdmin: asBoolean(fields.isAdmin),
-    joinedAt: asDate(fields.joinedAt),
-    joinedSeq: asMark(fields.joinedSeq),
-    leftAt: orNull(fields.leftAt, asDate),
-    lastReadSeq: asMark(fields.lastReadSeq),
-    lastReadMessageId: orNull(fields.lastReadMessageId, asUuid),
-    lastReadAt: orNull(fields.lastReadAt, asDate),
-  };
-}
+export const decodeMember = (body: Uint8Array): Member => asMember(asFields(parseBody(body)));
 
 /** How a user is now. */
 export const encodePresence = (presence: Presence): Uint8Array => encode(presence);
@@ -234,3 +238,6 @@ const kinds: ReadonlySet<LogEntry['kind']> = new Set(['added', 'updated', 'delet
 const presenceStatuses: ReadonlySet<Presence['status']> = new Set(['ONLINE', 'OFFLINE']);
 const types: ReadonlySet<MessageType> = new Set(messageTypes);
 const codes: ReadonlySet<SystemCode> = new Set(systemCodes);
+
+const asMessage = createDecoder(messageShape);
+const asMember = createDecoder(memberShape);
