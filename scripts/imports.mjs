@@ -61,13 +61,13 @@ const rules = {
     imports: ['server/graphql', 'schema', 'resolvers', 'db', 'pubsub', 'auth', 'domain'],
   },
   'server/http': {
-    does: 'the table of routes and what serves them, bodies, streams, origins, GraphiQL',
+    does: 'the table of routes and what serves them, static files, bodies, streams, origins, GraphiQL',
     imports: ['server/ws', 'server/graphql', 'schema', 'resolvers', 'db', 'pubsub', 'auth', 'domain'],
   },
   server: {
     does: 'metrics, and the three folders below',
     imports: ['schema', 'resolvers', 'db', 'pubsub', 'auth', 'domain'],
-    owns: ['graphql-yoga', 'graphql-ws', 'ws', '@graphql-yoga', 'find-my-way', 'node:http', 'node:http2', 'graphql'],
+    owns: ['graphql-yoga', 'graphql-ws', 'ws', 'find-my-way', '@fastify', 'node:http', 'node:http2', 'graphql'],
   },
   dev: {
     does: 'nothing that production needs: the PostgreSQL and the nats-server that `npm start` brings (`embedded`), the demo, the development login',

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { fingerprint, readStamp } from './fingerprint.mjs';
 import { generate } from './generate.mjs';
+import { writeGraphiqlFiles } from './graphiql-files.mjs';
 import { step } from './progress.mjs';
 import { root, runQuietly } from './run-command.mjs';
 import { withLock } from './setup-lock.mjs';
@@ -13,7 +14,7 @@ const buildStamp = 'dist/.fingerprint';
 const operationsStamp = 'test/e2e/generated/.fingerprint';
 
 const generateSources = ['package-lock.json', 'prisma.config.ts', 'prisma/schema.prisma'];
-const buildSources = [...generateSources, 'tsconfig.json', 'tsconfig.build.json', 'src'];
+const buildSources = [...generateSources, 'tsconfig.json', 'tsconfig.build.json', 'scripts/graphiql-files.mjs', 'src'];
 const operationSources = ['package-lock.json', 'codegen.ts', 'schema.graphql', 'test'];
 
 /**
@@ -94,6 +95,7 @@ async function build() {
       join(root, 'node_modules/typescript/bin/tsc'),
       ...['-p', 'tsconfig.build.json', '--outDir', fresh],
     ]);
+    await writeGraphiqlFiles(join(fresh, 'graphiql'));
     writeFileSync(join(fresh, '.fingerprint'), stamp);
     if (existsSync(join(root, 'dist'))) renameSync(join(root, 'dist'), stale);
     renameSync(fresh, join(root, 'dist'));

@@ -1,6 +1,9 @@
-import { beforeAll, expect, it } from 'vitest';
+import { request } from 'node:http';
+import { gunzipSync } from 'node:zlib';
+import { beforeAll, describe, expect, it } from 'vitest';
 import type { Instance } from '../support/instance.js';
 import { metricsEnv } from '../support/metrics.js';
+import { RawHttp } from '../support/raw-http.js';
 import { describeWithNats } from '../support/requirements.js';
 import { type HttpAnswer, readAnswer } from '../support/wire.js';
 import { useWorld } from '../support/world.js';
@@ -32,14 +35,16 @@ describeWithNats('the routes', () => {
     if (method !== 'HEAD') expect(codeOf(await readAnswer(response))).toBe('BAD_USER_INPUT');
   });
 
-  it.each(['/nothing', '/graphqlx', '/healthz/more', '/graphql/nothing.js', '/dev/login', '/%zz'])(
+  it.each(['/nothing', '/graphqlx', '/healthz/more', '/graphql/nothing.js', '/dev/login', '/%zz', '/graphql/%zz'])(
     'do not have %s',
     async (path) => {
       for (const method of ['GET', 'POST']) {
         const response = await ask(path, { method });
-        expect([method, response.status]).toEqual([method, 404]);
+        // A path below /graphql/ may be a file's, and files are only read.
+        const status = path.startsWith('/graphql/') && method === 'POST' && !path.includes('%zz') ? 405 : 404;
+        expect([method, response.status]).toEqual([method, status]);
         expect(response.headers.get('x-content-type-options')).toBe('nosniff');
-        expect(codeOf(await readAnswer(response))).toBe('NOT_FOUND');
+        expect(codeOf(await readAnswer(response))).toBe(status === 404 ? 'NOT_FOUND' : 'BAD_USER_INPUT');
       }
     },
   );
@@ -66,6 +71,60 @@ describeWithNats('the routes', () => {
         data: { __typename: 'Query' },
       });
     }
+  });
+
+  describe("of GraphiQL's files", () => {
+    const script = '/graphql/graphiql.js';
+
+    it('send them compressed to clients that take that, and only then', async () => {
+      const whole = await read('identity');
+      const small = await read('gzip, deflate, br');
+      expect(whole.headers['content-encoding']).toBeUndefined();
+      expect(small.headers['content-encoding']).toBe('gzip');
+      for (const { headers } of [whole, small]) {
+        expect(headers['content-type']).toBe('application/javascript; charset=utf-8');
+        expect(headers.vary).toBe('accept-encoding');
+        expect(headers['cache-control']).toBe('no-cache');
+      }
+      expect(small.body.length).toBeLessThan(whole.body.length / 3);
+      expect(gunzipSync(small.body).equals(whole.body)).toBe(true);
+    });
+
+    it('answer 304 where the client has them already', async () => {
+      const etag = (await read('gzip')).headers.etag as string;
+      const connection = await RawHttp.connect(instance);
+      // Not by fetch, which asks caches for a fresh one where it is given a condition.
+      const head = [`GET ${script} HTTP/1.1`, `Host: ${new URL(instance.url).host}`, `Origin: ${instance.url}`];
+      connection.write([...head, 'Accept-Encoding: gzip', `If-None-Match: "other", ${etag}`, '', ''].join('\r\n'));
+      const answer = await connection.answer();
+      connection.close();
+      expect([answer.status, answer.body]).toEqual([304, '']);
+      for (const line of [`etag: ${etag}`, 'cache-control: no-cache', 'vary: origin', 'vary: accept-encoding']) {
+        expect(answer.head.toLowerCase().split('\r\n')).toContain(line.toLowerCase());
+      }
+    });
+
+    it.each(['..%2fmain.js', '%2e%2e/main.js', '..%5cmain.js', '%00', '.fingerprint'])(
+      'send nothing else: %s',
+      async (path) => {
+        const connection = await RawHttp.connect(instance);
+        connection.write(`GET /graphql/${path} HTTP/1.1\r\nHost: x\r\nAccept-Encoding: br, gzip\r\n\r\n`);
+        const { status, body } = await connection.answer();
+        connection.close();
+        expect(status).toBe(404);
+        expect(body).not.toContain('import');
+      },
+    );
+
+    const read = (encoding: string) =>
+      new Promise<{ headers: Record<string, unknown>; body: Buffer }>((resolve, reject) => {
+        const sent = request(`${instance.url}${script}`, { headers: { 'accept-encoding': encoding } }, (answer) => {
+          const chunks: Buffer[] = [];
+          answer.on('data', (chunk: Buffer) => chunks.push(chunk));
+          answer.on('end', () => resolve({ headers: answer.headers, body: Buffer.concat(chunks) }));
+        });
+        sent.once('error', reject).end();
+      });
   });
 });
 
