@@ -57,7 +57,8 @@ describeWithNats('booking events', () => {
 
   it('are waited for until their stream is there', async () => {
     const bookingId = randomInt(1, 2 ** 31);
-    const isWaiting = () => world.instances.every((instance) => instance.output().includes('looking again'));
+    const isWaiting = () =>
+      world.instances.every((instance) => instance.output().includes('Events cannot be consumed yet'));
     await waitFor(isWaiting, { what: 'the instances to miss the stream' });
 
     await bookings.createStream();
@@ -143,7 +144,7 @@ describeWithNats('booking events', () => {
     expect(letter?.headers.get('Fairway-Tries')).toBe('5');
     expect(letter?.headers.get('Fairway-Subject')).toBe(`booking.${poisonId}.updated`);
     expect(letter?.headers.get('Fairway-Error')).toMatch(/^BAD_USER_INPUT: /);
-    expect(world.instances.map((instance) => instance.output()).join('')).toContain('An event is set aside');
+    expect(world.instances.map((instance) => instance.output()).join('')).toContain('moved to the dead-letter subject');
     expect(await readState(poisonId)).toBeUndefined();
   });
 

@@ -12,13 +12,13 @@ interface Waiting {
 }
 
 /**
- * Publishes into streams, all acknowledgements coming back on one subscription. The client's own publish opens a request
- * for each, with timers and errors of its own, which costs several times what is left.
+ * Publishes into streams and receives all acknowledgements on one subscription. The NATS client's own publish opens a request
+ * with its own timer for each message, which costs several times more.
  */
 export class AckInbox {
   readonly #connection: NatsConnection;
   readonly #inbox: string;
-  /** By the last token of the subject that the acknowledgement comes to; the oldest first. */
+  /** Keyed by the last token of the reply subject; the oldest first. */
   readonly #waiting = new Map<string, Waiting>();
   #count = 0;
   #checking: Loop | undefined;
@@ -30,8 +30,8 @@ export class AckInbox {
   }
 
   /**
-   * Resolves once the stream has stored it, or had it already under this id. Rejects where it refuses, where another stream
-   * or none takes the subject, where the body is too large, and where nothing is heard of it for 5 s.
+   * Resolves once the stream has stored the message, or if it had stored one with this id before. Rejects if the stream
+   * refuses it, if another stream or none takes the subject, if the body is too large, and if no answer comes within 5 s.
    */
   async publish(stream: string, subject: string, body: Uint8Array, id: string): Promise<void> {
     this.#count += 1;
@@ -45,7 +45,7 @@ export class AckInbox {
     );
   }
 
-  /** The connection is gone for good. */
+  /** Rejects everything that waits. Call it when the connection has closed for good. */
   close(): void {
     for (const { reject } of this.#waiting.values()) reject(new Error('The connection to NATS was closed'));
     this.#waiting.clear();
@@ -81,7 +81,7 @@ export class AckInbox {
   }
 }
 
-/** What the server or the stream says against it, or null. Never throws: that would end the client's reader. */
+/** The reason why the message was not stored, or null. Never throws: an exception would end the NATS client's reader. */
 function findRefusal(message: Msg, wanted: string): string | null {
   try {
     if (message.headers?.code === 503) return 'no stream takes this subject';

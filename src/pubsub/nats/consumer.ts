@@ -15,20 +15,20 @@ import type { NatsPubSub } from './nats-pub-sub.js';
 import { decodeRequest } from './request-encoding.js';
 
 export interface ConsumerOptions {
-  /** Somebody else's: where it is missing it is waited for, never made. */
+  /** The stream of another system. If it is missing, the consumer waits for it and never creates it. */
   readonly stream: string;
-  /** One subject, with wildcards: servers before 2.10 filter by no more. */
+  /** One subject, with wildcards: NATS servers before 2.10 cannot filter by more. */
   readonly subject: string;
-  /** Where goes what fails again and again, as it came, with headers that tell of it; without its body if too large. */
+  /** Receives events that failed five times, unchanged and with headers about the failure; without the body if too large. */
   readonly deadLetterSubject: string;
 }
 
 export interface Consumer {
-  /** Takes no more, and finishes what it has, for 5 s at most. */
+  /** Takes no more events, and waits for those in progress, for 5 s at most. */
   close(): Promise<void>;
 }
 
-/** Resolves once what the event says is committed; anything that it throws means another try. */
+/** Resolves once the event's effect is committed. If it throws, the event is tried again. */
 export type EventHandler = (event: { readonly subject: string; readonly payload: unknown }) => Promise<void>;
 
 const maxTries = 5;
@@ -37,16 +37,16 @@ const maxRetryMs = 30_000;
 const ackWaitMs = 10_000;
 const lookAgainMs = 2_000;
 const pullExpiresMs = 10_000;
-/** Two that are missing tell that a restarted server knows nothing of our pull any more. */
+/** Two missing heartbeats mean that the server was restarted and has lost our pull request. */
 const heartbeatMs = 1_000;
 const maxConcurrent = 16;
 const closeTimeoutMs = 5_000;
 const publishTimeoutMs = 5_000;
 
 /**
- * Brings every message of a stream's subject to one instance, at least once and in no order, and acknowledges it when it
- * is dealt with. What fails five times is set aside; the others do not wait for it. A database that is away is no
- * failure of the message: it is tried until it is back.
+ * Delivers every message of a stream's subject to one instance, at least once and in no order, and acknowledges it when
+ * `handle` has resolved. A message that fails five times goes to the dead-letter subject; the others do not wait for it.
+ * If the database is unavailable, the message is tried until it is back.
  */
 export function createConsumer(
   nats: NatsPubSub,
@@ -80,25 +80,25 @@ class DurableConsumer implements Consumer {
     await drain(() => this.#underWay.size === 0, closeTimeoutMs);
   }
 
-  /** Until the connection is given up. The stream and the consumer may come and go. */
+  /** Runs until the connection is closed. The stream and the consumer may disappear and come back meanwhile. */
   async #consume(connection: NatsConnection): Promise<void> {
-    let isToldOf = false;
+    let isLogged = false;
     while (!this.#closing.signal.aborted && !connection.isClosed()) {
       try {
         const messages = await this.#open(connection);
         this.#log.info('Consuming events');
-        isToldOf = false;
+        isLogged = false;
         for await (const message of messages) await this.#take(connection, message);
       } catch (error) {
         if (this.#closing.signal.aborted) return;
-        this.#log[isToldOf ? 'debug' : 'warn']({ err: error }, 'Events cannot be consumed yet; looking again');
-        isToldOf = true;
+        this.#log[isLogged ? 'debug' : 'warn']({ err: error }, 'Events cannot be consumed yet; retrying');
+        isLogged = true;
       }
       await delay(lookAgainMs, undefined, { signal: this.#closing.signal }).catch(() => undefined);
     }
   }
 
-  /** All instances ask for the same consumer: the first one makes it. */
+  /** All instances share one consumer: the first one creates it. */
   async #open(connection: NatsConnection): Promise<ConsumerMessages> {
     const { stream, subject } = this.#options;
     const manager = await jetstreamManager(connection);
@@ -109,7 +109,7 @@ class DurableConsumer implements Consumer {
       ack_wait: nanos(ackWaitMs),
       deliver_policy: DeliverPolicy.All,
       max_deliver: -1,
-      // What waits for its next try counts too: poison must be very much before it holds up the rest.
+      // Messages that wait for a retry count, too. The limit is high so that bad messages do not block the others.
       max_ack_pending: 10_000,
     });
     const consumer = await jetstream(connection).consumers.get(stream, this.#durable);
@@ -123,10 +123,12 @@ class DurableConsumer implements Consumer {
     return this.#messages;
   }
 
-  /** Resolves when there is room for another one. */
+  /** Resolves when another message may be taken. */
   async #take(connection: NatsConnection, message: JsMsg): Promise<void> {
     const work = this.#dealWith(connection, message)
-      .catch((error: unknown) => this.#log.warn({ err: error }, 'An event is left to its next delivery'))
+      .catch((error: unknown) =>
+        this.#log.warn({ err: error }, 'An event could not be settled; it will be delivered again'),
+      )
       .finally(() => this.#underWay.delete(work));
     this.#underWay.add(work);
     if (this.#underWay.size >= maxConcurrent) await Promise.race(this.#underWay);
@@ -139,7 +141,7 @@ class DurableConsumer implements Consumer {
     } catch (error) {
       const tries = message.info.deliveryCount;
       if (tries < maxTries || isOutage(error)) {
-        this.#log.debug({ err: error, tries }, 'An event failed; it is tried again');
+        this.#log.debug({ err: error, tries }, 'An event failed; it will be tried again');
         message.nak(Math.min(firstRetryMs * 2 ** (tries - 1), maxRetryMs));
       } else {
         await this.#setAside(connection, message, error);
@@ -147,7 +149,7 @@ class DurableConsumer implements Consumer {
     }
   }
 
-  /** Stored first, given up then: a crash in between stores it once more, which the stream knows by its id. */
+  /** Stores the dead letter before it ends the message. After a crash in between, the stream drops the copy by its id. */
   async #setAside(connection: NatsConnection, message: JsMsg, error: unknown): Promise<void> {
     const { deadLetterSubject } = this.#options;
     const { stream, streamSequence, deliveryCount } = message.info;
@@ -164,22 +166,25 @@ class DurableConsumer implements Consumer {
         timeout: publishTimeoutMs,
       });
     await publish(message.data).catch((failure: unknown) => {
-      // The headers took it over max_payload. The original stays where the stream and its sequence say.
+      // With the headers it exceeds max_payload. The headers name the stream and sequence of the original.
       if (!(failure instanceof InvalidArgumentError)) throw failure;
       reasons.set('Fairway-Omitted-Bytes', String(message.data.length));
       return publish(new Uint8Array());
     });
     message.term();
-    this.#log.error({ err: error, streamSequence, deadLetterSubject }, 'An event is set aside: it failed five times');
+    this.#log.error(
+      { err: error, streamSequence, deadLetterSubject },
+      'An event failed five times and was moved to the dead-letter subject',
+    );
   }
 }
 
 const isOutage = (error: unknown): boolean => error instanceof ChatError && error.code === 'UNAVAILABLE';
 
-/** A header holds one line. A fault of ours is told in the log only. */
+/** One line, as a header requires. The cause of an internal error is only in the log. */
 const reasonOf = (error: unknown): string =>
   error instanceof ChatError ? `${error.code}: ${error.message}`.replace(/\s+/g, ' ').slice(0, 500) : 'INTERNAL';
 
-/** A name has no dots and wildcards: `fairway-booking-any-created` for `booking.*.created`. */
+/** A consumer's name cannot have dots or wildcards: `fairway-booking-any-created` for `booking.*.created`. */
 const durableName = (subject: string): string =>
   `fairway-${subject.replaceAll('*', 'any').replaceAll('>', 'all').replaceAll('.', '-')}`;

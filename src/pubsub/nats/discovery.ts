@@ -2,14 +2,14 @@ import { randomUUID } from 'node:crypto';
 import type { NatsConnection, Subscription } from '@nats-io/transport-node';
 import type { Replies } from './replies.js';
 
-/** How a service introduces itself to `nats service` and its like: NATS's ADR-32. */
+/** The service's identity for `nats service` and other tools: NATS's ADR-32. */
 export interface ServiceIdentity {
   readonly name: string;
   readonly version: string;
   readonly description: string;
 }
 
-/** What a subject has been asked so far on this instance. */
+/** Counters for the requests on one subject of this instance. */
 export interface EndpointStats {
   readonly name: string;
   readonly subject: string;
@@ -20,7 +20,7 @@ export interface EndpointStats {
   processingMs: number;
 }
 
-/** Answers `$SRV.PING`, `$SRV.INFO` and `$SRV.STATS`: of everybody, of this service by name, of this instance by id. */
+/** Answers `$SRV.PING`, `$SRV.INFO` and `$SRV.STATS`: for all services, for this service's name, and for this instance's id. */
 export function createDiscovery(
   { name, version, description }: ServiceIdentity,
   endpoints: readonly EndpointStats[],
@@ -56,7 +56,7 @@ export function createDiscovery(
     );
 }
 
-/** With as many endpoints as there is room for; the metadata say how many are left out. */
+/** Encodes as many endpoints as fit; the metadata contain how many are left out. */
 function encodeWithin(answer: DiscoveryAnswer, maxBytes: number): string {
   let text = JSON.stringify(answer);
   const all = answer.endpoints ?? [];

@@ -34,9 +34,8 @@ const encode = (value: unknown): Uint8Array => encoder.encode(JSON.stringify(val
 const encodeSealed = (seal: EntrySeal, value: object): Uint8Array => encoder.encode(seal.put(JSON.stringify(value)));
 
 /*
- * Everything below that decodes throws a ForeignBodyError unless the body is entirely one of ours: every field is there,
- * of its type and in its range, and fields that are not ours are left out. Anybody may publish anything, and what gets
- * through is shown to every subscriber.
+ * Each decoder below throws a ForeignBodyError unless every field is present, has its type and is in its range; unknown fields
+ * are dropped. Any NATS client may publish any body, and every subscriber sees a decoded one.
  */
 
 /**
@@ -46,27 +45,27 @@ const encodeSealed = (seal: EntrySeal, value: object): Uint8Array => encoder.enc
 export const encodeEntry = (seal: EntrySeal, { kind, message, directKey, epoch }: LogEntry): Uint8Array =>
   encodeSealed(seal, { ...message, kind, directKey, epoch });
 
-/** What is published of an entry that is larger than a message may be: where it is, and not what it says. */
+/** Published instead of an entry that exceeds the maximum size of a NATS message: its position without its content. */
 export interface EntryReference {
   readonly kind: 'reference';
   readonly roomId: string;
   readonly seq: number;
-  /** Null where a release before this one published it. */
+  /** Null if an earlier release published it. */
   readonly epoch: string | null;
-  /** Only an entry of the SYSTEM's says who came and who went. */
+  /** Only SYSTEM messages change memberships. */
   readonly type: MessageType;
 }
 
 export const roomOf = (entry: LogEntry | EntryReference): string =>
   entry.kind === 'reference' ? entry.roomId : entry.message.roomId;
 
-/** The entry without its text, its notice and its author's name, and with `isReference: true`: who needs them asks for them. */
+/** The entry with `isReference: true` and without content, notice and author's name: receivers read these from the database. */
 export function encodeReference(seal: EntrySeal, { kind, message, directKey, epoch }: LogEntry): Uint8Array {
   const { content: _content, system: _system, senderName: _name, ...rest } = message;
   return encodeSealed(seal, { ...rest, kind, directKey, epoch, isReference: true });
 }
 
-/** What the body says; whether an instance has said so, the seal tells. A few microseconds. */
+/** Decodes a body in a few microseconds. Does not check its origin: see `EntrySeal`. */
 export function decodeEntry(body: Uint8Array): LogEntry | EntryReference {
   const fields = asFields<keyof Message | 'kind' | 'directKey' | 'epoch' | 'isReference'>(parseBody(body));
   const kind = asOneOf(fields.kind, kinds);
@@ -76,7 +75,7 @@ export function decodeEntry(body: Uint8Array): LogEntry | EntryReference {
   if (!isPossible(kind, message)) throw new ForeignBodyError('an entry of a room log');
   const seq = kind === 'added' ? message.seq : message.changedSeq;
   const directKey = orNull(fields.directKey, asDirectKey);
-  // Of a release before this one: it says where something is, and not in which log.
+  // An earlier release published it: the position is known, but not its epoch.
   if (epoch === null) return { kind: 'reference', roomId: message.roomId, seq, epoch, type: message.type };
   return { kind, seq, message, directKey, epoch };
 }
@@ -91,7 +90,7 @@ function asReference(
   return { kind: 'reference', roomId: asUuid(fields.roomId), seq, epoch, type: asType(fields.type) };
 }
 
-/** Whether the fields go together. An addition may be told when its message has been changed since. */
+/** Whether the fields are consistent. An "added" entry may contain a message that was changed since. */
 function isPossible(kind: LogEntry['kind'], { seq, changedSeq, type, content, system, deletedAt }: Message): boolean {
   const isDeleted = deletedAt !== null;
   const isWhole = (content === null) === isDeleted && (system !== null) === (type === 'SYSTEM');
@@ -139,11 +138,9 @@ function asDirectKey(value: unknown): string {
   return value;
 }
 
-/** A member whose read mark moved. */
 export const encodeMember = (member: Member): Uint8Array => encode(member);
 export const decodeMember = (body: Uint8Array): Member => asMember(asFields(parseBody(body)));
 
-/** How a user is now. */
 export const encodePresence = (presence: Presence): Uint8Array => encode(presence);
 export function decodePresence(body: Uint8Array): Presence {
   const { userId, status, lastSeenAt } = asFields<keyof Presence>(parseBody(body));
@@ -154,7 +151,7 @@ export function decodePresence(body: Uint8Array): Presence {
   };
 }
 
-/** That users share a room from here on, or do not any more. */
+/** Users joined a room, or left it. */
 export interface Acquainting {
   readonly userIds: readonly number[];
   readonly isBegin: boolean;
@@ -165,7 +162,7 @@ export function decodeAcquainting(body: Uint8Array): Acquainting {
   return { userIds: asList(userIds, maxRoomMembers).map(asUserId), isBegin: asBoolean(isBegin) };
 }
 
-/** That a user has another name. */
+/** A user's name changed. */
 export interface Named {
   readonly userId: number;
 }
@@ -174,15 +171,15 @@ export const decodeNamed = (body: Uint8Array): Named => ({
   userId: asUserId(asFields<keyof Named>(parseBody(body)).userId),
 });
 
-/** That a user types, or has stopped. */
+/** A user began or stopped typing. */
 export interface TypingSignal {
   readonly userId: number;
   readonly isTyping: boolean;
-  /** How long ago they said so, where that was not at once. */
+  /** The age of the signal when it was published. */
   readonly ageMs: number;
-  /** Where the room's log stood when it was seen that they may say so, where that was looked at anew. */
+  /** The head of the room's log when the user's permission was checked; absent if this signal needed no new check. */
   readonly seq?: number | null | undefined;
-  /** The instance that heard it from them, which needs not be told. */
+  /** The publishing instance, which ignores the signal when it comes back. */
   readonly from?: string | undefined;
 }
 export const encodeTyping = (signal: TypingSignal): Uint8Array => encode(signal);
@@ -198,12 +195,12 @@ export function decodeTyping(body: Uint8Array): TypingSignal {
   };
 }
 
-/** Parts of room logs that a stream has acknowledged, in as many bodies as it takes: none is larger than `maxBytes`. */
+/** Encodes ranges that the stream has acknowledged, in as many bodies as needed: none is larger than `maxBytes`. */
 export function encodeRanges(ranges: readonly PublishedRange[], maxBytes: number): Uint8Array[] {
   const bodies: string[][] = [];
   let bytes = 0;
   for (const text of ranges.map((range) => JSON.stringify(range))) {
-    // All of it is ASCII. With the brackets, and a comma each.
+    // The text is ASCII, so its length is its size. Each range takes a comma, each body two brackets.
     if (bodies.length === 0 || bytes + text.length + 1 > maxBytes || bodies.at(-1)?.length === maxRanges) {
       bodies.push([]);
       bytes = 2;
@@ -216,13 +213,13 @@ export function encodeRanges(ranges: readonly PublishedRange[], maxBytes: number
 export function decodeRanges(body: Uint8Array): PublishedRange[] {
   const ranges = asList(parseBody(body), maxRanges).map((value) => {
     const { roomId, epoch, from, to } = asFields<keyof PublishedRange>(value);
-    // Those of a release before this one name none, and no epoch is without a name.
+    // An earlier release sends no epoch; its ranges are dropped below.
     const inEpoch = epoch === undefined ? '' : asUuid(epoch);
     return { roomId: asUuid(roomId), epoch: inEpoch, from: asPosition(from), to: asPosition(to) };
   });
   let length = 0;
   for (const { from, to } of ranges) {
-    // Ranges are walked through: what is longer than an instance can publish between two of its messages is not ours.
+    // Receivers loop over ranges. No instance acknowledges more than this between two of its messages.
     length += to - from + 1;
     if (to < from || length > maxRangeLength) throw new ForeignBodyError('ranges of room logs');
   }
@@ -231,7 +228,7 @@ export function decodeRanges(body: Uint8Array): PublishedRange[] {
 
 const maxRanges = 1_000;
 const maxRangeLength = 100_000;
-/** The most that the configuration allows. */
+/** The maximum that the configuration allows. */
 const maxRoomMembers = 10_000;
 
 const kinds: ReadonlySet<LogEntry['kind']> = new Set(['added', 'updated', 'deleted']);

@@ -1,4 +1,4 @@
-/** A body that is not entirely one of ours: somebody else's, and nothing of it is to be believed. */
+/** The body was not published by Fairway, or not completely: it is ignored as a whole. */
 export class ForeignBodyError extends Error {
   override readonly name = 'ForeignBodyError';
   constructor(what: string) {
@@ -6,14 +6,14 @@ export class ForeignBodyError extends Error {
   }
 }
 
-/** A JSON object whose fields have yet to be checked, one by one. */
+/** A JSON object whose fields are not checked yet. */
 export type Fields<Name extends string> = { readonly [Field in Name]?: unknown };
 
 const decoder = new TextDecoder('utf-8', { fatal: true });
 const maxInt = 2 ** 31 - 1;
 const uuidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
-/** @throws {ForeignBodyError} where the body is no JSON in UTF-8 */
+/** @throws {ForeignBodyError} unless the body is JSON in UTF-8 */
 export function parseBody(body: Uint8Array): unknown {
   try {
     return JSON.parse(decoder.decode(body));
@@ -22,18 +22,18 @@ export function parseBody(body: Uint8Array): unknown {
   }
 }
 
-/** Each of these returns the value as what its name says. @throws {ForeignBodyError} where it is anything else */
+/** Each of these functions checks the value and returns it with its type. @throws {ForeignBodyError} if it is anything else */
 export function asFields<Name extends string>(value: unknown): Fields<Name> {
   if (typeof value !== 'object' || value === null) throw new ForeignBodyError('an object');
   return value as Fields<Name>;
 }
 
 export function asList(value: unknown, maxLength: number): readonly unknown[] {
-  if (!Array.isArray(value) || value.length > maxLength) throw new ForeignBodyError('a list of ours');
+  if (!Array.isArray(value) || value.length > maxLength) throw new ForeignBodyError('a list within its limit');
   return value;
 }
 
-/** In lower case, as ids are published: a dot or a wildcard in one would reach somebody else's room. */
+/** In lower case, as ids are published. Anything else is refused: a dot or a wildcard would reach another room's subject. */
 export function asUuid(value: unknown): string {
   if (typeof value !== 'string' || !uuidPattern.test(value)) throw new ForeignBodyError('an id');
   return value;
@@ -54,17 +54,17 @@ export function asUserId(value: unknown): number {
   return asInteger(value, 1);
 }
 
-/** Of an entry in a room's log. */
+/** The position of an entry in a room's log. */
 export function asPosition(value: unknown): number {
   return asInteger(value, 1);
 }
 
-/** Of a mark in a room's log: 0 stands before its first entry. */
+/** The position of a mark in a room's log: 0 is before the first entry. */
 export function asMark(value: unknown): number {
   return asInteger(value, 0);
 }
 
-/** A whole number that is an `integer` of PostgreSQL's. */
+/** A whole number that fits into PostgreSQL's `integer`. */
 function asInteger(value: unknown, min: number): number {
   if (!Number.isInteger(value) || (value as number) < min || (value as number) > maxInt) {
     throw new ForeignBodyError('a number in its range');
@@ -72,14 +72,14 @@ function asInteger(value: unknown, min: number): number {
   return value as number;
 }
 
-/** An instant in the one form in which `JSON.stringify` writes it. */
+/** A time in exactly the format of `JSON.stringify`. */
 export function asDate(value: unknown): Date {
   const date = new Date(typeof value === 'string' ? value : Number.NaN);
-  if (Number.isNaN(date.getTime()) || date.toISOString() !== value) throw new ForeignBodyError('an instant');
+  if (Number.isNaN(date.getTime()) || date.toISOString() !== value) throw new ForeignBodyError('a time');
   return date;
 }
 
-/** The value, or the null that a field may be. */
+/** Allows null. */
 export const orNull = <T>(value: unknown, as: (value: unknown) => T): T | null => (value === null ? null : as(value));
 
 export function asOneOf<T extends string>(value: unknown, all: ReadonlySet<T>): T {

@@ -23,26 +23,26 @@ export interface NatsOptions {
   readonly password: string | undefined;
   readonly creds: string | undefined;
   readonly replicas: number;
-  /** Where answers to requests may go. */
+  /** The prefixes of reply subjects to which requests are answered. */
   readonly replyPrefixes: readonly string[];
 }
 
-/** The PubSub, and its connection for the parts of this folder that need more of NATS than it offers. */
+/** The PubSub, with access to its connection for the parts of this folder that need more of NATS. */
 export interface NatsPubSub extends PubSub {
-  /** Runs with the first connection, and with another one should the client ever give that up; not when it comes back. */
+  /** Runs with the first connection, and with a new one if the client gave up the old one; not after a reconnect. */
   onConnection(action: (connection: NatsConnection) => void): void;
-  /** For whoever answers requests. */
+  /** Sends the answers of requests. */
   readonly replies: Replies;
 }
 
-/** Of its own, so that permissions can keep others from listening to what the server is told: see deploy/nats. */
+/** A prefix of our own, so that permissions can keep other clients from reading answers to the server: see deploy/nats. */
 const inboxPrefix = '_INBOX_FAIRWAY';
 const readyTimeoutMs = 500;
 const recentTimeoutMs = 1_000;
 const maxRecent = 1_000;
 const reconnectWaitMs = 500;
 const attemptsPerWarning = 60;
-/** They count as part of what the server carries in a message. */
+/** Headers count toward the maximum size of a message. */
 const maxHeaderBytes = 256;
 
 interface Topic {
@@ -51,8 +51,8 @@ interface Topic {
 }
 
 /**
- * The PubSub over NATS JetStream. Starts without waiting for the server and never gives up on it; the streams are
- * ensured whenever a connection comes up and whenever a publish is not taken.
+ * The PubSub over NATS JetStream. Starts without waiting for the server and reconnects forever. The streams are ensured
+ * after every connect and after every failed publish.
  */
 export function createNatsPubSub(options: NatsOptions, log: Logger): NatsPubSub {
   return new JetStreamPubSub(options, log);
@@ -101,18 +101,18 @@ class JetStreamPubSub implements NatsPubSub {
   }
 
   async publish(subject: string, body: Uint8Array, id: string): Promise<void> {
-    if (!this.#isConnected || this.#acks === undefined) throw new Error('NATS is away');
+    if (!this.#isConnected || this.#acks === undefined) throw new Error('NATS is not connected');
     try {
       await this.#acks.publish(streamOf(subject), subject, body, id);
     } catch (error) {
-      // Nobody took it: perhaps the stream is gone.
+      // The stream may be missing.
       this.#streams.doubt();
       throw error;
     }
   }
 
   get maxBodyBytes(): number {
-    // The server says it anew with each connection.
+    // May change with each connection.
     return (this.#connection?.info?.max_payload ?? Number.POSITIVE_INFINITY) - maxHeaderBytes;
   }
 
@@ -187,7 +187,7 @@ class JetStreamPubSub implements NatsPubSub {
     return bodies;
   }
 
-  /** The newest message alone tells whether there is anything to read: nearly always there is not. */
+  /** Reads the newest message first: without one, which is the normal case, no consumer is created. */
   async #readRecent(js: JetStreamClient, subject: string, maxAgeMs: number): Promise<Recent[]> {
     const stream = streamOf(subject);
     const manager = await js.jetstreamManager(false);
@@ -198,7 +198,7 @@ class JetStreamPubSub implements NatsPubSub {
     const askedAt = performance.now();
     const consumer = await js.consumers.get(stream, options);
     try {
-      // The one moment that is known by both clocks, which need not agree: the consumer was made then, or a little later.
+      // Our clock and the server's may differ. The creation of the consumer, at `askedAt` or a little later, is known by both.
       const madeAt = Date.parse((await consumer.info(true)).created);
       const messages = await consumer.fetch({ max_messages: maxRecent, expires: recentTimeoutMs });
       const recent: Recent[] = [];
@@ -222,7 +222,7 @@ class JetStreamPubSub implements NatsPubSub {
         return;
       } catch (error) {
         const level = attempt % attemptsPerWarning === 1 ? 'warn' : 'debug';
-        this.#log[level]({ err: error, attempt }, 'NATS cannot be reached yet; live delivery is by the database');
+        this.#log[level]({ err: error, attempt }, 'NATS cannot be reached yet; live delivery uses the database');
         await new Promise((resolve) => setTimeout(resolve, reconnectWaitMs).unref());
       }
     }
@@ -240,7 +240,7 @@ class JetStreamPubSub implements NatsPubSub {
     this.#up();
   }
 
-  /** The client comes back by itself from nearly everything; should it give up all the same, this does not. */
+  /** Replaces a connection that the client has given up, which hardly ever happens: it reconnects by itself. */
   #startAnew(): void {
     if (this.#isClosed) return;
     this.#isConnected = false;
@@ -255,11 +255,11 @@ class JetStreamPubSub implements NatsPubSub {
       if (status.type === 'disconnect') {
         this.#isConnected = false;
         this.#streams.leave();
-        this.#log.warn('NATS is away; live delivery falls back to the database');
+        this.#log.warn('NATS is disconnected; live delivery falls back to the database');
       } else if (status.type === 'reconnect') {
         this.#up();
       } else if (status.type === 'error') {
-        this.#log.error({ err: status.error }, 'NATS reports an error');
+        this.#log.error({ err: status.error }, 'NATS reported an error');
       }
     }
   }
@@ -271,12 +271,12 @@ class JetStreamPubSub implements NatsPubSub {
     for (const action of this.#onConnect) this.#attempt(action);
   }
 
-  /** One of those that wait for a connection must not keep it from the others, nor from what watches over it. */
+  /** A callback that throws must not keep the others from running. */
   #attempt(action: () => void): void {
     try {
       action();
     } catch (error) {
-      this.#log.error({ err: error }, 'What was to happen with a NATS connection failed');
+      this.#log.error({ err: error }, 'A callback for the NATS connection failed');
     }
   }
 
@@ -287,20 +287,21 @@ class JetStreamPubSub implements NatsPubSub {
           this.#log.error({ err: error, subject }, 'A NATS subscription failed');
           return;
         }
-        for (const listener of topic.listeners) this.#tell(listener, subject, message.data);
+        for (const listener of topic.listeners) this.#deliver(listener, subject, message.data);
       },
     });
   }
 
-  /** What a callback throws would end the client's reading from the server for good: anybody may publish anything. */
-  #tell(listener: Listener, subject: string, body: Uint8Array): void {
+  /** Never throws: an exception would end the NATS client's reader for good, and any client may publish any body. */
+  #deliver(listener: Listener, subject: string, body: Uint8Array): void {
     try {
       listener(body);
     } catch (error) {
-      if (!(error instanceof ForeignBodyError)) this.#log.error({ err: error, subject }, 'A NATS message failed');
+      if (!(error instanceof ForeignBodyError))
+        this.#log.error({ err: error, subject }, 'A NATS message could not be processed');
       else {
         this.#foreign.note((times) =>
-          this.#log.warn({ err: error, subject, times }, 'A message that is not of ours is ignored'),
+          this.#log.warn({ err: error, subject, times }, 'Ignored a message that Fairway did not publish'),
         );
       }
     }
@@ -313,7 +314,7 @@ class JetStreamPubSub implements NatsPubSub {
     topic.subscription?.unsubscribe();
   }
 
-  /** A round trip to the server, for all who ask in one turn: what was asked of the server before has taken effect. */
+  /** One round trip to the server for all callers of this event loop turn: earlier subscriptions have taken effect then. */
   #settled(): Promise<void> {
     this.#settling ??= new Promise((resolve) => {
       setImmediate(() => {
@@ -324,7 +325,7 @@ class JetStreamPubSub implements NatsPubSub {
     return this.#settling;
   }
 
-  /** Given up soon: the sweep heals the rest. */
+  /** Waits for a short time only: the sweep finds entries that were missed. */
   async #settle(): Promise<void> {
     if (!this.#isConnected || this.#connection === undefined) return;
     let timer: NodeJS.Timeout | undefined;
@@ -343,7 +344,7 @@ const toConnectionOptions = ({ url, user, password, creds }: NatsOptions): Conne
   maxReconnectAttempts: -1,
   reconnectTimeWait: reconnectWaitMs,
   reconnectJitter: 100,
-  // A server that refuses our password for a while, as during a change of it, is no reason to give up.
+  // The server may refuse our password for a while, for example while it is being changed: keep trying.
   ignoreAuthErrorAbort: true,
   pingInterval: 10_000,
   maxPingOut: 2,

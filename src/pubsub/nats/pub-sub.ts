@@ -1,43 +1,43 @@
 import type { StreamName } from './streams.js';
 
-/** A stream of bytes by subject between all instances. What subscribers see live is no promise that it was stored. */
+/** Messages by subject between all instances. Subscribers may receive a message that no stream has stored. */
 export interface PubSub {
-  /** False while the server is away; a publish is refused then, and subscriptions take effect when it is back. */
+  /** False while the server is unreachable: then `publish` rejects, and subscriptions take effect after the reconnect. */
   readonly isConnected: boolean;
-  /** Resolves once a stream has stored it, or had it already under this id. Rejects when it cannot be known that it has. */
+  /** Resolves once a stream has stored the body, or if it had stored one with this id before. Rejects if that is unknown. */
   publish(subject: string, body: Uint8Array, id: string): Promise<void>;
-  /** The largest body that a publish or a signal can carry now. */
+  /** The current maximum size of a body. */
   readonly maxBodyBytes: number;
-  /** Tells whoever listens now; kept nowhere, and dropped where it cannot be carried: never throws. */
+  /** Sends to current subscribers only, without storing. Never throws: a signal that cannot be sent is dropped. */
   signal(subject: string, body: Uint8Array): void;
-  /** What was told on the subject lately, oldest first; nothing where its stream cannot be read now. */
+  /** The stored messages of the last `maxAgeMs`, oldest first; empty if the stream cannot be read now. */
   recent(subject: string, maxAgeMs: number): Promise<readonly Recent[]>;
-  /** What a stream got last, the newest first. Rejects where it cannot be read now. */
+  /** The last messages of a stream, newest first. Rejects if it cannot be read now. */
   newest(stream: StreamName, count: number): Promise<readonly Uint8Array[]>;
-  /** One subscription of the server per subject and process, shared by all its listeners here. */
+  /** All listeners of a subject in this process share one NATS subscription. */
   subscribe(subject: string, listener: Listener): Subscription;
   /** Runs each time the connection comes up, the first time included. */
   onConnect(action: () => void): void;
   /** How many subjects are subscribed to. */
   readonly subjectCount: number;
-  /** The streams that are missing or not as they have to be, as far as is known. */
+  /** The streams that were missing or wrongly configured at the last check. */
   readonly failingStreams: readonly string[];
-  /** How many messages were somebody else's, and ignored. */
+  /** How many messages were ignored because Fairway had not published them. */
   readonly ignoredCount: number;
   close(): Promise<void>;
 }
 
 export type Listener = (body: Uint8Array) => void;
 
-/** A message that is kept in a stream. */
+/** A message in a stream. */
 export interface Recent {
   readonly body: Uint8Array;
-  /** When it was told, by this process's `performance.now()`; never later than it was. */
+  /** When it was published, by this process's `performance.now()`; possibly earlier, never later. */
   readonly at: number;
 }
 
 export interface Subscription {
-  /** Resolves once the server passes on what is published from here on, or at once while it is away. */
+  /** Resolves once all later messages will be received, or immediately while NATS is disconnected. */
   readonly ready: Promise<void>;
   close(): void;
 }

@@ -3,8 +3,8 @@ import type { Logger } from 'pino';
 import { Seldom } from './seldom.js';
 
 /**
- * Answers to who asks over NATS. Who asks chooses the subject of the answer, and it is published with our permissions, not
- * with theirs: only where inboxes are, or they would speak where they may not.
+ * Sends answers to requests. The requester chooses the reply subject, but the answer is published with our permissions. So
+ * only inbox subjects are allowed: else a requester could publish to subjects that are forbidden to it.
  */
 export class Replies {
   readonly #prefixes: readonly string[];
@@ -16,12 +16,12 @@ export class Replies {
     this.#log = log;
   }
 
-  /** How many requests wanted their answer somewhere else, and had none. */
+  /** How many requests were not answered because of a forbidden reply subject. */
   get refusedCount(): number {
     return this.#refused.count;
   }
 
-  /** False where no answer is wanted, and where it is wanted at a place that is no inbox. */
+  /** False if the request has no reply subject, or one that is not allowed. */
   isWanted({ subject, reply }: Msg): boolean {
     if (reply === undefined || reply === '') return false;
     if (this.#prefixes.some((prefix) => reply.startsWith(prefix))) return true;
@@ -34,7 +34,7 @@ export class Replies {
     return false;
   }
 
-  /** Runs in the client's reader, which anything that is thrown here would end. */
+  /** Never throws: an exception would end the NATS client's reader. */
   send(message: Msg, body: Uint8Array | string): void {
     try {
       message.respond(body);

@@ -1,19 +1,19 @@
 import { ChatError, type ErrorCode } from '../../domain/errors.js';
 
-/** What a request over NATS is answered with, in JSON. */
+/** The answer to a request over NATS, sent as JSON. */
 export type Answer =
   | { readonly success: true; readonly data: unknown; readonly nextCursor?: string | null }
   | {
       readonly success: false;
       readonly error: string;
       readonly code: ErrorCode;
-      /** Under which the log has it; with INTERNAL only. */
+      /** Finds the cause in the log; for INTERNAL only. */
       readonly correlationId?: string;
     };
 
 export interface Request {
   readonly payload: unknown;
-  /** Null where it came as plain JSON. */
+  /** Null for plain JSON. */
   readonly envelope: { readonly id: string | undefined } | null;
 }
 
@@ -21,8 +21,9 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder('utf-8', { fatal: true });
 
 /**
- * Plain JSON is the payload itself. NestJS's NATS client wraps it: `{ pattern, data, id }`, without an id for an event.
- * @throws {ChatError} BAD_USER_INPUT where it is not JSON
+ * Decodes plain JSON, which is the payload itself, or the packet of NestJS's NATS client: `{ pattern, data, id }`, without an
+ * id for an event.
+ * @throws {ChatError} BAD_USER_INPUT if the body is not JSON
  */
 export function decodeRequest(body: Uint8Array): Request {
   const value = parseJson(body);
@@ -31,8 +32,8 @@ export function decodeRequest(body: Uint8Array): Request {
 }
 
 /**
- * In the form in which the request came. To NestJS a refusal is a response like any other, as the seeds' callers expect;
- * a fault of this server has the form in which a NestJS service reports one, and is thrown by the client.
+ * Encodes the answer in the format of the request. For NestJS a refusal is a normal response with `success: false`, which
+ * existing callers expect. An INTERNAL error uses the error format of a NestJS service, so that the client throws it.
  */
 export function encodeAnswer(answer: Answer, envelope: Request['envelope']): Uint8Array {
   return encoder.encode(JSON.stringify(envelope === null ? answer : wrap(answer, envelope.id)));
@@ -54,7 +55,7 @@ function parseJson(body: Uint8Array): unknown {
 
 type NestPacket = { readonly data?: unknown; readonly id?: string };
 
-/** No payload of ours has a field `pattern`. */
+/** A field `pattern` is unambiguous: no request payload has one. */
 function isNestPacket(value: unknown): value is NestPacket {
   if (typeof value !== 'object' || value === null || !('pattern' in value)) return false;
   const id = 'id' in value ? value.id : undefined;

@@ -7,32 +7,32 @@ import { createDiscovery, type EndpointStats, type ServiceIdentity } from './dis
 import type { NatsPubSub } from './nats-pub-sub.js';
 import { type Answer, decodeRequest, encodeAnswer, type Request } from './request-encoding.js';
 
-/** A subject that is answered. */
+/** A subject whose requests are answered. */
 export interface Endpoint {
   readonly subject: string;
-  /** Answers whatever is asked: a refusal is an answer too. */
+  /** Never rejects for a bad request: a refusal is an answer, too. */
   answer(payload: unknown): Promise<Answer>;
 }
 
 export interface Responder {
-  /** Resolves once the first connection passes requests on; not before NATS is there. */
+  /** Resolves once requests are received on the first connection to NATS. */
   readonly ready: Promise<void>;
-  /** Requests that were taken and not answered yet. */
+  /** The number of requests that are not answered yet. */
   readonly underWay: number;
-  /** Takes no more requests, and answers those that it has, for 5 s at most. */
+  /** Takes no more requests, and answers the pending ones, for 5 s at most. */
   close(): Promise<void>;
 }
 
 export const queueGroup = 'fairway';
 
-/** Requests beyond wait their turn, so that the database is not buried under them; beyond the second number they are refused. */
+/** More requests wait, which protects the database. Beyond `maxUnderWay` they are refused. */
 const maxConcurrent = 32;
 const maxUnderWay = 10_000;
 const drainTimeoutMs = 5_000;
 
 /**
- * Answers requests on these subjects, shared with all other instances: each is answered once. It outlives the server's
- * restarts and whatever anybody sends.
+ * Answers requests on these subjects. All instances share them by a queue group, so each request is answered once. Survives
+ * restarts of NATS and malformed requests.
  */
 export function createResponder(
   nats: NatsPubSub,
@@ -98,12 +98,12 @@ class QueueResponder implements Responder {
       queue: queueGroup,
       callback: (error, message) => {
         if (error === null) this.#take(message, endpoint, stats);
-        else this.#log.error({ err: error, subject: endpoint.subject }, 'A subject cannot be answered');
+        else this.#log.error({ err: error, subject: endpoint.subject }, 'A subscription for requests failed');
       },
     });
   }
 
-  /** Runs in the client's reader, which anything that is thrown here would end. */
+  /** Never throws: an exception would end the NATS client's reader. */
   #take(message: Msg, endpoint: Endpoint, stats: EndpointStats): void {
     stats.requests += 1;
     if (this.#underWay.size >= maxUnderWay) {
@@ -113,7 +113,7 @@ class QueueResponder implements Responder {
     }
     const work = this.#limit(() => this.#answer(message, endpoint, stats))
       .catch((error: unknown) =>
-        this.#log.error({ err: error, subject: endpoint.subject }, 'A request went unanswered'),
+        this.#log.error({ err: error, subject: endpoint.subject }, 'A request could not be answered'),
       )
       .finally(() => this.#underWay.delete(work));
     this.#underWay.add(work);
@@ -131,7 +131,7 @@ class QueueResponder implements Responder {
     this.#respond(message, answer, request instanceof ChatError ? null : request.envelope);
   }
 
-  /** Whoever asked without an address for the answer wanted none. */
+  /** Sends nothing if the request has no reply subject. */
   #respond(message: Msg, answer: Answer, envelope: Request['envelope']): void {
     const { replies } = this.#nats;
     if (!replies.isWanted(message)) return;
@@ -154,10 +154,10 @@ function decode(body: Uint8Array): Request | ChatError {
 const refuse = ({ code, message }: ChatError): Answer => ({ success: false, error: message, code });
 
 const tooLong = (bytes: number, maxBytes: number) =>
-  new ChatError('BAD_USER_INPUT', `The answer would have ${bytes} bytes, NATS carries ${maxBytes}: ask for less`);
+  new ChatError('BAD_USER_INPUT', `The answer would have ${bytes} bytes, but NATS allows ${maxBytes}: ask for less`);
 
 const createStats = ({ subject }: Endpoint): EndpointStats => ({
-  // A name has no dots: rooms-get for chat.rooms.get.
+  // An endpoint's name cannot have dots: rooms-get for chat.rooms.get.
   name: subject.split('.').slice(1).join('-'),
   subject,
   queueGroup,

@@ -7,7 +7,7 @@ import type { EntrySeal } from './entry-seal.js';
 import type { PubSub } from './pub-sub.js';
 import { messagesStream } from './streams.js';
 
-/** The newest are the ones that a database which was put back lacks. */
+/** The number of newest entries to compare: a database that was restored from a backup lacks exactly these. */
 const entriesCompared = 20;
 
 export interface StreamComparisonOptions {
@@ -20,7 +20,7 @@ export interface StreamComparisonOptions {
 
 const retryMs = 1_000;
 
-/** Compares with each connection to either of the two, and again each second until it could be done. */
+/** Compares the stream with the database after each connect to either of them, and retries every second until it succeeds. */
 export class StreamComparison {
   readonly #options: StreamComparisonOptions;
   #isDue = false;
@@ -31,7 +31,7 @@ export class StreamComparison {
     this.#options = options;
   }
 
-  /** To be called with each connection. */
+  /** Call it after each connect. */
   start(): void {
     this.#isDue = true;
     if (!this.#isRunning) void this.#run();
@@ -45,15 +45,15 @@ export class StreamComparison {
     const { signal } = this.#end;
     const { pubsub, log } = this.#options;
     this.#isRunning = true;
-    // Without a connection there is nothing to try: the next one calls.
+    // Without a connection there is nothing to do: the next connect calls `start`.
     while (this.#isDue && pubsub.isConnected && !signal.aborted) {
-      // Where a connection comes up meanwhile, what was compared may have been before it.
+      // Reset first: a connect during the comparison needs another one.
       this.#isDue = false;
       try {
         await compareWithStream(this.#options);
       } catch (error) {
         this.#isDue = true;
-        log.debug({ err: error }, 'The stream could not be compared with the database; it is tried again');
+        log.debug({ err: error }, 'The stream could not be compared with the database; retrying');
         await delay(retryMs, undefined, { signal, ref: false }).catch(() => undefined);
       }
     }
@@ -62,17 +62,17 @@ export class StreamComparison {
 }
 
 /**
- * Nothing comes to the stream before it is committed: where the stream has an entry that the database lacks, somebody has
- * put the database back, and the logs begin another epoch. Rejects where either of the two cannot be read now.
+ * Entries are published only after their commit. So if the stream has an entry that the database lacks, the database was
+ * restored to an earlier state, and a new epoch begins. Rejects if the stream or the database cannot be read now.
  */
 async function compareWithStream({ pubsub, store, epochs, seal }: StreamComparisonOptions): Promise<void> {
   const bodies = await pubsub.newest(messagesStream, entriesCompared);
-  // By this the epoch and the seal's key are known also where nothing else has asked the database yet.
+  // Any query makes the epoch and the seal's key known, in case this is the first one.
   await store.readBacklog();
   const entries = bodies.filter((body) => seal.isOn(body)).flatMap(toEntries);
   for (const { epoch } of entries) epochs.note(epoch);
   for (const entry of entries) {
-    // One that is missed is enough.
+    // A single missing entry begins the new epoch.
     if (entry.epoch === epochs.present) await store.doubtEpoch(toEvidence(entry));
   }
 }
@@ -82,6 +82,6 @@ function toEntries(body: Uint8Array): LogEntry[] {
     const entry = decodeEntry(body);
     return entry.kind === 'reference' ? [] : [entry];
   } catch {
-    return []; // of a release that seals other bodies
+    return []; // published by a release with another format
   }
 }

@@ -7,14 +7,14 @@ const firstPauseMs = 1_000;
 const maxPauseMs = 30_000;
 
 /**
- * Sees to it that our streams are there and as they have to be, each by itself: with every connection, whenever a publish
- * found none, and where that failed, again and again with growing pauses. What fails is named once, until that changes.
+ * Ensures that each of our streams exists with its configuration: after every connect, after a failed publish, and with
+ * growing pauses while it fails. Logs failing streams once, and again when they change.
  */
 export class StreamKeeper {
   readonly #replicas: number;
   readonly #log: Logger;
   #connection: NatsConnection | undefined;
-  /** Grows each time the server comes. */
+  /** Counts connects. */
   #uses = 0;
   #failing: readonly string[] = [];
   #isLooking = false;
@@ -27,12 +27,12 @@ export class StreamKeeper {
     this.#log = log;
   }
 
-  /** The names of those that are missing, or not as they have to be, as of the last look. */
+  /** The names of the streams that were missing or wrongly configured at the last check. */
   get failing(): readonly string[] {
     return this.#failing;
   }
 
-  /** The server is there, be it again: it may be another one. */
+  /** Call it after every connect and reconnect: it may be another server. */
   use(connection: NatsConnection): void {
     this.#connection = connection;
     this.#uses += 1;
@@ -40,13 +40,13 @@ export class StreamKeeper {
     void this.#look();
   }
 
-  /** The server is away: nothing is known of its streams, and nothing is looked at. */
+  /** Call it after a disconnect: stops checking. */
   leave(): void {
     this.#connection = undefined;
     clearTimeout(this.#timer);
   }
 
-  /** A publish was not taken. Where it is known already why, the next look is due anyway. */
+  /** Call it after a failed publish. Does nothing if a stream is known to fail: then the next check is scheduled already. */
   doubt(): void {
     if (this.#failing.length === 0 && performance.now() > this.#lookedAt + firstPauseMs) void this.#look();
   }
@@ -60,7 +60,7 @@ export class StreamKeeper {
       uses = this.#uses;
       const connection = this.#connection;
       const reasons = connection === undefined ? undefined : await this.#ensure(connection);
-      // What the server says that has gone meanwhile tells nothing of the one that is there now.
+      // Ignore the answer of a server that has been replaced meanwhile.
       if (reasons !== undefined && uses === this.#uses && connection === this.#connection) this.#note(reasons);
     } while (uses !== this.#uses);
     this.#isLooking = false;
@@ -70,7 +70,7 @@ export class StreamKeeper {
     this.#pauseMs = Math.min(2 * this.#pauseMs, maxPauseMs);
   }
 
-  /** By name: why it could not be ensured. */
+  /** The reason of the failure by stream name. */
   async #ensure(connection: NatsConnection): Promise<Map<string, string>> {
     const reasons = new Map<string, string>();
     try {
@@ -92,11 +92,11 @@ export class StreamKeeper {
     const isNews = failing.join() !== this.#failing.join();
     this.#failing = failing;
     if (!isNews) return;
-    if (failing.length === 0) this.#log.info('All JetStream streams are there');
+    if (failing.length === 0) this.#log.info('All JetStream streams are ready');
     else {
       this.#log.warn(
         { streams: Object.fromEntries(reasons) },
-        'Some JetStream streams are missing or not as they have to be; it is tried again now and then',
+        'Some JetStream streams are missing or wrongly configured; retrying',
       );
     }
   }

@@ -14,14 +14,14 @@ const secondMs = 1_000;
 const minuteMs = 60 * secondMs;
 const dayMs = 24 * 60 * minuteMs;
 
-/** Those that Fairway makes and keeps. */
+/** The streams that Fairway creates. */
 export const streams = [
   {
     name: 'CHAT_MESSAGES',
     subjects: ['chat.room.*.message', 'chat.dm.*.message'],
     storage: StorageType.File,
     max_age: nanos(30 * dayMs),
-    // Longer than any pause after which an entry is published again.
+    // Longer than any delay before an entry is published again.
     duplicate_window: nanos(2 * minuteMs),
   },
   {
@@ -51,7 +51,7 @@ export const streams = [
 export const messagesStream: StreamName = 'CHAT_MESSAGES';
 export type StreamName = (typeof streams)[number]['name'];
 
-/** The stream that keeps what is told on the subject. @throws {Error} where none does */
+/** The stream that stores the subject. @throws {Error} if none does */
 export function streamOf(subject: string): string {
   const kind = subject.slice(subject.lastIndexOf('.'));
   const stream = streams.find(({ subjects }) => subjects.some((pattern) => pattern.endsWith(kind)));
@@ -60,8 +60,8 @@ export function streamOf(subject: string): string {
 }
 
 /**
- * Makes the stream if it is missing, and changes what has to be otherwise; what the operator has added is left. Safe to run
- * on every instance at once.
+ * Creates the stream if it is missing, and corrects the settings that we need; other settings of the operator are kept. Safe
+ * to run on all instances at the same time.
  * @throws the NATS client's errors
  */
 export async function ensureStream(

@@ -3,7 +3,7 @@ import { parseUuid } from '../../domain/ids.js';
 /**
  * `chat.room.{roomId}.message` or, for a DIRECT room, `chat.dm.{lowId}-{highId}.message`: an entry of the room's log.
  *
- * Ids are checked before they become a token: a dot or a wildcard would reach another room.
+ * Ids are checked before they become part of a subject: a dot or a wildcard would reach another room.
  */
 export function messageSubject(roomId: string, directKey: string | null): string {
   if (directKey === null) return `chat.room.${parseUuid(roomId, 'roomId')}.message`;
@@ -18,12 +18,12 @@ export const readSubject = (roomId: string): string => `chat.room.${parseUuid(ro
 /** `chat.room.{roomId}.typing`: a member began or stopped typing. */
 export const typingSubject = (roomId: string): string => `chat.room.${parseUuid(roomId, 'roomId')}.typing`;
 
-/** `chat.room.{roomId}.members`: memberships began or ended. An instance that missed it reads the database later. */
+/** `chat.room.{roomId}.members`: memberships began or ended. An instance that misses it reads the database later. */
 export const acquaintingSubject = (roomId: string): string => `chat.room.${parseUuid(roomId, 'roomId')}.members`;
 /** The memberships of all rooms. */
 export const allAcquaintingSubjects = 'chat.room.*.members';
 
-/** `chat.user.{userId}.presence`: a user came or went. */
+/** `chat.user.{userId}.presence`: a user went online or offline. */
 export const presenceSubject = (userId: number): string => `chat.user.${userId}.presence`;
 /** The presence of all users. */
 export const allPresenceSubjects = 'chat.user.*.presence';
@@ -36,11 +36,11 @@ export const allNamedSubjects = 'chat.user.*.name';
 /** `chat.user.{userId}.read`: the user's own read mark moved, for their other devices. */
 export const ownReadSubject = (userId: number): string => `chat.user.${userId}.read`;
 
-/** The log entries of all rooms, DIRECT ones apart. */
+/** The log entries of all rooms; DIRECT rooms have a subject of their own. */
 export const allMessageSubjects = ['chat.room.*.message', 'chat.dm.*.message'] as const;
 
-/** `chat.outbox.acked`: the entries that the stream acknowledged to one instance, for the others. */
+/** `chat.outbox.acked`: entries that the stream has acknowledged to one instance, sent to the other instances. */
 export const ackedSubject = 'chat.outbox.acked';
 
-/** `chat.dead-letter.booking`: a booking event that failed five times, as it came. */
+/** `chat.dead-letter.booking`: a booking event that failed five times, unchanged. */
 export const deadLetterSubject = (what: 'booking'): string => `chat.dead-letter.${what}`;
