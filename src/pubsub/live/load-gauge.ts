@@ -2,10 +2,10 @@ import { every, type Loop } from '../../domain/every.js';
 
 const tickMs = 50;
 const lateMs = 100;
-/** After a late turn, so that one turn in time does not count as calm. */
+/** The load counts as high for this long after a late turn, so that a single timely turn does not end it. */
 const calmMs = 500;
 
-/** Whether this process keeps up: its event loop is late by more than 100 ms, or was a moment ago. */
+/** Measures whether this process keeps up. `isHigh` while its event loop is more than 100 ms late, and for a moment after. */
 export class LoadGauge {
   readonly #looking: Loop;
   #tickedAt = performance.now();

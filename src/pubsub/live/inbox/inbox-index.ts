@@ -1,19 +1,19 @@
 import type { RoomPosition } from '../../../domain/inbox.js';
 
-/** A room that somebody who watches their inbox here is in, or was a moment ago. */
+/** A room of a viewer whose inbox is watched in this process, or was until a moment ago. */
 interface IndexedRoom {
   readonly viewerIds: Set<number>;
-  /** Where its log stands, as far as this process has noticed. */
+  /** The newest known position of its log. */
   seq: number;
 }
 
-/** Which rooms the viewers of this process are in, both ways round, and how far each is known. */
+/** Maps viewers to their rooms and rooms to their viewers, with the known log positions and read marks. */
 export class InboxIndex {
   readonly #rooms = new Map<string, IndexedRoom>();
   /** By viewer and room: the viewer's own read mark. */
   readonly #reads = new Map<number, Map<string, number>>();
 
-  /** The viewer's inbox is watched from here on. */
+  /** Starts indexing a viewer. */
   open(viewerId: number): void {
     this.#reads.set(viewerId, new Map());
   }
@@ -27,7 +27,7 @@ export class InboxIndex {
     return this.#rooms.get(roomId)?.viewerIds ?? nobody;
   }
 
-  /** False where they were in it already, or where their inbox is not watched here. */
+  /** False if the viewer was in the room already, or if their inbox is not watched here. */
   add(roomId: string, viewerId: number): boolean {
     const reads = this.#reads.get(viewerId);
     if (reads === undefined || reads.has(roomId)) return false;
@@ -38,34 +38,38 @@ export class InboxIndex {
     return true;
   }
 
-  /** The room is remembered for a while: what is told of it twice is news once. */
+  /** Keeps the room's position for a while, so that a repeated message about it counts once. */
   remove(roomId: string, viewerId: number): void {
     this.#reads.get(viewerId)?.delete(roomId);
     this.#rooms.get(roomId)?.viewerIds.delete(viewerId);
   }
 
-  /** The rooms that the viewer is in, as far as this process knows. */
+  /** The known rooms of the viewer. */
   roomsOf(viewerId: number): Iterable<string> {
     return this.#reads.get(viewerId)?.keys() ?? [];
   }
 
-  /** Whether the room's log was not known to stand there. */
+  /** Whether the position is newer than the known one. True for an unknown room. */
   isNews(roomId: string, seq: number): boolean {
     return (this.#rooms.get(roomId)?.seq ?? 0) < seq;
   }
 
-  /** The same of a room that somebody here is in. */
-  isToTell(roomId: string, seq: number): boolean {
+  /** The same, but false for an unknown room. */
+  isNewsHere(roomId: string, seq: number): boolean {
     return (this.#rooms.get(roomId)?.seq ?? Number.POSITIVE_INFINITY) < seq;
   }
 
-  /** Where the log of a room stands that somebody here is in. */
+  /** Records a new position of a known room. */
   advance(roomId: string, seq: number): void {
     const room = this.#rooms.get(roomId);
     if (room !== undefined) room.seq = Math.max(room.seq, seq);
   }
 
-  /** The database says so of a room that was thought to stand elsewhere, or in another log: also back. */
+  /**
+   * Corrects a position with the one in the database, even to a lower one, as in another epoch.
+   * @param thought - the position that was compared; an older answer does not undo a newer position
+   * @returns whether the position changed
+   */
   correct(roomId: string, thought: number, seq: number): boolean {
     const room = this.#rooms.get(roomId);
     if (room === undefined || (room.seq !== thought && room.seq >= seq)) return false;
@@ -73,12 +77,12 @@ export class InboxIndex {
     return true;
   }
 
-  /** All rooms that somebody here is in, and where their logs are thought to stand. */
+  /** All known rooms with their known positions. */
   get positions(): RoomPosition[] {
     return [...this.#rooms].map(([roomId, { seq }]) => ({ roomId, seq }));
   }
 
-  /** Whether this read mark of the viewer is news; it is none the next time. */
+  /** Records a read mark. Returns whether it is newer than the known one. */
   advanceRead(roomId: string, viewerId: number, lastReadSeq: number): boolean {
     const reads = this.#reads.get(viewerId);
     const known = reads?.get(roomId);
@@ -87,7 +91,7 @@ export class InboxIndex {
     return true;
   }
 
-  /** The database says so of a mark in another log: it may stand before where it was. Whether it was known to stand elsewhere. */
+  /** Records a read mark of another epoch, which may be lower than the known one. Returns whether it differs. */
   correctRead(roomId: string, viewerId: number, lastReadSeq: number): boolean {
     const reads = this.#reads.get(viewerId);
     if (reads === undefined || !reads.has(roomId) || reads.get(roomId) === lastReadSeq) return false;
@@ -95,7 +99,7 @@ export class InboxIndex {
     return true;
   }
 
-  /** Forgets rooms that nobody here is in any more. */
+  /** Removes rooms without viewers. */
   forgetEmpty(): void {
     for (const [roomId, { viewerIds }] of this.#rooms) if (viewerIds.size === 0) this.#rooms.delete(roomId);
   }

@@ -4,25 +4,25 @@ import { PullIterator } from '../pull-iterator.js';
 
 export interface InboxWatcherOptions<Room extends object> {
   readonly viewerId: number;
-  /** The room as it is now; null where the viewer is no member of it any more. */
+  /** The room as it is now; null if the viewer is not a member any more. */
   readonly findRoom: (roomId: string) => Promise<Room | null>;
-  /** Told what the room turned out to be. */
+  /** Called after each lookup. */
   readonly onLook: (roomId: string, isMember: boolean) => void;
   readonly onEnd: () => void;
 }
 
-/** Between two events of one room, from when the first was sent. */
+/** The minimum time between two events of one room, from the sending of the first. */
 const minGapMs = 250;
 const retryMs = 1_000;
 
-/** One subscription to an inbox: READY, then each room that changed, once, as it is when its turn comes. */
+/** One subscription to an inbox: READY, then each changed room once, in its state at the time of sending. */
 export class InboxWatcher<Room extends object> {
   readonly viewerId: number;
   readonly events: PullIterator<InboxEvent<Room>>;
   readonly #options: InboxWatcherOptions<Room>;
   readonly #due = new Set<string>();
-  /** When each room was last told; forgotten when it may be told again. */
-  readonly #toldAt = new Map<string, number>();
+  /** When each room was last sent; removed when the room may be sent again. */
+  readonly #sentAt = new Map<string, number>();
   #isReady = false;
   #underWay: string | undefined;
   #waiting: NodeJS.Timeout | undefined;
@@ -55,19 +55,19 @@ export class InboxWatcher<Room extends object> {
     return roomId === undefined ? undefined : this.#look(roomId);
   }
 
-  /** Who asks for more has sent what it had. */
+  /** The subscriber asks for more, so the previous event has been sent. */
   #noteSent(now: number): void {
-    for (const [roomId, toldAt] of this.#toldAt) if (toldAt + minGapMs <= now) this.#toldAt.delete(roomId);
-    if (this.#underWay !== undefined) this.#toldAt.set(this.#underWay, now);
+    for (const [roomId, sentAt] of this.#sentAt) if (sentAt + minGapMs <= now) this.#sentAt.delete(roomId);
+    if (this.#underWay !== undefined) this.#sentAt.set(this.#underWay, now);
     this.#underWay = undefined;
   }
 
   #nextDue(now: number): string | undefined {
     let earliest = Number.POSITIVE_INFINITY;
     for (const roomId of this.#due) {
-      const toldAt = this.#toldAt.get(roomId);
-      if (toldAt === undefined) return roomId;
-      earliest = Math.min(earliest, toldAt + minGapMs);
+      const sentAt = this.#sentAt.get(roomId);
+      if (sentAt === undefined) return roomId;
+      earliest = Math.min(earliest, sentAt + minGapMs);
     }
     if (earliest < Number.POSITIVE_INFINITY) this.#wakeIn(earliest - now);
     return undefined;
@@ -82,9 +82,9 @@ export class InboxWatcher<Room extends object> {
       return room === null ? { kind: 'ROOM_REMOVED', roomId } : changeOf(room, roomId);
     } catch (error) {
       if (!(error instanceof ChatError) || error.code !== 'UNAVAILABLE') throw error;
-      // A database that is away for a moment delays an event but does not end the subscription.
+      // A short outage of the database delays the event but does not end the subscription.
       this.#due.add(roomId);
-      this.#toldAt.set(roomId, performance.now() + retryMs);
+      this.#sentAt.set(roomId, performance.now() + retryMs);
       this.#wakeIn(retryMs + minGapMs);
       return undefined;
     }
@@ -96,7 +96,7 @@ export class InboxWatcher<Room extends object> {
   }
 }
 
-/** By room, as it was seen by one viewer at one moment: all of their watchers have the same event then. */
+/** Keyed by the room object of one lookup: all watchers of that viewer share its event. */
 const changes = new WeakMap<object, InboxEvent<unknown>>();
 
 function changeOf<Room extends object>(room: Room, roomId: string): InboxEvent<Room> {

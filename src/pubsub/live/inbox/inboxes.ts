@@ -21,12 +21,12 @@ export interface InboxesOptions {
   readonly log: Logger;
 }
 
-/** Rooms that change within this time are told together, so that their queries are shared. */
+/** Rooms that change within this time are sent together, so that they share queries. */
 const tickMs = 50;
-/** A little more than the 250 ms between two events of a room that each subscriber waits for by itself. */
+/** A little more than the 250 ms that each subscriber keeps between two events of a room. */
 const roomGapMs = 300;
 const compareMs = 1_000;
-/** What was written just before the last look may have been committed behind it. */
+/** A change dated before the last comparison may have been committed after it. */
 const lateCommitMs = 30_000;
 const roomsPerQuery = 5_000;
 const tidyMs = 60_000;
@@ -39,28 +39,28 @@ interface Inbox {
 }
 
 /**
- * The inboxes that are watched here. One pair of NATS subscriptions brings the entries of all rooms, and an index tells
- * whom each concerns; a message costs a look-up, whatever the number of rooms and viewers. What changed is told room by
- * room, and read from the database when it is told, for all viewers of a turn in one query.
+ * The inboxes that are watched in this process. Two NATS subscriptions receive the entries of all rooms, and an index finds
+ * the viewers of each: a message costs one lookup, whatever the number of rooms and viewers. Changed rooms are read from
+ * the database when they are sent, for all viewers of one tick in one query.
  */
 export class Inboxes {
   readonly #options: InboxesOptions;
   readonly #index = new InboxIndex();
   readonly #inboxes = new Map<number, Inbox>();
-  /** By room: whom its change concerns. */
+  /** The viewers to notify, by changed room. */
   readonly #changed = new Map<string, Set<number>>();
-  /** When each viewer's memberships were last compared with the database, the longest ago first. */
+  /** When each viewer's memberships were last compared with the database, the oldest first. */
   readonly #comparedAt = new Map<number, number>();
-  /** When each room was last told, the longest ago first. */
-  readonly #toldAt = new Map<string, number>();
+  /** When each room was last sent, the oldest first. */
+  readonly #sentAt = new Map<string, number>();
   readonly #comparing: Loop;
   readonly #tidying: Loop;
   #entries: readonly Subscription[] = [];
   #tick: NodeJS.Timeout | undefined;
   #tickedAt = Number.NEGATIVE_INFINITY;
-  /** Something may have been missed that no turn would find soon. */
+  /** Whether the next comparison has to be complete: something may have been missed. */
   #mustCompareAll = false;
-  /** In which the index's positions are; empty while there are none. */
+  /** The epoch of the index's positions; empty if there are none. */
   #epoch = '';
   #nextRoom = 0;
   #isClosed = false;
@@ -82,8 +82,8 @@ export class Inboxes {
   }
 
   /**
-   * READY once nothing committed from here on can be missed, then the viewer's rooms as they change.
-   * @param findRoom - the room as the viewer sees it now; null where they are no member
+   * READY once no later commit can be missed, then the viewer's rooms as they change.
+   * @param findRoom - the room as the viewer sees it now; null if they are not a member
    */
   async watch<Room extends object>(
     viewerId: number,
@@ -106,7 +106,7 @@ export class Inboxes {
     return watcher.events;
   }
 
-  /** The room looks different now, though nothing was written to it. How many viewers here are told. */
+  /** Notifies the room's viewers that it looks different, without a new log entry. Returns their number. */
   touch(roomId: string): number {
     const viewerIds = this.#index.viewersOf(roomId);
     for (const viewerId of viewerIds) this.#change(roomId, viewerId);
@@ -129,7 +129,7 @@ export class Inboxes {
     if (this.#entries.length === 0) {
       this.#entries = allMessageSubjects.map((subject) => pubsub.subscribe(subject, (body) => this.#receive(body)));
     }
-    // Registered before its rooms are read: whoever is added to a room meanwhile is named by the entry.
+    // Register before reading the rooms: the entry of a membership that begins meanwhile names the viewer.
     this.#index.open(viewerId);
     const reads = pubsub.subscribe(ownReadSubject(viewerId), (body) => this.#receiveRead(viewerId, body));
     const inbox: Inbox = { watchers: new Set(), reads, opened: this.#readRooms(viewerId, reads) };
@@ -137,7 +137,7 @@ export class Inboxes {
     return inbox;
   }
 
-  /** The server takes subscriptions in their order: with the last one, all are in effect. */
+  /** The NATS server processes subscriptions in order: when the last one is ready, all are. */
   async #readRooms(viewerId: number, last: Subscription): Promise<void> {
     await last.ready;
     const readAt = performance.now();
@@ -152,7 +152,7 @@ export class Inboxes {
     if (this.#inboxes.has(viewerId)) this.#comparedAt.set(viewerId, readAt);
   }
 
-  /** For those who know the room already it may be the first that they hear of this position. */
+  /** Records a position and, if it is new, notifies the room's viewers. */
   #noteSeq(roomId: string, seq: number): void {
     if (!this.#index.isNews(roomId, seq)) return;
     this.#index.advance(roomId, seq);
@@ -174,22 +174,22 @@ export class Inboxes {
   #receive(body: Uint8Array): void {
     const entry = decodeEntry(body);
     const type = entry.kind === 'reference' ? entry.type : entry.message.type;
-    // Only an entry of the SYSTEM's concerns somebody who is not in the room yet.
-    if (type !== 'SYSTEM' && !this.#index.isToTell(roomOf(entry), entry.seq) && entry.epoch === this.#epoch) return;
+    // Only a SYSTEM message can concern a user who is not in the room yet.
+    if (type !== 'SYSTEM' && !this.#index.isNewsHere(roomOf(entry), entry.seq) && entry.epoch === this.#epoch) return;
     if (!this.#options.seal.isOn(body)) {
-      // Anybody may have said so: where there is something, the database has it.
+      // Without a valid seal any client may have published it: compare with the database instead.
       this.#mustCompareAll = true;
       return;
     }
     if (entry.kind === 'reference') {
       if (this.#isOfOtherLog(entry.epoch)) return;
-      // Whom it names is in the database only.
+      // The users that it names are only in the database.
       if (entry.type === 'SYSTEM') this.#mustCompareAll = true;
       this.#noteSeq(entry.roomId, entry.seq);
     } else this.#accept(entry);
   }
 
-  /** The index cannot take it: it is of a log that is gone, or of one that the database is yet to be asked about. */
+  /** Whether a position belongs to another epoch than the index. A newer epoch triggers a complete comparison. */
   #isOfOtherLog(epoch: string | null): boolean {
     if (epoch === null || epoch === this.#epoch) return false;
     if (epoch > this.#epoch) {
@@ -201,7 +201,7 @@ export class Inboxes {
 
   #accept({ seq, epoch, message: { roomId, system } }: LogEntry): void {
     if (this.#isOfOtherLog(epoch)) return;
-    // Whoever joins is in it from here on, and not only once that was looked up, however late the entry comes.
+    // A user who joins is indexed now, without waiting for a lookup, so that later entries notify them.
     const joined = system !== null && joins.has(system.code) ? system.userIds : [];
     for (const userId of joined) if (this.#index.add(roomId, userId)) this.#change(roomId, userId);
     this.#noteSeq(roomId, seq);
@@ -220,37 +220,37 @@ export class Inboxes {
     const viewerIds = this.#changed.get(roomId);
     if (viewerIds === undefined) this.#changed.set(roomId, new Set([viewerId]));
     else viewerIds.add(viewerId);
-    this.#tick ??= setTimeout(() => this.#tell(), Math.max(0, this.#tickedAt + tickMs - performance.now()));
+    this.#tick ??= setTimeout(() => this.#notify(), Math.max(0, this.#tickedAt + tickMs - performance.now()));
   }
 
-  #tell(): void {
+  #notify(): void {
     const now = performance.now();
     this.#tick = undefined;
     this.#tickedAt = now;
-    for (const [roomId, toldAt] of this.#toldAt) {
-      if (toldAt + roomGapMs > now) break;
-      this.#toldAt.delete(roomId);
+    for (const [roomId, sentAt] of this.#sentAt) {
+      if (sentAt + roomGapMs > now) break;
+      this.#sentAt.delete(roomId);
     }
     for (const [roomId, viewerIds] of this.#changed) {
-      if (this.#toldAt.has(roomId)) continue;
+      if (this.#sentAt.has(roomId)) continue;
       this.#changed.delete(roomId);
-      this.#toldAt.set(roomId, now);
+      this.#sentAt.set(roomId, now);
       for (const viewerId of viewerIds) {
         for (const watcher of this.#inboxes.get(viewerId)?.watchers ?? []) watcher.offer(roomId);
       }
     }
-    if (this.#changed.size > 0) this.#tick = setTimeout(() => this.#tell(), tickMs);
+    if (this.#changed.size > 0) this.#tick = setTimeout(() => this.#notify(), tickMs);
   }
 
   #learn(roomId: string, viewerId: number, isMember: boolean): void {
     if (!isMember) this.#index.remove(roomId, viewerId);
-    // What came between the look and this moment was nobody's affair here: it is looked up again.
+    // Changes since the lookup were not routed to this viewer: look the room up again.
     else if (this.#index.add(roomId, viewerId)) this.#change(roomId, viewerId);
   }
 
   /**
-   * While NATS is away, and when it is back, everything is compared; else a part each second, all in turn: a message that
-   * was lost on its way is rare. What fails is done with the next round.
+   * Compares everything while NATS is disconnected and after a reconnect, and otherwise a part each second in turn, because
+   * lost messages are rare. A failed comparison is repeated in the next round.
    */
   async #compareWithDatabase(): Promise<void> {
     if (this.#inboxes.size === 0) return;
@@ -267,12 +267,12 @@ export class Inboxes {
       if (isOther) this.#epoch = epoch;
     } catch (error) {
       this.#mustCompareAll ||= isFull;
-      this.#options.log.warn({ err: error }, 'The inboxes could not be compared with the database; it is tried again');
+      this.#options.log.warn({ err: error }, 'The inboxes could not be compared with the database; retrying');
     }
   }
 
   async #compareMemberships(isFull: boolean): Promise<void> {
-    // Those who were compared longest ago stand first.
+    // The viewers that were compared longest ago come first.
     const due = [...this.#comparedAt].slice(0, isFull ? undefined : viewersPerQuery);
     for (let at = 0; at < due.length && !this.#isClosed; at += viewersPerQuery) {
       const part = due.slice(at, at + viewersPerQuery);
@@ -288,7 +288,7 @@ export class Inboxes {
     }
   }
 
-  /** In another log memberships may never have begun, or never have ended. */
+  /** In another epoch memberships may have never begun, or never ended, so recent changes are not enough. */
   async #compareAllMemberships(): Promise<void> {
     const all = [...this.#inboxes.keys()];
     for (let at = 0; at < all.length && !this.#isClosed; at += viewersPerQuery) {

@@ -18,23 +18,23 @@ export interface NameNewsOptions {
 }
 
 const tickMs = 50;
-/** However often a user is renamed, those who see the name are told at most once in this time; the newest name counts. */
+/** At most one notification per user in this time, however often the name changes; the newest name is shown. */
 const userGapMs = 5_000;
-/** How many subscribers are told in one tick, about: names come behind everything else. */
-const toldPerTick = 200;
+/** About how many subscribers are notified in one tick: names are less urgent than everything else. */
+const notifiedPerTick = 200;
 const usersPerQuery = 50;
-/** What goes beyond that shows with the next change of the room or the user. */
+/** Beyond this, a new name shows only with the next change of the room or the user. */
 const maxWaiting = 10_000;
 
-/** Tells those who see a user's name that it has changed: watchers of their presence, and inboxes with rooms that show it. */
+/** Notifies subscribers who see a user's name when it changes: watchers of the presence, and inboxes with rooms that show it. */
 export class NameNews {
   readonly #options: NameNewsOptions;
   readonly #subscription: Subscription;
-  /** Whose name has changed, those first who wait longest. */
+  /** Users with a new name, the longest waiting first. */
   readonly #users = new Set<number>();
-  /** When it was told of each last, the longest ago first. */
-  readonly #toldAt = new Map<number, number>();
-  /** Rooms whose watchers are due. */
+  /** When subscribers were last notified of each user, the oldest first. */
+  readonly #notifiedAt = new Map<number, number>();
+  /** Rooms whose viewers are still to be notified. */
   readonly #rooms = new Set<string>();
   #ticking: Loop | undefined;
   #isClosed = false;
@@ -44,10 +44,10 @@ export class NameNews {
     this.#subscription = options.pubsub.subscribe(allNamedSubjects, (body) => this.#hear(decodeNamed(body).userId));
   }
 
-  /** To be called once the name is stored. */
+  /** Call it once the name is stored. */
   announce(userId: number): void {
     const { pubsub } = this.#options;
-    // What is signalled comes back to this instance as well.
+    // The signal comes back to this instance as well.
     if (pubsub.isConnected) pubsub.signal(namedSubject(userId), encodeNamed({ userId }));
     else this.#hear(userId);
   }
@@ -69,14 +69,14 @@ export class NameNews {
 
   async #tick(): Promise<void> {
     if (this.#options.load.isHigh) return;
-    if (this.#rooms.size === 0) await this.#tellOfUsers();
-    this.#tellRooms();
+    if (this.#rooms.size === 0) await this.#notifyOfUsers();
+    this.#notifyRooms();
     if (this.#users.size > 0 || this.#rooms.size > 0) return;
     void this.#ticking?.stop();
     this.#ticking = undefined;
   }
 
-  async #tellOfUsers(): Promise<void> {
+  async #notifyOfUsers(): Promise<void> {
     const userIds = this.#takeUsers();
     if (userIds.length === 0 || this.#options.inboxes.size === 0) return;
     for (const roomId of await this.#options.store.readRoomsThatName(userIds)) {
@@ -84,32 +84,32 @@ export class NameNews {
     }
   }
 
-  /** Those who were not told of a moment ago, and whose presence is told anew by that. */
+  /** Takes users whose gap is over, and sends their presence again. */
   #takeUsers(): number[] {
     const now = performance.now();
-    for (const [userId, toldAt] of this.#toldAt) {
-      if (toldAt + userGapMs > now) break;
-      this.#toldAt.delete(userId);
+    for (const [userId, notifiedAt] of this.#notifiedAt) {
+      if (notifiedAt + userGapMs > now) break;
+      this.#notifiedAt.delete(userId);
     }
     const taken: number[] = [];
-    let told = 0;
+    let notified = 0;
     for (const userId of this.#users) {
-      if (told >= toldPerTick || taken.length >= usersPerQuery) break;
-      if (this.#toldAt.has(userId)) continue;
+      if (notified >= notifiedPerTick || taken.length >= usersPerQuery) break;
+      if (this.#notifiedAt.has(userId)) continue;
       this.#users.delete(userId);
-      this.#toldAt.set(userId, now);
+      this.#notifiedAt.set(userId, now);
       taken.push(userId);
-      told += this.#options.presences.repeat(userId);
+      notified += this.#options.presences.repeat(userId);
     }
     return taken;
   }
 
-  #tellRooms(): void {
-    let told = 0;
+  #notifyRooms(): void {
+    let notified = 0;
     for (const roomId of this.#rooms) {
-      if (told >= toldPerTick) return;
+      if (notified >= notifiedPerTick) return;
       this.#rooms.delete(roomId);
-      told += this.#options.inboxes.touch(roomId);
+      notified += this.#options.inboxes.touch(roomId);
     }
   }
 }

@@ -7,46 +7,46 @@ import type { Device, GoneDevice, PresenceStore } from '../../../domain/presence
 export interface DevicesOptions {
   readonly store: PresenceStore;
   readonly log: Logger;
-  /** Told whose presence has changed by what this instance did. */
+  /** Called with the users whose presence this instance has changed. */
   readonly onChange: (userIds: readonly number[]) => void;
-  /** Told at once when a user's last device on this instance has gone. */
+  /** Called immediately when a user's last device on this instance disconnects. */
   readonly onLastGone: (userId: number) => void;
 }
 
-/** A device that went, and when, by `performance.now()`. */
+/** A device that disconnected, and when, by `performance.now()`. */
 type Departure = Device & { readonly at: number };
 
 const leaseMs = 30_000;
 const renewMs = 10_000;
 const expireMs = 500;
 const retryMs = 1_000;
-/** A device that comes back this soon, as with a reload, has not been away. */
+/** A user whose device reconnects within this time, for example after a page reload, stays online. */
 const graceMs = 10_000;
-/** Who was cut off from the database waits this long before calling others dead: they come back at the same time. */
+/** After an outage of the database an instance waits this long before it ends leases of others: they renew theirs, too. */
 const patienceMs = 10_000;
-/** Beyond this without a renewal what is read of others may be old news of our own absence. */
+/** Without a renewal for this long, presences that are read may be wrong because of this instance's own absence. */
 const trustMs = renewMs + 5_000;
 
 /**
- * The devices that are connected to this instance, as rows in the database that hang on this instance's lease. When
- * the lease is lost (the process was stopped, the database crashed) it is taken anew and all devices are told again.
- * The leases of instances that are gone are ended by whoever notices first.
+ * Stores the devices that are connected to this instance in the database, attached to the instance's lease. If the lease is
+ * lost (the process was paused, the database crashed), it is created again and all devices are stored again. Expired
+ * leases of other instances are ended by the first instance that notices.
  */
 export class Devices {
   readonly #options: DevicesOptions;
   readonly #instanceId = randomUUID();
   readonly #present = new Map<string, Device>();
   readonly #countByUser = new Map<number, number>();
-  /** One statement at a time: what is told of a device arrives in its order. */
+  /** One statement at a time, so that changes of a device are written in order. */
   readonly #inTurn = pLimit(1);
   readonly #renewing: Loop;
   readonly #expiring: Loop;
   #arrived: Device[] = [];
-  /** Went so lately that they may come back, the first that went first. */
+  /** Devices in their grace period, in the order in which they disconnected. */
   readonly #leaving: Departure[] = [];
   #gone: Departure[] = [];
-  #isTelling = false;
-  /** When the lease was last renewed, and everything told that hangs on it. */
+  #isWriting = false;
+  /** When the lease was last renewed, with all devices attached. */
   #heldAt = Number.NEGATIVE_INFINITY;
   #mustExpireUsersAt: number | undefined;
   #grace: NodeJS.Timeout | undefined;
@@ -57,31 +57,31 @@ export class Devices {
     const { log } = options;
     this.#renewing = every(retryMs, () => this.#renew(), {
       atOnce: true,
-      onError: (error) => log.warn({ err: error }, 'The presence lease could not be renewed; it is tried again'),
+      onError: (error) => log.warn({ err: error }, 'The presence lease could not be renewed; retrying'),
     });
     this.#expiring = every(expireMs, () => this.#endOthers(), {
       onError: (error) => log.debug({ err: error }, 'Expired leases could not be ended; it is tried again'),
     });
   }
 
-  /** False while this instance cannot know who is there: it has lost its lease, or is about to. */
+  /** False while presences cannot be trusted: this instance has lost its lease, or is about to lose it. */
   get isHeld(): boolean {
     return performance.now() - this.#heldAt < trustMs;
   }
 
-  /** A device is there; returns how to tell that it went. */
+  /** Registers a device. Call the returned function when it disconnects. */
   connect(userId: number): () => void {
     const device: Device = { id: randomUUID(), userId };
     this.#present.set(device.id, device);
     this.#countByUser.set(userId, (this.#countByUser.get(userId) ?? 0) + 1);
     this.#arrived.push(device);
-    void this.#tell();
+    void this.#writeChanges();
     return () => this.#leave(device);
   }
 
   /**
-   * Lets the lease run out: by then the devices are on other instances, or gone. Those in their grace are handed over
-   * with it. What comes and goes from here on is not told.
+   * Lets the lease expire after the grace period: by then the devices have reconnected to other instances, or are gone.
+   * Devices in their grace period are stored with it. Later changes are not written.
    */
   async close(): Promise<void> {
     this.#isClosed = true;
@@ -92,7 +92,7 @@ export class Devices {
       const gone = withAge([...this.#gone, ...this.#leaving]);
       return this.#options.store.releaseLease(this.#instanceId, graceMs, gone);
     }).catch((error: unknown) =>
-      this.#options.log.warn({ err: error }, 'The presence lease could not be released; it runs out by itself'),
+      this.#options.log.warn({ err: error }, 'The presence lease could not be released; it will expire'),
     );
   }
 
@@ -109,7 +109,7 @@ export class Devices {
     this.#grace ??= setTimeout(() => this.#endGraces(), graceMs);
   }
 
-  /** All have the same grace, so the first that went is the first whose grace ends. */
+  /** All grace periods are equally long, so they end in the order in which the devices disconnected. */
   #endGraces(): void {
     const now = performance.now();
     const next = this.#leaving.findIndex(({ at }) => at + graceMs > now);
@@ -118,26 +118,26 @@ export class Devices {
     this.#gone.push(...gone);
     const [first] = this.#leaving;
     this.#grace = first && setTimeout(() => this.#endGraces(), first.at + graceMs - now + 1);
-    void this.#tell();
+    void this.#writeChanges();
   }
 
-  /** Brings to the database what has changed, together what came while the last was under way. */
-  async #tell(): Promise<void> {
-    if (this.#isTelling) return;
-    this.#isTelling = true;
+  /** Writes changes to the database; changes during a write are written together afterwards. */
+  async #writeChanges(): Promise<void> {
+    if (this.#isWriting) return;
+    this.#isWriting = true;
     while ((this.#arrived.length > 0 || this.#gone.length > 0) && !this.#isClosed) {
       const arrived = this.#arrived.splice(0);
       const gone = this.#gone.splice(0);
       try {
         await this.#inTurn(() => this.#write(arrived, gone));
       } catch (error) {
-        this.#options.log.warn({ err: error }, 'Devices could not be told to the database; it is tried again');
+        this.#options.log.warn({ err: error }, 'Devices could not be written to the database; retrying');
         this.#arrived.unshift(...arrived.filter(({ id }) => this.#present.has(id)));
         this.#gone.unshift(...gone);
         await new Promise((resolve) => setTimeout(resolve, retryMs).unref());
       }
     }
-    this.#isTelling = false;
+    this.#isWriting = false;
   }
 
   async #write(arrived: readonly Device[], gone: readonly Departure[]): Promise<void> {
@@ -164,7 +164,7 @@ export class Devices {
     if (!(await store.holdLease(this.#instanceId, leaseMs))) {
       this.#heldAt = Number.NEGATIVE_INFINITY;
       const online = this.#present.size === 0 ? [] : await store.connect(this.#instanceId, [...this.#present.values()]);
-      if (online === null) throw new Error('The lease was lost again at once');
+      if (online === null) throw new Error('The new lease was lost immediately');
       this.#mustExpireUsersAt = askedAt + 2 * patienceMs;
       if (online.length > 0) onChange(online);
     }

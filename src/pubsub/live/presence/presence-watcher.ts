@@ -3,20 +3,20 @@ import { PullIterator } from '../pull-iterator.js';
 
 export interface PresenceWatcherOptions {
   readonly viewerId: number;
-  /** Whom the viewer asked for, each once. */
+  /** The users to watch, without duplicates. */
   readonly userIds: readonly number[];
   readonly isHeldBack: () => boolean;
   readonly onEnd: () => void;
 }
 
-/** One subscription: what it has been told, and what it has yet to be told, each user once. */
+/** One subscription: the last sent state of each user, and the states that are still to be sent, at most one per user. */
 export class PresenceWatcher {
   readonly viewerId: number;
   readonly userIds: readonly number[];
   readonly presences: PullIterator<Presence>;
-  readonly #told = new Map<number, Presence>();
-  readonly #news = new Map<number, Presence>();
-  /** Of whom the viewer may know, as far as has been looked. */
+  readonly #sent = new Map<number, Presence>();
+  readonly #pending = new Map<number, Presence>();
+  /** The users whose presence the viewer may see, as of the last check. */
   readonly #known = new Set<number>();
 
   constructor({ viewerId, userIds, isHeldBack, onEnd }: PresenceWatcherOptions) {
@@ -25,7 +25,7 @@ export class PresenceWatcher {
     this.presences = new PullIterator({ take: () => this.#take(), isHeldBack, onEnd });
   }
 
-  /** Whether the viewer may know of this user, when it was last looked. */
+  /** Whether the viewer may see this user's presence, as of the last check. */
   knows(userId: number): boolean {
     return this.#known.has(userId);
   }
@@ -33,37 +33,37 @@ export class PresenceWatcher {
   offer(presence: Presence): void {
     const { userId } = presence;
     this.#known.add(userId);
-    const told = this.#told.get(userId);
-    this.#news.delete(userId);
-    if (told !== undefined && isSamePresence(told, presence)) return;
-    this.#tell(presence);
+    const sent = this.#sent.get(userId);
+    this.#pending.delete(userId);
+    if (sent !== undefined && isSamePresence(sent, presence)) return;
+    this.#send(presence);
   }
 
-  /** The same once more, where the viewer may know of them: what is shown beside it has changed. Whether it is told. */
+  /** Sends the last state again because the user's name has changed, if the viewer may see it. Returns whether it does. */
   repeat(userId: number): boolean {
-    const told = this.#told.get(userId);
-    if (told === undefined || !this.#known.has(userId) || this.#news.has(userId)) return false;
-    // Another event: what was made of the one before shows what was true then.
-    this.#tell({ ...told });
+    const sent = this.#sent.get(userId);
+    if (sent === undefined || !this.#known.has(userId) || this.#pending.has(userId)) return false;
+    // A new object: the cached result of the old one has the old name.
+    this.#send({ ...sent });
     return true;
   }
 
-  /** The viewer may know of this user no more: whoever was ONLINE is OFFLINE for them. */
+  /** The viewer may not see this user's presence any more: an ONLINE user becomes OFFLINE for them. */
   revoke(userId: number): void {
     if (!this.#known.delete(userId)) return;
-    this.#news.delete(userId);
-    if (this.#told.get(userId)?.status === 'ONLINE') this.#tell({ userId, status: 'OFFLINE', lastSeenAt: null });
+    this.#pending.delete(userId);
+    if (this.#sent.get(userId)?.status === 'ONLINE') this.#send({ userId, status: 'OFFLINE', lastSeenAt: null });
   }
 
-  #tell(presence: Presence): void {
-    this.#news.set(presence.userId, presence);
+  #send(presence: Presence): void {
+    this.#pending.set(presence.userId, presence);
     this.presences.wake();
   }
 
   #take(): Presence | undefined {
-    for (const [userId, presence] of this.#news) {
-      this.#news.delete(userId);
-      this.#told.set(userId, presence);
+    for (const [userId, presence] of this.#pending) {
+      this.#pending.delete(userId);
+      this.#sent.set(userId, presence);
       return presence;
     }
     return undefined;

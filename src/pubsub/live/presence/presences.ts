@@ -24,57 +24,57 @@ export interface PresencesOptions {
   readonly pubsub: PubSub;
   readonly store: PresenceStore;
   readonly log: Logger;
-  /** How many users one subscription may name; a viewer may watch ten times as many here. */
+  /** The maximum number of users in one subscription; a viewer may watch ten times as many in this process. */
   readonly maxWatchedUsers: number;
-  /** False while what the database says may be old news of this instance's own absence. */
+  /** False while the presences in the database may be wrong because of this instance's own absence. */
   readonly isTrusted: () => boolean;
 }
 
-/** However many messages are lost, a change is told within this time and a little. */
+/** Even if messages are lost, a change is sent within a little more than this time. */
 const sweepMs = 3_000;
-/** Users of whom nobody here may know are swept this much more rarely: only a message that was lost is missed by it. */
+/** Users whom no watcher may see are swept only every this many sweeps: that only matters after a lost message. */
 const sweepsPerFullSweep = 10;
-/** What one query asks for at most, users or pairs of a viewer and a user: some ten milliseconds. */
+/** The maximum number of users, or of pairs of viewer and user, in one query, which takes about ten milliseconds. */
 const maxAsked = 2_000;
-/** How many first states are read at once, in parts. */
+/** The maximum number of first states that are read at a time, in several queries. */
 const maxServed = 4 * maxAsked;
-/** As if each of a viewer's devices named as many as it may. */
+/** Allows a viewer ten subscriptions with the maximum number of users. */
 const maxListsPerViewer = 10;
 const retryAfterMs = 1_000;
-/** However few bytes a message of NATS may have, so many users fit into one. */
+/** So few that they fit into a NATS message of any configured size. */
 const usersPerSignal = 100;
 
-/** Somebody who watches others here. */
+/** A user who watches others in this process. */
 interface Viewer {
   readonly watchers: Set<PresenceWatcher>;
-  /** How many users they watch, each as often as it is watched. */
+  /** The number of watched users, summed over their subscriptions. */
   count: number;
 }
 
-/** A user whom somebody here watches. */
+/** A user who is watched in this process. */
 interface Watched {
   readonly watchers: Set<PresenceWatcher>;
-  /** How they were when they were looked at last. */
+  /** The last presence that was read. */
   presence: Presence | undefined;
-  /** Whether one of the watchers has ever been told of them. */
+  /** Whether any watcher was ever allowed to see it. */
   isKnown: boolean;
 }
 
 /**
- * Who is there, for all who watch it here. The database is the truth: a message on a user's subject, a sweep and a NATS
- * that is back are only reasons to look. One look after the other, first ones too, so what was read last is what is told
- * last; each asks for a bounded number at once. Each watcher is told the newest state when it asks.
+ * The presence of users, for all watchers in this process. The database is the truth: a message on a user's subject, a sweep
+ * and a reconnect to NATS only trigger reads. Reads run one after the other, including first ones, so the last state read
+ * is the last state sent. Each read asks for a limited number. A watcher receives the newest state when it asks.
  */
 export class Presences {
   readonly #options: PresencesOptions;
   readonly #watched = new Map<number, Watched>();
   readonly #viewers = new Map<number, Viewer>();
-  /** Who has yet to be told how somebody is at first. */
+  /** Watchers that wait for their first states, with their users. */
   readonly #unserved = new Map<PresenceWatcher, readonly number[]>();
   readonly #stale = new Set<number>();
-  /** Pairs of whom it has to be looked whether they may still know of each other, or already. */
+  /** Pairs of watcher and user for which the shared room has to be checked again. */
   readonly #unsure = new Map<PresenceWatcher, Set<number>>();
-  /** Those of whom all pairs are due for such a look in the present round. */
+  /** Watchers whose pairs are all still to be checked in the current round. */
   #round: PresenceWatcher[] = [];
   readonly #sweeping: Loop;
   #subscriptions: readonly Subscription[] = [];
@@ -93,7 +93,7 @@ export class Presences {
     return this.#watched.size;
   }
 
-  /** Tells everybody how these users are now, as the database has it. Never fails: who misses it sees it by a sweep. */
+  /** Publishes the users' presences from the database. Never rejects: sweeps find changes that were missed. */
   async announce(userIds: readonly number[]): Promise<void> {
     const { store, pubsub, log } = this.#options;
     this.#lookAt(userIds);
@@ -106,23 +106,23 @@ export class Presences {
         }
       }
     } catch (error) {
-      log.debug({ err: error }, 'Presences could not be read to be announced');
+      log.debug({ err: error }, 'Presences could not be read for publishing');
     }
   }
 
-  /** Tells the user's watchers once more how they are: something else of them has changed. How many it told. */
+  /** Sends the user's state to their watchers again because the name has changed. Returns the number of watchers. */
   repeat(userId: number): number {
-    let told = 0;
-    for (const watcher of this.#watched.get(userId)?.watchers ?? []) if (watcher.repeat(userId)) told += 1;
-    return told;
+    let count = 0;
+    for (const watcher of this.#watched.get(userId)?.watchers ?? []) if (watcher.repeat(userId)) count += 1;
+    return count;
   }
 
-  /** To be called with every entry that is committed here: users get to know each other by it, or may not any more. */
+  /** Call it with every entry committed here: a change of members changes which presences users may see. */
   noteEntry({ message: { roomId, system } }: LogEntry): void {
     const isBegin = system === null ? undefined : changesOfMembership.get(system.code);
     if (system === null || isBegin === undefined) return;
     const { pubsub } = this.#options;
-    // What is signalled comes back to this instance as well.
+    // While NATS is connected, the signal comes back to this instance as well.
     if (!pubsub.isConnected) this.#acquaint({ userIds: system.userIds, isBegin });
     for (let start = 0; start < system.userIds.length; start += usersPerSignal) {
       const userIds = system.userIds.slice(start, start + usersPerSignal);
@@ -131,9 +131,9 @@ export class Presences {
   }
 
   /**
-   * The present state of each user with whom the viewer shares a room, then every change. Registers first and reads
-   * behind that, so that nothing falls between the two.
-   * @throws {ChatError} RATE_LIMITED where the viewer watches too many already
+   * The current state of each user with whom the viewer shares a room, then every change. Registers before it reads, so that
+   * no change is missed in between.
+   * @throws {ChatError} RATE_LIMITED if the viewer watches too many users already
    */
   async watch(
     viewerId: number,
@@ -161,7 +161,7 @@ export class Presences {
   #takePlaces(viewerId: number, count: number): Viewer {
     const viewer = this.#viewers.get(viewerId) ?? { watchers: new Set(), count: 0 };
     if (viewer.count + count > maxListsPerViewer * this.#options.maxWatchedUsers) {
-      throw new ChatError('RATE_LIMITED', 'Too many users are watched; end another subscription first', {
+      throw new ChatError('RATE_LIMITED', 'You are watching too many users; end another subscription first', {
         retryAfterMs,
       });
     }
@@ -170,7 +170,7 @@ export class Presences {
     return viewer;
   }
 
-  /** The server takes subscriptions in their order: with the last one, all are in effect. */
+  /** The NATS server processes subscriptions in order: when the last one is ready, all are. */
   #subscribe(): readonly Subscription[] {
     const { pubsub } = this.#options;
     return [
@@ -204,7 +204,7 @@ export class Presences {
     this.#subscriptions = [];
   }
 
-  /** Whoever these users watch, and whoever watches them, may know of them from here on, or no more. */
+  /** Checks the pairs in which these users watch or are watched: what may be seen has changed. */
   #acquaint({ userIds, isBegin }: Acquainting): void {
     for (const userId of userIds) {
       for (const watcher of this.#watched.get(userId)?.watchers ?? []) this.#doubtPair(watcher, userId, isBegin);
@@ -215,7 +215,7 @@ export class Presences {
     void this.#look();
   }
 
-  /** What is being looked at just now may have been read before the change. */
+  /** During a read every pair is checked again: the read may have happened before the change. */
   #doubtPair(watcher: PresenceWatcher, userId: number, isBegin: boolean): void {
     if (this.#isLooking || watcher.knows(userId) !== isBegin) this.#addUnsure(watcher, [userId]);
   }
@@ -226,7 +226,7 @@ export class Presences {
     this.#unsure.set(watcher, unsure);
   }
 
-  /** What was missed shows in the end: all pairs in turn, some with each sweep, while NATS is away without a pause. */
+  /** Checks some pairs with each sweep, to find missed changes: all in turn, and continuously while NATS is disconnected. */
   #doubtSome(isDue: boolean): void {
     if (this.#round.length === 0 && isDue) {
       this.#round = [...this.#viewers.values()].flatMap(({ watchers }) => [...watchers]);
@@ -251,7 +251,7 @@ export class Presences {
     void this.#look();
   }
 
-  /** What comes meanwhile is due after that. What fails is due again with the next sweep. */
+  /** Changes during a read are handled by the next loop. A failed read is repeated with the next sweep. */
   async #look(): Promise<void> {
     if (this.#isLooking) return;
     this.#isLooking = true;
@@ -261,7 +261,7 @@ export class Presences {
         await this.#compare();
         await this.#review();
       } catch (error) {
-        this.#options.log.debug({ err: error }, 'Presences could not be read; it is tried again');
+        this.#options.log.debug({ err: error }, 'Presences could not be read; retrying');
         break;
       }
     }
@@ -272,7 +272,7 @@ export class Presences {
     return this.#unserved.size > 0 || this.#stale.size > 0 || this.#unsure.size > 0;
   }
 
-  /** Tells those who have just begun to watch how everybody is; who cannot be told is behind the others next time. */
+  /** Sends first states to new watchers. A watcher whose read failed goes to the end of the queue. */
   async #serve(): Promise<void> {
     const waiting = this.#takeWaiting();
     const parts = chunksOf(waiting.flatMap(([watcher, userIds]) => userIds.map((userId) => ({ watcher, userId }))));
@@ -282,7 +282,7 @@ export class Presences {
       const answer = answers[place];
       for (const pair of part) {
         if (answer?.status !== 'fulfilled') missed.add(pair.watcher);
-        else this.#tellFirst(pair.watcher, answer.value(pair));
+        else this.#sendFirst(pair.watcher, answer.value(pair));
       }
     }
     for (const [watcher, userIds] of waiting) {
@@ -302,7 +302,7 @@ export class Presences {
     return waiting;
   }
 
-  #tellFirst(watcher: PresenceWatcher, presence: Presence | undefined): void {
+  #sendFirst(watcher: PresenceWatcher, presence: Presence | undefined): void {
     if (presence === undefined) return;
     const { userId } = presence;
     const watched = this.#watched.get(userId);
@@ -310,31 +310,31 @@ export class Presences {
     watched.isKnown = true;
     watcher.offer(presence);
     if (watched.presence !== undefined) {
-      // A change that nobody has looked at yet: whatever comes of it, all are told.
+      // The user has changed since the last read: read again for all watchers.
       if (!isSamePresence(watched.presence, presence)) this.#doubt(userId);
     } else if (!this.#stale.has(userId)) watched.presence = presence;
   }
 
-  /** Looks at some of those who are due, and tells all who watch them, one part after the other. */
+  /** Reads some of the due users and sends changes to their watchers, in parts. */
   async #compare(): Promise<void> {
     const due = [...this.#stale].slice(0, maxAsked);
     if (due.length === 0) return;
     for (const userId of due) this.#stale.delete(userId);
-    let told = 0;
+    let sent = 0;
     let asked: readonly Asked[] = [];
     try {
-      asked = this.#whoIsToHear(await this.#options.store.readPresences(due));
-      for (; told < asked.length; told += maxAsked) await this.#tell(asked.slice(told, told + maxAsked));
+      asked = this.#watchersOfChanged(await this.#options.store.readPresences(due));
+      for (; sent < asked.length; sent += maxAsked) await this.#send(asked.slice(sent, sent + maxAsked));
     } catch (error) {
-      // Whoever has been told has been told, and is not asked for again.
-      for (const { userId } of asked.slice(told)) this.#doubt(userId);
+      // Only the parts that were not sent are read again.
+      for (const { userId } of asked.slice(sent)) this.#doubt(userId);
       if (asked.length === 0) for (const userId of due) this.#stale.add(userId);
       throw error;
     }
   }
 
-  /** All who watch somebody who has changed. */
-  #whoIsToHear(presences: readonly Presence[]): Asked[] {
+  /** The watchers of users whose presence has changed. */
+  #watchersOfChanged(presences: readonly Presence[]): Asked[] {
     return presences.flatMap((presence) => {
       const { userId } = presence;
       const watched = this.#watched.get(userId);
@@ -343,13 +343,13 @@ export class Presences {
     });
   }
 
-  /** Who shares a room with whom is looked at again with every change: a membership may have ended or begun. */
-  async #tell(asked: readonly Asked[]): Promise<void> {
+  /** Checks shared rooms again with every change, since memberships may have changed, and sends the new state. */
+  async #send(asked: readonly Asked[]): Promise<void> {
     const find = await this.#findAcquaintances(asked);
     for (const pair of asked) {
       const watched = this.#watched.get(pair.userId);
       if (watched === undefined) continue;
-      // What is told is what it is compared with next time; what the second query says of it may be newer.
+      // Store the state that is sent, for the next comparison: the second query may return a newer one.
       watched.presence = pair.presence;
       if (find(pair) === undefined) continue;
       watched.isKnown = true;
@@ -357,7 +357,7 @@ export class Presences {
     }
   }
 
-  /** Looks again at some pairs whether they share a room, and tells the viewer what comes of it. */
+  /** Checks some pairs for a shared room, and sends the result to the viewers. */
   async #review(): Promise<void> {
     const pairs = this.#takeUnsure();
     if (pairs.length === 0) return;
@@ -366,7 +366,7 @@ export class Presences {
       for (const pair of pairs) {
         const presence = find(pair);
         if (presence === undefined) pair.watcher.revoke(pair.userId);
-        else this.#tellFirst(pair.watcher, presence);
+        else this.#sendFirst(pair.watcher, presence);
       }
     } catch (error) {
       for (const { watcher, userId } of pairs) this.#addUnsure(watcher, [userId]);
@@ -387,7 +387,7 @@ export class Presences {
     return pairs;
   }
 
-  /** Behind the next look all their watchers are told, if it is new to them. */
+  /** Reads the user again and offers the state to all watchers. */
   #doubt(userId: number): void {
     const watched = this.#watched.get(userId);
     if (watched === undefined) return;
@@ -403,7 +403,7 @@ export class Presences {
   }
 }
 
-/** Whether memberships begin, of what may change them. */
+/** The system codes that change memberships: true if memberships begin, false if they end. */
 const changesOfMembership: ReadonlyMap<SystemCode, boolean> = new Map<SystemCode, boolean>([
   ['ROOM_CREATED', true],
   ['MEMBERS_JOINED', true],
@@ -411,7 +411,7 @@ const changesOfMembership: ReadonlyMap<SystemCode, boolean> = new Map<SystemCode
   ['MEMBER_REMOVED', false],
 ]);
 
-/** Somebody who is to hear of a user if they share a room. */
+/** A watcher and a user, whose presence the watcher may see if they share a room. */
 interface Pair {
   readonly watcher: PresenceWatcher;
   readonly userId: number;

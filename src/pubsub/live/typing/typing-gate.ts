@@ -1,27 +1,27 @@
 import { typingExpiresInMs, typingGapMs } from '../../../domain/typing.js';
 
 export interface TypingGateOptions {
-  /** Tells everybody what the user said, and when: at once, or when its turn came. Times by `performance.now()`. */
+  /** Publishes a signal and the time at which the user gave it. Times are by `performance.now()`. */
   readonly pass: (isTyping: boolean, saidAt: number, seq: number | null) => void;
-  /** Nothing is known here any more. */
+  /** Called when this gate has no state any more and can be dropped. */
   readonly onIdle: () => void;
 }
 
 /**
- * What one user says about typing in one room. However often they begin and stop, everybody is told of one beginning a
- * second, and of a stop at once where there was a beginning. What they said first counts as first, also where it took
- * longer until it was let in.
+ * Limits the typing signals of one user in one room. However often the user begins and stops, at most one beginning a second
+ * is published, and a stop is published at once if there was a beginning. Signals are ordered by the time at which the
+ * user gave them, even if the permission check of an earlier one took longer.
  */
 export class TypingGate {
   readonly #options: TypingGateOptions;
   #isTyping: boolean | undefined;
   #wanted = false;
   #wantedAt = Number.NEGATIVE_INFINITY;
-  /** Where the room's log stood behind that, where it is known. */
+  /** The head of the room's log at that time, if known. */
   #wantedSeq: number | null = null;
-  /** What was said before that is over. */
+  /** Beginnings before this time are void. */
   #endedAt = Number.NEGATIVE_INFINITY;
-  /** The position of the user's newest message of which this gate was told. */
+  /** The position of the user's newest known message. */
   #endedSeq: number | null = null;
   #acceptedAt = Number.NEGATIVE_INFINITY;
   #startedAt = Number.NEGATIVE_INFINITY;
@@ -32,32 +32,32 @@ export class TypingGate {
     this.#options = options;
   }
 
-  /** Whether the newest accepted signal is so young that another one is merged with it. */
+  /** Whether the last accepted signal is so recent that the next one is merged with it. */
   get isFresh(): boolean {
     return performance.now() - this.#acceptedAt < typingGapMs;
   }
 
-  /** The user says so, and it is yet to be seen whether they may: a stop voids what they said before in any case. */
+  /** A signal whose permission is not checked yet. A stop voids earlier beginnings in any case. */
   hear(isTyping: boolean, saidAt: number): void {
     if (!isTyping) this.#endedAt = Math.max(this.#endedAt, saidAt);
     this.#waitForSilence();
   }
 
-  /** The user may say what they said then. */
+  /** A signal that is permitted. */
   submit(isTyping: boolean, saidAt = performance.now(), seq: number | null = null): void {
     if (!this.isFresh) this.#acceptedAt = performance.now();
     this.hear(isTyping, saidAt);
     if (saidAt < (isTyping ? this.#endedAt : this.#wantedAt)) return;
     this.#wanted = isTyping;
-    // What a message from here did not end was said behind it.
+    // The user's last message did not end this signal, so the signal came after it.
     if (saidAt > this.#wantedAt) [this.#wantedAt, this.#wantedSeq] = [saidAt, seq ?? this.#endedSeq];
     if (isTyping) this.#start();
     else if (this.#isTyping !== false) this.#pass(false, saidAt);
   }
 
   /**
-   * A stop that is told only where a beginning was.
-   * @param seq - where the user's message stands that ends it, where it was one
+   * Ends typing; published only if a beginning was.
+   * @param seq - the position of the message that ended it, if a message did
    */
   end(seq: number | null = null): void {
     this.#wanted = false;
@@ -74,7 +74,7 @@ export class TypingGate {
   #start(): void {
     const waitMs = this.#startedAt + typingGapMs - performance.now();
     if (waitMs <= 0) this.#pass(true, this.#wantedAt);
-    // Told when it may: who stopped begins again then, and who goes on lapses 6 s after this one and not sooner.
+    // Published as soon as allowed: it restarts after a stop, and else it renews the 6 s from this signal.
     else this.#late ??= setTimeout(() => this.#startLate(), waitMs);
   }
 
@@ -87,14 +87,14 @@ export class TypingGate {
     this.#isTyping = isTyping;
     if (isTyping) {
       this.#startedAt = performance.now();
-      // The loop was late, and a newer one came before it.
+      // A newer signal may be published before the late timer fires.
       clearTimeout(this.#late);
       this.#late = undefined;
     }
     this.#options.pass(isTyping, saidAt, saidAt === this.#wantedAt ? this.#wantedSeq : null);
   }
 
-  /** By then whatever was told has lapsed. */
+  /** After this time every published signal has expired. */
   #waitForSilence(): void {
     clearTimeout(this.#idle);
     this.#idle = setTimeout(() => this.#options.onIdle(), typingGapMs + typingExpiresInMs);

@@ -17,7 +17,7 @@ import { type Said, TypingWords } from './typing-words.js';
 
 export interface TypingGrant {
   readonly viewerId: number;
-  /** Where the room's log stood when the viewer was known to be a member. */
+  /** The head of the room's log when the membership was checked. */
   readonly head: number;
   readonly epoch: string;
   readonly isMember: () => Promise<boolean>;
@@ -28,35 +28,36 @@ export interface TypingRoomOptions {
   readonly feed: RoomFeed;
   readonly pubsub: PubSub;
   readonly store: TypingStore;
-  /** What this instance calls itself in its own signals, which it applies by itself. */
+  /** Marks this instance's own signals, which it has applied already when they come back. */
   readonly instanceId: string;
 }
 
-/** Between two lists to one subscriber, so that however many type, no second brings more than four. */
+/** The minimum time between two lists to one subscriber, so that there are at most four a second. */
 const minGapMs = 300;
-/** An instance accepts signals for this long without a new look at who may write, and they are on their way for a moment. */
+/** How long an instance may accept signals without a new permission check, plus the time for delivery. */
 const trustMs = typingGapMs + 500;
 
 /**
- * Who types in one room, for all who watch it here: until 6 s after the last signal, an explicit stop, or a message from
- * them; and nobody once the room is closed for writing. Who comes late starts from the last seconds of the stream.
+ * The users who are typing in one room, for all watchers in this process. A user is listed until 6 s after the last signal, a
+ * stop, or a message from them; once the room is closed for writing, nobody is. A new room starts from the last seconds of
+ * the stream.
  */
 export class TypingRoom {
-  /** Resolves once nothing that is told from here on is missed. */
+  /** Resolves once no later signal can be missed. */
   readonly opened: Promise<void>;
   readonly #options: TypingRoomOptions;
   readonly #words = new TypingWords();
   readonly #watchers = new Set<TypingWatcher>();
-  /** What watchers were told since the last change, by whom it names. */
+  /** The states since the last change, keyed by their user ids, so that watchers share them. */
   readonly #states = new Map<string, TypingState>();
   readonly #subscription: Subscription;
   #position: number;
   #epoch: string;
-  /** The feed's count of changes, as of the last look at it. */
+  /** The feed's change count when it was last read. */
   #followed = 0;
-  /** Whatever ends what was said from here on is heard of by this room; before, only the database knows all. */
+  /** This room sees everything that ends a signal from this time on. Earlier beginnings have to be checked in the database. */
   #knowsFrom = Number.POSITIVE_INFINITY;
-  /** Beginnings that the database has yet to be asked about: the newest of each user. */
+  /** The newest beginning of each user that still has to be checked in the database. */
   readonly #unchecked = new Map<number, Typist>();
   #checking: Promise<void> | undefined;
   #verifying: Promise<void> | undefined;
@@ -82,12 +83,12 @@ export class TypingRoom {
     return this.#options.feed.roomId;
   }
 
-  /** Who types now, those first who began first. */
+  /** The users who are typing now, in the order in which they began. */
   get typists(): Typist[] {
     return this.#words.typists;
   }
 
-  /** One state for all who are told of the same typists. */
+  /** Returns the same object for the same users, so that watchers share its execution. */
   stateOf(userIds: readonly number[]): TypingState {
     const key = userIds.join();
     const state = this.#states.get(key) ?? { roomId: this.roomId, userIds };
@@ -96,7 +97,7 @@ export class TypingRoom {
   }
 
   signal({ ageMs, seq = null, ...said }: TypingSignal): void {
-    // What the log has already ended does not begin again by a signal from before that.
+    // Read the log first: a signal from before a message must not restart what the message ended.
     this.catchUp();
     this.#hear({ ...said, seq, saidAt: performance.now() - ageMs });
   }
@@ -107,7 +108,7 @@ export class TypingRoom {
       onEnd();
     });
     this.#watchers.add(watcher);
-    // What came behind the grant may have ended the membership again.
+    // An entry after the grant may have ended the membership.
     const { head, epoch } = this.#options.feed;
     if (head > grant.head || epoch !== grant.epoch) watcher.doubt();
     return watcher.states;
@@ -144,7 +145,7 @@ export class TypingRoom {
     }
   }
 
-  /** What the feed has already comes first: it may have ended the membership of who is to be told something. */
+  /** Reads what the feed already has, before anything is sent: it may have ended the membership of a watcher. */
   catchUp(): void {
     if (!this.#isOpen || this.#options.feed.changes === this.#followed) return;
     this.#forgetFeed();
@@ -152,13 +153,13 @@ export class TypingRoom {
   }
 
   /**
-   * Resolves once nobody is listed whose message, leaving or removal is committed at the moment of the call, also where
-   * the feed is yet to hear of it. Never fails: what is wrong by then lapses.
+   * Resolves once nobody is listed whose message, leaving or removal was committed before the call, even if the feed does not
+   * have it yet. Never rejects: a wrong state expires.
    */
   async verify(): Promise<void> {
     if (this.#words.typists.length === 0) return;
     this.#verifying ??= new Promise((resolve) => {
-      // One look for all who ask in one turn.
+      // One query for all callers of this event loop turn.
       setImmediate(() => {
         this.#verifying = undefined;
         resolve(this.#verifyNow());
@@ -171,10 +172,10 @@ export class TypingRoom {
     const { typists } = this.#words;
     const kept = new Set(await this.#keep(typists));
     const gone = typists.filter((typist) => !kept.has(typist) && this.#words.retract(typist));
-    if (gone.length > 0) this.#tell();
+    if (gone.length > 0) this.#notify();
   }
 
-  /** Lets those begin of whom the database knows no end. */
+  /** Lists the unchecked users whose typing no message or end of membership in the database has ended. */
   async #check(): Promise<void> {
     if (this.#unchecked.size > 0) this.#checking ??= this.#checkAll();
     await this.#checking;
@@ -189,17 +190,17 @@ export class TypingRoom {
     this.#checking = undefined;
   }
 
-  /** Where the database does not answer, nobody types: what is not said lapses. */
+  /** Without an answer of the database nobody counts as typing: users who still type repeat their signal. */
   #keep(typists: readonly Typist[]): Promise<readonly Typist[]> {
     return this.#options.store.keepTyping(this.roomId, typists).catch(() => []);
   }
 
-  /** The room's log: who has sent a message types no more, and who is no member sees nothing. */
+  /** Reads new log entries: a message ends its author's typing, and the end of a membership ends the user's subscription. */
   #follow(): void {
     const { feed } = this.#options;
     const { changes } = feed;
     this.#followed = changes;
-    // What has left the feed's memory, or is in another log, may have been anybody's message, leaving or coming back.
+    // Entries that the feed has dropped, or that belong to another epoch, may have been messages or changes of any member.
     if (feed.floor > this.#position || feed.epoch !== this.#epoch) {
       this.#epoch = feed.epoch;
       this.#position = feed.floor;
@@ -209,20 +210,20 @@ export class TypingRoom {
     }
     for (let entry = feed.entryAfter(this.#position); entry !== undefined; entry = feed.entryAfter(this.#position)) {
       this.#position = entry.seq;
-      this.#heed(entry);
+      this.#applyEntry(entry);
     }
     this.#position = feed.head;
     this.#forgetFeed = feed.onChange(changes, () => this.#follow());
   }
 
-  #heed({ message, kind }: LogEntry): void {
+  #applyEntry({ message, kind }: LogEntry): void {
     const now = performance.now();
     const { system } = message;
     if (kind === 'added' && system === null) this.#end(message.senderId, now);
     for (const userId of system?.userIds ?? []) {
       this.#words.pardon(userId);
       if (!endsMembership(message, userId)) continue;
-      // Another instance may take them for a member for a moment yet.
+      // Another instance may still accept signals of this user for a moment.
       this.#end(userId, now + trustMs);
       for (const watcher of this.#watchers) if (watcher.viewerId === userId) watcher.doubt();
     }
@@ -238,7 +239,7 @@ export class TypingRoom {
   #note(said: Said): void {
     const { isTyping, saidAt } = said;
     if (isTyping && (this.#isCancelled || saidAt + typingExpiresInMs <= performance.now())) return;
-    if (this.#words.note(said)) this.#tell();
+    if (this.#words.note(said)) this.#notify();
     if (isTyping || this.#lapse === undefined) this.#waitForLapse();
   }
 
@@ -252,19 +253,19 @@ export class TypingRoom {
   }
 
   #dropLapsed(): void {
-    if (this.#words.dropLapsed()) this.#tell();
+    if (this.#words.dropLapsed()) this.#notify();
     this.#waitForLapse();
   }
 
-  #tell(): void {
+  #notify(): void {
     this.#states.clear();
     for (const watcher of this.#watchers) watcher.states.wake();
   }
 }
 
 /**
- * What was said in the stream's last seconds. It does not know who has sent a message since, or is no member any more: the
- * database does, and is asked only where somebody types.
+ * The signals of the stream's last seconds. They may belong to users who have sent a message since or are not members any
+ * more: check them in the database.
  */
 export async function readWords(pubsub: PubSub, roomId: string): Promise<TypingWords> {
   const words = new TypingWords();
@@ -273,20 +274,20 @@ export async function readWords(pubsub: PubSub, roomId: string): Promise<TypingW
       const { userId, isTyping, ageMs, seq = null } = decodeTyping(body);
       words.note({ userId, isTyping, saidAt: at - ageMs, seq });
     } catch {
-      // Anybody may have written to the subject.
+      // Any NATS client may publish to the subject.
     }
   }
   return words;
 }
 
-/** One subscription: the present list first, then each that differs from the one before, the viewer left out. */
+/** One subscription: the current list first, then each list that differs from the previous one, without the viewer. */
 class TypingWatcher {
   readonly viewerId: number;
   readonly states: PullIterator<TypingState>;
   readonly #room: TypingRoom;
   readonly #grant: TypingGrant;
-  #told: readonly number[] | undefined;
-  /** By when the last list was sent: the subscriber has asked for more. Undefined while it is on its way. */
+  #sent: readonly number[] | undefined;
+  /** When the last list had been sent, which the subscriber shows by asking for more. Undefined until then. */
   #sentAt: number | undefined = Number.NEGATIVE_INFINITY;
   #isDoubted = false;
   #gap: NodeJS.Timeout | undefined;
@@ -305,7 +306,7 @@ class TypingWatcher {
     });
   }
 
-  /** The viewer may not be a member any more. */
+  /** Makes the next read check whether the viewer is still a member. */
   doubt(): void {
     this.#isDoubted = true;
     this.states.wake();
@@ -325,8 +326,8 @@ class TypingWatcher {
       return undefined;
     }
     const userIds = this.#room.typists.map(({ userId }) => userId).filter((userId) => userId !== this.viewerId);
-    if (this.#told !== undefined && isSame(this.#told, userIds)) return undefined;
-    this.#told = userIds;
+    if (this.#sent !== undefined && isSame(this.#sent, userIds)) return undefined;
+    this.#sent = userIds;
     this.#sentAt = undefined;
     return this.#room.stateOf(userIds);
   }

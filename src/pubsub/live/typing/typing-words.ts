@@ -1,6 +1,6 @@
 import { type Typist, typingExpiresInMs } from '../../../domain/typing.js';
 
-/** What a user said last about typing. */
+/** The last signal of a user. */
 interface Word {
   readonly isTyping: boolean;
   saidAt: number;
@@ -10,14 +10,14 @@ interface Word {
 export type Said = Typist & { readonly isTyping: boolean };
 
 /**
- * What users said last about typing in one room. The order in which they said it decides, whatever the order in which it
- * is heard: a beginning that was held up on its way yields to an end from behind it. Times by `performance.now()`.
+ * The last typing signal of each user in one room. Signals are ordered by the time at which they were given, not by their
+ * arrival: a delayed beginning does not override a later end. Times are by `performance.now()`.
  */
 export class TypingWords {
-  /** Those who type in the order in which they began. */
+  /** By user; users who are typing are in the order in which they began. */
   readonly #words = new Map<number, Word>();
 
-  /** Who types now, those first who began first. */
+  /** The users who are typing now, in the order in which they began. */
   get typists(): Typist[] {
     const now = performance.now();
     const typists: Typist[] = [];
@@ -27,12 +27,12 @@ export class TypingWords {
     return typists;
   }
 
-  /** What each said last. */
+  /** The last signal of each user. */
   get said(): Said[] {
     return [...this.#words].map(([userId, word]) => ({ userId, ...word }));
   }
 
-  /** When the next of those who type lapses; undefined where nobody does. */
+  /** When the next user's signal expires; undefined if nobody is typing. */
   get lapsesAt(): number | undefined {
     let first: number | undefined;
     for (const { isTyping, saidAt } of this.#words.values()) {
@@ -45,7 +45,7 @@ export class TypingWords {
     return this.#words.size;
   }
 
-  /** Whether they type now who did not before, or the other way round. What they said later than that stands. */
+  /** Applies a signal unless a newer one is known. Returns whether the user began or stopped typing. */
   note({ userId, isTyping, saidAt, seq }: Said): boolean {
     const known = this.#words.get(userId);
     if (known !== undefined && saidAt <= known.saidAt) return false;
@@ -59,7 +59,7 @@ export class TypingWords {
     return wasTyping !== isTyping;
   }
 
-  /** That this was their last word turned out to be wrong. Whether they type no more. */
+  /** Ends typing if this is still the user's last signal: the database has shown that it is void. Returns whether it did. */
   retract({ userId, saidAt, seq }: Typist): boolean {
     const known = this.#words.get(userId);
     if (known === undefined || !known.isTyping || known.saidAt !== saidAt) return false;
@@ -67,13 +67,13 @@ export class TypingWords {
     return true;
   }
 
-  /** Takes back an end from in the future, such as that of a membership which has begun again. */
+  /** Moves an end with a future time to now, because the user has joined the room again. */
   pardon(userId: number): void {
     const known = this.#words.get(userId);
     if (known !== undefined) known.saidAt = Math.min(known.saidAt, performance.now());
   }
 
-  /** Forgets what is so old that nothing from before it can be on its way any more. Whether somebody types no more. */
+  /** Drops expired signals: no earlier one can arrive any more. Returns whether one of the users was typing. */
   dropLapsed(): boolean {
     const now = performance.now();
     let isChange = false;

@@ -13,14 +13,14 @@ interface Held {
   holders: number;
 }
 
-/** Who types where: the signals of users here on their way to everybody, and the rooms that somebody here watches. */
+/** Publishes the typing signals of this process's users, and holds the rooms that are watched here. */
 export class Typing {
   readonly #feeds: RoomFeeds;
   readonly #pubsub: PubSub;
   readonly #store: TypingStore;
   readonly #instanceId = randomUUID();
   readonly #rooms = new Map<string, Held>();
-  /** By user and room: what was told of users here in the last seconds. */
+  /** By user and room: the gates of users who sent a signal here in the last seconds. */
   readonly #gates = new Map<number, Map<string, TypingGate>>();
 
   constructor(feeds: RoomFeeds, pubsub: PubSub, store: TypingStore) {
@@ -34,38 +34,38 @@ export class Typing {
     return this.#rooms.size;
   }
 
-  /** Whether a signal of this user was let in a moment ago: the next one needs no second look at who they are. */
+  /** Whether a signal of this user was accepted less than a second ago: the next one needs no permission check. */
   isKnown(roomId: string, userId: number): boolean {
     return this.#gates.get(userId)?.get(roomId)?.isFresh === true;
   }
 
-  /** The user says so; whether they may is looked at next. What ends their typing meanwhile ends this as well. */
+  /** Registers a signal before its permission check. A stop or a message during the check ends this signal as well. */
   hear(roomId: string, { userId, isTyping, saidAt }: Omit<Said, 'seq'>): void {
     this.#gateOf(roomId, userId).hear(isTyping, saidAt);
   }
 
   /**
-   * Tells everybody; more than one signal a second is merged. Never fails: what is lost lapses.
-   * @param said - when it arrived here, by `performance.now()`: what the user said first counts as first
+   * Publishes a permitted signal; signals within a second are merged. Never fails: a lost signal expires.
+   * @param said - with `saidAt`, the time of its arrival by `performance.now()`, which decides the order
    */
   signal(roomId: string, { userId, isTyping, saidAt, seq }: Said): void {
     this.#gateOf(roomId, userId).submit(isTyping, saidAt, seq);
   }
 
-  /** The user has sent what they typed. Who watches sees that by the log too; their next beginning starts anew. */
+  /** The user has sent a message, which ends their typing. Watchers also see it in the log. */
   end(roomId: string, userId: number, seq: number): void {
     this.#gates.get(userId)?.get(roomId)?.end(seq);
   }
 
-  /** The user's last connection to this instance has gone. */
+  /** Call it when the user's last connection to this instance has closed. */
   endAll(userId: number): void {
     for (const gate of this.#gates.get(userId)?.values() ?? []) gate.end();
   }
 
   /**
-   * The present list, then every change. Registers with the room first and asks for the grant behind that, so that no end
-   * of a membership falls between the two.
-   * @param grant - its refusal is thrown on; the iterator throws FORBIDDEN when the membership ends
+   * The current list, then every change. Registers with the room before it asks for the grant, so that it cannot miss the end
+   * of a membership in between.
+   * @param grant - its refusal is thrown; the iterator throws FORBIDDEN when the membership ends
    */
   async watch(roomId: string, grant: () => Promise<TypingGrant>): Promise<AsyncIterableIterator<TypingState>> {
     const room = this.#acquire(roomId);
@@ -80,12 +80,12 @@ export class Typing {
     }
   }
 
-  /** Who types in the room now. Where nobody here watches it, the last seconds of the stream tell. */
+  /** The users who are typing in the room now. If the room is not watched here, it reads the last seconds of the stream. */
   async list(roomId: string): Promise<readonly number[]> {
     const room = this.#rooms.get(roomId)?.room;
     await room?.opened;
     const { typists } = room ?? (await readWords(this.#pubsub, roomId));
-    // The database alone knows at once what ended it.
+    // Only the database knows every message and membership at once.
     const kept = typists.length === 0 ? [] : await this.#store.keepTyping(roomId, typists);
     return kept.map(({ userId }) => userId);
   }
