@@ -122,6 +122,7 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
     knownNames,
     batches: createBatches(db),
     userDirectory: config.userDirectory,
+    language: config.language,
   };
   const { bookingEvents } = config;
   const backends = serveBackends(pubsub, deps, { version: readVersion(), bookingEvents }, log);

@@ -1,6 +1,7 @@
 import { accessSync, constants } from 'node:fs';
 import { z } from 'zod';
 import { findUrlProblem } from './db/database-url.js';
+import { defaultLanguage, type Language, languages } from './domain/notice.js';
 import { normalizeOrigin } from './domain/origin.js';
 
 /** What the server was told by its environment, checked once at start. Sizes in bytes, times in milliseconds. */
@@ -22,6 +23,8 @@ export interface Config {
   readonly bookingEvents: BookingEventsConfig;
   readonly auth: AuthConfig;
   readonly allowedOrigins: readonly string[];
+  /** Of the SYSTEM messages that this server writes. */
+  readonly language: Language;
   readonly userDirectory: boolean;
   readonly introspection: boolean;
   readonly graphiql: boolean;
@@ -222,6 +225,10 @@ export const environment = z.object({
     .pipe(z.array(origin))
     .default([])
     .describe('other origins of pages, separated by commas: `https://app.example.com,capacitor://localhost`'),
+  SERVER_LANGUAGE: z
+    .enum(languages, { error: `must be ${languages.join(' or ')}` })
+    .default(defaultLanguage)
+    .describe('language of the SYSTEM messages that this server writes, `ko` or `en`; older ones stay as they are'),
   USER_DIRECTORY: onOff
     .optional()
     .meta({ description: '`on`: everybody may search and look up all users', default: '`on` embedded, else `off`' }),
@@ -309,6 +316,13 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
   if (!parsed.success || problems.length > 0) throw new ConfigError(problems);
 
   return Object.freeze(toConfig(parsed.data));
+}
+
+/** @throws {ConfigError} where SERVER_LANGUAGE is none */
+export function readLanguage({ SERVER_LANGUAGE }: NodeJS.ProcessEnv): Language {
+  const parsed = environment.shape.SERVER_LANGUAGE.safeParse(SERVER_LANGUAGE === '' ? undefined : SERVER_LANGUAGE);
+  if (!parsed.success) throw new ConfigError(parsed.error.issues.map(({ message }) => `SERVER_LANGUAGE: ${message}`));
+  return parsed.data;
 }
 
 /** The variables that are set, as they are: what is wrong between them is found also where one of them is wrong alone. */
@@ -401,6 +415,7 @@ function toConfig(values: Environment): Config {
       audience: values.AUTH_AUDIENCE,
     },
     allowedOrigins: values.ALLOWED_ORIGINS,
+    language: values.SERVER_LANGUAGE,
     userDirectory: values.USER_DIRECTORY ?? embedded,
     introspection: values.INTROSPECTION ?? !production,
     graphiql: values.GRAPHIQL ?? !production,

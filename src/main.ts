@@ -22,7 +22,10 @@ async function start(config: Config, log: Logger, lifecycle: Lifecycle): Promise
   await lifecycle.startStep((signal) =>
     reportSlowStep('Migrating the database', () => migrate(url, migrationsDir, { log, signal })),
   );
-  if (config.embedded) await lifecycle.startStep(() => reportSlowStep('Writing the demo', () => seedDemo(url)));
+  if (config.embedded)
+    await lifecycle.startStep(() =>
+      reportSlowStep('Writing the demo', () => seedDemo(url, { language: config.language })),
+    );
 
   const port = await lifecycle.startStep(async () => {
     const app = await startApp(complete, log);

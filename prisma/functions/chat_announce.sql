@@ -24,7 +24,7 @@ BEGIN
   IF v_outcome = 'OK' THEN
     PERFORM chat_ensure_users(ARRAY[p_sender]);
     BEGIN
-      v_entry := chat_append_system(p_id, p_room, p_sender, 'ANNOUNCEMENT', '{}', p_content);
+      v_entry := chat_append_system(p_id, p_room, p_sender, 'ANNOUNCEMENT', '{}', '{}', p_content);
     EXCEPTION WHEN unique_violation THEN
       v_outcome := 'CONFLICT'; -- taken a moment ago in another room, whose lock is not ours
     END;

@@ -2,7 +2,8 @@
 -- are brought may be shown, whoever brings them.
 CREATE OR REPLACE FUNCTION chat_create_room(
   p_id uuid, p_type chat_room_type, p_name text, p_direct_key text, p_booking_id integer,
-  p_creator integer, p_members integer[], p_message_id uuid, p_vouched boolean DEFAULT true
+  p_creator integer, p_members integer[], p_message_id uuid, p_vouched boolean DEFAULT true,
+  p_language text DEFAULT 'ko'
 ) RETURNS TABLE (outcome text, room_id uuid, direct_key text, entry chat_messages)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -25,7 +26,7 @@ BEGIN
     UPDATE chat_room_members m SET is_admin = true WHERE m.room_id = p_id AND m.user_id = p_creator;
   END IF;
   v_entry := chat_append_system(p_message_id, p_id, p_creator, 'ROOM_CREATED', p_members,
-    chat_shown_name(p_creator) || '님이 대화방을 만들었습니다.');
+    jsonb_build_object('language', p_language));
   RETURN QUERY SELECT 'OK', p_id, p_direct_key, v_entry;
 END;
 $$;

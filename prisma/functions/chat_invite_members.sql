@@ -1,6 +1,7 @@
 -- p_vouched tells that all who are invited may be shown, whoever invites them.
 CREATE OR REPLACE FUNCTION chat_invite_members(
-  p_room uuid, p_actor integer, p_users integer[], p_max_members integer, p_message_id uuid, p_vouched boolean DEFAULT true
+  p_room uuid, p_actor integer, p_users integer[], p_max_members integer, p_message_id uuid, p_vouched boolean DEFAULT true,
+  p_language text DEFAULT 'ko'
 ) RETURNS TABLE (outcome text, direct_key text, entry chat_messages)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -25,7 +26,7 @@ BEGIN
     PERFORM chat_ensure_users(v_new);
     PERFORM chat_join_members(p_room, v_new, p_actor, p_vouched);
     v_entry := chat_append_system(p_message_id, p_room, p_actor, 'MEMBERS_JOINED', v_new,
-      chat_shown_name(p_actor) || '님이 ' || chat_shown_members(p_room, v_new) || '을 초대했습니다.');
+      jsonb_build_object('language', p_language));
   END IF;
   RETURN QUERY SELECT v_outcome, v_room.direct_key, v_entry;
 END;

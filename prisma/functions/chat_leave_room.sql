@@ -1,7 +1,8 @@
 -- Two entries where the last admin leaves a GROUP: the leaving, and the longest member's becoming admin. Who leaves a
 -- booking's room stays away until a list of the booking has been without them, so the version of the list is noted.
-CREATE OR REPLACE FUNCTION chat_leave_room(p_room uuid, p_user integer, p_message_id uuid, p_succession_id uuid)
-RETURNS TABLE (outcome text, direct_key text, entry chat_messages)
+CREATE OR REPLACE FUNCTION chat_leave_room(
+  p_room uuid, p_user integer, p_message_id uuid, p_succession_id uuid, p_language text DEFAULT 'ko'
+) RETURNS TABLE (outcome text, direct_key text, entry chat_messages)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -24,7 +25,7 @@ BEGIN
     left_version = CASE WHEN v_room.type = 'BOOKING' THEN coalesce(v_room.booking_version, -1) END
   WHERE m.room_id = p_room AND m.user_id = p_user;
   v_entry := chat_append_system(p_message_id, p_room, p_user, 'MEMBER_LEFT', ARRAY[p_user],
-    chat_shown_member(p_room, p_user) || '님이 나갔습니다.');
+    jsonb_build_object('language', p_language));
   RETURN QUERY SELECT v_outcome, v_room.direct_key, v_entry;
 
   IF v_room.type = 'GROUP' AND NOT EXISTS (
@@ -35,7 +36,7 @@ BEGIN
     IF FOUND THEN
       UPDATE chat_room_members m SET is_admin = true WHERE m.room_id = p_room AND m.user_id = v_heir;
       v_entry := chat_append_system(p_succession_id, p_room, p_user, 'ADMIN_GRANTED', ARRAY[v_heir],
-        chat_shown_member(p_room, v_heir) || '님이 관리자가 되었습니다.');
+        jsonb_build_object('language', p_language));
       RETURN QUERY SELECT v_outcome, v_room.direct_key, v_entry;
     END IF;
   END IF;

@@ -1,5 +1,6 @@
-CREATE OR REPLACE FUNCTION chat_remove_member(p_room uuid, p_actor integer, p_user integer, p_message_id uuid)
-RETURNS TABLE (outcome text, direct_key text, entry chat_messages)
+CREATE OR REPLACE FUNCTION chat_remove_member(
+  p_room uuid, p_actor integer, p_user integer, p_message_id uuid, p_language text DEFAULT 'ko'
+) RETURNS TABLE (outcome text, direct_key text, entry chat_messages)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -19,7 +20,7 @@ BEGIN
     UPDATE chat_room_members m SET left_at = clock_timestamp(), is_admin = false
     WHERE m.room_id = p_room AND m.user_id = p_user;
     v_entry := chat_append_system(p_message_id, p_room, p_actor, 'MEMBER_REMOVED', ARRAY[p_user],
-      chat_shown_name(p_actor) || '님이 ' || chat_shown_member(p_room, p_user) || '님을 내보냈습니다.');
+      jsonb_build_object('language', p_language));
   END IF;
   RETURN QUERY SELECT v_outcome, v_room.direct_key, v_entry;
 END;

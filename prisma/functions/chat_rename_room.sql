@@ -1,5 +1,6 @@
-CREATE OR REPLACE FUNCTION chat_rename_room(p_room uuid, p_actor integer, p_name text, p_message_id uuid)
-RETURNS TABLE (outcome text, direct_key text, entry chat_messages)
+CREATE OR REPLACE FUNCTION chat_rename_room(
+  p_room uuid, p_actor integer, p_name text, p_message_id uuid, p_language text DEFAULT 'ko'
+) RETURNS TABLE (outcome text, direct_key text, entry chat_messages)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -18,7 +19,7 @@ BEGIN
     PERFORM chat_confirm_member(p_room, p_actor);
     UPDATE chat_rooms r SET name = p_name WHERE r.id = p_room;
     v_entry := chat_append_system(p_message_id, p_room, p_actor, 'ROOM_RENAMED', '{}',
-      chat_shown_name(p_actor) || '님이 대화방 이름을 ''' || p_name || '''(으)로 바꿨습니다.');
+      jsonb_build_object('language', p_language, 'roomName', p_name));
   END IF;
   RETURN QUERY SELECT v_outcome, v_room.direct_key, v_entry;
 END;

@@ -1,5 +1,6 @@
-CREATE OR REPLACE FUNCTION chat_set_admin(p_room uuid, p_actor integer, p_user integer, p_is_admin boolean, p_message_id uuid)
-RETURNS TABLE (outcome text, direct_key text, entry chat_messages)
+CREATE OR REPLACE FUNCTION chat_set_admin(
+  p_room uuid, p_actor integer, p_user integer, p_is_admin boolean, p_message_id uuid, p_language text DEFAULT 'ko'
+) RETURNS TABLE (outcome text, direct_key text, entry chat_messages)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -24,8 +25,7 @@ BEGIN
     UPDATE chat_room_members m SET is_admin = p_is_admin WHERE m.room_id = p_room AND m.user_id = p_user;
     v_entry := chat_append_system(p_message_id, p_room, p_actor,
       CASE WHEN p_is_admin THEN 'ADMIN_GRANTED' ELSE 'ADMIN_REVOKED' END, ARRAY[p_user],
-      chat_shown_member(p_room, p_user) || CASE WHEN p_is_admin THEN '님이 관리자가 되었습니다.'
-        ELSE '님의 관리자 권한이 해제되었습니다.' END);
+      jsonb_build_object('language', p_language));
   END IF;
   RETURN QUERY SELECT v_outcome, v_room.direct_key, v_entry;
 END;

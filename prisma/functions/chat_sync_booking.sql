@@ -10,7 +10,7 @@
 -- included, and changes no other one, whatever its version: that a list came before, even an empty one, is newer.
 CREATE OR REPLACE FUNCTION chat_sync_booking(
   p_id uuid, p_booking integer, p_name text, p_users integer[], p_names text[], p_version bigint, p_cancelled boolean,
-  p_only_makes boolean, p_message_ids uuid[]
+  p_only_makes boolean, p_message_ids uuid[], p_language text DEFAULT 'ko'
 ) RETURNS TABLE (room_id uuid, created boolean, applied boolean, entry chat_messages)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -25,6 +25,7 @@ DECLARE
   v_gone integer[];
   v_new integer[];
   v_entries chat_messages[] := '{}';
+  v_details jsonb := jsonb_build_object('language', p_language, 'isByBooking', true);
 BEGIN
   INSERT INTO chat_rooms (id, type, booking_id) VALUES (p_id, 'BOOKING', p_booking) ON CONFLICT DO NOTHING;
   SELECT r.* INTO v_room FROM chat_rooms r WHERE r.booking_id = p_booking FOR NO KEY UPDATE;
@@ -65,7 +66,7 @@ BEGIN
       UPDATE chat_room_members m SET left_at = clock_timestamp(), is_admin = false
       WHERE m.room_id = v_room.id AND m.user_id = ANY (v_gone);
       v_entries := v_entries || chat_append_system(p_message_ids[1], v_room.id, v_actor, 'MEMBER_REMOVED', v_gone,
-        chat_shown_members(v_room.id, v_gone) || '이 예약에서 빠졌습니다.');
+        v_details);
     END IF;
   ELSIF NOT p_only_makes THEN
     SELECT array_agg(m.user_id ORDER BY m.user_id) INTO v_new FROM chat_room_members m
@@ -74,17 +75,16 @@ BEGIN
   IF v_new IS NOT NULL THEN
     PERFORM chat_join_members(v_room.id, v_new, v_actor, true);
     v_entries := v_entries || CASE WHEN v_begins
-      THEN chat_append_system(p_message_ids[2], v_room.id, v_actor, 'ROOM_CREATED', v_new, '예약 대화방이 열렸습니다.')
-      ELSE chat_append_system(p_message_ids[2], v_room.id, v_actor, 'MEMBERS_JOINED', v_new,
-        chat_shown_members(v_room.id, v_new) || '이 예약에 참여했습니다.') END;
+      THEN chat_append_system(p_message_ids[2], v_room.id, v_actor, 'ROOM_CREATED', v_new, v_details)
+      ELSE chat_append_system(p_message_ids[2], v_room.id, v_actor, 'MEMBERS_JOINED', v_new, v_details) END;
   END IF;
   IF v_renames AND v_room.seq > 0 THEN
     v_entries := v_entries || chat_append_system(p_message_ids[3], v_room.id, v_actor, 'ROOM_RENAMED', '{}',
-      '대화방 이름이 ''' || p_name || '''(으)로 바뀌었습니다.');
+      v_details || jsonb_build_object('roomName', p_name));
   END IF;
   IF (v_cancels AND v_room.seq > 0) OR (v_begins AND (v_cancels OR v_room.cancelled_at IS NOT NULL)) THEN
     v_entries := v_entries || chat_append_system(p_message_ids[4], v_room.id, v_actor, 'BOOKING_CANCELLED', '{}',
-      '예약이 취소되었습니다.');
+      v_details);
   END IF;
 
   IF cardinality(v_entries) = 0 THEN

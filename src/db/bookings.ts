@@ -1,3 +1,4 @@
+import { defaultLanguage, type Language } from '../domain/notice.js';
 import { type LogEntry, toLogEntry } from '../domain/room-log.js';
 import type { Database } from './database.js';
 import { epochColumn } from './epochs.js';
@@ -31,6 +32,7 @@ export async function syncBooking(
   { changes }: Database,
   { bookingId, name, members, version, cancelled, onlyMakes = false }: BookingState,
   ids: { readonly roomId: string; readonly messageIds: readonly [string, string, string, string] },
+  language: Language = defaultLanguage,
 ): Promise<SyncedBooking> {
   const userIds = members?.map(({ userId }) => userId) ?? null;
   const names = members?.map(({ userName }) => userName) ?? null;
@@ -40,7 +42,7 @@ export async function syncBooking(
     SELECT w.room_id AS synced_id, w.created, w.applied, ${epochColumn}, ${messageRow.select('(w.entry)')}
     FROM chat_sync_booking(
       ${ids.roomId}::uuid, ${bookingId}::int, ${name}::text, ${userIds}::int[], ${names}::text[], ${version}::bigint,
-      ${cancelled}::boolean, ${onlyMakes}::boolean, ${ids.messageIds}::uuid[]) AS w`,
+      ${cancelled}::boolean, ${onlyMakes}::boolean, ${ids.messageIds}::uuid[], ${language}::text) AS w`,
   );
   const [row] = rows;
   if (row === undefined) throw new Error('chat_sync_booking answered nothing');

@@ -1,8 +1,31 @@
-import { messageShape } from '../domain/message.js';
-import { createRowCodec, type JsonOf, type RowOf } from './row.js';
+import { type Message, messageShape } from '../domain/message.js';
+import { renderNotice, type StoredNotice } from '../domain/notice.js';
+import { createRowCodec, type JsonOf, type RowCodec, type RowOf } from './row.js';
 
-export const messageRow = createRowCodec(messageShape, { known: ['roomId'] });
+const storedRow = createRowCodec(messageShape, { known: ['roomId'] });
+
+/** Decodes a SYSTEM message with the sentence that is rendered from its notice. */
+export const messageRow: RowCodec<typeof messageShape, 'roomId'> = {
+  ...storedRow,
+  decode: (row) => render(storedRow.decode(row)),
+  decodeJson: (json, known) => render(storedRow.decodeJson(json, known)),
+};
 
 export type MessageRow = RowOf<typeof messageShape>;
 /** With what is read along with the message. */
 export type MessageJson<Rest extends readonly unknown[] = []> = JsonOf<typeof messageShape, Rest>;
+
+function render(message: Message): Message {
+  const notice = message.system as StoredNotice | null;
+  if (notice === null) return message;
+  const { code, userIds } = notice;
+  return {
+    ...message,
+    content: message.content ?? renderContent(notice, message.senderName),
+    system: { code, userIds },
+  };
+}
+
+/** An earlier release stored the sentences: those stay as they are. */
+const renderContent = (notice: StoredNotice, actorName: string): string | null =>
+  notice.code === 'ANNOUNCEMENT' ? null : renderNotice({ ...notice, actorName }, notice.language);

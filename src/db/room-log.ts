@@ -1,5 +1,6 @@
 import { ChatError } from '../domain/errors.js';
 import type { Message } from '../domain/message.js';
+import { defaultLanguage, type Language } from '../domain/notice.js';
 import { type LogEntry, type Member, toLogEntry } from '../domain/room-log.js';
 import type { Changer } from './changes.js';
 import type { Queries } from './connection.js';
@@ -64,6 +65,7 @@ export interface NewRoom {
   readonly messageId: string;
   /** Whether all of them may be shown, whether or not the creator knows them; true by default, as for the platform. */
   readonly isVouched?: boolean;
+  readonly language?: Language;
 }
 
 type WriteRow = { outcome: Outcome; direct_key: string | null; epoch: string } & (MessageRow | { id: null });
@@ -163,10 +165,19 @@ export interface MembershipChange {
   readonly actorId: number;
   /** The id of the SYSTEM message that tells of it. */
   readonly messageId: string;
+  /** The language of that message. */
+  readonly language?: Language;
 }
 
-export const renameRoom = (db: Writer, { roomId, actorId, messageId }: MembershipChange, name: string) =>
-  write(db, Prisma.sql`chat_rename_room(${roomId}::uuid, ${actorId}::int, ${name}::text, ${messageId}::uuid)`);
+export const renameRoom = (
+  db: Writer,
+  { roomId, actorId, messageId, language = defaultLanguage }: MembershipChange,
+  name: string,
+) =>
+  write(
+    db,
+    Prisma.sql`chat_rename_room(${roomId}::uuid, ${actorId}::int, ${name}::text, ${messageId}::uuid, ${language}::text)`,
+  );
 
 /** Who is invited, to a room of how many at most, and whether they may be shown although the actor does not know them. */
 export interface Invitation extends Pick<NewRoom, 'isVouched'> {
@@ -176,29 +187,43 @@ export interface Invitation extends Pick<NewRoom, 'isVouched'> {
 
 export const inviteMembers = (
   db: Writer,
-  { roomId, actorId, messageId }: MembershipChange,
+  { roomId, actorId, messageId, language = defaultLanguage }: MembershipChange,
   { userIds, maxMembers, isVouched = true }: Invitation,
 ) =>
   write(
     db,
-    Prisma.sql`chat_invite_members(${roomId}::uuid, ${actorId}::int, ${userIds}::int[], ${maxMembers}::int, ${messageId}::uuid, ${isVouched}::boolean)`,
+    Prisma.sql`chat_invite_members(${roomId}::uuid, ${actorId}::int, ${userIds}::int[], ${maxMembers}::int, ${messageId}::uuid, ${isVouched}::boolean, ${language}::text)`,
   );
 
-export const removeMember = (db: Writer, { roomId, actorId, messageId }: MembershipChange, userId: number) =>
-  write(db, Prisma.sql`chat_remove_member(${roomId}::uuid, ${actorId}::int, ${userId}::int, ${messageId}::uuid)`);
+export const removeMember = (
+  db: Writer,
+  { roomId, actorId, messageId, language = defaultLanguage }: MembershipChange,
+  userId: number,
+) =>
+  write(
+    db,
+    Prisma.sql`chat_remove_member(${roomId}::uuid, ${actorId}::int, ${userId}::int, ${messageId}::uuid, ${language}::text)`,
+  );
 
-export const leaveRoom = (db: Writer, { roomId, actorId, messageId }: MembershipChange, successionId: string) =>
-  write(db, Prisma.sql`chat_leave_room(${roomId}::uuid, ${actorId}::int, ${messageId}::uuid, ${successionId}::uuid)`);
+export const leaveRoom = (
+  db: Writer,
+  { roomId, actorId, messageId, language = defaultLanguage }: MembershipChange,
+  successionId: string,
+) =>
+  write(
+    db,
+    Prisma.sql`chat_leave_room(${roomId}::uuid, ${actorId}::int, ${messageId}::uuid, ${successionId}::uuid, ${language}::text)`,
+  );
 
 export const setAdmin = (
   db: Writer,
-  { roomId, actorId, messageId }: MembershipChange,
+  { roomId, actorId, messageId, language = defaultLanguage }: MembershipChange,
   userId: number,
   isAdmin: boolean,
 ) =>
   write(
     db,
-    Prisma.sql`chat_set_admin(${roomId}::uuid, ${actorId}::int, ${userId}::int, ${isAdmin}::boolean, ${messageId}::uuid)`,
+    Prisma.sql`chat_set_admin(${roomId}::uuid, ${actorId}::int, ${userId}::int, ${isAdmin}::boolean, ${messageId}::uuid, ${language}::text)`,
   );
 
 /** Makes the room, or finds the one that has its direct key or booking already; `created` tells which. */
@@ -210,7 +235,8 @@ export async function createRoom(
     SELECT w.outcome, w.room_id AS created_id, w.direct_key, ${epochColumn}, ${messageRow.select('(w.entry)')}
     FROM chat_create_room(
       ${room.id}::uuid, ${room.type}::chat_room_type, ${room.name}::text, ${room.directKey}::text,
-      ${room.bookingId}::int, ${room.creatorId}::int, ${room.memberIds}::int[], ${room.messageId}::uuid, ${room.isVouched ?? true}::boolean) AS w`;
+      ${room.bookingId}::int, ${room.creatorId}::int, ${room.memberIds}::int[], ${room.messageId}::uuid, ${room.isVouched ?? true}::boolean,
+      ${room.language ?? defaultLanguage}::text) AS w`;
   if (row === undefined) throw new Error('chat_create_room answered nothing');
   const entries =
     row.id === null ? [] : [toLogEntry(messageRow.decode(row), { directKey: row.direct_key, epoch: row.epoch })];

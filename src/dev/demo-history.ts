@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { v5 as uuidv5 } from 'uuid';
 import type { TableRow } from '../db/row.js';
-import type { Message, SystemNotice } from '../domain/message.js';
+import type { Message } from '../domain/message.js';
+import type { Language, Notice } from '../domain/notice.js';
 import type { Member } from '../domain/room-log.js';
 
 const minuteMs = 60_000;
@@ -53,6 +54,7 @@ type Action =
 /** What a room comes to, in rows as the functions of the room log would have left them. */
 export interface History {
   readonly nameOf: (userId: number) => string;
+  readonly language: Language;
   readonly room: {
     id: string;
     name: string | null;
@@ -74,18 +76,18 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 type DemoMember = TableRow<Mutable<Member>> & { readonly is_confirmed: true };
 
 /** The rooms' histories, told as if they had happened in the days before `now`. */
-export function tellDemo({ users, rooms }: Demo, now: Date): History[] {
+export function tellDemo({ users, rooms }: Demo, now: Date, language: Language): History[] {
   const names = new Map(users.map(({ id, name }) => [id, name]));
   const nameOf = (userId: number) => names.get(userId) ?? `#${userId}`;
-  return rooms.map((room) => tellRoom(room, nameOf, now));
+  return rooms.map((room) => tellRoom(room, { nameOf, language }, now));
 }
 
-function tellRoom(demo: DemoRoom, nameOf: History['nameOf'], now: Date): History {
+function tellRoom(demo: DemoRoom, words: Pick<History, 'nameOf' | 'language'>, now: Date): History {
   const startedAt = demo.bursts[0] === undefined ? now : startOf(demo.bursts[0], now);
   const { id, name, type, bookingId, directKey, creatorId, memberIds } = demo;
   const room = { id, name, type, booking_id: bookingId, direct_key: directKey, seq: 0, published_seq: 0 };
   const history: History = {
-    nameOf,
+    ...words,
     room: { ...room, created_at: startedAt, updated_at: startedAt },
     members: [],
     messages: [],
@@ -93,10 +95,7 @@ function tellRoom(demo: DemoRoom, nameOf: History['nameOf'], now: Date): History
   };
   addMembers(history, memberIds, startedAt);
   for (const member of history.members) member.is_admin = type === 'GROUP' && member.user_id === creatorId;
-  appendSystem(history, creatorId, startedAt, {
-    notice: { code: 'ROOM_CREATED', userIds: [...memberIds] },
-    content: `${nameOf(creatorId)}님이 대화방을 만들었습니다.`,
-  });
+  appendSystem(history, creatorId, startedAt, { code: 'ROOM_CREATED', userIds: [...memberIds] });
   for (const burst of demo.bursts) tellBurst(history, burst, now);
   return history;
 }
@@ -127,8 +126,7 @@ function startOf(burst: Burst, now: Date): Date {
 const addSeconds = (time: Date, seconds: number): Date => new Date(time.getTime() + seconds * 1_000);
 
 function act(history: History, userId: number, action: Action, at: Date): void {
-  const { room, nameOf } = history;
-  const actor = `${nameOf(userId)}님`;
+  const { room } = history;
   if (typeof action === 'string') {
     append(history, userId, at, { type: 'TEXT', content: action, system: null });
   } else if ('image' in action) {
@@ -139,13 +137,11 @@ function act(history: History, userId: number, action: Action, at: Date): void {
     Object.assign(change(history, userId, action.delete), { content: null, deleted_at: at });
   } else if ('rename' in action) {
     room.name = action.rename;
-    const content = `${actor}이 대화방 이름을 '${room.name}'(으)로 바꿨습니다.`;
-    appendSystem(history, userId, at, { notice: { code: 'ROOM_RENAMED', userIds: [] }, content });
+    appendSystem(history, userId, at, { code: 'ROOM_RENAMED', userIds: [], roomName: action.rename });
   } else {
     const userIds = action.invite.toSorted((a, b) => a - b);
     addMembers(history, userIds, at);
-    const content = `${actor}이 ${userIds.map((id) => `${nameOf(id)}님`).join(', ')}을 초대했습니다.`;
-    appendSystem(history, userId, at, { notice: { code: 'MEMBERS_JOINED', userIds }, content });
+    appendSystem(history, userId, at, { code: 'MEMBERS_JOINED', userIds });
   }
 }
 
@@ -172,12 +168,16 @@ function append(
   });
 }
 
-const appendSystem = (
+function appendSystem(
   history: History,
   actorId: number,
   at: Date,
-  { notice, content }: { notice: SystemNotice; content: string },
-): void => append(history, actorId, at, { type: 'SYSTEM', content, system: notice });
+  notice: Pick<Notice, 'code' | 'userIds' | 'roomName'>,
+): void {
+  const { language, nameOf } = history;
+  const system = { ...notice, language, names: notice.userIds.slice(0, 10).map(nameOf) };
+  append(history, actorId, at, { type: 'SYSTEM', content: null, system });
+}
 
 /** Gives the message the log's next position, and remembers what it said first. */
 function change({ room, messages }: History, senderId: number, content: string) {

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { connectDatabase } from '../db/database.js';
 import { Prisma } from '../db/generated/prisma/client.js';
+import { defaultLanguage, type Language } from '../domain/notice.js';
 import { type Demo, type DemoUser, type History, tellDemo } from './demo-history.js';
 
 /** The same place from src/db and from dist/db. */
@@ -15,9 +16,12 @@ const transactionTimeoutMs = 30_000;
  * of users or booking has one already is left out.
  * @returns whether something was written
  */
-export async function seedDemo(databaseUrl: string, now = new Date()): Promise<boolean> {
+export async function seedDemo(
+  databaseUrl: string,
+  { now = new Date(), language = defaultLanguage }: { readonly now?: Date; readonly language?: Language } = {},
+): Promise<boolean> {
   const demo = JSON.parse(await readFile(demoFile, 'utf8')) as Demo;
-  const histories = tellDemo(demo, now);
+  const histories = tellDemo(demo, now, language);
   const db = connectDatabase({ url: databaseUrl });
   try {
     return await db.writes.prisma.$transaction((tx) => writeDemo(tx, demo.users, histories), {

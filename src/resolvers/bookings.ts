@@ -15,7 +15,7 @@ export async function syncBooking(
   deps: Deps,
   state: BookingState,
 ): Promise<{ room: Room; created: boolean; applied: boolean }> {
-  const { db, feeds, limits } = deps;
+  const { db, feeds, limits, language } = deps;
   const name = state.name === null ? null : parseName(state.name, 'name');
   if (state.members !== null && state.members.length > limits.maxRoomMembers) {
     throw new ChatError('BAD_USER_INPUT', `members must have at most ${limits.maxRoomMembers} entries`);
@@ -28,6 +28,7 @@ export async function syncBooking(
       roomId: uuidv7(),
       messageIds: [uuidv7(), uuidv7(), uuidv7(), uuidv7()],
     },
+    language,
   );
 
   feeds.publish(entries);

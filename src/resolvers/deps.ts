@@ -1,6 +1,7 @@
 import type { LRUCache } from 'lru-cache';
 import type { RateLimiterMemory } from 'rate-limiter-flexible';
 import type { Database } from '../db/database.js';
+import type { Language } from '../domain/notice.js';
 import type { Inboxes } from '../pubsub/live/inbox/inboxes.js';
 import type { NameNews } from '../pubsub/live/inbox/name-news.js';
 import type { LoadGauge } from '../pubsub/live/load-gauge.js';
@@ -38,6 +39,8 @@ export interface Deps {
   readonly batches: Batches;
   /** Whether the caller may look up users that they share no room with: with a backend of the platform always. */
   readonly userDirectory: boolean;
+  /** Of the SYSTEM messages that changes write. */
+  readonly language: Language;
   /** Gives up the turn of the mutation that is under way; absent where a backend asks. */
   readonly onHeldUp?: (() => void) | undefined;
 }

@@ -89,13 +89,13 @@ export async function setAdmin(
 
 /** When the last admin of a GROUP leaves, the longest member becomes one. */
 export async function leaveRoom(deps: Deps, viewer: Viewer, input: { roomId: string }): Promise<{ roomId: string }> {
-  const { db, feeds, onHeldUp } = deps;
+  const { db, feeds, language, onHeldUp } = deps;
   const roomId = parseUuid(input.roomId, 'roomId');
   await assertMayChange(deps, viewer);
 
   const { outcome, entries } = await db.changes.change(
     `room ${roomId}`,
-    (writes) => leave({ writes }, { roomId, actorId: viewer.userId, messageId: uuidv7() }, uuidv7()),
+    (writes) => leave({ writes }, { roomId, actorId: viewer.userId, messageId: uuidv7(), language }, uuidv7()),
     { user: viewer.userId, onHeldUp },
   );
   assertAllowed(outcome);

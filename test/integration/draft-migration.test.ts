@@ -71,9 +71,9 @@ describe('draftMigration', () => {
   });
 
   it('refuses to drop a function that another one calls', async () => {
-    rmSync(fileOf('chat_shown_member'));
+    rmSync(fileOf('chat_knows'));
     await expect(draft()).rejects.toThrow(
-      'chat_shown_members.sql: function chat_shown_member(uuid, integer) does not exist',
+      'chat_join_members.sql: function chat_knows(integer, integer) does not exist',
     );
   });
 

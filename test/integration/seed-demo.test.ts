@@ -102,7 +102,7 @@ describe('seedDemo', () => {
     ['right before midnight in Korea', '2026-11-21T14:59:59Z'],
   ])('tells of times that grow with the positions and are past, %s', async (_when, time) => {
     const now = new Date(time);
-    await seedDemo(database.url, now);
+    await seedDemo(database.url, { now });
 
     const backwards = await query(
       `SELECT id FROM (

@@ -100,6 +100,12 @@ describe('readConfig', () => {
     ).toEqual({ stream: 'TEE_TIMES', subjects: ['kr.tee.*.updated'] });
   });
 
+  it('speaks Korean or English', () => {
+    expect(readConfig({}).language).toBe('ko');
+    expect(readConfig({ SERVER_LANGUAGE: 'en' }).language).toBe('en');
+    expect(problemsOf({ SERVER_LANGUAGE: 'fr' })).toEqual(['SERVER_LANGUAGE: must be ko or en']);
+  });
+
   it('reads lists with spaces and empty items', () => {
     const origins = 'https://a.example, https://b.example:8443,,';
 
