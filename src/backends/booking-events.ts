@@ -10,7 +10,7 @@ export const bookingEvents = {
   cancelled: 'the booking is cancelled; `members` may be absent, `version` goes with them',
 } as const;
 
-/** A name that cannot be one is ignored, so that it keeps nobody out of the room. */
+/** Invalid names are ignored, so that the event is applied without them. */
 export const event = payload({
   bookingId,
   members: members.nullish(),
@@ -19,8 +19,8 @@ export const event = payload({
 });
 
 /**
- * What happened is the last word of the subject. Resolves once it is committed.
- * @throws {ChatError} BAD_USER_INPUT where the event makes no sense
+ * Applies an event; the last word of the subject is its kind. Resolves once it is committed.
+ * @throws {ChatError} BAD_USER_INPUT if the event is invalid
  */
 export async function applyBookingEvent(deps: Deps, { subject, payload }: { subject: string; payload: unknown }) {
   const cancelled = subject.endsWith('.cancelled');

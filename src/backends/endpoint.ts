@@ -7,7 +7,7 @@ import type { Endpoint } from '../pubsub/nats/responder.js';
 import type { Deps } from '../resolvers/deps.js';
 import { parsePayload } from './payloads.js';
 
-/** What a subject answers with; a list that was cut says how it goes on. */
+/** The result of a request; `nextCursor` continues a list that has more entries. */
 export interface Result {
   readonly data: unknown;
   readonly nextCursor?: string | null;
@@ -22,7 +22,7 @@ export interface Service {
   readonly createEndpoint: (deps: Deps, log: Logger) => Endpoint;
 }
 
-/** Validates, asks, and answers; what is thrown becomes an answer too. */
+/** Declares a service that validates the payload and runs `ask`. Errors become answers, too. */
 export const service = <Payload>(
   subject: string,
   answer: string,
@@ -44,7 +44,7 @@ export const service = <Payload>(
   }),
 });
 
-/** A ChatError is told as it is. Everything else is a bug: logged with its cause, told as INTERNAL, as over GraphQL. */
+/** Returns a ChatError unchanged. Any other error is a bug, which is logged and returned as INTERNAL, as over GraphQL. */
 function toRefusal(error: unknown, subject: string, log: Logger): Answer {
   if (error instanceof ChatError) return { success: false, error: error.message, code: error.code };
   const correlationId = randomUUID();

@@ -9,12 +9,12 @@ import { introduceUsers } from '../resolvers/users.js';
 import { service } from './endpoint.js';
 import {
   assertLimit,
-  blame,
   limit,
   memberNames,
   optionalText,
   pairNames,
   payload,
+  renameField,
   someMemberIds,
   userId,
   uuid,
@@ -26,14 +26,14 @@ const addPayload = payload({ roomId: uuid, userId, memberIds: someMemberIds, mem
 async function add(deps: Deps, { roomId, userId, ...lists }: z.infer<typeof addPayload>) {
   const viewer = viewerOf(userId);
   const users = pairNames(lists, deps.limits.maxRoomMembers);
-  await assertInvitable(deps, viewer, roomId, lists.memberIds).catch(blame('memberIds'));
+  await assertInvitable(deps, viewer, roomId, lists.memberIds).catch(renameField('memberIds'));
   await introduceUsers(deps, users);
   const userIds = lists.memberIds.map(String);
-  const { room } = await inviteMembers(deps, viewer, { roomId, userIds }, shownToUser).catch(blame('memberIds'));
+  const { room } = await inviteMembers(deps, viewer, { roomId, userIds }, shownToUser).catch(renameField('memberIds'));
   return { data: await showRoom(deps, viewer, room) };
 }
 
-/** What `inviteMembers` would refuse as things stand, before anybody is introduced. */
+/** Throws what `inviteMembers` would throw now, before new users are stored. */
 async function assertInvitable(deps: Deps, viewer: Viewer, roomId: string, userIds: readonly number[]): Promise<void> {
   const [{ type }, members] = await Promise.all([
     loadRoom(deps, viewer, roomId),
@@ -58,7 +58,7 @@ const removePayload = payload({ roomId: uuid, userId, memberId: userId.nullish()
 async function remove(deps: Deps, { roomId, userId, memberId }: z.infer<typeof removePayload>) {
   const viewer = viewerOf(userId);
   if (memberId == null || memberId === userId) await leaveRoom(deps, viewer, { roomId });
-  else await removeMember(deps, viewer, { roomId, userId: String(memberId) }, roomAlone).catch(blame('memberId'));
+  else await removeMember(deps, viewer, { roomId, userId: String(memberId) }, roomAlone).catch(renameField('memberId'));
   return { data: { roomId, userId: memberId ?? userId } };
 }
 

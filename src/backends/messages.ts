@@ -23,7 +23,7 @@ const listPayload = payload({
   skip: skip.nullish(),
 });
 
-/** Newest first and without deleted messages, as the seeds' callers know it; the cursor is a message's id. */
+/** Newest first and without deleted messages, as existing callers expect; the cursor is a message's id. */
 async function list(deps: Deps, { roomId: id, userId, limit, cursor, skip }: z.infer<typeof listPayload>) {
   const onlooker = userId == null ? platform : viewerOf(userId);
   if (cursor != null && skip != null) throw new ChatError('BAD_USER_INPUT', 'cursor and skip: give one, not both');
@@ -52,7 +52,7 @@ const savePayload = payload({
   messageType: messageType.nullish(),
 });
 
-/** `messageType` is what some callers call `type`. */
+/** Some callers send `type` as `messageType`. */
 async function save(deps: Deps, input: z.infer<typeof savePayload>) {
   const { id, roomId, content } = input;
   const viewer = viewerOf(input.senderId);
@@ -71,7 +71,7 @@ async function save(deps: Deps, input: z.infer<typeof savePayload>) {
   return { data: { ...showMessage(message), duplicate } };
 }
 
-/** False for a retry, and for what is going to be refused: neither names anybody. */
+/** False for a retry and for a message that will be refused: then the sender's name is not stored. */
 async function wouldStore(deps: Deps, { userId }: Onlooker, { id, roomId }: { id: string; roomId: string }) {
   const [room, stored] = await Promise.all([
     deps.batches.rooms.load({ roomId, userId }),
@@ -88,7 +88,7 @@ async function mark(deps: Deps, { userId, ...input }: { roomId: string; userId: 
   return { data: { roomId: room.id, userId, lastReadMessageId, lastReadSeq, lastReadAt, unreadCount } };
 }
 
-/** In one room, or over all rooms of the user. */
+/** Counts in one room, or in all rooms of the user. */
 async function countUnread(deps: Deps, { userId, roomId }: { userId: number; roomId?: string | null | undefined }) {
   const viewer = viewerOf(userId);
   if (roomId == null) return { data: { unreadCount: await countUnreadMessages(deps, viewer) } };

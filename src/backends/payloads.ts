@@ -4,7 +4,7 @@ import { readName } from '../domain/content.js';
 import { ChatError } from '../domain/errors.js';
 import { isUserId } from '../domain/ids.js';
 
-/** The fields of requests and events. A user's number may come as text too, as in tokens and in REST bodies. */
+/** A user's number may also be a string, as in tokens and REST bodies. */
 const numberError = 'must be a number from 1 to 2147483647';
 const positiveInt = z.preprocess(
   (value) => (typeof value === 'number' ? String(value) : value),
@@ -13,7 +13,7 @@ const positiveInt = z.preprocess(
 export const userId = positiveInt;
 export const bookingId = positiveInt;
 
-/** In lower case, as it is stored. */
+/** Converted to lower case, as ids are stored. */
 export const uuid = z.guid({ error: 'must be a UUID' }).transform((text) => text.toLowerCase());
 export const text = z.string({ error: 'must be a text' });
 export const optionalText = text.nullish();
@@ -27,15 +27,15 @@ export const version = z.int({ error: versionError }).min(0, { error: versionErr
 
 export const memberIds = z.array(userId, { error: 'must be a list of user numbers' });
 export const someMemberIds = memberIds.min(1, { error: 'must name at least one user' });
-/** A name beside something else is a hint: null where there is none, or it cannot be one. Nothing is refused for it. */
+/** An optional name: null if it is missing or invalid. It never causes a refusal. */
 export const nameHint = z.unknown().optional().transform(readName);
-/** In the order of the ids; null where a name is not known. */
+/** In the order of the ids; null for an unknown name. */
 export const memberNames = z.array(nameHint, { error: 'must be a list of names' }).nullish();
 
 const member = z.object({ userId, userName: nameHint }, { error: 'must be an object with userId and userName' });
 export const members = z.array(member, { error: 'must be a list of { userId, userName }' });
 
-/** @throws {ChatError} BAD_USER_INPUT that names every field that is missing or wrong */
+/** @throws {ChatError} BAD_USER_INPUT that names the missing and invalid fields, at most `maxProblems` of them */
 export function parsePayload<Payload>(schema: z.ZodType<Payload>, payload: unknown): Payload {
   const { success, data, error } = schema.safeParse(payload);
   if (success) return data;
@@ -50,7 +50,7 @@ const maxProblems = 10;
 export const payload = <Shape extends z.ZodRawShape>(shape: Shape) =>
   z.object(shape, { error: 'must be a JSON object' });
 
-/** @throws {ChatError} BAD_USER_INPUT where more is wanted than one answer may have */
+/** @throws {ChatError} BAD_USER_INPUT if the limit is larger than `max` */
 export function assertLimit(limit: number, max: number): number {
   if (limit > max) throw new ChatError('BAD_USER_INPUT', `limit must be at most ${max}`);
   return limit;
@@ -62,8 +62,8 @@ interface MemberLists {
 }
 
 /**
- * Users with the names that go with them, by their places in two lists.
- * @throws {ChatError} BAD_USER_INPUT where they are more than a room may have, or the lists do not match
+ * Combines the two lists into users with names.
+ * @throws {ChatError} BAD_USER_INPUT if a room may not have so many members, or if the lists differ in length
  */
 export function pairNames(
   { memberIds: ids, memberNames: names }: MemberLists,
@@ -78,8 +78,8 @@ export function pairNames(
   return ids.map((userId, place) => ({ userId, userName: names?.[place] ?? null }));
 }
 
-/** For `catch`: what was found wrong with a field only behind its payload is told under the caller's name for it. */
-export const blame =
+/** For `catch`: puts the payload's name of the field in front of a BAD_USER_INPUT message of a resolver. */
+export const renameField =
   (field: string) =>
   (error: unknown): never => {
     if (!(error instanceof ChatError) || error.code !== 'BAD_USER_INPUT') throw error;

@@ -38,7 +38,6 @@ const createPayload = payload({
   version: version.nullish(),
 });
 
-/** `creatorId` is by default the first of `memberIds`. */
 async function create(deps: Deps, input: z.infer<typeof createPayload>) {
   const { maxRoomMembers } = deps.limits;
   const users = pairNames(input, maxRoomMembers);
@@ -52,7 +51,7 @@ async function create(deps: Deps, input: z.infer<typeof createPayload>) {
   return { data: { ...(await showRoom(deps, viewer, room)), created } };
 }
 
-/** What `createRoom` would refuse, in the caller's words, and before anybody is introduced. */
+/** Throws what `createRoom` would throw, with the payload's field names, before new users are stored. */
 function assertCreatable(
   { type, name, memberIds }: z.infer<typeof createPayload>,
   creatorId: number,
@@ -70,7 +69,7 @@ function assertCreatable(
   parseName(name, 'name');
 }
 
-/** The same booking again is the same room, as it is: the booking system alone changes it, by `syncMembers`. */
+/** Returns an existing room of the booking unchanged: only `syncMembers` and booking events change it. */
 async function createBooking(deps: Deps, input: z.infer<typeof createPayload>, users: readonly MentionedUser[]) {
   if (input.bookingId == null) throw new ChatError('BAD_USER_INPUT', 'bookingId must be given for a BOOKING room');
   const { room, created } = await syncBooking(deps, {

@@ -10,28 +10,28 @@ import { messageServices } from './messages.js';
 import { roomServices } from './rooms.js';
 import { userServices } from './users.js';
 
-/** What other backends of the platform are served with, over NATS. */
+/** The service for other backends of the platform, over NATS. */
 export interface Backends {
-  /** Resolves once requests are answered; not before NATS is there. */
+  /** Resolves once requests are answered, which needs NATS. */
   readonly ready: Promise<void>;
-  /** Requests that were taken and not answered yet. */
+  /** The number of requests that are not answered yet. */
   readonly underWay: number;
-  /** Takes no more, and finishes what it has. */
+  /** Takes no more requests and events, and finishes the pending ones. */
   close(): Promise<void>;
 }
 
 export interface BackendOptions {
   readonly version: string;
-  /** Where the booking system tells what happens; without a stream nobody listens for it. */
+  /** The stream of the booking system; without it no events are consumed. */
   readonly bookingEvents: { readonly stream: string | undefined; readonly subjects: readonly string[] };
 }
 
-/** Every subject that is answered. */
+/** All subjects that are answered. */
 export const services = [...roomServices, ...memberServices, ...messageServices, ...userServices];
 
-/** Answers requests and consumes booking events, shared with all other instances. Access is NATS's own affair. */
+/** Answers requests and consumes booking events, shared with all other instances. NATS permissions control the access. */
 export function serveBackends(nats: NatsPubSub, limited: Deps, options: BackendOptions, log: Logger): Backends {
-  // A backend speaks for many users at once, and limits each of them itself.
+  // A backend acts for many users and has its own limits for each of them.
   const deps: Deps = { ...limited, sendRate: null, changeRate: null, newUserRate: null, userDirectory: true };
   const responder = createResponder(
     nats,

@@ -10,18 +10,18 @@ import { listMembers } from '../resolvers/members.js';
 import type { RoomRequest } from '../resolvers/rooms.js';
 import { nameUsers } from '../resolvers/users.js';
 
-/** A list of more members is left out of a room: a few of them would be more than NATS carries. They are read in pages. */
+/** Longer member lists are left out of a room, because a few of them would exceed a NATS message. Callers read them in pages. */
 export const maxShownMembers = 100;
 
-/** What is shown of a room to a user, to be read along with it. */
+/** The parts of a room that a user sees, to be loaded in the same query. */
 export const shownToUser: RoomRequest = {
   parts: ['title', 'memberCount', 'members', 'lastMessage', 'unreadCount'],
   memberDetails,
-  // Of many large rooms, only those of the small ones are read, when all are counted.
+  // If the rooms have more members than this together, they are counted first, and only the lists of small rooms are loaded.
   members: { most: 20 * maxShownMembers },
 };
 
-/** Rooms as other backends see them: the seeds' fields, and what is known besides. Six queries, however many rooms. */
+/** Rooms as other backends see them. Takes six queries for any number of rooms. */
 export async function showRooms(deps: Deps, onlooker: Onlooker, rooms: readonly Room[]) {
   const [memberLists, lastMessages, ofUser] = await Promise.all([
     Promise.all(rooms.map((room) => loadFewMembers(deps, onlooker, room))),
@@ -48,7 +48,7 @@ export async function showRooms(deps: Deps, onlooker: Onlooker, rooms: readonly 
   }));
 }
 
-/** A message as other backends see it: a column that is added to its row is not shown by itself. */
+/** A message as other backends see it. The explicit list keeps new columns out of the answers. */
 export function showMessage(message: Message) {
   const { id, roomId, seq, changedSeq, senderId, senderName, type } = message;
   const { content, system, createdAt, editedAt, deletedAt } = message;
@@ -61,7 +61,7 @@ const showMember = (member: KnownMember, names: ReadonlyMap<number, string>) => 
   return { id, userId, userName: names.get(userId), isAdmin, joinedAt, lastReadMessageId, lastReadAt };
 };
 
-/** Null where they are too many. */
+/** `members` is null if there are more than `maxShownMembers`. */
 async function loadFewMembers(deps: Deps, onlooker: Onlooker, room: Room) {
   const memberCount = await loadMemberCount(deps, onlooker, room);
   const members = memberCount > maxShownMembers ? null : await loadMembers(deps, onlooker, room);
@@ -96,7 +96,7 @@ export async function showRoom(deps: Deps, onlooker: Onlooker, room: Room) {
   return shown;
 }
 
-/** What a room is to one user. */
+/** The fields of a room that depend on the user. */
 async function showForUser(deps: Deps, viewer: Viewer, rooms: readonly Room[]) {
   return Promise.all(
     rooms.map(async (room) => {

@@ -63,7 +63,7 @@ export class NameNews {
     if (this.#isClosed || (presences.size === 0 && inboxes.size === 0) || this.#users.size >= maxWaiting) return;
     this.#users.add(userId);
     const onError = (error: unknown) =>
-      this.#options.log.debug({ err: error }, 'It could not be read where a name shows');
+      this.#options.log.debug({ err: error }, 'The rooms that show a new name could not be read');
     this.#ticking ??= every(tickMs, () => this.#tick(), { onError });
   }
 

@@ -60,7 +60,7 @@ export class Devices {
       onError: (error) => log.warn({ err: error }, 'The presence lease could not be renewed; retrying'),
     });
     this.#expiring = every(expireMs, () => this.#endOthers(), {
-      onError: (error) => log.debug({ err: error }, 'Expired leases could not be ended; it is tried again'),
+      onError: (error) => log.debug({ err: error }, 'Expired leases could not be ended; retrying'),
     });
   }
 
