@@ -3,7 +3,7 @@ import { pino } from 'pino';
 import { migrate } from '../db/migrate.js';
 import { requireDatabaseUrl, runCommand } from './run-command.js';
 
-/** `npm run migrate`: brings the database of DATABASE_URL up to date. */
+/** `npm run migrate`: applies the pending migrations to the database of DATABASE_URL. */
 await runCommand(async () => {
   const migrationsDir = fileURLToPath(new URL('../../prisma/migrations', import.meta.url));
   const applied = await migrate(requireDatabaseUrl(), migrationsDir, { log: pino({ level: 'warn' }) });

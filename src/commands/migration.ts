@@ -11,7 +11,7 @@ import { CommandError, runCommand } from './run-command.js';
 
 const usage = 'A migration needs a name in small letters, digits and underscores: npm run migration -- pinned_rooms';
 
-/** `npm run migration -- <name>`: writes the migration to what schema.prisma and prisma/functions say now. */
+/** `npm run migration -- <name>`: writes a migration from the current migrations to schema.prisma and prisma/functions. */
 const [, , name = ''] = process.argv;
 await runCommand(async () => {
   if (!/^[a-z0-9_]+$/.test(name)) throw new CommandError(usage);
@@ -26,7 +26,7 @@ await runCommand(async () => {
 
 async function withScratchDatabase<T>(use: (url: string) => Promise<T>): Promise<T> {
   const dataDir = join(tmpdir(), `fairway-migration-${randomUUID()}`);
-  makeOpenFolder(dataDir); // also for the user whom PostgreSQL runs as
+  makeOpenFolder(dataDir); // PostgreSQL may run as another user
   try {
     const postgres = await startPostgres({ dataDir, log: pino({ level: 'warn' }), settings: { fsync: 'off' } });
     try {

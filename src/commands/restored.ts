@@ -3,8 +3,9 @@ import { parseUuid } from '../domain/ids.js';
 import { requireDatabaseUrl, runCommand } from './run-command.js';
 
 /**
- * `npm run restored [epoch]`: says that the database of DATABASE_URL was put back to an earlier state. The epoch is the one
- * that instances know of and name where they refuse the database; it is needed where the server's clock is behind it.
+ * `npm run restored [epoch]`: begins a new epoch after the database of DATABASE_URL was restored to an earlier state. `epoch`
+ * is the last epoch that instances know; they name it when they refuse the database. It is needed if the database server's
+ * clock is behind it.
  */
 const [, , known] = process.argv;
 await runCommand(async () => {

@@ -1,12 +1,12 @@
 import { isOfMissingTables } from '../db/database-errors.js';
 import { findUrlProblem } from '../db/database-url.js';
 
-/** What was asked for cannot be done, and the message says why; there is no need of a stack. */
+/** A failure that its message explains; printed without a stack. */
 export class CommandError extends Error {
   override readonly name = 'CommandError';
 }
 
-/** Prints what the command returns; a failure is told on stderr and ends the process with code 1. */
+/** Prints the command's result. On a failure, prints the message to stderr and exits with code 1. */
 export async function runCommand(command: () => Promise<string>): Promise<never> {
   try {
     process.stdout.write(`${await command()}\n`);
@@ -24,7 +24,7 @@ function describe(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** @throws {CommandError} where it is not set, or has parameters that mean nothing here */
+/** @throws {CommandError} if it is not set, or has unsupported parameters */
 export function requireDatabaseUrl(): string {
   const url = process.env.DATABASE_URL;
   if (url === undefined || url === '') {

@@ -10,7 +10,7 @@ const usage = 'npm run token -- --user 4 [--name 김철수] [--ttl 12h]';
 const maxUserId = 2 ** 31 - 1;
 const maxTtlSeconds = 24 * 60 * 60;
 
-/** `npm run token`: a token for that user, signed with AUTH_JWT_SECRET or the secret that the embedded mode keeps. */
+/** `npm run token`: prints a token for a user, signed with AUTH_JWT_SECRET or with the secret of the embedded mode. */
 await runCommand(async () => {
   const { user, name, ttl } = readArguments();
   const { auth, embedded, dataDir } = readConfig(process.env);
@@ -40,7 +40,7 @@ function readArguments(): { user: number; name: string | undefined; ttl: string 
   return { user, name: values.name, ttl: values.ttl };
 }
 
-/** Beyond 24 h a token is worth nothing, whatever it says. */
+/** The server accepts a token for 24 hours at most. */
 function isTtl(text: string): boolean {
   const [, amount, unit] = /^(\d+)([smh])$/.exec(text) ?? [];
   const seconds = Number(amount) * ({ s: 1, m: 60, h: 3_600 }[unit ?? ''] ?? Number.NaN);

@@ -10,7 +10,7 @@ const dayMs = 1_440 * minuteMs;
 /** The demo's people live in Korea, which has no daylight saving time. */
 const koreaAheadMs = 540 * minuteMs;
 
-/** What prisma/demo.json holds. */
+/** The content of prisma/demo.json. */
 export interface Demo {
   readonly users: readonly DemoUser[];
   readonly rooms: readonly DemoRoom[];
@@ -28,21 +28,21 @@ interface DemoRoom {
   readonly bookingId: number | null;
   readonly directKey: string | null;
   readonly creatorId: number;
-  /** At first, with the creator. */
+  /** The first members, including the creator. */
   readonly memberIds: readonly number[];
   readonly bursts: readonly Burst[];
 }
 
-/** Begins at a time of day in Korea, or ends a while before the seeding. */
+/** A conversation that begins at a time of day in Korea, or that ends some time before the seeding. */
 type Burst = ({ readonly daysAgo: number; readonly at: string } | { readonly endsMinutesAgo: number }) & {
   readonly log: readonly Step[];
-  /** Who looks at the room once more when it is over. Whoever writes has read what came before. */
+  /** The users who read the room after the conversation. An author has read everything before their message. */
   readonly readBy: readonly number[];
 };
 
 type Step = readonly [userId: number, action: Action, secondsAfterPrevious: number];
 
-/** A text, or else. Edits and deletions name their message by its first content. */
+/** A text or another kind of entry. Edits and deletions refer to their message by its first content. */
 type Action =
   | string
   | { readonly image: string }
@@ -51,7 +51,7 @@ type Action =
   | { readonly rename: string }
   | { readonly invite: readonly number[] };
 
-/** What a room comes to, in rows as the functions of the room log would have left them. */
+/** The rows of a room, as the functions of the room log would have written them. */
 export interface History {
   readonly nameOf: (userId: number) => string;
   readonly language: Language;
@@ -72,17 +72,17 @@ export interface History {
 }
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
-/** With what a row of the table has beside what is read of it. */
+/** A message with the columns that only the table has. */
 type DemoMember = TableRow<Mutable<Member>> & { readonly is_confirmed: true };
 
-/** The rooms' histories, told as if they had happened in the days before `now`. */
-export function tellDemo({ users, rooms }: Demo, now: Date, language: Language): History[] {
+/** The histories of the rooms, dated in the days before `now`. */
+export function createHistories({ users, rooms }: Demo, now: Date, language: Language): History[] {
   const names = new Map(users.map(({ id, name }) => [id, name]));
   const nameOf = (userId: number) => names.get(userId) ?? `#${userId}`;
-  return rooms.map((room) => tellRoom(room, { nameOf, language }, now));
+  return rooms.map((room) => createHistory(room, { nameOf, language }, now));
 }
 
-function tellRoom(demo: DemoRoom, words: Pick<History, 'nameOf' | 'language'>, now: Date): History {
+function createHistory(demo: DemoRoom, words: Pick<History, 'nameOf' | 'language'>, now: Date): History {
   const startedAt = demo.bursts[0] === undefined ? now : startOf(demo.bursts[0], now);
   const { id, name, type, bookingId, directKey, creatorId, memberIds } = demo;
   const room = { id, name, type, booking_id: bookingId, direct_key: directKey, seq: 0, published_seq: 0 };
@@ -179,7 +179,7 @@ function appendSystem(
   append(history, actorId, at, { type: 'SYSTEM', content: null, system });
 }
 
-/** Gives the message the log's next position, and remembers what it said first. */
+/** Gives the message the next position of the log, and stores its first content. */
 function change({ room, messages }: History, senderId: number, content: string) {
   const message = messages.findLast((m) => m.sender_id === senderId && m.content === content);
   if (message === undefined) throw new Error(`The demo has no message "${content}" of user ${senderId} to change`);
@@ -188,7 +188,7 @@ function change({ room, messages }: History, senderId: number, content: string) 
   return message;
 }
 
-/** They join with the entry that is appended next. */
+/** The users join with the entry that is appended next. */
 function addMembers({ room, members }: History, userIds: readonly number[], at: Date): void {
   for (const userId of userIds) {
     members.push({

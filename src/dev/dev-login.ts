@@ -11,7 +11,7 @@ export type SignForUser = (userId: number) => Promise<string>;
 const maxBodyBytes = 1_024;
 const demoUserId = 4;
 
-/** The login of the embedded mode: it needs no password, and answers requests from this machine only. */
+/** The login of the embedded mode: it needs no password, and accepts requests from this machine only. */
 export const devLoginRoutes = (sign: SignForUser): Route[] => [
   {
     methods: ['POST'],
@@ -32,11 +32,11 @@ export const devLoginRoutes = (sign: SignForUser): Route[] => [
   },
 ];
 
-/** The `Authorization` of a demo user, for a page that is opened on this machine. */
+/** The `Authorization` header of a demo user, for pages on this machine only. */
 export const authorizeDemoUser = async (request: IncomingMessage, sign: SignForUser): Promise<string | undefined> =>
   isLocal(request) ? `Bearer ${await sign(demoUserId)}` : undefined;
 
-/** From this machine, and not from a page elsewhere whose name is made to resolve to it. */
+/** Whether the request comes from this machine. Checks the Host header, too, against DNS rebinding. */
 const isLocal = ({ headers, socket }: IncomingMessage): boolean =>
   /^(::1|(::ffff:)?127\.[\d.]+)$/.test(socket.remoteAddress ?? '') && isLoopback(nameOf(headers.host ?? ''));
 

@@ -1,6 +1,6 @@
 const announceAfterMs = 1_000;
 
-/** Runs one step and tells about it on stderr if it takes over a second: when that is over, and its duration at the end. */
+/** Runs one step. If it takes more than a second, prints its name to stderr after that second, and its duration at the end. */
 export async function reportSlowStep<T>(what: string, run: () => Promise<T>): Promise<T> {
   const startedAt = performance.now();
   let announced = false;

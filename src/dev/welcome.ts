@@ -1,6 +1,6 @@
 import { type Config, defaultDataDir } from '../config.js';
 
-/** Where the embedded server is, who is in its demo, and how to end it. */
+/** Prints the addresses of the embedded server, the demo's users, and how to stop it. */
 export function printWelcome({ host, dataDir }: Pick<Config, 'host' | 'dataDir'>, port: number): void {
   const shown = ['0.0.0.0', '::'].includes(host) ? 'localhost' : host.includes(':') ? `[${host}]` : host;
   const address = `${shown}:${port}`;

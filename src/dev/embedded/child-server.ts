@@ -4,16 +4,16 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { isAlive } from './process-identity.js';
 
-/** How to ask a server to stop, from the politest on: a signal, and how long to wait for the end after it. */
+/** The signals that stop a server, the gentlest first, each with the time to wait for the server's end. */
 export type StopPlan = readonly (readonly [signal: NodeJS.Signals, waitMs: number])[];
 
 interface ChildServerOptions {
   readonly name: string;
   readonly spawn: () => ChildProcess;
-  /** Resolves once the server serves; rejects when it cannot any more. */
+  /** Resolves once the server is ready; rejects if it ends or does not become ready. */
   readonly waitUntilReady: (child: ChildProcess) => Promise<void>;
   readonly stopPlan: StopPlan;
-  /** The signal that ends it at once and loses nothing that it has acknowledged. */
+  /** The signal that ends it immediately without losing acknowledged data. */
   readonly killSignal: NodeJS.Signals;
   readonly log: Logger;
 }
@@ -21,7 +21,7 @@ interface ChildServerOptions {
 const firstBackoffMs = 100;
 const maxBackoffMs = 5_000;
 
-/** A server that runs as a child of this process and is started again when it ends unasked. */
+/** A server that runs as a child process and is restarted when it ends unexpectedly. */
 export class ChildServer {
   #child: ChildProcess | undefined;
   #ended = false;
@@ -29,7 +29,7 @@ export class ChildServer {
   readonly #options: ChildServerOptions;
   readonly #wake = new AbortController();
 
-  /** Resolves once the server serves; on failure nothing of it is left running. */
+  /** Resolves once the server is ready; after a failure no process is left running. */
   static async start(options: ChildServerOptions): Promise<ChildServer> {
     const server = new ChildServer(options);
     await server.#launch();
@@ -45,7 +45,7 @@ export class ChildServer {
     return this.#child?.pid ?? -1;
   }
 
-  /** Resolves once the server is gone; it is not started again. */
+  /** Resolves once the server has ended; it is not restarted. */
   async stop(): Promise<void> {
     this.#end();
     await this.#restarting;
@@ -53,7 +53,7 @@ export class ChildServer {
     process.off('exit', this.killNow);
   }
 
-  /** Ends the server with a signal that it cannot or need not answer; it is not started again. */
+  /** Ends the server with this signal, without waiting for a clean stop; it is not restarted. */
   async kill(signal: NodeJS.Signals = this.#options.killSignal): Promise<void> {
     this.#end();
     await this.#restarting;
@@ -61,7 +61,7 @@ export class ChildServer {
     process.off('exit', this.killNow);
   }
 
-  /** For a process that ends this moment: gives the signal and waits for nothing. */
+  /** Sends the signal without waiting, for a process that is exiting. */
   readonly killNow = (): void => {
     this.#end();
     if (this.#child !== undefined && !hasEnded(this.#child)) this.#child.kill(this.#options.killSignal);
@@ -76,7 +76,7 @@ export class ChildServer {
     const { spawn, waitUntilReady, stopPlan, name } = this.#options;
     const child = spawn();
     this.#child = child;
-    child.on('error', () => undefined); // no such program: the wait for readiness tells
+    child.on('error', () => undefined); // the program is missing: the wait for readiness reports it
     try {
       await waitUntilReady(child);
       if (hasEnded(child)) throw new Error(`${name} ended right after its start`);
@@ -112,7 +112,7 @@ export class ChildServer {
   }
 }
 
-/** Resolves once the child is gone, by the first signal of the plan that works. */
+/** Sends the plan's signals in order until the child has ended. */
 export async function stopChild(child: ChildProcess, plan: StopPlan): Promise<void> {
   for (const [signal, waitMs] of plan) {
     if (hasEnded(child)) return;
@@ -134,6 +134,6 @@ export async function stopForeignProcess(pid: number, plan: StopPlan): Promise<v
   }
 }
 
-/** Whether the child is gone, or never came to be. */
+/** Whether the child has ended or never started. */
 export const hasEnded = (child: ChildProcess): boolean =>
   child.pid === undefined || child.exitCode !== null || child.signalCode !== null;

@@ -5,15 +5,15 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { identifyProcess, isRunning, type ProcessIdentity } from './process-identity.js';
 import { makeOpenFolder } from './unprivileged.js';
 
-/** The folder of everything that the embedded servers keep, held by this process alone until `release`. */
+/** The folder with all data of the embedded servers. This process holds its lock until `release`. */
 export interface DataDir {
   readonly path: string;
-  /** Tells those who wait for the folder that it will be free soon. */
+  /** Lets waiting processes know that the folder will be free soon. */
   announceStop(): void;
   release(): void;
 }
 
-/** A living Fairway works on that folder. */
+/** Another running Fairway uses the folder. */
 export class DataDirInUseError extends Error {
   override readonly name = 'DataDirInUseError';
   constructor(path: string, pid: number) {
@@ -25,19 +25,19 @@ export class DataDirInUseError extends Error {
 }
 
 interface Lock extends ProcessIdentity {
-  /** Tells two holders within one process apart. */
+  /** Distinguishes two holders in one process. */
   readonly nonce: string;
   readonly stopping: boolean;
 }
 
-/** Long enough to see that the holder has lost its terminal and begins to stop. */
+/** Long enough to notice that the holder has lost its terminal and begins to stop. */
 const patienceMs = 2_000;
 const stoppingPatienceMs = 20_000;
 const pollMs = 50;
 
 /**
- * Creates the folder if need be and locks it. The lock of a process that was killed counts for nothing, also when
- * another process has its number by now; one that is just stopping is waited for.
+ * Creates the folder if necessary and locks it. Ignores the lock of a process that was killed, even if another process has
+ * the same number now. Waits for a holder that is stopping.
  * @throws {DataDirInUseError}
  */
 export async function openDataDir(folder: string): Promise<DataDir> {
@@ -53,7 +53,7 @@ export async function openDataDir(folder: string): Promise<DataDir> {
   };
 }
 
-/** The secret of that name in the folder, made at the first call: 43 characters, 256 bits, readable by its owner only. */
+/** The secret with this name in the folder: 43 characters, 256 bits, readable by the owner only. Created by the first call. */
 export function readOrCreateSecret(folder: string, name: string): string {
   const path = join(resolve(folder), name);
   makeOpenFolder(resolve(folder));
@@ -77,7 +77,7 @@ async function takeLock(lockPath: string, me: Omit<Lock, 'stopping'>, folder: st
   }
 }
 
-/** Puts the content there unless there is one, and returns what is there. Nobody ever sees half of it. */
+/** Creates the file if it does not exist, and returns its content. The creation is atomic. */
 function createOnce(path: string, content: string): string {
   const draft = `${path}.${process.pid}`;
   writeFileSync(draft, content, { mode: 0o600 });
@@ -98,7 +98,7 @@ function replaceFile(path: string, content: string): void {
   renameSync(draft, path);
 }
 
-/** Two may find the same stale lock, and the slower one must not remove the quicker one's new lock. */
+/** Two processes may find the same stale lock: the slower one must not remove the new lock of the faster one. */
 function dropStale(lockPath: string, stale: string): void {
   const aside = `${lockPath}.${process.pid}.stale`;
   try {

@@ -4,15 +4,15 @@ import { type DataDir, openDataDir, readOrCreateSecret } from './data-dir.js';
 import { type EmbeddedNats, startNatsServer } from './nats-server.js';
 import { type EmbeddedPostgres, startPostgres } from './postgres.js';
 
-/** What this process brings itself because its environment names none. */
+/** The servers that this process starts because the environment names none. */
 export interface EmbeddedServers {
   readonly postgres: EmbeddedPostgres | undefined;
   readonly nats: EmbeddedNats | undefined;
-  /** For signing tokens; kept, so that they outlive a restart. */
+  /** Signs tokens; stored, so that tokens stay valid after a restart. */
   readonly authSecret: string;
-  /** NATS first, then PostgreSQL, then the lock on the data folder. */
+  /** Stops NATS, then PostgreSQL, and then releases the lock on the data folder. */
   stop(): Promise<void>;
-  /** For a process that ends this moment. */
+  /** Ends the servers without waiting, for a process that is exiting. */
   killNow(): void;
 }
 
@@ -23,12 +23,12 @@ interface EmbeddedOptions {
   readonly nats: boolean;
 }
 
-/** The name of the file in the data folder that holds the secret for signing tokens. */
+/** The file in the data folder with the secret for signing tokens. */
 export const authSecretName = 'auth-secret';
 
 /**
- * Starts what is wanted, both at once. If one fails, nothing is left running.
- * @throws {DataDirInUseError} and what the servers throw
+ * Starts the requested servers in parallel. If one fails, none is left running.
+ * @throws {DataDirInUseError} and the errors of the servers
  */
 export async function startEmbeddedServers(options: EmbeddedOptions): Promise<EmbeddedServers> {
   const dataDir = await openDataDir(options.dataDir);

@@ -2,7 +2,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { delimiter, join } from 'node:path';
 import { isExecutable } from './is-executable.js';
 
-/** There is no nats-server, and it could not be installed without a question. */
+/** There is no nats-server, and it could not be installed without asking the user. */
 export class NatsServerNotFoundError extends Error {
   override readonly name = 'NatsServerNotFoundError';
   constructor(reason: string) {
@@ -17,7 +17,7 @@ export class NatsServerNotFoundError extends Error {
   }
 }
 
-/** Package managers put servers where an ordinary user's PATH does not lead. */
+/** Package managers install servers in folders that are not on the PATH of ordinary users. */
 const usualFolders = [
   '/usr/sbin',
   '/usr/local/sbin',
@@ -38,9 +38,9 @@ export function findNatsServer(
 }
 
 /**
- * Installs nats-server through the system's package manager if that works without a question: apt-get as root, or brew.
+ * Installs nats-server with the system's package manager if that needs no questions: apt-get as root, or brew.
  * @returns its path
- * @throws {NatsServerNotFoundError} with the ways to get it
+ * @throws {NatsServerNotFoundError} with instructions
  */
 export async function installNatsServer(): Promise<string> {
   const reason = await install();
@@ -52,7 +52,7 @@ export async function installNatsServer(): Promise<string> {
 async function install(): Promise<string> {
   if (process.getuid?.() === 0 && hasCommand('apt-get')) {
     const aptInstall = () => run('apt-get', ['install', '-y', '-q', '--no-install-recommends', 'nats-server']);
-    // A machine straight from an image has no package lists; one that has them is spared the download.
+    // Load the package lists only if they are missing, as in a fresh image.
     if ((await aptInstall()) === '') return '';
     const reason = await run('apt-get', ['update', '-q']);
     return (await aptInstall()) === '' ? '' : `apt-get could not install it${reason === '' ? '' : `: ${reason}`}`;
@@ -61,7 +61,7 @@ async function install(): Promise<string> {
   return '';
 }
 
-/** @returns an empty string, or the last line of what went wrong */
+/** @returns an empty string, or the last line of the error output */
 function run(command: string, args: string[]): Promise<string> {
   return new Promise((resolve) => {
     const env = {

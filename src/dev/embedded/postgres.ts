@@ -20,30 +20,30 @@ import { chooseUser, type RunAs } from './unprivileged.js';
 export interface EmbeddedPostgres {
   readonly url: string;
   readonly pid: number;
-  /** Resolves once every connection is closed, everything is on disk and the server gone. */
+  /** Resolves once all connections are closed, all data is on disk and the server has ended. */
   stop(): Promise<void>;
-  /** Ends it this moment, for a process that cannot wait; what was committed survives. */
+  /** Ends the server without waiting, for a process that is exiting; committed data is kept. */
   killNow(): void;
 }
 
 interface PostgresOptions {
   readonly dataDir: string;
   readonly log: Logger;
-  /** Further settings, such as `fsync: 'off'` for a database that lives as long as a test run. */
+  /** More settings, such as `fsync: 'off'` for the database of a test run. */
   readonly settings?: Readonly<Record<string, string>>;
 }
 
 const readyTimeoutMs = 60_000;
 const attempts = 5;
 
-/** Fast shutdown, immediate shutdown, end. */
+/** A fast shutdown, then an immediate shutdown, then SIGKILL. */
 const stopPlan: StopPlan = [
   ['SIGINT', 10_000],
   ['SIGQUIT', 3_000],
   ['SIGKILL', 2_000],
 ];
 
-/** Nothing here trades durability: an acknowledged commit is on disk. No socket file, no other address. */
+/** Keeps full durability: a committed transaction is on disk. Listens on 127.0.0.1 only, without a socket file. */
 const defaultSettings = {
   listen_addresses: '127.0.0.1',
   unix_socket_directories: '',
@@ -64,9 +64,9 @@ const defaultSettings = {
 };
 
 /**
- * Starts a PostgreSQL on a free port of 127.0.0.1 with its data in `<dataDir>/postgres`, made at the first start. One
- * that a killed Fairway left running on the same data is stopped before. It is started again, on the same port, should
- * it end unasked.
+ * Starts a PostgreSQL on a free port of 127.0.0.1, with its data in `<dataDir>/postgres`, which the first start creates. A
+ * server that a killed Fairway left running on the same data is stopped first. If the server ends unexpectedly, it is
+ * restarted on the same port.
  */
 export async function startPostgres({ log, settings = {}, ...options }: PostgresOptions): Promise<EmbeddedPostgres> {
   const dataDir = resolve(options.dataDir);
@@ -99,15 +99,15 @@ export async function startPostgres({ log, settings = {}, ...options }: Postgres
         killNow: server.killNow,
       };
     } catch (error) {
-      // The port was taken meanwhile, or backends of a server that was killed are not gone yet.
+      // Another process has taken the port, or backend processes of a killed server have not ended yet.
       if (attempt === attempts) throw error;
-      log.debug({ err: error }, 'PostgreSQL did not start; once more');
+      log.debug({ err: error }, 'PostgreSQL did not start; retrying');
       await delay(200 * attempt);
     }
   }
 }
 
-/** Its own process group: Ctrl-C goes to a whole group, and the database has to be the last to stop, not the first. */
+/** Runs in its own process group: Ctrl-C signals a whole group, and the database must stop last. */
 function spawnPostgres(
   folder: string,
   { folder: bin }: PostgresBinaries,
@@ -130,7 +130,7 @@ function spawnPostgres(
   }
 }
 
-/** The server writes `ready` into the last line of its pid file when it takes connections. */
+/** The server writes `ready` into the last line of its pid file when it accepts connections. */
 async function waitUntilReady(folder: string, child: ChildProcess): Promise<void> {
   const deadline = performance.now() + readyTimeoutMs;
   while (!hasEnded(child) && performance.now() < deadline) {
@@ -143,9 +143,10 @@ async function waitUntilReady(folder: string, child: ChildProcess): Promise<void
 }
 
 /**
- * After `kill -9` of Fairway its PostgreSQL lives on. What the pid file names is stopped only if its command line has our
- * data folder: the number may belong to somebody else by now. The caller holds the lock on the data folder, so nobody
- * alive owns that server. Then the file goes, or PostgreSQL would mistake a reused number for a living server.
+ * After `kill -9` of Fairway its PostgreSQL keeps running. The process in the pid file is stopped only if our data folder is
+ * in its command line, because another process may have the number by now. The caller holds the lock on the data folder,
+ * so no running Fairway owns that server. Then the file is removed: PostgreSQL would take a reused number for a running
+ * server.
  */
 async function stopLeftover(folder: string, log: Logger): Promise<void> {
   const pid = Number.parseInt(readPidFile(folder)[0] ?? '', 10);

@@ -1,5 +1,5 @@
 /**
- * Where things go that another user than root must reach although the clone lies in a folder that only root may enter,
- * such as /root. Used by root alone, so it may be created there; every folder on the way is open to everybody.
+ * The folder for data that another user than root needs when the clone is in a folder that only root may enter, such as
+ * /root. Only root uses it, so it can be created; all users may enter every folder on its path.
  */
 export const sharedFolder = '/var/lib/fairway';

@@ -1,7 +1,7 @@
 import { chmodSync, chownSync, existsSync, mkdirSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 
-/** The user whom a server runs as, for `child_process.spawn`; empty where it is the user of this process. */
+/** The user that a server runs as, for `child_process.spawn`; empty for the user of this process. */
 export interface RunAs {
   readonly uid?: number;
   readonly gid?: number;
@@ -10,14 +10,14 @@ export interface RunAs {
 /** `nobody` on every Linux; PostgreSQL refuses to run as root. */
 const nobody = 65_534;
 
-/** Under root the owner of that folder, or nobody where it is root's or not there yet; else the present user. */
+/** Under root, the folder's owner, or `nobody` if that is root or the folder does not exist; otherwise the current user. */
 export function chooseUser(folder: string): RunAs {
   if (process.getuid?.() !== 0) return {};
   const owner = existsSync(folder) ? statSync(folder) : undefined;
   return owner === undefined || owner.uid === 0 ? { uid: nobody, gid: nobody } : { uid: owner.uid, gid: owner.gid };
 }
 
-/** Whether that user may pass through every folder on the way to `path`, itself not included. */
+/** Whether the user may enter every folder on the way to `path`, without `path` itself. */
 export function canReach(path: string, { uid, gid }: RunAs): boolean {
   if (uid === undefined) return true;
   for (let folder = dirname(resolve(path)); ; folder = dirname(folder)) {
@@ -26,7 +26,7 @@ export function canReach(path: string, { uid, gid }: RunAs): boolean {
   }
 }
 
-/** Creates a folder that this user alone can use; one that exists is left as it is. */
+/** Creates a folder that only this user can access; an existing one is not changed. */
 export function makePrivateFolder(path: string, { uid, gid }: RunAs): void {
   if (existsSync(path)) return;
   makeOpenFolder(dirname(path));
@@ -34,7 +34,7 @@ export function makePrivateFolder(path: string, { uid, gid }: RunAs): void {
   if (uid !== undefined && gid !== undefined) chownSync(path, uid, gid);
 }
 
-/** Creates the folder so that everybody can pass through it, whatever the umask; one that exists is left as it is. */
+/** Creates a folder that every user can enter, regardless of the umask; an existing one is not changed. */
 export function makeOpenFolder(path: string): void {
   if (existsSync(path)) return;
   makeOpenFolder(dirname(path));
@@ -42,7 +42,7 @@ export function makeOpenFolder(path: string): void {
   chmodSync(path, 0o755);
 }
 
-/** Whether that user may run the program, as far as the way to it and its own mode go. */
+/** Whether the user may execute the program, by the modes of its folders and of the file itself. */
 export const canRun = (program: string, runAs: RunAs): boolean =>
   canReach(program, runAs) && (runAs.uid === undefined || canEnter(program, runAs.uid, runAs.gid));
 
