@@ -48,21 +48,21 @@ import type { Route } from './server/http/router.js';
 import { createMetrics, type MetricSources } from './server/metrics.js';
 import { GraphqlSockets } from './server/ws/websocket.js';
 
-/** A running server instance; it keeps nothing that another instance needs. */
+/** A running server instance. It keeps no state that another instance needs. */
 export interface App {
   readonly port: number;
-  /** Finishes what is under way, closes sockets with 1012, and gives back what it holds, in reverse order. */
+  /** Finishes running requests, closes sockets with 1012, and releases everything in reverse order. */
   stop(): Promise<void>;
 }
 
-/** The configuration with the addresses of both servers known. */
+/** The configuration with the addresses of PostgreSQL and NATS. */
 export type CompleteConfig = Config & { readonly database: { readonly url: string } };
 
 const maxKnownNames = 100_000;
 const natsWaitMs = 1_000;
 const secondsOfDay = 24 * 60 * 60;
 
-/** Puts an instance together, top to bottom: database, NATS, feeds, GraphQL, transports. PostgreSQL is migrated already. */
+/** Builds an instance: database, NATS, feeds, GraphQL, transports. The database must be migrated. */
 export async function startApp(config: CompleteConfig, log: Logger): Promise<App> {
   const { limits, database } = config;
   const db = connectDatabase({
@@ -77,11 +77,8 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
   const knownNames: Deps['knownNames'] = new LRUCache({ max: maxKnownNames });
   const seal = new EntrySeal(() => db.newestSession()?.entryKey);
   epochs.onChange(() => {
-    log.warn(
-      { epoch: epochs.present },
-      'The logs are in another epoch: the database is a restored one, or another server',
-    );
-    // What was stored before may be gone.
+    log.warn({ epoch: epochs.present }, 'The epoch has changed: the database was restored, or it is another server');
+    // Names that were stored before may be lost.
     knownNames.clear();
   });
   const comparison = new StreamComparison({ pubsub, store, epochs, seal, log });
@@ -183,14 +180,14 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
     log,
   });
 
-  // Who asks over NATS right behind a start is answered; a NATS that is away delays the start by no more than this.
+  // Requests over NATS are answered as soon as the server listens. If NATS is unreachable, the start waits for 1 s at most.
   await Promise.race([backends.ready, delay(natsWaitMs, undefined, { ref: false })]);
   const port = await http.listen(config.port, config.host);
   return {
     port,
     stop: async () => {
       db.hurry();
-      // With the first: who keeps a socket from closing keeps nobody from being called offline.
+      // Presence is released in parallel: a socket that closes slowly must not keep its user online.
       await Promise.all([devices.close(), http.stop(), backends.close()]);
       load.close();
       names.close();
@@ -205,22 +202,22 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
   };
 }
 
-/** In the embedded mode anybody on this machine may be any demo user; undefined elsewhere. */
+/** In embedded mode, signs tokens for clients on this machine without a password; otherwise undefined. */
 function signLocally({ embedded, auth }: Config): SignForUser | undefined {
   const { secret, issuer, audience } = auth;
   if (!embedded || secret === undefined) return undefined;
   return (userId) => signToken(secret, { userId }, { issuer, audience });
 }
 
-/** Metrics need a token, except in the embedded mode: without both there is no route. */
+/** Metrics need a token, except in embedded mode. Without a token there is no route otherwise. */
 function offerMetrics({ embedded, metricsToken, host }: Config, sources: MetricSources): Route[] {
   if (!embedded && metricsToken === undefined) return [];
   return metricsRoutes({ registry: createMetrics(sources), token: metricsToken, host });
 }
 
 /**
- * PostgreSQL decides, by whether it can be written to; where something of NATS is missing, the server is slower, or others
- * hear of it later, but it serves.
+ * The server is ready if PostgreSQL accepts writes. A problem with NATS only makes it slower, or delays live delivery to
+ * other instances: the status is "degraded" then.
  */
 async function checkReadiness(fitness: FitnessCheck, pubsub: PubSub, { unpublished }: RoomFeeds) {
   const postgres = await fitness.check();

@@ -4,12 +4,12 @@ import { findUrlProblem } from './db/database-url.js';
 import { defaultLanguage, type Language, languages } from './domain/notice.js';
 import { normalizeOrigin } from './domain/origin.js';
 
-/** What the server was told by its environment, checked once at start. Sizes in bytes, times in milliseconds. */
+/** The configuration from the environment, checked once at start. Sizes are in bytes, times in milliseconds. */
 export interface Config {
   readonly port: number;
   readonly host: string;
   readonly production: boolean;
-  /** Neither DATABASE_URL nor NATS_URL is set: this process brings its own servers, demo data and development login. */
+  /** True if neither DATABASE_URL nor NATS_URL is set: then this process starts its own servers, with demo data and login. */
   readonly embedded: boolean;
   readonly dataDir: string;
   readonly logLevel: (typeof logLevels)[number];
@@ -39,11 +39,11 @@ export interface NatsConfig {
   /** Path of a NATS credentials file. */
   readonly creds: string | undefined;
   readonly replicas: number;
-  /** What the subject of a reply may begin with. */
+  /** The allowed prefixes of reply subjects. */
   readonly replyPrefixes: readonly string[];
 }
 
-/** A JetStream stream of the booking system's, and which of its subjects tell of bookings. Without a stream: none. */
+/** The JetStream stream of the booking system and its subjects with booking events. Without a stream none are consumed. */
 export interface BookingEventsConfig {
   readonly stream: string | undefined;
   readonly subjects: readonly string[];
@@ -70,13 +70,13 @@ export interface LimitsConfig {
   readonly maxEventComplexity: number;
   readonly maxSubscriptionsPerSocket: number;
   readonly maxSocketsPerUser: number;
-  /** Queries of a user that execute at the same time, and likewise changes. */
+  /** How many queries of a user run at the same time, and likewise how many changes. */
   readonly maxOperationsAtOnce: number;
-  /** Of memory, for the documents and variables of a user's subscriptions. */
+  /** Memory for the documents and variables of a user's subscriptions. */
   readonly maxSubscriptionBytes: number;
-  /** Fields that a user's queries may touch in all, and likewise the answers to changes. */
+  /** How many fields all queries of a user may touch, and likewise the answers to changes. */
   readonly complexityPerMinute: number;
-  /** All that a user asks, be it refused. */
+  /** All operations of a user, including refused ones. */
   readonly operationsPerMinute: number;
   readonly sendsPerMinute: number;
   readonly changesPerMinute: number;
@@ -88,18 +88,21 @@ export interface LimitsConfig {
   readonly maxContentLength: number;
   readonly maxRoomMembers: number;
   readonly maxPageSize: number;
-  /** In one subscription to their presence. */
+  /** The maximum number of users in one presence subscription. */
   readonly maxWatchedUsers: number;
-  /** A live subscription further behind than this many log entries is cut off as a slow consumer. */
+  /** A live subscription that is more log entries behind is closed as a slow consumer. */
   readonly maxLag: number;
-  /** So long after a restore, who resumes without an epoch and lies past its point fetches the room anew. */
+  /**
+   * For this long after a restore, a client that resumes without an epoch, past the position to which the log was restored,
+   * has to fetch the room again.
+   */
   readonly epochGraceMs: number;
   readonly sendTimeoutMs: number;
-  /** A stream over HTTP breaks off when it is this old, or a little sooner. */
+  /** An HTTP stream ends at this age, or a little earlier. */
   readonly maxStreamMs: number;
 }
 
-/** Every mistake in the environment, one a line. */
+/** Lists every mistake in the environment, one per line. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
   constructor(readonly problems: readonly string[]) {
@@ -140,7 +143,7 @@ const eventSubject = z.string().regex(/^(?:[\w-]+|\*)(?:\.(?:[\w-]+|\*))*\.(?:cr
   error: 'must be a list of subjects that end in created, updated or cancelled, such as booking.*.created',
 });
 const replyPrefix = z.string().regex(/^(?!chat\.|_INBOX_FAIRWAY\.)[\w-]+\.(?:[\w-]+\.)*$/, {
-  error: 'must be a list of beginnings of subjects that end in a dot, such as _INBOX., and none of Fairway itself',
+  error: 'must be a list of subject prefixes that end in a dot, such as _INBOX., without those of Fairway itself',
 });
 const onOff = z.enum(['on', 'off']).transform((value) => value === 'on');
 
@@ -151,7 +154,7 @@ const origin = z.string().transform((value, { addIssue }) => {
   return z.NEVER;
 });
 
-/** The variables, with what docs/configuration.md says of each: `default` where the schema has none. */
+/** The variables with their texts for docs/configuration.md; `default` is the text for a variable without a fixed default. */
 export const environment = z.object({
   PORT: wholeNumber(0, 65_535).default(4000).describe('TCP port; 0 chooses a free one'),
   HOST: z
@@ -193,11 +196,13 @@ export const environment = z.object({
     .pipe(z.array(replyPrefix).min(1, { error: 'must name at least one prefix' }))
     .default(['_INBOX.', '_R_.'])
     .describe(
-      'allowed beginnings of the reply subject of a request: inboxes, and the subjects that NATS makes between accounts',
+      'allowed prefixes of the reply subject of a request: inboxes, and the subjects that NATS makes between accounts',
     ),
   BOOKING_EVENTS_STREAM: streamName
     .optional()
-    .describe('the stream of the booking system, whose events keep BOOKING rooms; without it no events are consumed'),
+    .describe(
+      'the stream of the booking system, whose events create and update BOOKING rooms; without it no events are consumed',
+    ),
   BOOKING_EVENTS_SUBJECTS: list
     .pipe(z.array(eventSubject).min(1, { error: 'must name at least one subject' }))
     .default(['booking.*.created', 'booking.*.updated', 'booking.*.cancelled'])
@@ -205,7 +210,7 @@ export const environment = z.object({
   AUTH_JWT_SECRET: z
     .string()
     .optional()
-    .meta({ description: 'HS256 secret, at least 32 bytes', default: 'made and kept in `DATA_DIR` when embedded' }),
+    .meta({ description: 'HS256 secret, at least 32 bytes', default: 'created and kept in `DATA_DIR` when embedded' }),
   AUTH_JWKS_URL: url('https:', 'http:')
     .optional()
     .describe('key set, instead of the secret; there is no development login then'),
@@ -231,7 +236,7 @@ export const environment = z.object({
     .describe('language of the SYSTEM messages that this server writes, `ko` or `en`; older ones stay as they are'),
   USER_DIRECTORY: onOff
     .optional()
-    .meta({ description: '`on`: everybody may search and look up all users', default: '`on` embedded, else `off`' }),
+    .meta({ description: '`on`: every user may search and look up all users', default: '`on` embedded, else `off`' }),
   INTROSPECTION: onOff.optional().meta({
     description: 'introspection, and suggestions in error messages',
     default: '`off` in production, else `on`',
@@ -256,7 +261,7 @@ export const environment = z.object({
   MAX_SUBSCRIPTIONS_PER_SOCKET: count(50, 10_000).describe('subscriptions on one socket'),
   MAX_SOCKETS_PER_USER: count(10, 10_000).describe('sockets and HTTP streams of a user, per instance'),
   MAX_OPERATIONS_AT_ONCE: count(4, 1_000).describe(
-    'queries of a user that execute at once, and likewise changes; others wait, for 10 s at most',
+    'queries of a user that run at the same time, and likewise changes; others wait, for 10 s at most',
   ),
   MAX_SUBSCRIPTION_BYTES: count(4_000_000).describe(
     "bytes of memory for the documents and variables of a user's subscriptions, per instance",
@@ -265,39 +270,39 @@ export const environment = z.object({
     "fields of a user's queries a minute (500 at least for each field at the top, 1 for 128 characters); likewise of changes, and of events",
   ),
   OPERATIONS_PER_MINUTE: count(30_000).describe(
-    'operations that a user may ask for a minute, per instance; a socket that asks for more is read later',
+    'operations that a user may send in a minute, per instance; a socket that sends more is read later',
   ),
-  SENDS_PER_MINUTE: count(120, 1_000_000).describe('calls of `sendMessage` a minute and user, per instance'),
+  SENDS_PER_MINUTE: count(120, 1_000_000).describe('calls of `sendMessage` per minute and user, per instance'),
   CHANGES_PER_MINUTE: count(300, 1_000_000).describe(
-    'all other mutations a minute and user, per instance; each 50 users that one brings to a room count as one more',
+    'all other mutations per minute and user, per instance; every 50 users that one adds to a room count as one more',
   ),
   SUBSCRIPTIONS_PER_MINUTE: count(1_000, 1_000_000).describe(
-    'subscriptions that a user may begin a minute, over sockets and HTTP streams, per instance',
+    'subscriptions that a user may start in a minute, over sockets and HTTP streams, per instance',
   ),
   REPLAYED_PER_MINUTE: count(240_000).describe(
-    'log entries that are replayed for a user a minute, 10 for each page at least, per instance',
+    'log entries that are replayed for a user in a minute, per instance; each page counts as at least 10',
   ),
-  SEARCHES_PER_MINUTE: count(120, 1_000_000).describe('calls of `searchUsers` a minute and user, per instance'),
+  SEARCHES_PER_MINUTE: count(120, 1_000_000).describe('calls of `searchUsers` per minute and user, per instance'),
   NEW_USERS_PER_DAY: count(500, 1_000_000).describe(
-    'users new to the chat whom one user may invite a day, per instance; with `USER_DIRECTORY=off`, all who share no room with them',
+    'users new to the chat that one user may invite in a day, per instance; with `USER_DIRECTORY=off`, all users without a shared room count',
   ),
   MAX_CONTENT_LENGTH: count(4_000, 40_000).describe('code points of a message'),
   MAX_ROOM_MEMBERS: count(500, 10_000).describe('members of a room'),
-  MAX_PAGE_SIZE: count(100, 1_000).describe('the most that `first` and `last` may ask for'),
+  MAX_PAGE_SIZE: count(100, 1_000).describe('the maximum of `first` and `last`'),
   MAX_WATCHED_USERS: count(500, 10_000).describe('users that one `presence` subscription may name'),
-  MAX_LAG: count(10_000).describe('log entries that a live subscription may be behind before it is cut off (4490)'),
+  MAX_LAG: count(10_000).describe('log entries that a live subscription may be behind before it is closed (4490)'),
   EPOCH_GRACE_DAYS: wholeNumber(0, 3_650)
     .default(30)
     .describe(
       'days after a restore or failover in which a client that resumes past its point without `epoch` fetches the room again',
     ),
   SEND_TIMEOUT_MS: count(15_000, 3_600_000).describe(
-    'milliseconds without progress on one send before a client is cut off (4490); 20 times that for a whole answer',
+    'milliseconds without progress on one send before a client is disconnected (4490); 20 times that for a whole answer',
   ),
   MAX_STREAM_MS: wholeNumber(1_000, 86_400_000)
     .default(120_000)
     .describe(
-      'milliseconds after which a stream breaks off at the latest, to be resumed: its client may have vanished',
+      'maximum age of an HTTP stream in milliseconds; it is closed then, to be resumed, because its client may be gone',
     ),
 });
 type Environment = z.infer<typeof environment>;
@@ -305,8 +310,8 @@ type Environment = z.infer<typeof environment>;
 const asymmetricAlgorithms = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA'];
 
 /**
- * Reads the environment once; nothing else in the program does. An empty variable counts as absent.
- * @throws {ConfigError} naming every mistake at once
+ * Reads the environment; no other code does. An empty variable counts as absent.
+ * @throws {ConfigError} with all mistakes
  */
 export function readConfig(env: NodeJS.ProcessEnv): Config {
   const present: Present = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
@@ -325,7 +330,7 @@ export function readLanguage({ SERVER_LANGUAGE }: NodeJS.ProcessEnv): Language {
   return parsed.data;
 }
 
-/** The variables that are set, as they are: what is wrong between them is found also where one of them is wrong alone. */
+/** The raw variables: mistakes in their combination are reported even if a single value is invalid, too. */
 type Present = { readonly [Name in keyof Environment]?: string | undefined };
 
 const isEmbedded = (values: Pick<Present, 'DATABASE_URL' | 'NATS_URL'>) =>
@@ -345,7 +350,7 @@ function authProblems(values: Present): string[] {
     problems.push(`AUTH_JWT_SECRET: must have at least ${minSecretBytes} bytes, has ${Buffer.byteLength(secret)}`);
   }
   if (algorithms !== undefined && jwksUrl === undefined) {
-    problems.push('AUTH_ALGORITHMS: belongs to AUTH_JWKS_URL; a secret always means HS256');
+    problems.push('AUTH_ALGORITHMS: only for AUTH_JWKS_URL; a secret always means HS256');
   }
   const unknown = algorithms?.filter((algorithm) => !asymmetricAlgorithms.includes(algorithm)) ?? [];
   if (unknown.length > 0 || algorithms?.length === 0) {
@@ -390,7 +395,7 @@ function toConfig(values: Environment): Config {
     production,
     embedded,
     dataDir: values.DATA_DIR,
-    // The terminal of a first try shows what to read, not a log.
+    // In embedded mode the terminal shows the welcome text instead of a log.
     logLevel: values.LOG_LEVEL ?? (embedded ? 'warn' : 'info'),
     database: {
       url: values.DATABASE_URL,

@@ -1,14 +1,14 @@
 import type { Logger } from 'pino';
 
-/** Something that was started and has to be stopped. */
+/** A part that was started and has to be stopped. */
 interface Part {
   readonly name: string;
   readonly stop: () => Promise<void>;
-  /** Ends it this moment, for an exit that cannot wait. */
+  /** Ends the part immediately, for an exit that cannot wait. */
   readonly killNow?: () => void;
 }
 
-/** Thrown by a step of the start that was interrupted by a signal; what was started is being stopped. */
+/** Thrown by a step of the start when a signal interrupts it. The parts that were started are being stopped. */
 export class StartInterruptedError extends Error {
   override readonly name = 'StartInterruptedError';
 }
@@ -17,8 +17,8 @@ const stopTimeoutMs = 15_000;
 const stopSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /**
- * The process from its start to its end. A signal, the end of the parent or an uncaught error stops the parts in reverse
- * order; a second signal, or 15 s, cut that short. Whichever way it ends, no part is left running.
+ * Controls the process from start to end. A signal, the end of the parent process or an uncaught error stops the parts in
+ * reverse order. A second signal, or 15 s, ends the process at once. No part is left running in any case.
  */
 export class Lifecycle {
   readonly #parts: Part[] = [];
@@ -33,20 +33,20 @@ export class Lifecycle {
 
   listen(): void {
     for (const signal of stopSignals) process.on(signal, () => this.#onSignal(signal));
-    // Whoever started this process with a channel is gone, and with it the one who would have sent the signal.
+    // The parent process that opened the channel has ended, so it cannot send a signal any more.
     process.on('disconnect', () => void this.stop(0));
     for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
       process.on(event, (error: unknown) => {
-        this.#log.fatal({ err: error }, 'An error that nobody handled; stopping');
+        this.#log.fatal({ err: error }, 'Unhandled error; stopping');
         void this.stop(1);
       });
     }
   }
 
   /**
-   * Runs one step of the start. A stop waits for the step that is under way, so that what it starts is stopped as well; a
-   * step that waits for somebody else ends with the signal that it is given.
-   * @throws {StartInterruptedError} if the process is to stop by then
+   * Runs one step of the start. A stop waits for the running step, so that the part it starts is stopped as well. A step that
+   * waits for another process ends when its `signal` aborts.
+   * @throws {StartInterruptedError} if the process is stopping
    */
   async startStep<T>(run: (signal: AbortSignal) => Promise<T>): Promise<T> {
     if (this.#stopping) throw new StartInterruptedError();
@@ -59,17 +59,17 @@ export class Lifecycle {
     }
   }
 
-  /** To be called by the step that started the part, before it ends. */
+  /** The step that started the part calls this before it ends. */
   onStop(part: Part): void {
     this.#parts.unshift(part);
   }
 
-  /** Stops everything and ends the process with that code; only the first call counts. */
+  /** Stops all parts and ends the process with this code. Further calls are ignored. */
   async stop(code: number): Promise<void> {
     if (this.#stopping) return;
     this.#stopping = true;
     setTimeout(() => {
-      this.#log.error('Stopping takes too long; ending at once');
+      this.#log.error('Stopping takes too long; exiting');
       this.#exitNow(1);
     }, stopTimeoutMs).unref();
 

@@ -1,8 +1,8 @@
 import { type Logger, pino } from 'pino';
 
 /**
- * Errors are written by type, message, code and stack alone: what libraries hang onto them can hold what people write to
- * each other, as PostgreSQL's `detail` does with the whole row.
+ * Logs only type, message, code, stack and causes of an error: other properties of library errors may contain private
+ * messages, for example PostgreSQL's `detail`, which has the whole row.
  */
 export const createLog = (level = 'info'): Logger => pino({ level, serializers: { err: describeError } });
 

@@ -14,7 +14,7 @@ import { describeStartError } from './start-error.js';
 
 const migrationsDir = fileURLToPath(new URL('../prisma/migrations', import.meta.url));
 
-/** Builds the server from the bottom to the top; the lifecycle takes it down in reverse. */
+/** Starts the parts of the server in order; the lifecycle stops them in reverse order. */
 async function start(config: Config, log: Logger, lifecycle: Lifecycle): Promise<void> {
   await lifecycle.startStep(() => assertCanListen(config.port, config.host));
   const complete = await lifecycle.startStep(() => provideServers(config, log, lifecycle));
@@ -37,7 +37,7 @@ async function start(config: Config, log: Logger, lifecycle: Lifecycle): Promise
   process.send?.({ type: 'ready', port });
 }
 
-/** The configuration with an address for every server: those that it does not name are started here. */
+/** Returns the configuration with all addresses: servers without an address are started here. */
 async function provideServers(config: Config, log: Logger, lifecycle: Lifecycle) {
   const { database, nats, auth } = config;
   if (database.url !== undefined && nats.url !== undefined) {
@@ -79,7 +79,7 @@ async function main(): Promise<void> {
   }
 }
 
-/** A mistake that its reader can put right is told in words; anything else is a bug and comes with its stack. */
+/** Prints only the message of an error that the operator can fix; any other error is a bug and is logged with its stack. */
 function report(error: unknown, config: Config | undefined, log: Logger): void {
   const text = describeStartError(error, config);
   if (text === undefined) log.fatal({ err: error }, 'Fairway could not start');

@@ -17,17 +17,17 @@ const selfExplaining = [
   DatabaseUnusableError,
 ];
 
-/** What to tell the person who started the server, or undefined where it is not theirs to put right. */
+/** The message for an operator who can fix the error, or undefined for any other error. */
 export function describeStartError(error: unknown, config: Config | undefined): string | undefined {
   if (selfExplaining.some((type) => error instanceof type)) return (error as Error).message;
   const { code, syscall, hostname } = error as NodeJS.ErrnoException & { hostname?: string };
   if (config === undefined) return undefined;
   const { host, port } = config;
-  if (syscall === 'getaddrinfo' && hostname === host) return `HOST: there is no address of the name ${host}`;
+  if (syscall === 'getaddrinfo' && hostname === host) return `HOST: the name ${host} cannot be resolved`;
   if (syscall !== 'listen') return undefined;
-  if (code === 'EADDRNOTAVAIL') return `HOST: ${host} is no address of this machine`;
-  if (code === 'EADDRINUSE') return `Port ${port} of ${host} is taken. Choose another: PORT=${port + 1} npm start`;
+  if (code === 'EADDRNOTAVAIL') return `HOST: ${host} is not an address of this machine`;
+  if (code === 'EADDRINUSE') return `Port ${port} of ${host} is in use. Choose another one: PORT=${port + 1} npm start`;
   if (code === 'EACCES')
-    return `Port ${port} of ${host} is not for ordinary users. Choose one from 1024 on: PORT=4000 npm start`;
+    return `Port ${port} of ${host} needs more permissions. Choose one from 1024 up: PORT=4000 npm start`;
   return `Cannot listen on port ${port} of ${host}: ${(error as Error).message}`;
 }

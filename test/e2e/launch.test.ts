@@ -196,7 +196,7 @@ describeWithNats('npm start in a fresh clone', () => {
     const samePort = new Start(clone, first.port, { env: { DATA_DIR: join(folder, 'data-3') } });
     starts.push(samePort);
     expect(await exitCode(samePort)).toBe(1);
-    expect(samePort.output).toContain(`Port ${first.port} of 127.0.0.1 is taken`);
+    expect(samePort.output).toContain(`Port ${first.port} of 127.0.0.1 is in use`);
     // Before anything is started for nothing, and nothing else is said behind it.
     expect(samePort.output).not.toMatch(/PostgreSQL|Migrating|"level"/);
   });

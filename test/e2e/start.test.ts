@@ -119,8 +119,8 @@ describeWithNats('a start', () => {
   });
 
   it.each([
-    ['nowhere.invalid', 'HOST: there is no address of the name nowhere.invalid'],
-    ['192.0.2.1', 'HOST: 192.0.2.1 is no address of this machine'],
+    ['nowhere.invalid', 'HOST: the name nowhere.invalid cannot be resolved'],
+    ['192.0.2.1', 'HOST: 192.0.2.1 is not an address of this machine'],
   ])('says what is wrong with HOST=%s', async (host, problem) => {
     const refusal = await refusalOf(withEnv({ HOST: host }));
 
