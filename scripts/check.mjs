@@ -9,7 +9,7 @@ import { runScript, setUp } from './setup.mjs';
 const program = (script) => join(root, 'node_modules', script);
 
 /**
- * Every check by name. Each answers with what is wrong, or with an empty string.
+ * Every check by name. Each returns the problems, or an empty string.
  * @type {Record<string, () => Promise<string>>}
  */
 const checks = {
@@ -22,8 +22,8 @@ const checks = {
 };
 
 await runScript(async () => {
-  // The types of the operations in the tests are made anew where schema.graphql, a test or codegen.ts has changed, so
-  // an operation that the schema does not have fails here, and one that is used wrongly fails the types.
+  // Generates the types of the tests' operations again if schema.graphql, a test or codegen.ts has changed. An operation that
+  // does not fit the schema fails here, and one that is used wrongly fails the type check.
   await setUp({ operations: existsSync(join(root, 'codegen.ts')) });
   const results = await Promise.all(
     Object.entries(checks).map(async ([name, check]) => ({ name, problem: (await check()).trim() })),

@@ -8,7 +8,7 @@ import { runScript, setUp } from './setup.mjs';
 /** @typedef {string[][]} Table the head, then the rows */
 
 /**
- * The tables by the name in their marker, each made from the code.
+ * The generated tables by the name in their marker.
  * @type {Record<string, () => Promise<Table> | Table>}
  */
 const tables = {
@@ -27,7 +27,7 @@ const tables = {
 
 const marker = /(<!-- generated: ([\w ]+) -->\n\n)[\s\S]*?\n(?=\n<!-- end -->)/g;
 
-/** @returns {Promise<{ path: string, text: string, wanted: string }[]>} each page that has markers */
+/** @returns {Promise<{ path: string, text: string, wanted: string }[]>} all pages, with their generated text as `wanted` */
 async function renderPages() {
   const rendered = new Map();
   for (const [name, list] of Object.entries(tables)) rendered.set(name, toMarkdown(await list()));
@@ -42,7 +42,7 @@ async function renderPages() {
   });
 }
 
-/** @returns {Promise<string>} the pages that are out of date, one a line */
+/** @returns {Promise<string>} the pages that are out of date, one per line */
 export async function findStalePages() {
   const stale = (await renderPages()).filter(({ text, wanted }) => text !== wanted);
   return stale
@@ -122,7 +122,7 @@ function showFields(schema) {
   return `{ ${fields.join(', ')} }`;
 }
 
-/** The doc sentence of each subject is the row: it begins with the subject. */
+/** Each row is the doc comment of a subject, which begins with the subject. */
 async function listSubjects() {
   const streams = await loadStreams();
   const source = readFileSync(join(root, 'src/pubsub/nats/subjects.ts'), 'utf8');
@@ -184,7 +184,7 @@ const describe = ({ name, description }) => [code(name), description?.replaceAll
 async function listMetrics() {
   /** @type {typeof import('../src/server/metrics.js')} */
   const { createMetrics } = await load('server/metrics.js');
-  // The sources are read by a scrape only.
+  // Only a scrape reads the sources.
   const metrics = createMetrics(/** @type {any} */ ({})).getMetricsAsArray();
   const own = metrics.filter(({ name }) => name.startsWith('fairway_'));
   return [['metric', 'meaning'], ...own.map((metric) => [code(metric.name), /** @type {any} */ (metric).help])];

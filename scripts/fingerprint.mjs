@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { root } from './run-command.mjs';
 
 /**
- * A hash over the names and contents of files and folders, for deciding what is out of date. Contents, because the
- * times of a fresh clone say nothing; some hundred small files take a few milliseconds.
- * @param {string[]} paths relative to the project; what is not there counts as not there
+ * A hash of the names and contents of files and folders, to decide whether output is out of date. It uses contents because
+ * modification times mean nothing in a fresh clone; some hundred small files take a few milliseconds.
+ * @param {string[]} paths relative to the project; they may be missing, which the hash reflects
  * @param {{ except?: string[] }} [options]
  */
 export function fingerprint(paths, { except = [] } = {}) {

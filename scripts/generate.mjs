@@ -5,13 +5,13 @@ import { root, runQuietly } from './run-command.mjs';
 /**
  * Writes the Prisma client and the Pothos types into src/db/generated.
  *
- * `prisma generate` insists on having the schema engine, although it never runs it, and would download it. Any
- * executable satisfies it, so it gets the one that is certainly there: a generate needs no network.
+ * `prisma generate` requires the schema engine, although it never runs it, and would download it. Any executable satisfies
+ * it, so it gets one that always exists, and needs no network.
  */
 export async function generate() {
   const env = {
     ...process.env,
-    // The other generator is found on PATH, where npm would put it, but this may run without npm.
+    // Prisma looks for the Pothos generator on PATH. npm would add the folder, but this may run without npm.
     PATH: [join(root, 'node_modules/.bin'), process.env.PATH].join(delimiter),
     PRISMA_SCHEMA_ENGINE_BINARY: process.execPath,
     PRISMA_HIDE_UPDATE_MESSAGE: '1',

@@ -6,12 +6,12 @@ import { gzip } from 'node:zlib';
 import { root } from './run-command.mjs';
 
 /**
- * Writes GraphiQL's script and style sheet, each also compressed, into a folder that the server serves. The package
- * renders one page with everything inline; this takes the two out of it.
+ * Writes GraphiQL's script and style sheet, each also compressed, into a folder that the server serves. The package renders
+ * one page with both inline, from which they are extracted.
  * @param {string} folder
  */
 export async function writeGraphiqlFiles(folder) {
-  // Imported here, because packages may be installed after this file is loaded.
+  // A dynamic import, because packages may be installed after this file is loaded.
   const { renderGraphiQL } = await import('@graphql-yoga/render-graphiql');
   const page = renderGraphiQL({});
   const script = between(page, '<script>', '</script>');

@@ -3,9 +3,9 @@ import { join, posix } from 'node:path';
 import { root } from './run-command.mjs';
 
 /**
- * What each folder of `src` does, what it may import beside itself and the folders inside it, and the packages that no other folder
- * imports. A folder that is not named follows the rule of the one around it. Files directly in `src` and those in
- * `commands` put the rest together: they import any folder.
+ * The purpose of each folder of `src`, the folders that it may import beside itself and its own subfolders, and the packages
+ * that only it imports. A folder without a rule follows the rule of its parent. Files directly in `src` and in `commands`
+ * may import any folder.
  * @type {Record<string, { does: string, imports: string[], owns?: string[] }>}
  */
 const rules = {
@@ -21,7 +21,7 @@ const rules = {
     imports: ['domain'],
     owns: ['@nats-io'],
   },
-  'pubsub/live': { does: 'what the four below share', imports: ['pubsub/nats', 'domain'] },
+  'pubsub/live': { does: 'shared by the four folders below', imports: ['pubsub/nats', 'domain'] },
   'pubsub/live/room': {
     does: 'the feed of a room, the cursor of a subscriber, the outbox',
     imports: ['pubsub/live', 'pubsub/nats', 'domain'],
@@ -76,12 +76,12 @@ const rules = {
   },
 };
 
-/** The folders with their part in ARCHITECTURE.md. */
+/** The folders with their rows in ARCHITECTURE.md. */
 export const folders = Object.entries(rules).map(([folder, { does, owns = [] }]) => ({ folder, does, owns }));
 
 const importPattern = /(?:^|\n)\s*(?:import|export)\b[^'"`;]*?from\s+'([^']+)'|\bimport\(\s*'([^']+)'/g;
 
-/** @returns {string} each import that the rules forbid, one a line */
+/** @returns {string} the imports that the rules forbid, one per line */
 export function findForbiddenImports() {
   const problems = [];
   for (const file of readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })) {

@@ -1,6 +1,6 @@
 /**
- * Runs one step and tells about it only if it takes over a second: a line when that second is over, and its duration
- * at the end. Everything goes to stderr, so that stdout stays the command's own.
+ * Runs one step. If it takes more than a second, prints its name after that second, and its duration at the end. Prints to
+ * stderr, so that stdout has only the command's output.
  * @template T
  * @param {string} what present participle: "Installing packages"
  * @param {() => Promise<T>} run

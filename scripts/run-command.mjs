@@ -1,16 +1,16 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
-/** The folder of the project; every path and command of the scripts is relative to it, wherever they are called from. */
+/** The folder of the project. All paths and commands of the scripts are relative to it, not to the current folder. */
 export const root = fileURLToPath(new URL('..', import.meta.url));
 
 /**
- * Runs a command and keeps its output to itself unless it fails.
+ * Runs a command without showing its output.
  * @param {string} command
  * @param {string[]} args
  * @param {{ env?: NodeJS.ProcessEnv }} [options]
- * @returns {Promise<string>} what it wrote
- * @throws {Error} with everything that it wrote, when it ends with another code than 0
+ * @returns {Promise<string>} its stdout
+ * @throws {Error} with its whole output, if its exit code is not 0
  */
 export async function runQuietly(command, args, options = {}) {
   const { code, output } = await runAndCollect(command, args, options);
@@ -19,11 +19,11 @@ export async function runQuietly(command, args, options = {}) {
 }
 
 /**
- * Runs a command to its end, whatever that is.
+ * Runs a command to its end, whatever its exit code.
  * @param {string} command
  * @param {string[]} args
  * @param {{ env?: NodeJS.ProcessEnv }} [options]
- * @returns {Promise<{ code: number, output: string, stdout: string }>} `output` is stdout and stderr as they came
+ * @returns {Promise<{ code: number, output: string, stdout: string }>} `output` is stdout and stderr in the order of arrival
  */
 export function runAndCollect(command, args, { env = process.env } = {}) {
   return new Promise((resolve, reject) => {

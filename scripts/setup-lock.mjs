@@ -2,8 +2,8 @@ import { linkSync, readFileSync, renameSync, rmSync, unlinkSync, writeFileSync }
 import { setTimeout as delay } from 'node:timers/promises';
 
 /**
- * Runs `work` while no other process does so under the same lock file. The lock of a process that is gone, or whose
- * number another process has by now, counts for nothing.
+ * Runs `work` while holding the lock file; other processes with the same file wait. Ignores the lock of a process that has
+ * ended, even if another process has its number by now.
  * @template T
  * @param {string} path
  * @param {() => Promise<T>} work
@@ -32,7 +32,7 @@ function tryTake(path, mine) {
   const draft = `${path}.${process.pid}`;
   writeFileSync(draft, mine);
   try {
-    // A link appears with its content, so nobody ever reads a lock that is half written.
+    // A hard link appears with its content, so no process can read a half-written lock.
     linkSync(draft, path);
     return true;
   } catch (error) {
@@ -51,10 +51,10 @@ function dropIfStale(path) {
   const aside = `${path}.${process.pid}.stale`;
   try {
     renameSync(path, aside);
-    // Somebody else may have replaced the stale lock in between: then this one is alive and goes back.
+    // Another process may have replaced the stale lock in between: then this one is in use and is put back.
     if (readIfThere(aside) !== seen) linkSync(aside, path);
   } catch {
-    // Another process was quicker; the next try sees what it left.
+    // Another process was faster; the next try sees its lock.
   }
   rmSync(aside, { force: true });
 }
@@ -71,12 +71,12 @@ function isHeld(lock) {
 }
 
 /**
- * When a process started, in the kernel's ticks: with its number, an identity that is never used twice since boot.
+ * The start time of a process in the kernel's ticks. With the process number, it is unique since boot.
  * @param {number} pid
- * @returns {string | undefined} undefined where there is no /proc
+ * @returns {string | undefined} undefined without /proc
  */
 function startTimeOf(pid) {
-  // The second field may hold spaces and parentheses; the rest is counted from the last one. See proc(5).
+  // The second field may contain spaces and parentheses, so fields are counted from the last parenthesis. See proc(5).
   const afterName = readIfThere(`/proc/${pid}/stat`)?.split(')').at(-1)?.trim().split(' ');
   return afterName?.[19];
 }

@@ -18,14 +18,14 @@ const buildSources = [...generateSources, 'tsconfig.json', 'tsconfig.build.json'
 const operationSources = ['package-lock.json', 'codegen.ts', 'schema.graphql', 'test'];
 
 /**
- * Brings a clone into a state in which it runs: packages, generated client, build. Does only what is missing or out of
- * date, which on a second call is nothing; several processes may call it at once.
+ * Makes a clone ready to run: packages, generated client, build. Skips every step that is up to date. Several processes may
+ * call it at the same time.
  * @param {{ operations?: boolean }} [options] operations: also the types of the GraphQL operations in the tests
  */
 export async function setUp({ operations = false } = {}) {
   assertNodeVersion();
   const steps = () => {
-    // Each in its turn: what is generated belongs to the packages, and the build to both.
+    // In this order: the generated client depends on the packages, and the build on both.
     if (!isInstalled()) return { what: 'Installing packages', run: install };
     if (!isGenerated()) return { what: 'Generating the database client', run: generateClient };
     if (!isBuilt()) return { what: 'Building', run: build };
@@ -46,8 +46,8 @@ function assertNodeVersion() {
 }
 
 /**
- * Whether node_modules holds what the lockfile says. npm leaves its own record there when, and only when, an install
- * came to its end. Packages that the record lacks are fine if they are optional: those of other platforms.
+ * Whether node_modules matches the lockfile. npm writes its own record there only at the end of a complete install. Packages
+ * that are missing in the record must be optional: those of other platforms.
  */
 function isInstalled() {
   const recordPath = join(root, 'node_modules/.package-lock.json');
@@ -68,8 +68,8 @@ function isInstalled() {
 const readPackages = (path) => JSON.parse(readFileSync(path, 'utf8')).packages;
 
 async function install() {
-  // The build needs the development packages even where the environment says production.
-  // The log level, because `npm run --silent` hands its silence on, and npm would not tell then why it refuses.
+  // The build needs the development packages, even if NODE_ENV is production.
+  // Sets the log level because `npm run --silent` passes its own on, and npm would not print why an install fails.
   const quiet = ['--no-fund', '--no-audit', '--no-progress', '--loglevel=error'];
   await runQuietly('npm', ['ci', '--include=dev', '--include=optional', ...quiet]);
 }
@@ -84,7 +84,7 @@ async function generateClient() {
 
 const isBuilt = () => readStamp(buildStamp) === fingerprint(buildSources, { except: ['src/db/generated'] });
 
-/** Builds beside dist and swaps the two, so that no process sees half a build or a file whose source is gone. */
+/** Builds into a new folder and swaps it with dist, so that no process sees a half-done build or files without a source. */
 async function build() {
   const stamp = fingerprint(buildSources, { except: ['src/db/generated'] });
   const fresh = join(root, `dist.${process.pid}`);
@@ -119,7 +119,7 @@ async function typeOperations() {
 }
 
 /**
- * Runs a script's body; what goes wrong is told in words instead of a stack, and ends it with code 1.
+ * Runs a script's body. On an error, prints its message without a stack and exits with code 1.
  * @param {() => Promise<unknown>} body
  */
 export async function runScript(body) {

@@ -7,11 +7,11 @@ const repeatedSignalMs = 1_000;
 const orphanCheckMs = 250;
 
 /**
- * Starts the server and ends as it ends.
+ * Starts the server and exits with its exit code.
  *
- * It gets a process group of its own: the terminal sends Ctrl-C to the whole group, and npm sends it once more to its
- * child, and the server would take the second one for "stop at once". So signals arrive here only, repetitions within a
- * second are dropped, and the server gets one.
+ * The server runs in its own process group: the terminal sends Ctrl-C to a whole group and npm sends it again to its child,
+ * so the server would take the second signal for "stop immediately". Instead signals arrive here, repetitions within a
+ * second are dropped, and the server receives one.
  */
 function start() {
   const server = spawn(process.execPath, ['--enable-source-maps', join(root, 'dist/main.js')], {
@@ -32,8 +32,8 @@ function start() {
 }
 
 /**
- * The script in package.json says `exec`, so that npm is the parent and not a shell, which would pass no signal on.
- * An npm that is killed with -9 takes nothing along. The server would go on unseen and keep its port and its data.
+ * Stops when npm is gone. The script in package.json uses `exec`, so that npm is the parent, and not a shell, which would not
+ * forward signals. If npm is killed with -9, nothing else would stop the server, which holds its port and its data.
  * @param {() => void} stop
  */
 function stopWhenOrphaned(stop) {

@@ -22,9 +22,9 @@ const usualFolders = ['/usr/sbin', '/usr/local/sbin', '/usr/local/bin', '/usr/bi
 const macApps = ['/Applications/Chromium.app/Contents/MacOS', '/Applications/Google Chrome.app/Contents/MacOS'];
 
 /**
- * Installs a program through the system's package manager where that works without a question.
+ * Installs a program with the system's package manager if that needs no questions.
  * @param {string} name
- * @param {string[]} programs any of these will do
+ * @param {string[]} programs any of these is enough
  * @param {{ apt: string, brew?: string[] }} packages
  * @returns {Promise<string>}
  */

@@ -4,7 +4,7 @@ import { root, runInTerminal } from './run-command.mjs';
 import { runScript, setUp } from './setup.mjs';
 import { ensureChromium, ensureNatsServer, ensurePgbouncer } from './test-requirements.mjs';
 
-/** `npm test`: everything that the tests need, then the tests; arguments go to vitest. */
+/** `npm test`: sets up all requirements of the tests and runs them; arguments are passed to vitest. */
 await runScript(async () => {
   await setUp({ operations: existsSync(join(root, 'codegen.ts')) });
   const missing = [await ensureNatsServer(), await ensureChromium(), await ensurePgbouncer()].filter(
