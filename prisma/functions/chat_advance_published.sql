@@ -1,6 +1,6 @@
--- Moves the mark up to which a room's log is published, range by range: to a range's end only where everything before
--- the range is published, and never past the log's end. Rooms are taken in ascending order, so that two instances never
--- wait for each other, and a room's ranges in their order.
+-- Moves the published marks of rooms, range by range: to the end of a range only if everything before the range is
+-- published, and never past the end of the log. Processes rooms in ascending order, so that two instances cannot
+-- deadlock, and the ranges of a room by position.
 CREATE OR REPLACE FUNCTION chat_advance_published(p_rooms uuid[], p_starts integer[], p_ends integer[])
 RETURNS TABLE (id uuid, mark integer)
 LANGUAGE plpgsql AS $$

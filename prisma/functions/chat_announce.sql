@@ -1,5 +1,5 @@
--- A SYSTEM message by which the platform tells a room something. Its sender need not be a member. An id that a room or
--- a membership has is no message's.
+-- Writes a SYSTEM message of the platform. Its sender need not be a member. An id that a room or a membership has
+-- cannot become a message's id.
 CREATE OR REPLACE FUNCTION chat_announce(p_id uuid, p_room uuid, p_sender integer, p_content text)
 RETURNS TABLE (outcome text, direct_key text, entry chat_messages)
 LANGUAGE plpgsql AS $$

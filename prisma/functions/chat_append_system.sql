@@ -1,6 +1,6 @@
--- Appends a SYSTEM entry. Its sentence is rendered where it is read (src/domain/notice.ts), from the names of the first ten
--- users as they are shown now and from p_details: the language, and what else the sentence takes. An announcement has a
--- content of its own. The caller holds the room's lock.
+-- Appends a SYSTEM entry. Its sentence is rendered when it is read (src/domain/notice.ts), from the current names of
+-- the first ten users and from p_details: the language and the other parts of the sentence. An announcement has its own
+-- content. The caller holds the room's lock.
 CREATE OR REPLACE FUNCTION chat_append_system(
   p_id uuid, p_room uuid, p_actor integer, p_code text, p_users integer[], p_details jsonb, p_content text DEFAULT NULL
 ) RETURNS chat_messages

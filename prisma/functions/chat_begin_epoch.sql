@@ -1,8 +1,8 @@
--- Begins an epoch, while nobody writes. p_is_sure: nothing was written since the log became another one, so that all
--- that is there is common with the epoch before; else nothing is taken for common. Every room has a row of the epoch.
+-- Begins an epoch, while all writers are locked out. p_is_sure: nothing was written since the log changed, so the whole
+-- log is common with the previous epoch; otherwise nothing counts as common. Adds a row of the epoch for every room.
 -- The new epoch is later than p_known. The last eight epochs are kept.
 --
--- Callers set for how long it waits for those who write; all others wait behind it.
+-- Callers set how long it waits for writers; all later writers wait behind it.
 CREATE OR REPLACE FUNCTION chat_begin_epoch(p_is_sure boolean, p_known uuid DEFAULT NULL) RETURNS uuid
 LANGUAGE plpgsql AS $$
 DECLARE

@@ -1,4 +1,4 @@
--- Up to where the log of that epoch and the present one are the same in a room; null where it is the present one.
+-- The last position up to which a room's log in this epoch equals the current one; null if it is the current epoch.
 CREATE OR REPLACE FUNCTION chat_common_seq(p_room uuid, p_epoch uuid) RETURNS integer
 LANGUAGE sql STABLE AS $$
   SELECT CASE WHEN chat_present_epoch() IS DISTINCT FROM p_epoch THEN coalesce((

@@ -1,4 +1,5 @@
--- Devices that came; telling one twice is no error. LOST where the lease is not there. Else who is online by them now.
+-- Stores connected devices; storing one twice is no error. Returns LOST if the lease does not exist, otherwise the
+-- users who are online because of this call.
 CREATE OR REPLACE FUNCTION chat_connect(p_instance uuid, p_ids uuid[], p_users integer[])
 RETURNS TABLE (outcome text, user_id integer)
 LANGUAGE plpgsql AS $$

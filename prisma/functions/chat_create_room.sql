@@ -1,5 +1,5 @@
--- EXISTS answers with the room that had the key before; p_members includes the creator. p_vouched tells that all who
--- are brought may be shown, whoever brings them.
+-- EXISTS returns the room that had the key before. p_members includes the creator. p_vouched: all added users may be
+-- shown by name, whoever adds them.
 CREATE OR REPLACE FUNCTION chat_create_room(
   p_id uuid, p_type chat_room_type, p_name text, p_direct_key text, p_booking_id integer,
   p_creator integer, p_members integer[], p_message_id uuid, p_vouched boolean DEFAULT true,

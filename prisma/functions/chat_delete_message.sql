@@ -1,4 +1,4 @@
--- The text is erased. What was said in a room of a cancelled booking can still be deleted.
+-- Erases the text. Messages in a room of a cancelled booking can still be deleted.
 CREATE OR REPLACE FUNCTION chat_delete_message(p_id uuid, p_user integer)
 RETURNS TABLE (outcome text, direct_key text, entry chat_messages)
 LANGUAGE plpgsql AS $$

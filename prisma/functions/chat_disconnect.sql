@@ -1,5 +1,5 @@
--- Devices that went, each so long ago. Answers with who is offline by that. A device that the database does not know
--- ends nobody's presence: after a crash of the database it knows the user's other devices as little.
+-- Removes devices that disconnected some time ago, and returns the users who are offline because of this call. An
+-- unknown device sets nobody offline: after a crash, the database does not know the user's other devices either.
 CREATE OR REPLACE FUNCTION chat_disconnect(p_ids uuid[], p_users integer[], p_ago_ms integer[]) RETURNS SETOF integer
 LANGUAGE plpgsql AS $$
 DECLARE

@@ -1,9 +1,10 @@
--- Begins an epoch where the present one's log lacks an entry that it is known to have had, or is in an earlier epoch
--- than is known: somebody put the database back without a word. What was written since cannot be told from what was
--- there before, so nothing counts as common. What it begins is later than p_epoch; what another caller has begun
--- meanwhile need not be.
+-- Begins an epoch if the current log lacks an entry that it is known to have had, or if a later epoch is known: then
+-- the database was restored without a notice. Entries written since cannot be told from older ones, so nothing counts
+-- as common. An epoch that is begun here is later than p_epoch; one that another caller has begun meanwhile need not
+-- be.
 --
--- A room that somebody holds for long puts it off, and others wait no longer than that: it is asked again.
+-- If a transaction holds a room for long, the call fails, and other writers wait no longer than until then. It is
+-- retried.
 CREATE OR REPLACE FUNCTION chat_doubt_epoch(p_epoch uuid, p_room uuid, p_seq integer, p_message uuid, p_is_added boolean)
 RETURNS uuid
 LANGUAGE plpgsql

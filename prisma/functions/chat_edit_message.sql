@@ -1,4 +1,4 @@
--- What was said in a room of a cancelled booking stays as it is.
+-- Messages in a room of a cancelled booking cannot be edited.
 CREATE OR REPLACE FUNCTION chat_edit_message(p_id uuid, p_user integer, p_content text)
 RETURNS TABLE (outcome text, direct_key text, entry chat_messages)
 LANGUAGE plpgsql AS $$

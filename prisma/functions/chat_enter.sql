@@ -1,5 +1,5 @@
--- For each new connection: the present epoch, whether something of the server is other than that epoch knows it, and
--- the server's name where all of it is known.
+-- Runs on each new connection. Returns the current epoch, whether the server differs from the one that the epoch knows,
+-- and the server's identity if all of it is known.
 CREATE OR REPLACE FUNCTION chat_enter(OUT epoch uuid, OUT is_other boolean, OUT server text)
 LANGUAGE sql VOLATILE AS $$
   SELECT e.id, coalesce(s.system_id <> e.system_id, s.system_id IS NOT NULL)

@@ -1,10 +1,11 @@
--- Ends leases that ran out, and what the released ones left in its grace, and answers with who is offline by that. An
--- instance that has not held its own for so long without a break ends released ones only: the database may have been
--- away, and the others are about to renew theirs. The same where its own is due: the call itself may have been on its
--- way for as long as the database was away.
+-- Ends expired leases, and devices of released leases whose grace period is over, and returns the users who are offline
+-- because of this call. If the calling instance has not held its own lease for the whole patience without a break, it
+-- ends released leases only: the database may have been unavailable, and the other instances are about to renew theirs.
+-- The same holds if its own lease is due: the call itself may have been delayed by the outage.
 --
--- A lease that was renewed before the clock was set back has as much left as one that is renewed now: a living holder
--- renews it in time, and a dead one's runs out. Whoever finds it leaves the others a patience to renew theirs.
+-- A lease that was renewed before the clock was set back gets the duration of a lease that is renewed now: a running
+-- holder renews it in time, and a dead holder's lease expires. The instance that finds one gives the others a patience
+-- to renew theirs.
 CREATE OR REPLACE FUNCTION chat_expire_leases(p_instance uuid, p_patience_ms integer) RETURNS SETOF integer
 LANGUAGE plpgsql AS $$
 DECLARE

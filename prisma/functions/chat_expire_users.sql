@@ -1,5 +1,5 @@
--- Users who are called online without a device, as after a crash of the database, which forgets the devices. Who came
--- before the clock was set back has been called online for longer than any patience.
+-- Sets users offline who are stored as online without a device, as after a crash of the database, which loses the
+-- devices. A user who came online before the clock was set back counts as online for longer than any patience.
 CREATE OR REPLACE FUNCTION chat_expire_users(p_patience_ms integer) RETURNS SETOF integer
 LANGUAGE plpgsql AS $$
 DECLARE

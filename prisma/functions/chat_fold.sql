@@ -1,5 +1,6 @@
--- Names are found whatever the letter case, the Unicode form or the database's locale: the small letter of every large
--- one is listed here. chat_users.search_name is computed by it, so a change needs that column written anew.
+-- Folds names for the search, so that letter case, Unicode form and the database's locale do not matter: the lower-case
+-- letter of every upper-case one is listed here. chat_users.search_name is computed with it, so a change needs that
+-- column to be computed again.
 CREATE OR REPLACE FUNCTION chat_fold(p_text text) RETURNS text
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
   SELECT CASE WHEN octet_length(p_text) = length(p_text) THEN lower(p_text COLLATE "C") ELSE replace(translate(normalize(p_text, NFKC),

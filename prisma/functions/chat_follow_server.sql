@@ -1,7 +1,7 @@
--- Begins an epoch where the server is another than that of the present one; notes what was not known of it yet. What it
--- begins is later than p_known.
+-- Begins an epoch if this is not the server of the current epoch; stores the parts of the server's identity that were
+-- unknown until now. A new epoch is later than p_known.
 --
--- A room that somebody holds puts it off: the connection is refused within 5 s, and the next one tries again.
+-- If a transaction holds a room, the call fails: the connection is refused within 5 s, and the next one tries again.
 CREATE OR REPLACE FUNCTION chat_follow_server(p_known uuid DEFAULT NULL) RETURNS uuid
 LANGUAGE plpgsql
 SET lock_timeout = '2500ms'

@@ -1,5 +1,6 @@
--- The single characters and the pairs of a text. Costly beside a look into the index, and said to be, so that nothing
--- computes it for a whole table. The index chat_users_grams_idx is made by it, so a change needs that index made anew.
+-- The single characters and the pairs of characters of a text. Its declared cost is high compared with an index lookup,
+-- so that the planner never computes it for a whole table. The index chat_users_grams_idx is built with it, so a change
+-- needs a new index.
 CREATE OR REPLACE FUNCTION chat_grams(p_text text) RETURNS text[]
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE COST 10000 AS $$
 DECLARE

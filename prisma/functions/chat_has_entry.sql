@@ -1,6 +1,6 @@
--- Whether nothing speaks against the log's having that entry: it reaches as far, and the position is no other
--- message's. A message whose row is gone says nothing, as somebody may have had to erase it. p_message may be null:
--- then only whether the log stands there or further.
+-- Whether the log may have this entry: the log reaches its position, and no other message has that position. A missing
+-- message row proves nothing, because it may have been erased on purpose. p_message may be null: then only the position
+-- is checked.
 CREATE OR REPLACE FUNCTION chat_has_entry(p_room uuid, p_seq integer, p_message uuid, p_is_added boolean) RETURNS boolean
 LANGUAGE sql VOLATILE AS $$
   SELECT EXISTS (SELECT FROM chat_rooms r WHERE r.id = p_room AND r.seq >= p_seq)

@@ -1,7 +1,7 @@
--- Takes or renews the lease, which is renewed three times before it can run out: whatever made others miss that, as a
--- database that was away does, made this one late by half a lease at least. A lease that was renewed before the clock
--- was set back is held anew, as behind any other break. False where it was not there: nothing hangs on it, and its
--- devices are to be told again.
+-- Creates or renews the lease. It is renewed three times before it can expire, so an event that keeps other instances
+-- from a renewal, such as an outage of the database, delays this one by at least half a lease. A lease that was renewed
+-- before the clock was set back counts as held since now, as after any other break. Returns false if the lease did not
+-- exist: then no device is attached, and the devices have to be stored again.
 CREATE OR REPLACE FUNCTION chat_hold_lease(p_instance uuid, p_lease_ms integer) RETURNS boolean
 LANGUAGE plpgsql AS $$
 DECLARE

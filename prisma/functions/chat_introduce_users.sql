@@ -1,6 +1,5 @@
--- Makes users known, under the names that another backend mentions beside something else. Such a name is the weakest
--- word there is: it is dated to the epoch, so any token and any upsert overrides it. In ascending order, so that two
--- callers never wait for each other.
+-- Stores users with names that another backend mentions. Such a name has the lowest priority: it is dated 1970, so that
+-- any token or upsert replaces it. In ascending order, so that two callers cannot deadlock.
 CREATE OR REPLACE FUNCTION chat_introduce_users(p_users integer[], p_names text[]) RETURNS void
 LANGUAGE sql AS $$
   INSERT INTO chat_users AS u (id, name, named_at)

@@ -1,4 +1,4 @@
--- p_vouched tells that all who are invited may be shown, whoever invites them.
+-- p_vouched: all invited users may be shown by name, whoever invites them.
 CREATE OR REPLACE FUNCTION chat_invite_members(
   p_room uuid, p_actor integer, p_users integer[], p_max_members integer, p_message_id uuid, p_vouched boolean DEFAULT true,
   p_language text DEFAULT 'ko'

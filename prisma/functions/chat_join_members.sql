@@ -1,5 +1,5 @@
--- Has users become members of a room, or members again, with its next entry. They are confirmed where p_vouched says that
--- all of them may be shown, or where the actor knows them. The caller holds the room's lock and appends that entry.
+-- Makes users members of a room, or members again, at its next position. They are confirmed if p_vouched says that all
+-- of them may be shown by name, or if the actor knows them. The caller holds the room's lock and appends that entry.
 CREATE OR REPLACE FUNCTION chat_join_members(p_room uuid, p_users integer[], p_actor integer, p_vouched boolean)
 RETURNS void
 LANGUAGE sql AS $$

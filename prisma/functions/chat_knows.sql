@@ -1,4 +1,4 @@
--- Whether they meet in a room already, in which the other one is confirmed.
+-- Whether both users are in a room in which the other one is confirmed.
 CREATE OR REPLACE FUNCTION chat_knows(p_viewer integer, p_user integer) RETURNS boolean
 LANGUAGE sql STABLE AS $$
   SELECT EXISTS (

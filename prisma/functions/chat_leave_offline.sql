@@ -1,5 +1,5 @@
--- Devices of these users were last seen then, or later where that is known already, and never in the future; answers
--- with who has no device any more and is offline by that. The caller has locked them.
+-- Sets when devices of these users were last seen: not earlier than stored, and never in the future. Returns the users
+-- who have no device any more and are offline because of this call. The caller has locked them.
 CREATE OR REPLACE FUNCTION chat_leave_offline(p_users integer[], p_seen_at timestamptz[]) RETURNS SETOF integer
 LANGUAGE sql AS $$
   WITH gone AS (

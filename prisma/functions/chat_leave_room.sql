@@ -1,5 +1,6 @@
--- Two entries where the last admin leaves a GROUP: the leaving, and the longest member's becoming admin. Who leaves a
--- booking's room stays away until a list of the booking has been without them, so the version of the list is noted.
+-- Writes two entries if the last admin leaves a GROUP: the leaving, and the longest member's promotion to admin. A user
+-- who leaves the room of a booking stays out until a member list of the booking does not have them, so the version of
+-- the list is stored.
 CREATE OR REPLACE FUNCTION chat_leave_room(
   p_room uuid, p_user integer, p_message_id uuid, p_succession_id uuid, p_language text DEFAULT 'ko'
 ) RETURNS TABLE (outcome text, direct_key text, entry chat_messages)

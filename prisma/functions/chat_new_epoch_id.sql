@@ -1,6 +1,6 @@
--- A UUID of version 7, later than all before it: of two epochs, the greater is the newer one. It is also later than
--- p_known, an epoch that the caller knows of and this database may never have seen: by a clock that is behind, the new
--- one would be an earlier one, and nobody would use it.
+-- A UUID of version 7, later than all before it: the greater of two epochs is the newer one. It is also later than
+-- p_known, an epoch that the caller knows and this database may never have had: with a slow clock, the new epoch would
+-- otherwise be earlier, and no instance would use it.
 CREATE OR REPLACE FUNCTION chat_new_epoch_id(p_known uuid DEFAULT NULL) RETURNS uuid
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE

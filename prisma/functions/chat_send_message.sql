@@ -1,5 +1,5 @@
--- Writes a message that is sent alone, for less than half of what chat_send_messages costs. That one is asked where
--- nothing could be written: the rule for what is answered then stands there.
+-- Writes a single message, for less than half of the cost of chat_send_messages. It calls that function if it could not
+-- write, so the rules for refusals are in one place.
 CREATE OR REPLACE FUNCTION chat_send_message(
   p_id uuid, p_room uuid, p_sender integer, p_type chat_message_type, p_content text
 ) RETURNS TABLE (outcome text, direct_key text, entry chat_messages)

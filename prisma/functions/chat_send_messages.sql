@@ -1,19 +1,19 @@
--- Writes many messages: one commit for all of them, an answer for each, in the order of their places. The locks come
--- first, in ascending order of the rooms, and in a statement of their own. With p_skip_locked it waits for no room that
--- somebody else holds, but answers LOCKED for its messages.
+-- Writes many messages in one commit, and returns an answer for each, in the order of their places. It takes the locks
+-- first, in one statement, in ascending order of the rooms. With p_skip_locked it does not wait for a room that another
+-- transaction holds, but returns LOCKED for its messages.
 --
--- Nobody writes to a cancelled room, but a retry of what was sent before still finds its message. An id that is stored
--- is answered to its author also where they are no member any more: the first try may have been committed without its
--- answer having arrived. To everybody else who is no member it is NOT_FOUND, stored or not. An id that a room or a
--- membership has is no message's: whoever keys by id alone would take one for the other.
+-- A cancelled room accepts no messages, but a retry of an earlier message still finds it. The author of a stored id
+-- gets it even if they are not a member any more: the first try may have been committed although its answer was lost.
+-- For all other users who are not members it is NOT_FOUND, stored or not. An id that a room or a membership has cannot
+-- become a message's id, for clients that cache objects by id alone.
 --
--- Of several messages with one id the first is new and the others are retries of it. An id that another transaction
--- writes at this very moment, in another room, fails the whole call: nothing is written, and its messages go one by
--- one.
+-- If several messages have the same id, the first is new and the others are retries of it. If another transaction
+-- writes the same id at the same time in another room, the whole call fails without a write, and its messages are sent
+-- one by one.
 --
--- A function's plans live as long as the connection. Planned while the tables were new and empty, it would read all
--- messages at every call, so everything that is joined is found by its key. It is planned once: that takes as long as
--- the work of several calls, and a few messages would have it planned anew each time.
+-- A function's plans live as long as its connection. A plan from the time when the tables were new and empty would read
+-- all messages at every call, so every join is forced to use an index. The plan is generic, because planning takes as
+-- long as the work of several calls, and a custom plan would be made for each small batch.
 CREATE OR REPLACE FUNCTION chat_send_messages(
   p_ids uuid[], p_rooms uuid[], p_senders integer[], p_types chat_message_type[], p_contents text[],
   p_skip_locked boolean DEFAULT false

@@ -1,5 +1,5 @@
--- Which history of which server this is. A part is null where the server does not say it: while it recovers, or where
--- the role or the service does not allow the question.
+-- Identifies this server and its history. A part is null if the server does not provide it: during recovery, or if the
+-- role or the service does not allow the query.
 CREATE OR REPLACE FUNCTION chat_server_identity(OUT system_id text, OUT timeline text, OUT database_id text)
 LANGUAGE plpgsql VOLATILE AS $$
 BEGIN

@@ -1,5 +1,5 @@
--- The name of somebody as it is shown in a room: "#5" for a member until they are confirmed there. Those who are no members
--- keep their names: the platform also writes for them.
+-- The name of a user as it is shown in a room: "#5" for a member who is not confirmed there yet. Users who are not
+-- members keep their names: the platform also writes in their names.
 CREATE OR REPLACE FUNCTION chat_shown_member(p_room uuid, p_user integer) RETURNS text
 LANGUAGE sql STABLE AS $$
   SELECT coalesce((

@@ -1,13 +1,13 @@
--- What the booking system says of one booking, in whatever order it arrives and however often: the members are those of
--- the highest version, the name is that of the highest version that gives one, a cancellation is final. p_users NULL
--- says nothing of members, p_name NULL nothing of the name; p_version NULL is older than any. The room is made by
--- whatever comes first. Entries are written by the member who has been there longest.
+-- Applies a state of one booking from the booking system. States may arrive in any order and several times: the members
+-- are those of the highest version, the name is that of the highest version with a name, and a cancellation is final.
+-- p_users NULL means no statement about members, p_name NULL none about the name; p_version NULL is older than any
+-- version. The first state that arrives creates the room. The longest member is the author of the entries.
 --
--- Who left the room stays out until a list has been without them. That list may also be one that comes late: then the
--- newest one, which has them again, takes effect for them now.
+-- A user who left the room stays out until a list does not have them. That list may arrive late: then the newest list,
+-- which has them again, takes effect for them now.
 --
--- With p_only_makes it fills a room of whose members nothing is known, one that was cancelled before it was made
--- included, and changes no other one, whatever its version: that a list came before, even an empty one, is newer.
+-- With p_only_makes it fills a room without known members, including one that was cancelled before it was created, and
+-- changes no other room, whatever the version: an earlier list, even an empty one, counts as newer.
 CREATE OR REPLACE FUNCTION chat_sync_booking(
   p_id uuid, p_booking integer, p_name text, p_users integer[], p_names text[], p_version bigint, p_cancelled boolean,
   p_only_makes boolean, p_message_ids uuid[], p_language text DEFAULT 'ko'
