@@ -33,13 +33,15 @@ function retryWait(retries: number): Promise<void> {
  * theirs, so a change of those never reaches it. This keeps copies of its own, and notes in them what the newest event says.
  *
  * A subscription takes part that declares `$afterSeq: Int` and `$epoch: ID`, passes both to `roomEvents`, and selects `seq` and
- * `epoch` of the event. All other operations pass through as they are.
+ * `epoch` of the event. One that is sent by its id, without a text, takes part with `afterSeq` among its variables, be it null.
+ * All other operations pass through as they are.
  */
 export function resuming(client: Client): Client {
   return {
     ...client,
     subscribe(payload, sink) {
-      if (!/\$afterSeq\b/.test(payload.query)) return client.subscribe(payload, sink);
+      const isResumable = /\$afterSeq\b/.test(payload.query) || 'afterSeq' in (payload.variables ?? {});
+      if (!isResumable) return client.subscribe(payload, sink);
       const variables: Record<string, unknown> = { ...payload.variables };
       let timer: ReturnType<typeof setTimeout> | undefined;
       let stop = () => {};

@@ -29,9 +29,10 @@ import { createBatches } from './resolvers/batches.js';
 import type { Deps } from './resolvers/deps.js';
 import { findRoomOfMessage } from './resolvers/messages.js';
 import { createAuthenticate } from './server/graphql/context.js';
+import type { TrustedDocuments } from './server/graphql/documents/trusted-documents.js';
 import { createGraphqlEngine } from './server/graphql/engine.js';
 import { createMaskError } from './server/graphql/errors.js';
-import { createExecute } from './server/graphql/execute.js';
+import { execute } from './server/graphql/execute.js';
 import { Seats } from './server/graphql/limits/seats.js';
 import { SubscriptionBudget } from './server/graphql/limits/subscription-budget.js';
 import { UnreadAnswers } from './server/graphql/limits/unread-answers.js';
@@ -63,7 +64,7 @@ const natsWaitMs = 1_000;
 const secondsOfDay = 24 * 60 * 60;
 
 /** Builds an instance: database, NATS, feeds, GraphQL, transports. The database must be migrated. */
-export async function startApp(config: CompleteConfig, log: Logger): Promise<App> {
+export async function startApp(config: CompleteConfig, documents: TrustedDocuments, log: Logger): Promise<App> {
   const { limits, database } = config;
   const db = connectDatabase({
     ...database,
@@ -125,12 +126,11 @@ export async function startApp(config: CompleteConfig, log: Logger): Promise<App
   const backends = serveBackends(pubsub, deps, { version: readVersion(), bookingEvents }, log);
 
   const maskError = createMaskError(log, { suggestions: config.introspection });
-  const execute = createExecute();
   const subscribe = createSubscribe(execute, new SubscriptionBudget(limits.maxSubscriptionBytes));
   const { introspection } = config;
   const unread = new UnreadAnswers(limits.maxAnswerBytes);
   const userTurns = new UserTurns(execute, unread, limits);
-  const engine = createGraphqlEngine({ ...limits, deps, maskError, introspection });
+  const engine = createGraphqlEngine({ ...limits, deps, documents, maskError, introspection });
   const authenticate = createAuthenticate(createTokenVerifier(config.auth), deps);
   const seats = new Seats(limits.maxSocketsPerUser, devices);
   const { sendTimeoutMs, maxStreamMs, maxBodyBytes, maxAnswerBytes } = limits;

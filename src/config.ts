@@ -28,6 +28,7 @@ export interface Config {
   readonly userDirectory: boolean;
   readonly introspection: boolean;
   readonly graphiql: boolean;
+  readonly trustedDocuments: TrustedDocumentsConfig;
   readonly metricsToken: string | undefined;
   readonly limits: LimitsConfig;
 }
@@ -55,6 +56,13 @@ export interface AuthConfig {
   readonly algorithms: readonly string[];
   readonly issuer: string | undefined;
   readonly audience: string | undefined;
+}
+
+export interface TrustedDocumentsConfig {
+  /** Paths of files and folders. */
+  readonly manifests: readonly string[];
+  /** Whether all other documents are refused. */
+  readonly only: boolean;
 }
 
 export interface LimitsConfig {
@@ -145,7 +153,7 @@ const eventSubject = z.string().regex(/^(?:[\w-]+|\*)(?:\.(?:[\w-]+|\*))*\.(?:cr
 const replyPrefix = z.string().regex(/^(?!chat\.|_INBOX_FAIRWAY\.)[\w-]+\.(?:[\w-]+\.)*$/, {
   error: 'must be a list of subject prefixes that end in a dot, such as _INBOX., without those of Fairway itself',
 });
-const onOff = z.enum(['on', 'off']).transform((value) => value === 'on');
+const onOff = z.enum(['on', 'off', 'true', 'false']).transform((value) => value === 'on' || value === 'true');
 
 const origin = z.string().transform((value, { addIssue }) => {
   const normalized = normalizeOrigin(value);
@@ -244,6 +252,14 @@ export const environment = z.object({
   GRAPHIQL: onOff
     .optional()
     .meta({ description: 'GraphiQL at `/graphql` in a browser', default: '`off` in production, else `on`' }),
+  TRUSTED_DOCUMENTS: list
+    .default([])
+    .describe(
+      'manifests of [registered documents](#trusted-documents), or folders of `.graphql` files, separated by commas',
+    ),
+  TRUSTED_DOCUMENTS_ONLY: onOff
+    .default(false)
+    .meta({ description: '`true`: all other documents are refused; GraphiQL is off', default: '`false`' }),
   METRICS_TOKEN: z.string().min(16).optional().describe('bearer token for `/metrics`, at least 16 characters'),
   MAX_BODY_BYTES: count(262_144).describe('bytes of an HTTP body or a WebSocket frame'),
   MAX_ANSWER_BYTES: wholeNumber(65_536, 1_000_000_000)
@@ -374,6 +390,10 @@ function modeProblems(values: Present): string[] {
   if (values.NATS_CREDS !== undefined && !isReadable(values.NATS_CREDS)) {
     problems.push(`NATS_CREDS: ${values.NATS_CREDS} cannot be read`);
   }
+  const isOn = (value: string | undefined) => onOff.safeParse(value).data === true;
+  if (isOn(values.GRAPHIQL) && isOn(values.TRUSTED_DOCUMENTS_ONLY)) {
+    problems.push('GRAPHIQL: cannot be on with TRUSTED_DOCUMENTS_ONLY=true, which refuses the documents that it sends');
+  }
   return problems;
 }
 
@@ -423,7 +443,9 @@ function toConfig(values: Environment): Config {
     language: values.SERVER_LANGUAGE,
     userDirectory: values.USER_DIRECTORY ?? embedded,
     introspection: values.INTROSPECTION ?? !production,
-    graphiql: values.GRAPHIQL ?? !production,
+    // It sends documents of its own.
+    graphiql: values.GRAPHIQL ?? !(production || values.TRUSTED_DOCUMENTS_ONLY),
+    trustedDocuments: { manifests: values.TRUSTED_DOCUMENTS, only: values.TRUSTED_DOCUMENTS_ONLY },
     metricsToken: values.METRICS_TOKEN,
     limits: {
       maxBodyBytes: values.MAX_BODY_BYTES,

@@ -9,14 +9,19 @@ import { seedDemo } from './dev/seed-demo.js';
 import { printWelcome } from './dev/welcome.js';
 import { Lifecycle, StartInterruptedError } from './lifecycle.js';
 import { createLog } from './log.js';
+import { schema } from './schema/index.js';
+import { TrustedDocuments } from './server/graphql/documents/trusted-documents.js';
 import { assertCanListen } from './server/http/listen-check.js';
 import { describeStartError } from './start-error.js';
 
+/** For the native clients. */
+const ownOperations = fileURLToPath(new URL('../clients/operations', import.meta.url));
 const migrationsDir = fileURLToPath(new URL('../prisma/migrations', import.meta.url));
 
 /** Starts the parts of the server in order; the lifecycle stops them in reverse order. */
 async function start(config: Config, log: Logger, lifecycle: Lifecycle): Promise<void> {
   await lifecycle.startStep(() => assertCanListen(config.port, config.host));
+  const documents = await lifecycle.startStep(async () => registerDocuments(config, log));
   const complete = await lifecycle.startStep(() => provideServers(config, log, lifecycle));
   const { url } = complete.database;
   await lifecycle.startStep((signal) =>
@@ -28,13 +33,27 @@ async function start(config: Config, log: Logger, lifecycle: Lifecycle): Promise
     );
 
   const port = await lifecycle.startStep(async () => {
-    const app = await startApp(complete, log);
+    const app = await startApp(complete, documents, log);
     lifecycle.onStop({ name: 'the server', stop: () => app.stop() });
     return app.port;
   });
   if (config.embedded) printWelcome(config, port);
   log.info({ host: config.host, port }, 'Serving');
   process.send?.({ type: 'ready', port });
+}
+
+/** Before anything is started: a manifest that cannot be used leaves the database as it is. */
+function registerDocuments({ trustedDocuments, introspection, limits }: Config, log: Logger): TrustedDocuments {
+  const documents = new TrustedDocuments({
+    ...limits,
+    ...trustedDocuments,
+    introspection,
+    schema,
+    own: [ownOperations],
+  });
+  const { size, interpreted } = documents;
+  log.info({ documents: size, interpreted }, 'Documents are registered');
+  return documents;
 }
 
 /** Returns the configuration with all addresses: servers without an address are started here. */

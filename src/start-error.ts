@@ -5,6 +5,7 @@ import { DataDirInUseError } from './dev/embedded/data-dir.js';
 import { NatsServerNotFoundError } from './dev/embedded/nats-binary.js';
 import { PostgresNotFoundError } from './dev/embedded/postgres-binaries.js';
 import { ClusterUnusableError } from './dev/embedded/postgres-cluster.js';
+import { ManifestError } from './server/graphql/documents/manifest.js';
 
 const selfExplaining = [
   ConfigError,
@@ -15,6 +16,7 @@ const selfExplaining = [
   MigrationError,
   DatabaseUnreachableError,
   DatabaseUnusableError,
+  ManifestError,
 ];
 
 /** The message for an operator who can fix the error, or undefined for any other error. */

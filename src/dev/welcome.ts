@@ -1,14 +1,17 @@
 import { type Config, defaultDataDir } from '../config.js';
 
 /** Prints the addresses of the embedded server, the demo's users, and how to stop it. */
-export function printWelcome({ host, dataDir }: Pick<Config, 'host' | 'dataDir'>, port: number): void {
+export function printWelcome(
+  { host, dataDir, graphiql }: Pick<Config, 'host' | 'dataDir' | 'graphiql'>,
+  port: number,
+): void {
   const shown = ['0.0.0.0', '::'].includes(host) ? 'localhost' : host.includes(':') ? `[${host}]` : host;
   const address = `${shown}:${port}`;
   const ofFolder = dataDir === defaultDataDir ? '' : `DATA_DIR=${dataDir} `;
   process.stdout.write(`
   Fairway is ready.
 
-    GraphiQL and GraphQL   http://${address}/graphql
+    ${graphiql ? 'GraphiQL and GraphQL' : 'GraphQL             '}   http://${address}/graphql
     Subscriptions          ws://${address}/graphql
     Demo users             김철수 (4)  이영희 (5)  박영희 (6)  최민수 (7)
     A token for one        ${ofFolder}npm run token -- --user 4

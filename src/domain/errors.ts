@@ -13,6 +13,10 @@ export const errorCodes = {
     meaning: 'the document, an argument or the request is wrong or beyond a limit; the message says what',
     retry: 'no, change it first',
   },
+  DOCUMENT_NOT_REGISTERED: {
+    meaning: 'no document is registered under the id, or the server executes registered documents only',
+    retry: 'with the text, where the message is `PersistedQueryNotFound`; else no',
+  },
   CONFLICT: {
     meaning: 'this message id was used for something else, or the message to edit has been deleted',
     retry: 'no',

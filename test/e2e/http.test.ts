@@ -203,7 +203,6 @@ describeWithNats('HTTP', () => {
         [graphqlJson, 400],
         ['application/json', jsonStatus],
       ] as const) {
-        // The second time it may be compiled.
         for (let time = 0; time < 3; time += 1) {
           const answer = await postOperation(instance, operation, { ...asKim(), accept });
           expect([answer.status, answer.errors?.[0]?.extensions.code]).toEqual([wanted, 'BAD_USER_INPUT']);

@@ -3,6 +3,8 @@ import { pino } from 'pino';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { type App, type CompleteConfig, startApp } from '../../src/app.js';
 import { readConfig } from '../../src/config.js';
+import { schema } from '../../src/schema/index.js';
+import { TrustedDocuments } from '../../src/server/graphql/documents/trusted-documents.js';
 import { TestClient } from '../support/client.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { testSecret } from '../support/instance.js';
@@ -34,7 +36,9 @@ describeWithNats('an inbox', () => {
       NEW_USERS_PER_DAY: '10000',
     }) as CompleteConfig;
     // In this process, where its statements can be counted.
-    app = await startApp(config, pino({ level: 'silent' }));
+    const { limits, introspection } = config;
+    const documents = new TrustedDocuments({ ...limits, introspection, schema, own: [], manifests: [], only: false });
+    app = await startApp(config, documents, pino({ level: 'silent' }));
   });
   afterAll(async () => {
     await Promise.all(clients.map((client) => client.close()));

@@ -9,10 +9,12 @@ interface Address {
   readonly url: string;
 }
 
-interface Operation {
-  readonly query: string;
+export interface Operation {
+  readonly query?: string;
+  readonly documentId?: unknown;
   readonly variables?: unknown;
   readonly operationName?: string;
+  readonly extensions?: unknown;
 }
 
 export interface WireError {

@@ -2,19 +2,25 @@ import type { GraphQLError } from 'graphql';
 import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
 import type { Deps } from '../../src/resolvers/deps.js';
+import { schema } from '../../src/schema/index.js';
+import { TrustedDocuments } from '../../src/server/graphql/documents/trusted-documents.js';
 import { createGraphqlEngine } from '../../src/server/graphql/engine.js';
 import { createMaskError } from '../../src/server/graphql/errors.js';
 
+const options = {
+  introspection: false,
+  maxTokens: 100,
+  maxDocumentLength: 2_000,
+  maxDocumentLines: 100,
+  maxDepth: 5,
+  maxAliases: 3,
+};
 const createEngine = () =>
   createGraphqlEngine({
+    ...options,
     deps: {} as Deps,
     maskError: createMaskError(pino({ level: 'silent' }), { suggestions: false }),
-    introspection: false,
-    maxTokens: 100,
-    maxDocumentLength: 2_000,
-    maxDocumentLines: 100,
-    maxDepth: 5,
-    maxAliases: 3,
+    documents: new TrustedDocuments({ ...options, schema, own: [], manifests: [], only: false }),
   });
 
 const unknown = 'mutation { nothing }';

@@ -14,7 +14,7 @@ import type { Deps } from '../../src/resolvers/deps.js';
 import { schema } from '../../src/schema/index.js';
 import { findWhatEventsDependOn } from '../../src/schema/of-viewer.js';
 import { createMaskError } from '../../src/server/graphql/errors.js';
-import { createExecute } from '../../src/server/graphql/execute.js';
+import { execute as realExecute } from '../../src/server/graphql/execute.js';
 import { SubscriptionBudget } from '../../src/server/graphql/limits/subscription-budget.js';
 import { UnreadAnswers } from '../../src/server/graphql/limits/unread-answers.js';
 import { createPrintResult } from '../../src/server/graphql/print.js';
@@ -39,7 +39,7 @@ function createRoom(events: readonly RoomEvent[] = [{ kind: 'ready', epoch: '', 
   const limits = { maxEventComplexity: 1_000, maxComplexity: 1_000, maxRoomMembers: 10 };
   const subscriptionRate = new RateLimiterMemory({ points: 1_000, duration: 60 });
   const deps = { limits, subscriptionRate, feeds: { subscribe: async () => tell(events) } } as unknown as Deps;
-  const execute = vi.fn(createExecute());
+  const execute = vi.fn(realExecute);
   const subscribe = createSubscribe(execute, new SubscriptionBudget(1_000_000));
   let lastUserId = 0;
   const transport = (userId?: number) => {

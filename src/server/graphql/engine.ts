@@ -4,35 +4,24 @@ import {
   type ExecutionResult,
   GraphQLError,
   type GraphQLSchema,
-  NoSchemaIntrospectionCustomRule,
-  type ParseOptions,
-  parse,
   Source,
-  type ValidationRule,
-  validate,
 } from 'graphql';
 import { createYoga, type Plugin, type YogaServerInstance } from 'graphql-yoga';
 import { LRUCache } from 'lru-cache';
-import type { ErrorCode } from '../../domain/errors.js';
+import { ChatError, type ErrorCode } from '../../domain/errors.js';
 import type { Deps } from '../../resolvers/deps.js';
 import { schema } from '../../schema/index.js';
 import type { RequestContext } from './context.js';
+import { createDocumentReader, type ReaderOptions } from './documents/document-reader.js';
+import type { DocumentRequest, TrustedDocuments } from './documents/trusted-documents.js';
 import type { MaskError } from './errors.js';
-import {
-  assertReadable,
-  createDocumentLimits,
-  type DocumentLimits,
-  type TextLimits,
-} from './limits/document-limits.js';
 import { documentWeight } from './limits/document-weight.js';
-import { findOverlaps } from './limits/field-overlap.js';
 import { statuses } from './statuses.js';
-import { constantSubscriptionRoot } from './subscription-root.js';
 import { assertModest } from './variables.js';
 
-export interface GraphqlOptions extends DocumentLimits, TextLimits {
+export interface GraphqlOptions extends ReaderOptions {
   readonly deps: Deps;
-  readonly introspection: boolean;
+  readonly documents: TrustedDocuments;
   readonly maskError: MaskError;
 }
 
@@ -56,6 +45,11 @@ export interface GraphqlEngine {
   /** Runs what comes over HTTP. */
   readonly yoga: YogaServerInstance<HttpContext, RequestContext>;
   /**
+   * The text of the document that a request means; empty where it means none.
+   * @throws {ChatError} DOCUMENT_NOT_REGISTERED, BAD_USER_INPUT
+   */
+  findText(request: DocumentRequest): string;
+  /**
    * The document that the text stands for, or what is wrong with it, as clients are told. Parsed and validated as yoga does
    * it, once for as long as it is kept: all plugins each time would be a sixth of what a subscription costs.
    * @throws {GraphQLError} where it cannot be parsed, or is too long to try
@@ -68,12 +62,14 @@ export interface GraphqlEngine {
 }
 
 const maxCachedBytes = 32_000_000;
-/** A client mends one mistake after the other, and each costs a search for its place. */
-const maxMistakes = 5;
 
 export function createGraphqlEngine(options: GraphqlOptions): GraphqlEngine {
-  const { deps, maskError } = options;
-  const documents = new LRUCache<string, DocumentNode>({ maxSize: maxCachedBytes, sizeCalculation: documentWeight });
+  const { deps, documents: trusted, maskError } = options;
+  const cached = new LRUCache<string, DocumentNode>({ maxSize: maxCachedBytes, sizeCalculation: documentWeight });
+  const documents = {
+    get: (text: string) => trusted.find(text) ?? cached.get(text),
+    set: (text: string, document: DocumentNode) => cached.set(text, document),
+  };
   const valid = new WeakSet<DocumentNode>();
   const createContext = ({ viewer, isBehind, cutOff, turns }: TransportContext) => ({
     deps,
@@ -95,12 +91,15 @@ export function createGraphqlEngine(options: GraphqlOptions): GraphqlEngine {
     landingPage: false,
     cors: false,
     multipart: false,
+    extraParamNames: ['documentId'],
     // Who reads the body has its own limit, and never holds more.
     maxRequestBodySize: false,
     healthCheckEndpoint: '/healthz',
   });
   const read = (text: string, noteReading?: NoteReading): DocumentNode | readonly GraphQLError[] => {
-    const known = documents.get(text);
+    const registered = trusted.find(text);
+    if (registered !== undefined) return registered;
+    const known = cached.get(text);
     if (known !== undefined && valid.has(known)) return known;
     const { parse, validate } = yoga.getEnveloped({ noteReading });
     const document: DocumentNode = parse(text);
@@ -109,39 +108,37 @@ export function createGraphqlEngine(options: GraphqlOptions): GraphqlEngine {
     valid.add(document);
     return document;
   };
-  const isKnown = (text: string) => documents.has(text);
-  return { schema, yoga, read, isKnown, createContext };
+  const isKnown = (text: string) => documents.get(text) !== undefined;
+  const findText = (request: DocumentRequest) => trusted.findText(request) ?? '';
+  return { schema, yoga, findText, read, isKnown, createContext };
 }
 
 const forgetful = { get: () => undefined, set: () => undefined };
 
 function createEnginePlugin(options: GraphqlOptions): Plugin {
-  const { introspection, maskError } = options;
-  const documentLimits = createDocumentLimits(options);
-  const { maxTokens } = options;
-  const read = (source: string | Source, parsing?: ParseOptions) => {
-    assertReadable(source instanceof Source ? source.body : source, options);
-    return parse(source, { ...parsing, maxTokens });
-  };
-  const check = (schema: GraphQLSchema, document: DocumentNode, rules?: readonly ValidationRule[]) => {
-    const excess = findOverlaps(document);
-    if (excess !== undefined) return [excess];
-    return validate(schema, document, rules, { maxErrors: maxMistakes, hideSuggestions: !introspection });
+  const { documents, maskError } = options;
+  const reader = createDocumentReader(schema, options);
+  const parse = (source: string | Source) => reader.parse(source instanceof Source ? source.body : source);
+  const validate = (_schema: GraphQLSchema, document: DocumentNode) => {
+    const isRegistered = documents.find(document.loc?.source.body ?? '') === document;
+    return isRegistered ? [] : reader.validate(document);
   };
   return {
     onRequestParse: ({ requestParser, setRequestParser }) => {
-      if (requestParser !== undefined) setRequestParser(refusing(requestParser));
+      if (requestParser !== undefined) setRequestParser(reading(requestParser));
     },
-    onParams: ({ params }) => {
-      assertModest(params.variables);
-      if (params.query == null && params.extensions?.persistedQuery !== undefined) throw noPersistedQueries();
+    onParams: ({ params, setParams }) => {
+      try {
+        assertModest(params.variables);
+        const text = documents.findText(params);
+        if (text !== undefined) setParams({ ...params, query: text });
+      } catch (error) {
+        throw withStatus(error);
+      }
     },
-    onParse: ({ context, setParseFn }) => setParseFn(timed(read, context as Reading)),
-    onValidate: ({ context, addValidationRule, setValidationFn }) => {
-      setValidationFn(timed(check, context as Reading));
-      addValidationRule(documentLimits);
-      addValidationRule(constantSubscriptionRoot);
-      if (!introspection) addValidationRule(NoSchemaIntrospectionCustomRule);
+    onParse: ({ context, setParseFn }) => setParseFn(timed(parse, context as Reading)),
+    onValidate: ({ context, setValidationFn }) => {
+      setValidationFn(timed(validate, context as Reading));
       // yoga masks what parsing and execution throw, not what validation finds.
       return ({ result, setResult }) => setResult(result.map(maskError));
     },
@@ -157,12 +154,18 @@ function createEnginePlugin(options: GraphqlOptions): Plugin {
 
 type RequestParser = Parameters<Parameters<NonNullable<Plugin['onRequestParse']>>[0]['setRequestParser']>[0];
 
-/** yoga itself words what is no JSON in a body, and takes it for a bug of ours in the address of a GET. */
-const refusing =
+/**
+ * yoga itself words what is no JSON in a body, and takes it for a bug of ours in the address of a GET. It does not look for a
+ * documentId there.
+ */
+const reading =
   (parseRequest: RequestParser): RequestParser =>
   async (request) => {
     try {
-      return await parseRequest(request);
+      const params = await parseRequest(request);
+      if (request.method !== 'GET') return params;
+      const documentId = new URL(request.url).searchParams.get('documentId') ?? undefined;
+      return { ...params, documentId };
     } catch (error) {
       if (!(error instanceof SyntaxError)) throw error;
       const extensions = { code: 'BAD_USER_INPUT', http: { status: 400 } };
@@ -185,12 +188,12 @@ const timed =
     }
   };
 
-/**
- * By this message, in an answer with status 200, Apollo's clients and urql know that they have to send the query itself; none
- * of them needs a code of its own.
- */
-const noPersistedQueries = () =>
-  new GraphQLError('PersistedQueryNotSupported', { extensions: { code: 'BAD_USER_INPUT', http: { status: 200 } } });
+/** Where nothing was executed, nothing else sets it. */
+function withStatus(error: unknown): unknown {
+  if (!(error instanceof ChatError)) return error;
+  const extensions = { http: { status: statuses[error.code], spec: true } };
+  return new GraphQLError(error.message, { originalError: error, extensions });
+}
 
 /**
  * An answer without data has the status of its error for clients that accept `application/graphql-response+json`: that is

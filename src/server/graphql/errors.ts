@@ -39,7 +39,8 @@ function toClientError(error: unknown, log: Logger, suggestions: boolean): Graph
   const cause = rootCause(error);
   if (cause instanceof ChatError) {
     const { code, retryAfterMs } = cause;
-    return relocate(located, cause.message, { code, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) });
+    const http = located === undefined ? {} : httpOf(located);
+    return relocate(located, cause.message, { ...http, code, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) });
   }
   if (cause instanceof GraphQLError && isRequestError(cause, located)) {
     const message = suggestions ? cause.message : cause.message.replace(/ Did you mean .*\?$/, '');

@@ -6,6 +6,7 @@ export const statuses: Record<ErrorCode, number> = {
   FORBIDDEN: 403,
   NOT_FOUND: 404,
   BAD_USER_INPUT: 400,
+  DOCUMENT_NOT_REGISTERED: 400,
   CONFLICT: 409,
   RATE_LIMITED: 429,
   UNAVAILABLE: 503,

@@ -21,11 +21,12 @@ export function readMessage(text: string): unknown {
   return { type, id, payload: text.length <= maxEchoLength ? payload : undefined };
 }
 
-const onlyRequest = ({ query, operationName, variables }: Record<string, unknown>) => ({
-  query,
-  operationName,
-  variables,
-});
+function onlyRequest({ query, operationName, variables, documentId, extensions }: Record<string, unknown>) {
+  const persistedQuery = isObject(extensions) ? extensions.persistedQuery : undefined;
+  if (documentId == null && persistedQuery == null) return { query, operationName, variables };
+  // graphql-ws takes no operation without a text.
+  return { query: query ?? '', operationName, variables, documentId, extensions: { persistedQuery } };
+}
 
 function parseIfJson(text: string): unknown {
   try {

@@ -298,11 +298,12 @@ export class GraphqlSockets {
     if (Object.keys(subscriptions).length > maxSubscriptions + maxOtherOperations) throw tooMany();
     const { viewer, isBehind, cutOff } = extra;
     if (viewer !== null && unread.isFull(viewer.userId)) throw tooMuchUnread();
-    const { query, operationName, variables } = payload;
+    const { operationName, variables } = payload;
+    const text = engine.findText(payload);
     // It lives as long as the operation does, and nobody looks at it any more.
-    Object.assign(payload, { query: '', variables: undefined });
+    Object.assign(payload, { query: '', variables: undefined, documentId: undefined, extensions: undefined });
     assertModest(variables);
-    const document = engine.read(query, (ms) => this.#noteReading(extra, ms));
+    const document = engine.read(text, (ms) => this.#noteReading(extra, ms));
     if (!('kind' in document)) return document;
     const operation = getOperationAST(document, operationName);
     if (operation == null) throw new ChatError('BAD_USER_INPUT', 'operationName names no operation of the document');

@@ -1,0 +1,133 @@
+import { type DocumentNode, GraphQLError, type GraphQLSchema } from 'graphql';
+import { ChatError } from '../../../domain/errors.js';
+import { compileOperations } from './compiled-operations.js';
+import { createDocumentReader, type ReaderOptions } from './document-reader.js';
+import { ManifestError, readManifest, sha256Of, withoutPrefix } from './manifest.js';
+
+export interface TrustedDocumentsOptions extends ReaderOptions {
+  readonly schema: GraphQLSchema;
+  /** Manifests, and folders of documents, that belong to the project. */
+  readonly own: readonly string[];
+  /** Those that the operator names. */
+  readonly manifests: readonly string[];
+  /** Whether all other documents are refused. */
+  readonly only: boolean;
+}
+
+/** How a request says which document it means. Nothing of it is checked yet. */
+export interface DocumentRequest {
+  readonly query?: unknown;
+  /** Of GraphQL over HTTP. */
+  readonly documentId?: unknown;
+  /** Apollo's `persistedQuery` is one of them. */
+  readonly extensions?: unknown;
+}
+
+/** `sha256:` and 64 hex digits. */
+export const maxDocumentIdLength = 71;
+
+/** The documents that the operator has registered, and the project's own. They are compiled, and clients may send their ids. */
+export class TrustedDocuments {
+  readonly #textById = new Map<string, string>();
+  readonly #documents = new Map<string, DocumentNode>();
+  readonly #hasManifest: boolean;
+  readonly #only: boolean;
+  /** The operations that graphql-jit would not execute as graphql does, by name. */
+  readonly interpreted: string[] = [];
+
+  /**
+   * Reads, validates and compiles all of them.
+   * @throws {ManifestError} with the file and the operation, where one of them cannot be used
+   */
+  constructor({ schema, own, manifests, only, ...limits }: TrustedDocumentsOptions) {
+    this.#hasManifest = manifests.length > 0;
+    this.#only = only;
+    const reader = createDocumentReader(schema, limits);
+    for (const { id, text, place } of [...own, ...manifests].flatMap(readManifest)) {
+      this.#textById.set(withoutPrefix(id), text);
+      this.#textById.set(sha256Of(text), text);
+      if (this.#documents.has(text)) continue;
+      const document = parseAt(place, () => reader.parse(text));
+      const [mistake] = reader.validate(document);
+      if (mistake !== undefined) throw new ManifestError(nameOf(document, place), mistake.message);
+      this.#documents.set(text, document);
+      const interpreted = compileOperations(schema, document);
+      this.interpreted.push(...interpreted.map(({ name }) => name?.value ?? place));
+    }
+  }
+
+  get size(): number {
+    return this.#documents.size;
+  }
+
+  /** The registered document with exactly this text. It is valid. */
+  find(text: string): DocumentNode | undefined {
+    return this.#documents.get(text);
+  }
+
+  /**
+   * The text that the request means: of the registered document that it names, else the one that it brings. Undefined where
+   * it does neither.
+   * @throws {ChatError} DOCUMENT_NOT_REGISTERED, BAD_USER_INPUT
+   */
+  findText({ query, documentId, extensions }: DocumentRequest): string | undefined {
+    if (documentId != null && typeof documentId !== 'string') {
+      throw new ChatError('BAD_USER_INPUT', 'documentId must be a string');
+    }
+    const persisted = persistedQueryOf(extensions);
+    const id = documentId ?? persisted?.sha256Hash;
+    const registered = this.#findById(id);
+    if (registered !== undefined) return registered;
+    const hasId = documentId != null || persisted !== undefined;
+    // Clients for which a text is mandatory send an empty one beside an id.
+    if (typeof query === 'string' && (query !== '' || !hasId)) {
+      if (this.#only && !this.#documents.has(query)) throw notRegistered();
+      return query;
+    }
+    if (!hasId) return undefined;
+    if (this.#only) throw notRegistered();
+    if (documentId != null)
+      throw new ChatError('DOCUMENT_NOT_REGISTERED', 'No document is registered under this documentId');
+    throw this.#hasManifest ? persistedQueryNotFound() : persistedQueryNotSupported();
+  }
+
+  #findById(id: unknown): string | undefined {
+    if (typeof id !== 'string' || id.length > maxDocumentIdLength) return undefined;
+    return this.#textById.get(withoutPrefix(id));
+  }
+}
+
+function parseAt(place: string, parse: () => DocumentNode): DocumentNode {
+  try {
+    return parse();
+  } catch (error) {
+    throw new ManifestError(place, (error as Error).message);
+  }
+}
+
+/** With its first operation, where the manifest does not name one. */
+function nameOf({ definitions }: DocumentNode, place: string): string {
+  const name = definitions.find((node) => node.kind === 'OperationDefinition')?.name?.value;
+  return name === undefined || place.endsWith(` ${name}`) ? place : `${place}, operation ${name}`;
+}
+
+function persistedQueryOf(extensions: unknown): { readonly sha256Hash?: unknown } | undefined {
+  const persisted = (extensions as { persistedQuery?: unknown } | null | undefined)?.persistedQuery;
+  return typeof persisted === 'object' && persisted !== null ? persisted : undefined;
+}
+
+const notRegistered = () =>
+  new ChatError('DOCUMENT_NOT_REGISTERED', 'This server executes registered documents only, and this is none of them');
+
+/**
+ * By these messages, in an answer with status 200, Apollo's clients and urql know that they have to send the text: this time,
+ * or from now on.
+ */
+const persistedQueryNotFound = () => persistedQueryError('PersistedQueryNotFound', 'DOCUMENT_NOT_REGISTERED');
+const persistedQueryNotSupported = () => persistedQueryError('PersistedQueryNotSupported', 'BAD_USER_INPUT');
+
+const persistedQueryError = (message: string, code: 'DOCUMENT_NOT_REGISTERED' | 'BAD_USER_INPUT') =>
+  new GraphQLError(message, {
+    originalError: new ChatError(code, message),
+    extensions: { http: { status: 200 } },
+  });
