@@ -1,4 +1,4 @@
-import { broadcastPeers, closeAudiences, openAudiences } from './support/audience.mjs';
+import { broadcastPeers, closeAudiences, interpreted, openAudiences } from './support/audience.mjs';
 import { interleave, mapValues } from './support/statistics.mjs';
 
 /** @typedef {import('./support/results.mjs').Measurement} Measurement */
@@ -10,7 +10,8 @@ import { interleave, mapValues } from './support/statistics.mjs';
  */
 export async function run({ stack, rounds, quick }) {
   const ms = quick ? 1_000 : 4_000;
-  const audiences = await openAudiences(stack, ['Fairway', ...Object.keys(broadcastPeers)], { subscribers: 1_000 });
+  const names = ['Fairway', interpreted, ...Object.keys(broadcastPeers)];
+  const audiences = await openAudiences(stack, names, { subscribers: 1_000 });
   const ways = mapValues(audiences, (audience) => () => audience.measure('oneByOne', ms));
   const { perSecond = {}, cpuMicros = {}, loadMicros = {} } = await interleave(ways, rounds);
   await closeAudiences(audiences);
@@ -20,6 +21,7 @@ export async function run({ stack, rounds, quick }) {
       unit: 'deliveries/s',
       samples: perSecond,
       bars: [
+        { against: interpreted },
         { against: 'raw ws', atLeast: 0.9 },
         { against: 'Socket.IO', atLeast: 1.2 },
         { against: 'yoga + graphql-ws', atLeast: 5 },
@@ -31,6 +33,7 @@ export async function run({ stack, rounds, quick }) {
       unit: 'µs per delivery',
       samples: cpuMicros,
       bars: [
+        { against: interpreted },
         { against: 'raw ws' },
         { against: 'Socket.IO', atMost: 0.85 },
         { against: 'yoga + graphql-ws' },

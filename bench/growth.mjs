@@ -1,4 +1,5 @@
 import { openAudience } from './support/audience.mjs';
+import { documents } from './support/documents.mjs';
 import { cursorOfMessage } from './support/fairway.mjs';
 import { numbers, seedRooms, seedUsers, settle, tokenOf } from './support/seed.mjs';
 import { startFairway } from './support/server-process.mjs';
@@ -15,13 +16,6 @@ const roomsPerList = 20;
 const messagesPerListedRoom = 20;
 const atMost = 1.5;
 
-const pageQuery = `query ($id: ID!, $before: String) { room(id: $id) { messages(last: 50, before: $before) { edges { node {
-  id seq type content senderName createdAt sender { id name } readCount
-} } } } }`;
-const listQuery = `{ rooms(first: ${roomsPerList}) { edges { node {
-  id type name seq updatedAt unreadCount lastMessage { id seq type content senderName createdAt } members { user { id name } }
-} } } }`;
-
 /**
  * What Fairway's own work costs as there is more of everything.
  * @param {BenchContext} context
@@ -37,8 +31,9 @@ async function growAudience({ stack, rounds, quick }) {
   /** @type {Record<string, () => Promise<Record<string, number>>>} */
   const ways = {};
   const audiences = [];
+  const database = await stack.createDatabase();
   for (const subscribers of sizes) {
-    const audience = await openAudience(stack, 'Fairway', { subscribers });
+    const audience = await openAudience(stack, 'Fairway', { subscribers, database });
     audiences.push(audience);
     ways[`${subscribers.toLocaleString('en')} subscribers`] = () => audience.measure('oneByOne', quick ? 1_000 : 3_000);
   }
@@ -60,8 +55,8 @@ async function growPages({ stack, rounds, quick }) {
   for (const size of sizes) {
     const [id = ''] = await seedRooms(database, { memberIds: userIds, messages: size });
     const before = cursorOfMessage(/** @type {any} */ ({ roomId: id, seq: size / 2 }));
-    newest[`${size.toLocaleString('en')} messages`] = { query: pageQuery, variables: { id } };
-    middle[`${size.toLocaleString('en')} messages`] = { query: pageQuery, variables: { id, before } };
+    newest[`${size.toLocaleString('en')} messages`] = { query: documents.roomPage, variables: { id } };
+    middle[`${size.toLocaleString('en')} messages`] = { query: documents.roomPage, variables: { id, before } };
   }
   await settle(database);
   const asked = await open(stack, database, userIds[0] ?? 0, quick);
@@ -95,7 +90,7 @@ async function growList({ stack, rounds, quick }) {
       sides,
       ({ time }) =>
         () =>
-          time({ query: listQuery }),
+          time({ query: documents.roomList, variables: { first: roomsPerList } }),
     ),
     rounds,
   );

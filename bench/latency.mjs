@@ -1,4 +1,4 @@
-import { roomEvents } from './support/audience.mjs';
+import { documents } from './support/documents.mjs';
 import { numbers, seedRooms, seedUsers, tokenOf } from './support/seed.mjs';
 import { startFairway } from './support/server-process.mjs';
 import { interleave } from './support/statistics.mjs';
@@ -24,7 +24,7 @@ export async function run({ stack, rounds, quick }) {
   const load = startWorker('audience');
   for (const [index, { port }] of instances.entries()) {
     const own = tokens.slice((index * clients) / 2, ((index + 1) * clients) / 2);
-    const target = { port, dialect: 'graphql', subscription: roomEvents, readyMark: 'RoomReady' };
+    const target = { port, dialect: 'graphql', subscription: documents.roomEvents, readyMark: 'RoomReady' };
     const places = own.map((token) => ({ token, roomIds: [roomId] }));
     await load.call('connect', target, places, own.slice(0, 10));
   }

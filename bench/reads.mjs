@@ -1,3 +1,5 @@
+import { interpreted } from './support/audience.mjs';
+import { documents } from './support/documents.mjs';
 import { numbers, seedRooms, seedUsers, settle, tokenOf } from './support/seed.mjs';
 import { startFairway, startPeer } from './support/server-process.mjs';
 import { interleave, mapValues } from './support/statistics.mjs';
@@ -73,6 +75,7 @@ export async function run({ stack, rounds, quick }) {
       samples: list['perSecond'] ?? {},
       missing,
       bars: [
+        { against: interpreted },
         { against: 'yoga + Pothos prisma', atLeast: 20 },
         { against: 'yoga + Pothos prisma, joins', atLeast: 3 },
         { against: 'PostGraphile 5', atLeast: 2 },
@@ -85,6 +88,7 @@ export async function run({ stack, rounds, quick }) {
       samples: page['perSecond'] ?? {},
       missing,
       bars: [
+        { against: interpreted },
         { against: 'yoga + Pothos prisma', atLeast: 2 },
         { against: 'yoga + Pothos prisma, joins' },
         { against: 'PostGraphile 5', atLeast: 1.2 },
@@ -110,16 +114,13 @@ function peersOf(stack, url, roomId) {
       { id: roomId },
     ),
   };
+  const fairway = {
+    list: ask(documents.roomList, ({ data }) => nodes(data.rooms), { first: rooms }),
+    page: ask(documents.roomPage, ({ data }) => nodes(data.room.messages), { id: roomId }),
+  };
   return {
-    Fairway: {
-      start: () => startFairway(stack, url),
-      list: ask(`{ rooms(first: ${rooms}) { edges { node { ${roomFields} } } } }`, ({ data }) => nodes(data.rooms)),
-      page: ask(
-        `query ($id: ID!) { room(id: $id) { messages(last: ${pageSize}) { edges { node { ${pageFields} } } } } }`,
-        ({ data }) => nodes(data.room.messages),
-        { id: roomId },
-      ),
-    },
+    Fairway: { ...fairway, start: () => startFairway(stack, url) },
+    [interpreted]: { ...fairway, start: () => startFairway(stack, url, { isInterpreted: true }) },
     'yoga + Pothos prisma': { ...pothos, start: () => startPeer('yoga-prisma-read', { env }) },
     'yoga + Pothos prisma, joins': {
       ...pothos,
@@ -164,7 +165,7 @@ function peersOf(stack, url, roomId) {
  * @returns {Question}
  */
 const ask = (query, normalize, variables) => ({
-  body: JSON.stringify({ query: query.replace(/\s+/g, ' '), variables }),
+  body: JSON.stringify({ query, variables }),
   normalize,
 });
 

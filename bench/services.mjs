@@ -1,14 +1,10 @@
 import { connect } from '@nats-io/transport-node';
+import { documents } from './support/documents.mjs';
 import { HttpConnection } from './support/http-connection.mjs';
 import { numbers, seedRooms, seedUsers, settle, tokenOf } from './support/seed.mjs';
 import { startFairway } from './support/server-process.mjs';
 import { interleave, mapValues, summarize } from './support/statistics.mjs';
 
-const query = `query ($id: ID!) { room(id: $id) {
-  id name type bookingId seq title unreadCount cancelledAt createdAt updatedAt
-  members { id user { id name } isAdmin joinedAt lastReadMessageId lastReadAt }
-  lastMessage { id seq type content senderName createdAt }
-} }`;
 const names = { nats: 'chat.rooms.get over NATS', http: 'room(id) over GraphQL' };
 
 /**
@@ -27,7 +23,7 @@ export async function run({ stack, rounds, quick }) {
   const backend = await connect({ servers: url, user, pass: password });
   const client = new HttpConnection({ port: server.port, path: '/graphql', token: await tokenOf(viewer) });
   const request = JSON.stringify({ roomId: id, userId: viewer });
-  const body = JSON.stringify({ query, variables: { id } });
+  const body = JSON.stringify({ query: documents.room, variables: { id } });
   const asks = {
     [names.nats]: async () => (await backend.request('chat.rooms.get', request)).string(),
     [names.http]: async () => String(await client.post(body)),

@@ -2,7 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
-import { messageAdded, roomEvents } from './support/audience.mjs';
+import { messageAdded } from './support/audience.mjs';
+import { documents } from './support/documents.mjs';
 import { residentBytes } from './support/process-usage.mjs';
 import { inspectorArgs, measureMemory } from './support/retained-memory.mjs';
 import { numbers, seedRooms, seedUsers, tokenOf } from './support/seed.mjs';
@@ -36,7 +37,7 @@ export async function run({ stack, rounds, quick }) {
     Fairway: async () => {
       const server = await startFairway(stack, database.url, { nodeArgs: inspectorArgs });
       return measure(stack, server, {
-        target: { port: server.port, dialect: 'graphql', subscription: roomEvents, readyMark: 'RoomReady' },
+        target: { port: server.port, dialect: 'graphql', subscription: documents.roomEvents, readyMark: 'RoomReady' },
         places: placesOf(roomIds, tokens),
         sender: tokens[0],
         untilLive: async () => undefined,

@@ -1,3 +1,4 @@
+import { documents } from '../support/documents.mjs';
 import { WireSocket } from '../support/wire-socket.mjs';
 
 /**
@@ -21,8 +22,6 @@ import { WireSocket } from '../support/wire-socket.mjs';
  * @property {(client: Client, text: string) => void} [onSignal] what keeps the connection alive
  */
 
-const sendMutation =
-  'mutation ($input: SendMessageInput!) { sendMessage(input: $input) { message { id seq createdAt } } }';
 const answerTimeoutMs = 60_000;
 
 /** @type {Record<Target['dialect'], Dialect>} */
@@ -45,7 +44,7 @@ const dialects = {
       await isLive;
     },
     send: (client, op, roomId, content) => {
-      const payload = { query: sendMutation, variables: { input: { roomId, content } } };
+      const payload = { query: documents.sendMessage, variables: { input: { roomId, content } } };
       client.socket.send(JSON.stringify({ id: op, type: 'subscribe', payload }));
     },
     readMessage: (json) => {

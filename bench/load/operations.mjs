@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { documents } from '../support/documents.mjs';
 import { HttpConnection } from '../support/http-connection.mjs';
 import { serveCalls } from '../support/worker.mjs';
 import { Client } from './client.mjs';
@@ -6,7 +7,6 @@ import { Client } from './client.mjs';
 /** @typedef {import('./client.mjs').Target} Target */
 /** One connection with one operation at a time: resolves with the answer. @typedef {(body: string) => Promise<Buffer>} Line */
 
-const mutation = 'mutation ($input: SendMessageInput!) { sendMessage(input: $input) { message { id seq createdAt } } }';
 const text =
   '내일 아침 일곱 시에 정류장에서 만나요. 비가 오면 여덟 시로 미루고, 늦으시는 분은 미리 알려 주세요. 점심은 근처에서.';
 
@@ -78,7 +78,7 @@ serveCalls({
     const nextBody = () => {
       sent += 1;
       const input = { id: randomUUID(), roomId: roomIds[sent % roomIds.length], content: `${sent} ${text}` };
-      return JSON.stringify({ query: mutation, variables: { input } });
+      return JSON.stringify({ query: documents.sendMessage, variables: { input } });
     };
     return run(ms, nextBody, (answer) => {
       if (answer.includes('"errors"') || !answer.includes('"createdAt"')) throw new Error(String(answer));

@@ -1,3 +1,4 @@
+import { documents } from './documents.mjs';
 import { cpuSeconds } from './process-usage.mjs';
 import { numbers, seedRooms, seedUsers, tokenOf } from './seed.mjs';
 import { startFairway, startPeer } from './server-process.mjs';
@@ -21,9 +22,12 @@ import { startWorker } from './worker.mjs';
 const maxMembers = 500;
 const firstUser = 1_000;
 
-const messageFields = 'id seq type content senderName createdAt sender { id name }';
-export const roomEvents = `subscription ($roomId: ID!) { roomEvents(roomId: $roomId) { __typename seq ... on MessageAdded { message { ${messageFields} } } } }`;
-export const messageAdded = `subscription ($roomId: ID!) { messageAdded(roomId: $roomId) { ${messageFields} } }`;
+/** Of the peers that speak GraphQL. */
+export const messageAdded =
+  'subscription ($roomId: ID!) { messageAdded(roomId: $roomId) { id seq type content senderName createdAt sender { id name } } }';
+
+/** Fairway without the documents of the bench. */
+export const interpreted = 'Fairway, interpreted';
 
 /** @type {Record<string, { peer: string, target: Omit<Target, 'port'> }>} */
 export const broadcastPeers = {
@@ -38,36 +42,45 @@ export const broadcastPeers = {
  * @property {number} subscribers
  * @property {number} [senders]
  * @property {string[]} [nodeArgs]
+ * @property {boolean} [isInterpreted]
+ * @property {import('./stack.mjs').Database} [database] shared with other audiences of Fairway that are open meanwhile:
+ *   installations with databases of their own must not share a nats-server
  */
 
 /**
  * Connects everybody and checks that each message reaches each subscriber once, whole and in order.
  * @param {Stack} stack
- * @param {string} name 'Fairway' or a peer
+ * @param {string} name 'Fairway', 'Fairway, interpreted' or a peer
  * @param {AudienceOptions} options
  * @returns {Promise<Audience>}
  */
-export const openAudience = (stack, name, options) =>
-  name === 'Fairway' ? openFairwayAudience(stack, options) : openPeerAudience(name, options);
+export function openAudience(stack, name, options) {
+  if (name === 'Fairway') return openFairwayAudience(stack, options);
+  if (name === interpreted) return openFairwayAudience(stack, { ...options, isInterpreted: true });
+  return openPeerAudience(name, options);
+}
 
 /** @param {Stack} stack @param {AudienceOptions} options @returns {Promise<Audience>} */
-async function openFairwayAudience(stack, { subscribers, senders = 1, nodeArgs = [] }) {
-  const database = await stack.createDatabase();
+async function openFairwayAudience(
+  stack,
+  { subscribers, senders = 1, nodeArgs = [], isInterpreted, database: shared },
+) {
+  const database = shared ?? (await stack.createDatabase());
   const userIds = numbers(firstUser, Math.min(maxMembers, Math.max(subscribers, senders)));
   await seedUsers(database, userIds);
   const [roomId = ''] = await seedRooms(database, { memberIds: userIds });
   const tokens = await Promise.all(userIds.map(tokenOf));
-  const server = await startFairway(stack, database.url, { nodeArgs });
+  const server = await startFairway(stack, database.url, { nodeArgs, isInterpreted });
   return connect(
     'Fairway',
     server,
-    { port: server.port, dialect: 'graphql', subscription: roomEvents, readyMark: 'RoomReady' },
+    { port: server.port, dialect: 'graphql', subscription: documents.roomEvents, readyMark: 'RoomReady' },
     {
       roomId,
       subscribers,
       tokenAt: (index) => tokens[index % tokens.length],
       senderTokens: tokens.slice(0, senders),
-      end: () => database.drop(),
+      end: async () => (shared === undefined ? database.drop() : undefined),
     },
   );
 }
@@ -146,7 +159,8 @@ async function connect(name, server, target, { roomId, subscribers, tokenAt, sen
 export async function openAudiences(stack, names, options) {
   /** @type {Record<string, Audience>} */
   const audiences = {};
-  for (const name of names) audiences[name] = await openAudience(stack, name, options);
+  const database = await stack.createDatabase();
+  for (const name of names) audiences[name] = await openAudience(stack, name, { ...options, database });
   return audiences;
 }
 

@@ -12,7 +12,8 @@ export const tokenOf = (userId) => signToken(tokenSecret, { userId, name: nameOf
 /** @param {Database} database @param {number[]} userIds */
 export async function seedUsers(database, userIds) {
   await database.query(
-    `INSERT INTO chat_users (id, name, named_at) SELECT u, '회원 ' || u, now() FROM unnest($1::int[]) AS u`,
+    `INSERT INTO chat_users (id, name, named_at) SELECT u, '회원 ' || u, now() FROM unnest($1::int[]) AS u
+     ON CONFLICT DO NOTHING`,
     [userIds],
   );
 }

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
+import { manifestPath } from './documents.mjs';
 
 const bench = join(import.meta.dirname, '..');
 const startTimeoutMs = 60_000;
@@ -18,12 +19,13 @@ export const tokenSecret = 'a-secret-for-the-bench-of-32-bytes-or-more';
 
 /**
  * Fairway as `npm start` runs it, in production. Tokens and memberships are checked; raised is only how much one user
- * may send and how many sockets they may have.
+ * may send and how many sockets they may have. The documents of the bench are registered, as those of an application are,
+ * and so compiled.
  * @param {Stack} stack
  * @param {string} databaseUrl
- * @param {{ nodeArgs?: string[], env?: Record<string, string> }} [options]
+ * @param {{ nodeArgs?: string[], isInterpreted?: boolean | undefined }} [options] `isInterpreted`: no documents are registered
  */
-export const startFairway = ({ nats }, databaseUrl, { nodeArgs = [], env = {} } = {}) =>
+export const startFairway = ({ nats }, databaseUrl, { nodeArgs = [], isInterpreted = false } = {}) =>
   startServer(join(bench, '../dist/main.js'), ['--enable-source-maps', ...nodeArgs], {
     HOST: '127.0.0.1',
     LOG_LEVEL: 'warn',
@@ -38,7 +40,7 @@ export const startFairway = ({ nats }, databaseUrl, { nodeArgs = [], env = {} } 
     REPLAYED_PER_MINUTE: '1000000000',
     SUBSCRIPTIONS_PER_MINUTE: '1000000',
     MAX_SOCKETS_PER_USER: '10000',
-    ...env,
+    TRUSTED_DOCUMENTS: isInterpreted ? '' : manifestPath(),
   });
 
 /**
