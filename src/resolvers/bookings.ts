@@ -8,8 +8,8 @@ import type { Deps } from './deps.js';
 import { loadRoom } from './loaders.js';
 
 /**
- * Takes over what the booking system says of a booking; to be called for it alone. States may arrive in any order and
- * any number of times: the members and the name are those of the highest versions, and a cancellation is final.
+ * Applies a state of a booking from the booking system; call it for that system only. States may arrive in any order and
+ * several times: the members and the name are those of the highest versions, and a cancellation is final.
  */
 export async function syncBooking(
   deps: Deps,

@@ -10,38 +10,38 @@ import type { RoomFeeds } from '../pubsub/live/room/room-feeds.js';
 import type { Typing } from '../pubsub/live/typing/typing.js';
 import type { Batches } from './batches.js';
 
-/** What the business logic needs; put together once, in app.ts. */
+/** The dependencies of the business logic, created once in app.ts. */
 export interface Deps {
   readonly db: Database;
   readonly feeds: RoomFeeds;
   readonly typing: Typing;
   readonly presences: Presences;
   readonly inboxes: Inboxes;
-  /** Whose name has changed is told to those who see it. */
+  /** Notifies subscribers of new names. */
   readonly names: NameNews;
-  /** What can wait waits while it is high. */
+  /** While it is high, less urgent events are delayed. */
   readonly load: LoadGauge;
   readonly limits: Limits;
-  /** Sends a minute and user, on this instance; null for the platform's own backends, which limit their users themselves. */
+  /** Sends per minute and user, on this instance; null for backends of the platform, which limit their users themselves. */
   readonly sendRate: RateLimiterMemory | null;
-  /** Other changes a minute and user, on this instance; null likewise. */
+  /** Other changes per minute and user, on this instance; null for backends. */
   readonly changeRate: RateLimiterMemory | null;
-  /** Users new to the chat whom one user may invite a day, on this instance; null likewise. */
+  /** Users new to the chat that one user may invite per day, on this instance; null for backends. */
   readonly newUserRate: RateLimiterMemory | null;
-  /** Subscriptions that a user begins a minute, on this instance. */
+  /** Started subscriptions per minute and user, on this instance. */
   readonly subscriptionRate: RateLimiterMemory;
-  /** Searches for users a minute and user, on this instance. */
+  /** Searches for users per minute and user, on this instance. */
   readonly searchRate: RateLimiterMemory;
-  /** Typing signals a minute and user, on this instance. */
+  /** Typing signals per minute and user, on this instance. */
   readonly typingRate: RateLimiterMemory;
-  /** The newest token that this instance knows to be stored, by user. Only spares the database: another may know a newer. */
+  /** The newest stored token that this instance knows, by user. Only a cache: another instance may have stored a newer one. */
   readonly knownNames: LRUCache<number, { readonly name: string | undefined; readonly issuedAt: Date }>;
   readonly batches: Batches;
-  /** Whether the caller may look up users that they share no room with: with a backend of the platform always. */
+  /** Whether the caller may look up users without a shared room; always true for a backend. */
   readonly userDirectory: boolean;
-  /** Of the SYSTEM messages that changes write. */
+  /** The language of new SYSTEM messages. */
   readonly language: Language;
-  /** Gives up the turn of the mutation that is under way; absent where a backend asks. */
+  /** Gives up the turn of the running mutation; absent for a backend. */
   readonly onHeldUp?: (() => void) | undefined;
 }
 
@@ -51,18 +51,18 @@ export interface Limits {
   readonly maxContentLength: number;
   readonly maxRoomMembers: number;
   readonly maxPageSize: number;
-  /** In one subscription to their presence. */
+  /** The maximum number of users in one presence subscription. */
   readonly maxWatchedUsers: number;
   readonly maxSubscriptionsPerSocket: number;
   readonly maxSocketsPerUser: number;
   /** Fields that one operation may touch. */
   readonly maxComplexity: number;
-  /** Fields that the queries of one user may touch a minute, and likewise their events. */
+  /** Fields that the queries of one user may touch per minute, and likewise their events. */
   readonly complexityPerMinute: number;
   /** Fields that one event of a subscription may touch. */
   readonly maxEventComplexity: number;
   /** In log entries. */
   readonly maxLag: number;
-  /** For how long after an epoch began who resumes without one may hold what is gone. */
+  /** For this long after an epoch has begun, a client that resumes without an epoch may have entries that are lost. */
   readonly epochGraceMs: number;
 }

@@ -4,11 +4,11 @@ import type { Member } from '../domain/room-log.js';
 import type { Viewer } from '../domain/viewer.js';
 import type { Deps } from './deps.js';
 
-/** The viewer's rooms as they change, READY first: who queries behind that misses nothing. */
+/** The viewer's rooms as they change, READY first: a query after READY misses nothing. */
 export const watchInbox = (deps: Deps, viewer: Viewer): Promise<AsyncIterableIterator<InboxEvent<Room>>> =>
   deps.inboxes.watch(viewer.userId, (roomId) => findRoom(deps, viewer, roomId));
 
-/** With the viewer's membership, which may have ended by the time that it is asked for: an event is no error then. */
+/** Loads the membership along with the room: it may end before the field asks for it, and the event must not fail then. */
 async function findRoom({ batches }: Deps, { userId }: Viewer, roomId: string): Promise<Room | null> {
   const [room, viewerMember] = await Promise.all([
     batches.rooms.load({ roomId, userId }),
@@ -17,7 +17,7 @@ async function findRoom({ batches }: Deps, { userId }: Viewer, roomId: string): 
   return room === null || viewerMember === null ? null : seenBy(viewerMember, room);
 }
 
-/** A look at a membership is shared by all that one viewer asks for in one turn, and so is the room that goes with it. */
+/** A viewer's lookups in one turn share the membership object, so they share the room object as well. */
 const seen = new WeakMap<Member, Room>();
 
 function seenBy(viewerMember: Member, room: Room): Room {

@@ -8,21 +8,21 @@ import type { Presence } from '../domain/presence.js';
 import type { Onlooker, Viewer } from '../domain/viewer.js';
 import type { Deps } from './deps.js';
 
-/** One user a key: "#5" where nobody has named them or the chat never heard of them. */
+/** One user per id; a user without a name, or unknown to the chat, is "#5". */
 export const loadUsers = ({ batches }: Deps, ids: readonly number[]): Promise<(User | Error)[]> =>
   batches.users.loadMany(ids);
 
-/** The user as this viewer may know of them: "#5" where the user directory is off and they share no room. */
+/** The user as the viewer may see them: "#5" if the user directory is off and they share no room. */
 export const loadShownUser = ({ batches, userDirectory }: Deps, viewer: Viewer, userId: number): Promise<User> =>
   userDirectory ? batches.users.load(userId) : batches.knownUsers.load({ viewerId: viewer.userId, userId });
 
 /**
- * Pays for the entries of a list before they are loaded, or shown where they are at hand.
- * @throws {ChatError} BAD_USER_INPUT where they are more than who asks can have in one answer
+ * Charges the operation for the entries of a list, before they are loaded or returned.
+ * @throws {ChatError} BAD_USER_INPUT if one answer may not have so many
  */
 export type Afford = (entries: number) => void;
 
-/** Users who are or were in the room, as they are shown there: the same for every viewer. @throws as `afford` does */
+/** Current and former members, as they are shown in the room, which is the same for every viewer. @throws as `afford` does */
 export async function loadMemberUsers(
   { batches }: Deps,
   roomId: string,
@@ -33,22 +33,22 @@ export async function loadMemberUsers(
   return userIds.length === 0 ? [] : batches.memberUsers.load({ roomId, userIds });
 }
 
-/** Who caused an entry, as they are shown in its room; who was never in it, by their name. */
+/** The user who caused an entry, as they are shown in its room; a user who was never in it, by their name. */
 export const loadActor = ({ batches }: Deps, roomId: string, userId: number): Promise<User> =>
   batches.actors.load({ roomId, userId });
 
-/** @throws {ChatError} NOT_FOUND where the viewer is no member of the room any more */
+/** @throws {ChatError} NOT_FOUND if the viewer is not a member of the room any more */
 export const loadRoom = async ({ batches }: Deps, { userId }: Onlooker, roomId: string): Promise<Room> =>
   found(await batches.rooms.load({ roomId, userId }));
 
-/** The room's name, or what its members make of it. */
+/** The room's name, or a title from the names of its members. */
 export const loadTitle = ({ batches }: Deps, { userId }: Viewer, { id, name, along }: Room): string | Promise<string> =>
   name ?? along?.title ?? batches.titles.load({ roomId: id, userId });
 
-/** A room, as its id or with what has been read along with it. */
+/** A room's id, with the parts that were loaded in the same query, if any. */
 type RoomInHand = Pick<Room, 'id' | 'along'>;
 
-/** Which list of a room's members, and what pays for it; without that, whoever asks may have all. */
+/** Options of a member list; without `afford` its length is not limited. */
 interface MemberList {
   readonly includeLeft?: boolean;
   readonly afford?: Afford;
@@ -76,7 +76,7 @@ export async function loadMembers(
 export const loadMemberCount = ({ batches }: Deps, { userId }: Onlooker, { id, along }: RoomInHand) =>
   along?.memberCount ?? along?.members?.length ?? batches.memberCounts.load({ roomId: id, userId });
 
-/** The viewer's own. @throws {ChatError} NOT_FOUND where it has ended */
+/** The viewer's own membership. @throws {ChatError} NOT_FOUND if it has ended */
 export const loadMembership = ({ batches }: Deps, { userId }: Viewer, { id, along }: RoomInHand) =>
   along?.viewerMember ?? batches.memberships.load({ roomId: id, userId }).then(found);
 
@@ -86,11 +86,11 @@ export const loadUnreadCount = ({ batches }: Deps, { userId }: Viewer, { id, alo
 export const loadLastMessage = ({ batches }: Deps, { userId }: Onlooker, { id, along }: RoomInHand) =>
   along?.lastMessage !== undefined ? along.lastMessage : batches.lastMessages.load({ roomId: id, userId });
 
-/** Of who shares no room with the viewer nothing is told. */
+/** Always OFFLINE for a user who shares no room with the viewer. */
 export const loadPresence = ({ batches }: Deps, viewer: Viewer, userId: number): Promise<Presence> =>
   batches.presences.load({ viewerId: viewer.userId, userId });
 
-/** Where the room's log stands; null where the viewer is no member. */
+/** The head of the room's log; null if the viewer is not a member. */
 export const loadMemberHead = ({ batches }: Deps, { userId }: Viewer, roomId: string): Promise<LogHead | null> =>
   batches.memberHeads.load({ roomId, userId });
 
@@ -98,7 +98,7 @@ export const loadMemberHead = ({ batches }: Deps, { userId }: Viewer, roomId: st
 export const loadReadCount = ({ batches }: Deps, { userId }: Viewer, message: PagedMessage) =>
   message.readCount ?? batches.readCounts.load({ message, userId });
 
-/** Which other members have read the message, and when first; counted before they are loaded. @throws as `afford` does */
+/** The other members who have read the message, and when; counted before they are loaded. @throws as `afford` does */
 export async function loadReaders(
   deps: Deps,
   viewer: Viewer,
@@ -110,7 +110,7 @@ export async function loadReaders(
   return count === 0 ? [] : deps.batches.readers.load({ message, userId: viewer.userId });
 }
 
-/** @throws {ChatError} NOT_FOUND in place of null */
+/** @throws {ChatError} NOT_FOUND for null */
 export function found<T>(value: T | null): T {
   if (value === null) throw new ChatError('NOT_FOUND', 'There is no such room, or you are not a member');
   return value;

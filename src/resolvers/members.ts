@@ -23,16 +23,16 @@ type MemberPageArgs = Pick<PageArgs, 'first' | 'after'>;
 const parseMemberPage = ({ first, after }: MemberPageArgs, { maxPageSize }: Limits): PageRequest =>
   parsePageArgs({ first: first ?? defaultMemberPageSize, after }, maxPageSize);
 
-/** Checks what is known before the room is. @throws {ChatError} BAD_USER_INPUT that says what is wrong */
+/** Checks everything that does not depend on the room. @throws {ChatError} BAD_USER_INPUT */
 export function assertMemberPageArgs(args: MemberPageArgs, limits: Limits): void {
   const { after } = parseMemberPage(args, limits);
   if (after !== undefined) assertMemberCursor(after);
 }
 
 /**
- * A page of the room's members, the longest member first; empty where the viewer is no member any more. All that are
- * wanted in one turn are one statement, and a page goes on behind its cursor whoever comes or leaves meanwhile.
- * @throws {ChatError} BAD_USER_INPUT where the cursor is another room's
+ * A page of the room's members, the longest member first; empty if the viewer is not a member any more. All pages that are
+ * requested in one turn are one statement. Members who join or leave meanwhile do not shift the page after a cursor.
+ * @throws {ChatError} BAD_USER_INPUT if the cursor belongs to another room
  */
 export async function listMembers(
   { batches, limits }: Deps,
@@ -45,7 +45,7 @@ export async function listMembers(
   return batches.memberPages.load({ roomId: id, userId, page });
 }
 
-/** Any member invites to a GROUP. Who is a member already is passed over. */
+/** Any member may invite to a GROUP. Users who are members already are skipped. */
 export async function inviteMembers(
   deps: Deps,
   viewer: Viewer,
@@ -65,7 +65,7 @@ export async function inviteMembers(
   );
 }
 
-/** An admin removes a member; whoever wants to go leaves. */
+/** An admin removes another member. To leave, use `leaveRoom`. */
 export async function removeMember(
   deps: Deps,
   viewer: Viewer,
@@ -73,7 +73,7 @@ export async function removeMember(
   request: RoomRequest,
 ): Promise<{ room: Room }> {
   const userId = parseUserId(input.userId, 'userId');
-  if (userId === viewer.userId) throw new ChatError('BAD_USER_INPUT', 'To go yourself, use leaveRoom');
+  if (userId === viewer.userId) throw new ChatError('BAD_USER_INPUT', 'To leave the room yourself, use leaveRoom');
   return changeRoom(deps, viewer, { ...input, request }, (db, change) => remove(db, change, userId));
 }
 
@@ -87,7 +87,7 @@ export async function setAdmin(
   return changeRoom(deps, viewer, { ...input, request }, (db, change) => set(db, change, userId, input.isAdmin));
 }
 
-/** When the last admin of a GROUP leaves, the longest member becomes one. */
+/** When the last admin of a GROUP leaves, the longest member becomes an admin. */
 export async function leaveRoom(deps: Deps, viewer: Viewer, input: { roomId: string }): Promise<{ roomId: string }> {
   const { db, feeds, language, onHeldUp } = deps;
   const roomId = parseUuid(input.roomId, 'roomId');

@@ -34,7 +34,7 @@ export interface SendMessageInput {
   readonly content?: string | null | undefined;
 }
 
-/** Resolves once the message is on disk. The same id again gives the stored message, for ever. */
+/** Resolves once the message is on disk. Sending the same id again returns the stored message, at any time. */
 export async function sendMessage(
   deps: Deps,
   viewer: Viewer,
@@ -55,7 +55,7 @@ export async function sendMessage(
   return { message, duplicate: written.outcome === 'DUPLICATE' };
 }
 
-/** The platform tells a room something, in the name of a user who need not be a member. The same id again: the same. */
+/** Writes a SYSTEM message of the platform; the sender need not be a member. The same id again returns the stored one. */
 export async function announceMessage(
   { db, feeds, limits }: Deps,
   viewer: Viewer,
@@ -106,7 +106,7 @@ export async function deleteMessage(
   return { message: stored(written) };
 }
 
-/** In the turn of its room, whose lock it takes: however many messages of a locked room are changed, one change waits. */
+/** Runs in the turn of the room, since it takes the room's lock: for a locked room only one change waits on a connection. */
 async function changeMessage(
   deps: Deps,
   viewer: Viewer,
@@ -121,43 +121,43 @@ async function changeMessage(
   });
 }
 
-/** Somebody who has just sent a message is still called as when they sent it. */
+/** For this long after sending, the sender's name in the message counts as current. */
 const nameHoldsMs = 1_000;
 
-/** A new message with its author, where that spares a look at the database for each event. */
+/** Adds the author to a new message, which saves a query for each event. */
 export function nameAuthor({ db }: Deps, message: Message): PagedMessage {
   const { senderId: id, senderName: name, createdAt } = message;
-  // What is dated ahead was sent before the clock was set back.
+  // A message with a future date was sent before the clock was set back.
   return Math.abs(db.now() - createdAt.getTime()) < nameHoldsMs ? { ...message, sender: { id, name } } : message;
 }
 
-/** Null also for what can be no message's id. */
+/** Null also for an invalid id. */
 export const findRoomOfMessage = async ({ batches }: Deps, id: string): Promise<string | null> =>
   isUuid(id) ? batches.roomsOfMessages.load(id) : null;
 
 export const getMessage = ({ db }: Deps, viewer: Viewer, id: string): Promise<Message | null> =>
   findMessage(db, parseUuid(id, 'id'), viewer.userId);
 
-/** Which page of a room's history, as it is asked for. */
+/** The requested page of a room's history. */
 export interface HistoryArgs {
   readonly args: PageArgs;
-  /** Looked for where the page is read. */
+  /** Called only if the page is loaded. */
   readonly findParts?: () => readonly MessagePart[];
 }
 
-/** What can be known of them before the room is. @throws {ChatError} BAD_USER_INPUT that says what is wrong */
+/** Checks everything that does not depend on the room. @throws {ChatError} BAD_USER_INPUT */
 export function assertHistoryArgs(args: PageArgs, { maxPageSize }: Limits): void {
   const { after, before } = parsePageArgs(args, maxPageSize);
   for (const cursor of [after, before]) if (cursor !== undefined) assertMessageCursor(cursor);
 }
 
-/** @throws {ChatError} BAD_USER_INPUT that says what is wrong */
+/** @throws {ChatError} BAD_USER_INPUT if the arguments are invalid */
 export const parseHistoryPage = (args: PageArgs, { maxPageSize }: Limits, roomId: string): PageRequest<number> =>
   locatePage(parsePageArgs(args, maxPageSize), roomId);
 
 /**
- * A page of a room's history, where it has not been read along with the room; then under a look of its own at the
- * membership: who holds a room may have left it since.
+ * A page of a room's history. If it was not loaded with the room, the query checks the membership again: the viewer may have
+ * left the room since it was loaded.
  */
 export async function listMessages(
   { db, limits }: Deps,
@@ -174,7 +174,7 @@ export async function listMessages(
 const isSamePage = (a: PageRequest<number>, b: PageRequest<number>): boolean =>
   a.count === b.count && a.backward === b.backward && a.after === b.after && a.before === b.before;
 
-/** What stands for a message as a cursor, for those who page by message ids. */
+/** The cursor of a message, for callers who page by message ids. */
 export async function getMessageCursor({ db }: Deps, viewer: Onlooker, roomId: string, id: string): Promise<string> {
   const message = await findMessage(db, parseUuid(id, 'cursor'), viewer.userId);
   if (message?.roomId !== roomId) throw new ChatError('BAD_USER_INPUT', 'cursor is not a message of this room');
@@ -190,6 +190,6 @@ function parseContent({ type, content }: SendMessageInput, maxLength: number) {
 }
 
 function stored({ message, outcome }: LogWrite): Message {
-  if (message === null) throw new Error(`The room log answered ${outcome} without a message`);
+  if (message === null) throw new Error(`The room log returned ${outcome} without a message`);
   return message;
 }

@@ -5,8 +5,8 @@ import type { Viewer } from '../domain/viewer.js';
 import type { Deps } from './deps.js';
 
 /**
- * The present state of each user first, then every change. Nothing is told of who shares no room with the viewer.
- * @throws {ChatError} BAD_USER_INPUT where they are none or too many, RATE_LIMITED where the viewer watches too many already
+ * The current state of each user first, then every change; nothing for users who share no room with the viewer.
+ * @throws {ChatError} BAD_USER_INPUT for no users or too many, RATE_LIMITED if the viewer watches too many already
  */
 export async function watchPresence(
   { presences, load, limits }: Deps,

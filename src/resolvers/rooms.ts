@@ -33,9 +33,9 @@ type RoomType = Room['type'];
 
 export const defaultRoomPageSize = 20;
 
-/** What is to be read along with rooms. */
+/** The parts to load in the same query as the rooms. */
 export interface RoomRequest extends Omit<RoomSelection, 'history' | 'maxMembers'> {
-  /** How many members all rooms may have together, and what is thrown where they have more; without it, however many. */
+  /** The maximum number of members of all rooms together, and how to refuse more; without it, there is no limit. */
   readonly members?: { readonly most: number; readonly refuse?: () => never };
   readonly history?: HistoryArgs | undefined;
 }
@@ -52,19 +52,19 @@ export async function getRoom(
   return room;
 }
 
-/** A room as somebody knew it who has written to it. */
+/** The state of a room right after a write of the viewer. */
 export interface WrittenRoom {
-  /** Where its log stood. */
+  /** The head of its log. */
   readonly seq: number;
   readonly at: Date;
-  /** All of it, where it was read with the write. */
+  /** The whole room, if the write has returned it. */
   readonly room?: Room;
 }
 
 /**
- * The room of a message. Where the viewer has just written to it and is no member any more, it is the room as of that
- * write: what never changes of it, and of all else nothing.
- * @throws {ChatError} NOT_FOUND where the viewer has not written to it and is no member any more
+ * The room of a message. If the viewer has just written to it and is not a member any more, it is the room as of that write,
+ * and only the parts that never change.
+ * @throws {ChatError} NOT_FOUND if the viewer has not written to it and is not a member any more
  */
 export async function getRoomOfMessage(
   deps: Deps,
@@ -96,7 +96,7 @@ type RoomPageArgs = Pick<PageArgs, 'first' | 'after'>;
 const parseRoomPage = ({ first, after }: RoomPageArgs, { maxPageSize }: Limits): PageRequest =>
   parsePageArgs({ first: first ?? defaultRoomPageSize, after }, maxPageSize);
 
-/** @throws {ChatError} BAD_USER_INPUT that says what is wrong */
+/** @throws {ChatError} BAD_USER_INPUT if the arguments are invalid */
 export function assertRoomPageArgs(args: RoomPageArgs, limits: Limits): void {
   const { after } = parseRoomPage(args, limits);
   if (after !== undefined) assertRoomCursor(after);
@@ -114,15 +114,15 @@ export async function listRooms(
   return page;
 }
 
-/** @throws what the request says where the rooms have more members than could be read along */
+/** @throws by the request's `refuse`, if the rooms have more members than could be loaded with them */
 function assertMembersRead({ parts, members }: RoomRequest, rooms: readonly Room[]): void {
   if (!parts.includes('members')) return;
   if (rooms.some(({ along }) => along?.members === undefined)) members?.refuse?.();
 }
 
 /**
- * A page of messages with something wrong is not read along: to say so is for the field that has it. Nor is one from a
- * cursor on where it is not known yet which room that must be of.
+ * Leaves out a page of messages with invalid arguments, because the field itself reports the error. Also leaves out a page
+ * with a cursor if the room is not known yet, because a cursor belongs to one room.
  */
 export function toSelection(
   { history, members, ...asked }: RoomRequest,
@@ -142,7 +142,7 @@ export function toSelection(
   }
 }
 
-/** Once however often it is asked for in one turn. */
+/** One query for all calls of one turn. */
 export const countUnreadMessages = ({ batches }: Deps, viewer: Viewer): Promise<number> =>
   batches.allUnread.load(viewer.userId);
 
@@ -152,7 +152,7 @@ export interface CreateRoomInput {
   readonly participantIds: readonly string[];
 }
 
-/** The DIRECT room of two users is the same for ever, whoever of them asks, and however often at once. */
+/** Two users have one DIRECT room forever, even if both create it several times at once. */
 export async function createRoom(
   deps: Deps,
   viewer: Viewer,
@@ -169,7 +169,7 @@ export async function createRoom(
   const id = uuidv7();
   const key = input.type === 'DIRECT' ? directKey(viewer.userId, others) : null;
   const what = `room ${key ?? id}`;
-  // It keeps its turn in any case: a new room is held by nobody.
+  // The change keeps its turn, because no other transaction can hold a new room.
   const creator = { user: viewer.userId };
   const { created, entries, room } = await change(db, what, creator, toSelection(request, limits), (writer) =>
     create(writer, {
@@ -200,7 +200,7 @@ export async function renameRoom(
   return changeRoom(deps, viewer, { ...input, request }, (db, change) => rename(db, change, name));
 }
 
-/** With the room as the change has left it: what was done is answered as done, also to who is removed behind it. */
+/** Returns the room right after the change, so that a viewer who is removed afterwards still gets the answer. */
 export async function changeRoom(
   deps: Deps,
   viewer: Viewer,
@@ -223,7 +223,7 @@ export async function changeRoom(
   return { room: found(room) };
 }
 
-/** Moves the viewer's read mark forward to the message; never back. */
+/** Moves the viewer's read mark forward to the message, never back. */
 export async function markRead(
   deps: Deps,
   viewer: Viewer,

@@ -10,10 +10,10 @@ import type { Deps } from './deps.js';
 import { type Afford, loadMemberHead, loadMemberUsers } from './loaders.js';
 
 /**
- * Tells the room that the viewer types, or no longer does. What they say counts from when it arrives here, however long
- * it takes to see whether they may: a stop or a message that comes behind it ends it.
- * @throws {ChatError} NOT_FOUND where they are no member; FORBIDDEN where the room is closed for writing; RATE_LIMITED for
- * many more signals than anybody types
+ * Shows the room that the viewer is typing, or has stopped. The signal counts from its arrival here, however long the
+ * permission check takes: a later stop or message ends it.
+ * @throws {ChatError} NOT_FOUND if the viewer is not a member; FORBIDDEN if the room is closed for writing; RATE_LIMITED for
+ * many more signals than typing needs
  */
 export async function setTyping(
   deps: Deps,
@@ -38,8 +38,8 @@ export async function setTyping(
 }
 
 /**
- * Who types in the room, the viewer left out: the present list, then every change.
- * @throws {ChatError} NOT_FOUND where the viewer is no member; the iterator throws FORBIDDEN when that ends
+ * The users who are typing in the room, without the viewer: the current list, then every change.
+ * @throws {ChatError} NOT_FOUND if the viewer is not a member; the iterator throws FORBIDDEN when the membership ends
  */
 export async function watchTyping(
   deps: Deps,
@@ -62,7 +62,7 @@ export async function watchTyping(
   });
 }
 
-/** Who types now, the viewer left out; nobody where the viewer is no member any more. @throws as `afford` does */
+/** The users who are typing now, without the viewer; empty if the viewer is not a member any more. @throws as `afford` does */
 export async function listTyping(deps: Deps, { userId }: Viewer, roomId: string, afford: Afford): Promise<User[]> {
   const { batches, typing } = deps;
   if ((await batches.memberships.load({ roomId, userId })) === null) return [];

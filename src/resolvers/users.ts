@@ -15,7 +15,7 @@ import type { Viewer } from '../domain/viewer.js';
 import { assertMaySearch, assertMaySearchUsers } from './access.js';
 import type { Deps, Limits } from './deps.js';
 
-/** Users are known, and named, by the tokens that the platform signed for them. Costs a query only for news. */
+/** Stores the viewer and their name from the token. Runs a query only for a new or newer token. */
 export async function rememberViewer({ db, knownNames, names }: Deps, viewer: Viewer): Promise<void> {
   const { userId, name, issuedAt } = viewer;
   const known = knownNames.get(userId);
@@ -25,7 +25,7 @@ export async function rememberViewer({ db, knownNames, names }: Deps, viewer: Vi
   knownNames.set(userId, { name, issuedAt });
 }
 
-/** A newer token is news even with the same name: another instance may have stored a name from in between. */
+/** A newer token is stored even with the same name: another instance may have stored a name from a token in between. */
 function isNews(known: Pick<Viewer, 'name' | 'issuedAt'>, { name, issuedAt }: Viewer): boolean {
   if (name === undefined) return false;
   if (known.name === undefined || issuedAt > known.issuedAt) return true;
@@ -33,8 +33,7 @@ function isNews(known: Pick<Viewer, 'name' | 'issuedAt'>, { name, issuedAt }: Vi
 }
 
 /**
- * The platform names a user, here and now; messages that were sent before keep the name that they were sent under.
- * Resolves with the name as it is stored.
+ * Sets a user's name as of now; earlier messages keep their `senderName`. Resolves with the name as it is stored.
  */
 export async function renameUser({ db, names }: Deps, user: { userId: number; name: string }): Promise<string> {
   const name = parseName(user.name, 'name');
@@ -43,16 +42,16 @@ export async function renameUser({ db, names }: Deps, user: { userId: number; na
   return name;
 }
 
-/** Makes users known whom a backend mentions. */
+/** Stores users that a backend mentions. */
 export const introduceUsers = ({ db }: Deps, users: readonly MentionedUser[]): Promise<void> => introduce(db, users);
 
-/** @throws {ChatError} BAD_USER_INPUT that says what is wrong */
+/** @throws {ChatError} BAD_USER_INPUT if the ids are invalid */
 export function parseUserIds({ ids }: { readonly ids: readonly string[] }, { maxPageSize }: Limits): number[] {
   if (ids.length > maxPageSize) throw new ChatError('BAD_USER_INPUT', `ids must have at most ${maxPageSize} entries`);
   return ids.map((id) => parseUserId(id, 'ids'));
 }
 
-/** The users in the order of their ids, null for those whom the viewer may not know of. */
+/** The users in the order of the ids; null for users that the viewer may not see. */
 export async function getUsers(deps: Deps, viewer: Viewer, ids: readonly string[]): Promise<(User | null)[]> {
   const { db, limits, userDirectory } = deps;
   const userIds = parseUserIds({ ids }, limits);
@@ -65,7 +64,7 @@ export async function getUsers(deps: Deps, viewer: Viewer, ids: readonly string[
   return asked.map((one) => view(one) ?? null);
 }
 
-/** The text to look for. @throws {ChatError} BAD_USER_INPUT that says what is wrong */
+/** Returns the search text. @throws {ChatError} BAD_USER_INPUT if the arguments are invalid */
 export function parseUserSearch(
   { text, first }: { readonly text: string; readonly first?: number | null },
   { maxPageSize }: Limits,
@@ -91,7 +90,7 @@ export async function searchUsers(
   return search(deps.db, wanted, first);
 }
 
-/** What these users are called now. */
+/** The current names of these users. */
 export async function nameUsers(deps: Deps, ids: readonly number[]): Promise<Map<number, string>> {
   const users = await deps.batches.users.loadMany([...new Set(ids)]);
   return new Map(
