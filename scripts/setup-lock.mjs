@@ -11,10 +11,10 @@ import { setTimeout as delay } from 'node:timers/promises';
  */
 export async function withLock(path, work) {
   const mine = JSON.stringify({ pid: process.pid, startedAt: startTimeOf(process.pid) });
-  let told = false;
+  let isAnnounced = false;
   while (!tryTake(path, mine)) {
-    if (!told) process.stderr.write('  Waiting for another set-up in this folder ...\n');
-    told = true;
+    if (!isAnnounced) process.stderr.write('  Waiting for another set-up in this folder ...\n');
+    isAnnounced = true;
     await delay(100);
   }
   try {

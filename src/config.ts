@@ -23,7 +23,7 @@ export interface Config {
   readonly bookingEvents: BookingEventsConfig;
   readonly auth: AuthConfig;
   readonly allowedOrigins: readonly string[];
-  /** Of the SYSTEM messages that this server writes. */
+  /** The language of the SYSTEM messages that this server writes. */
   readonly language: Language;
   readonly userDirectory: boolean;
   readonly introspection: boolean;

@@ -15,12 +15,12 @@ await runCommand(async () => {
   const { user, name, ttl } = readArguments();
   const { auth, embedded, dataDir } = readConfig(process.env);
   if (auth.secret === undefined && embedded && !existsSync(dataDir)) {
-    throw new CommandError(`There is no data folder ${dataDir} yet: start Fairway first, or name its DATA_DIR.`);
+    throw new CommandError(`There is no data folder ${dataDir} yet: start Fairway first, or set its DATA_DIR.`);
   }
   const secret =
     auth.secret ?? (embedded && auth.jwksUrl === undefined ? readOrCreateSecret(dataDir, authSecretName) : undefined);
   if (secret === undefined) {
-    throw new CommandError('Tokens for AUTH_JWKS_URL are signed by whoever holds the private key; Fairway has none.');
+    throw new CommandError('Tokens for AUTH_JWKS_URL are signed with a private key, which Fairway does not have.');
   }
   const claims = name === undefined ? { userId: user } : { userId: user, name };
   return signToken(secret, claims, {

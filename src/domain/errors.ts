@@ -5,7 +5,7 @@ export const errorCodes = {
     retry: 'yes, with a fresh token',
   },
   FORBIDDEN: {
-    meaning: 'the viewer may not do this, is no member any more, or the origin is not allowed',
+    meaning: 'the viewer may not do this, is not a member any more, or the origin is not allowed',
     retry: 'no',
   },
   NOT_FOUND: { meaning: 'it does not exist, or the viewer is not a member: the two look the same', retry: 'no' },

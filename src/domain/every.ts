@@ -1,18 +1,18 @@
 export interface Loop {
-  /** Starts no further run, from this moment on. Resolves when the run under way has ended. */
+  /** Starts no more runs. Resolves when the current run has ended. */
   stop(): Promise<void>;
 }
 
 export interface EveryOptions {
   /** The first run starts now, not after the first interval. */
   readonly atOnce?: boolean;
-  /** Called with what a run throws. Without it, the error is unhandled, like one of a plain timer. */
+  /** Called with the error of a failed run. Without it, the error is unhandled, as in a plain timer. */
   readonly onError?: (error: unknown) => void;
 }
 
 /**
- * Runs the action every `ms` until it is stopped: never two runs at a time, and on after one that failed. A run that is due
- * while another one is under way is skipped. It does not keep the process alive.
+ * Runs the action every `ms` until it is stopped, also after a failed run. There is only one run at a time: a run that is due
+ * during another one is skipped. The timer does not keep the process alive.
  */
 export function every(
   ms: number,

@@ -4,12 +4,12 @@ export const languages = ['ko', 'en'] as const;
 export type Language = (typeof languages)[number];
 export const defaultLanguage: Language = 'ko';
 
-/** A SYSTEM message as it is stored. An announcement has a content of its own; all others have what it is rendered from. */
+/** The stored details of a SYSTEM message, from which its content is rendered. An announcement has its own content. */
 export type StoredNotice =
   | (SystemNotice & { code: 'ANNOUNCEMENT' })
   | (NoticeDetails & { readonly language: Language });
 
-/** All names are those that were shown when it was written. */
+/** All names are those that were shown when the message was written. */
 export interface Notice extends NoticeDetails {
   readonly actorName: string;
 }
@@ -18,7 +18,7 @@ interface NoticeDetails extends SystemNotice {
   readonly code: Exclude<SystemCode, 'ANNOUNCEMENT'>;
   /** The names of the first users; a sentence counts the others. */
   readonly names: readonly string[];
-  /** The new name, where the room was renamed. */
+  /** The new name, for ROOM_RENAMED. */
   readonly roomName?: string;
   /** Whether the booking system caused it, and not the actor. */
   readonly isByBooking?: boolean;
@@ -70,7 +70,7 @@ const sentences: Record<Language, Sentences> = {
   },
 };
 
-/** Ends in 님 or 명, and so in a consonant: 이 and 을 follow, whatever the names are. */
+/** The list always ends in 님 or 명, that is, in a consonant, so the particles 이 and 을 are right for all names. */
 function listKorean({ names, userIds }: Notice): string {
   const others = userIds.length - names.length;
   return names.map((name) => `${name}님`).join(', ') + (others > 0 ? ` 외 ${others}명` : '');

@@ -9,7 +9,7 @@ export interface Field<Value, Kind extends string = string> {
 /** All fields of a stored thing: its type, its row and its body follow from this. */
 export type Shape<Kind extends string = string> = Readonly<Record<string, Field<unknown, Kind>>>;
 
-/** What has this shape. */
+/** The type of a value with this shape. */
 export type Shaped<Of extends Shape> = {
   readonly [Name in keyof Of]: Of[Name] extends Field<infer Value> ? Value : never;
 };
@@ -18,9 +18,9 @@ export const uuid: Field<string, 'uuid'> = { kind: 'uuid', isNullable: false };
 export const text: Field<string, 'text'> = { kind: 'text', isNullable: false };
 export const boolean: Field<boolean, 'boolean'> = { kind: 'boolean', isNullable: false };
 export const userId: Field<number, 'userId'> = { kind: 'userId', isNullable: false };
-/** Of an entry in a room's log, from 1. */
+/** The position of an entry in a room's log, from 1. */
 export const position: Field<number, 'position'> = { kind: 'position', isNullable: false };
-/** In a room's log: 0 stands before its first entry. */
+/** The position of a mark in a room's log: 0 is before the first entry. */
 export const mark: Field<number, 'mark'> = { kind: 'mark', isNullable: false };
 export const time: Field<Date, 'time'> = { kind: 'time', isNullable: false };
 

@@ -5,10 +5,10 @@ import { builder } from './builder.js';
 import { User } from './user.js';
 
 const SystemCode = builder.enumType('SystemCode', {
-  description: 'What a SYSTEM message tells.',
+  description: 'The event that a SYSTEM message reports.',
   values: {
-    ROOM_CREATED: { description: 'The sender made the room; users are its first members.' },
-    ROOM_RENAMED: { description: 'The sender gave the room a new name.' },
+    ROOM_CREATED: { description: 'The sender created the room; users are its first members.' },
+    ROOM_RENAMED: { description: 'The sender renamed the room.' },
     MEMBERS_JOINED: { description: 'The sender invited the users.' },
     MEMBER_LEFT: { description: 'The user left.' },
     MEMBER_REMOVED: { description: 'The sender removed the user.' },
@@ -20,12 +20,12 @@ const SystemCode = builder.enumType('SystemCode', {
 });
 
 export const SystemNotice = builder.objectRef<Notice & { readonly roomId: string }>('SystemNotice').implement({
-  description: 'What a SYSTEM message says, and of whom.',
+  description: 'The event that a SYSTEM message reports, and the users it is about.',
   fields: (t) => ({
-    code: t.expose('code', { type: SystemCode, description: 'What happened.' }),
+    code: t.expose('code', { type: SystemCode, description: 'The event.' }),
     users: t.field({
       type: [User],
-      description: 'To whom it happened.',
+      description: 'The users that the event is about.',
       resolve: ({ roomId, userIds }, _args, context, info) =>
         loadMemberUsers(context.deps, roomId, userIds, affordable(info, context)),
     }),

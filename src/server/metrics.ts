@@ -17,7 +17,7 @@ export interface MetricSources {
   readonly backlog: () => { readonly entries: number; readonly oldestMs: number };
 }
 
-/** What this process holds and how it fares, in Prometheus' text format. */
+/** The metrics of this process, for Prometheus. */
 export function createMetrics(sources: MetricSources): Registry {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
@@ -44,9 +44,9 @@ export function createMetrics(sources: MetricSources): Registry {
   gauge('fairway_streams', 'Open HTTP streams of subscriptions', sources.streams);
   gauge('fairway_unread_bytes', 'Bytes of answers that wait for their readers', sources.unreadBytes);
   gauge('fairway_room_feeds', 'Rooms with a subscriber on this instance', sources.roomFeeds);
-  gauge('fairway_typing_rooms', 'Rooms whose typing somebody watches on this instance', sources.typingRooms);
-  gauge('fairway_watched_users', 'Users whose presence somebody watches on this instance', sources.watchedUsers);
-  gauge('fairway_inboxes', 'Users who watch their inbox on this instance', sources.inboxes);
+  gauge('fairway_typing_rooms', 'Rooms with a typing subscription on this instance', sources.typingRooms);
+  gauge('fairway_watched_users', 'Users with a presence subscription on them on this instance', sources.watchedUsers);
+  gauge('fairway_inboxes', 'Users with an inbox subscription on this instance', sources.inboxes);
   gauge('fairway_nats_subjects', 'NATS subjects that this instance is subscribed to', sources.natsSubjects);
   gauge('fairway_nats_requests', 'Requests of other backends in progress', sources.natsRequests);
   gauge('fairway_nats_connected', '1 while NATS is connected', () => (sources.isNatsConnected() ? 1 : 0));
