@@ -1,11 +1,12 @@
 import type { Room } from '../db/rooms.js';
 import type { InboxEvent } from '../domain/inbox.js';
 import type { Member } from '../domain/room-log.js';
+import type { Source } from '../domain/source.js';
 import type { Viewer } from '../domain/viewer.js';
 import type { Deps } from './deps.js';
 
 /** The viewer's rooms as they change, READY first: a query after READY misses nothing. */
-export const watchInbox = (deps: Deps, viewer: Viewer): Promise<AsyncIterableIterator<InboxEvent<Room>>> =>
+export const watchInbox = (deps: Deps, viewer: Viewer): Promise<Source<InboxEvent<Room>>> =>
   deps.inboxes.watch(viewer.userId, (roomId) => findRoom(deps, viewer, roomId));
 
 /** Loads the membership along with the room: it may end before the field asks for it, and the event must not fail then. */

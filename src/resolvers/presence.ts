@@ -1,6 +1,7 @@
 import { ChatError } from '../domain/errors.js';
 import { parseUserId } from '../domain/ids.js';
 import type { Presence } from '../domain/presence.js';
+import type { Source } from '../domain/source.js';
 import type { Viewer } from '../domain/viewer.js';
 import type { Deps } from './deps.js';
 
@@ -13,7 +14,7 @@ export async function watchPresence(
   viewer: Viewer,
   { userIds }: { userIds: readonly string[] },
   isBehind: () => boolean,
-): Promise<AsyncIterable<Presence>> {
+): Promise<Source<Presence>> {
   const ids = [...new Set(userIds.map((id) => parseUserId(id, 'userIds')))];
   const { maxWatchedUsers } = limits;
   if (ids.length === 0 || ids.length > maxWatchedUsers) {

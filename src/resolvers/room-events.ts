@@ -2,9 +2,9 @@ import type { LogHead } from '../db/room-views.js';
 import { commonSeq, presentEpoch } from '../domain/epoch.js';
 import { ChatError } from '../domain/errors.js';
 import { parseUuid } from '../domain/ids.js';
-import type { Pollable } from '../domain/pollable.js';
 import type { RoomEvent } from '../domain/room-event.js';
 import type { LogEntry } from '../domain/room-log.js';
+import { filterSource, type Source } from '../domain/source.js';
 import type { Viewer } from '../domain/viewer.js';
 import type { Deps } from './deps.js';
 import { loadMemberHead } from './loaders.js';
@@ -20,7 +20,7 @@ export interface WatchRoomInput {
  * All that happens in the room from `afterSeq`, or from now, each entry once and in order; then live without a gap.
  * @throws {ChatError} NOT_FOUND where the viewer is no member; the iterator throws FORBIDDEN when that ends
  */
-export async function watchRoom(deps: Deps, viewer: Viewer, input: WatchRoomInput): Promise<Pollable<RoomEvent>> {
+export async function watchRoom(deps: Deps, viewer: Viewer, input: WatchRoomInput): Promise<Source<RoomEvent>> {
   const { epochGraceMs } = deps.limits;
   return watch(deps, viewer, input, { graceMs: epochGraceMs, mayResync: true });
 }
@@ -31,7 +31,7 @@ async function watch(
   viewer: Viewer,
   { roomId, afterSeq, epoch }: WatchRoomInput,
   { graceMs, mayResync }: { readonly graceMs: number; readonly mayResync: boolean },
-): Promise<Pollable<RoomEvent>> {
+): Promise<Source<RoomEvent>> {
   const { feeds, limits } = deps;
   const id = parseUuid(roomId, 'roomId');
   const epochId = epoch == null ? undefined : parseUuid(epoch, 'epoch');
@@ -66,34 +66,7 @@ function findCommonSeq({ epochs, epochAgesMs }: LogHead, epoch: string | undefin
  * The same, only what was added. It has no event that says that the log is another one: who has what is gone is given again
  * what came behind the last common entry; who does not say of which epoch that is goes on where they were.
  */
-export async function watchMessages(deps: Deps, viewer: Viewer, input: WatchRoomInput): Promise<Pollable<LogEntry>> {
+export async function watchMessages(deps: Deps, viewer: Viewer, input: WatchRoomInput): Promise<Source<LogEntry>> {
   const events = await watch(deps, viewer, input, { graceMs: 0, mayResync: false });
-  // Not a generator: one that waits cannot be returned from before the next event comes.
-  const added: Pollable<LogEntry> = {
-    [Symbol.asyncIterator]: () => added,
-    async next() {
-      for (;;) {
-        const { done, value } = await events.next();
-        if (done === true) return { done, value: undefined };
-        if (value.kind === 'added') return { done: false, value };
-      }
-    },
-    async return() {
-      await events.return?.();
-      return { done: true, value: undefined };
-    },
-    peek() {
-      for (;;) {
-        const event = events.peek();
-        if (event === undefined || event.kind === 'added') return event;
-        events.skip(event);
-      }
-    },
-    skip: (shown) => events.skip(shown),
-    get isIdle() {
-      return events.isIdle;
-    },
-    listen: (listener) => events.listen(listener),
-  };
-  return added;
+  return filterSource(events, (event): event is LogEntry => event.kind === 'added');
 }

@@ -3,6 +3,7 @@ import type { User } from '../db/user-row.js';
 import { presentEpoch } from '../domain/epoch.js';
 import { ChatError } from '../domain/errors.js';
 import { parseUuid } from '../domain/ids.js';
+import type { Source } from '../domain/source.js';
 import { type TypingState, typingExpiresInMs } from '../domain/typing.js';
 import type { Viewer } from '../domain/viewer.js';
 import { assertMayType, assertMayWrite } from './access.js';
@@ -46,7 +47,7 @@ export async function watchTyping(
   viewer: Viewer,
   input: { roomId: string },
   isBehind: () => boolean,
-): Promise<AsyncIterable<TypingState>> {
+): Promise<Source<TypingState>> {
   const { db, typing, load } = deps;
   const roomId = parseUuid(input.roomId, 'roomId');
   return typing.watch(roomId, async () => {

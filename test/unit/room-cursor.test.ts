@@ -2,8 +2,8 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
 import type { Wait } from '../../src/domain/fair-turns.js';
-import type { Listener } from '../../src/domain/pollable.js';
 import type { LogEntry, LogStore, Member } from '../../src/domain/room-log.js';
+import type { Listener } from '../../src/domain/source.js';
 import { type CursorOptions, RoomCursor } from '../../src/pubsub/live/room/room-cursor.js';
 import { RoomFeed, type RoomFeedOptions } from '../../src/pubsub/live/room/room-feed.js';
 import type { PubSub } from '../../src/pubsub/nats/pub-sub.js';
@@ -38,7 +38,7 @@ describe("a subscriber's cursor that is ended", () => {
       await Promise.all([cursor.return(), cursor.return()]);
     }
 
-    expect(before).toEqual({ holders: 1, listeners: 1, waiters: 1 });
+    expect(before).toEqual({ holders: 1, listeners: 1 });
     expect(feed.counts).toEqual(before);
   });
 });
@@ -85,15 +85,12 @@ describe("a room's feed", () => {
     const goes: Listener = { wake: () => woken.push('goes') };
     feed.listen({ wake: () => woken.push('stays') });
     feed.listen(goes);
-    feed.onChange(feed.changes, () => woken.push('waits'));
-    const takeBack = feed.onChange(feed.changes, () => woken.push('waits no more'));
 
     feed.forget(goes);
-    takeBack();
     feed.accept(entryAt(1));
     await turn();
 
-    expect(woken.sort()).toEqual(['stays', 'waits']);
+    expect(woken).toEqual(['stays']);
   });
 
   it('tells of a read mark by one event for all at the same position, so that it is executed once', async () => {
@@ -145,13 +142,11 @@ class CountedFeed {
   readonly floor = 0;
   readonly epoch = epoch;
   readonly readVersion = 0;
-  readonly changes = 0;
   readonly #listeners = new Set<Listener>();
-  readonly #waiters = new Set<() => void>();
   #holders = 0;
 
   get counts() {
-    return { holders: this.#holders, listeners: this.#listeners.size, waiters: this.#waiters.size };
+    return { holders: this.#holders, listeners: this.#listeners.size };
   }
 
   hold(): void {
@@ -168,11 +163,6 @@ class CountedFeed {
 
   forget(listener: Listener): void {
     this.#listeners.delete(listener);
-  }
-
-  onChange(_after: number, callback: () => void): () => void {
-    this.#waiters.add(callback);
-    return () => this.#waiters.delete(callback);
   }
 
   readyAt(seq: number) {

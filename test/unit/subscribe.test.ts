@@ -10,6 +10,7 @@ import { describe, expect, it, vi } from 'vitest';
 import type { WebSocket } from 'ws';
 import { ChatError } from '../../src/domain/errors.js';
 import type { RoomEvent } from '../../src/domain/room-event.js';
+import { PullSource } from '../../src/pubsub/live/pull-source.js';
 import type { Deps } from '../../src/resolvers/deps.js';
 import { schema } from '../../src/schema/index.js';
 import { findWhatEventsDependOn } from '../../src/schema/of-viewer.js';
@@ -38,7 +39,7 @@ const document = parse(
 function createRoom(events: readonly RoomEvent[] = [{ kind: 'ready', epoch: '', seq: 7 }]) {
   const limits = { maxEventComplexity: 1_000, maxComplexity: 1_000, maxRoomMembers: 10 };
   const subscriptionRate = new RateLimiterMemory({ points: 1_000, duration: 60 });
-  const deps = { limits, subscriptionRate, feeds: { subscribe: async () => tell(events) } } as unknown as Deps;
+  const deps = { limits, subscriptionRate, feeds: { subscribe: async () => new Told(events) } } as unknown as Deps;
   const execute = vi.fn(realExecute);
   const subscribe = createSubscribe(execute, new SubscriptionBudget(1_000_000));
   let lastUserId = 0;
@@ -67,8 +68,22 @@ function createRoom(events: readonly RoomEvent[] = [{ kind: 'ready', epoch: '', 
   };
 }
 
-async function* tell(events: readonly RoomEvent[]) {
-  yield* events;
+/** Tells these events one after the other, and ends. */
+class Told extends PullSource<RoomEvent> {
+  readonly #events: RoomEvent[];
+
+  constructor(events: readonly RoomEvent[]) {
+    super();
+    this.#events = [...events];
+  }
+
+  protected take(): RoomEvent | undefined {
+    const event = this.#events.shift();
+    if (event === undefined) void this.return();
+    return event;
+  }
+
+  protected onEnd(): void {}
 }
 
 const viewerOf = (userId: number) => ({ userId, name: undefined, issuedAt: new Date(), expiresAt: new Date() });

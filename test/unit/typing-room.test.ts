@@ -100,7 +100,8 @@ const quietFeed = {
   floor: 0,
   changes: 0,
   entryAfter: () => undefined,
-  onChange: () => () => undefined,
+  listen: () => undefined,
+  forget: () => undefined,
   release: () => undefined,
 } as unknown as RoomFeed;
 

@@ -3,7 +3,7 @@ import type { ExecutionArgs, ExecutionResult } from 'graphql';
 import { LRUCache } from 'lru-cache';
 import { ChatError } from '../../domain/errors.js';
 import { FairTurns } from '../../domain/fair-turns.js';
-import type { Listener } from '../../domain/pollable.js';
+import type { Listener } from '../../domain/source.js';
 import { extraPriceOf } from '../../schema/bill.js';
 import type { RequestContext } from './context.js';
 import { toResult } from './errors.js';

@@ -1,5 +1,5 @@
 import type { ExecutionResult } from 'graphql';
-import type { Listener } from '../../domain/pollable.js';
+import type { Listener } from '../../domain/source.js';
 import type { Results } from './subscribe.js';
 
 /** Writes one result. Undefined while the peer keeps up; else resolves once it has caught up. Throws where it is gone. */

@@ -6,7 +6,7 @@ import {
   OperationTypeNode,
 } from 'graphql';
 import { SlowConsumerError } from '../../domain/errors.js';
-import { isPollable, type Listener, type Pollable } from '../../domain/pollable.js';
+import type { Listener, Source } from '../../domain/source.js';
 import { assertMaySubscribe } from '../../resolvers/access.js';
 import { findBadArgument } from '../../schema/checked.js';
 import { maxPriceOf } from '../../schema/price.js';
@@ -63,7 +63,8 @@ export function createSubscribe(execute: Execute, budget: SubscriptionBudget): S
       }
       const source = await createSourceEventStream(args);
       if (Symbol.asyncIterator in source) {
-        return new Subscription(source[Symbol.asyncIterator](), { args, selected, executions, giveBack });
+        // Every subscription field of the schema resolves to a Source.
+        return new Subscription(source as Source<unknown>, { args, selected, executions, giveBack });
       }
       giveBack();
       return source;
@@ -89,21 +90,19 @@ interface SubscriptionOptions {
 }
 
 class Subscription implements Results {
-  readonly #source: AsyncIterator<unknown>;
+  readonly #source: Source<unknown>;
   readonly #args: ExecutionArgs;
   /** Equal for all who share what an event executes to; null where nobody does. */
   readonly #key: string | null;
   readonly #selected: EventSelection;
   readonly #executions: Executions;
   readonly #giveBack: () => void;
-  /** Where events can be had without waiting, and their executions are shared. */
-  readonly #pollable: Pollable<unknown> | null;
   /** Of the event that comes next, until it is told. */
   #executing: { readonly event: object; readonly execution: SharedExecution } | undefined;
   #listener: Listener | undefined;
   #isEnded = false;
 
-  constructor(source: AsyncIterator<unknown>, { args, selected, executions, giveBack }: SubscriptionOptions) {
+  constructor(source: Source<unknown>, { args, selected, executions, giveBack }: SubscriptionOptions) {
     this.#source = source;
     this.#args = args;
     const { viewer } = args.contextValue as RequestContext;
@@ -112,7 +111,6 @@ class Subscription implements Results {
     this.#selected = selected;
     this.#executions = executions;
     this.#giveBack = giveBack;
-    this.#pollable = key !== null && isPollable(source) ? source : null;
   }
 
   [Symbol.asyncIterator](): this {
@@ -143,25 +141,27 @@ class Subscription implements Results {
   }
 
   poll(): ExecutionResult | undefined {
-    const event = this.#isEnded ? undefined : this.#pollable?.peek();
-    if (!isObject(event) || this.#key === null) return undefined;
+    // Only executions that are shared are at hand.
+    if (this.#isEnded || this.#key === null) return undefined;
+    const event = this.#source.peek();
+    if (!isObject(event)) return undefined;
     const { result } = this.#findExecution(event, this.#key);
     // What ends the subscription takes a while.
     if (result === undefined || isLast(result)) return undefined;
     this.#executing = undefined;
-    this.#pollable?.skip(event);
+    this.#source.skip(event);
     return result;
   }
 
   get isIdle(): boolean {
-    if (this.#isEnded || this.#pollable === null) return false;
+    if (this.#isEnded || this.#key === null) return false;
     if (this.#executing !== undefined) return this.#executing.execution.result === undefined;
-    return this.#pollable.isIdle;
+    return this.#source.isIdle;
   }
 
   listen(listener: Listener): void {
     this.#listener = listener;
-    this.#pollable?.listen(listener);
+    this.#source.listen(listener);
   }
 
   #execute(event: unknown): ExecutionResult | Promise<ExecutionResult> {
@@ -190,7 +190,7 @@ class Subscription implements Results {
   async #end(): Promise<void> {
     this.#isEnded = true;
     this.#giveBack();
-    await this.#source.return?.();
+    await this.#source.return();
   }
 }
 

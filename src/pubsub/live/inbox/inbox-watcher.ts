@@ -1,6 +1,6 @@
 import { ChatError } from '../../../domain/errors.js';
 import type { InboxEvent } from '../../../domain/inbox.js';
-import { PullIterator } from '../pull-iterator.js';
+import { PullSource } from '../pull-source.js';
 
 export interface InboxWatcherOptions<Room extends object> {
   readonly viewerId: number;
@@ -16,9 +16,8 @@ const minGapMs = 250;
 const retryMs = 1_000;
 
 /** One subscription to an inbox: READY, then each changed room once, in its state at the time of sending. */
-export class InboxWatcher<Room extends object> {
+export class InboxWatcher<Room extends object> extends PullSource<InboxEvent<Room>> {
   readonly viewerId: number;
-  readonly events: PullIterator<InboxEvent<Room>>;
   readonly #options: InboxWatcherOptions<Room>;
   readonly #due = new Set<string>();
   /** When each room was last sent; removed when the room may be sent again. */
@@ -28,23 +27,17 @@ export class InboxWatcher<Room extends object> {
   #waiting: NodeJS.Timeout | undefined;
 
   constructor(options: InboxWatcherOptions<Room>) {
+    super();
     this.#options = options;
     this.viewerId = options.viewerId;
-    this.events = new PullIterator({
-      take: () => this.#take(),
-      onEnd: () => {
-        clearTimeout(this.#waiting);
-        options.onEnd();
-      },
-    });
   }
 
   offer(roomId: string): void {
     this.#due.add(roomId);
-    this.events.wake();
+    this.wake();
   }
 
-  async #take(): Promise<InboxEvent<Room> | undefined> {
+  protected async take(): Promise<InboxEvent<Room> | undefined> {
     if (!this.#isReady) {
       this.#isReady = true;
       return { kind: 'READY' };
@@ -53,6 +46,11 @@ export class InboxWatcher<Room extends object> {
     this.#noteSent(now);
     const roomId = this.#nextDue(now);
     return roomId === undefined ? undefined : this.#look(roomId);
+  }
+
+  protected onEnd(): void {
+    clearTimeout(this.#waiting);
+    this.#options.onEnd();
   }
 
   /** The subscriber asks for more, so the previous event has been sent. */
@@ -92,7 +90,7 @@ export class InboxWatcher<Room extends object> {
 
   #wakeIn(ms: number): void {
     clearTimeout(this.#waiting);
-    this.#waiting = setTimeout(() => this.events.wake(), Math.max(0, ms) + 1);
+    this.#waiting = setTimeout(() => this.wake(), Math.max(0, ms) + 1);
   }
 }
 

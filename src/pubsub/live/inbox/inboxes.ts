@@ -4,6 +4,7 @@ import { every, type Loop } from '../../../domain/every.js';
 import type { InboxEvent, InboxRoom, InboxStore } from '../../../domain/inbox.js';
 import type { SystemCode } from '../../../domain/message.js';
 import type { LogEntry, Member } from '../../../domain/room-log.js';
+import type { Source } from '../../../domain/source.js';
 import { decodeEntry, decodeMember, roomOf } from '../../nats/encoding.js';
 import type { EntrySeal } from '../../nats/entry-seal.js';
 import type { PubSub, Subscription } from '../../nats/pub-sub.js';
@@ -88,7 +89,7 @@ export class Inboxes {
   async watch<Room extends object>(
     viewerId: number,
     findRoom: (roomId: string) => Promise<Room | null>,
-  ): Promise<AsyncIterableIterator<InboxEvent<Room>>> {
+  ): Promise<Source<InboxEvent<Room>>> {
     const inbox = this.#open(viewerId);
     const watcher = new InboxWatcher<Room>({
       viewerId,
@@ -100,10 +101,10 @@ export class Inboxes {
     try {
       await inbox.opened;
     } catch (error) {
-      await watcher.events.return();
+      await watcher.return();
       throw error;
     }
-    return watcher.events;
+    return watcher;
   }
 
   /** Notifies the room's viewers that it looks different, without a new log entry. Returns their number. */

@@ -1,5 +1,5 @@
 import { isSamePresence, type Presence } from '../../../domain/presence.js';
-import { PullIterator } from '../pull-iterator.js';
+import { PullSource } from '../pull-source.js';
 
 export interface PresenceWatcherOptions {
   readonly viewerId: number;
@@ -10,19 +10,20 @@ export interface PresenceWatcherOptions {
 }
 
 /** One subscription: the last sent state of each user, and the states that are still to be sent, at most one per user. */
-export class PresenceWatcher {
+export class PresenceWatcher extends PullSource<Presence> {
   readonly viewerId: number;
   readonly userIds: readonly number[];
-  readonly presences: PullIterator<Presence>;
+  readonly #options: PresenceWatcherOptions;
   readonly #sent = new Map<number, Presence>();
   readonly #pending = new Map<number, Presence>();
   /** The users whose presence the viewer may see, as of the last check. */
   readonly #known = new Set<number>();
 
-  constructor({ viewerId, userIds, isHeldBack, onEnd }: PresenceWatcherOptions) {
-    this.viewerId = viewerId;
-    this.userIds = userIds;
-    this.presences = new PullIterator({ take: () => this.#take(), isHeldBack, onEnd });
+  constructor(options: PresenceWatcherOptions) {
+    super();
+    this.#options = options;
+    this.viewerId = options.viewerId;
+    this.userIds = options.userIds;
   }
 
   /** Whether the viewer may see this user's presence, as of the last check. */
@@ -57,15 +58,23 @@ export class PresenceWatcher {
 
   #send(presence: Presence): void {
     this.#pending.set(presence.userId, presence);
-    this.presences.wake();
+    this.wake();
   }
 
-  #take(): Presence | undefined {
+  protected override get isHeldBack(): boolean {
+    return this.#options.isHeldBack();
+  }
+
+  protected take(): Presence | undefined {
     for (const [userId, presence] of this.#pending) {
       this.#pending.delete(userId);
       this.#sent.set(userId, presence);
       return presence;
     }
     return undefined;
+  }
+
+  protected onEnd(): void {
+    this.#options.onEnd();
   }
 }

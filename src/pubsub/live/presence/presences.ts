@@ -4,6 +4,7 @@ import { every, type Loop } from '../../../domain/every.js';
 import type { SystemCode } from '../../../domain/message.js';
 import { isSamePresence, type Presence, type PresenceStore } from '../../../domain/presence.js';
 import type { LogEntry } from '../../../domain/room-log.js';
+import type { Source } from '../../../domain/source.js';
 import {
   type Acquainting,
   decodeAcquainting,
@@ -135,11 +136,7 @@ export class Presences {
    * no change is missed in between.
    * @throws {ChatError} RATE_LIMITED if the viewer watches too many users already
    */
-  async watch(
-    viewerId: number,
-    userIds: readonly number[],
-    isHeldBack: () => boolean,
-  ): Promise<AsyncIterableIterator<Presence>> {
+  async watch(viewerId: number, userIds: readonly number[], isHeldBack: () => boolean): Promise<Source<Presence>> {
     const viewer = this.#takePlaces(viewerId, userIds.length);
     const watcher = new PresenceWatcher({ viewerId, userIds, isHeldBack, onEnd: () => this.#forget(watcher) });
     viewer.watchers.add(watcher);
@@ -148,7 +145,7 @@ export class Presences {
     await this.#subscriptions.at(-1)?.ready;
     this.#unserved.set(watcher, userIds);
     void this.#look();
-    return watcher.presences;
+    return watcher;
   }
 
   close(): void {

@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { ChatError, SlowConsumerError } from '../../../domain/errors.js';
 import { endsMembership } from '../../../domain/message.js';
-import type { Listener, Pollable } from '../../../domain/pollable.js';
 import type { RoomEvent } from '../../../domain/room-event.js';
 import { type LogEntry, type LogStore, logPageSize } from '../../../domain/room-log.js';
+import { PullSource } from '../pull-source.js';
 import type { RoomFeed } from './room-feed.js';
 
 export interface CursorOptions {
@@ -30,13 +30,12 @@ const otherEpochMs = 100;
 
 /**
  * One subscriber's position in one room's log. It pulls: an event is looked up when the subscriber asks for it, so a
- * subscriber that does not ask costs a few numbers, however much happens meanwhile. `return()` frees everything at once,
- * also the feed, and while `next()` waits too, which an async generator parked on a promise does not.
+ * subscriber that does not ask costs a few numbers, however much happens meanwhile. Its end releases the feed at once.
  *
  * Ends with FORBIDDEN instead of the entry that tells that the viewer's membership ended, or before, and with a
  * SlowConsumerError when the subscriber fell too far behind while it was live.
  */
-export class RoomCursor implements Pollable<RoomEvent> {
+export class RoomCursor extends PullSource<RoomEvent> {
   // Fields of its own, not one of the options as they were given: those are put together for each subscriber anew, and
   // reading them cost more than all else on the way of an event.
   readonly #feed: RoomFeed;
@@ -59,13 +58,11 @@ export class RoomCursor implements Pollable<RoomEvent> {
   #isReady = false;
   /** In an epoch before. */
   #wasReady = false;
-  #isEnded = false;
   /** For what waits for its turn; made when something does. */
   #ending: AbortController | undefined;
-  #wake: (() => void) | undefined;
-  #listener: Listener | undefined;
 
   constructor({ feed, store, viewerId, head, epoch, afterSeq, commonSeq, maxLag, mayResync }: CursorOptions) {
+    super();
     this.#feed = feed;
     this.#store = store;
     this.#viewerId = viewerId;
@@ -78,68 +75,29 @@ export class RoomCursor implements Pollable<RoomEvent> {
     this.#reach = this.#position;
     if (afterSeq > commonSeq && mayResync) this.#resyncAt = head;
     else if (this.#position < head) this.#startReplay(head);
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this;
-  }
-
-  async next(): Promise<IteratorResult<RoomEvent, undefined>> {
-    try {
-      while (!this.#isEnded) {
-        // Taken before the look, so that a change during the look is not slept through.
-        const { changes } = this.#feed;
-        const event = this.#takeAtHand() ?? (await this.#nextEvent());
-        if (this.#isEnded) break;
-        if (event !== undefined) return { done: false, value: event };
-        await this.#changeAfter(changes);
-      }
-    } catch (error) {
-      if (!this.#isEnded) {
-        this.#end();
-        throw error;
-      }
-    }
-    return { done: true, value: undefined };
-  }
-
-  async return(): Promise<IteratorResult<RoomEvent, undefined>> {
-    this.#end();
-    return { done: true, value: undefined };
+    feed.listen(this);
   }
 
   /** The next entry where it is in the feed's memory and needs no look at the database: nearly always. */
-  peek(): LogEntry | undefined {
+  override peek(): LogEntry | undefined {
     const entry = this.#isLive ? this.#feed.entryAfter(this.#position) : undefined;
     return entry === undefined || this.#mustAssertMember(entry) ? undefined : entry;
   }
 
-  skip(shown: RoomEvent): void {
+  override skip(shown: RoomEvent): void {
     this.#position = shown.seq;
   }
 
-  get isIdle(): boolean {
+  override get isIdle(): boolean {
     const feed = this.#feed;
     return this.#isReady && this.#isLive && this.#position === feed.head && this.#readVersion === feed.readVersion;
-  }
-
-  listen(listener: Listener): void {
-    if (this.#isEnded) return;
-    this.#listener = listener;
-    this.#feed.listen(listener);
-  }
-
-  #takeAtHand(): LogEntry | undefined {
-    const entry = this.peek();
-    if (entry !== undefined) this.#position = entry.seq;
-    return entry;
   }
 
   /** What comes next is in the feed's memory, if it is there at all. */
   get #isLive(): boolean {
     const feed = this.#feed;
     return (
-      !this.#isEnded &&
+      !this.isEnded &&
       this.#epoch === feed.epoch &&
       this.#resyncAt === undefined &&
       this.#replay === undefined &&
@@ -148,7 +106,7 @@ export class RoomCursor implements Pollable<RoomEvent> {
   }
 
   /** The next event that is there already, or that the database has. */
-  async #nextEvent(): Promise<RoomEvent | undefined> {
+  protected async take(): Promise<RoomEvent | undefined> {
     const feed = this.#feed;
     for (;;) {
       if (this.#epoch > feed.epoch) {
@@ -271,7 +229,7 @@ export class RoomCursor implements Pollable<RoomEvent> {
       try {
         return await read();
       } catch (error) {
-        if (this.#isEnded || !(error instanceof ChatError) || error.code !== 'UNAVAILABLE') throw error;
+        if (this.isEnded || !(error instanceof ChatError) || error.code !== 'UNAVAILABLE') throw error;
         await delay(retryMs, undefined, { ref: false });
       }
     }
@@ -283,23 +241,10 @@ export class RoomCursor implements Pollable<RoomEvent> {
     return this.#ending.signal;
   };
 
-  #changeAfter(changes: number): Promise<void> {
-    return new Promise((resolve) => {
-      const forget = this.#feed.onChange(changes, resolve);
-      this.#wake = () => {
-        forget();
-        resolve();
-      };
-    });
-  }
-
-  #end(): void {
-    if (this.#isEnded) return;
-    this.#isEnded = true;
+  protected onEnd(): void {
     this.#ending?.abort('The subscription has ended');
     this.#replay = undefined;
-    this.#wake?.();
-    if (this.#listener !== undefined) this.#feed.forget(this.#listener);
+    this.#feed.forget(this);
     this.#feed.release();
   }
 }

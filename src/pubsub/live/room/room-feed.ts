@@ -1,6 +1,5 @@
 import type { Logger } from 'pino';
 import { commonSeq, type Epochs, presentEpoch } from '../../../domain/epoch.js';
-import type { Listener } from '../../../domain/pollable.js';
 import type { RoomEvent } from '../../../domain/room-event.js';
 import {
   type Evidence,
@@ -11,6 +10,7 @@ import {
   type RoomHead,
   toEvidence,
 } from '../../../domain/room-log.js';
+import type { Listener } from '../../../domain/source.js';
 import { decodeEntry, decodeMember, type EntryReference, roomOf } from '../../nats/encoding.js';
 import type { EntrySeal } from '../../nats/entry-seal.js';
 import type { PubSub, Subscription } from '../../nats/pub-sub.js';
@@ -63,7 +63,6 @@ export class RoomFeed {
   readonly #onClose: () => void;
   readonly #ring: LogEntry[] = [];
   readonly #ahead = new Map<number, LogEntry>();
-  readonly #waiters = new Set<() => void>();
   readonly #listeners = new Set<Listener>();
   readonly #reads = new Map<number, Read>();
   readonly #subscriptions: Subscription[] = [];
@@ -168,14 +167,7 @@ export class RoomFeed {
     return this.#changes;
   }
 
-  /** Calls back once, at the next change after that one, or now if there was one. Returns how to take that back. */
-  onChange(after: number, callback: () => void): () => void {
-    if (this.#changes > after) callback();
-    else this.#waiters.add(callback);
-    return () => this.#waiters.delete(callback);
-  }
-
-  /** Wakes this one at every change, until it is forgotten. */
+  /** The listener is woken after every change, until it is forgotten. */
   listen(listener: Listener): void {
     this.#listeners.add(listener);
   }
@@ -431,9 +423,6 @@ export class RoomFeed {
     this.#changes += 1;
     this.#waking ??= setImmediate(() => {
       this.#waking = undefined;
-      const waiters = [...this.#waiters];
-      this.#waiters.clear();
-      for (const wake of waiters) this.#rouse({ wake });
       for (const listener of this.#listeners) this.#rouse(listener);
     });
   }

@@ -1,6 +1,7 @@
 import { ChatError } from '../../../domain/errors.js';
 import { endsMembership } from '../../../domain/message.js';
 import type { LogEntry } from '../../../domain/room-log.js';
+import type { Listener, Source } from '../../../domain/source.js';
 import {
   type TypingState,
   type TypingStore,
@@ -11,7 +12,7 @@ import {
 import { decodeTyping, type TypingSignal } from '../../nats/encoding.js';
 import type { PubSub, Subscription } from '../../nats/pub-sub.js';
 import { typingSubject } from '../../nats/subjects.js';
-import { PullIterator } from '../pull-iterator.js';
+import { PullSource } from '../pull-source.js';
 import type { RoomFeed } from '../room/room-feed.js';
 import { type Said, TypingWords } from './typing-words.js';
 
@@ -42,7 +43,7 @@ const trustMs = typingGapMs + 500;
  * stop, or a message from them; once the room is closed for writing, nobody is. A new room starts from the last seconds of
  * the stream.
  */
-export class TypingRoom {
+export class TypingRoom implements Listener {
   /** Resolves once no later signal can be missed. */
   readonly opened: Promise<void>;
   readonly #options: TypingRoomOptions;
@@ -65,7 +66,6 @@ export class TypingRoom {
   #isClosed = false;
   #isCancelled = false;
   #lapse: NodeJS.Timeout | undefined;
-  #forgetFeed: () => void = () => undefined;
 
   constructor(options: TypingRoomOptions) {
     const { feed, pubsub, instanceId } = options;
@@ -76,6 +76,7 @@ export class TypingRoom {
       const signal = decodeTyping(body);
       if (signal.from !== instanceId) this.signal(signal);
     });
+    feed.listen(this);
     this.opened = this.#open();
   }
 
@@ -102,7 +103,7 @@ export class TypingRoom {
     this.#hear({ ...said, seq, saidAt: performance.now() - ageMs });
   }
 
-  watch(grant: TypingGrant, onEnd: () => void): AsyncIterableIterator<TypingState> {
+  watch(grant: TypingGrant, onEnd: () => void): Source<TypingState> {
     const watcher = new TypingWatcher(this, grant, () => {
       this.#watchers.delete(watcher);
       onEnd();
@@ -111,13 +112,13 @@ export class TypingRoom {
     // An entry after the grant may have ended the membership.
     const { head, epoch } = this.#options.feed;
     if (head > grant.head || epoch !== grant.epoch) watcher.doubt();
-    return watcher.states;
+    return watcher;
   }
 
   close(): void {
     this.#isClosed = true;
     clearTimeout(this.#lapse);
-    this.#forgetFeed();
+    this.#options.feed.forget(this);
     this.#options.feed.release();
     this.#subscription.close();
   }
@@ -147,9 +148,11 @@ export class TypingRoom {
 
   /** Reads what the feed already has, before anything is sent: it may have ended the membership of a watcher. */
   catchUp(): void {
-    if (!this.#isOpen || this.#options.feed.changes === this.#followed) return;
-    this.#forgetFeed();
-    this.#follow();
+    if (this.#isOpen && this.#options.feed.changes !== this.#followed) this.#follow();
+  }
+
+  wake(): void {
+    this.catchUp();
   }
 
   /**
@@ -198,8 +201,7 @@ export class TypingRoom {
   /** Reads new log entries: a message ends its author's typing, and the end of a membership ends the user's subscription. */
   #follow(): void {
     const { feed } = this.#options;
-    const { changes } = feed;
-    this.#followed = changes;
+    this.#followed = feed.changes;
     // Entries that the feed has dropped, or that belong to another epoch, may have been messages or changes of any member.
     if (feed.floor > this.#position || feed.epoch !== this.#epoch) {
       this.#epoch = feed.epoch;
@@ -213,7 +215,6 @@ export class TypingRoom {
       this.#applyEntry(entry);
     }
     this.#position = feed.head;
-    this.#forgetFeed = feed.onChange(changes, () => this.#follow());
   }
 
   #applyEntry({ message, kind }: LogEntry): void {
@@ -259,7 +260,7 @@ export class TypingRoom {
 
   #notify(): void {
     this.#states.clear();
-    for (const watcher of this.#watchers) watcher.states.wake();
+    for (const watcher of this.#watchers) watcher.wake();
   }
 }
 
@@ -281,11 +282,11 @@ export async function readWords(pubsub: PubSub, roomId: string): Promise<TypingW
 }
 
 /** One subscription: the current list first, then each list that differs from the previous one, without the viewer. */
-class TypingWatcher {
+class TypingWatcher extends PullSource<TypingState> {
   readonly viewerId: number;
-  readonly states: PullIterator<TypingState>;
   readonly #room: TypingRoom;
   readonly #grant: TypingGrant;
+  readonly #onEnd: () => void;
   #sent: readonly number[] | undefined;
   /** When the last list had been sent, which the subscriber shows by asking for more. Undefined until then. */
   #sentAt: number | undefined = Number.NEGATIVE_INFINITY;
@@ -293,26 +294,24 @@ class TypingWatcher {
   #gap: NodeJS.Timeout | undefined;
 
   constructor(room: TypingRoom, grant: TypingGrant, onEnd: () => void) {
+    super();
     this.viewerId = grant.viewerId;
     this.#room = room;
     this.#grant = grant;
-    this.states = new PullIterator({
-      take: () => this.#take(),
-      isHeldBack: grant.isHeldBack,
-      onEnd: () => {
-        clearTimeout(this.#gap);
-        onEnd();
-      },
-    });
+    this.#onEnd = onEnd;
   }
 
   /** Makes the next read check whether the viewer is still a member. */
   doubt(): void {
     this.#isDoubted = true;
-    this.states.wake();
+    this.wake();
   }
 
-  async #take(): Promise<TypingState | undefined> {
+  protected override get isHeldBack(): boolean {
+    return this.#grant.isHeldBack();
+  }
+
+  protected async take(): Promise<TypingState | undefined> {
     this.#room.catchUp();
     if (this.#isDoubted) {
       this.#isDoubted = false;
@@ -322,7 +321,7 @@ class TypingWatcher {
     const waitMs = this.#sentAt + minGapMs - performance.now();
     if (waitMs > 0) {
       clearTimeout(this.#gap);
-      this.#gap = setTimeout(() => this.states.wake(), waitMs);
+      this.#gap = setTimeout(() => this.wake(), waitMs);
       return undefined;
     }
     const userIds = this.#room.typists.map(({ userId }) => userId).filter((userId) => userId !== this.viewerId);
@@ -330,6 +329,11 @@ class TypingWatcher {
     this.#sent = userIds;
     this.#sentAt = undefined;
     return this.#room.stateOf(userIds);
+  }
+
+  protected onEnd(): void {
+    clearTimeout(this.#gap);
+    this.#onEnd();
   }
 }
 

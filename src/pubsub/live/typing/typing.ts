@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { Source } from '../../../domain/source.js';
 import { type TypingState, type TypingStore, typingExpiresInMs } from '../../../domain/typing.js';
 import { encodeTyping } from '../../nats/encoding.js';
 import type { PubSub } from '../../nats/pub-sub.js';
@@ -67,7 +68,7 @@ export class Typing {
    * of a membership in between.
    * @param grant - its refusal is thrown; the iterator throws FORBIDDEN when the membership ends
    */
-  async watch(roomId: string, grant: () => Promise<TypingGrant>): Promise<AsyncIterableIterator<TypingState>> {
+  async watch(roomId: string, grant: () => Promise<TypingGrant>): Promise<Source<TypingState>> {
     const room = this.#acquire(roomId);
     try {
       await room.opened;

@@ -1,11 +1,11 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { PullIterator, type PullOptions } from '../../src/pubsub/live/pull-iterator.js';
+import { PullSource } from '../../src/pubsub/live/pull-source.js';
 import { waitFor } from '../support/wait-for.js';
 
 const end = { done: true, value: undefined };
 
-describe('the iterator that tells the newest state of something', () => {
+describe('a source that is pulled', () => {
   it('tells what there is, then waits for a change', async () => {
     const { iterator, state, told } = make();
     state.value = 'first';
@@ -20,6 +20,18 @@ describe('the iterator that tells the newest state of something', () => {
 
     await waitFor(() => told.all.length === 2, { what: 'the second' });
     expect(told.all.at(-1)).toEqual({ done: false, value: 'second' });
+  });
+
+  it('wakes its listener with every change until it is ended', async () => {
+    const { iterator } = make();
+    let wakes = 0;
+    iterator.listen({ wake: () => wakes++ });
+    iterator.wake();
+    iterator.wake();
+    expect(wakes).toBe(2);
+    await iterator.return();
+    iterator.wake();
+    expect(wakes).toBe(2);
   });
 
   it('tells only the newest of several changes to who asks late', async () => {
@@ -167,23 +179,45 @@ interface State {
   value: string | undefined;
 }
 
+interface Looks {
+  readonly take: () => string | undefined | Promise<string | undefined>;
+  readonly isHeldBack: () => boolean;
+  readonly onLook: () => void;
+}
+
+class TestSource extends PullSource<string> {
+  readonly #looks: Looks;
+  readonly ends = { count: 0 };
+
+  constructor(looks: Looks) {
+    super();
+    this.#looks = looks;
+  }
+
+  protected take(): string | undefined | Promise<string | undefined> {
+    this.#looks.onLook();
+    return this.#looks.take();
+  }
+
+  protected override get isHeldBack(): boolean {
+    return this.#looks.isHeldBack();
+  }
+
+  protected onEnd(): void {
+    this.ends.count += 1;
+  }
+}
+
 /** One whose look takes the state away, as what has been told is nothing new. */
-function make({ onLook, ...options }: Partial<PullOptions<string>> & { onLook?: () => void } = {}) {
+function make(looks: Partial<Looks> = {}) {
   const state: State = { value: undefined };
-  const ends = { count: 0 };
   const take = () => {
-    onLook?.();
     const { value } = state;
     state.value = undefined;
     return value;
   };
-  const iterator = new PullIterator<string>({
-    take,
-    ...options,
-    onEnd: () => {
-      ends.count += 1;
-    },
-  });
+  const iterator = new TestSource({ take, isHeldBack: () => false, onLook: () => undefined, ...looks });
+  const { ends } = iterator;
   const all: IteratorResult<string, undefined>[] = [];
   const collect = (...results: Promise<IteratorResult<string, undefined>>[]) => {
     for (const result of results) void result.then((one) => all.push(one));
