@@ -25,39 +25,39 @@ export interface GraphqlOptions extends ReaderOptions {
   readonly maskError: MaskError;
 }
 
-/** What a transport gives for one operation. */
+/** The part of the context that a transport provides for each operation. */
 export type TransportContext = Omit<RequestContext, 'deps'>;
 
-/** Takes note of what it took to parse or to validate a document that was not known, in milliseconds. */
+/** Called with the time for parsing or validating a new document, in milliseconds. */
 export type NoteReading = (ms: number) => void;
 
-/** The same over HTTP, where a subscription may find nobody to read it. */
+/** The same for HTTP, with functions that run the operation. */
 export interface HttpContext extends TransportContext {
   readonly noteReading: NoteReading;
   readonly execute: (args: ExecutionArgs) => Promise<ExecutionResult>;
-  /** Answers with an error alone: results go their own way. */
+  /** Returns only errors: results are sent separately. */
   readonly subscribe: (args: ExecutionArgs) => Promise<ExecutionResult>;
 }
 
 /** Documents and context for every transport. */
 export interface GraphqlEngine {
   readonly schema: GraphQLSchema;
-  /** Runs what comes over HTTP. */
+  /** Runs HTTP requests. */
   readonly yoga: YogaServerInstance<HttpContext, RequestContext>;
   /**
-   * The text of the document that a request means; empty where it means none.
+   * The text of the document that a request refers to; empty if it refers to none.
    * @throws {ChatError} DOCUMENT_NOT_REGISTERED, BAD_USER_INPUT
    */
   findText(request: DocumentRequest): string;
   /**
-   * The document that the text stands for, or what is wrong with it, as clients are told. Parsed and validated as yoga does
-   * it, once for as long as it is kept: all plugins each time would be a sixth of what a subscription costs.
-   * @throws {GraphQLError} where it cannot be parsed, or is too long to try
+   * Parses and validates the text like yoga does. Returns the document, or its errors as clients see them. Cached, because
+   * running all plugins each time would be a sixth of the cost of a subscription.
+   * @throws {GraphQLError} if the text cannot be parsed, or is too long
    */
   read(text: string, noteReading?: NoteReading): DocumentNode | readonly GraphQLError[];
-  /** Whether the text was read not long ago, which costs next to nothing again. */
+  /** Whether the text is in the cache, so that reading it costs almost nothing. */
   isKnown(text: string): boolean;
-  /** Fresh for each operation: loaders hang on it. */
+  /** Creates a new context for each operation: loaders are attached to it. */
   createContext(transport: TransportContext): RequestContext;
 }
 
@@ -80,11 +80,11 @@ export function createGraphqlEngine(options: GraphqlOptions): GraphqlEngine {
   });
   const yoga = createYoga<HttpContext, RequestContext>({
     schema,
-    // Callable fields of the transport's context are wanted on the fresh object that this makes.
+    // Copies the fields of the transport's context to a new object.
     context: createContext,
     plugins: [createEnginePlugin(options)],
     maskedErrors: { maskError: (error) => maskError(error) },
-    // An error keeps all that its parser had read, and is no more work than a look at it is worth.
+    // Errors are not cached: they keep a lot of memory, and finding them again is cheap.
     parserAndValidationCache: { documentCache: documents, errorCache: forgetful },
     logging: false,
     graphiql: false,
@@ -92,7 +92,7 @@ export function createGraphqlEngine(options: GraphqlOptions): GraphqlEngine {
     cors: false,
     multipart: false,
     extraParamNames: ['documentId'],
-    // Who reads the body has its own limit, and never holds more.
+    // The code that reads bodies has its own limit.
     maxRequestBodySize: false,
     healthCheckEndpoint: '/healthz',
   });
@@ -155,8 +155,8 @@ function createEnginePlugin(options: GraphqlOptions): Plugin {
 type RequestParser = Parameters<Parameters<NonNullable<Plugin['onRequestParse']>>[0]['setRequestParser']>[0];
 
 /**
- * yoga itself words what is no JSON in a body, and takes it for a bug of ours in the address of a GET. It does not look for a
- * documentId there.
+ * Completes yoga's parser for GET: yoga reports invalid JSON in a body, but throws a SyntaxError for the URL of a GET, and it
+ * ignores a documentId there.
  */
 const reading =
   (parseRequest: RequestParser): RequestParser =>
@@ -173,10 +173,10 @@ const reading =
     }
   };
 
-/** A transport that wants to know. */
+/** The context of a transport that measures reading. */
 type Reading = Partial<Pick<HttpContext, 'noteReading'>>;
 
-/** A document that is known is neither parsed nor validated again, and takes no time. */
+/** Measures the work. Cached documents are neither parsed nor validated again. */
 const timed =
   <Args extends unknown[], Result>(work: (...args: Args) => Result, { noteReading }: Reading) =>
   (...args: Args): Result => {
@@ -188,7 +188,7 @@ const timed =
     }
   };
 
-/** Where nothing was executed, nothing else sets it. */
+/** Sets the HTTP status of an error before execution: no other code does. */
 function withStatus(error: unknown): unknown {
   if (!(error instanceof ChatError)) return error;
   const extensions = { http: { status: statuses[error.code], spec: true } };
@@ -196,8 +196,8 @@ function withStatus(error: unknown): unknown {
 }
 
 /**
- * An answer without data has the status of its error for clients that accept `application/graphql-response+json`: that is
- * what yoga's `spec` says. Others get 200.
+ * Gives an answer without data the status of its error, for clients that accept `application/graphql-response+json`: this is
+ * the meaning of yoga's `spec`. Other clients get 200.
  */
 function setStatuses(errors: readonly GraphQLError[]): void {
   for (const { extensions } of errors)

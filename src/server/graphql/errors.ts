@@ -3,25 +3,25 @@ import { type ExecutionResult, GraphQLError, type GraphQLFormattedError } from '
 import type { Logger } from 'pino';
 import { ChatError } from '../../domain/errors.js';
 
-/** What an error looks like to a client. The same for HTTP, SSE and WebSocket. */
+/** Converts an error to the form that clients see, over HTTP, SSE and WebSocket alike. */
 export type MaskError = (error: unknown) => GraphQLError;
 
-/** What was thrown as a result without data. */
+/** Converts a thrown error to a result without data. */
 export function toResult(error: unknown): ExecutionResult {
   if (error instanceof GraphQLError) return { errors: [error] };
   const originalError = error instanceof Error ? error : new Error(String(error));
   return { errors: [new GraphQLError(originalError.message, { originalError })] };
 }
 
-/** As it is sent over a WebSocket: without the HTTP status that yoga notes for its own use. */
+/** The form for WebSockets, without the HTTP status that only yoga uses. */
 export function toFormatted(error: GraphQLError): GraphQLFormattedError {
   const { extensions: { http: _http, ...extensions } = {}, ...formatted } = error.toJSON();
   return { ...formatted, extensions };
 }
 
 /**
- * A ChatError is told as it is, and what graphql says of a bad document or variable is BAD_USER_INPUT. Everything else
- * is a bug: logged with its cause, told as INTERNAL with the correlation id under which the log has it.
+ * Keeps a ChatError as it is, and returns graphql's errors about a document or its variables as BAD_USER_INPUT. Any other
+ * error is a bug: it is logged with its cause and returned as INTERNAL with a correlation id, which is also in the log.
  */
 export function createMaskError(log: Logger, { suggestions }: { suggestions: boolean }): MaskError {
   const masked = new WeakSet<Error>();
@@ -47,12 +47,12 @@ function toClientError(error: unknown, log: Logger, suggestions: boolean): Graph
     return relocate(located, message, { ...httpOf(cause), code: 'BAD_USER_INPUT' });
   }
   const correlationId = randomUUID();
-  // Never the GraphQLError around it: it carries the document, and so what people write to each other.
+  // Does not log the GraphQLError around the cause: it contains the document, which may contain private messages.
   log.error({ err: cause, correlationId, path: located?.path }, 'A request failed unexpectedly');
   return relocate(located, 'Something went wrong on our side', { code: 'INTERNAL', correlationId });
 }
 
-/** What graphql says of a variable wraps what its scalar says: the outer one points at the document. */
+/** Stops at graphql's error about a variable, which wraps the error of its scalar: only the outer one has a location. */
 function rootCause(error: unknown): unknown {
   let cause = error;
   while (cause instanceof GraphQLError && cause.originalError !== undefined && !isOfVariable(cause)) {
@@ -64,17 +64,17 @@ function rootCause(error: unknown): unknown {
 const isOfVariable = ({ path, originalError }: GraphQLError): boolean =>
   path === undefined && originalError instanceof GraphQLError && originalError.originalError === undefined;
 
-/** yoga's own refusals bring the HTTP status that belongs to them; a body that is no JSON is 400 for every client. */
+/** yoga's own errors have their HTTP status; a body that is not JSON is 400 for every client. */
 function httpOf({ extensions: { http, originalError } }: GraphQLError): { http?: unknown } {
   if (http === undefined) return {};
   return { http: originalError === undefined ? http : { status: 400 } };
 }
 
-/** Errors in the document or its variables point at the document; what a broken result causes does not by itself. */
+/** Errors in the document or its variables have a location of their own; an error of a resolver does not. */
 const isRequestError = (cause: GraphQLError, located: GraphQLError | undefined): boolean =>
   cause === located || cause.nodes !== undefined || cause.source !== undefined;
 
-/** At the same place, which is not searched for again: that means to count the lines of the document. */
+/** Copies the location, because computing it again means counting the lines of the document. */
 function relocate(located: GraphQLError | undefined, message: string, extensions: Record<string, unknown>) {
   const error = new GraphQLError(message, { path: located?.path ?? null, extensions });
   if (located === undefined) return error;

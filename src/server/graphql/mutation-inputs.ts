@@ -19,9 +19,8 @@ interface MutationField {
 const known = new WeakMap<OperationDefinitionNode, readonly MutationField[]>();
 
 /**
- * In which rooms the mutations of an operation are to take effect, as far as its document and variables say, before they
- * are checked: what is no id of a room or a message is refused later. Directives are not looked at: one mutation too many
- * costs nothing.
+ * The rooms that the mutations of an operation change, from its document and variables before they are checked: invalid ids
+ * are refused later. Ignores directives: a skipped mutation that is listed does no harm.
  */
 export function findMutationInputs(
   document: DocumentNode,
@@ -37,7 +36,7 @@ export function findMutationInputs(
   });
 }
 
-/** Each fragment is looked at once: where it is spread again, the same fields are meant. */
+/** Visits each fragment once: another spread of it selects the same fields. */
 function findFields(document: DocumentNode, root: SelectionSetNode): MutationField[] {
   const fragments = new Map<string, FragmentDefinitionNode>();
   for (const definition of document.definitions) {
@@ -67,7 +66,7 @@ interface Scope {
   readonly variables: Variables;
 }
 
-/** A field of an input object: of one that is written out, or of a variable's, in part or as a whole. */
+/** A field of an input object, which may be a literal, a variable, or a literal with variables in it. */
 function findValue(input: ValueNode | undefined, name: string, scope: Scope): unknown {
   if (input?.kind === Kind.VARIABLE) {
     const { given, preset } = findVariable(input.name.value, scope);
@@ -80,7 +79,7 @@ function findValue(input: ValueNode | undefined, name: string, scope: Scope): un
   return given === undefined ? textOf(preset) : given;
 }
 
-/** What was given for it, and its default, in which there are no variables. */
+/** The given value of a variable and its default, which cannot contain variables. */
 function findVariable(name: string, { operation, variables }: Scope) {
   const definition = operation.variableDefinitions?.find(({ variable }) => variable.name.value === name);
   return { given: variables?.[name], preset: definition?.defaultValue };

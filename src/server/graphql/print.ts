@@ -1,13 +1,13 @@
 import type { ExecutionResult } from 'graphql';
 import { type MaskError, toFormatted } from './errors.js';
 
-/** A result of a subscription in JSON, as it is sent. */
+/** Prints a result of a subscription as JSON. */
 export type PrintResult = (result: ExecutionResult) => string;
 
-/** The most that a UTF-16 unit takes in UTF-8. */
+/** The maximum number of bytes of a UTF-16 unit in UTF-8. */
 export const maxBytesPerUnit = 3;
 
-/** Prints results with masked errors; an error takes the place of one that is larger than an answer may be. */
+/** Prints results with masked errors; replaces a result that is too large by an error. */
 export const createPrintResult =
   (maskError: MaskError, maxBytes: number): PrintResult =>
   ({ errors, ...rest }) => {
@@ -18,7 +18,7 @@ export const createPrintResult =
       : text;
   };
 
-/** The answer to an operation; an error in its place where it is too large. What the operation was to change is changed. */
+/** Replaces the answer of an operation by an error if it is too large. The operation is done nevertheless. */
 export const limitAnswer = (text: string, maxBytes: number): string =>
   isTooLarge(text, maxBytes) ? refusal(tooLarge(maxBytes)) : text;
 
@@ -37,6 +37,6 @@ const tooLarge = (maxBytes: number) =>
 const refusal = (message: string): string =>
   JSON.stringify({ data: null, errors: [{ message, extensions: { code: 'BAD_USER_INPUT' } }] });
 
-/** Bytes are counted only where their number decides: each unit has one at least. */
+/** Counts the bytes only if the number of units does not decide: each unit has at least one byte. */
 const isTooLarge = (text: string, maxBytes: number): boolean =>
   text.length > maxBytes || (text.length * maxBytesPerUnit > maxBytes && Buffer.byteLength(text) > maxBytes);

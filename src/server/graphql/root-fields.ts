@@ -7,10 +7,10 @@ import {
   type SelectionSetNode,
 } from 'graphql';
 
-/** By operation, which the parser's cache makes one object for one text. */
+/** Keyed by operation; the parser's cache returns the same object for the same text. */
 const counts = new WeakMap<OperationDefinitionNode, number>();
 
-/** How many fields the operation asks the server for, each of which is a statement or more; one at least. */
+/** The number of root fields of the operation, at least 1. Each takes a database statement or more. */
 export function countRootFields(document: DocumentNode, operationName: string | null | undefined): number {
   const operation = getOperationAST(document, operationName);
   if (operation == null) return 1;
@@ -22,7 +22,7 @@ export function countRootFields(document: DocumentNode, operationName: string | 
   return count;
 }
 
-/** Each fragment is counted once, and again wherever it is spread; one that spreads itself is refused elsewhere. */
+/** Measures each fragment once and adds it for each spread. Validation refuses a fragment that spreads itself. */
 function countFields({ selections }: SelectionSetNode, document: DocumentNode, fragments: Map<string, number>): number {
   let count = 0;
   for (const selection of selections) {

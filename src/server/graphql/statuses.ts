@@ -1,6 +1,6 @@
 import type { ErrorCode } from '../../domain/errors.js';
 
-/** HTTP statuses for a refusal of the whole request; a refusal inside an operation is 200, as GraphQL has it. */
+/** The HTTP statuses for refusing a whole request; an error inside an operation is 200, as usual in GraphQL. */
 export const statuses: Record<ErrorCode, number> = {
   UNAUTHENTICATED: 401,
   FORBIDDEN: 403,

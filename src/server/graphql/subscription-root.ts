@@ -8,8 +8,8 @@ import {
 } from 'graphql';
 
 /**
- * A validation rule of GraphQL's specification that graphql lacks: a subscription has its one root field whatever the
- * variables are, so @skip and @include are not used on it, nor on a fragment around it.
+ * A validation rule of the GraphQL specification that graphql lacks: a subscription must have its one root field for any
+ * variables, so @skip and @include are forbidden on it and on a fragment around it.
  */
 export const constantSubscriptionRoot = (context: ValidationContext): ASTVisitor => ({
   OperationDefinition({ operation, selectionSet }) {

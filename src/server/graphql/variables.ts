@@ -8,8 +8,8 @@ const maxDepth = 32;
 const maxValues = 25_000;
 
 /**
- * What is coerced, compared and put into words later is walked through recursively there, by functions that know no bound.
- * @throws {ChatError} BAD_USER_INPUT where they nest too deep, or consist of too many values
+ * Limits variables, because later code (coercion, comparison, error messages) walks through them recursively without a limit.
+ * @throws {ChatError} BAD_USER_INPUT if they nest too deep, or have too many values
  */
 export function assertModest(variables: unknown): void {
   let values = 0;
@@ -25,7 +25,7 @@ export function assertModest(variables: unknown): void {
   walk(variables, 1);
 }
 
-/** Those that the operation declares: what else comes along would be kept as long as the operation lives. */
+/** Only the declared variables: others would be kept in memory as long as the operation runs. */
 export function declaredVariables(
   { variableDefinitions = [] }: OperationDefinitionNode,
   given: Variables | null | undefined,

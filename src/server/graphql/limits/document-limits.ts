@@ -15,7 +15,7 @@ export interface DocumentLimits {
   readonly maxAliases: number;
 }
 
-/** What is known of a document before it is parsed, and while it is. */
+/** Limits that are checked before and during parsing. */
 export interface TextLimits {
   /** In UTF-16 units. */
   readonly maxDocumentLength: number;
@@ -26,8 +26,8 @@ export interface TextLimits {
 const lineEnd = /\r\n|[\n\r]/;
 
 /**
- * The place of each mistake is found by counting lines, so they are bounded beside the length.
- * @throws {GraphQLError} where it is too long to be parsed
+ * Limits length and lines, because graphql counts the lines up to each mistake.
+ * @throws {GraphQLError} if the document is too long to be parsed
  */
 export function assertReadable(text: string, { maxDocumentLength, maxDocumentLines }: TextLimits): void {
   if (text.length > maxDocumentLength) {
@@ -39,8 +39,8 @@ export function assertReadable(text: string, { maxDocumentLength, maxDocumentLin
 }
 
 /**
- * A validation rule that refuses documents that nest too deep or alias too much, with fragments written out. The
- * depth of introspection is not counted: its own query nests deeper than any honest one, and graphql bounds it itself.
+ * A validation rule that refuses documents with too much depth or too many aliases, with fragments expanded. Introspection
+ * fields do not count toward the depth: the introspection query is deeper than any normal one, and graphql limits it itself.
  */
 export const createDocumentLimits =
   ({ maxDepth, maxAliases }: DocumentLimits): ValidationRule =>
@@ -61,7 +61,7 @@ interface Size {
 
 const nothing: Size = { depth: 0, aliases: 0 };
 
-/** Each fragment is measured once; one that spreads itself counts nothing here and is refused by another rule. */
+/** Measures each fragment once. A fragment that spreads itself counts as 0 here; another rule refuses it. */
 function measure(selections: SelectionSetNode, context: ValidationContext, fragments: Map<string, Size>): Size {
   let depth = 0;
   let aliases = 0;

@@ -1,12 +1,12 @@
 import type { DocumentNode } from 'graphql';
 
-/** Measured: a token with its nodes costs up to 500 bytes of heap, most in a selection of short names. */
+/** Measured: a token with its nodes takes up to 500 bytes of heap; selections of short names take the most. */
 const bytesPerToken = 500;
 const bytesPerChar = 2;
 
 const known = new WeakMap<DocumentNode, number>();
 
-/** The bytes of heap that a parsed document holds, at most: its text alone says little, names are as short as one likes. */
+/** An upper bound of a parsed document's heap size in bytes. The text's length alone is not enough: names may be short. */
 export function documentWeight(document: DocumentNode): number {
   let weight = known.get(document);
   if (weight === undefined) {

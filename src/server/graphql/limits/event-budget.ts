@@ -1,9 +1,9 @@
 import { ChatError } from '../../../domain/errors.js';
 
 interface Selected {
-  /** Equal for subscriptions with the same selection; null for one of its own. */
+  /** Equal for subscriptions that share an execution; null if it is not shared. */
   readonly key: string | null;
-  /** The most fields that one event may touch. */
+  /** The maximum number of fields that one event may touch. */
   readonly price: number;
 }
 
@@ -13,15 +13,15 @@ interface Event {
 }
 
 /**
- * Bounds what one event can cost for all subscriptions of one user on this instance together. Those with the same
- * selection share its execution, so each selection counts once, with as many fields as it may touch.
+ * Limits the cost of one event for all subscriptions of one user on this instance together. Subscriptions with the same
+ * selection share its execution, so each selection counts once, with its maximum number of fields.
  */
 export class EventBudget {
   readonly #events = new Map<number, Map<string | symbol, Event>>();
 
   /**
-   * Returns how to give it back; that twice does nothing.
-   * @throws {ChatError} RATE_LIMITED where the user's selections may touch more than `max` fields together
+   * Returns a function that gives the price back; calling it twice is harmless.
+   * @throws {ChatError} RATE_LIMITED if the user's selections may touch more than `max` fields together
    */
   take(userId: number, { key, price }: Selected, max: number): () => void {
     const name = key ?? Symbol();
@@ -48,6 +48,6 @@ export class EventBudget {
 const tooMuch = () =>
   new ChatError(
     'RATE_LIMITED',
-    'The subscriptions of this user select too much, each in its own way: use the same documents, close some, or select pages in place of lists',
+    'The subscriptions of this user have too many different selections: use the same documents, close some, or select pages instead of lists',
     { retryAfterMs: 1_000 },
   );

@@ -9,12 +9,12 @@ import {
   type SelectionSetNode,
 } from 'graphql';
 
-/** Every field of an honest document counts about one, those that fragments repeat somewhat more: some hundreds. */
+/** In a normal document each field counts about 1, and fields that fragments repeat a little more: some hundreds in total. */
 const maxOverlap = 5_000;
-/** Selections and tokens of arguments, with fragments written out. */
+/** Selections and tokens of arguments, with fragments expanded. */
 const maxVisits = 10_000;
 
-/** A selection set and the fragments that it was written out of. */
+/** A selection set and the fragments from which it was expanded. */
 interface Branch {
   readonly selectionSet: SelectionSetNode;
   readonly within: Spread | undefined;
@@ -25,7 +25,7 @@ interface Spread {
   readonly outer: Spread | undefined;
 }
 
-/** Fields that answer under one name at one place. */
+/** Fields with the same response name at the same place. */
 interface Overlap {
   count: number;
   /** Fields and the tokens of their arguments. */
@@ -33,16 +33,16 @@ interface Overlap {
   readonly inner: Branch[];
 }
 
-/** What has been found so far. */
+/** The counts so far. */
 interface Tally {
   overlap: number;
   visits: number;
 }
 
 /**
- * The error of a document in which too many fields have one response name at one place. graphql compares each of them with
- * each other one, with fragments written out and arguments printed: 200 fields make 20,000 pairs. Takes less than a
- * millisecond itself.
+ * The error of a document in which too many fields have the same response name at the same place. graphql compares each pair
+ * of them, with fragments expanded and arguments printed: 200 fields make 20,000 pairs. This check takes less than a
+ * millisecond.
  */
 export function findOverlaps(document: DocumentNode): GraphQLError | undefined {
   const fragments = new Map(document.definitions.filter(isFragment).map((node) => [node.name.value, node]));
@@ -58,7 +58,7 @@ export function findOverlaps(document: DocumentNode): GraphQLError | undefined {
   for (const node of document.definitions) {
     if (node.kind === Kind.OPERATION_DEFINITION) walk({ selectionSet: node.selectionSet, within: undefined });
   }
-  // Those that no operation uses are compared as well.
+  // graphql compares fragments that no operation uses as well.
   for (const [name, { selectionSet }] of fragments) {
     if (!reached.has(name)) walk({ selectionSet, within: { name, outer: undefined } });
   }
@@ -77,7 +77,7 @@ interface Merging {
   readonly tally: Tally;
 }
 
-/** What the branches select together, as if they were one selection set. */
+/** Merges the branches as if they were one selection set. */
 function merge(branches: readonly Branch[], { fragments, reached, tally }: Merging): Iterable<Overlap> {
   const overlaps = new Map<string, Overlap>();
   const pending = [...branches];
@@ -106,7 +106,7 @@ function merge(branches: readonly Branch[], { fragments, reached, tally }: Mergi
   return overlaps.values();
 }
 
-/** Returns how many tokens its arguments have, which are printed to be compared. */
+/** Returns the number of tokens in the arguments, which graphql prints for the comparison. */
 function addField(
   overlaps: Map<string, Overlap>,
   { alias, name, arguments: given = [], selectionSet }: FieldNode,

@@ -1,12 +1,12 @@
 import type { ServerResponse } from 'node:http';
 
-/** What a connection is given at a time. */
+/** The maximum number of bytes that are written to a connection at a time. */
 export const pieceBytes = 65_536;
 
 /**
- * Ends a response with a body of which the connection gets no more than its peer takes: the body is kept once, by whoever
- * has made it, and its length is in the head. Resolves when the last piece is handed over, or the response is closed.
- * @param onTaken - called whenever a piece has left this process
+ * Ends a response with a body, which is written in pieces as fast as the peer reads, so that the body is in memory only once.
+ * Its length must be in the headers. Resolves when the last piece is written, or the response is closed.
+ * @param onTaken - called after each piece has left this process
  */
 export async function endInPieces(response: ServerResponse, body: Buffer, onTaken?: () => void): Promise<void> {
   let at = 0;
@@ -18,7 +18,7 @@ export async function endInPieces(response: ServerResponse, body: Buffer, onTake
   if (!response.destroyed) response.end(body.subarray(at));
 }
 
-/** Resolves once the peer has taken what it was sent, or the response is closed. `SendProgress` ends one that takes nothing. */
+/** Resolves once the peer has read enough, or the response is closed. `SendProgress` ends a response without progress. */
 export function drained(response: ServerResponse): Promise<void> {
   if (response.destroyed) return Promise.resolve();
   return new Promise((resolve) => {

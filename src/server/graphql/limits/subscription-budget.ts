@@ -7,11 +7,11 @@ const bytesPerJsonChar = 8;
 
 interface Kept {
   bytes: number;
-  /** How many subscriptions hold each. Those of one application are a few, whatever the number of its subscriptions. */
+  /** The number of subscriptions per document. An application has few documents, however many subscriptions. */
   readonly documents: Map<DocumentNode, number>;
 }
 
-/** Bounds the memory that the subscriptions of each user on this instance keep: their documents, each once, and variables. */
+/** Limits the memory for each user's subscriptions on this instance: their documents, each counted once, and variables. */
 export class SubscriptionBudget {
   readonly #maxBytes: number;
   readonly #kept = new Map<number, Kept>();
@@ -21,8 +21,8 @@ export class SubscriptionBudget {
   }
 
   /**
-   * Returns how to give it back; that twice does nothing.
-   * @throws {ChatError} RATE_LIMITED where the user's subscriptions would keep too much
+   * Returns a function that gives the memory back; calling it twice is harmless.
+   * @throws {ChatError} RATE_LIMITED if the user's subscriptions would take too much memory
    */
   take(userId: number, document: DocumentNode, variables: unknown): () => void {
     const kept = this.#kept.get(userId) ?? { bytes: 0, documents: new Map() };
@@ -58,7 +58,7 @@ export class SubscriptionBudget {
 const tooMuch = () =>
   new ChatError(
     'RATE_LIMITED',
-    'The subscriptions of this user keep too much: close others, or give shorter variables',
+    'The subscriptions of this user take too much memory: close some, or use shorter variables',
     {
       retryAfterMs: 1_000,
     },

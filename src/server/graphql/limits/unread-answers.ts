@@ -4,14 +4,14 @@ import { ChatError } from '../../../domain/errors.js';
 import { maxBytesPerUnit } from '../print.js';
 import { endInPieces, pieceBytes } from './pieces.js';
 
-/** Whose answer it is: a user, or the address of somebody without a token. */
+/** The receiver of an answer: a user's number, or the address of a client without a token. */
 export type Reader = number | string;
 
-/** Of the largest answer that there is. Each reader may leave so many unread before nothing more is done for them, … */
+/** In multiples of the maximum answer size: with so many unread bytes, a reader's new operations are refused. */
 const fullAnswers = 2;
-/** … and so many where more were under way already; … */
+/** The limit for one reader, which operations that were running already may reach. */
 const maxAnswers = 4;
-/** … and all of them together. */
+/** The limit for all readers together. */
 const maxAllAnswers = 32;
 
 interface Unread {
@@ -22,8 +22,8 @@ interface Unread {
 }
 
 /**
- * Bounds the memory of answers that wait for their readers. Who leaves much unread is refused before anything is executed; and
- * where what is under way already is more than there is room for, the connection is cut whose reader has stood still longest.
+ * Limits the memory of answers that wait for their readers. A reader with many unread bytes is refused before anything is
+ * executed. If running operations exceed the limit, the connection that has been without progress for longest is closed.
  */
 export class UnreadAnswers {
   readonly #maxAnswerBytes: number;
@@ -35,30 +35,30 @@ export class UnreadAnswers {
     this.#maxAnswerBytes = maxAnswerBytes;
   }
 
-  /** What is held for all readers. */
+  /** The unread bytes of all readers. */
   get bytes(): number {
     return this.#bytes;
   }
 
-  /** Whether this one has to read before they ask for more. */
+  /** Whether this reader has to read answers before their next operation. */
   isFull(reader: Reader): boolean {
     return this.#bytesFor(reader) >= fullAnswers * this.#maxAnswerBytes;
   }
 
   /**
-   * Ends the response with the text. Resolves when the last of it is handed over, or the response is closed. An async function
-   * would hold the text all the while.
+   * Ends the response with the text. Resolves when all of it is written, or the response is closed. Not an async function,
+   * which would keep the text in memory until then.
    */
   send(response: ServerResponse, reader: Reader, text: string): Promise<void> {
-    // Its client went while this was made: it is not closed once more.
+    // The client has disconnected, so there will be no other `close` event.
     if (response.destroyed) return Promise.resolve();
     if (text.length * maxBytesPerUnit <= pieceBytes) {
       response.end(text);
-      // This system's own buffer for the connection is full.
+      // The socket buffer of the operating system is full.
       if ((response.socket?.writableLength ?? 0) > 0) this.#keepUntilClosed(response, reader, text.length);
       return Promise.resolve();
     }
-    // What is large took its time to be made: others are served before more is done with it.
+    // A large answer took long to create: let other work run first.
     return endOfTurn().then(() => this.#sendLarge(response, reader, text));
   }
 
@@ -73,8 +73,8 @@ export class UnreadAnswers {
   }
 
   /**
-   * Counts what waits for its reader until it is forgotten, or cut to make room for another.
-   * @param cut - ends the connection on which it waits
+   * Counts an unread answer until `forget`, or until it is cut to make room for others.
+   * @param cut - closes its connection
    */
   keep(reader: Reader, bytes: number, cut: () => void): Unread {
     const unread = { reader, bytes, cut, progressAt: performance.now() };
@@ -84,7 +84,7 @@ export class UnreadAnswers {
     return unread;
   }
 
-  /** It is read, or its connection is gone. Twice does nothing. */
+  /** Call it when the answer is read or its connection has closed. Calling it twice is harmless. */
   forget(unread: Unread): void {
     if (this.#unread.delete(unread)) this.#count(unread.reader, -unread.bytes);
   }
@@ -100,7 +100,7 @@ export class UnreadAnswers {
     while (this.#bytes + bytes > maxAllAnswers * this.#maxAnswerBytes && this.#cutSlowest());
   }
 
-  /** False where there is none. */
+  /** False if there is none. */
   #cutSlowest(reader?: Reader): boolean {
     let slowest: Unread | undefined;
     for (const unread of this.#unread) {
@@ -126,4 +126,4 @@ export class UnreadAnswers {
 }
 
 export const tooMuchUnread = () =>
-  new ChatError('RATE_LIMITED', 'Too many answers wait to be read: read them first', { retryAfterMs: 1_000 });
+  new ChatError('RATE_LIMITED', 'Too many answers are unread: read them first', { retryAfterMs: 1_000 });
