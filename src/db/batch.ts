@@ -1,9 +1,9 @@
 import DataLoader from 'dataloader';
 
-/** Asks once for all that is wanted in the same turn. */
+/** Loads all keys of one turn with a single call. */
 export interface Batch<Key, Value> {
   load(key: Key): Promise<Value>;
-  /** Where one of them fails, its place has the error. */
+  /** A key that failed has its error in its place. */
   loadMany(keys: readonly Key[]): Promise<(Value | Error)[]>;
 }
 
@@ -12,13 +12,13 @@ export interface Batch<Key, Value> {
  */
 export type View<Asked, Value> = (asked: Asked) => Value | undefined;
 
-/** Keys that PostgreSQL is asked for in one statement. */
+/** The maximum number of keys in one statement. */
 const maxBatchSize = 5_000;
 
 /**
- * Loads together what is wanted until `schedule` calls back, which is the end of the turn. Nothing is kept: neither
- * values for who asks later, nor, as a loader that lives on would, the last batch with all who waited for it.
- * @param load - answers a value or an error for each key, in their order
+ * Loads all keys together that are requested until `schedule` calls back, by default at the end of the turn. Keeps nothing:
+ * no values for later requests, and, unlike a long-lived DataLoader, not the last batch with its callers.
+ * @param load - returns a value or an error for each key, in their order
  */
 export function createBatch<Key, Value>(
   load: DataLoader.BatchLoadFn<Key, Value>,

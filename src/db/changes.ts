@@ -10,43 +10,43 @@ interface Pool {
   readonly size: number;
 }
 
-/** Who changes something. */
+/** The user who makes a change. */
 export interface Changer {
   readonly user: TurnTaker;
-  /** Called where the change waits for what others hold: the user's other changes need not wait for it. */
+  /** Called when the change waits for a lock of others, so that the user's other changes need not wait for it. */
   readonly onHeldUp?: (() => void) | undefined;
 }
 
-/** The connections of a pool, and whose turn it is to have one. */
+/** The connections of a pool, and the turns in which users get them. */
 interface Lane {
   readonly connection: Connection;
   readonly turns: FairTurns;
 }
 
-/** What waits for one thing, or of one user; beyond that the caller is told. */
+/** The maximum number of waiting changes of one thing, and of one user; more are refused. */
 const maxWaiting = 256;
-/** What waits longer has a caller that gave up, or one that should. */
+/** A change that waits longer is refused: its caller has probably given up. */
 const maxWaitMs = 10_000;
 const retryAfterMs = 1_000;
-/** A change that is not the first of its thing may well be a moment later. */
+/** A change that waits less than this for others of the same thing keeps its user's turn. */
 const heldUpMs = 100;
 
 /**
- * Changes of what others may hold, a room say: one at a time of each, so that however many want to change a thing that is
- * locked, all others go on. One that finds it locked waits on connections for that alone, for 3 s; if it waits in vain,
- * so would those behind it, who are told at once.
+ * Runs changes of things that other transactions may lock, such as rooms: one change per thing at a time, so that many
+ * changes of a locked thing do not block changes of others. A change that finds it locked waits for up to 3 s, on
+ * connections only for that. If the wait fails, the changes behind it are refused at once.
  *
- * Users take turns, and no user has more than half of the connections: however slow the database is, a change of somebody
- * else finds one. What waits holds neither a connection nor what it is about.
+ * Users take turns, and no user has more than half of the connections, so that other users find one even if the database
+ * is slow. A waiting change holds neither a connection nor a lock.
  */
 export class Changes {
-  /** On these nobody waits for a lock for longer than a moment. */
+  /** Here no change waits for a lock for more than 100 ms. */
   readonly #writes: Lane;
-  /** On these one waits. */
+  /** Here changes wait for locks. */
   readonly #waits: Lane;
-  /** What is being changed. */
+  /** The things that are being changed. */
   readonly #taken = new Set<string>();
-  /** By what is to be changed: those who wait for their turn. */
+  /** The waiting changes, by thing. */
   readonly #waiting = new Map<string, Set<AbortController>>();
 
   constructor(writes: Pool, waits: Pool) {
@@ -55,8 +55,8 @@ export class Changes {
   }
 
   /**
-   * @param changer - without one, as for the platform, only the bounds of the thing hold
-   * @throws {ChatError} UNAVAILABLE where it stays locked or the wait is too long, RATE_LIMITED where too many wait already
+   * @param changer - absent for the platform: then only the limits of the thing apply
+   * @throws {ChatError} UNAVAILABLE if it stays locked or the wait is too long, RATE_LIMITED if too many changes wait already
    */
   async change<T>(what: string, work: Work<T>, changer: Changer = { user: what }): Promise<T> {
     const leave = await this.#take(what, this.#writes, changer);
@@ -75,13 +75,13 @@ export class Changes {
     });
   }
 
-  /** The same for those who have found it locked already, whoever they are. They go before other changes of it. */
+  /** The same for a change that has found it locked already, for any user. It runs before other changes of the thing. */
   async wait<T>(what: string, work: Work<T>): Promise<T> {
     const leave = await this.#take(what, this.#waits, { user: what });
     return this.#finish(what, () => work(this.#waits.connection).finally(leave));
   }
 
-  /** Resolves when the turn has come and the thing is free, which it is not any more then; with how to end the turn. */
+  /** Resolves when the turn has come and the thing is free, and claims it. Returns a function that ends the turn. */
   async #take(what: string, { turns }: Lane, { user, onHeldUp = ignore }: Changer): Promise<() => void> {
     const waiting = this.#waiting.get(what) ?? new Set();
     if (waiting.size >= maxWaiting) {

@@ -15,43 +15,43 @@ import {
   type SessionSettings,
 } from './session.js';
 
-/** What runs statements: a pool, or one transaction. */
+/** Runs statements, on a pool or in one transaction. */
 export interface Queries {
   /**
-   * The rows that a statement answers, prepared once a connection. Straight from the driver: Prisma's raw queries cost the
-   * server three times as much CPU, most of it for each value.
-   * @throws {ChatError} UNAVAILABLE where the database cannot be reached or is too busy; a LockedError where a lock is held
-   *   for longer than this pool waits
+   * Returns the rows of a statement, which each connection prepares once. Uses the driver directly: Prisma's raw queries need
+   * three times as much CPU, most of it per value.
+   * @throws {ChatError} UNAVAILABLE if the database cannot be reached or is too busy; a LockedError if a lock is held for
+   *   longer than this pool waits
    */
   query<Row>(strings: TemplateStringsArray, ...values: readonly unknown[]): Promise<Row[]>;
 }
 
 /** A pool of connections to PostgreSQL, opened as they are needed. */
 export interface Connection extends Queries {
-  /** Commits what `work` did with its statements, in two more round trips; where it throws, nothing is done. */
+  /** Runs `work` in a transaction, which takes two more round trips. Rolls back if it throws. */
   transaction<T>(work: (queries: Queries) => Promise<T>): Promise<T>;
   /** The models, on the same pool. */
   readonly prisma: PrismaClient;
-  /** No connection that is open now is used for another statement: it may lead to a server that was replaced. */
+  /** Replaces all open connections before their next statement: they may lead to a server that was replaced. */
   renew(): void;
-  /** For the end: what has waited for an answer for 2 s from here on ends everything, and nothing more is asked. */
+  /** For the stop: once a query has waited for 2 s from now on, closes all connections, and refuses further queries. */
   hurry(): void;
   close(): Promise<void>;
 }
 
 export interface ConnectionOptions {
   readonly url: string;
-  /** Connections at most; each is opened when it is first needed. */
+  /** The maximum number of connections; each is opened when it is needed. */
   readonly max: number;
-  /** Beyond what all connections have. */
+  /** In addition to the settings of all connections. */
   readonly settings?: SessionSettings;
-  /** Told of connections that fail while nobody uses them. */
+  /** Called when an idle connection fails. */
   readonly onError: (error: unknown) => void;
-  /** Told of each new connection before it is used. */
+  /** Called for each new connection before it is used. */
   readonly onSession?: (session: Session) => void;
-  /** Of all connections to this database; one that leads to an earlier epoch is not used. */
+  /** The newest session of all pools; a connection in an earlier epoch is not used. */
   readonly newestSession?: () => KnownSession | undefined;
-  /** Told of an answer that no server gives which is fit for use. */
+  /** Called with an error that suggests that the server must not be used any more. */
   readonly onDoubt: (error: unknown) => void;
 }
 
@@ -70,7 +70,7 @@ export function createConnection({
   onDoubt,
 }: ConnectionOptions): Connection {
   const end = new AbortController();
-  // One for each connection, which the pool bounds.
+  // One listener per connection; the pool limits their number.
   setMaxListeners(0, end.signal);
   const pool = new pg.Pool({
     stream: () => new Socket({ signal: end.signal }),
@@ -128,17 +128,17 @@ export function createConnection({
 
 type Run = <Row>(sql: Prisma.Sql) => Promise<Row[]>;
 
-/** The connections of a pool, by when they were opened. */
+/** The connections of a pool, with the generation in which they were opened. */
 class Sessions {
   readonly #pool: pg.Pool;
   readonly #names = new StatementNames();
   readonly #generations = new WeakMap<pg.PoolClient, number>();
   readonly #end: AbortController;
-  /** When the pool's users began to wait, the first first. */
+  /** The waiting users of the pool, in the order in which they began to wait. */
   readonly #waiting = new Set<{ readonly since: number }>();
   #generation = 0;
 
-  /** @param end - cuts the sockets */
+  /** @param end - closes the sockets when aborted */
   constructor(pool: pg.Pool, end: AbortController) {
     this.#pool = pool;
     this.#end = end;
@@ -160,8 +160,8 @@ class Sessions {
   }
 
   /**
-   * Not `pool.query`: by it a connection keeps, as long as it lives, the rows that it answered first. A connection on which
-   * a transaction failed is closed, and with it what it had begun.
+   * Does not use `pool.query`, with which a connection keeps the rows of its first query in memory for its whole life. Closes
+   * the connection of a failed transaction, which rolls it back.
    */
   async use<T>(work: (run: Run) => Promise<T>, { isTransaction }: { isTransaction: boolean }): Promise<T> {
     if (this.#end.signal.aborted)
@@ -206,16 +206,16 @@ class Sessions {
   }
 }
 
-/** What went wrong is the statement's affair, and the connection as good as before. */
+/** Whether only the statement failed, and the connection can be used again. */
 const isOfStatement = (error: unknown): boolean =>
   error instanceof pg.DatabaseError && error.severity === 'ERROR' && !isDoubtful(error) && !isOldPlan(error);
 
-/** With a listener from the first moment on: what ends a connection between two turns is an error of its query alone. */
+/** Adds an error listener at once, so that a connection that breaks fails only its query and not the process. */
 const checkOut = (pool: pg.Pool): Promise<pg.PoolClient> =>
   new Promise((resolve, reject) => {
     pool.connect((error, client) => {
       if (client === undefined) {
-        // Whatever it says: no statement of ours is to blame for it.
+        // Always UNAVAILABLE: no statement has caused the error.
         reject(unavailable(error));
         return;
       }
@@ -226,12 +226,12 @@ const checkOut = (pool: pg.Pool): Promise<pg.PoolClient> =>
 
 const ignore = (): void => undefined;
 
-/** More than are in use at a time. Each takes tens of kilobytes of every connection that ran it. */
+/** More than are in use at the same time. Each takes tens of kilobytes on every connection that has run it. */
 const maxPrepared = 300;
 
 /**
- * Names under which statements are prepared. Lists of ids are arrays, never IN (...), so there are few. Where many odd
- * selections have made many, all are named anew, and connections that know the old ones make room for others.
+ * The names of prepared statements. Lists of ids are arrays, never IN (...), so there are few statements. If unusual
+ * selections have created too many, all get new names, and connections with old names are replaced.
  */
 class StatementNames {
   readonly #names = new Map<string, string>();
@@ -250,7 +250,7 @@ class StatementNames {
     return name;
   }
 
-  /** Whether it has statements whose names are forgotten. */
+  /** Whether the connection has statements with old names. */
   isOutdated(client: pg.PoolClient): boolean {
     const first = this.#firstOf.get(client);
     if (first === undefined) this.#firstOf.set(client, this.#first);

@@ -2,7 +2,7 @@ import pg from 'pg';
 import { ChatError } from '../domain/errors.js';
 import { Prisma } from './generated/prisma/client.js';
 
-/** A lock was not to be had in time: nothing has been written, and the same statement may be tried again. */
+/** A lock was not free in time: nothing was written, and the statement may be tried again. */
 export class LockedError extends ChatError {
   override readonly name = 'LockedError';
   constructor(cause?: unknown) {
@@ -11,7 +11,7 @@ export class LockedError extends ChatError {
 }
 
 /**
- * The database is not what is at fault but the statement, or else it is UNAVAILABLE: away, full, read-only, too busy.
+ * Throws UNAVAILABLE if the database is unreachable, full, read-only or too busy; other errors belong to the statement.
  * @throws {ChatError | unknown} a LockedError, another UNAVAILABLE, or the error as it is
  */
 export function rethrow(error: unknown): never {
@@ -20,11 +20,11 @@ export function rethrow(error: unknown): never {
   throw error;
 }
 
-/** What the caller may try again. */
+/** An error after which the caller may retry. */
 export const unavailable = (cause: unknown): ChatError =>
   new ChatError('UNAVAILABLE', 'The database cannot be reached or is too busy; try again', { cause });
 
-/** Whether the server at the other end may not be the one to use any more: gone, replaced, read-only, out of order. */
+/** Whether the server may have to be left: it has ended, was replaced, is read-only or is broken. */
 export function isDoubtful(error: unknown): boolean {
   const state = stateOf(error);
   return state === undefined ? isOutage(error) : doubtfulStates.test(state) || isMissingFile(error, state);
@@ -33,14 +33,14 @@ export function isDoubtful(error: unknown): boolean {
 const lockNotAvailable = '55P03';
 /**
  * Connection exceptions (08), read-only (25006), a transaction that idled or was idled (25P0x), a full disk (53100),
- * shutting down, starting up, a terminated backend (57P0x), and what the system below refuses (58): input and output
- * errors, files that are gone.
+ * shutting down, starting up, a terminated backend (57P0x), and errors of the operating system (58): failed input and
+ * output, missing files.
  */
 const doubtfulStates = /^(08...|25006|25P0[34]|53100|57P0[1-5]|58...)$/;
 /**
- * What a second try may well survive: too little of anything (53), a timeout (57014), a deadlock (40P01), a conflict
- * (40001). And what keeps a session from beginning: a password that is being changed (28), a database that is being
- * restored (3D000).
+ * Errors after which a retry may succeed: insufficient resources (53), a timeout (57014), a deadlock (40P01), a conflict
+ * (40001). Also errors at the start of a session: a password that is being changed (28), a database that is being restored
+ * (3D000).
  */
 const passingStates = /^(28...|3D000|40001|40P01|53...|57014)$/;
 
@@ -70,22 +70,25 @@ function isOutage(error: unknown): boolean {
   return words.test(error.message);
 }
 
-/** Whether a table or a function is not there: the database has not been migrated, or not far enough. */
+/** Whether a table or a function is missing: migrations were not applied. */
 export const isOfMissingTables = (error: unknown): boolean =>
   ['42P01', '42883', '42703'].includes(stateOf(error) ?? '') ||
   (error instanceof Prisma.PrismaClientKnownRequestError && error.code === 'P2021');
 
-/** SQLSTATE, where it is PostgreSQL that failed. */
+/** The SQLSTATE of a PostgreSQL error. */
 export function stateOf(error: unknown): string | undefined {
   if (error instanceof pg.DatabaseError) return error.code;
   return error instanceof Prisma.PrismaClientKnownRequestError ? driverCause(error)?.originalCode : undefined;
 }
 
-/** A library of the server's that is gone or is not its own any more, as after an upgrade below a running server. */
+/** A library of the server is missing or has another version, as after an upgrade under a running server. */
 const isMissingFile = (error: unknown, state: string): boolean =>
   state === 'XX000' && /librar|could not (access|open|read|stat|load) /.test((error as Error).message);
 
-/** A migration changed what a prepared statement answers; the next connection prepares it anew. Messages are translated. */
+/**
+ * A migration changed the columns of a prepared statement; a new connection prepares it again. Checks the routine, because
+ * messages are translated.
+ */
 export const isOldPlan = (error: unknown, state = stateOf(error)): boolean =>
   state === '0A000' &&
   (routineOf(error) === 'RevalidateCachedQuery' ||

@@ -11,58 +11,57 @@ import {
   type SessionSettings,
 } from './session.js';
 
-/** PostgreSQL. Owned by who connected it. */
+/** PostgreSQL. The code that connects it has to close it. */
 export interface Database {
-  /** For what changes something, and for the few small reads on which live delivery hangs. What is locked is not waited for. */
+  /** For changes, and for the few small reads that live delivery needs. Does not wait for locks. */
   readonly writes: Connection;
-  /** For what changes a thing that others may hold. */
+  /** For changes of things that other transactions may lock. */
   readonly changes: Changes;
-  /** For what somebody looks at: however much that is, sends have connections of their own. */
+  /** For queries of users; they cannot take the connections of changes. */
   readonly reads: Connection;
-  /** For leases and sweeps: whoever does what, they go on. */
+  /** For leases and sweeps, which must go on under any load. */
   readonly upkeep: Connection;
   /**
-   * Runs a query for all whose subscriptions start at this moment, a few at a time: a storm of reconnects waits for its
-   * turn and starves neither sends nor reads.
+   * Runs a query for starting subscriptions, a few at a time, so that a storm of reconnects delays neither changes nor queries.
    */
   replay<T>(query: (connection: Connection) => Promise<T>): Promise<T>;
   /**
-   * Runs a query of one user's replay in its turn, on the same pool: users take turns, and each has an allowance of rows.
-   * @throws {ChatError} RATE_LIMITED where too many replays of the user wait
+   * Runs a query of one user's replay on the same pool: users take turns, and each has an allowance of rows.
+   * @throws {ChatError} RATE_LIMITED if too many replays of the user wait
    */
   replayFor<Row>(userId: number, query: (connection: Connection) => Promise<Row[]>, wait?: Wait): Promise<Row[]>;
-  /** The time by the clock that dates everything stored, in milliseconds, as the newest connection has told it. */
+  /** The time in milliseconds by the database's clock, which dates all rows, as the newest connection has read it. */
   now(): number;
-  /** The epoch of the logs. A connection to a database that is in an earlier one is not used. */
+  /** The newest known epoch. Connections in an earlier epoch are not used. */
   readonly epochs: NewestEpoch;
-  /** What the newest connection led to; undefined before the first one. */
+  /** The session of the newest connection; undefined before the first one. */
   newestSession(): (Session & KnownSession) | undefined;
-  /** Runs when a connection was opened behind one that failed: the database may have been put back meanwhile. */
+  /** Runs when a connection succeeds after a failure: the database may have been restored meanwhile. */
   onReturn(action: () => void): void;
-  /** For the end: a server that is silent delays it no longer than 2 s. */
+  /** For the stop: a server that does not answer delays it for 2 s at most. */
   hurry(): void;
   close(): Promise<void>;
 }
 
 export interface DatabaseOptions {
   readonly url: string;
-  /** Connections at most; each is opened when it is first needed. */
+  /** The maximum number of connections; each is opened when it is needed. */
   readonly poolSize?: number;
   readonly readPoolSize?: number;
   readonly replayPoolSize?: number;
-  /** Rows for each user. */
+  /** Rows per user. */
   readonly replayedPerMinute?: number;
-  /** Told of connections that fail, of one outage not more than once in 10 s; of none after `close`. */
+  /** Called when connections fail, at most once in 10 s for one outage, and never after `close`. */
   readonly onError?: (error: unknown) => void;
 }
 
 const upkeepPoolSize = 4;
 const waitPoolSize = 4;
-/** Longer than a change of ours holds a lock; short enough that a room which somebody locked delays no other one. */
+/** Longer than our own changes hold a lock, and so short that a locked room does not delay other rooms. */
 const moment: SessionSettings = { lock_timeout: '100' };
-/** More subscriptions than a user may have open: nobody reaches it who resumes what they had. */
+/** More than the subscriptions that a user may have open, so that resuming all of them never reaches it. */
 const maxWaitingReplays = 1_000;
-/** A page costs about as much as so many rows more. */
+/** A page costs about as much as this many rows. */
 const rowsOfPage = 10;
 const renewEveryMs = 1_000;
 const tellEveryMs = 10_000;
@@ -78,7 +77,7 @@ export function connectDatabase({
 }: DatabaseOptions): Database {
   let closed = false;
   let renewedAt = Number.NEGATIVE_INFINITY;
-  /** When each kind of trouble was last told. */
+  /** When each kind of failure was last reported. */
   const toldAt = { earlier: Number.NEGATIVE_INFINITY, other: Number.NEGATIVE_INFINITY };
   let time: DatabaseTime = { at: performance.now(), epochMs: Date.now() };
   const epochs = new NewestEpoch();
@@ -86,7 +85,7 @@ export function connectDatabase({
   const returnActions: (() => void)[] = [];
   let wasAway = false;
   const onSession = (session: Session) => {
-    // Another connection may have found a later one meanwhile.
+    // Another connection may have found a later epoch meanwhile.
     if (session.epoch < epochs.present) throw new EarlierEpochError(epochs.present);
     newest = session;
     epochs.note(session.epoch);
@@ -95,15 +94,15 @@ export function connectDatabase({
     wasAway = false;
     for (const action of returnActions) action();
   };
-  // The pool's own end does not wait for its idle connections: what cuts them off afterwards is no failure.
+  // The pool closes without waiting for idle connections: errors on them after `close` are no failures.
   const report = (error: unknown) => {
     wasAway = true;
     if (!closed) onError(error);
   };
-  // Behind a failover the old server may live on and answer reads: one refused write is enough to leave it, for all.
+  // After a failover the old server may still answer reads. One refused write makes all connections leave it.
   const onDoubt = (error: unknown) => {
     wasAway = true;
-    // There is nothing to leave: the connection was not used.
+    // No renewal is needed: the connection was not used.
     if (error instanceof EarlierEpochError) return tell(error);
     const now = performance.now();
     if (now - renewedAt < renewEveryMs) return;
@@ -127,18 +126,18 @@ export function connectDatabase({
   const upkeep = open(upkeepPoolSize);
   const replay = open(replayPoolSize);
   const all = [writes, waits, reads, upkeep, replay];
-  // Half of the pool for each, so that what is short does not wait for replays.
+  // Half of the pool each, so that the short queries do not wait for replays.
   const replaysAtOnce = Math.max(1, Math.floor(replayPoolSize / 2));
   const limitStarts = pLimit(Math.max(1, replayPoolSize - replaysAtOnce));
   const rowsPerSecond = replayedPerMinute / 60;
   const replays = new FairTurns({
     atOnce: replaysAtOnce,
-    // No user has all of them.
+    // Not all of them, so that other users find one.
     atOncePerUser: Math.max(1, replaysAtOnce - 1),
     maxWaitingPerUser: maxWaitingReplays,
     allowance: { burst: 2 * rowsPerSecond, perSecond: rowsPerSecond },
   });
-  // Connections that are open may lead to the server that was left behind.
+  // Open connections may lead to the old server.
   epochs.onChange(() => {
     for (const connection of all) connection.renew();
   });

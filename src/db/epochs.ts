@@ -3,13 +3,13 @@ import { Prisma } from './generated/prisma/client.js';
 import { connectClient } from './server-check.js';
 import { applicationName } from './session.js';
 
-/** The present epoch, looked up once for a statement however many rows it answers. */
+/** The current epoch; a statement looks it up once for all its rows. */
 export const presentEpoch = Prisma.sql`(SELECT e.id FROM chat_epochs e ORDER BY e.number DESC LIMIT 1)`;
 export const epochColumn = Prisma.sql`${presentEpoch} AS epoch`;
 
 const maxSeq = 2 ** 31 - 1;
 
-/** The epochs of the room that is `r` in the query, as `toEpochs` takes them. Nearly always there is one, of all rooms. */
+/** The epochs of the room `r` in the query, for `toEpochs`. Almost always there is a single epoch for all rooms. */
 export const epochsOfRoom = Prisma.sql`CASE WHEN (SELECT count(*) FROM chat_epochs) = 1
   THEN (SELECT json_build_array(json_build_array(e.id, 0)) FROM chat_epochs e)
   ELSE (
@@ -22,7 +22,7 @@ export type EpochValues = readonly (readonly [epoch: string, seq: number])[] | n
 
 export const toEpochs = (values: EpochValues): EpochStart[] => (values ?? []).map(([epoch, seq]) => ({ epoch, seq }));
 
-/** It never goes back. */
+/** The newest epoch that was noted; earlier ones are ignored. */
 export class NewestEpoch implements EpochWatch {
   #present = '';
   readonly #actions: (() => void)[] = [];
@@ -44,10 +44,10 @@ export class NewestEpoch implements EpochWatch {
 }
 
 /**
- * Begins an epoch, for who has restored the database. Where instances were running lately or are connected, they may have
- * written to it since, and nothing of before counts as common then: leases alone are gone where the server had to recover.
- * @param known - an epoch that others know of: the new one is later, whatever the server's clock shows
- * @throws {DatabaseUnreachableError} where it does not answer within 5 s
+ * Begins an epoch after the database was restored. If instances were running recently or are connected, they may have written
+ * to it since, so nothing counts as common. It checks both, because a recovery of the server deletes the leases.
+ * @param known - an epoch that instances know: the new one is later, whatever the server's clock shows
+ * @throws {DatabaseUnreachableError} if the server does not answer within 5 s
  */
 export async function beginEpoch(
   url: string,
@@ -55,7 +55,7 @@ export async function beginEpoch(
 ): Promise<{ readonly epoch: string; readonly isSure: boolean }> {
   const client = await connectClient(url);
   try {
-    await client.query(`SET lock_timeout = '10s'`); // of who writes, while all others wait behind it
+    await client.query(`SET lock_timeout = '10s'`); // for writers, while all later writers wait behind it
     const { rows } = await client.query<{ epoch: string; is_sure: boolean }>(
       `SELECT chat_begin_epoch(l.is_sure, $1) AS epoch, l.is_sure FROM (
         SELECT NOT EXISTS (SELECT FROM chat_instances i WHERE i.expires_at > clock_timestamp() AND NOT i.released)

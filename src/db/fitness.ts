@@ -5,28 +5,28 @@ import type { Database } from './database.js';
 import { stateOf } from './database-errors.js';
 import { EarlierEpochError, type Session } from './session.js';
 
-/** Whether changes can be written now, or else what stands in the way. */
+/** Whether changes can be written now, or the reason why not. */
 export type Fitness = 'ok' | 'read-only' | 'full' | 'away';
 
 const keptMs = 1_000;
 const timeoutMs = 5_000;
-/** Little enough memory for what the check sorts out to go to the disk, and to the disk that the data is on. */
+/** So little memory that the check's sort goes to the disk, on the data's file system. */
 const settings = { work_mem: '64kB', temp_tablespaces: '' };
 const readOnly = '25006';
 const diskFull = '53100';
 
 /**
- * Finds out whether PostgreSQL would take a change, by one that changes nothing: a record in its log that nobody reads,
- * committed, and 150 KB in a temporary file, which a full disk refuses. It has a connection of its own, because busy
- * pools say nothing about the server.
+ * Checks whether PostgreSQL accepts changes, without changing data: it commits a message to the write-ahead log, and writes
+ * 150 KB to a temporary file, which fails on a full disk. It uses its own connection, because busy pools say nothing about
+ * the server.
  */
 export class FitnessCheck {
   readonly #connection: Connection;
   #last: { readonly fitness: Promise<Fitness>; answeredAt: number } | undefined;
 
-  /** @param serving - the connections that serve: what they refuse is refused here */
+  /** @param serving - the connections of the instance: a server that they refuse is refused here as well */
   constructor(url: string, { newestSession, epochs }: Pick<Database, 'newestSession' | 'epochs'>) {
-    // Nobody is told: where its connection fails, so does the check.
+    // No report is needed: if the connection fails, so does the check.
     const onError = () => undefined;
     const onDoubt = () => this.#connection.renew();
     const onSession = ({ epoch }: Session) => {
@@ -36,7 +36,7 @@ export class FitnessCheck {
     epochs.onChange(onDoubt);
   }
 
-  /** Resolves within 5 s. However many ask, the server is asked once a second at most. */
+  /** Resolves within 5 s. Queries the server at most once a second for all callers. */
   check(): Promise<Fitness> {
     if (this.#last !== undefined && performance.now() - this.#last.answeredAt < keptMs) return this.#last.fitness;
     const last = { fitness: this.#ask(), answeredAt: Number.POSITIVE_INFINITY };
@@ -54,7 +54,7 @@ export class FitnessCheck {
 
   #ask(): Promise<Fitness> {
     const writing = tryToWrite(this.#connection).catch(toFitness);
-    // A connection that began while the server recovered only reads for ever.
+    // A connection that was opened during a recovery stays read-only.
     void writing.then((fitness) => fitness === 'read-only' && this.#connection.renew());
     return Promise.race([writing, delay(timeoutMs, 'away' as const, { ref: false })]);
   }

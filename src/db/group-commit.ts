@@ -27,30 +27,30 @@ interface Waiting<Item, Answer> {
   readonly reject: (error: unknown) => void;
 }
 
-/** What became of an item. */
+/** The result of an item. */
 type Outcome<Item, Answer> = { readonly waiting: Waiting<Item, Answer> } & (
   | { readonly answer: Answer }
   | { readonly error: unknown }
 );
 
 const maxBatchSize = 256;
-/** A commit that takes longer, as one that waits for somebody's lock, does not keep the other queues waiting. */
+/** If a commit takes longer, for example because it waits for a lock, the next one starts beside it. */
 const patienceMs = 50;
 const maxCommits = 4;
 const maxSuspects = 1_000;
 
 /**
- * Collects what is to be written while a commit is under way, and writes it with the next one: the more there is, the
- * less each costs. Nobody waits for more than the commit under way, and an item that is alone goes alone. A busy queue
- * does not keep the others waiting: each gives one item in its turn, and a queue whose items are under way waits for them.
+ * Collects items during a commit and writes them together with the next one: the more there are, the less each costs. An
+ * item waits for the running commit at most, and a single item is written alone. A busy queue does not delay the others:
+ * each queue gives one item in its turn, and a queue waits while its own item is being written.
  */
 export class GroupCommit<Item, Answer> {
   readonly #writes: Writes<Item, Answer>;
   readonly #queues = new Map<string, Waiting<Item, Answer>[]>();
   readonly #underWay = new Set<string>();
-  /** Queues that somebody holds up: each waits by itself, and no commit waits for it. */
+  /** Queues that a lock of others blocks: each waits separately, and no commit waits for it. */
   readonly #locked = new Set<string>();
-  /** Queues that were waited for in vain: the next item tries by itself whether they are free again. */
+  /** Queues whose wait for a lock has failed: the next item tries separately whether they are free again. */
   readonly #suspects = new Set<string>();
   #commits = 0;
   #impatient: NodeJS.Timeout | undefined;
@@ -86,7 +86,7 @@ export class GroupCommit<Item, Answer> {
       const names = new Set(batch.map(({ item }) => this.#writes.queueOf(item)));
       for (const name of names) this.#underWay.add(name);
       const written = this.#write(batch, this.#writes.atOnce);
-      // Behind the statement, which goes out in the tick before: the database works while those are answered.
+      // After the next statement has been sent, so that the database works while the callers are answered.
       if (tellWritten !== undefined) process.nextTick(tellWritten);
       const outcomes = await written;
       const held = this.#findHeld(outcomes);
@@ -103,7 +103,7 @@ export class GroupCommit<Item, Answer> {
 
   #take(): Waiting<Item, Answer>[] {
     const batch: Waiting<Item, Answer>[] = [];
-    // A queue that gave its item goes to the end of the map, and so of this loop too.
+    // A queue that gave an item moves to the end of the map, and so to the end of this loop.
     for (const [name, queue] of this.#queues) {
       if (batch.length === maxBatchSize) break;
       if (this.#underWay.has(name)) continue;
@@ -115,7 +115,7 @@ export class GroupCommit<Item, Answer> {
     return batch;
   }
 
-  /** Resolves once it is known what became of each of them. */
+  /** Resolves with the outcome of each item. */
   async #write(batch: readonly Waiting<Item, Answer>[], write: Write<Item, Answer>): Promise<Outcome<Item, Answer>[]> {
     if (batch.length > 1) {
       try {
@@ -126,7 +126,7 @@ export class GroupCommit<Item, Answer> {
           return batch.map((waiting) => ({ waiting, error }));
       }
     }
-    // Where one of them spoiled it for all, each by itself gets its own answer.
+    // One item has failed the whole batch: write each one separately, so that each gets its own answer.
     const outcomes: Outcome<Item, Answer>[] = [];
     for (const waiting of batch) {
       outcomes.push(
@@ -143,7 +143,7 @@ export class GroupCommit<Item, Answer> {
     return 'error' in outcome && this.#writes.isLocked(outcome.error);
   }
 
-  /** Those whose queue somebody else holds, by queue. */
+  /** The items that a lock of others blocks, by queue. */
   #findHeld(outcomes: readonly Outcome<Item, Answer>[]): Map<string, Waiting<Item, Answer>[]> {
     const found = new Map<string, Waiting<Item, Answer>[]>();
     for (const outcome of outcomes) {
@@ -161,7 +161,7 @@ export class GroupCommit<Item, Answer> {
     void this.#waitForLock(name, []);
   }
 
-  /** With all of the queue that waits by now; where the lock is waited for in vain, so would those behind them wait. */
+  /** Writes all waiting items of the queue when the lock is free. If the wait fails, items that came meanwhile fail as well. */
   async #waitForLock(name: string, held: readonly Waiting<Item, Answer>[]): Promise<void> {
     this.#locked.add(name);
     const queue = this.#queues.get(name) ?? [];

@@ -5,14 +5,14 @@ import pg from 'pg';
 import type { Logger } from 'pino';
 import { assertUsable, connectClient, DatabaseUnusableError } from './server-check.js';
 
-/** A migration failed; what it had done is rolled back. */
+/** A migration failed and was rolled back. */
 export class MigrationError extends Error {
   override readonly name = 'MigrationError';
 }
 
 export interface MigrateOptions {
   readonly log?: Logger;
-  /** Ends it at once; what it was doing is rolled back. */
+  /** Stops at once; the running migration is rolled back. */
   readonly signal?: AbortSignal;
 }
 
@@ -23,12 +23,12 @@ export interface Migration {
 }
 
 /**
- * Resolves once the database has every migration of the folder. It keeps `_prisma_migrations` as `prisma migrate deploy`
- * does and takes the same lock, so that either may be used on a database, also at the same time. Any number of processes
- * may call it at once: one of them migrates, the others wait for it.
- * @returns the names of those that this call applied
- * @throws {DatabaseUnreachableError} where it does not answer within 5 s
- * @throws {DatabaseUnusableError} where the server or the way to it is not what the instance takes for granted
+ * Resolves once the database has every migration of the folder. It writes `_prisma_migrations` like `prisma migrate deploy`
+ * and takes the same lock, so that both can be used on a database, even at the same time. Several processes may call it at
+ * once: one of them migrates, the others wait for it.
+ * @returns the names of the migrations that this call applied
+ * @throws {DatabaseUnreachableError} if the server does not answer within 5 s
+ * @throws {DatabaseUnusableError} if the server or a pooler does not meet the requirements
  * @throws {MigrationError}
  */
 export async function migrate(
@@ -58,7 +58,7 @@ export async function migrate(
   }
 }
 
-/** The migrations of the folder in their order. */
+/** The migrations of the folder, in order. */
 export function readMigrations(migrationsDir: string): Migration[] {
   return readdirSync(migrationsDir)
     .filter((name) => existsSync(join(migrationsDir, name, 'migration.sql')))
@@ -66,7 +66,7 @@ export function readMigrations(migrationsDir: string): Migration[] {
     .map((name) => ({ name, sql: readFileSync(join(migrationsDir, name, 'migration.sql'), 'utf8') }));
 }
 
-/** A migration that the database has counts as applied even if its file was changed since, as it does for Prisma. */
+/** A migration in the database counts as applied even if its file has changed since, as in Prisma. */
 async function findPending(client: pg.Client, migrations: Migration[]): Promise<Migration[]> {
   if (!(await hasRecords(client))) return migrations;
   const { rows } = await client.query<{ name: string }>(
@@ -99,7 +99,7 @@ async function ensureRecords(client: pg.Client): Promise<void> {
     )`);
 }
 
-/** Tables without records are somebody else's, or their records are lost. Those of an extension do not count. */
+/** Tables without migration records belong to another application, or their records are lost. Ignores those of extensions. */
 async function assertEmpty(client: pg.Client): Promise<void> {
   const { rows } = await client.query<{ name: string }>(
     `SELECT relname AS name FROM pg_class
@@ -113,8 +113,8 @@ async function assertEmpty(client: pg.Client): Promise<void> {
 }
 
 /**
- * Prisma refuses to go on after a migration that failed or was interrupted until somebody says that it is rolled back.
- * A script is one transaction, so it is.
+ * Prisma stops after a failed or interrupted migration until it is marked as rolled back. A script is one transaction, so it
+ * was rolled back.
  */
 async function forgetFailed(client: pg.Client): Promise<void> {
   await client.query(
@@ -122,7 +122,7 @@ async function forgetFailed(client: pg.Client): Promise<void> {
   );
 }
 
-/** The script and its record are one transaction: there is no moment with one but not the other. */
+/** Runs the script and writes its record in one transaction. */
 async function applyMigration(client: pg.Client, { name, sql }: Migration): Promise<void> {
   const id = randomUUID();
   await client.query('BEGIN');

@@ -1,7 +1,7 @@
 import { Socket } from 'node:net';
 import pg from 'pg';
 
-/** The server is there, and cannot be used as it is; the message says what to do. */
+/** The server can be reached but not used; the message says what to do. */
 export class DatabaseUnusableError extends Error {
   override readonly name = 'DatabaseUnusableError';
 }
@@ -15,14 +15,14 @@ const connectTimeoutMs = 5_000;
 const rounds = 3;
 
 /**
- * Connects, for 5 s at most. The caller ends it.
- * @param signal - cuts the connection, whatever it waits for
+ * Connects within 5 s. The caller closes the connection.
+ * @param signal - closes the connection, even during a query
  * @throws {DatabaseUnreachableError}
  */
 export async function connectClient(url: string, signal?: AbortSignal): Promise<pg.Client> {
   const cut = signal === undefined ? {} : { stream: () => new Socket({ signal }) };
   const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: connectTimeoutMs, ...cut });
-  client.on('error', () => undefined); // a lost connection also fails the query that is under way
+  client.on('error', () => undefined); // a lost connection also fails the running query
   try {
     await client.connect();
     return client;
@@ -34,15 +34,15 @@ export async function connectClient(url: string, signal?: AbortSignal): Promise<
   }
 }
 
-/** Of a host with several addresses, as localhost often is, what went wrong with each: the error itself says nothing. */
+/** For a host with several addresses, such as localhost, the reasons of all addresses: the error itself has no message. */
 function reasonOf(error: Error): string {
   if (error instanceof AggregateError) return error.errors.map(({ message }: Error) => message).join(', ');
   return error.message === 'timeout expired' ? `no answer within ${connectTimeoutMs / 1_000} s` : error.message;
 }
 
 /**
- * Whether what the instance takes for granted holds on this server.
- * @throws {DatabaseUnusableError} saying what does not
+ * Checks the requirements of an instance on this server.
+ * @throws {DatabaseUnusableError} with the requirement that is not met
  */
 export async function assertUsable(client: pg.Client, url: string, signal?: AbortSignal): Promise<void> {
   await assertUnicode(client);
@@ -67,8 +67,8 @@ async function assertUnicode(client: pg.Client): Promise<void> {
 }
 
 /**
- * A pooler in transaction mode gives out a server connection for each transaction: two of its clients meet on one, and
- * one of them comes to another while that is taken. Prepared statements, settings and locks of a session are lost by it.
+ * Detects a pooler in transaction mode, which assigns a server connection per transaction: two clients get the same one, and
+ * one of them gets another while it is in use. Prepared statements, settings and locks of a session do not survive that.
  */
 async function assertSessions(one: pg.Client, other: pg.Client): Promise<void> {
   const first = await sessionOf(one);
