@@ -7,6 +7,7 @@ DECLARE
   v_room chat_rooms;
   v_entry chat_messages;
   v_outcome text;
+  v_now timestamptz;
 BEGIN
   SELECT r.* INTO v_room FROM chat_rooms r
   WHERE r.id = (SELECT m.room_id FROM chat_messages m WHERE m.id = p_id) FOR NO KEY UPDATE;
@@ -20,8 +21,9 @@ BEGIN
     WHEN v_entry.content = p_content THEN 'UNCHANGED'
     ELSE 'OK' END;
   IF v_outcome = 'OK' THEN
+    v_now := clock_timestamp();
     UPDATE chat_messages m
-    SET content = p_content, edited_at = clock_timestamp(), changed_seq = v_room.seq + 1,
+    SET content = p_content, edited_at = v_now, change = 'EDITED', changed_at = v_now, changed_seq = v_room.seq + 1,
         sent_digest = coalesce(m.sent_digest, sha256(convert_to(m.content, 'UTF8')))
     WHERE m.id = p_id RETURNING * INTO v_entry;
     UPDATE chat_rooms r SET seq = r.seq + 1 WHERE r.id = v_room.id;

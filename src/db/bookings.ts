@@ -1,8 +1,8 @@
 import { defaultLanguage, type Language } from '../domain/notice.js';
-import { type LogEntry, toLogEntry } from '../domain/room-log.js';
+import type { LogEntry } from '../domain/room-log.js';
 import type { Database } from './database.js';
+import { type EntryRow, entryColumns, toStoredEntry } from './entry-row.js';
 import { epochColumn } from './epochs.js';
-import { type MessageRow, messageRow } from './message-row.js';
 import type { MentionedUser } from './users.js';
 
 /** What the booking system says of one booking. */
@@ -39,7 +39,7 @@ export async function syncBooking(
   const rows = await changes.change(
     `booking ${bookingId}`,
     ({ query }) => query<SyncRow>`
-    SELECT w.room_id AS synced_id, w.created, w.applied, ${epochColumn}, ${messageRow.select('(w.entry)')}
+    SELECT w.room_id AS synced_id, w.created, w.applied, ${epochColumn}, ${entryColumns('(w.entry)')}
     FROM chat_sync_booking(
       ${ids.roomId}::uuid, ${bookingId}::int, ${name}::text, ${userIds}::int[], ${names}::text[], ${version}::bigint,
       ${cancelled}::boolean, ${onlyMakes}::boolean, ${ids.messageIds}::uuid[], ${language}::text) AS w`,
@@ -47,9 +47,9 @@ export async function syncBooking(
   const [row] = rows;
   if (row === undefined) throw new Error('chat_sync_booking answered nothing');
   const entries = rows.flatMap((each) =>
-    each.id === null ? [] : [toLogEntry(messageRow.decode(each), { directKey: null, epoch: each.epoch })],
+    each.id === null ? [] : [toStoredEntry(each, { directKey: null, epoch: each.epoch })],
   );
   return { roomId: row.synced_id, created: row.created, applied: row.applied, entries };
 }
 
-type SyncRow = { synced_id: string; created: boolean; applied: boolean; epoch: string } & (MessageRow | { id: null });
+type SyncRow = { synced_id: string; created: boolean; applied: boolean; epoch: string } & (EntryRow | { id: null });

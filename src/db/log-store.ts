@@ -1,22 +1,21 @@
 import {
   type Backlog,
   type Evidence,
-  type LogEntry,
   type LogPosition,
   type LogRange,
   type LogStore,
   logPageSize,
   type PublishedRange,
   type RoomHead,
-  toLogEntry,
+  type StoredEntry,
   type UnpublishedRoom,
 } from '../domain/room-log.js';
 import { createBatch } from './batch.js';
 import type { Connection } from './connection.js';
 import type { Database } from './database.js';
+import { type EntryRow, entryColumns, toStoredEntry } from './entry-row.js';
 import { type EpochValues, epochColumn, epochsOfRoom, presentEpoch, toEpochs } from './epochs.js';
 import { areMembers, type Membership } from './membership.js';
-import { type MessageRow, messageRow } from './message-row.js';
 
 /** Rooms that are looked at for the age of what is not published. */
 const sampleSize = 1_000;
@@ -57,9 +56,9 @@ async function readHeads({ upkeep }: Database, roomIds: readonly string[]): Prom
 }
 
 /** Two index ranges, merged by position. */
-async function readPage(connection: Connection, { roomId, base, after, upTo }: LogRange): Promise<LogEntry[]> {
-  const rows = await connection.query<MessageRow & { position: number; direct_key: string | null; epoch: string }>`
-    SELECT ${messageRow.select('p')}, p.position, ${epochColumn}, (SELECT r.direct_key FROM chat_rooms r WHERE r.id = ${roomId}::uuid)
+async function readPage(connection: Connection, { roomId, base, after, upTo }: LogRange): Promise<StoredEntry[]> {
+  const rows = await connection.query<EntryRow & { position: number; direct_key: string | null; epoch: string }>`
+    SELECT ${entryColumns('p')}, p.position, ${epochColumn}, (SELECT r.direct_key FROM chat_rooms r WHERE r.id = ${roomId}::uuid)
     FROM (
       (SELECT m.*, m.seq AS position FROM chat_messages m
        WHERE m.room_id = ${roomId}::uuid AND m.seq > ${after}::int AND m.seq <= ${upTo}::int
@@ -71,9 +70,7 @@ async function readPage(connection: Connection, { roomId, base, after, upTo }: L
        ORDER BY m.changed_seq LIMIT ${logPageSize}::int)
     ) p
     ORDER BY p.position LIMIT ${logPageSize}::int`;
-  return rows.map((row) =>
-    toLogEntry(messageRow.decode(row), { directKey: row.direct_key, epoch: row.epoch }, row.position),
-  );
+  return rows.map((row) => toStoredEntry(row, { directKey: row.direct_key, epoch: row.epoch }, row.position));
 }
 
 /** What is dated further ahead than the milliseconds' rounding explains was written before the clock was set back. */
@@ -97,7 +94,7 @@ async function readUnpublished({ upkeep }: Database, minAgeMs: number, count: nu
               WHERE m.room_id = r.id AND m.seq > r.published_seq AND NOT (m.created_at > due.until AND m.created_at <= due.beyond))
       OR EXISTS (SELECT FROM chat_messages m
                  WHERE m.room_id = r.id AND m.changed_seq > r.published_seq AND m.changed_seq <> m.seq
-                   AND NOT (greatest(m.edited_at, m.deleted_at) > due.until AND greatest(m.edited_at, m.deleted_at) <= due.beyond)))
+                   AND NOT (m.changed_at > due.until AND m.changed_at <= due.beyond)))
     ORDER BY r.updated_at LIMIT ${count}::int`;
 }
 
@@ -117,7 +114,7 @@ async function readBacklog({ upkeep, epochs }: Database): Promise<Backlog> {
     ) r, LATERAL (VALUES
       ((SELECT m.created_at FROM chat_messages m
         WHERE m.room_id = r.id AND m.seq > r.published_seq ORDER BY m.seq LIMIT 1)),
-      ((SELECT greatest(m.edited_at, m.deleted_at) FROM chat_messages m
+      ((SELECT m.changed_at FROM chat_messages m
         WHERE m.room_id = r.id AND m.changed_seq > r.published_seq AND m.changed_seq <> m.seq
         ORDER BY m.changed_seq LIMIT 1))
     ) AS first(written_at)`;

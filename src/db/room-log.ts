@@ -1,16 +1,16 @@
 import { ChatError } from '../domain/errors.js';
 import type { Message } from '../domain/message.js';
 import { defaultLanguage, type Language } from '../domain/notice.js';
-import { type LogEntry, type Member, toLogEntry } from '../domain/room-log.js';
+import type { LogEntry, Member } from '../domain/room-log.js';
 import type { Changer } from './changes.js';
 import type { Queries } from './connection.js';
 import type { Database } from './database.js';
 import { LockedError } from './database-errors.js';
+import { type EntryRow, entryColumns, toStoredEntry } from './entry-row.js';
 import { epochColumn } from './epochs.js';
 import { Prisma } from './generated/prisma/client.js';
 import { GroupCommit } from './group-commit.js';
 import { type MemberRow, memberRow } from './member-row.js';
-import { type MessageRow, messageRow } from './message-row.js';
 import { type RoomJson, roomRow } from './room-row.js';
 import { findRoomBy, type Room, type RoomSelection } from './rooms.js';
 
@@ -68,7 +68,7 @@ export interface NewRoom {
   readonly language?: Language;
 }
 
-type WriteRow = { outcome: Outcome; direct_key: string | null; epoch: string } & (MessageRow | { id: null });
+type WriteRow = { outcome: Outcome; direct_key: string | null; epoch: string } & (EntryRow | { id: null });
 
 /** Where a write goes: each of those below is one call of one function, and its own transaction unless it is part of one. */
 export interface Writer {
@@ -78,19 +78,16 @@ export interface Writer {
 /** Resolves once it is committed, in one round trip. */
 async function write({ writes }: Writer, call: Prisma.Sql): Promise<LogWrite> {
   const rows = await writes.query<WriteRow>`
-    SELECT w.outcome, w.direct_key, ${epochColumn}, ${messageRow.select('(w.entry)')} FROM ${call} AS w`;
+    SELECT w.outcome, w.direct_key, ${epochColumn}, ${entryColumns('(w.entry)')} FROM ${call} AS w`;
   return toLogWrite(rows);
 }
 
 function toLogWrite(rows: readonly WriteRow[]): LogWrite {
   const outcome = rows[0]?.outcome ?? 'NOT_FOUND';
-  const messages = rows.flatMap((row) => (row.id === null ? [] : [messageRow.decode(row)]));
-  const log = { directKey: rows[0]?.direct_key ?? null, epoch: rows[0]?.epoch ?? '' };
-  return {
-    outcome,
-    message: messages[0] ?? null,
-    entries: outcome === 'OK' ? messages.map((message) => toLogEntry(message, log)) : [],
-  };
+  const entries = rows.flatMap((row) =>
+    row.id === null ? [] : [toStoredEntry(row, { directKey: row.direct_key, epoch: row.epoch })],
+  );
+  return { outcome, message: entries[0]?.message ?? null, entries: outcome === 'OK' ? entries : [] };
 }
 
 /** Together with what else is sent at this moment, in one commit; in its own where it is alone. */
@@ -142,7 +139,7 @@ async function appendMany(
 ): Promise<(LogWrite | LockedError)[]> {
   const column = <Name extends keyof NewMessage>(name: Name) => messages.map((message) => message[name]);
   const rows = await writes.query<WriteRow | { outcome: 'LOCKED' }>`
-    SELECT w.outcome, w.direct_key, ${epochColumn}, ${messageRow.select('(w.entry)')}
+    SELECT w.outcome, w.direct_key, ${epochColumn}, ${entryColumns('(w.entry)')}
     FROM chat_send_messages(
       ${column('id')}::uuid[], ${column('roomId')}::uuid[], ${column('senderId')}::int[],
       ${column('type')}::chat_message_type[], ${column('content')}::text[], ${skipLocked}::boolean) AS w
@@ -232,14 +229,13 @@ export async function createRoom(
   room: NewRoom,
 ): Promise<{ roomId: string; created: boolean; entries: readonly LogEntry[] }> {
   const [row] = await writes.query<{ outcome: 'OK' | 'EXISTS'; created_id: string } & WriteRow>`
-    SELECT w.outcome, w.room_id AS created_id, w.direct_key, ${epochColumn}, ${messageRow.select('(w.entry)')}
+    SELECT w.outcome, w.room_id AS created_id, w.direct_key, ${epochColumn}, ${entryColumns('(w.entry)')}
     FROM chat_create_room(
       ${room.id}::uuid, ${room.type}::chat_room_type, ${room.name}::text, ${room.directKey}::text,
       ${room.bookingId}::int, ${room.creatorId}::int, ${room.memberIds}::int[], ${room.messageId}::uuid, ${room.isVouched ?? true}::boolean,
       ${room.language ?? defaultLanguage}::text) AS w`;
   if (row === undefined) throw new Error('chat_create_room answered nothing');
-  const entries =
-    row.id === null ? [] : [toLogEntry(messageRow.decode(row), { directKey: row.direct_key, epoch: row.epoch })];
+  const entries = row.id === null ? [] : [toStoredEntry(row, { directKey: row.direct_key, epoch: row.epoch })];
   return { roomId: row.created_id, created: row.outcome === 'OK', entries };
 }
 

@@ -3,7 +3,7 @@ import { v5 as uuidv5 } from 'uuid';
 import type { TableRow } from '../db/row.js';
 import type { Message } from '../domain/message.js';
 import type { Language, Notice } from '../domain/notice.js';
-import type { Member } from '../domain/room-log.js';
+import type { Member, MessageChange } from '../domain/room-log.js';
 
 const minuteMs = 60_000;
 const dayMs = 1_440 * minuteMs;
@@ -67,8 +67,14 @@ export interface History {
     updated_at: Date;
   };
   readonly members: DemoMember[];
-  readonly messages: (TableRow<Mutable<Message>> & { sent_digest: string | null })[];
+  readonly messages: (TableRow<Mutable<Message>> & ChangeColumns)[];
   readonly reads: { id: string; message_id: string; room_id: string; user_id: number; seq: number; read_at: Date }[];
+}
+
+interface ChangeColumns {
+  sent_digest: string | null;
+  change: MessageChange | null;
+  changed_at: Date | null;
 }
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
@@ -132,9 +138,11 @@ function act(history: History, userId: number, action: Action, at: Date): void {
   } else if ('image' in action) {
     append(history, userId, at, { type: 'IMAGE', content: action.image, system: null });
   } else if ('edit' in action) {
-    Object.assign(change(history, userId, action.edit), { content: action.to, edited_at: at });
+    const last = { change: 'EDITED', changed_at: at, edited_at: at };
+    Object.assign(change(history, userId, action.edit), { ...last, content: action.to });
   } else if ('delete' in action) {
-    Object.assign(change(history, userId, action.delete), { content: null, deleted_at: at });
+    const last = { change: 'DELETED', changed_at: at, deleted_at: at };
+    Object.assign(change(history, userId, action.delete), { ...last, content: null });
   } else if ('rename' in action) {
     room.name = action.rename;
     appendSystem(history, userId, at, { code: 'ROOM_RENAMED', userIds: [], roomName: action.rename });
@@ -165,6 +173,8 @@ function append(
     created_at: at,
     edited_at: null,
     deleted_at: null,
+    change: null,
+    changed_at: null,
   });
 }
 

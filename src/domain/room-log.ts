@@ -3,9 +3,14 @@ import type { Wait } from './fair-turns.js';
 import type { Message } from './message.js';
 import { boolean, mark, orNull, type Shape, type Shaped, time, userId, uuid } from './shape.js';
 
-/** One entry of a room's log: a message that was added, edited or deleted at this position. */
+/** The kind of entry that each change of a message makes. */
+export const changeKinds = { EDITED: 'updated', DELETED: 'deleted' } as const;
+export type MessageChange = keyof typeof changeKinds;
+export const entryKinds = ['added', ...Object.values(changeKinds)] as const;
+
+/** One entry of a room's log: a message that was added or changed at this position. */
 export interface LogEntry {
-  readonly kind: 'added' | 'updated' | 'deleted';
+  readonly kind: (typeof entryKinds)[number];
   readonly seq: number;
   readonly message: Message;
   /** "4:9" in a DIRECT room; it decides the subject on which the entry is published. */
@@ -17,11 +22,16 @@ export interface LogEntry {
 /** The log entry for the message's latest state: at its last change, or at `seq`. */
 export function toLogEntry(
   message: Message,
-  { directKey, epoch }: Pick<LogEntry, 'directKey' | 'epoch'>,
+  { directKey, epoch, change }: Pick<LogEntry, 'directKey' | 'epoch'> & { readonly change: MessageChange | null },
   seq = message.changedSeq,
 ): LogEntry {
-  const changed = message.deletedAt === null ? 'updated' : 'deleted';
-  return { kind: seq === message.seq ? 'added' : changed, seq, message, directKey, epoch };
+  const kind = change === null || seq === message.seq ? 'added' : changeKinds[change];
+  return { kind, seq, message, directKey, epoch };
+}
+
+/** An entry as it was read from the database. */
+export interface StoredEntry extends LogEntry {
+  readonly writtenAt: Date;
 }
 
 /** A member's fields, in the order of its columns. A new one is added here, and to the table. */
@@ -123,7 +133,7 @@ export interface LogStore {
    * At most `logPageSize` entries, by ascending position, possibly with holes. Runs without queueing: all subscribers of the
    * room wait for it.
    */
-  readPage(range: LogRange): Promise<LogEntry[]>;
+  readPage(range: LogRange): Promise<StoredEntry[]>;
   /**
    * The same for one subscriber's replay, when its user's turn comes: other requests do not wait for replays.
    * @throws {ChatError} RATE_LIMITED if too many replays of this user wait

@@ -3,6 +3,7 @@ import './date-time.js';
 import './inbox-event.js';
 import './limits.js';
 import './message.js';
+import './message-event.js';
 import './presence.js';
 import './room.js';
 import './room-event.js';

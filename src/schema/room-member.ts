@@ -1,5 +1,6 @@
 import type { KnownMember } from '../db/member-row.js';
 import { builder } from './builder.js';
+import { RoomEvent, roomEventRef } from './room-event.js';
 import { User } from './user.js';
 
 const userOf = ({ user, userId }: Pick<KnownMember, 'user' | 'userId'>) => user ?? userId;
@@ -29,5 +30,13 @@ export const RoomMember = builder.objectRef<KnownMember>('RoomMember').implement
       nullable: true,
       description: 'When the read mark last moved.',
     }),
+  }),
+});
+
+builder.objectType(roomEventRef('read', 'MemberRead'), {
+  interfaces: [RoomEvent],
+  description: "A member's read mark moved. It is not part of the log and is not replayed.",
+  fields: (t) => ({
+    member: t.expose('member', { type: RoomMember, description: 'Whose mark, and where it stands.' }),
   }),
 });

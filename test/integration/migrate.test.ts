@@ -46,6 +46,31 @@ describe('migrate', () => {
     expect(await migrate(database.url, migrationsDir)).toEqual([]);
   });
 
+  it('fills in what the last change was of messages that were changed before', async () => {
+    for (const name of names.filter((each) => each >= '20261129174719'))
+      rmSync(join(ownDir, name), { recursive: true });
+    await migrate(database.url, ownDir);
+    const [edited, deleted] = ['2026-11-01T01:02:03.004Z', '2026-11-02T01:02:03.004Z'];
+    await database.query('INSERT INTO chat_users (id) VALUES (4)');
+    await database.query("INSERT INTO chat_rooms (id, type, seq) VALUES (gen_random_uuid(), 'GROUP', 6)");
+    await database.query(
+      `INSERT INTO chat_messages (id, room_id, seq, changed_seq, sender_id, sender_name, edited_at, deleted_at)
+       SELECT gen_random_uuid(), r.id, m.seq, m.changed_seq, 4, '#4', m.edited_at, m.deleted_at
+       FROM chat_rooms r, (VALUES
+         (1, 1, NULL, NULL), (2, 4, $1::timestamptz, NULL), (3, 6, $1, $2::timestamptz)
+       ) AS m(seq, changed_seq, edited_at, deleted_at)`,
+      [edited, deleted],
+    );
+
+    await migrate(database.url, migrationsDir);
+
+    expect(await database.query('SELECT seq, change, changed_at FROM chat_messages ORDER BY seq')).toEqual([
+      { seq: 1, change: null, changed_at: null },
+      { seq: 2, change: 'EDITED', changed_at: new Date(edited) },
+      { seq: 3, change: 'DELETED', changed_at: new Date(deleted) },
+    ]);
+  });
+
   it('applies only what is new', async () => {
     await migrate(database.url, ownDir);
     addMigration(more, 'CREATE TABLE more (id int); CREATE INDEX ON more (id);');

@@ -67,7 +67,7 @@ describeWithNats('the outbox', () => {
     const { roomId } = message;
     await editMessage(db, message.id, message.senderId, '고침');
     await database.query(
-      `UPDATE chat_messages SET created_at = created_at + interval '1 hour', edited_at = edited_at + interval '1 hour'
+      `UPDATE chat_messages SET created_at = created_at + interval '1 hour', changed_at = changed_at + interval '1 hour'
        WHERE room_id = $1`,
       [roomId],
     );

@@ -179,7 +179,13 @@ describe(`with ${rooms} rooms of ${messagesPerRoom} messages, all of them the vi
   it('looks for what is not published among the entries behind the marks, by any plan', async () => {
     const [store, behind] = [createLogStore(db), 3];
     await database.query('UPDATE chat_rooms SET published_seq = greatest(seq - $1, 0) WHERE seq > 0', [behind]);
-    await database.query('ANALYZE chat_rooms');
+    // Of each room, 50 messages that were changed and published, and one that was changed since.
+    await database.query(
+      `UPDATE chat_messages SET change = 'EDITED', changed_at = now(),
+         changed_seq = CASE WHEN seq <= 50 THEN seq + $1 ELSE $2 END WHERE seq <= 51`,
+      [messagesPerRoom - 100, messagesPerRoom],
+    );
+    await database.query('ANALYZE chat_rooms, chat_messages');
     const rooms = await countRooms();
     // The connection for upkeep settles its session as well.
     await store.readBacklog();
@@ -190,6 +196,7 @@ describe(`with ${rooms} rooms of ${messagesPerRoom} messages, all of them the vi
         const messages = nodes.filter((node) => node['Relation Name'] === 'chat_messages');
         expect(messages.length).toBeGreaterThan(0);
         expect(messages.map((node) => node['Node Type'])).not.toContain('Seq Scan');
+        expect(messages.map((node) => node['Index Name'])).toContain('chat_messages_changed_idx');
         for (const node of messages) expect(rowsRead(node), JSON.stringify(node)).toBeLessThanOrEqual(behind * rooms);
       }
     }

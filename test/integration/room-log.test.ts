@@ -596,15 +596,32 @@ describe('the room log', () => {
       await database.query("UPDATE chat_messages SET created_at = created_at + interval '5 s' WHERE room_id = $1", [
         added,
       ]);
-      await database.query("UPDATE chat_messages SET edited_at = edited_at + interval '5 s' WHERE id = $1", [id]);
+      await database.query("UPDATE chat_messages SET changed_at = changed_at + interval '5 s' WHERE id = $1", [id]);
       expect([await behind(added), await behind(changed)]).toEqual([true, true]);
       expect((await store.readBacklog()).oldestMs).toBeGreaterThanOrEqual(60_000);
 
-      await database.query("UPDATE chat_messages SET edited_at = edited_at + interval '1 hour' WHERE id = $1", [id]);
+      await database.query("UPDATE chat_messages SET changed_at = changed_at + interval '1 hour' WHERE id = $1", [id]);
       expect((await store.readBacklog()).oldestMs, 'as far ahead').toBeGreaterThan(3_500_000);
-      await database.query('UPDATE chat_messages SET created_at = now(), edited_at = now() WHERE room_id = ANY($1)', [
+      await database.query('UPDATE chat_messages SET created_at = now(), changed_at = now() WHERE room_id = ANY($1)', [
         [added, changed],
       ]);
+    });
+
+    it('finds a change that is neither an edit nor a deletion, by its time alone', async () => {
+      const roomId = await makeRoom();
+      const id = await send(roomId, '하나');
+      await store.advancePublished([{ roomId, epoch: db.epochs.present, from: 1, to: 2 }]);
+      await database.query(
+        `WITH moved AS (UPDATE chat_rooms SET seq = 3 WHERE id = $1)
+         UPDATE chat_messages SET changed_seq = 3, change = 'EDITED', changed_at = now() - interval '1 minute' WHERE id = $2`,
+        [roomId, id],
+      );
+
+      const found = (await store.readUnpublished(30_000, 1_000)).find((room) => room.roomId === roomId);
+      const entries = await store.readPage({ roomId, base: 3, after: 2, upTo: 3 });
+
+      expect(found).toMatchObject({ publishedSeq: 2, seq: 3 });
+      expect(entries.map(({ kind, seq, message }) => [kind, seq, message.editedAt])).toEqual([['updated', 3, null]]);
     });
 
     it('leaves a room among the unpublished until it has reached the head', async () => {

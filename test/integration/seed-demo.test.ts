@@ -253,7 +253,8 @@ describe('seedDemo', () => {
       'SELECT room_id, user_id, is_admin, joined_seq, left_at FROM chat_room_members ORDER BY room_id, user_id',
     ),
     messages: await query(
-      `SELECT id, room_id, seq, changed_seq, sender_id, sender_name, type, content, system, encode(sent_digest, 'hex') AS digest,
+      `SELECT id, room_id, seq, changed_seq, sender_id, sender_name, type, content, system, encode(sent_digest, 'hex') AS digest, change,
+              changed_at IS NOT NULL AS changed,
               edited_at IS NOT NULL AS edited, deleted_at IS NOT NULL AS deleted
        FROM chat_messages ORDER BY room_id, seq`,
     ),

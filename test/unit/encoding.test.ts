@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Message } from '../../src/domain/message.js';
-import { toLogEntry } from '../../src/domain/room-log.js';
+import { type MessageChange, toLogEntry } from '../../src/domain/room-log.js';
 import {
   decodeEntry,
   decodeMember,
@@ -36,20 +36,24 @@ const sent: Message = {
 };
 
 describe('a log entry', () => {
-  it.each<[string, Message]>([
-    ['added', sent],
-    ['updated', { ...sent, changedSeq: 9, editedAt: new Date(1), content: '고침' }],
-    ['deleted', { ...sent, changedSeq: 10, editedAt: new Date(1), deletedAt: new Date(2), content: null }],
-    ['added', { ...sent, type: 'SYSTEM', system: { code: 'MEMBER_LEFT', userIds: [4] } }],
-  ])('that tells of a message %s comes back as it was', (kind, message) => {
-    const entry = toLogEntry(message, { directKey: '4:9', epoch });
+  it.each<[string, MessageChange | null, Message]>([
+    ['added', null, sent],
+    ['updated', 'EDITED', { ...sent, changedSeq: 9, editedAt: new Date(1), content: '고침' }],
+    ['deleted', 'DELETED', { ...sent, changedSeq: 10, editedAt: new Date(1), deletedAt: new Date(2), content: null }],
+    ['added', null, { ...sent, type: 'SYSTEM', system: { code: 'MEMBER_LEFT', userIds: [4] } }],
+  ])('that tells of a message %s comes back as it was', (kind, change, message) => {
+    const entry = toLogEntry(message, { directKey: '4:9', epoch, change });
 
     expect(decodeEntry(encodeEntry(seal, entry))).toEqual(entry);
     expect(entry).toMatchObject({ kind, seq: message.changedSeq });
   });
 
   it('that tells of an adding comes back with its own position, though the message was changed since', () => {
-    const entry = toLogEntry({ ...sent, changedSeq: 9, content: '고침' }, { directKey: null, epoch }, 7);
+    const entry = toLogEntry(
+      { ...sent, changedSeq: 9, content: '고침' },
+      { directKey: null, epoch, change: 'EDITED' },
+      7,
+    );
 
     expect(decodeEntry(encodeEntry(seal, entry))).toEqual(entry);
     expect(entry).toMatchObject({ kind: 'added', seq: 7 });
@@ -57,7 +61,7 @@ describe('a log entry', () => {
 
   it('is JSON with the whole message, for whoever else listens', () => {
     const body = JSON.parse(
-      new TextDecoder().decode(encodeEntry(seal, toLogEntry(sent, { directKey: null, epoch }))),
+      new TextDecoder().decode(encodeEntry(seal, toLogEntry(sent, { directKey: null, epoch, change: null }))),
     ) as unknown;
 
     expect(body).toEqual({
@@ -73,7 +77,9 @@ describe('a log entry', () => {
   it('leaves a text alone that looks like a time', () => {
     const message = { ...sent, content: '2026-11-21T01:02:03.004Z', senderName: '2026-11-21T01:02:03.004Z' };
 
-    expect(decodeEntry(encodeEntry(seal, toLogEntry(message, { directKey: null, epoch })))).toMatchObject({ message });
+    expect(decodeEntry(encodeEntry(seal, toLogEntry(message, { directKey: null, epoch, change: null })))).toMatchObject(
+      { message },
+    );
   });
 });
 
@@ -129,8 +135,8 @@ it('published ranges go into as many bodies as it takes', () => {
 it('a reference to an entry says where it is, and not what it says', () => {
   const change = { ...sent, changedSeq: 9, editedAt: new Date(1) };
   const bodies = [
-    encodeReference(seal, toLogEntry(sent, { directKey: null, epoch })),
-    encodeReference(seal, toLogEntry(change, { directKey: null, epoch })),
+    encodeReference(seal, toLogEntry(sent, { directKey: null, epoch, change: null })),
+    encodeReference(seal, toLogEntry(change, { directKey: null, epoch, change: 'EDITED' })),
   ];
 
   expect(bodies.map(decodeEntry)).toEqual([

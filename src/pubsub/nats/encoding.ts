@@ -8,7 +8,7 @@ import {
   systemCodes,
 } from '../../domain/message.js';
 import type { Presence } from '../../domain/presence.js';
-import { type LogEntry, type Member, memberShape, type PublishedRange } from '../../domain/room-log.js';
+import { entryKinds, type LogEntry, type Member, memberShape, type PublishedRange } from '../../domain/room-log.js';
 import type { Shape, Shaped } from '../../domain/shape.js';
 import { typingExpiresInMs } from '../../domain/typing.js';
 import type { EntrySeal } from './entry-seal.js';
@@ -231,7 +231,7 @@ const maxRangeLength = 100_000;
 /** The maximum that the configuration allows. */
 const maxRoomMembers = 10_000;
 
-const kinds: ReadonlySet<LogEntry['kind']> = new Set(['added', 'updated', 'deleted']);
+const kinds: ReadonlySet<LogEntry['kind']> = new Set(entryKinds);
 const presenceStatuses: ReadonlySet<Presence['status']> = new Set(['ONLINE', 'OFFLINE']);
 const types: ReadonlySet<MessageType> = new Set(messageTypes);
 const codes: ReadonlySet<SystemCode> = new Set(systemCodes);

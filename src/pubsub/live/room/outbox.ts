@@ -5,6 +5,7 @@ import {
   type LogStore,
   logPageSize,
   type PublishedRange,
+  type StoredEntry,
   type UnpublishedRoom,
 } from '../../../domain/room-log.js';
 import { decodeRanges, encodeEntry, encodeRanges, encodeReference } from '../../nats/encoding.js';
@@ -212,15 +213,9 @@ class PubSubOutbox implements Outbox {
 }
 
 /** Whether its own instance may still be about to publish it. */
-function isYoung(entry: LogEntry, { dueUntil, dueBeyond }: UnpublishedRoom): boolean {
-  const time = writtenAt(entry);
+function isYoung({ writtenAt }: StoredEntry, { dueUntil, dueBeyond }: UnpublishedRoom): boolean {
+  const time = writtenAt.getTime();
   return time > dueUntil.getTime() && time <= dueBeyond.getTime();
-}
-
-/** Of the entry, not of the message's last change: one that is edited all the time would never be old enough. */
-function writtenAt({ kind, message: { createdAt, editedAt, deletedAt } }: LogEntry): number {
-  const time = kind === 'added' ? createdAt : (deletedAt ?? editedAt ?? createdAt);
-  return time.getTime();
 }
 
 /** What the stream has acknowledged of one room in one epoch. */

@@ -1,0 +1,44 @@
+import { nameAuthor } from '../resolvers/messages.js';
+import { watchMessages } from '../resolvers/room-events.js';
+import { builder } from './builder.js';
+import { Message } from './message.js';
+import { epochDescription, RoomEvent, roomEventRef } from './room-event.js';
+
+builder.objectType(roomEventRef('added', 'MessageAdded'), {
+  interfaces: [RoomEvent],
+  description: 'A message was added. In a replay it comes as it is now, perhaps edited or deleted since.',
+  fields: (t) => ({
+    message: t.field({
+      type: Message,
+      description: 'The new message.',
+      resolve: ({ message }, _args, { deps }) => nameAuthor(deps, message),
+    }),
+  }),
+});
+
+builder.objectType(roomEventRef('updated', 'MessageUpdated'), {
+  interfaces: [RoomEvent],
+  description: 'A message was edited. A replay returns only the last change of a message.',
+  fields: (t) => ({ message: t.expose('message', { type: Message, description: 'The message after the edit.' }) }),
+});
+
+builder.objectType(roomEventRef('deleted', 'MessageDeleted'), {
+  interfaces: [RoomEvent],
+  description: 'A message was deleted for everyone. A replay returns only the last change of a message.',
+  fields: (t) => ({ message: t.expose('message', { type: Message, description: 'What is left of the message.' }) }),
+});
+
+builder.subscriptionField('messageAdded', (t) =>
+  t.field({
+    type: Message,
+    description: `Only new messages, for simple clients; the same order and replay. Where the log was restored to an earlier
+state, what came behind that state is brought again.`,
+    args: {
+      roomId: t.arg.id({ required: true, description: 'Which room.' }),
+      afterSeq: t.arg.int({ description: 'The newest seq that the client has; absent, messages are live only.' }),
+      epoch: t.arg.id({ description: epochDescription }),
+    },
+    subscribe: (_root, args, { deps, viewer }) => watchMessages(deps, viewer, args),
+    resolve: ({ message }, _args, { deps }) => nameAuthor(deps, message),
+  }),
+);
