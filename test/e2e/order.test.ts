@@ -29,7 +29,7 @@ interface Frame {
 
 const seqOf = 'SELECT seq FROM chat_messages WHERE id = $1';
 const changeOf = 'SELECT changed_seq AS seq FROM chat_messages WHERE id = $1';
-const renamingTo = `SELECT seq FROM chat_messages WHERE system->>'code' = 'ROOM_RENAMED' AND content LIKE '%' || $1 || '%'`;
+const renamingTo = `SELECT seq FROM chat_messages WHERE system->>'code' = 'ROOM_RENAMED' AND system->>'roomName' = $1`;
 const invitationOf = `SELECT seq FROM chat_messages
   WHERE system->>'code' = 'MEMBERS_JOINED' AND system->'userIds' @> to_jsonb($1::int)`;
 
