@@ -1,5 +1,6 @@
 import type { Acquaintance } from '../domain/presence.js';
 import { Prisma } from './generated/prisma/client.js';
+import { isPresent } from './membership.js';
 
 /**
  * To begin a query with: as `acquainted` those of the pairs in which the viewer may know of the user, who is the viewer or
@@ -14,10 +15,10 @@ export function withAcquainted(asked: readonly Acquaintance[]): Prisma.Sql {
     SELECT DISTINCT a.viewer_id, a.user_id FROM unnest(${viewerIds}::int[], ${userIds}::int[]) AS a(viewer_id, user_id)
   ), mine AS MATERIALIZED (
     SELECT m.user_id, m.room_id FROM chat_room_members m
-    WHERE m.user_id = ANY(${[...new Set(viewerIds)]}::int[]) AND m.left_at IS NULL
+    WHERE m.user_id = ANY(${[...new Set(viewerIds)]}::int[]) AND ${isPresent('m')}
   ), theirs AS MATERIALIZED (
     SELECT m.user_id, m.room_id FROM chat_room_members m
-    WHERE m.user_id = ANY(${[...new Set(userIds)]}::int[]) AND m.left_at IS NULL AND m.is_confirmed
+    WHERE m.user_id = ANY(${[...new Set(userIds)]}::int[]) AND ${isPresent('m')} AND m.is_confirmed
   ), pairs AS MATERIALIZED (
     SELECT a.viewer_id, a.user_id, v.rooms < u.rooms AS by_viewer FROM asked a
     JOIN (SELECT user_id, count(*) AS rooms FROM mine GROUP BY 1) v ON v.user_id = a.viewer_id

@@ -1,7 +1,8 @@
 import type { InboxRoom, InboxStore, RoomPosition } from '../domain/inbox.js';
 import type { Database } from './database.js';
 import { presentEpoch } from './epochs.js';
-import { maxNamesInTitle } from './rooms.js';
+import { isPresent } from './membership.js';
+import { maxNamesInTitle } from './room-parts.js';
 
 export const createInboxStore = (db: Database): InboxStore => ({
   readInboxes: (userIds) =>
@@ -9,13 +10,13 @@ export const createInboxStore = (db: Database): InboxStore => ({
       (connection) => connection.query<InboxRoom>`
         SELECT m.user_id AS "userId", m.room_id AS "roomId", r.seq, m.last_read_seq AS "lastReadSeq"
         FROM chat_room_members m JOIN chat_rooms r ON r.id = m.room_id
-        WHERE m.user_id = ANY(${userIds}::int[]) AND m.left_at IS NULL`,
+        WHERE m.user_id = ANY(${userIds}::int[]) AND ${isPresent('m')}`,
     ),
   readRecentMemberships: (userIds, ageMs) =>
     db.replay(
       (connection) => connection.query<InboxRoom & { isMember: boolean }>`
         SELECT m.user_id AS "userId", m.room_id AS "roomId", r.seq, m.last_read_seq AS "lastReadSeq",
-          m.left_at IS NULL AS "isMember"
+          ${isPresent('m')} AS "isMember"
         FROM chat_room_members m JOIN chat_rooms r ON r.id = m.room_id,
           (SELECT clock_timestamp() - ${Math.round(ageMs)}::int * interval '1 ms' AS time) since
         WHERE m.user_id = ANY(${userIds}::int[]) AND greatest(m.joined_at, m.left_at, m.last_read_at) > since.time`,
@@ -24,14 +25,14 @@ export const createInboxStore = (db: Database): InboxStore => ({
     const rows = await db.replay(
       (connection) => connection.query<{ id: string }>`
         SELECT DISTINCT r.id FROM chat_room_members m JOIN chat_rooms r ON r.id = m.room_id
-        WHERE m.user_id = ANY(${userIds}::int[]) AND m.left_at IS NULL AND (
+        WHERE m.user_id = ANY(${userIds}::int[]) AND ${isPresent('m')} AND (
           m.user_id = (
             SELECT c.sender_id FROM chat_messages c
             WHERE c.room_id = m.room_id AND c.deleted_at IS NULL ORDER BY c.seq DESC LIMIT 1)
           OR r.name IS NULL AND (
             SELECT count(*) FROM (
               SELECT FROM chat_room_members o
-              WHERE o.room_id = m.room_id AND o.left_at IS NULL
+              WHERE o.room_id = m.room_id AND ${isPresent('o')}
                 AND (o.joined_seq, o.user_id) < (m.joined_seq, m.user_id)
               LIMIT ${maxNamesInTitle + 1}::int
             ) before) <= ${maxNamesInTitle}::int)`,

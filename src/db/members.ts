@@ -1,7 +1,9 @@
 import { decodeCursor, encodeCursor, type Page, type PageRequest, toPage } from '../domain/page.js';
 import type { Member } from '../domain/room-log.js';
 import type { Database } from './database.js';
-import { type KnownMember, type NamedMemberRow, selectNamedMember, showMembers } from './member-row.js';
+import { Prisma } from './generated/prisma/client.js';
+import { type KnownMember, type MemberJson, memberDetails, memberJson, showMembers } from './member-row.js';
+import { isPresent } from './membership.js';
 import type { RoomOfUser } from './room-views.js';
 
 /** A position in the order of a room's members: the longest member first. */
@@ -51,8 +53,16 @@ export async function findMemberPages(
   const places = new Map<string, number>();
   for (const one of asked) places.set(keyOf(one), places.get(keyOf(one)) ?? places.size);
   const wanted = asked.map(({ page }) => page);
-  const rows = await reads.query<NamedMemberRow & { place: number; viewer_ids: (number | null)[] | null }>`
-    SELECT ${selectNamedMember('m', 'u')}, p.place, CASE WHEN m.nth = 1 THEN p.viewer_ids END AS viewer_ids
+  const rows = await reads.query<PageRow>`
+    SELECT p.place, p.room_id AS "roomId", p.viewer_ids AS "viewerIds", (
+      SELECT json_agg(${memberJson('m', Prisma.sql`u.name`, memberDetails)} ORDER BY m.joined_seq, m.user_id)
+      FROM (
+        SELECT m.* FROM chat_room_members m
+        WHERE m.room_id = p.room_id AND ${isPresent('m')} AND (m.joined_seq, m.user_id) > (p.joined_seq, p.member_id)
+        ORDER BY m.joined_seq, m.user_id LIMIT p.count
+      ) AS m
+      JOIN chat_users u ON u.id = m.user_id
+    ) AS members
     FROM (
       SELECT a.place, a.room_id, a.count, a.joined_seq, a.member_id, array_agg(a.user_id) AS viewer_ids
       FROM unnest(
@@ -60,28 +70,27 @@ export async function findMemberPages(
         ${asked.map(({ userId }) => userId)}::int[], ${wanted.map(({ count }) => count + 1)}::int[],
         ${wanted.map(({ after }) => after?.joinedSeq ?? -1)}::bigint[], ${wanted.map(({ after }) => after?.userId ?? 0)}::bigint[]
       ) AS a(place, room_id, user_id, count, joined_seq, member_id)
-      LEFT JOIN chat_room_members me ON me.room_id = a.room_id AND me.user_id = a.user_id AND me.left_at IS NULL
+      LEFT JOIN chat_room_members me ON me.room_id = a.room_id AND me.user_id = a.user_id AND ${isPresent('me')}
       WHERE me.user_id IS NOT NULL OR a.user_id IS NULL
       GROUP BY a.place, a.room_id, a.count, a.joined_seq, a.member_id
-    ) AS p
-    CROSS JOIN LATERAL (
-      SELECT m.*, row_number() OVER (ORDER BY m.joined_seq, m.user_id) AS nth FROM chat_room_members m
-      WHERE m.room_id = p.room_id AND m.left_at IS NULL AND (m.joined_seq, m.user_id) > (p.joined_seq, p.member_id)
-      ORDER BY m.joined_seq, m.user_id LIMIT p.count
-    ) AS m
-    JOIN chat_users u ON u.id = m.user_id
-    ORDER BY p.place, m.nth`;
-  const found = new Map<number, { readonly viewerIds: Set<number | null>; readonly rows: NamedMemberRow[] }>();
-  for (const row of rows) {
-    const page = found.get(row.place) ?? { viewerIds: new Set(row.viewer_ids), rows: [] };
-    page.rows.push(row);
-    found.set(row.place, page);
-  }
-  const pages = new Map([...found].map(([place, page]) => [place, { ...page, membersFor: showMembers(page.rows) }]));
+    ) AS p`;
+  const pages = new Map(
+    rows.map(({ place, roomId, viewerIds, members }) => [
+      place,
+      { viewerIds: new Set(viewerIds), membersFor: showMembers(members ?? [], { roomId, details: memberDetails }) },
+    ]),
+  );
   return (one) => {
     const page = pages.get(places.get(keyOf(one)) ?? -1);
     return toPage(page?.viewerIds.has(one.userId) === true ? page.membersFor(one.userId) : [], one.page);
   };
+}
+
+interface PageRow {
+  readonly place: number;
+  readonly roomId: string;
+  readonly viewerIds: readonly (number | null)[];
+  readonly members: readonly MemberJson[] | null;
 }
 
 const keyOf = ({ roomId, page: { count, after } }: MemberPageOfUser): string =>

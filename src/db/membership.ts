@@ -8,7 +8,10 @@ import { Prisma } from './generated/prisma/client.js';
 export const membershipOf = (userId: number | null): Prisma.Sql =>
   userId === null
     ? Prisma.sql`(SELECT id AS room_id FROM chat_rooms) AS me`
-    : Prisma.sql`(SELECT room_id FROM chat_room_members WHERE user_id = ${userId}::int AND left_at IS NULL) AS me`;
+    : Prisma.sql`(SELECT m.room_id FROM chat_room_members m WHERE m.user_id = ${userId}::int AND ${isPresent('m')}) AS me`;
+
+/** Whether the row of `chat_room_members` is that of a member now: who left keeps one. */
+export const isPresent = (member: string): Prisma.Sql => Prisma.raw(`${member}.left_at IS NULL`);
 
 /** A user as a member of a room. */
 export interface Membership {
@@ -22,7 +25,7 @@ export async function areMembers({ writes }: Database, asked: readonly Membershi
     SELECT m.user_id IS NOT NULL AS yes
     FROM unnest(${asked.map(({ roomId }) => roomId)}::uuid[], ${asked.map(({ userId }) => userId)}::int[])
       WITH ORDINALITY AS a(room_id, user_id, place)
-    LEFT JOIN chat_room_members m ON m.room_id = a.room_id AND m.user_id = a.user_id AND m.left_at IS NULL
+    LEFT JOIN chat_room_members m ON m.room_id = a.room_id AND m.user_id = a.user_id AND ${isPresent('m')}
     ORDER BY a.place`;
   return rows.map(({ yes }) => yes);
 }

@@ -3,7 +3,7 @@ import { decodeCursor, encodeCursor, type Page, type PageRequest, toPage } from 
 import type { View } from './batch.js';
 import type { Database } from './database.js';
 import { Prisma } from './generated/prisma/client.js';
-import { membershipOf } from './membership.js';
+import { isPresent, membershipOf } from './membership.js';
 import { type MessageJson, type MessageRow, messageRow } from './message-row.js';
 import type { User } from './user-row.js';
 
@@ -88,7 +88,7 @@ export function historyJson(room: string, { page, parts = [], omissions }: Histo
   const [withSender, withReadCount] = [parts.includes('sender'), parts.includes('readCount')];
   // What is read along stands outside of the page: joined inside, a plan for any room may read the whole room to sort it.
   return Prisma.sql`(
-    ${withReadCount ? readMarks(room) : Prisma.empty}
+    ${withReadCount ? Prisma.sql`WITH ${readMarks(Prisma.sql`= ${Prisma.raw(room)}`)}` : Prisma.empty}
     SELECT json_agg(json_build_array(${messageRow.values('c')}, ${withSender ? nameOfSender : Prisma.sql`NULL`},
       ${withReadCount ? countByMarks : Prisma.sql`NULL`}))
     FROM (
@@ -110,20 +110,18 @@ export function toHistory(
     const message: Message & { -readonly [Part in MessagePart]?: MessageParts[Part] } = messageRow.decodeJson(json, {
       roomId,
     });
-    const [senderName, readCount] = messageRow.restOfJson(json);
-    if (withSender) message.sender = { id: message.senderId, name: senderName };
-    if (withReadCount) message.readCount = readCount ?? 0;
+    if (withSender) message.sender = { id: message.senderId, name: messageRow.restOfJson(json, 0) };
+    if (withReadCount) message.readCount = messageRow.restOfJson(json, 1) ?? 0;
     return message;
   };
   return toPage((values ?? []).map(toPagedMessage), page);
 }
 
-/** The read marks of a room's members, read once for a page and not once for each of its messages. */
-const readMarks = (room: string): Prisma.Sql => Prisma.sql`
-  WITH marks AS MATERIALIZED (
-    SELECT array_agg(m.user_id) AS user_ids, array_agg(m.last_read_seq) AS seqs,
+/** The read marks of each room's members, read once and not once for each message. */
+const readMarks = (isRoom: Prisma.Sql): Prisma.Sql => Prisma.sql`marks AS MATERIALIZED (
+    SELECT m.room_id, array_agg(m.user_id) AS user_ids, array_agg(m.last_read_seq) AS seqs,
       array_agg(m.last_read_seq ORDER BY m.last_read_seq) AS ascending
-    FROM chat_room_members m WHERE m.room_id = ${Prisma.raw(room)} AND m.left_at IS NULL
+    FROM chat_room_members m WHERE m.room_id ${isRoom} AND ${isPresent('m')} GROUP BY m.room_id
   )`;
 
 /** Authors are confirmed by what they write; who caused a SYSTEM entry may not be. */
@@ -131,10 +129,11 @@ const nameOfSender = Prisma.sql`CASE WHEN c.type = 'SYSTEM' AND EXISTS (
     SELECT FROM chat_room_members m WHERE m.room_id = c.room_id AND m.user_id = c.sender_id AND NOT m.is_confirmed
   ) THEN NULL ELSE (SELECT u.name FROM chat_users u WHERE u.id = c.sender_id) END`;
 
-/** As many as `readersOfMessage`, by a binary search: all marks but those below the message, and but its author's own. */
+/** As many as `readersOfMessage` of message c, by a binary search: all marks except those below it and its author's own. */
 const countByMarks = Prisma.sql`(
   SELECT cardinality(marks.ascending) - width_bucket(c.seq - 1, marks.ascending)
-    - coalesce((marks.seqs[array_position(marks.user_ids, c.sender_id)] >= c.seq)::int, 0) FROM marks)`;
+    - coalesce((marks.seqs[array_position(marks.user_ids, c.sender_id)] >= c.seq)::int, 0)
+  FROM marks WHERE marks.room_id = c.room_id)`;
 
 /** What of a message decides who has read it. */
 export type ReadPosition = Pick<Message, 'id' | 'roomId' | 'seq' | 'senderId'>;
@@ -145,29 +144,29 @@ export interface MessageOfUser {
   readonly userId: number;
 }
 
-/** The messages that are asked for, each with those of their askers who are members of its room now, as `c`. */
-const askedMessages = (asked: readonly MessageOfUser[]): Prisma.Sql => Prisma.sql`(
+/** The messages that are asked for, each with those of their askers who are members of its room now. */
+const askedMessages = (asked: readonly MessageOfUser[]): Prisma.Sql => Prisma.sql`
   SELECT a.id, a.room_id, a.seq, a.sender_id, array_agg(me.user_id) AS viewer_ids
   FROM unnest(
     ${asked.map(({ message }) => message.id)}::uuid[], ${asked.map(({ message }) => message.roomId)}::uuid[],
     ${asked.map(({ message }) => message.seq)}::int[], ${asked.map(({ message }) => message.senderId)}::int[],
     ${asked.map(({ userId }) => userId)}::int[]
   ) AS a(id, room_id, seq, sender_id, viewer_id)
-  JOIN chat_room_members me ON me.room_id = a.room_id AND me.user_id = a.viewer_id AND me.left_at IS NULL
-  GROUP BY a.id, a.room_id, a.seq, a.sender_id
-) AS c`;
+  JOIN chat_room_members me ON me.room_id = a.room_id AND me.user_id = a.viewer_id AND ${isPresent('me')}
+  GROUP BY a.id, a.room_id, a.seq, a.sender_id`;
 
 /** Members other than the author whose read mark is at or past the message. */
 const readersOfMessage = Prisma.sql`
   chat_room_members m
-  WHERE m.room_id = c.room_id AND m.left_at IS NULL AND m.user_id <> c.sender_id AND m.last_read_seq >= c.seq`;
+  WHERE m.room_id = c.room_id AND ${isPresent('m')} AND m.user_id <> c.sender_id AND m.last_read_seq >= c.seq`;
 
 export async function countReaders(
   { reads }: Database,
   asked: readonly MessageOfUser[],
 ): Promise<View<MessageOfUser, number>> {
   const rows = await reads.query<{ id: string; viewer_ids: number[]; count: number }>`
-    SELECT c.id, c.viewer_ids, (SELECT count(*) FROM ${readersOfMessage})::int AS count FROM ${askedMessages(asked)}`;
+    WITH c AS MATERIALIZED (${askedMessages(asked)}), ${readMarks(Prisma.sql`= ANY(ARRAY(SELECT room_id FROM c))`)}
+    SELECT c.id, c.viewer_ids, ${countByMarks} AS count FROM c`;
   return ofMessages(rows, ({ count }) => count);
 }
 
@@ -182,7 +181,7 @@ export async function findReaders(
   asked: readonly MessageOfUser[],
 ): Promise<View<MessageOfUser, Reader[]>> {
   const rows = await reads.query<{ id: string; viewer_ids: number[]; user_ids: number[]; times: Date[] }>`
-    SELECT c.id, c.viewer_ids, r.user_ids, r.times FROM ${askedMessages(asked)} CROSS JOIN LATERAL (
+    SELECT c.id, c.viewer_ids, r.user_ids, r.times FROM (${askedMessages(asked)}) AS c CROSS JOIN LATERAL (
       SELECT coalesce(array_agg(f.user_id ORDER BY f.read_at, f.user_id), '{}') AS user_ids,
         coalesce(array_agg(f.read_at ORDER BY f.read_at, f.user_id), '{}') AS times
       FROM (

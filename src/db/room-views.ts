@@ -1,22 +1,14 @@
 import type { Epochs } from '../domain/epoch.js';
-import type { Message } from '../domain/message.js';
 import type { Member } from '../domain/room-log.js';
 import type { View } from './batch.js';
 import type { Database } from './database.js';
 import { type EpochValues, epochsOfRoom, toEpochs } from './epochs.js';
 import { Prisma } from './generated/prisma/client.js';
-import {
-  type KnownMember,
-  type MemberRow,
-  memberRow,
-  type NamedMemberRow,
-  nameOfMember,
-  selectNamedMember,
-  showMembers,
-} from './member-row.js';
-import { type MessageRow, messageRow } from './message-row.js';
+import { type MemberRow, memberDetails, memberRow, nameOfMember } from './member-row.js';
+import { isPresent } from './membership.js';
+import { countMembersOf, isEver, lastMessage, listMembersOf, type Part, title, unreadCount } from './room-parts.js';
 import { type RoomRow, roomRow } from './room-row.js';
-import { maxNamesInTitle, type Room, unreadOfMember } from './rooms.js';
+import type { Room } from './rooms.js';
 import type { User } from './user-row.js';
 
 /** A room as one user is to see it, or with null the platform, which sees every room. */
@@ -31,37 +23,45 @@ type RoomView<Value> = View<RoomOfUser, Value>;
  * The rooms that are asked for, each with those of their askers who are members at this very moment, as `me`. Whoever
  * holds a room may have been removed since, and what is loaded for it then must tell nothing of what came later.
  */
-const askers = (asked: readonly RoomOfUser[]): Prisma.Sql => Prisma.sql`(
+const askers = (asked: readonly RoomOfUser[]): Prisma.Sql => Prisma.sql`
   SELECT a.room_id, array_agg(a.user_id) AS viewer_ids
   FROM unnest(${asked.map(({ roomId }) => roomId)}::uuid[], ${asked.map(({ userId }) => userId)}::int[]) AS a(room_id, user_id)
-  LEFT JOIN chat_room_members m ON m.room_id = a.room_id AND m.user_id = a.user_id AND m.left_at IS NULL
-  WHERE m.user_id IS NOT NULL OR a.user_id IS NULL GROUP BY a.room_id
-) AS me`;
+  LEFT JOIN chat_room_members m ON m.room_id = a.room_id AND m.user_id = a.user_id AND ${isPresent('m')}
+  WHERE m.user_id IS NOT NULL OR a.user_id IS NULL GROUP BY a.room_id`;
 
 /** One membership for each asker who has one now, as `m`. */
 const memberships = (asked: readonly RoomOfUser[]): Prisma.Sql => Prisma.sql`
   unnest(${asked.map(({ roomId }) => roomId)}::uuid[], ${asked.map(({ userId }) => userId)}::int[]) AS a(room_id, user_id)
-  JOIN chat_room_members m ON m.room_id = a.room_id AND m.user_id = a.user_id AND m.left_at IS NULL`;
+  JOIN chat_room_members m ON m.room_id = a.room_id AND m.user_id = a.user_id AND ${isPresent('m')}`;
 
 interface SharedRow {
-  readonly of_room: string;
-  /** On the first row of each room. */
-  readonly viewer_ids: readonly (number | null)[] | null;
+  readonly roomId: string;
+  readonly viewerIds: readonly (number | null)[];
 }
 
-/** The same for all members who ask. */
+/** One row a room, for all members who ask. */
 function shared<Row extends SharedRow, Value>(
   rows: readonly Row[],
-  toValue: (rows: readonly [Row, ...Row[]]) => Value,
+  read: (row: Row) => (userId: number | null) => Value | undefined,
 ): RoomView<Value> {
-  const rooms = new Map<string, { readonly viewerIds: Set<number | null>; readonly rows: [Row, ...Row[]] }>();
-  for (const row of rows) {
-    const room = rooms.get(row.of_room);
-    if (room === undefined) rooms.set(row.of_room, { viewerIds: new Set(row.viewer_ids), rows: [row] });
-    else room.rows.push(row);
-  }
-  const values = new Map([...rooms].map(([id, room]) => [id, toValue(room.rows)]));
-  return ({ roomId, userId }) => (rooms.get(roomId)?.viewerIds.has(userId) === true ? values.get(roomId) : undefined);
+  const rooms = new Map(rows.map((row) => [row.roomId, { viewerIds: new Set(row.viewerIds), valueFor: read(row) }]));
+  return ({ roomId, userId }) => {
+    const room = rooms.get(roomId);
+    return room?.viewerIds.has(userId) === true ? room.valueFor(userId) : undefined;
+  };
+}
+
+/** A part of the room, as each member sees it. */
+async function viewPart<Json, Value>(
+  { reads }: Database,
+  asked: readonly RoomOfUser[],
+  { sql, join, read }: Part<Json, Value>,
+): Promise<RoomView<Value>> {
+  const rows = await reads.query<SharedRow & { readonly value: Json }>`
+    WITH me AS MATERIALIZED (${askers(asked)})
+    SELECT me.room_id AS "roomId", me.viewer_ids AS "viewerIds", ${sql('me.room_id')} AS value
+    FROM me ${join?.(Prisma.sql`SELECT room_id FROM me`, 'me.room_id') ?? Prisma.empty}`;
+  return shared(rows, ({ value, roomId }) => read(value, roomId));
 }
 
 /** To each member their own. */
@@ -72,9 +72,12 @@ function own<Row extends RoomOfUser, Value>(rows: readonly Row[], toValue: (row:
 
 export async function findRooms({ reads }: Database, asked: readonly RoomOfUser[]): Promise<RoomView<Room>> {
   const rows = await reads.query<RoomRow & SharedRow>`
-    SELECT ${roomRow.select('r')}, r.id AS of_room, me.viewer_ids
-    FROM ${askers(asked)} JOIN chat_rooms r ON r.id = me.room_id`;
-  return shared(rows, ([row]) => roomRow.decode(row));
+    SELECT ${roomRow.select('r')}, r.id AS "roomId", me.viewer_ids AS "viewerIds"
+    FROM (${askers(asked)}) AS me JOIN chat_rooms r ON r.id = me.room_id`;
+  return shared(rows, (row) => {
+    const room = roomRow.decode(row);
+    return () => room;
+  });
 }
 
 /** Where a room's log stands, and how that came about. */
@@ -126,93 +129,28 @@ export async function findWriting({ reads }: Database, asked: readonly RoomOfUse
 
 /** Everybody who is in the room, the longest member first. */
 export const findMembers = (db: Database, asked: readonly RoomOfUser[]) =>
-  findPeople(db, asked, Prisma.sql`m.left_at IS NULL`);
+  viewPart(db, asked, listMembersOf(isPresent, { details: memberDetails }));
 
 /** Everybody who is or ever was in the room, the longest member first. */
-export const findEverMembers = (db: Database, asked: readonly RoomOfUser[]) => findPeople(db, asked, Prisma.sql`true`);
-
-async function findPeople(
-  { reads }: Database,
-  asked: readonly RoomOfUser[],
-  who: Prisma.Sql,
-): Promise<RoomView<readonly KnownMember[]>> {
-  const rows = await reads.query<NamedMemberRow & SharedRow>`
-    SELECT ${selectNamedMember('m', 'u')}, m.room_id AS of_room,
-      CASE WHEN row_number() OVER (PARTITION BY m.room_id ORDER BY m.joined_seq, m.user_id) = 1 THEN me.viewer_ids END AS viewer_ids
-    FROM ${askers(asked)} JOIN chat_room_members m ON m.room_id = me.room_id JOIN chat_users u ON u.id = m.user_id
-    WHERE ${who} ORDER BY m.joined_seq, m.user_id`;
-  const people = shared(rows, showMembers);
-  return (one) => people(one)?.(one.userId);
-}
+export const findEverMembers = (db: Database, asked: readonly RoomOfUser[]) =>
+  viewPart(db, asked, listMembersOf(isEver, { details: memberDetails }));
 
 /** Everybody who is in the room. */
 export const countMembers = (db: Database, asked: readonly RoomOfUser[]) =>
-  countPeople(db, asked, Prisma.sql`m.left_at IS NULL`);
+  viewPart(db, asked, countMembersOf(isPresent));
 
 /** Everybody who is or ever was in the room. */
 export const countEverMembers = (db: Database, asked: readonly RoomOfUser[]) =>
-  countPeople(db, asked, Prisma.sql`true`);
+  viewPart(db, asked, countMembersOf(isEver));
 
-async function countPeople(
-  { reads }: Database,
-  asked: readonly RoomOfUser[],
-  who: Prisma.Sql,
-): Promise<RoomView<number>> {
-  const rows = await reads.query<{ count: number } & SharedRow>`
-    SELECT me.room_id AS of_room, me.viewer_ids,
-      (SELECT count(*) FROM chat_room_members m WHERE m.room_id = me.room_id AND ${who})::int AS count
-    FROM ${askers(asked)}`;
-  return shared(rows, ([{ count }]) => count);
-}
+export const findTitles = (db: Database, asked: readonly RoomOfUser[]) => viewPart(db, asked, title);
 
-/** What to call a room without a name: its other members, the longest first; ten at most, the rest as a number. */
-export async function nameByMembers({ reads }: Database, asked: readonly RoomOfUser[]): Promise<RoomView<string>> {
-  const rows = await reads.query<NamedRow & SharedRow>`
-    SELECT me.room_id AS of_room, CASE WHEN n.place = 1 THEN me.viewer_ids END AS viewer_ids,
-      n.user_id, n.own_name, n.shown_name, n.total
-    FROM ${askers(asked)} CROSS JOIN LATERAL (
-      SELECT m.user_id, coalesce(u.name, '#' || u.id) AS own_name,
-        coalesce(${nameOfMember('m', 'u')}, '#' || u.id) AS shown_name, (count(*) OVER ())::int AS total,
-        row_number() OVER (ORDER BY m.joined_seq, m.user_id) AS place
-      FROM chat_room_members m JOIN chat_users u ON u.id = m.user_id
-      WHERE m.room_id = me.room_id AND m.left_at IS NULL
-      ORDER BY place LIMIT ${maxNamesInTitle + 1}::int
-    ) n
-    ORDER BY n.place`;
-  const named = shared(rows, (members) => members);
-  return (room) => {
-    const members = named(room);
-    if (members === undefined) return undefined;
-    const others = members.filter(({ user_id }) => user_id !== room.userId);
-    if (others.length === 0) return members[0]?.own_name;
-    const shown = others.slice(0, maxNamesInTitle).map(({ shown_name }) => shown_name);
-    const rest = (members[0]?.total ?? 0) - 1 - shown.length;
-    return rest > 0 ? `${shown.join(', ')} 외 ${rest}명` : shown.join(', ');
-  };
-}
-
-interface NamedRow {
-  readonly user_id: number;
-  /** As they see themselves, confirmed or not. */
-  readonly own_name: string;
-  readonly shown_name: string;
-  readonly total: number;
-}
-
-/** The newest message of each room that is not deleted; nothing where there is none. */
-export async function findLastMessages({ reads }: Database, asked: readonly RoomOfUser[]): Promise<RoomView<Message>> {
-  const rows = await reads.query<MessageRow & SharedRow>`
-    SELECT ${messageRow.select('l')}, me.room_id AS of_room, me.viewer_ids
-    FROM ${askers(asked)} CROSS JOIN LATERAL (
-      SELECT * FROM chat_messages m WHERE m.room_id = me.room_id AND m.deleted_at IS NULL ORDER BY m.seq DESC LIMIT 1
-    ) l`;
-  return shared(rows, ([row]) => messageRow.decode(row));
-}
+export const findLastMessages = (db: Database, asked: readonly RoomOfUser[]) => viewPart(db, asked, lastMessage);
 
 /** Each asker's own count. */
 export async function countUnread({ reads }: Database, asked: readonly RoomOfUser[]): Promise<RoomView<number>> {
   const rows = await reads.query<RoomOfUser & { unread: number }>`
-    SELECT m.room_id AS "roomId", m.user_id AS "userId", ${unreadOfMember}::int AS unread FROM ${memberships(asked)}`;
+    SELECT m.room_id AS "roomId", m.user_id AS "userId", ${unreadCount.sql('m.room_id')} AS unread FROM ${memberships(asked)}`;
   return own(rows, ({ unread }) => unread);
 }
 

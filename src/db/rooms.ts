@@ -3,17 +3,10 @@ import { decodeCursor, encodeCursor, type Page, type PageRequest, toPage } from 
 import type { Queries } from './connection.js';
 import type { Database } from './database.js';
 import { Prisma, type RoomType } from './generated/prisma/client.js';
-import {
-  type KnownMember,
-  type MemberDetail,
-  type MemberJson,
-  type MemberRow,
-  memberJson,
-  memberRow,
-  toListedMember,
-} from './member-row.js';
-import { type MessageJson, messageRow } from './message-row.js';
+import { type KnownMember, type MemberDetail, type MemberRow, memberRow } from './member-row.js';
+import { isPresent } from './membership.js';
 import { type HistoryJson, type HistoryRequest, historyJson, type PagedMessage, toHistory } from './messages.js';
+import { countMembersOf, lastMessage, listMembersOf, ownMember, type Part, title, unreadCount } from './room-parts.js';
 import { type RoomJson, type RoomRow, roomRow, type StoredRoom } from './room-row.js';
 
 /** What of a room can be read along with it, as its reader is to see it. */
@@ -120,7 +113,7 @@ async function findOne(
 ): Promise<Room | null> {
   const page = Prisma.sql`
     SELECT r.*, m AS membership FROM chat_room_members m JOIN chat_rooms r ON r.id = m.room_id
-    WHERE ${which} AND m.user_id = ${userId}::int AND m.left_at IS NULL`;
+    WHERE ${which} AND m.user_id = ${userId}::int AND ${isPresent('m')}`;
   const [room] = await selectRooms(queries, userId, page, selection);
   return room ?? null;
 }
@@ -144,7 +137,7 @@ export async function pageRooms(
   const newest = Prisma.sql`
     SELECT * FROM (
       SELECT r.*, m AS membership FROM chat_room_members m JOIN chat_rooms r ON r.id = m.room_id
-      WHERE m.user_id = ${userId}::int AND m.left_at IS NULL
+      WHERE m.user_id = ${userId}::int AND ${isPresent('m')}
         ${type === undefined ? Prisma.empty : Prisma.sql`AND r.type = ${type}::chat_room_type`}
         ${time === undefined ? Prisma.empty : Prisma.sql`AND (r.updated_at, r.id) < (${time}::timestamptz, ${id}::uuid)`}
       ORDER BY r.updated_at DESC, r.id DESC LIMIT ${roundLimit(page.count + 1)}
@@ -162,17 +155,33 @@ async function selectRooms(
   page: Prisma.Sql,
   selection: RoomSelection,
 ): Promise<Room[]> {
-  const { parts, memberDetails, maxMembers = maxInt, history } = selection;
-  const columns = parts.map((part) => Prisma.sql`, ${partValues[part](memberDetails)} AS ${Prisma.raw(`"${part}"`)}`);
+  const { history } = selection;
+  const parts: Readonly<Record<RoomPart, Part<never, unknown>>> = partsOf(selection);
+  const names = selection.parts;
+  const columns = names.map((name) => Prisma.sql`, ${parts[name].sql('r.id')} AS ${Prisma.raw(`"${name}"`)}`);
   if (history !== undefined) columns.push(Prisma.sql`, ${historyJson('r.id', history)} AS messages`);
+  const joins = names.flatMap((name) => parts[name].join?.(Prisma.sql`SELECT id FROM page`, 'r.id') ?? []);
   const rows = await queries.query<SelectedRow>`
     WITH page AS MATERIALIZED (${page})
-    SELECT ${roomRow.select('r')} ${columns.length === 0 ? Prisma.empty : Prisma.join(columns, ' ')}
-    FROM page r CROSS JOIN LATERAL (SELECT (r.membership).*) m
-      ${parts.includes('members') ? membersOfPage(userId, memberDetails, maxMembers) : Prisma.empty}`;
+    SELECT ${roomRow.select('r')} ${concat(columns)}
+    FROM page r CROSS JOIN LATERAL (SELECT (r.membership).*) m ${concat(joins)}`;
+  const toAlong = (row: SelectedRow): Along => {
+    const along: { [Name in RoomPart]?: unknown } & { history?: History } = {};
+    for (const name of names) {
+      const value = parts[name].read(row[name] as never, row.id)(userId);
+      if (value !== undefined) along[name] = value;
+    }
+    if (history !== undefined) {
+      along.history = { request: history.page, page: toHistory(row.id, row.messages ?? null, history) };
+    }
+    return along as Along;
+  };
   // Sorted by PostgreSQL, megabytes of messages and members would go through its sort.
-  return rows.sort(byActivity).map((row) => toSelected(row, selection));
+  return rows.sort(byActivity).map((row) => ({ ...roomRow.decode(row), along: toAlong(row) }));
 }
+
+const concat = (fragments: readonly Prisma.Sql[]): Prisma.Sql =>
+  fragments.length === 0 ? Prisma.empty : Prisma.join(fragments, ' ');
 
 const byActivity = (a: RoomRow, b: RoomRow): number => b.updatedAt - a.updatedAt || (a.id < b.id ? 1 : -1);
 
@@ -182,89 +191,24 @@ const byActivity = (a: RoomRow, b: RoomRow): number => b.updatedAt - a.updatedAt
  */
 const roundLimit = (limit: number): Prisma.Sql => Prisma.raw(String(4 ** Math.ceil(Math.log(limit) / Math.log(4))));
 
-/** What counts as unread by member m: from others, neither SYSTEM nor deleted, after the read mark and the joining. */
-export const unreadOfMember = Prisma.sql`(
-  SELECT count(*) FROM chat_messages c
-  WHERE c.room_id = m.room_id AND c.seq > greatest(m.last_read_seq, m.joined_seq)
-    AND c.sender_id <> m.user_id AND c.type <> 'SYSTEM' AND c.deleted_at IS NULL)`;
+/** Of the room r and its reader's membership m. */
+const partsOf = ({ memberDetails: details, maxMembers: max }: RoomSelection) =>
+  ({
+    unreadCount,
+    memberCount: countMembersOf(isPresent),
+    lastMessage,
+    members: listMembersOf(isPresent, { details, max }),
+    viewerMember: ownMember(details),
+    // A room with a name needs no other.
+    title: { ...title, sql: (room) => Prisma.sql`CASE WHEN r.name IS NULL THEN ${title.sql(room)} END` },
+  }) satisfies { readonly [Name in RoomPart]: Part<never, RoomParts[Name]> };
 
-/** Each as one value, of the room r and its reader's membership m. */
-const partValues: Record<RoomPart, (details: readonly MemberDetail[]) => Prisma.Sql> = {
-  unreadCount: () => Prisma.sql`${unreadOfMember}::int`,
-  memberCount: () =>
-    Prisma.sql`(SELECT count(*) FROM chat_room_members o WHERE o.room_id = r.id AND o.left_at IS NULL)::int`,
-  lastMessage: () => Prisma.sql`(
-    SELECT json_build_array(${messageRow.values('c')}) FROM chat_messages c
-    WHERE c.room_id = r.id AND c.deleted_at IS NULL ORDER BY c.seq DESC LIMIT 1)`,
-  members: () => Prisma.sql`everybody.members`,
-  viewerMember: (details) =>
-    memberJson('m', Prisma.sql`(SELECT u.name FROM chat_users u WHERE u.id = m.user_id)`, details),
-  title: () => Prisma.sql`coalesce(r.name, (
-    SELECT string_agg(chat_shown_member(r.id, o.user_id), ', ' ORDER BY o.place) FILTER (WHERE o.place <= ${maxNamesInTitle}::int)
-      || CASE WHEN count(*) > ${maxNamesInTitle}::int THEN ' 외 ' || count(*) - ${maxNamesInTitle}::int || '명' ELSE '' END
-    FROM (
-      SELECT o.user_id, row_number() OVER (ORDER BY o.joined_seq, o.user_id) AS place
-      FROM chat_room_members o WHERE o.room_id = r.id AND o.left_at IS NULL AND o.user_id <> m.user_id
-    ) o), chat_shown_name(m.user_id))`,
-};
-
-/** Of a room without a name of its own; how many more there are is told as a number. */
-export const maxNamesInTitle = 10;
-
-const maxInt = 2 ** 31 - 1;
-
-/**
- * Sorted and put together for all rooms of the page at once: room by room it takes three times as long. Where they are too
- * many, they are not even looked at, once as many have been counted.
- */
-const membersOfPage = (
-  userId: number,
-  details: readonly MemberDetail[],
-  maxMembers: number,
-): Prisma.Sql => Prisma.sql`LEFT JOIN (
-  SELECT o.room_id, json_agg(o.member) AS members FROM (
-    SELECT o.room_id, ${memberJson('o', Prisma.sql`CASE WHEN o.is_confirmed OR o.user_id = ${userId}::int THEN u.name END`, details)} AS member
-    FROM chat_room_members o JOIN chat_users u ON u.id = o.user_id
-    WHERE o.room_id = ANY(ARRAY(SELECT id FROM page)) AND o.left_at IS NULL AND (
-      SELECT count(*) <= ${maxMembers}::bigint FROM (
-        SELECT FROM chat_room_members c WHERE c.room_id = ANY(ARRAY(SELECT id FROM page)) AND c.left_at IS NULL
-        LIMIT ${maxMembers}::bigint + 1
-      ) counted)
-    ORDER BY o.room_id, o.joined_seq, o.user_id
-  ) o GROUP BY o.room_id
-) everybody ON everybody.room_id = r.id`;
-
-interface SelectedRow extends RoomRow {
-  readonly title?: string;
-  readonly unreadCount?: number;
-  readonly memberCount?: number;
-  readonly lastMessage?: MessageJson | null;
-  readonly members?: readonly MemberJson[] | null;
-  readonly viewerMember?: MemberJson;
-  readonly messages?: HistoryJson;
-}
-
-function toSelected(row: SelectedRow, { memberDetails, history }: RoomSelection): Room {
-  const { id, lastMessage } = row;
-  const toMember = (values: MemberJson) => toListedMember(id, values, memberDetails);
-  const along: { -readonly [Part in keyof Along]: Along[Part] } = {};
-  if (row.title !== undefined) along.title = row.title;
-  if (row.unreadCount !== undefined) along.unreadCount = row.unreadCount;
-  if (row.memberCount !== undefined) along.memberCount = row.memberCount;
-  if (lastMessage !== undefined)
-    along.lastMessage = lastMessage === null ? null : messageRow.decodeJson(lastMessage, { roomId: id });
-  if (row.members != null) along.members = row.members.map(toMember);
-  if (row.viewerMember !== undefined) along.viewerMember = toMember(row.viewerMember);
-  if (history !== undefined) {
-    along.history = { request: history.page, page: toHistory(id, row.messages ?? null, history) };
-  }
-  return { ...roomRow.decode(row), along };
-}
+type SelectedRow = RoomRow & { readonly [Name in RoomPart]?: unknown } & { readonly messages?: HistoryJson };
 
 /** Unread over all rooms that the user is in now. */
 export async function countAllUnread({ reads }: Database, userId: number): Promise<number> {
   const [row] = await reads.query<{ unread: number }>`
-    SELECT coalesce(sum(${unreadOfMember}), 0)::int AS unread FROM chat_room_members m
-    WHERE m.user_id = ${userId}::int AND m.left_at IS NULL`;
+    SELECT coalesce(sum(${unreadCount.sql('m.room_id')}), 0)::int AS unread FROM chat_room_members m
+    WHERE m.user_id = ${userId}::int AND ${isPresent('m')}`;
   return row?.unread ?? 0;
 }

@@ -28,15 +28,16 @@ export interface Column<Name> {
 
 /** How the rows of one table are selected and read. All of it follows from the shape. */
 export interface RowCodec<Of extends Shape, Known extends keyof Of = never> {
-  readonly columns: readonly Column<keyof Of>[];
+  /** The columns of `values`. */
+  readonly jsonColumns: readonly Column<keyof Of>[];
   /** The list of a SELECT from the table or composite. */
   select(table: string): Prisma.Sql;
   /** The list of a `json_build_array`, without the known fields. One value is read in half the time of a row. */
   values(table: string): Prisma.Sql;
   decode(row: RowOf<Of>): Shaped<Of>;
   decodeJson(json: JsonOf<Of, readonly unknown[]>, known: Pick<Shaped<Of>, Known>): Shaped<Of>;
-  /** The rest behind the values. */
-  restOfJson<Rest extends readonly unknown[]>(json: JsonOf<Of, Rest>): Rest;
+  /** One of the rest behind the values. */
+  restOfJson<Rest extends readonly unknown[], Place extends number>(json: JsonOf<Of, Rest>, place: Place): Rest[Place];
 }
 
 interface RowOptions<Of extends Shape, Known extends keyof Of> {
@@ -56,12 +57,13 @@ export function createRowCodec<Of extends Shape, Known extends keyof Of & string
   const fieldOfJson = (column: Column<string>) =>
     isKnown(column) ? `known.${column.name}` : toExpression(column, `json[${inJson.indexOf(column)}]`);
   return {
-    columns,
+    jsonColumns: inJson,
     select: (table) => Prisma.raw(columns.map(({ name, sql }) => `${sql(table)} AS "${name}"`).join(', ')),
     values: (table) => Prisma.raw(inJson.map(({ sql }) => sql(table)).join(', ')),
     decode: compile('row', columns, (column) => toExpression(column, `row.${column.name}`)),
     decodeJson: compile('json, known', columns, fieldOfJson),
-    restOfJson: <Rest>(json: readonly unknown[]) => json.slice(inJson.length) as Rest,
+    restOfJson: <Rest extends readonly unknown[], Place extends number>(json: readonly unknown[], place: Place) =>
+      json[inJson.length + place] as Rest[Place],
   };
 }
 

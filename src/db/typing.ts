@@ -1,5 +1,6 @@
 import { type TypingStore, type Typist, typingExpiresInMs } from '../domain/typing.js';
 import type { Database } from './database.js';
+import { isPresent } from './membership.js';
 
 /** Older messages end nothing that has not lapsed. */
 const recentMs = typingExpiresInMs + 1_000;
@@ -30,7 +31,7 @@ export const createTypingStore = ({ reads }: Database): TypingStore => ({
           AND c.created_at <= now.time + ${maxAheadMs}::int * interval '1 ms'
         ORDER BY c.created_at DESC LIMIT 1
       ) s ON true
-      WHERE m.left_at IS NULL AND r.cancelled_at IS NULL`;
+      WHERE ${isPresent('m')} AND r.cancelled_at IS NULL`;
     const answeredAt = performance.now();
     const byUser = new Map(rows.map((row) => [row.id, row]));
     return typists.filter((typist) => {

@@ -3,6 +3,7 @@ import { clockLeewayMs } from '../domain/viewer.js';
 import { withAcquainted } from './acquaintances.js';
 import type { View } from './batch.js';
 import type { Database } from './database.js';
+import { isPresent } from './membership.js';
 import { type User, userRow } from './user-row.js';
 
 /** Those of the users that the chat knows of, in no particular order. */
@@ -15,8 +16,8 @@ export const findCompany = ({ reads }: Database, viewerId: number, ids: readonly
     SELECT a.id FROM unnest(${ids}::int[]) AS a(id)
     WHERE a.id = ${viewerId}::int OR EXISTS (
       SELECT FROM chat_room_members theirs JOIN chat_room_members mine ON mine.room_id = theirs.room_id
-      WHERE theirs.user_id = a.id AND theirs.left_at IS NULL
-        AND mine.user_id = ${viewerId}::int AND mine.left_at IS NULL
+      WHERE theirs.user_id = a.id AND ${isPresent('theirs')}
+        AND mine.user_id = ${viewerId}::int AND ${isPresent('mine')}
     )`;
 
 /** Each user as one viewer may know of them: themselves, and those whom they meet in a room where these are shown. */

@@ -16,10 +16,10 @@ import {
   findMemberships,
   findMemberUsers,
   findRooms,
+  findTitles,
   findWriting,
   type LogHead,
   type MemberOfRoom,
-  nameByMembers,
   type RoomOfUser,
   type Writing,
 } from '../db/room-views.js';
@@ -69,7 +69,7 @@ export const createBatches = (db: Database) => ({
     const found = await findRoomsOfMessages(db, ids);
     return ids.map((id) => found.get(id) ?? null);
   }),
-  titles: createView(nameByMembers, db, ''),
+  titles: createView<RoomOfUser, string>(findTitles, db, ''),
   members: createView<RoomOfUser, readonly KnownMember[]>(findMembers, db, []),
   everMembers: createView<RoomOfUser, readonly KnownMember[]>(findEverMembers, db, []),
   memberPages: createBatch<MemberPageOfUser, Page<KnownMember>>(async (asked) =>
