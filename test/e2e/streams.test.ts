@@ -119,7 +119,7 @@ describeWithNats('a stream that is there with other settings, which cannot be ch
       expect(config.storage).toBe(StorageType.File);
     });
     expect(warnings(instance)).toMatchObject([expect.stringMatching(/CHAT_MESSAGES.*storage/)]);
-    expect(linesWith(instance, 'All JetStream streams are there')).toHaveLength(1);
+    expect(linesWith(instance, 'All JetStream streams are ready')).toHaveLength(1);
   });
 });
 
