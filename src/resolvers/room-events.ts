@@ -12,20 +12,20 @@ import { loadMemberHead } from './loaders.js';
 export interface WatchRoomInput {
   readonly roomId: string;
   readonly afterSeq?: number | null | undefined;
-  /** Of the log in which `afterSeq` is a position. */
+  /** The epoch of `afterSeq`. */
   readonly epoch?: string | null | undefined;
 }
 
 /**
- * All that happens in the room from `afterSeq`, or from now, each entry once and in order; then live without a gap.
- * @throws {ChatError} NOT_FOUND where the viewer is no member; the iterator throws FORBIDDEN when that ends
+ * All events of the room after `afterSeq`, or from now on: each entry once and in order, then live without a gap.
+ * @throws {ChatError} NOT_FOUND if the viewer is not a member; the source throws FORBIDDEN when the membership ends
  */
 export async function watchRoom(deps: Deps, viewer: Viewer, input: WatchRoomInput): Promise<Source<RoomEvent>> {
   const { epochGraceMs } = deps.limits;
   return watch(deps, viewer, input, { graceMs: epochGraceMs, mayResync: true });
 }
 
-/** @param graceMs - for how long an epoch counts as new, in which who says none may hold what is gone */
+/** @param graceMs - how long an epoch counts as new: a client that resumes without an epoch may have lost entries then */
 async function watch(
   deps: Deps,
   viewer: Viewer,
@@ -53,8 +53,8 @@ async function watch(
 }
 
 /**
- * Up to where the subscriber's log and the present one are the same. Without its epoch: up to where every epoch began that
- * is new, as its log may be of any life before.
+ * The last position up to which the subscriber's log equals the current one. Without the subscriber's epoch, it is the lowest
+ * start of all new epochs, because its log may be from any epoch before them.
  */
 function findCommonSeq({ epochs, epochAgesMs }: LogHead, epoch: string | undefined, graceMs: number): number {
   if (epoch !== undefined) return commonSeq(epochs, epoch);
@@ -63,8 +63,8 @@ function findCommonSeq({ epochs, epochAgesMs }: LogHead, epoch: string | undefin
 }
 
 /**
- * The same, only what was added. It has no event that says that the log is another one: who has what is gone is given again
- * what came behind the last common entry; who does not say of which epoch that is goes on where they were.
+ * The same, but only added messages. There is no event for a changed epoch: a client that has lost entries gets the messages
+ * after the last common one again, and a client without an epoch continues from `afterSeq`.
  */
 export async function watchMessages(deps: Deps, viewer: Viewer, input: WatchRoomInput): Promise<Source<LogEntry>> {
   const events = await watch(deps, viewer, input, { graceMs: 0, mayResync: false });

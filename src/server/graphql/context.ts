@@ -6,25 +6,25 @@ import { rememberViewer } from '../../resolvers/users.js';
 import type { Context } from '../../schema/context.js';
 import type { OperationTurns } from './room-turns.js';
 
-/** What the transport adds to the context of an operation. */
+/** The context of an operation, with the fields that the transport adds. */
 export interface RequestContext extends Omit<Context, 'viewer'> {
-  /** Null where the request carries no token. */
+  /** Null if the request has no token. */
   readonly viewer: Viewer | null;
   /** The execution of an event that several viewers share: reading its viewer throws. */
   readonly isShared?: true;
-  /** Breaks the connection off for a subscriber that cannot keep up; it resumes with afterSeq. */
+  /** Closes the connection of a subscriber that cannot keep up; it resumes with afterSeq. */
   readonly cutOff: () => void;
   readonly turns?: OperationTurns | undefined;
 }
 
-/** The viewer that an `Authorization` value names; null where there is none. */
+/** Resolves with the viewer of an `Authorization` value; null without one. */
 export type Authenticate = (authorization: string | undefined) => Promise<Viewer | null>;
 
 const bearer = /^Bearer +([\w-]+\.[\w-]+\.[\w-]*)$/i;
 
-/** @throws {ChatError} UNAUTHENTICATED for anything but a good bearer token; UNAVAILABLE where that cannot be known */
+/** @throws {ChatError} UNAUTHENTICATED unless the value is a valid bearer token; UNAVAILABLE if that cannot be checked */
 export function createAuthenticate(verifyToken: VerifyToken, deps: Deps): Authenticate {
-  /** By token: the requests that bring a new one at the same time wait for one look at it. */
+  /** By token: concurrent requests with the same new token share one query. */
   const remembering = new Map<string, Promise<void>>();
   const remember = (token: string, viewer: Viewer): Promise<void> => {
     let pending = remembering.get(token);

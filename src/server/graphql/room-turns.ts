@@ -1,42 +1,42 @@
 import type { Turns } from '../../schema/context.js';
 
-/** What of a mutation decides in which room it takes effect; ids in lower case. */
+/** The parts of a mutation that determine its room; ids are in lower case. */
 export interface MutationInput {
-  /** Absent where the mutation names its room by a message alone, or has none yet. */
+  /** Absent if the mutation names only a message, or creates a room. */
   readonly roomId: string | undefined;
-  /** The message that it is about, or that it sends. */
+  /** The message that it changes or sends. */
   readonly messageId: string | undefined;
-  /** Sends to one room are under way together: they are committed in the order in which they begin. */
+  /** Sends to one room run at the same time: they are committed in the order in which they begin. */
   readonly isSend: boolean;
 }
 
-/** Null where there is no such message. @throws {ChatError} UNAVAILABLE where it cannot be looked up */
+/** Resolves with null if there is no such message. @throws {ChatError} UNAVAILABLE if the lookup fails */
 export type FindRoom = (messageId: string) => Promise<string | null>;
 
 /**
- * The order of one socket: what came first in a room takes effect first, whatever it is. That is the order in which
- * `arrive` was called, as the frames came and before anything was waited for. A room that is stuck holds up no other one.
- * Where a mutation names a message alone, its room is looked up, and what came behind it waits until that is known.
+ * Keeps the order of one socket: mutations of a room take effect in the order of the `arrive` calls, which is the order of
+ * the frames. A blocked room does not delay other rooms. If a mutation names only a message, its room is looked up, and
+ * later operations wait for the lookup.
  */
 export class RoomTurns {
   readonly #findRoom: FindRoom;
-  /** What is under way in each room or waits for its turn, as it arrived. */
+  /** The running and waiting operations of each room, in order of arrival. */
   readonly #rooms = new Map<string, Place[]>();
-  /** Operations that have no places yet, as they arrived: the first looks for a room, the others wait for it. */
+  /** Operations without places yet, in order of arrival: the first waits for a lookup, the others wait for the first. */
   readonly #unplaced: OperationTurns[] = [];
-  /** By message that is being sent from here: where to, and by which operation. */
+  /** The room and the operation of each message that is being sent over this socket. */
   readonly #sending = new Map<string, { readonly roomId: string; readonly by: OperationTurns }>();
 
   constructor(findRoom: FindRoom) {
     this.#findRoom = findRoom;
   }
 
-  /** Rooms in which something is under way. */
+  /** The number of rooms with running operations. */
   get size(): number {
     return this.#rooms.size;
   }
 
-  /** @param inputs - of one operation's mutations; each is to take its turn, and the operation to leave when it has ended */
+  /** @param inputs - the mutations of one operation: call `take` for each, and `leave` when the operation has ended */
   arrive(inputs: readonly MutationInput[]): OperationTurns {
     const operation = new OperationTurns(inputs, () => this.#forget(operation, inputs));
     for (const { isSend, messageId, roomId } of inputs) {
@@ -57,7 +57,7 @@ export class RoomTurns {
     return operation;
   }
 
-  /** Nothing where the room is known. */
+  /** Returns no lookup if the room is known. */
   #lookUp({ roomId, messageId }: MutationInput, operation: OperationTurns): Promise<void>[] {
     if (roomId !== undefined || messageId === undefined) return [];
     const note = (found: string | Error | null) => void operation.found.set(messageId, found);
@@ -99,7 +99,7 @@ export class RoomTurns {
   }
 }
 
-/** The first, and where it is a send, the sends right behind it. */
+/** Calls the first place and, if it is a send, the sends right after it. */
 function callUp(queue: readonly Place[]): void {
   for (const [index, place] of queue.entries()) {
     if (index > 0 && !place.isSend) return;
@@ -108,12 +108,12 @@ function callUp(queue: readonly Place[]): void {
   }
 }
 
-/** One operation in one room. */
+/** The place of one operation in one room. */
 class Place {
   isSend = true;
   isCalled = false;
   onLeave: () => void = () => undefined;
-  /** Its mutations that have not been done yet. */
+  /** The number of its mutations that are not done yet. */
   #uses = 0;
   #waiting: (() => void)[] = [];
 
@@ -146,7 +146,7 @@ class Place {
 
 /** The turns of one operation. */
 export class OperationTurns implements Turns {
-  /** The rooms of messages, or why they could not be looked up. */
+  /** The rooms of messages, or the error of a failed lookup. */
   readonly found = new Map<string, string | Error | null>();
   isFound = false;
   readonly #inputs: readonly MutationInput[];
@@ -160,11 +160,11 @@ export class OperationTurns implements Turns {
     this.#onLeave = onLeave;
   }
 
-  /** @param enqueue - one place in each of its rooms */
+  /** @param enqueue - called with one place for each of the operation's rooms */
   place(enqueue: (roomId: string, place: Place) => void): void {
     this.#places = new Map();
     if (this.#hasLeft) return;
-    // What begins behind another mutation of its operation would begin behind sends that came later.
+    // A send after another mutation of its operation would begin after later sends, so it does not count as a send.
     const isAlone = this.#inputs.length === 1;
     for (const input of this.#inputs) {
       const roomId = this.#roomOf(input);
@@ -192,7 +192,7 @@ export class OperationTurns implements Turns {
     }
   }
 
-  /** Gives its places to what waits behind it. */
+  /** Frees the operation's places for those that wait. */
   leave(): void {
     this.#hasLeft = true;
     for (const place of this.#places?.values() ?? []) place.leave();

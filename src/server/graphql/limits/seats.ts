@@ -1,11 +1,11 @@
-/** Told of every connection, which stands for a device of its user. Returns how to tell that it went. */
+/** Notified of every connection, which counts as a device of its user. Call the returned function when it closes. */
 export interface Arrivals {
   connect(userId: number): () => void;
 }
 
 /**
- * Counts the connections of each user on this instance, sockets and streams alike, and refuses those over the limit. Who
- * has a seat is present.
+ * Counts the connections of each user on this instance, sockets and streams together, and refuses those over the limit. A
+ * user with a seat is online.
  */
 export class Seats {
   readonly #limit: number;
@@ -21,7 +21,7 @@ export class Seats {
     return (this.#taken.get(userId) ?? 0) < this.#limit;
   }
 
-  /** How to give the seat back, or null where there is none left. Giving it back twice does nothing. */
+  /** Returns a function that gives the seat back, or null if there is none left. Calling it twice is harmless. */
   take(userId: number): (() => void) | null {
     if (!this.isFree(userId)) return null;
     this.#taken.set(userId, (this.#taken.get(userId) ?? 0) + 1);

@@ -8,38 +8,38 @@ import type { Execute } from '../execute.js';
 import { countRootFields } from '../root-fields.js';
 import { tooMuchUnread, type UnreadAnswers } from './unread-answers.js';
 
-/** What waits longer than this has a client that gave up, or one that should. */
+/** Work that waits longer is refused: its client has probably given up. */
 const maxWaitMs = 10_000;
-/** An application that opens on ten devices asks for less at once. */
+/** More than an application requests that opens on ten devices at once. */
 const maxWaitingQueries = 100;
-/** All that the rate of changes lets a user begin at once. */
+/** As many as the rate of changes lets a user begin at once. */
 const maxWaitingChanges = 500;
-/** Over HTTP, as many as loop without a pause. A socket that asks for more is not read meanwhile. */
+/** For HTTP requests. A socket with too many operations is not read for a while instead. */
 const maxWaitingRequests = 250;
 const maxRequestWaitMs = 2_000;
-/** To parse and validate a document costs so many operations, and one more for so many characters. */
+/** Parsing and validating a document counts as this many operations, and one more per `charsOfOperation` characters. */
 const operationsOfText = 4;
 const charsOfOperation = 300;
-/** A frame of a socket has so many characters for nothing beside: the longest message fits, also one of emoji alone. */
+/** A frame of a socket has this many characters free, so that the longest message fits, even one of emoji only. */
 const freeFrameLength = 10_000;
-/** A document that takes longer to be read, in milliseconds, costs so many operations more for each further one: a tenth of a core. */
+/** Reading a document beyond this time costs `operationsPerMs` operations per millisecond, which allows a tenth of a core. */
 const freeReadingMs = 1;
 const operationsPerMs = 5;
-/** Whatever takes longer waited for something else: another program, or a garbage collection. */
+/** A longer time is not due to the document, but to another program or a garbage collection. */
 const maxReadingMs = 50;
-/** Such a part of a second's operations may come at once; the others are taken up one after the other. */
+/** The part of a second's operations that may come at once; more are processed one after the other. */
 const burstSeconds = 0.1;
-/** The smallest operation costs about as much as so many fields of a large one; so does each field that is asked for by itself. */
+/** The smallest operation costs about as much as this many fields of a large one; so does each root field. */
 const minComplexity = 500;
-/** To print and send a long answer takes as long as a field for each so many UTF-16 units of it. */
+/** Printing and sending this many UTF-16 units of a long answer takes as long as one field. */
 const lengthPerField = 128;
-/** The fields of a shorter one tell well enough what it costs. */
+/** For a shorter answer, the number of its fields is precise enough. */
 const longAnswer = 65_536;
-/** A larger operation goes alone. */
+/** A larger operation runs alone. */
 const complexityAtOnce = 5_000;
 
 export interface UserTurnsOptions {
-  /** Queries, and likewise changes. */
+  /** The maximum number of running queries, and likewise of changes. */
   readonly maxOperationsAtOnce: number;
   readonly complexityPerMinute: number;
   readonly operationsPerMinute: number;
@@ -47,21 +47,21 @@ export interface UserTurnsOptions {
 
 export interface Asker {
   readonly user: TurnTaker;
-  /** Aborted where nobody waits for the answer any more. What is to be changed is changed anyway. */
+  /** Aborts when the client does not wait for the answer any more. Changes are made nevertheless. */
   readonly signal: () => AbortSignal;
 }
 
 /**
- * Bounds what is executed for one user on this instance, over HTTP and WebSocket together: how much at the same time and
- * how large within a while, queries and changes each. The rest waits, holds nothing of the database meanwhile, and is
- * refused where that would take too long.
+ * Limits the operations of one user on this instance, over HTTP and WebSocket together: how many run at the same time and
+ * how many fields they touch per minute, separately for queries and changes. Other operations wait without a database
+ * connection, and are refused after too long a wait.
  */
 export class UserTurns {
   readonly #execute: Execute;
   readonly #unread: UnreadAnswers;
   readonly #queries: FairTurns;
   readonly #changes: FairTurns;
-  /** All that is asked, whatever becomes of it. */
+  /** Counts all operations, including refused ones. */
   readonly #operations: FairTurns;
 
   constructor(execute: Execute, unread: UnreadAnswers, options: UserTurnsOptions) {
@@ -87,9 +87,9 @@ export class UserTurns {
   }
 
   /**
-   * Counts an operation, be it refused later. Resolves when the user may ask for it.
-   * @param length - of the text that is to be parsed, in characters
-   * @throws {ChatError} RATE_LIMITED where that would take too long
+   * Counts an operation, even if it is refused later. Resolves when it may run.
+   * @param length - the number of characters to parse; 0 for a known text
+   * @throws {ChatError} RATE_LIMITED if it would have to wait too long
    */
   admit({ user, signal }: Asker, length: number): Promise<void> {
     return this.#operations.take(user, () => undefined, { cost: operationsOf(length), signal });
@@ -102,9 +102,9 @@ export class UserTurns {
   }
 
   /**
-   * How long a frame of a socket has to wait before it is parsed, in milliseconds: JSON of another kind is twenty times as
-   * large in memory. A short one need not wait. It is paid for where it need not, or not any more.
-   * @param length - of the whole frame, in characters
+   * How long a frame of a socket has to wait before it is parsed, in milliseconds, because JSON may take twenty times its
+   * size in memory. A short frame never waits. Charges the frame once it need not wait any more.
+   * @param length - the number of characters of the whole frame
    */
   delayFrame(user: TurnTaker, length: number): number {
     if (length <= freeFrameLength) return 0;
@@ -113,23 +113,23 @@ export class UserTurns {
     return restMs;
   }
 
-  /** Takes from the user's allowance of operations what it took to parse and validate a document, in milliseconds. */
+  /** Charges the user's allowance of operations for the milliseconds of parsing and validating a document. */
   chargeReading(user: TurnTaker, ms: number): void {
     if (ms <= freeReadingMs) return;
     this.#operations.charge(user, (Math.min(ms, maxReadingMs) - freeReadingMs) * operationsPerMs);
   }
 
-  /** How long the user's sockets are not to be read from, in milliseconds. */
+  /** For how many milliseconds the user's sockets must not be read. */
   restMs(user: TurnTaker): number {
     return this.#operations.restMs(user);
   }
 
-  /** Takes from the user's allowance what a long answer costs beside its fields. */
+  /** Charges the user's allowance for the length of a long answer. */
   chargeAnswer(user: TurnTaker, text: string): void {
     if (text.length > longAnswer) this.#queries.charge(user, text.length / lengthPerField);
   }
 
-  /** Executes a query in its turn; the mutations of an operation take theirs one by one. What is refused is an answer too. */
+  /** Executes a query in its turn; mutations take their turns one by one. A refusal is returned as a result. */
   async execute(args: ExecutionArgs, asker: Asker): Promise<ExecutionResult> {
     const operation = getOperationAST(args.document, args.operationName)?.operation;
     if (operation === OperationTypeNode.MUTATION) return this.#change(args, asker.user);
@@ -137,7 +137,7 @@ export class UserTurns {
     try {
       const cost = costOf(args);
       leave = await this.#queries.enter(asker.user, { cost, signal: asker.signal });
-      // What was answered while this waited may be unread still.
+      // Earlier answers may have become too many unread ones during the wait.
       if (this.#unread.isFull(asker.user)) throw tooMuchUnread();
       const result = await this.#execute(args);
       this.#queries.charge(asker.user, correctionOf(args, cost));
@@ -165,13 +165,13 @@ export class UserTurns {
   }
 }
 
-/** A text that is known already has no length here. */
+/** The length of a known text is 0. */
 const operationsOf = (length: number): number => (length === 0 ? 1 : 1 + operationsOfText + length / charsOfOperation);
 
-/** What an operation may cost with full lists. What cannot be measured, or is too large, is refused where it is executed. */
+/** The cost of an operation with full lists. Execution refuses an operation that cannot be measured or is too large. */
 const costOf = (args: ExecutionArgs): number => toCost(args, () => mostComplexityOf(args));
 
-/** What it has cost with what its lists held, beside what was paid for full ones. */
+/** The difference between the real cost of its lists and what was paid for full ones. */
 const correctionOf = (args: ExecutionArgs, paid: number): number =>
   hasUnpagedLists(args.schema, args.document)
     ? toCost(args, () => complexityOf(args) + extraPriceOf(args.contextValue as Context)) - paid
@@ -188,15 +188,15 @@ function toCost({ document, operationName, contextValue }: ExecutionArgs, measur
 }
 
 /**
- * The turn of an operation's mutations. Each ends the one of the mutation before, whose answer is complete by then, so
- * that who waits for something else meanwhile holds no turn. One that waits for what others hold gives up its own.
+ * The turn of an operation's mutations. Each mutation ends the turn of the previous one, whose answer is complete by then, so
+ * that no turn is held during other waits. A mutation that waits for a lock of others gives up its turn.
  */
 class OperationTurn implements ChangeTurn {
   readonly #turns: FairTurns;
   readonly #user: TurnTaker;
-  /** What has been taken from the user's allowance. */
+  /** The cost that was taken from the user's allowance. */
   paid = 0;
-  /** Of the operation as a whole, which its first mutation pays. */
+  /** The cost of the whole operation, which its first mutation pays. */
   #findCost: (() => number) | undefined;
   #leave: (() => void) | undefined;
 
