@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { roomAlone } from '../db/rooms.js';
+import { noParts } from '../db/rooms.js';
 import { platform, type Viewer, viewerOf } from '../domain/viewer.js';
 import { assertAllowed } from '../resolvers/access.js';
 import type { Deps } from '../resolvers/deps.js';
@@ -47,10 +47,10 @@ async function assertInvitable(deps: Deps, viewer: Viewer, roomId: string, userI
 const listPayload = payload({ roomId: uuid, userId: userId.nullish(), limit: limit.nullish(), cursor: optionalText });
 
 async function list(deps: Deps, { roomId, userId, limit, cursor }: z.infer<typeof listPayload>) {
-  const onlooker = userId == null ? platform : viewerOf(userId);
+  const reader = userId == null ? platform : viewerOf(userId);
   const { maxPageSize } = deps.limits;
   const page = { limit: assertLimit(limit ?? Math.min(maxShownMembers, maxPageSize), maxPageSize), cursor };
-  return { data: await showMembers(deps, onlooker, await loadRoom(deps, onlooker, roomId), page) };
+  return { data: await showMembers(deps, reader, await loadRoom(deps, reader, roomId), page) };
 }
 
 const removePayload = payload({ roomId: uuid, userId, memberId: userId.nullish() });
@@ -58,7 +58,7 @@ const removePayload = payload({ roomId: uuid, userId, memberId: userId.nullish()
 async function remove(deps: Deps, { roomId, userId, memberId }: z.infer<typeof removePayload>) {
   const viewer = viewerOf(userId);
   if (memberId == null || memberId === userId) await leaveRoom(deps, viewer, { roomId });
-  else await removeMember(deps, viewer, { roomId, userId: String(memberId) }, roomAlone).catch(renameField('memberId'));
+  else await removeMember(deps, viewer, { roomId, userId: String(memberId) }, noParts).catch(renameField('memberId'));
   return { data: { roomId, userId: memberId ?? userId } };
 }
 

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { findMessage } from '../db/messages.js';
 import { assertImageUrl, assertText } from '../domain/content.js';
 import { ChatError } from '../domain/errors.js';
-import { type Onlooker, platform, viewerOf } from '../domain/viewer.js';
+import { platform, type Reader, viewerOf } from '../domain/viewer.js';
 import type { Deps } from '../resolvers/deps.js';
 import { loadMembership, loadRoom, loadUnreadCount } from '../resolvers/loaders.js';
 import { announceMessage, getMessageCursor, listMessages, sendMessage } from '../resolvers/messages.js';
@@ -25,15 +25,15 @@ const listPayload = payload({
 
 /** Newest first and without deleted messages, as existing callers expect; the cursor is a message's id. */
 async function list(deps: Deps, { roomId: id, userId, limit, cursor, skip }: z.infer<typeof listPayload>) {
-  const onlooker = userId == null ? platform : viewerOf(userId);
+  const reader = userId == null ? platform : viewerOf(userId);
   if (cursor != null && skip != null) throw new ChatError('BAD_USER_INPUT', 'cursor and skip: give one, not both');
-  const { id: roomId } = await loadRoom(deps, onlooker, id);
-  const before = cursor == null ? undefined : await getMessageCursor(deps, onlooker, roomId, cursor);
+  const { id: roomId } = await loadRoom(deps, reader, id);
+  const before = cursor == null ? undefined : await getMessageCursor(deps, reader, roomId, cursor);
   const { maxPageSize } = deps.limits;
   const args = { last: assertLimit(limit ?? Math.min(defaultLimit, maxPageSize), maxPageSize), before };
   const page = await listMessages(
     deps,
-    onlooker,
+    reader,
     { id: roomId },
     { args, omissions: { deleted: true, skip: skip ?? 0 } },
   );
@@ -72,7 +72,7 @@ async function save(deps: Deps, input: z.infer<typeof savePayload>) {
 }
 
 /** False for a retry and for a message that will be refused: then the sender's name is not stored. */
-async function wouldStore(deps: Deps, { userId }: Onlooker, { id, roomId }: { id: string; roomId: string }) {
+async function wouldStore(deps: Deps, { userId }: Reader, { id, roomId }: { id: string; roomId: string }) {
   const [room, stored] = await Promise.all([
     deps.batches.rooms.load({ roomId, userId }),
     findMessage(deps.db, id, null),

@@ -105,8 +105,8 @@ export const roomServices = [
     'the room',
     payload({ roomId: uuid, userId: userId.nullish() }),
     async (deps, { roomId, userId }) => {
-      const onlooker = userId == null ? platform : viewerOf(userId);
-      return { data: await showRoom(deps, onlooker, await loadRoom(deps, onlooker, roomId)) };
+      const reader = userId == null ? platform : viewerOf(userId);
+      return { data: await showRoom(deps, reader, await loadRoom(deps, reader, roomId)) };
     },
   ),
   service(

@@ -3,7 +3,7 @@ import { cursorOfMember } from '../db/members.js';
 import type { Room } from '../db/rooms.js';
 
 import type { Message } from '../domain/message.js';
-import type { Onlooker, Viewer } from '../domain/viewer.js';
+import type { Reader, Viewer } from '../domain/viewer.js';
 import type { Deps } from '../resolvers/deps.js';
 import { loadLastMessage, loadMemberCount, loadMembers, loadTitle, loadUnreadCount } from '../resolvers/loaders.js';
 import { listMembers } from '../resolvers/members.js';
@@ -22,11 +22,11 @@ export const shownToUser: RoomRequest = {
 };
 
 /** Rooms as other backends see them. Takes six queries for any number of rooms. */
-export async function showRooms(deps: Deps, onlooker: Onlooker, rooms: readonly Room[]) {
+export async function showRooms(deps: Deps, reader: Reader, rooms: readonly Room[]) {
   const [memberLists, lastMessages, ofUser] = await Promise.all([
-    Promise.all(rooms.map((room) => loadFewMembers(deps, onlooker, room))),
-    Promise.all(rooms.map((room) => loadLastMessage(deps, onlooker, room))),
-    isUser(onlooker) ? showForUser(deps, onlooker, rooms) : [],
+    Promise.all(rooms.map((room) => loadFewMembers(deps, reader, room))),
+    Promise.all(rooms.map((room) => loadLastMessage(deps, reader, room))),
+    isUser(reader) ? showForUser(deps, reader, rooms) : [],
   ]);
   const names = await nameUsers(
     deps,
@@ -62,22 +62,22 @@ const showMember = (member: KnownMember, names: ReadonlyMap<number, string>) => 
 };
 
 /** `members` is null if there are more than `maxShownMembers`. */
-async function loadFewMembers(deps: Deps, onlooker: Onlooker, room: Room) {
-  const memberCount = await loadMemberCount(deps, onlooker, room);
-  const members = memberCount > maxShownMembers ? null : await loadMembers(deps, onlooker, room);
+async function loadFewMembers(deps: Deps, reader: Reader, room: Room) {
+  const memberCount = await loadMemberCount(deps, reader, room);
+  const members = memberCount > maxShownMembers ? null : await loadMembers(deps, reader, room);
   return { memberCount, members };
 }
 
 /** A page of a room's members, the longest member first. */
 export async function showMembers(
   deps: Deps,
-  onlooker: Onlooker,
+  reader: Reader,
   room: Room,
   { limit, cursor }: { readonly limit: number; readonly cursor: string | null | undefined },
 ) {
   const [{ rows, hasNextPage }, memberCount] = await Promise.all([
-    listMembers(deps, onlooker, room, { first: limit, after: cursor }),
-    loadMemberCount(deps, onlooker, room),
+    listMembers(deps, reader, room, { first: limit, after: cursor }),
+    loadMemberCount(deps, reader, room),
   ]);
   const names = await nameUsers(
     deps,
@@ -91,8 +91,8 @@ export async function showMembers(
   };
 }
 
-export async function showRoom(deps: Deps, onlooker: Onlooker, room: Room) {
-  const [shown] = await showRooms(deps, onlooker, [room]);
+export async function showRoom(deps: Deps, reader: Reader, room: Room) {
+  const [shown] = await showRooms(deps, reader, [room]);
   return shown;
 }
 
@@ -109,4 +109,4 @@ async function showForUser(deps: Deps, viewer: Viewer, rooms: readonly Room[]) {
   );
 }
 
-const isUser = (onlooker: Onlooker): onlooker is Viewer => onlooker.userId !== null;
+const isUser = (reader: Reader): reader is Viewer => reader.userId !== null;

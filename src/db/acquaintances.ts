@@ -1,4 +1,4 @@
-import type { Acquaintance } from '../domain/presence.js';
+import type { ViewedUser } from '../domain/presence.js';
 import { Prisma } from './generated/prisma/client.js';
 import { isPresent } from './membership.js';
 
@@ -7,7 +7,7 @@ import { isPresent } from './membership.js';
  * is shown in a room that both are in. The rooms of each are looked up once, however many pairs they are in. Of a pair
  * only the rooms of the one with fewer are gone through: somebody may be in thousands.
  */
-export function withAcquainted(asked: readonly Acquaintance[]): Prisma.Sql {
+export function withAcquainted(asked: readonly ViewedUser[]): Prisma.Sql {
   const viewerIds = asked.map(({ viewerId }) => viewerId);
   const userIds = asked.map(({ userId }) => userId);
   return Prisma.sql`

@@ -170,7 +170,7 @@ export async function countReaders(
   return ofMessages(rows, ({ count }) => count);
 }
 
-export interface Reader {
+export interface MessageReader {
   readonly userId: number;
   readonly readAt: Date;
 }
@@ -179,7 +179,7 @@ export interface Reader {
 export async function findReaders(
   { reads }: Database,
   asked: readonly MessageOfUser[],
-): Promise<View<MessageOfUser, Reader[]>> {
+): Promise<View<MessageOfUser, MessageReader[]>> {
   const rows = await reads.query<{ id: string; viewer_ids: number[]; user_ids: number[]; times: Date[] }>`
     SELECT c.id, c.viewer_ids, r.user_ids, r.times FROM (${askedMessages(asked)}) AS c CROSS JOIN LATERAL (
       SELECT coalesce(array_agg(f.user_id ORDER BY f.read_at, f.user_id), '{}') AS user_ids,

@@ -1,4 +1,4 @@
-import type { Acquaintance, Presence, PresenceStore } from '../domain/presence.js';
+import type { Presence, PresenceStore, ViewedUser } from '../domain/presence.js';
 import { withAcquainted } from './acquaintances.js';
 import type { View } from './batch.js';
 import type { Connection } from './connection.js';
@@ -46,15 +46,15 @@ export const createPresenceStore = (db: Database): PresenceStore => {
 /** What each viewer may know of each user: nothing of one with whom they share no room in which the user is shown. */
 export async function findPresences(
   { reads }: Database,
-  asked: readonly Acquaintance[],
-): Promise<View<Acquaintance, Presence>> {
+  asked: readonly ViewedUser[],
+): Promise<View<ViewedUser, Presence>> {
   const found = new Map(
     (await findAcquaintances(reads, asked)).map((presence) => [`${presence.viewerId} ${presence.userId}`, presence]),
   );
   return ({ viewerId, userId }) => found.get(`${viewerId} ${userId}`);
 }
 
-async function findAcquaintances(connection: Connection, asked: readonly Acquaintance[]) {
+async function findAcquaintances(connection: Connection, asked: readonly ViewedUser[]) {
   const rows = await connection.query<PresenceRow & { viewer_id: number }>`
     ${withAcquainted(asked)}
     SELECT a.viewer_id, u.id, u.online_since, u.last_seen_at

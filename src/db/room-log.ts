@@ -258,7 +258,7 @@ export async function markRead(
   return {
     outcome: row.outcome,
     member,
-    room: { ...roomRow.decodeJson(row.room, {}), along: { viewerMember: member } },
+    room: { ...roomRow.decodeJson(row.room, {}), preloaded: { viewerMember: member } },
   };
 }
 

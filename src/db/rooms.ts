@@ -41,14 +41,14 @@ export interface RoomSelection {
   /** A page of the messages of each. */
   readonly history?: HistoryRequest | undefined;
 }
-export const roomAlone = { parts: [], memberDetails: [] } as const satisfies RoomSelection;
+export const noParts = { parts: [], memberDetails: [] } as const satisfies RoomSelection;
 
 export interface Room extends StoredRoom {
-  readonly along?: Along;
+  readonly preloaded?: Preloaded;
 }
 
 /** What has been read along with a room: of its members and messages, what was asked for. */
-type Along = Partial<RoomParts & { readonly history: History }>;
+type Preloaded = Partial<RoomParts & { readonly history: History }>;
 
 /** A page of its messages, and which one that is. */
 interface History {
@@ -93,7 +93,7 @@ export async function findFormerRoom(
     seq,
     updatedAt: at,
     cancelledAt: cancelledAt !== null && cancelledAt <= at ? cancelledAt : null,
-    along: { ...nothing, viewerMember: memberRow.decode(row) },
+    preloaded: { ...nothing, viewerMember: memberRow.decode(row) },
   };
 }
 
@@ -165,19 +165,19 @@ async function selectRooms(
     WITH page AS MATERIALIZED (${page})
     SELECT ${roomRow.select('r')} ${concat(columns)}
     FROM page r CROSS JOIN LATERAL (SELECT (r.membership).*) m ${concat(joins)}`;
-  const toAlong = (row: SelectedRow): Along => {
-    const along: { [Name in RoomPart]?: unknown } & { history?: History } = {};
+  const toPreloaded = (row: SelectedRow): Preloaded => {
+    const preloaded: { [Name in RoomPart]?: unknown } & { history?: History } = {};
     for (const name of names) {
       const value = parts[name].read(row[name] as never, row.id)(userId);
-      if (value !== undefined) along[name] = value;
+      if (value !== undefined) preloaded[name] = value;
     }
     if (history !== undefined) {
-      along.history = { request: history.page, page: toHistory(row.id, row.messages ?? null, history) };
+      preloaded.history = { request: history.page, page: toHistory(row.id, row.messages ?? null, history) };
     }
-    return along as Along;
+    return preloaded as Preloaded;
   };
   // Sorted by PostgreSQL, megabytes of messages and members would go through its sort.
-  return rows.sort(byActivity).map((row) => ({ ...roomRow.decode(row), along: toAlong(row) }));
+  return rows.sort(byActivity).map((row) => ({ ...roomRow.decode(row), preloaded: toPreloaded(row) }));
 }
 
 const concat = (fragments: readonly Prisma.Sql[]): Prisma.Sql =>

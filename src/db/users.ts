@@ -1,4 +1,4 @@
-import type { Acquaintance } from '../domain/presence.js';
+import type { ViewedUser } from '../domain/presence.js';
 import { clockLeewayMs } from '../domain/viewer.js';
 import { withAcquainted } from './acquaintances.js';
 import type { View } from './batch.js';
@@ -23,8 +23,8 @@ export const findCompany = ({ reads }: Database, viewerId: number, ids: readonly
 /** Each user as one viewer may know of them: themselves, and those whom they meet in a room where these are shown. */
 export async function findKnownUsers(
   { reads }: Database,
-  asked: readonly Acquaintance[],
-): Promise<View<Acquaintance, User>> {
+  asked: readonly ViewedUser[],
+): Promise<View<ViewedUser, User>> {
   const rows = await reads.query<User & { viewer_id: number }>`
     ${withAcquainted(asked)}
     SELECT a.viewer_id, ${userRow.select('u')} FROM acquainted a JOIN chat_users u ON u.id = a.user_id`;

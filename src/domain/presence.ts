@@ -16,7 +16,7 @@ export interface Device {
 export type GoneDevice = Device & { readonly agoMs: number };
 
 /** A user, and a viewer who wants to see the user's presence. */
-export interface Acquaintance {
+export interface ViewedUser {
   readonly viewerId: number;
   readonly userId: number;
 }
@@ -46,7 +46,7 @@ export interface PresenceStore {
   /** The presences of these users, in one query; unknown users are left out. */
   readPresences(userIds: readonly number[]): Promise<Presence[]>;
   /** The same, but only for pairs in which the viewer shares a room with the user now, or is the user. */
-  readAcquaintances(asked: readonly Acquaintance[]): Promise<(Presence & Acquaintance)[]>;
+  readAcquaintances(asked: readonly ViewedUser[]): Promise<(Presence & ViewedUser)[]>;
 }
 
 export const isSamePresence = (a: Presence, b: Presence): boolean =>

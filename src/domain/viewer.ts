@@ -12,11 +12,11 @@ export interface Viewer {
 }
 
 /** A user, who sees the rooms that they are a member of, or with null the platform, which sees every room. */
-export interface Onlooker {
+export interface Reader {
   readonly userId: number | null;
 }
 
-export const platform: Onlooker = { userId: null };
+export const platform: Reader = { userId: null };
 
 /** The viewer for a request of a backend of the platform. The backend vouches for the user: there is no token to expire. */
 export const viewerOf = (userId: number): Viewer => ({

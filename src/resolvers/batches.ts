@@ -2,7 +2,13 @@ import { createBatch, type View } from '../db/batch.js';
 import type { Database } from '../db/database.js';
 import type { KnownMember } from '../db/member-row.js';
 import { findMemberPages, type MemberPageOfUser } from '../db/members.js';
-import { countReaders, findReaders, findRoomsOfMessages, type MessageOfUser, type Reader } from '../db/messages.js';
+import {
+  countReaders,
+  findReaders,
+  findRoomsOfMessages,
+  type MessageOfUser,
+  type MessageReader,
+} from '../db/messages.js';
 import { findPresences } from '../db/presence.js';
 import {
   countEverMembers,
@@ -28,7 +34,7 @@ import type { User } from '../db/user-row.js';
 import { findKnownUsers, findUsers } from '../db/users.js';
 import type { Message } from '../domain/message.js';
 import type { Page } from '../domain/page.js';
-import type { Acquaintance, Presence } from '../domain/presence.js';
+import type { Presence, ViewedUser } from '../domain/presence.js';
 import type { Member } from '../domain/room-log.js';
 
 /** Some who are or were in a room. */
@@ -49,7 +55,7 @@ export const createBatches = (db: Database) => ({
     const byId = new Map((await findUsers(db, [...new Set(ids)])).map((user) => [user.id, user]));
     return ids.map((id) => byId.get(id) ?? unknownUser(id));
   }),
-  knownUsers: createBatch<Acquaintance, User>(async (asked) => {
+  knownUsers: createBatch<ViewedUser, User>(async (asked) => {
     const view = await findKnownUsers(db, asked);
     return asked.map((one) => view(one) ?? unknownUser(one.userId));
   }),
@@ -89,12 +95,12 @@ export const createBatches = (db: Database) => ({
     return Promise.all(userIds.map(async (userId) => (await counts.get(userId)) ?? 0));
   }),
   lastMessages: createView<RoomOfUser, Message | null>(findLastMessages, db, null),
-  presences: createBatch<Acquaintance, Presence>(async (asked) => {
+  presences: createBatch<ViewedUser, Presence>(async (asked) => {
     const view = await findPresences(db, asked);
     return asked.map((one) => view(one) ?? { userId: one.userId, status: 'OFFLINE', lastSeenAt: null });
   }),
   readCounts: createView<MessageOfUser, number>(countReaders, db, 0),
-  readers: createView<MessageOfUser, readonly Reader[]>(findReaders, db, []),
+  readers: createView<MessageOfUser, readonly MessageReader[]>(findReaders, db, []),
 });
 
 /** What the query does not answer is `absent`: of a room that is not there, or that the user is no member of any more. */

@@ -22,7 +22,7 @@ async function findRoom({ batches }: Deps, { userId }: Viewer, roomId: string): 
 const seen = new WeakMap<Member, Room>();
 
 function seenBy(viewerMember: Member, room: Room): Room {
-  const known = seen.get(viewerMember) ?? { ...room, along: { viewerMember } };
+  const known = seen.get(viewerMember) ?? { ...room, preloaded: { viewerMember } };
   seen.set(viewerMember, known);
   return known;
 }

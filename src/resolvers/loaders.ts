@@ -1,11 +1,11 @@
 import type { KnownMember } from '../db/member-row.js';
-import type { PagedMessage, Reader } from '../db/messages.js';
+import type { MessageReader, PagedMessage } from '../db/messages.js';
 import type { LogHead } from '../db/room-views.js';
 import type { Room } from '../db/rooms.js';
 import type { User } from '../db/user-row.js';
 import { ChatError } from '../domain/errors.js';
 import type { Presence } from '../domain/presence.js';
-import type { Onlooker, Viewer } from '../domain/viewer.js';
+import type { Reader, Viewer } from '../domain/viewer.js';
 import type { Deps } from './deps.js';
 
 /** One user per id; a user without a name, or unknown to the chat, is "#5". */
@@ -38,15 +38,18 @@ export const loadActor = ({ batches }: Deps, roomId: string, userId: number): Pr
   batches.actors.load({ roomId, userId });
 
 /** @throws {ChatError} NOT_FOUND if the viewer is not a member of the room any more */
-export const loadRoom = async ({ batches }: Deps, { userId }: Onlooker, roomId: string): Promise<Room> =>
+export const loadRoom = async ({ batches }: Deps, { userId }: Reader, roomId: string): Promise<Room> =>
   found(await batches.rooms.load({ roomId, userId }));
 
 /** The room's name, or a title from the names of its members. */
-export const loadTitle = ({ batches }: Deps, { userId }: Viewer, { id, name, along }: Room): string | Promise<string> =>
-  name ?? along?.title ?? batches.titles.load({ roomId: id, userId });
+export const loadTitle = (
+  { batches }: Deps,
+  { userId }: Viewer,
+  { id, name, preloaded }: Room,
+): string | Promise<string> => name ?? preloaded?.title ?? batches.titles.load({ roomId: id, userId });
 
 /** A room's id, with the parts that were loaded in the same query, if any. */
-type RoomInHand = Pick<Room, 'id' | 'along'>;
+type RoomInHand = Pick<Room, 'id' | 'preloaded'>;
 
 /** Options of a member list; without `afford` its length is not limited. */
 interface MemberList {
@@ -57,34 +60,34 @@ interface MemberList {
 /** The longest member first; counted before they are loaded. @throws as `afford` does */
 export async function loadMembers(
   deps: Deps,
-  onlooker: Onlooker,
+  reader: Reader,
   room: RoomInHand,
   { includeLeft = false, afford }: MemberList = {},
 ): Promise<readonly KnownMember[]> {
   const { batches } = deps;
-  const asked = { roomId: room.id, userId: onlooker.userId };
-  if (!includeLeft && room.along?.members !== undefined) {
-    afford?.(room.along.members.length);
-    return room.along.members;
+  const asked = { roomId: room.id, userId: reader.userId };
+  if (!includeLeft && room.preloaded?.members !== undefined) {
+    afford?.(room.preloaded.members.length);
+    return room.preloaded.members;
   }
   if (afford !== undefined) {
-    afford(await (includeLeft ? batches.everMemberCounts.load(asked) : loadMemberCount(deps, onlooker, room)));
+    afford(await (includeLeft ? batches.everMemberCounts.load(asked) : loadMemberCount(deps, reader, room)));
   }
   return (includeLeft ? batches.everMembers : batches.members).load(asked);
 }
 
-export const loadMemberCount = ({ batches }: Deps, { userId }: Onlooker, { id, along }: RoomInHand) =>
-  along?.memberCount ?? along?.members?.length ?? batches.memberCounts.load({ roomId: id, userId });
+export const loadMemberCount = ({ batches }: Deps, { userId }: Reader, { id, preloaded }: RoomInHand) =>
+  preloaded?.memberCount ?? preloaded?.members?.length ?? batches.memberCounts.load({ roomId: id, userId });
 
 /** The viewer's own membership. @throws {ChatError} NOT_FOUND if it has ended */
-export const loadMembership = ({ batches }: Deps, { userId }: Viewer, { id, along }: RoomInHand) =>
-  along?.viewerMember ?? batches.memberships.load({ roomId: id, userId }).then(found);
+export const loadMembership = ({ batches }: Deps, { userId }: Viewer, { id, preloaded }: RoomInHand) =>
+  preloaded?.viewerMember ?? batches.memberships.load({ roomId: id, userId }).then(found);
 
-export const loadUnreadCount = ({ batches }: Deps, { userId }: Viewer, { id, along }: RoomInHand) =>
-  along?.unreadCount ?? batches.unreadCounts.load({ roomId: id, userId });
+export const loadUnreadCount = ({ batches }: Deps, { userId }: Viewer, { id, preloaded }: RoomInHand) =>
+  preloaded?.unreadCount ?? batches.unreadCounts.load({ roomId: id, userId });
 
-export const loadLastMessage = ({ batches }: Deps, { userId }: Onlooker, { id, along }: RoomInHand) =>
-  along?.lastMessage !== undefined ? along.lastMessage : batches.lastMessages.load({ roomId: id, userId });
+export const loadLastMessage = ({ batches }: Deps, { userId }: Reader, { id, preloaded }: RoomInHand) =>
+  preloaded?.lastMessage !== undefined ? preloaded.lastMessage : batches.lastMessages.load({ roomId: id, userId });
 
 /** Always OFFLINE for a user who shares no room with the viewer. */
 export const loadPresence = ({ batches }: Deps, viewer: Viewer, userId: number): Promise<Presence> =>
@@ -104,7 +107,7 @@ export async function loadReaders(
   viewer: Viewer,
   message: PagedMessage,
   afford: Afford,
-): Promise<readonly Reader[]> {
+): Promise<readonly MessageReader[]> {
   const count = await loadReadCount(deps, viewer, message);
   afford(count);
   return count === 0 ? [] : deps.batches.readers.load({ message, userId: viewer.userId });

@@ -11,7 +11,7 @@ import type { Room } from '../db/rooms.js';
 import { ChatError } from '../domain/errors.js';
 import { parseUserId, parseUuid } from '../domain/ids.js';
 import { type Page, type PageArgs, type PageRequest, parsePageArgs } from '../domain/page.js';
-import type { Onlooker, Viewer } from '../domain/viewer.js';
+import type { Reader, Viewer } from '../domain/viewer.js';
 import { assertAllowed, assertMayChange, assertMayIntroduce } from './access.js';
 import type { Deps, Limits } from './deps.js';
 import { changeRoom, type RoomRequest } from './rooms.js';
@@ -36,12 +36,12 @@ export function assertMemberPageArgs(args: MemberPageArgs, limits: Limits): void
  */
 export async function listMembers(
   { batches, limits }: Deps,
-  { userId }: Onlooker,
-  { id, along }: Pick<Room, 'id' | 'along'>,
+  { userId }: Reader,
+  { id, preloaded }: Pick<Room, 'id' | 'preloaded'>,
   args: MemberPageArgs,
 ): Promise<Page<KnownMember>> {
   const page = locateMemberPage(parseMemberPage(args, limits), id);
-  if (along?.members !== undefined) return pageOfMembers(along.members, page);
+  if (preloaded?.members !== undefined) return pageOfMembers(preloaded.members, page);
   return batches.memberPages.load({ roomId: id, userId, page });
 }
 

@@ -23,7 +23,7 @@ import { ChatError } from '../domain/errors.js';
 import { isUuid, parseUuid } from '../domain/ids.js';
 import type { Message, MessageType } from '../domain/message.js';
 import { type Page, type PageArgs, type PageRequest, parsePageArgs } from '../domain/page.js';
-import type { Onlooker, Viewer } from '../domain/viewer.js';
+import type { Reader, Viewer } from '../domain/viewer.js';
 import { assertAllowed, assertMayChange, assertMaySend } from './access.js';
 import type { Deps, Limits } from './deps.js';
 
@@ -161,12 +161,12 @@ export const parseHistoryPage = (args: PageArgs, { maxPageSize }: Limits, roomId
  */
 export async function listMessages(
   { db, limits }: Deps,
-  viewer: Onlooker,
-  { id, along }: Pick<Room, 'id' | 'along'>,
+  viewer: Reader,
+  { id, preloaded }: Pick<Room, 'id' | 'preloaded'>,
   { args, findParts, omissions }: HistoryArgs & { readonly omissions?: Omissions },
 ): Promise<Page<PagedMessage>> {
   const page = parseHistoryPage(args, limits, id);
-  if (along?.history !== undefined && isSamePage(along.history.request, page)) return along.history.page;
+  if (preloaded?.history !== undefined && isSamePage(preloaded.history.request, page)) return preloaded.history.page;
   return pageMessages(db, id, viewer.userId, { page, parts: findParts?.(), omissions });
 }
 
@@ -175,7 +175,7 @@ const isSamePage = (a: PageRequest<number>, b: PageRequest<number>): boolean =>
   a.count === b.count && a.backward === b.backward && a.after === b.after && a.before === b.before;
 
 /** The cursor of a message, for callers who page by message ids. */
-export async function getMessageCursor({ db }: Deps, viewer: Onlooker, roomId: string, id: string): Promise<string> {
+export async function getMessageCursor({ db }: Deps, viewer: Reader, roomId: string, id: string): Promise<string> {
   const message = await findMessage(db, parseUuid(id, 'cursor'), viewer.userId);
   if (message?.roomId !== roomId) throw new ChatError('BAD_USER_INPUT', 'cursor is not a message of this room');
   return cursorOfMessage(message);

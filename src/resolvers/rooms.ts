@@ -14,10 +14,10 @@ import {
   findBookingRoom,
   findFormerRoom,
   findRoom,
+  noParts,
   pageRooms,
   type Room,
   type RoomSelection,
-  roomAlone,
 } from '../db/rooms.js';
 import { parseName } from '../domain/content.js';
 import { ChatError } from '../domain/errors.js';
@@ -76,7 +76,7 @@ export async function getRoomOfMessage(
   const { batches, db } = deps;
   const asked = { roomId, userId: viewer.userId };
   const [room, viewerMember] = await Promise.all([batches.rooms.load(asked), batches.memberships.load(asked)]);
-  if (room !== null && viewerMember !== null) return { ...room, along: { viewerMember } };
+  if (room !== null && viewerMember !== null) return { ...room, preloaded: { viewerMember } };
   return written.room ?? found(await findFormerRoom(db, asked, written));
 }
 
@@ -106,7 +106,7 @@ export async function listRooms(
   { db, limits }: Deps,
   viewer: Viewer,
   { type, ...args }: RoomPageArgs & { type?: RoomType | null | undefined },
-  request: RoomRequest = roomAlone,
+  request: RoomRequest = noParts,
 ): Promise<Page<Room>> {
   const selection = toSelection(request, limits);
   const page = await pageRooms(db, viewer.userId, parseRoomPage(args, limits), type ?? undefined, selection);
@@ -117,7 +117,7 @@ export async function listRooms(
 /** @throws by the request's `refuse`, if the rooms have more members than could be loaded with them */
 function assertMembersRead({ parts, members }: RoomRequest, rooms: readonly Room[]): void {
   if (!parts.includes('members')) return;
-  if (rooms.some(({ along }) => along?.members === undefined)) members?.refuse?.();
+  if (rooms.some(({ preloaded }) => preloaded?.members === undefined)) members?.refuse?.();
 }
 
 /**

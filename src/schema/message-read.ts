@@ -1,8 +1,8 @@
-import type { Reader } from '../db/messages.js';
+import type { MessageReader } from '../db/messages.js';
 import { builder } from './builder.js';
 import { User } from './user.js';
 
-export const MessageRead = builder.objectRef<Reader>('MessageRead').implement({
+export const MessageRead = builder.objectRef<MessageReader>('MessageRead').implement({
   description: 'A member who has read a message, and when.',
   fields: (t) => ({
     user: t.field({ type: User, description: 'The member who has read it.', resolve: ({ userId }) => userId }),

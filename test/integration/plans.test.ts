@@ -7,7 +7,7 @@ import { memberDetails } from '../../src/db/member-row.js';
 import { findMemberPages } from '../../src/db/members.js';
 import { messageParts, pageMessages } from '../../src/db/messages.js';
 import { countUnread } from '../../src/db/room-views.js';
-import { countAllUnread, findRoom, pageRooms, roomAlone, roomParts } from '../../src/db/rooms.js';
+import { countAllUnread, findRoom, noParts, pageRooms, roomParts } from '../../src/db/rooms.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 
 const rooms = 1_000;
@@ -74,7 +74,7 @@ describe(`with ${rooms} rooms of ${messagesPerRoom} messages, all of them the vi
 
   it.each([
     ['a list of rooms with all that can be read along', () => pageRooms(db, viewerId, page, undefined, all)],
-    ['a list of rooms of one type', () => pageRooms(db, viewerId, page, 'GROUP', roomAlone)],
+    ['a list of rooms of one type', () => pageRooms(db, viewerId, page, 'GROUP', noParts)],
     [
       'a page at the end of a room, with senders and read counts',
       () => pageMessages(db, roomId, viewerId, { page: { ...page, backward: true }, parts: messageParts }),
@@ -145,8 +145,8 @@ describe(`with ${rooms} rooms of ${messagesPerRoom} messages, all of them the vi
     }
     const read = async (maxMembers: number) =>
       (await pageRooms(db, viewerId, page, undefined, { parts: ['members'], memberDetails, maxMembers })).rows;
-    expect((await read(most)).map(({ along }) => along?.members)).toEqual(Array(pageSize).fill(undefined));
-    expect((await read(rooms * membersPerRoom)).map(({ along }) => along?.members?.length)).toEqual(
+    expect((await read(most)).map(({ preloaded }) => preloaded?.members)).toEqual(Array(pageSize).fill(undefined));
+    expect((await read(rooms * membersPerRoom)).map(({ preloaded }) => preloaded?.members?.length)).toEqual(
       Array(pageSize).fill(membersPerRoom),
     );
   });
@@ -164,7 +164,7 @@ describe(`with ${rooms} rooms of ${messagesPerRoom} messages, all of them the vi
   it.each([
     ['a page at the end of a room', () => pageMessages(db, roomId, viewerId, history)],
     ['a page at its start', () => pageMessages(db, roomId, viewerId, { ...history, page })],
-    ['a room with a page', () => findRoom(db, roomId, viewerId, { ...roomAlone, history })],
+    ['a room with a page', () => findRoom(db, roomId, viewerId, { ...noParts, history })],
   ])('%s reads no more messages than it shows, and the marks of the members once, by any plan', async (_what, read) => {
     for (const cache of ['force_custom_plan', 'force_generic_plan'] as const) {
       const nodes = await explain(read, cache);

@@ -1,6 +1,6 @@
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { Acquaintance, Presence, PresenceStore } from '../../src/domain/presence.js';
+import type { Presence, PresenceStore, ViewedUser } from '../../src/domain/presence.js';
 import { Presences } from '../../src/pubsub/live/presence/presences.js';
 import { encodeAcquainting, encodePresence } from '../../src/pubsub/nats/encoding.js';
 import type { PubSub } from '../../src/pubsub/nats/pub-sub.js';
@@ -236,7 +236,7 @@ class FakeWorld {
       this.asked.push([...userIds]);
       return userIds.map((userId) => this.#read(userId));
     },
-    readAcquaintances: async (asked: readonly Acquaintance[]) => {
+    readAcquaintances: async (asked: readonly ViewedUser[]) => {
       this.pairs.push(asked.length);
       if (--this.failPairsFrom < 1) throw new Error('Away');
       const read = asked

@@ -4,7 +4,7 @@ import type { Viewer } from '../../domain/viewer.js';
 import type { Authenticate } from '../graphql/context.js';
 import type { GraphqlEngine, TransportContext } from '../graphql/engine.js';
 import type { Seats } from '../graphql/limits/seats.js';
-import { type Reader, tooMuchUnread, type UnreadAnswers } from '../graphql/limits/unread-answers.js';
+import { type Recipient, tooMuchUnread, type UnreadAnswers } from '../graphql/limits/unread-answers.js';
 import type { Asker, UserTurns } from '../graphql/limits/user-turns.js';
 import { limitAnswer, type PrintResult } from '../graphql/print.js';
 import type { Results, Subscribe } from '../graphql/subscribe.js';
@@ -75,10 +75,10 @@ export class GraphqlOverHttp {
     if (typeof body === 'object') return refuseBody(request, response, body);
 
     const viewer = await authenticate(request.headers.authorization);
-    const reader: Reader = viewer?.userId ?? request.socket.remoteAddress ?? '';
-    if (unread.isFull(reader)) throw tooMuchUnread();
+    const recipient: Recipient = viewer?.userId ?? request.socket.remoteAddress ?? '';
+    if (unread.isFull(recipient)) throw tooMuchUnread();
     const opening: Opening = {};
-    const asker: Asker = { user: reader, signal: () => closeSignal(response) };
+    const asker: Asker = { user: recipient, signal: () => closeSignal(response) };
     await userTurns.admit(asker, (body ?? queryOf(request)).length);
     const answer = await engine.yoga.fetch(
       `http://localhost/graphql${queryOf(request)}`,
@@ -91,7 +91,7 @@ export class GraphqlOverHttp {
         viewer,
         isBehind: () => response.writableNeedDrain,
         cutOff: () => response.destroy(),
-        noteReading: (ms) => userTurns.chargeReading(reader, ms),
+        noteReading: (ms) => userTurns.chargeReading(recipient, ms),
         execute: (args) => userTurns.execute(args, asker),
         subscribe: (args) => this.#open(args, opening, { viewer, wanted }),
       },
@@ -102,9 +102,9 @@ export class GraphqlOverHttp {
       return this.#stream(results, { viewer, response, format: streamFormats[wanted.stream] });
     }
     const printed = await answer.text();
-    userTurns.chargeAnswer(reader, printed);
+    userTurns.chargeAnswer(recipient, printed);
     const text = limitAnswer(printed, maxAnswerBytes);
-    return unread.send(response, reader, begin(response, wanted.answer, answer, text));
+    return unread.send(response, recipient, begin(response, wanted.answer, answer, text));
   }
 
   /**

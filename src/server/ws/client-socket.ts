@@ -4,7 +4,7 @@ import type { Logger } from 'pino';
 import type { WebSocket } from 'ws';
 import { Allowance } from '../../domain/allowance.js';
 import { ChatError } from '../../domain/errors.js';
-import type { Reader, UnreadAnswers } from '../graphql/limits/unread-answers.js';
+import type { Recipient, UnreadAnswers } from '../graphql/limits/unread-answers.js';
 import { closeCodes } from './close-codes.js';
 import { createTextFrame } from './text-frame.js';
 
@@ -62,7 +62,7 @@ export class ClientSocket {
   /** Something waits for the peer, which the system did not take at once. */
   #isStalled = false;
   /** Once it is known. */
-  #reader: Reader | undefined;
+  #recipient: Recipient | undefined;
   #listener: (text: string) => Promise<void> = () => Promise.resolve();
   #delayOf: (text: string) => number = () => 0;
 
@@ -167,8 +167,8 @@ export class ClientSocket {
   }
 
   /** From now on, what waits counts as unread by this one. */
-  belongTo(reader: Reader): void {
-    this.#reader = reader;
+  belongTo(recipient: Recipient): void {
+    this.#recipient = recipient;
   }
 
   /** Takes up no message for so long, in milliseconds, and reads nothing: what comes meanwhile waits at the peer. */
@@ -239,15 +239,15 @@ export class ClientSocket {
 
   /** What is written in one turn of the event loop leaves together, in one write to the system. */
   #write(frame: Buffer): void {
-    if (frame.length > maxJoinedBytes && this.#reader !== undefined) this.#keep(this.#reader, frame.length);
+    if (frame.length > maxJoinedBytes && this.#recipient !== undefined) this.#keep(this.#recipient, frame.length);
     this.#frameBytes += frame.length;
     if (this.#frames.push(frame) === 1 && ClientSocket.#due.push(this) === 1) setImmediate(ClientSocket.#flushAll);
   }
 
   /** Counts as unread until it is written. */
-  #keep(reader: Reader, bytes: number): void {
+  #keep(recipient: Recipient, bytes: number): void {
     const { unread } = this.#options;
-    const kept = unread.keep(reader, bytes, () => this.cutOff());
+    const kept = unread.keep(recipient, bytes, () => this.cutOff());
     this.#senders.push(() => unread.forget(kept));
   }
 

@@ -5,68 +5,68 @@ import { maxBytesPerUnit } from '../print.js';
 import { endInPieces, pieceBytes } from './pieces.js';
 
 /** The receiver of an answer: a user's number, or the address of a client without a token. */
-export type Reader = number | string;
+export type Recipient = number | string;
 
-/** In multiples of the maximum answer size: with so many unread bytes, a reader's new operations are refused. */
+/** In multiples of the maximum answer size: with so many unread bytes, a recipient's new operations are refused. */
 const fullAnswers = 2;
-/** The limit for one reader, which operations that were running already may reach. */
+/** The limit for one recipient, which operations that were running already may reach. */
 const maxAnswers = 4;
-/** The limit for all readers together. */
+/** The limit for all recipients together. */
 const maxAllAnswers = 32;
 
 interface Unread {
-  readonly reader: Reader;
+  readonly recipient: Recipient;
   readonly bytes: number;
   readonly cut: () => void;
   progressAt: number;
 }
 
 /**
- * Limits the memory of answers that wait for their readers. A reader with many unread bytes is refused before anything is
+ * Limits the memory of answers that wait for their recipients. A recipient with many unread bytes is refused before anything is
  * executed. If running operations exceed the limit, the connection that has been without progress for longest is closed.
  */
 export class UnreadAnswers {
   readonly #maxAnswerBytes: number;
   readonly #unread = new Set<Unread>();
-  readonly #bytesOf = new Map<Reader, number>();
+  readonly #bytesOf = new Map<Recipient, number>();
   #bytes = 0;
 
   constructor(maxAnswerBytes: number) {
     this.#maxAnswerBytes = maxAnswerBytes;
   }
 
-  /** The unread bytes of all readers. */
+  /** The unread bytes of all recipients. */
   get bytes(): number {
     return this.#bytes;
   }
 
-  /** Whether this reader has to read answers before their next operation. */
-  isFull(reader: Reader): boolean {
-    return this.#bytesFor(reader) >= fullAnswers * this.#maxAnswerBytes;
+  /** Whether this recipient has to read answers before their next operation. */
+  isFull(recipient: Recipient): boolean {
+    return this.#bytesFor(recipient) >= fullAnswers * this.#maxAnswerBytes;
   }
 
   /**
    * Ends the response with the text. Resolves when all of it is written, or the response is closed. Not an async function,
    * which would keep the text in memory until then.
    */
-  send(response: ServerResponse, reader: Reader, text: string): Promise<void> {
+  send(response: ServerResponse, recipient: Recipient, text: string): Promise<void> {
     // The client has disconnected, so there will be no other `close` event.
     if (response.destroyed) return Promise.resolve();
     if (text.length * maxBytesPerUnit <= pieceBytes) {
       response.end(text);
       // The socket buffer of the operating system is full.
-      if ((response.socket?.writableLength ?? 0) > 0) this.#keepUntilClosed(response, reader, text.length);
+      if ((response.socket?.writableLength ?? 0) > 0) this.#keepUntilClosed(response, recipient, text.length);
       return Promise.resolve();
     }
     // A large answer took long to create: let other work run first.
-    return endOfTurn().then(() => this.#sendLarge(response, reader, text));
+    return endOfTurn().then(() => this.#sendLarge(response, recipient, text));
   }
 
-  #sendLarge(response: ServerResponse, reader: Reader, text: string): Promise<void> {
+  #sendLarge(response: ServerResponse, recipient: Recipient, text: string): Promise<void> {
     if (response.destroyed) return Promise.resolve();
     const body = Buffer.from(text);
     response.setHeader('content-length', body.length);
-    const unread = this.#keepUntilClosed(response, reader, body.length);
+    const unread = this.#keepUntilClosed(response, recipient, body.length);
     return endInPieces(response, body, () => {
       unread.progressAt = performance.now();
     });
@@ -76,35 +76,35 @@ export class UnreadAnswers {
    * Counts an unread answer until `forget`, or until it is cut to make room for others.
    * @param cut - closes its connection
    */
-  keep(reader: Reader, bytes: number, cut: () => void): Unread {
-    const unread = { reader, bytes, cut, progressAt: performance.now() };
+  keep(recipient: Recipient, bytes: number, cut: () => void): Unread {
+    const unread = { recipient, bytes, cut, progressAt: performance.now() };
     this.#makeRoom(unread);
     this.#unread.add(unread);
-    this.#count(reader, bytes);
+    this.#count(recipient, bytes);
     return unread;
   }
 
   /** Call it when the answer is read or its connection has closed. Calling it twice is harmless. */
   forget(unread: Unread): void {
-    if (this.#unread.delete(unread)) this.#count(unread.reader, -unread.bytes);
+    if (this.#unread.delete(unread)) this.#count(unread.recipient, -unread.bytes);
   }
 
-  #keepUntilClosed(response: ServerResponse, reader: Reader, bytes: number): Unread {
-    const unread = this.keep(reader, bytes, () => response.destroy());
+  #keepUntilClosed(response: ServerResponse, recipient: Recipient, bytes: number): Unread {
+    const unread = this.keep(recipient, bytes, () => response.destroy());
     response.once('close', () => this.forget(unread));
     return unread;
   }
 
-  #makeRoom({ reader, bytes }: Unread): void {
-    while (this.#bytesFor(reader) + bytes > maxAnswers * this.#maxAnswerBytes && this.#cutSlowest(reader));
+  #makeRoom({ recipient, bytes }: Unread): void {
+    while (this.#bytesFor(recipient) + bytes > maxAnswers * this.#maxAnswerBytes && this.#cutSlowest(recipient));
     while (this.#bytes + bytes > maxAllAnswers * this.#maxAnswerBytes && this.#cutSlowest());
   }
 
   /** False if there is none. */
-  #cutSlowest(reader?: Reader): boolean {
+  #cutSlowest(recipient?: Recipient): boolean {
     let slowest: Unread | undefined;
     for (const unread of this.#unread) {
-      if (reader !== undefined && unread.reader !== reader) continue;
+      if (recipient !== undefined && unread.recipient !== recipient) continue;
       if (slowest === undefined || unread.progressAt < slowest.progressAt) slowest = unread;
     }
     if (slowest === undefined) return false;
@@ -113,15 +113,15 @@ export class UnreadAnswers {
     return true;
   }
 
-  #count(reader: Reader, bytes: number): void {
+  #count(recipient: Recipient, bytes: number): void {
     this.#bytes += bytes;
-    const left = this.#bytesFor(reader) + bytes;
-    if (left > 0) this.#bytesOf.set(reader, left);
-    else this.#bytesOf.delete(reader);
+    const left = this.#bytesFor(recipient) + bytes;
+    if (left > 0) this.#bytesOf.set(recipient, left);
+    else this.#bytesOf.delete(recipient);
   }
 
-  #bytesFor(reader: Reader): number {
-    return this.#bytesOf.get(reader) ?? 0;
+  #bytesFor(recipient: Recipient): number {
+    return this.#bytesOf.get(recipient) ?? 0;
   }
 }
 
