@@ -1,6 +1,6 @@
 import type { Listener, Source } from '../../domain/source.js';
 
-/** Between two checks of a source that is held back: nothing notifies it of the end of that. */
+/** The interval at which a source that is held back is checked, because nothing notifies it when that ends. */
 const pollMs = 100;
 
 /**
@@ -32,7 +32,7 @@ export abstract class PullSource<T> implements Source<T>, Listener {
     return this;
   }
 
-  /** There may be an event to take. */
+  /** Notifies the source that there may be an event. */
   wake(): void {
     this.#changes += 1;
     this.#resume?.();
@@ -42,7 +42,7 @@ export abstract class PullSource<T> implements Source<T>, Listener {
   async next(): Promise<IteratorResult<T, undefined>> {
     try {
       while (!this.#isEnded) {
-        // Read before the look, so that a change during the look is not missed.
+        // Read before `take`, so that a change during it is not missed.
         const changes = this.#changes;
         const { isHeldBack } = this;
         const event = isHeldBack ? undefined : (this.#takeAtHand() ?? (await this.take()));
@@ -91,7 +91,7 @@ export abstract class PullSource<T> implements Source<T>, Listener {
     });
   }
 
-  /** Only the end cuts it short. */
+  /** Waits for `pollMs`, or until the source ends. */
   #pause(): Promise<void> {
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, pollMs);

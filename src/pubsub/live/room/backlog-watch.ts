@@ -1,10 +1,10 @@
 import type { Logger } from 'pino';
 import type { Backlog } from '../../../domain/room-log.js';
 
-/** What is committed is normally in the stream within milliseconds, and after a loss within a few seconds. */
+/** Committed entries normally reach the stream within milliseconds, and within a few seconds after a loss. */
 const behindAfterMs = 10_000;
 
-/** What the stream has not taken yet, and whether that is too much; told in one line when it begins, one when it ends. */
+/** Watches the entries that the stream lacks, and logs one line when they are too old and one when the stream has caught up. */
 export class BacklogWatch {
   readonly #log: Logger;
   #backlog: Backlog = { entries: 0, oldestMs: 0 };
@@ -19,17 +19,17 @@ export class BacklogWatch {
     return this.#backlog;
   }
 
-  /** Entries wait for longer than a sweep explains, though the server is there. */
+  /** Whether entries have waited for longer than a sweep needs, although NATS is connected. */
   get isBehind(): boolean {
     return this.#isBehind;
   }
 
-  /** Why an entry was not taken; the last reason is told. */
+  /** Notes why the stream refused an entry; the log line contains the last reason. */
   noteRefusal(error: unknown): void {
     this.#refusal = String(error);
   }
 
-  /** While the server is away nothing can be published, and that is told already. */
+  /** Keeps `isBehind` while NATS is disconnected: nothing can be published then, which is logged elsewhere. */
   note(backlog: Backlog, isConnected: boolean): void {
     this.#backlog = backlog;
     const isBehind = isConnected ? backlog.oldestMs > behindAfterMs : this.#isBehind;

@@ -15,30 +15,35 @@ import { Seldom } from '../../nats/seldom.js';
 import { ackedSubject, messageSubject } from '../../nats/subjects.js';
 import { BacklogWatch } from './backlog-watch.js';
 
-/** Brings committed entries to the stream: at once where possible, and by a sweep whatever that missed. */
+/** Publishes committed entries to the stream: at once if possible; a sweep publishes those that were missed. */
 export interface Outbox {
-  /** Never makes the caller wait, never fails: what does not reach the stream now, the sweep brings later. */
+  /** Never blocks and never throws: the sweep publishes the entries that do not reach the stream now. */
   publish(entry: LogEntry): void;
-  /** How much the stream lacks, and whether that is more than a moment's. */
+  /** The entries that the stream lacks, and whether they are too old. */
   readonly watch: Pick<BacklogWatch, 'backlog' | 'isBehind'>;
-  /** Waits for what is on its way and notes what has arrived. */
+  /** Waits for pending publishes and stores the acknowledged positions. */
   close(): Promise<void>;
 }
 
 const tickMs = 1_000;
-/** Entries younger than this may still be on their way from the instance that wrote them. */
+/** The instance that wrote a younger entry may still be publishing it. */
 const sweepAgeMs = 2_000;
 const roomsPerSweep = 100;
 const pagesPerSweep = 25;
-/** Beyond so many unanswered publishes the server is not keeping up; the sweep is kinder to it and to our memory. */
+/**
+ * With more unacknowledged publishes the server is not keeping up: leaving entries to the sweep saves its load and our
+ * memory.
+ */
 const maxInFlight = 10_000;
-/** Acknowledgements whose turn has not come by then wait for entries of an instance that is gone: the sweep's affair. */
+/**
+ * Older acknowledgements are dropped: they wait for earlier entries of an instance that has ended, which the sweep publishes.
+ */
 const ackLifetimeMs = 10_000;
 
 /**
- * The message table is its own outbox: `published_seq` of a room moves from n to n+k only once the stream has
- * acknowledged n+1..n+k. Every second the instances tell each other what was acknowledged to them and move the marks;
- * rooms that stay behind are swept, which publishes again, in order, what nobody has an acknowledgement of.
+ * The message table is its own outbox: `published_seq` of a room moves from n to n+k only once the stream has acknowledged
+ * n+1..n+k. Every second the instances send each other their acknowledgements and move the marks. Rooms that stay behind are
+ * swept: entries without a known acknowledgement are published again, in order.
  */
 export function createOutbox(options: OutboxOptions): Outbox {
   return new PubSubOutbox(options);
@@ -61,9 +66,9 @@ class PubSubOutbox implements Outbox {
   readonly #ticking: Loop;
   readonly #peers: Subscription;
   readonly #inFlight = new Set<Promise<void>>();
-  /** By room and epoch: the positions that the stream has acknowledged, here or to a peer, and when we learnt of each. */
+  /** By room and epoch: the positions that the stream has acknowledged to any instance, and when each was noted. */
   readonly #acked = new Map<string, Acked>();
-  /** Acknowledged to this instance and not told to the peers yet. */
+  /** Acknowledged to this instance and not yet sent to the other instances. */
   #news: LogPlace[] = [];
 
   constructor({ pubsub, store, seal, log }: OutboxOptions) {
@@ -77,7 +82,7 @@ class PubSubOutbox implements Outbox {
         for (let seq = from; seq <= to; seq++) this.#noteAck({ roomId, epoch, seq });
       }
     });
-    // The server may have come back without its store: what it acknowledged before counts for nothing now.
+    // The server may have lost its store: earlier acknowledgements no longer count.
     pubsub.onConnect(() => {
       this.#acked.clear();
       this.#news = [];
@@ -108,7 +113,7 @@ class PubSubOutbox implements Outbox {
     const { id, roomId } = entry.message;
     const whole = encodeEntry(this.#seal, entry);
     const body = whole.length <= this.#pubsub.maxBodyBytes ? whole : encodeReference(this.#seal, entry);
-    // Another life of the log has other entries at its positions: what the stream knows of one is no repeat of the other.
+    // Another epoch has other entries at the same positions, which the stream must not drop as duplicates.
     const messageId = `${epoch}:${id}:${seq}`;
     await this.#pubsub.publish(messageSubject(roomId, directKey), body, messageId).catch((error: unknown) => {
       this.watch.noteRefusal(error);
@@ -178,14 +183,16 @@ class PubSubOutbox implements Outbox {
   async #sweep(): Promise<void> {
     for (const room of await this.#store.readUnpublished(sweepAgeMs, roomsPerSweep)) {
       if (!this.#pubsub.isConnected) return;
-      // One of them must not keep the others from it. That something is not taken is told once, for all: see the watch.
+      // A failing room must not stop the sweep of the others. BacklogWatch logs refused entries, once for all rooms.
       await this.#sweepRoom(room).catch((error: unknown) =>
         this.#log.debug({ err: error, roomId: room.roomId }, 'A room could not be swept; it is tried again'),
       );
     }
   }
 
-  /** What the room is behind with, in order, page by page: a room may be written to faster than a page a round. */
+  /**
+   * Publishes the entries that the stream lacks, in order, page by page: a busy room may grow faster than one page per sweep.
+   */
   async #sweepRoom(room: UnpublishedRoom): Promise<void> {
     const { roomId, epoch, seq: upTo } = room;
     let mark = room.publishedSeq;
@@ -197,7 +204,7 @@ class PubSubOutbox implements Outbox {
     }
   }
 
-  /** Resolves with the position up to which the stream has everything behind `mark`. */
+  /** Resolves with the position up to which the stream has all entries after `mark`. */
   async #sweepPage(room: UnpublishedRoom, mark: number): Promise<number> {
     const { roomId, epoch, seq: upTo } = room;
     const page = await this.#store.readPage({ roomId, base: upTo, after: mark, upTo });
@@ -205,22 +212,22 @@ class PubSubOutbox implements Outbox {
     const due = young === -1 ? page : page.slice(0, young);
     const acked = this.#acked.get(`${roomId} ${epoch}`);
     for (const entry of due) if (acked?.seqs.has(entry.seq) !== true) await this.#send(entry);
-    // What is missing between the entries of a page has been compacted away.
+    // Positions that are missing in a page have been compacted away.
     const firstYoung = page[due.length]?.seq;
     const last = page.length < logPageSize ? upTo : (page.at(-1)?.seq ?? mark);
     return firstYoung === undefined ? last : firstYoung - 1;
   }
 }
 
-/** Whether its own instance may still be about to publish it. */
+/** Whether the instance that wrote the entry may still publish it. */
 function isYoung({ writtenAt }: StoredEntry, { dueUntil, dueBeyond }: UnpublishedRoom): boolean {
   const time = writtenAt.getTime();
   return time > dueUntil.getTime() && time <= dueBeyond.getTime();
 }
 
-/** What the stream has acknowledged of one room in one epoch. */
+/** The positions of one room in one epoch that the stream has acknowledged. */
 interface Acked extends Pick<PublishedRange, 'roomId' | 'epoch'> {
-  /** And when we learnt of each. */
+  /** By position: when it was noted, by `performance.now()`. */
   readonly seqs: Map<number, number>;
 }
 

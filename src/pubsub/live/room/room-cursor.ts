@@ -7,37 +7,37 @@ import { PullSource } from '../pull-source.js';
 import type { RoomFeed } from './room-feed.js';
 
 export interface CursorOptions {
-  /** Held for the cursor, which releases it. */
+  /** Held by the caller for the cursor; the cursor releases it. */
   readonly feed: RoomFeed;
   readonly store: LogStore;
   readonly viewerId: number;
-  /** Where the log stood when the subscription was granted, and in which epoch. */
+  /** The position of the log when the subscription was granted, in `epoch`. */
   readonly head: number;
   readonly epoch: string;
-  /** The subscriber has everything up to here, or something else. */
+  /** The position that the subscriber claims to have; its entries may be those of another log. */
   readonly afterSeq: number;
-  /** Up to where what the subscriber has and the log are the same, at most the head. */
+  /** The position up to which the subscriber's entries and the log are the same; at most `head`. */
   readonly commonSeq: number;
-  /** Further behind the live end than this many entries is a slow consumer. */
+  /** A live subscriber more than this many entries behind is a slow consumer. */
   readonly maxLag: number;
-  /** Whether it can be said that the log is another one; else what came behind what is common is brought again. */
+  /** Whether the subscription can send a resync event; otherwise the entries after `commonSeq` are sent again. */
   readonly mayResync: boolean;
 }
 
 const retryMs = 1_000;
-/** The feed follows the database into another epoch sooner than this. */
+/** The feed needs less time to change to another epoch. */
 const otherEpochMs = 100;
 
 /**
- * One subscriber's position in one room's log. It pulls: an event is looked up when the subscriber asks for it, so a
- * subscriber that does not ask costs a few numbers, however much happens meanwhile. Its end releases the feed at once.
+ * One subscriber's position in one room's log. An event is looked up when the subscriber asks for it, so a subscriber that
+ * does not ask costs a few numbers, regardless of the number of events. Ending the cursor releases the feed at once.
  *
- * Ends with FORBIDDEN instead of the entry that tells that the viewer's membership ended, or before, and with a
- * SlowConsumerError when the subscriber fell too far behind while it was live.
+ * Ends with FORBIDDEN no later than at the entry that ends the viewer's membership, which is not sent, and with a
+ * SlowConsumerError if a live subscriber falls too far behind.
  */
 export class RoomCursor extends PullSource<RoomEvent> {
-  // Fields of its own, not one of the options as they were given: those are put together for each subscriber anew, and
-  // reading them cost more than all else on the way of an event.
+  // Separate fields instead of the options object, which is created for each subscriber: reading it cost more than all else
+  // in the delivery of an event.
   readonly #feed: RoomFeed;
   readonly #store: LogStore;
   readonly #viewerId: number;
@@ -46,19 +46,19 @@ export class RoomCursor extends PullSource<RoomEvent> {
   #head: number;
   #epoch: string;
   #position: number;
-  /** Something that it was given may be as a later entry left it, up to here. */
+  /** Entries that were sent already may include changes up to this position. */
   #reach: number;
   #readVersion: number;
-  /** What is read from the database until it is done: a replay, or a part that has left the feed's memory. */
+  /** The current read from the database: a replay, or entries that have left the feed's memory. */
   #replay:
     | { readonly base: number; readonly upTo: number; pages: number; page: LogEntry[]; isRead: boolean }
     | undefined;
-  /** What the subscriber has belongs to another log: it goes on from here. */
+  /** Set if the subscriber's entries belong to another log: the position at which it continues after a resync event. */
   #resyncAt: number | undefined;
   #isReady = false;
-  /** In an epoch before. */
+  /** Whether it was ready in an earlier epoch. */
   #wasReady = false;
-  /** For what waits for its turn; made when something does. */
+  /** Cancels a read that waits for its turn; created by the first one. */
   #ending: AbortController | undefined;
 
   constructor({ feed, store, viewerId, head, epoch, afterSeq, commonSeq, maxLag, mayResync }: CursorOptions) {
@@ -78,7 +78,7 @@ export class RoomCursor extends PullSource<RoomEvent> {
     feed.listen(this);
   }
 
-  /** The next entry where it is in the feed's memory and needs no look at the database: nearly always. */
+  /** Returns the next entry if it is in the feed's memory and needs no query, which is nearly always the case. */
   override peek(): LogEntry | undefined {
     const entry = this.#isLive ? this.#feed.entryAfter(this.#position) : undefined;
     return entry === undefined || this.#mustAssertMember(entry) ? undefined : entry;
@@ -93,7 +93,7 @@ export class RoomCursor extends PullSource<RoomEvent> {
     return this.#isReady && this.#isLive && this.#position === feed.head && this.#readVersion === feed.readVersion;
   }
 
-  /** What comes next is in the feed's memory, if it is there at all. */
+  /** Whether the next event, if there is one, is in the feed's memory. */
   get #isLive(): boolean {
     const feed = this.#feed;
     return (
@@ -105,7 +105,7 @@ export class RoomCursor extends PullSource<RoomEvent> {
     );
   }
 
-  /** The next event that is there already, or that the database has. */
+  /** Returns the next event from the feed's memory or the database; undefined if there is none. */
   protected async take(): Promise<RoomEvent | undefined> {
     const feed = this.#feed;
     for (;;) {
@@ -126,13 +126,14 @@ export class RoomCursor extends PullSource<RoomEvent> {
       return feed.readyAt(this.#position);
     }
     const read = feed.readAfter(this.#readVersion);
-    // What was read lies ahead, and perhaps the end of the viewer's membership before it: its turn comes behind both.
+    // The message that was read lies ahead, perhaps after the end of the viewer's membership: the read event comes after
+    // both.
     if (read === undefined || read.member.lastReadSeq > this.#position) return undefined;
     this.#readVersion = read.version;
     return feed.readAt(read, this.#position);
   }
 
-  /** What may tell of more than a former member may know is delivered only to who is a member at this moment. */
+  /** Checks the membership first if the entry may contain more than a former member may see. */
   async #deliver(entry: LogEntry): Promise<LogEntry> {
     if (this.#mustAssertMember(entry)) await this.#assertMember();
     this.#position = entry.seq;
@@ -140,7 +141,10 @@ export class RoomCursor extends PullSource<RoomEvent> {
     return entry;
   }
 
-  /** Into its epoch: from what is common on, if the subscriber has nothing else. Perhaps no member of the room there. */
+  /**
+   * Changes to the feed's epoch. Continues after the last common position, or with a resync event if the subscriber has later
+   * entries. The viewer may not be a member in that epoch.
+   */
   async #followFeed(): Promise<void> {
     const common = this.#feed.commonWith(this.#epoch);
     this.#epoch = this.#feed.epoch;
@@ -151,19 +155,19 @@ export class RoomCursor extends PullSource<RoomEvent> {
     this.#isReady = false;
     if (Math.max(this.#position, this.#reach) > common) {
       if (this.#mayResync) this.#resyncAt = this.#feed.head;
-      // Nothing is known to be common: all of the log would be brought again to somebody who cannot tell why.
+      // No common position is known: the whole log would be sent again to a client that gets no resync event.
       const isUnknown = common === 0 && !this.#mayResync;
       this.#position = Math.min(this.#position, isUnknown ? this.#feed.head : common);
     }
     await this.#assertMember();
   }
 
-  /** A replay may tell of an old leaving, from before they came back. */
+  /** The membership has to be checked, because a replay may contain an earlier end of it, before the viewer returned. */
   #mustAssertMember(entry: LogEntry): boolean {
     return endsMembership(entry.message, this.#viewerId) || this.#isFromLater(entry);
   }
 
-  /** It was read from the database after a later change. */
+  /** Whether the entry was read from the database after a later change of its message. */
   #isFromLater({ seq, message }: LogEntry): boolean {
     return message.changedSeq > Math.max(seq, this.#head);
   }
@@ -200,7 +204,7 @@ export class RoomCursor extends PullSource<RoomEvent> {
     if (replay.page.length === 0 && !replay.isRead) {
       const { base, upTo } = replay;
       const range = { roomId: this.#feed.roomId, base, after: this.#position, upTo };
-      // One that is live already and has fallen behind waits however long it takes.
+      // A subscriber that was live before and has fallen behind waits for its turn without a limit.
       const wait = { isPatient: this.#isReady || this.#wasReady, signal: this.#endSignal };
       const page = await this.#patiently(() => this.#store.replayPage(range, this.#viewerId, wait));
       if (page.some(({ epoch }) => epoch !== this.#epoch)) {
@@ -211,19 +215,19 @@ export class RoomCursor extends PullSource<RoomEvent> {
       replay.page = page;
       replay.isRead = replay.page.length < logPageSize;
       replay.pages += 1;
-      // A long replay must not outlast a membership that ended meanwhile by more than a page.
+      // After the end of the membership, a long replay must send one more page at most.
       if (replay.pages > 1) await this.#assertMember();
     }
     const entry = replay.page.shift();
     if (entry === undefined && replay.isRead) {
-      // What lies between the last entry and upTo has been compacted away.
+      // Positions between the last entry and upTo have been compacted away.
       this.#position = Math.max(this.#position, replay.upTo);
       this.#replay = undefined;
     }
     return entry;
   }
 
-  /** A database that is away for a moment delays a subscriber but does not end it. */
+  /** Retries while the database is unavailable, which delays the subscriber but does not end it. */
   async #patiently<T>(read: () => Promise<T>): Promise<T> {
     for (;;) {
       try {
@@ -235,7 +239,7 @@ export class RoomCursor extends PullSource<RoomEvent> {
     }
   }
 
-  /** Aborted when it ends. */
+  /** Aborts when the cursor ends. */
   readonly #endSignal = (): AbortSignal => {
     this.#ending ??= new AbortController();
     return this.#ending.signal;

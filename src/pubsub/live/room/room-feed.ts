@@ -17,23 +17,23 @@ import type { PubSub, Subscription } from '../../nats/pub-sub.js';
 import type { Seldom } from '../../nats/seldom.js';
 import { messageSubject, readSubject } from '../../nats/subjects.js';
 
-/** Entries kept in memory per room; who is further behind reads the database. Also the longest gap repaired in place. */
+/** Entries kept in memory per room; a subscriber further behind reads the database. Also the longest gap that is filled. */
 const ringSize = 200;
-/** Entries overtake each other by milliseconds; only a gap that stays is read from the database. */
+/** Entries may arrive out of order within milliseconds; only a gap that stays is read from the database. */
 const gapPatienceMs = 50;
-/** What the database has and the stream has not brought yet is given a moment before it is read. */
+/** The stream gets this time to deliver an entry before the feed reads it from the database. */
 const sweepPatienceMs = 200;
-/** A read mark further ahead of the feed than this is not one of ours. */
+/** A read mark further ahead of the feed does not come from an instance, and is ignored. */
 const maxReadAhead = 10_000;
-/** Of a room that is no more, as after a restore to before it was made: later than any epoch, and common with none. */
+/** The epochs of a room that does not exist any more, as after a restore: later than any epoch, and in common with none. */
 const goneFor: Epochs = [{ epoch: 'gone', seq: 0 }];
 
-/** That a member's read mark moved. */
+/** The newest move of a member's read mark. */
 interface Read {
-  /** Grows with each. */
+  /** Increases with each move. */
   readonly version: number;
   readonly member: Member;
-  /** As it was told last. */
+  /** The event as last created. */
   event?: RoomEvent & { kind: 'read' };
 }
 
@@ -42,19 +42,19 @@ export interface RoomFeedOptions {
   readonly store: LogStore;
   readonly seal: EntrySeal;
   readonly log: Logger;
-  /** Of all rooms together: the database is away for all of them. */
+  /** Shared by all rooms: an outage of the database affects all of them. */
   readonly failures: Seldom;
   readonly onClose: () => void;
 }
 
 /**
- * The live end of one room's log, shared by all its subscribers in this process: the last entries in the order of
- * their positions, each once. An entry with the next position is appended, an older one dropped, a gap is filled from
- * the database. All of them are of one epoch; another one begins when the database says so.
+ * The live end of one room's log, shared by all its subscribers in this process: the last entries in the order of their
+ * positions, each once. An entry with the next position is appended, an older one ignored, and a gap filled from the
+ * database. All entries belong to one epoch; the feed changes to another one when the database has.
  */
 export class RoomFeed {
   readonly roomId: string;
-  /** Resolves once nothing committed from here on can be missed. Rejects where the database cannot be read. */
+  /** Resolves once no entry committed from then on can be missed. Rejects if the database cannot be read. */
   readonly opened: Promise<void>;
   readonly #store: LogStore;
   readonly #seal: EntrySeal;
@@ -72,9 +72,9 @@ export class RoomFeed {
   #target = 0;
   #epochs: Epochs = [];
   #epoch = '';
-  /** The database is to be asked, though nothing is known to lie ahead. */
+  /** Whether the database has to be read even if no later entry is known. */
   #isDoubted = false;
-  /** What this log had and the database's may not have. */
+  /** A position or entry of this log that the database may not have. */
   #evidence: Evidence | undefined;
   #readVersion = 0;
   #changes = 0;
@@ -95,38 +95,38 @@ export class RoomFeed {
     this.opened = this.#open(pubsub);
   }
 
-  /** Position of the newest entry that subscribers can be given. */
+  /** The position of the newest entry that subscribers can get. */
   get head(): number {
     return this.#head;
   }
 
-  /** Everything behind this position, up to the head, is in memory. */
+  /** All entries after this position, up to the head, are in memory. */
   get floor(): number {
     return this.#floor;
   }
 
-  /** The log turns out to be another one where this changes, as after the database was restored from a backup. */
+  /** Changes if the log is replaced by another one, as after a restore of the database from a backup. */
   get epoch(): string {
     return this.#epoch;
   }
 
-  /** Up to where the log as it was in that epoch and this one are the same. */
+  /** Returns the position up to which the log in that epoch and this log are the same. */
   commonWith(epoch: string): number {
     return commonSeq(this.#epochs, epoch);
   }
 
-  /** Somebody has heard of another epoch: asks the database soon. */
+  /** Reads the database soon, because it may be in another epoch. */
   doubt(): void {
     this.#isDoubted = true;
     this.#expect(this.#target, gapPatienceMs);
   }
 
-  /** Grows with every read mark that moves. */
+  /** Increases with every move of a read mark. */
   get readVersion(): number {
     return this.#readVersion;
   }
 
-  /** That a replay is over there: one event for all who are ready at the same position. */
+  /** Returns the event for the end of a replay: one object for all subscribers that are ready at the same position. */
   readyAt(seq: number): RoomEvent {
     if (this.#ready?.seq !== seq || this.#ready.epoch !== this.#epoch) {
       this.#ready = { kind: 'ready', seq, epoch: this.#epoch };
@@ -134,7 +134,7 @@ export class RoomFeed {
     return this.#ready;
   }
 
-  /** The same of a read mark, for all who are told of it at the same position. */
+  /** Returns the event for a read mark: one object for all subscribers that get it at the same position. */
   readAt(read: Read, seq: number): RoomEvent {
     if (read.event?.seq !== seq || read.event.epoch !== this.#epoch) {
       read.event = { kind: 'read', seq, epoch: this.#epoch, member: read.member };
@@ -142,7 +142,7 @@ export class RoomFeed {
     return read.event;
   }
 
-  /** The first entry behind the position, where it is still in memory. */
+  /** Returns the first entry in memory after the position. */
   entryAfter(seq: number): LogEntry | undefined {
     const ring = this.#ring;
     let low = 0;
@@ -155,19 +155,19 @@ export class RoomFeed {
     return ring[low];
   }
 
-  /** The oldest read mark that moved after the version; a member's earlier moves are superseded. */
+  /** Returns the oldest move of a read mark after the version; only the last move of each member is kept. */
   readAfter(version: number): Read | undefined {
-    // Moving to the end keeps the map in the order of versions, so the first that fits is the oldest.
+    // Each move is inserted at the end, so the map is in the order of versions and the first match is the oldest.
     for (const read of this.#reads.values()) if (read.version > version) return read;
     return undefined;
   }
 
-  /** Grows with every change of anything above. */
+  /** Increases with every change of the feed. */
   get changes(): number {
     return this.#changes;
   }
 
-  /** The listener is woken after every change, until it is forgotten. */
+  /** Wakes the listener after every change, until it is removed with `forget`. */
   listen(listener: Listener): void {
     this.#listeners.add(listener);
   }
@@ -179,7 +179,7 @@ export class RoomFeed {
   accept(entry: LogEntry): void {
     if (this.#isClosed) return;
     if (this.#isOpen && entry.epoch !== this.#epoch) {
-      // What comes late from an earlier one is nobody's any more.
+      // A late entry of an earlier epoch is ignored.
       if (entry.epoch > this.#epoch) this.#hearOf(entry.epoch);
       return;
     }
@@ -202,7 +202,7 @@ export class RoomFeed {
   acceptRead(member: Member): void {
     const known = this.#reads.get(member.userId)?.member;
     if (known !== undefined && known.lastReadSeq >= member.lastReadSeq) return;
-    // A mark waits for its message and lets no later one pass: one that no message can be behind would wait for ever.
+    // Read events are sent in order, each after its message: a mark without a possible message would block all later ones.
     if (member.lastReadSeq > this.#head + maxReadAhead) return;
     this.#readVersion += 1;
     this.#reads.delete(member.userId);
@@ -210,7 +210,7 @@ export class RoomFeed {
     this.#wake();
   }
 
-  /** Where the database's log stood at a moment when this feed's was at `before`. */
+  /** Compares this feed with the database. `before` is the feed's position from before that query. */
   compareWith(database: LogPosition, before: LogPosition): void {
     if (!this.#isOpen || before.epoch !== this.#epoch) return;
     if (database.epoch > this.#epoch) this.doubt();
@@ -219,7 +219,7 @@ export class RoomFeed {
     else if (database.seq > this.#head) this.#expect(database.seq, sweepPatienceMs);
   }
 
-  /** Keeps it open until it is released as often. */
+  /** Keeps the feed open until it has been released as often. */
   hold(): void {
     this.#holders += 1;
   }
@@ -245,7 +245,7 @@ export class RoomFeed {
     const reads = pubsub.subscribe(readSubject(this.roomId), (body) => this.#receiveRead(body));
     this.#subscriptions.push(entries, reads);
     await Promise.all([entries.ready, reads.ready]);
-    // Read again behind the subscription: what was committed in between is now either before this head or on its way.
+    // Reads again after subscribing: an entry committed in between is either before this head or will be received.
     const start = (await this.#store.readHead(this.roomId)) ?? head;
     this.#epochs = start.epochs;
     this.#epoch = presentEpoch(start.epochs);
@@ -260,7 +260,7 @@ export class RoomFeed {
     // A DIRECT room's subject names its users, not the room.
     if (roomOf(entry) !== this.roomId || this.#isKnown(entry)) return;
     if (!this.#seal.isOn(body)) {
-      // Anybody may have said so: where there is something, the database has it.
+      // Without a seal anybody may have published it: the entry is read from the database, if it exists.
       if (entry.seq > this.#head) this.#expect(entry.seq, 0);
     } else if (entry.kind !== 'reference') {
       this.accept(entry);
@@ -271,13 +271,13 @@ export class RoomFeed {
     }
   }
 
-  /** An instance has written in a later epoch: a server that is not in it was left behind. */
+  /** An instance has written in a later epoch: a database server in an earlier one must not be used any more. */
   #hearOf(epoch: string): void {
     this.#store.noteEpoch(epoch);
     this.doubt();
   }
 
-  /** Nearly all that is heard here has been told by this instance itself already. */
+  /** Whether the feed has the entry already, usually because this instance has committed it. */
   #isKnown(entry: LogEntry | EntryReference): boolean {
     if (entry.epoch !== this.#epoch || entry.seq > this.#head) return false;
     const known = this.entryAfter(entry.seq - 1);
@@ -312,13 +312,13 @@ export class RoomFeed {
     this.#head = seq;
   }
 
-  /** At a position that is known, the log has one entry: where it has another one, it is another log. */
+  /** A log has one entry per position: a different one at a known position belongs to another log. */
   #compareWithKnown(entry: LogEntry): void {
     const known = this.entryAfter(entry.seq - 1);
     if (known?.seq === entry.seq && known.message.id !== entry.message.id) this.#contradict(toEvidence(known));
   }
 
-  /** The database is to say whether it still has what this log had. */
+  /** Makes the next repair check whether the database still has what this log had. */
   #contradict(evidence: Omit<Evidence, 'roomId'>): void {
     this.#evidence ??= { ...evidence, roomId: this.roomId };
     this.doubt();
@@ -328,7 +328,7 @@ export class RoomFeed {
     const { roomId } = this;
     const epoch = presentEpoch(epochs);
     const common = Math.min(commonSeq(epochs, this.#epoch), seq);
-    // What came since is read once for all who go on from there.
+    // Entries since then are read once for all subscribers that continue there.
     const isShort = seq - common <= ringSize;
     const since =
       isShort && seq > common ? await this.#store.readPage({ roomId, base: seq, after: common, upTo: seq }) : [];
@@ -388,7 +388,7 @@ export class RoomFeed {
     return this.#target > this.#head || this.#isDoubted;
   }
 
-  /** Up to where the database says that the log stands: anybody may publish any position. */
+  /** Fills the gap only up to the database's head, because anybody may publish any position. */
   async #fill(wanted: number): Promise<void> {
     const after = this.#head;
     const head = await this.#store.readHead(this.roomId);
@@ -400,7 +400,7 @@ export class RoomFeed {
     }
     const upTo = head?.seq ?? after;
     const isShort = upTo > after && upTo - after <= ringSize;
-    // With upTo as base nothing is compacted that a subscriber ahead of this feed might have seen in an older state.
+    // With upTo as base, no entry is compacted that a subscriber ahead of this feed might have seen in an older state.
     const page = isShort ? await this.#store.readPage({ roomId: this.roomId, base: upTo, after, upTo }) : [];
     if (this.#isClosed) return;
     if (page.some(({ epoch }) => epoch !== this.#epoch)) {
@@ -418,7 +418,7 @@ export class RoomFeed {
     this.#wake();
   }
 
-  /** At the end of this turn of the event loop: what is committed together is told together. */
+  /** Wakes the listeners at the end of this turn of the event loop, once for all entries that are committed together. */
   #wake(): void {
     this.#changes += 1;
     this.#waking ??= setImmediate(() => {
@@ -427,7 +427,7 @@ export class RoomFeed {
     });
   }
 
-  /** One of them must not keep the others asleep. */
+  /** A failing listener must not keep the others from being woken. */
   #rouse(listener: Listener): void {
     try {
       listener.wake();

@@ -11,19 +11,19 @@ import { type CursorOptions, RoomCursor } from './room-cursor.js';
 import { RoomFeed } from './room-feed.js';
 
 const sweepMs = 1_000;
-/** A mark that was told this long before NATS went may not have arrived. */
+/** A read mark that was published this long before a disconnect may not have arrived. */
 const readMemoryMs = 5_000;
-/** Behind a connection's return: the other instances' may take a moment longer. */
+/** The delay after a reconnect, because other instances may reconnect a moment later. */
 const readAgainMs = 2_000;
 const maxReadsKept = 10_000;
 
-/** Told of what is committed on this instance, at once. */
+/** Called at once for changes that are committed on this instance. */
 export interface PublishListener {
   readonly entry: (entry: LogEntry) => void;
   readonly read?: (member: Member) => void;
 }
 
-/** All the rooms that somebody listens to in this process, and the way of what is committed here to everybody else. */
+/** The feeds of all rooms with listeners in this process, and the publishing of changes that are committed here. */
 export class RoomFeeds {
   readonly #pubsub: PubSub;
   readonly #store: LogStore;
@@ -33,7 +33,7 @@ export class RoomFeeds {
   readonly #outbox: Outbox;
   readonly #open = new Map<string, RoomFeed>();
   readonly #listeners: PublishListener[] = [];
-  /** Read marks of the last seconds, and all since NATS went away. */
+  /** Read marks of the last seconds, and all since NATS was disconnected. */
   readonly #reads = new Map<string, { readonly member: Member; readonly at: number }>();
   readonly #sweeping: Loop;
   #readsAgain: NodeJS.Timeout | undefined;
@@ -54,12 +54,12 @@ export class RoomFeeds {
     this.#sweeping = every(sweepMs, () => this.#sweep(), { onError });
   }
 
-  /** How many rooms are listened to. */
+  /** The number of open feeds. */
   get size(): number {
     return this.#open.size;
   }
 
-  /** What is committed and not in the stream yet. */
+  /** The committed entries that the stream lacks. */
   get unpublished(): Outbox['watch'] {
     return this.#outbox.watch;
   }
@@ -69,8 +69,8 @@ export class RoomFeeds {
   }
 
   /**
-   * Tells everybody of committed entries, here at once and elsewhere through the stream. Not awaited: the rows are the
-   * truth, and the feeds heal whatever is lost on the way.
+   * Publishes committed entries, to this process at once and to other instances through the stream. Does not wait: the
+   * database has the entries, and the feeds read missing ones from it.
    */
   publish(entries: readonly LogEntry[]): void {
     for (const entry of entries) {
@@ -80,7 +80,7 @@ export class RoomFeeds {
     }
   }
 
-  /** Tells everybody that a member's read mark moved. Not part of the log: who is away asks the database. */
+  /** Publishes the move of a member's read mark. It is not part of the log: a client that was away has to query it. */
   publishRead(member: Member): void {
     this.#open.get(member.roomId)?.acceptRead(member);
     for (const listener of this.#listeners) listener.read?.(member);
@@ -92,9 +92,9 @@ export class RoomFeeds {
   }
 
   /**
-   * A subscription's cursor. Registers with the feed first and asks for the grant behind that, so that nothing falls
-   * between the two: what is committed after the grant's head reaches the feed.
-   * @param grant - where the log stands and how to go on from there; its refusal is thrown on
+   * Opens a subscription's cursor. Opens the feed before it calls `grant`, so that no entry falls between the two: entries
+   * committed after the grant's head reach the feed.
+   * @param grant - resolves with the position of the log and how to continue from there; its refusal is rethrown
    */
   async subscribe(roomId: string, grant: () => Promise<Omit<CursorOptions, 'feed' | 'store'>>): Promise<RoomCursor> {
     const feed = this.hold(roomId);
@@ -107,7 +107,7 @@ export class RoomFeeds {
     }
   }
 
-  /** The room's feed, open until it is released by all who hold it. */
+  /** Returns the room's feed, which stays open until all holders have released it. */
   hold(roomId: string): RoomFeed {
     const feed = this.#open.get(roomId) ?? this.#openFeed(roomId);
     feed.hold();
@@ -121,7 +121,7 @@ export class RoomFeeds {
     for (const feed of this.#open.values()) feed.close();
   }
 
-  /** To who watches the room, and to the reader's own other devices. */
+  /** Notifies subscribers of the room, and the other devices of the reader. */
   #signalRead(member: Member): void {
     const body = encodeMember(member);
     this.#pubsub.signal(readSubject(member.roomId), body);
@@ -137,7 +137,7 @@ export class RoomFeeds {
     }
   }
 
-  /** Signals are kept nowhere: what was told while NATS was away, or just before, is told again. */
+  /** NATS does not store signals: repeats those from the time of a disconnect or just before. */
   #tellReadsAgain(): void {
     this.#readsAgain = undefined;
     for (const { member } of this.#reads.values()) this.#signalRead(member);
@@ -157,7 +157,10 @@ export class RoomFeeds {
     return feed;
   }
 
-  /** One query for all rooms: a lost tail, or NATS being away, delays an entry by little more than the interval. */
+  /**
+   * Compares all feeds with the database in one query. The loss of a last entry, or an outage of NATS, delays an event by
+   * little more than the interval.
+   */
   async #sweep(): Promise<void> {
     this.#forgetReads();
     if (this.#open.size === 0) return;
