@@ -9,21 +9,21 @@ import type { RequestContext } from './context.js';
 import { toResult } from './errors.js';
 import type { Execute } from './execute.js';
 
-/** Subscribers take an event within moments of each other; who comes later finds names as they are by then. */
+/** Subscribers take an event within moments of each other; a later one gets a new execution with the current names. */
 const sharedMs = 1_000;
 const maxSharedEvents = 1_000;
-/** What a viewer has done since shows in what comes later, so what only they see is shared for less. */
+/** Shorter for executions that depend on the viewer: later ones show what the viewer has changed since. */
 const ownSharedMs = 100;
-/** Of the events of one viewer, where they are executed for them alone. */
+/** The maximum number of running executions for one viewer alone. */
 const maxOwnAtOnce = 4;
-/** A database that is away for a moment delays an event; one that stays away ends the subscription, to be begun anew. */
+/** An unavailable database delays an event; after `patienceMs` the subscription ends, and the client has to subscribe again. */
 const retryMs = 1_000;
 const patienceMs = 120_000;
 
-/** What an event executes to, for all who share that. */
+/** The execution of an event, shared by several subscribers. */
 export class SharedExecution {
   readonly settled: Promise<ExecutionResult>;
-  /** Once it is there. */
+  /** Undefined until the execution has ended. */
   result: ExecutionResult | undefined;
   #listeners: Listener[] = [];
 
@@ -33,7 +33,7 @@ export class SharedExecution {
     else this.result = executed;
   }
 
-  /** Wakes this one when the result is there. */
+  /** Wakes the listener when the result is ready. */
   listen(listener: Listener): void {
     this.#listeners.push(listener);
   }
@@ -51,11 +51,11 @@ type ByKey = Map<string, SharedExecution>;
 export class Executions {
   readonly #execute: Execute;
   readonly #events = new LRUCache<object, ByKey>({ max: maxSharedEvents, ttl: sharedMs });
-  /** Those for one viewer each, of the last moment. */
+  /** Recent executions that depend on one viewer. */
   readonly #own = new Map<object, ByKey>();
-  /** From the first execution for one viewer alone. */
+  /** Created by the first execution for one viewer alone. */
   #turns: FairTurns | undefined;
-  /** The subscribers to one event come in a row. */
+  /** The last shared execution, because the subscribers of one event usually follow each other. */
   #last:
     | { readonly event: object; readonly key: string; readonly at: number; readonly execution: SharedExecution }
     | undefined;
@@ -64,7 +64,7 @@ export class Executions {
     this.#execute = execute;
   }
 
-  /** Tries again while the database is away, for as long as that is worth it. */
+  /** Retries while the database is unavailable, for up to `patienceMs`. */
   execute(args: ExecutionArgs, event: unknown, noteContext?: NoteContext): ExecutionResult | Promise<ExecutionResult> {
     return executePatiently(() => {
       const contextValue: RequestContext = { ...(args.contextValue as RequestContext) };
@@ -80,7 +80,7 @@ export class Executions {
     });
   }
 
-  /** Once for all with this key, while the event is new. */
+  /** Executes once for all subscribers with this key, for as long as the event is new. */
   share(args: ExecutionArgs, event: object, key: string): SharedExecution {
     const last = this.#last;
     if (last?.event === event && last.key === key && performance.now() - last.at < sharedMs) return last.execution;
@@ -95,7 +95,7 @@ export class Executions {
     return execution;
   }
 
-  /** Once for all subscriptions of one viewer with this key, for a moment; a few of a viewer at a time. */
+  /** Executes once for all subscriptions of one viewer with this key, for a moment; a few per viewer at a time. */
   shareOwn(args: ExecutionArgs, event: object, key: string, cost: number): SharedExecution {
     if (this.#own.size === 0) setTimeout(() => this.#own.clear(), ownSharedMs).unref();
     const byKey: ByKey = this.#own.get(event) ?? new Map();
@@ -109,9 +109,9 @@ export class Executions {
   }
 
   /**
-   * A few of a viewer at a time, and as much a minute as their queries may touch: whatever they subscribe to, others come
-   * between.
-   * @param cost - how many fields it touches, beside what its lists turn out to hold
+   * Executes a few events of a viewer at a time, and as many fields per minute as their queries may touch, so that other
+   * viewers get their turns.
+   * @param cost - the estimated number of fields; further entries of unpaged lists are charged afterwards
    */
   async executeInTurn(args: ExecutionArgs, event: unknown, cost: number): Promise<ExecutionResult> {
     const { viewer, deps } = args.contextValue as RequestContext;
@@ -135,10 +135,13 @@ export class Executions {
   }
 }
 
-/** Told the context of each execution. */
+/** Called with the context of each execution. */
 type NoteContext = (context: RequestContext) => void;
 
-/** A field that reads the viewer and is not marked `ofViewer` fails, rather than show everybody what one may see. */
+/**
+ * Makes a field fail that reads the viewer but is not marked `ofViewer`: otherwise everybody would see the data of one
+ * viewer.
+ */
 const withoutViewer = (context: RequestContext): RequestContext => ({
   ...context,
   isShared: true,
@@ -163,16 +166,16 @@ async function retry(
     result = await run();
   }
   const { errors } = result;
-  // The subscription ends before this event: who begins anew behind what they have is told of it then, and of all of it.
+  // The subscription ends before this event. A client that resumes after its last event then gets this one, completely.
   return errors !== undefined && isUnavailable(result) ? { errors } : result;
 }
 
-/** The database stayed away. */
+/** Whether the database was unavailable. */
 export const isUnavailable = ({ errors }: ExecutionResult): boolean =>
   errors?.some(({ originalError }) => originalError instanceof ChatError && originalError.code === 'UNAVAILABLE') ===
   true;
 
-/** The event is larger than it may be, and so will others be. */
+/** Whether the event was refused as too large; later ones would be, too. */
 export const isTooLarge = ({ data, errors }: ExecutionResult): boolean =>
   data == null &&
   errors?.some(({ originalError }) => originalError instanceof ChatError && originalError.code === 'BAD_USER_INPUT') ===

@@ -5,26 +5,26 @@ import { type EventsDependOn, findWhatEventsDependOn } from '../../schema/of-vie
 interface Plan {
   readonly number: number;
   readonly eventsDependOn: EventsDependOn;
-  /** Of the newest subscription: the variables, with which its events were found small, and what it selects. */
+  /** The variables of the newest subscription, whose events were checked for their size, and its selection. */
   newest: { readonly values: string; readonly selected: EventSelection } | undefined;
 }
 
-/** What a subscription selects of each event. */
+/** The selection of a subscription on each event. */
 export interface EventSelection {
-  /** Equal for all with the same selection; null where it is not compared with others'. */
+  /** Equal for all subscriptions with the same selection; null if this one is not compared with others. */
   readonly key: string | null;
-  /** Whether it depends on who asks. */
+  /** Whether it depends on the viewer. */
   readonly isOfViewer: boolean;
-  /** How many fields one event touches, beside what its lists turn out to hold. */
+  /** How many fields one event touches, by an estimate of its unpaged lists. */
   readonly cost: number;
-  /** The most that it may touch. */
+  /** How many fields one event may touch at most. */
   readonly price: number;
 }
 
-/** Variables of a selection that are longer than this in JSON are one subscriber's own, and are not compared with others'. */
+/** A selection with variables longer than this in JSON is not compared with others. */
 const maxSharedVariables = 1_000;
 
-/** By document, which the parser's cache makes one object for one text, and by the operation's name. */
+/** By document and operation name. The parser's cache returns one document object per text. */
 const plans = new WeakMap<DocumentNode, Map<string, Plan>>();
 let planCount = 0;
 
@@ -41,12 +41,12 @@ function planOf({ schema, document, operationName }: ExecutionArgs): Plan {
   return plan;
 }
 
-/** @throws {ChatError} BAD_USER_INPUT where one event may be too large */
+/** @throws {ChatError} BAD_USER_INPUT if one event may be too large */
 export function findEventSelection(args: ExecutionArgs): EventSelection {
   const plan = planOf(args);
   const { variables, viewer: isOfViewer } = plan.eventsDependOn;
   const given = args.variableValues ?? {};
-  // Null is another value than none, which is the default.
+  // Null differs from an absent value, which means the default.
   const values = JSON.stringify(variables.map((name) => (Object.hasOwn(given, name) ? [given[name]] : [])));
   if (plan.newest?.values === values) return plan.newest.selected;
   assertSmallEvents(args);

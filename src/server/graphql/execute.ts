@@ -16,8 +16,8 @@ import { findCompiled } from './documents/compiled-operations.js';
 export type Execute = (args: ExecutionArgs) => ExecutionResult | Promise<ExecutionResult>;
 
 /**
- * `execute` of graphql, with what is compiled for operations of registered documents. graphql checks their variables:
- * graphql-jit words its refusals otherwise, and a deep value overflows its stack.
+ * `execute` of graphql, which runs registered documents as compiled functions. Variables are checked by graphql, because
+ * graphql-jit words its errors differently and a deep value overflows its stack.
  */
 export const execute: Execute = (args) => {
   const refusal = findBadArgument(args) ?? findTooManyFields(args) ?? findTooLargeAnswer(args);
@@ -25,14 +25,14 @@ export const execute: Execute = (args) => {
   const operation = getOperationAST(args.document, args.operationName);
   const query = operation == null ? undefined : findCompiled(operation);
   if (query === undefined || findOperation(args) === null) return refuseWhole(interpret(args), args);
-  // Without a prototype: a variable that is called like one of its properties may be absent.
+  // Without a prototype: an absent variable may have the name of one of its properties.
   const variables = Object.assign(Object.create(null), args.variableValues);
   const result = query(args.rootValue, args.contextValue, variables);
   const locate = (executed: ExecutionResult) => locateErrors(executed, args.document);
   return refuseWhole(result instanceof Promise ? result.then(locate) : locate(result), args);
 };
 
-/** Without data, where its lists turned out to be more than one operation can have. */
+/** Refuses the whole result if its lists contain more than one operation may have. */
 function refuseWhole(executed: ExecutionResult | Promise<ExecutionResult>, { contextValue }: ExecutionArgs) {
   if (executed instanceof Promise) return executed.then(refuse);
   return refuse(executed);
@@ -42,7 +42,7 @@ function refuseWhole(executed: ExecutionResult | Promise<ExecutionResult>, { con
   }
 }
 
-/** As graphql tells of them: an error in a result has a place in the document, and a cause where something is missing. */
+/** Makes the errors like those of graphql: with a position in the document, and a cause for a missing value. */
 function locateErrors(result: ExecutionResult, { loc }: DocumentNode): ExecutionResult {
   if (result.errors === undefined) return result;
   const source = loc?.source;

@@ -2,15 +2,18 @@ import type { ExecutionResult } from 'graphql';
 import type { Listener } from '../../domain/source.js';
 import type { Results } from './subscribe.js';
 
-/** Writes one result. Undefined while the peer keeps up; else resolves once it has caught up. Throws where it is gone. */
+/**
+ * Writes one result. Returns undefined while the peer keeps up, otherwise a promise that resolves once it has caught up.
+ * Throws if the peer is gone.
+ */
 export type PushResult = (result: ExecutionResult) => Promise<void> | undefined;
 
 const done = { done: true, value: undefined } as const;
 
 /**
- * Sends what a subscription yields, over whichever transport: all that is at hand, as fast as the peer takes it. Yields
- * nothing itself and ends when the results do, so that graphql-ws keeps the operation's whole life: its completion by
- * either side, and its end with the socket.
+ * Sends the results of a subscription over any transport: all that are ready, as fast as the peer takes them. Yields nothing
+ * itself and ends with the results, so that graphql-ws still controls the life of the operation: its completion by either
+ * side, and its end with the socket.
  */
 export class ResultSender implements AsyncIterableIterator<never, undefined>, Listener {
   readonly #results: Results;
@@ -50,7 +53,7 @@ export class ResultSender implements AsyncIterableIterator<never, undefined>, Li
     this.#send();
   }
 
-  /** All that is at hand, as fast as the peer takes it. */
+  /** Sends all results that are ready, as fast as the peer takes them. */
   #send(): void {
     try {
       let caughtUp: Promise<void> | undefined;
@@ -90,11 +93,11 @@ export class ResultSender implements AsyncIterableIterator<never, undefined>, Li
     }
   }
 
-  /** Nobody returns an iterator that has thrown. */
+  /** Ends the results, too: an iterator that has thrown is not returned by its consumer. */
   #fail(error: unknown): void {
     this.#isEnded = true;
     const failed = Promise.reject(error);
-    // Where the end was told already, nobody asks.
+    // If the end was reported already, nothing handles the rejection.
     failed.catch(() => undefined);
     const reject = () => this.#resolve(failed);
     Promise.resolve(this.#results.return?.()).then(reject, reject);

@@ -19,31 +19,33 @@ import { EventBudget } from './limits/event-budget.js';
 import type { SubscriptionBudget } from './limits/subscription-budget.js';
 import { declaredVariables } from './variables.js';
 
-/** What a subscription yields. Errors of its source are the last result. */
+/** The results of a subscription. An error of its source is the last result. */
 export interface Results extends AsyncIterableIterator<ExecutionResult, undefined> {
-  /** What comes next, where it is at hand: executed already, for another subscriber. */
+  /** Returns the next result if it is ready, because it was executed for another subscriber. */
   poll(): ExecutionResult | undefined;
-  /** There is nothing, and the listener is woken when there may be more. Else only `next()` can tell what comes. */
+  /**
+   * True if there is no result now and the listener will be notified of the next one. If it is false and `poll` returns
+   * undefined, call `next()`.
+   */
   readonly isIdle: boolean;
-  /** Wakes this one from now on, until the end, whenever there may be more at hand. */
+  /** Notifies this listener from now on, until the end, whenever there may be another result. */
   listen(listener: Listener): void;
 }
 
 export type Subscribe = (args: ExecutionArgs) => Promise<ExecutionResult | Results>;
 
 /**
- * `subscribe` of graphql with three differences. Subscribers of one event with the same operation share one execution:
- * all of them where nothing in it depends on who asks, else those of one viewer. Each execution has a context of its own,
- * because loaders keep what they loaded. And the result is no async generator: `return()` reaches the source at once, also
- * while `next()` waits for it. An error of the source, or an event that is too large, is the last result; the stream ends
- * behind it.
+ * `subscribe` of graphql with three differences. Subscribers of one event with the same operation share one execution: all of
+ * them if the result does not depend on the viewer, otherwise those of one viewer. Each execution has its own context,
+ * because loaders cache. And the result is not an async generator: `return()` reaches the source at once, even while `next()`
+ * waits for it. An error of the source, or an event that is too large, is the last result; the stream ends after it.
  */
 export function createSubscribe(execute: Execute, budget: SubscriptionBudget): Subscribe {
   const executions = new Executions(execute);
   const events = new EventBudget();
   return async (given) => {
     let giveBack = () => {};
-    // What is thrown here is an answer too: over a WebSocket an error that is not answered ends the whole socket.
+    // Returns errors as results: over a WebSocket, a thrown error would close the whole socket.
     try {
       const args = withDeclaredVariables(given);
       const context = args.contextValue as RequestContext;
@@ -75,7 +77,7 @@ export function createSubscribe(execute: Execute, budget: SubscriptionBudget): S
   };
 }
 
-/** What is given beyond the declared variables would be kept as long as the subscription lives. */
+/** Drops undeclared variables, which would be kept for the life of the subscription. */
 function withDeclaredVariables(args: ExecutionArgs): ExecutionArgs {
   const operation = getOperationAST(args.document, args.operationName);
   return { ...args, variableValues: operation == null ? {} : declaredVariables(operation, args.variableValues) };
@@ -85,19 +87,19 @@ interface SubscriptionOptions {
   readonly args: ExecutionArgs;
   readonly selected: EventSelection;
   readonly executions: Executions;
-  /** Of what it keeps. */
+  /** Gives back the budget of the subscription. */
   readonly giveBack: () => void;
 }
 
 class Subscription implements Results {
   readonly #source: Source<unknown>;
   readonly #args: ExecutionArgs;
-  /** Equal for all who share what an event executes to; null where nobody does. */
+  /** Equal for all subscriptions that share executions; null if this one shares none. */
   readonly #key: string | null;
   readonly #selected: EventSelection;
   readonly #executions: Executions;
   readonly #giveBack: () => void;
-  /** Of the event that comes next, until it is told. */
+  /** The execution of the next event, until its result is returned. */
   #executing: { readonly event: object; readonly execution: SharedExecution } | undefined;
   #listener: Listener | undefined;
   #isEnded = false;
@@ -141,12 +143,12 @@ class Subscription implements Results {
   }
 
   poll(): ExecutionResult | undefined {
-    // Only executions that are shared are at hand.
+    // Only results of shared executions can be ready.
     if (this.#isEnded || this.#key === null) return undefined;
     const event = this.#source.peek();
     if (!isObject(event)) return undefined;
     const { result } = this.#findExecution(event, this.#key);
-    // What ends the subscription takes a while.
+    // A last result is left to `next()`, because ending the subscription is asynchronous.
     if (result === undefined || isLast(result)) return undefined;
     this.#executing = undefined;
     this.#source.skip(event);
@@ -175,7 +177,7 @@ class Subscription implements Results {
     return result ?? settled;
   }
 
-  /** The one that was waited for, however long that took. */
+  /** Returns the execution that is waited for already, even if it is not shared with new subscribers any more. */
   #findExecution(event: object, key: string): SharedExecution {
     if (this.#executing?.event === event) return this.#executing.execution;
     const { isOfViewer, cost } = this.#selected;
@@ -196,5 +198,8 @@ class Subscription implements Results {
 
 const isObject = (event: unknown): event is object => typeof event === 'object' && event !== null;
 
-/** The database has stayed away, or all events would be too large: to be begun anew, or with a smaller selection. */
+/**
+ * Whether the subscription ends with this result: the database stays unavailable, or the events are too large. The client has
+ * to subscribe again, or with a smaller selection.
+ */
 const isLast = (result: ExecutionResult): boolean => isUnavailable(result) || isTooLarge(result);

@@ -13,13 +13,13 @@ import { type CompiledQuery, compileQuery, isCompiledQuery } from 'graphql-jit';
 
 const compiled = new WeakMap<OperationDefinitionNode, CompiledQuery['query']>();
 
-/** Undefined where the operation is interpreted. */
+/** Returns undefined if the operation is interpreted. */
 export const findCompiled = (operation: OperationDefinitionNode): CompiledQuery['query'] | undefined =>
   compiled.get(operation);
 
 /**
- * Makes JavaScript of the operations of a valid document. It runs with the rights of the server, so only documents that the
- * operator has registered come here. Returns the operations that stay interpreted.
+ * Compiles the operations of a valid document to JavaScript, which runs with the rights of the server: only call this for
+ * registered documents. Returns the operations that stay interpreted.
  */
 export function compileOperations(schema: GraphQLSchema, document: DocumentNode): OperationDefinitionNode[] {
   const interpreted: OperationDefinitionNode[] = [];
@@ -33,10 +33,10 @@ export function compileOperations(schema: GraphQLSchema, document: DocumentNode)
   return interpreted;
 }
 
-/** Whether graphql-jit returns for it what graphql returns. */
+/** Whether graphql-jit returns the same results as graphql for the operation. */
 function isSuitable(document: DocumentNode, { operation, selectionSet }: OperationDefinitionNode): boolean {
   const [first, ...others] = selectionSet.selections;
-  // It goes on with the next change where one has failed.
+  // graphql-jit runs the next mutation after one has failed.
   if (operation === OperationTypeNode.MUTATION && (others.length > 0 || first?.kind !== Kind.FIELD)) return false;
   let isFit = true;
   visit(document, {
@@ -50,14 +50,14 @@ function isSuitable(document: DocumentNode, { operation, selectionSet }: Operati
 }
 
 function isDifferent(node: ASTNode): boolean {
-  // Conditions are noted in the nodes of a fragment, and hold for its other spreads too.
+  // graphql-jit stores conditions in the nodes of a fragment, where they also apply to its other spreads.
   if (node.kind === Kind.DIRECTIVE) return true;
-  // A null in place of a default reaches arguments that must not be null.
+  // graphql-jit passes a null instead of the default to arguments that must not be null.
   if (node.kind === Kind.VARIABLE_DEFINITION) return node.defaultValue !== undefined;
-  // Some texts are expressions in its code.
+  // Some strings become expressions in the generated code.
   if (node.kind === Kind.STRING) return true;
-  // Paths are told apart by underscores.
+  // The generated code joins the parts of paths with underscores.
   if (node.kind === Kind.FIELD && node.alias?.value.includes('_') === true) return true;
-  // Names like __proto__ mean something in JavaScript, and introspection is no hot path.
+  // Names like __proto__ have a meaning in JavaScript, and introspection need not be fast.
   return node.kind === Kind.NAME && node.value.startsWith('__') && node.value !== '__typename';
 }

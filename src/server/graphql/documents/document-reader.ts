@@ -20,15 +20,15 @@ export interface ReaderOptions extends DocumentLimits, TextLimits {
   readonly introspection: boolean;
 }
 
-/** The same rules for every document, registered or sent by a client. */
+/** Parses and validates documents by the same rules, registered ones and those of clients. */
 export interface DocumentReader {
-  /** @throws {GraphQLError} where it cannot be parsed, or is too long to try */
+  /** @throws {GraphQLError} if it cannot be parsed or is too long */
   parse(text: string): DocumentNode;
-  /** The first mistakes, or none. */
+  /** Returns the first errors; an empty list if the document is valid. */
   validate(document: DocumentNode): readonly GraphQLError[];
 }
 
-/** A client mends one mistake after the other, and each costs a search for its place. */
+/** A few are enough: developers correct one error after the other, and locating each takes time. */
 const maxMistakes = 5;
 
 export function createDocumentReader(schema: GraphQLSchema, options: ReaderOptions): DocumentReader {

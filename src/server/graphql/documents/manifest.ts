@@ -5,10 +5,10 @@ import { z } from 'zod';
 
 /** A document that the operator registers. */
 export interface ManifestEntry {
-  /** The hex digest of the text, as the manifest has it. */
+  /** The hex digest of the text, as written in the manifest. */
   readonly id: string;
   readonly text: string;
-  /** The file, and the operation as far as the manifest names it. */
+  /** The file, and the operation if the manifest names it. */
   readonly place: string;
 }
 
@@ -28,7 +28,7 @@ const apolloManifest = z.object({
 });
 const apolloOperation = z.object({ id: z.string(), name: z.string(), body: z.string() });
 
-/** The algorithms of codegen, Relay and Apollo, by how many hex digits they give. */
+/** The hash algorithms of codegen, Relay and Apollo, by their number of hex digits. */
 const algorithms: ReadonlyMap<number, string> = new Map([
   [32, 'md5'],
   [40, 'sha1'],
@@ -86,7 +86,7 @@ function describeIssue({ issues }: z.ZodError): string {
   return `${issue?.path.join('.')} ${issue?.message}`.trim();
 }
 
-/** An id that is no digest of its text may be one of another version of the document. */
+/** Checks that the id is the digest of the text: otherwise it may belong to another version of the document. */
 function assertFits({ id, text, place }: ManifestEntry): void {
   const hex = withoutPrefix(id);
   const algorithm = /^[0-9a-f]+$/.test(hex) ? algorithms.get(hex.length) : undefined;

@@ -6,38 +6,38 @@ import { ManifestError, readManifest, sha256Of, withoutPrefix } from './manifest
 
 export interface TrustedDocumentsOptions extends ReaderOptions {
   readonly schema: GraphQLSchema;
-  /** Manifests, and folders of documents, that belong to the project. */
+  /** The manifests and folders of documents that belong to the project. */
   readonly own: readonly string[];
-  /** Those that the operator names. */
+  /** The manifests and folders of documents of the operator. */
   readonly manifests: readonly string[];
   /** Whether all other documents are refused. */
   readonly only: boolean;
 }
 
-/** How a request says which document it means. Nothing of it is checked yet. */
+/** The fields of a request that select its document, unchecked. */
 export interface DocumentRequest {
   readonly query?: unknown;
-  /** Of GraphQL over HTTP. */
+  /** The id of a registered document, as in GraphQL over HTTP. */
   readonly documentId?: unknown;
-  /** Apollo's `persistedQuery` is one of them. */
+  /** May contain Apollo's `persistedQuery`. */
   readonly extensions?: unknown;
 }
 
 /** `sha256:` and 64 hex digits. */
 export const maxDocumentIdLength = 71;
 
-/** The documents that the operator has registered, and the project's own. They are compiled, and clients may send their ids. */
+/** The registered documents: the operator's and the project's own. They are compiled, and clients may send their ids. */
 export class TrustedDocuments {
   readonly #textById = new Map<string, string>();
   readonly #documents = new Map<string, DocumentNode>();
   readonly #hasManifest: boolean;
   readonly #only: boolean;
-  /** The operations that graphql-jit would not execute as graphql does, by name. */
+  /** The names of the operations that graphql-jit would not execute as graphql does. */
   readonly interpreted: string[] = [];
 
   /**
-   * Reads, validates and compiles all of them.
-   * @throws {ManifestError} with the file and the operation, where one of them cannot be used
+   * Reads, validates and compiles all documents.
+   * @throws {ManifestError} with the file and the operation, if a document cannot be used
    */
   constructor({ schema, own, manifests, only, ...limits }: TrustedDocumentsOptions) {
     this.#hasManifest = manifests.length > 0;
@@ -60,14 +60,14 @@ export class TrustedDocuments {
     return this.#documents.size;
   }
 
-  /** The registered document with exactly this text. It is valid. */
+  /** Returns the registered document with exactly this text, which is valid. */
   find(text: string): DocumentNode | undefined {
     return this.#documents.get(text);
   }
 
   /**
-   * The text that the request means: of the registered document that it names, else the one that it brings. Undefined where
-   * it does neither.
+   * Returns the text of the registered document that the request names, otherwise the text that it contains; undefined if it
+   * has neither.
    * @throws {ChatError} DOCUMENT_NOT_REGISTERED, BAD_USER_INPUT
    */
   findText({ query, documentId, extensions }: DocumentRequest): string | undefined {
@@ -79,7 +79,7 @@ export class TrustedDocuments {
     const registered = this.#findById(id);
     if (registered !== undefined) return registered;
     const hasId = documentId != null || persisted !== undefined;
-    // Clients for which a text is mandatory send an empty one beside an id.
+    // Clients that must send a text send an empty one with an id.
     if (typeof query === 'string' && (query !== '' || !hasId)) {
       if (this.#only && !this.#documents.has(query)) throw notRegistered();
       return query;
@@ -105,7 +105,7 @@ function parseAt(place: string, parse: () => DocumentNode): DocumentNode {
   }
 }
 
-/** With its first operation, where the manifest does not name one. */
+/** Adds the document's first operation if the manifest does not name one. */
 function nameOf({ definitions }: DocumentNode, place: string): string {
   const name = definitions.find((node) => node.kind === 'OperationDefinition')?.name?.value;
   return name === undefined || place.endsWith(` ${name}`) ? place : `${place}, operation ${name}`;
@@ -120,8 +120,8 @@ const notRegistered = () =>
   new ChatError('DOCUMENT_NOT_REGISTERED', 'This server executes registered documents only, and this is none of them');
 
 /**
- * By these messages, in an answer with status 200, Apollo's clients and urql know that they have to send the text: this time,
- * or from now on.
+ * Apollo's clients and urql recognize these messages in an answer with status 200, and then send the text: this time, or from
+ * now on.
  */
 const persistedQueryNotFound = () => persistedQueryError('PersistedQueryNotFound', 'DOCUMENT_NOT_REGISTERED');
 const persistedQueryNotSupported = () => persistedQueryError('PersistedQueryNotSupported', 'BAD_USER_INPUT');
