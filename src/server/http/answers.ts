@@ -7,7 +7,7 @@ import { type JsonType, refusalType } from './negotiation.js';
 export interface Refusal {
   readonly code: ErrorCode;
   readonly message: string;
-  /** Where another status than the code's own says more. */
+  /** Replaces the status of the code. */
   readonly status?: number;
   readonly extensions?: Readonly<Record<string, unknown>>;
   readonly headers?: Readonly<Record<string, string>>;
@@ -23,7 +23,10 @@ export function sendJson(
   response.end(JSON.stringify(body));
 }
 
-/** Refuses the whole request, as a GraphQL answer of the type that the client wants. Cuts an answer that has begun already. */
+/**
+ * Refuses the whole request with a GraphQL response of the type that the client accepts. Closes the connection if a response
+ * has begun already.
+ */
 export function refuse(
   response: ServerResponse,
   { code, message, status = statuses[code], extensions, headers = {} }: Refusal,
@@ -39,7 +42,7 @@ export function refuse(
   sendJson(response, status, body, refusalType(response.req.headers.accept));
 }
 
-/** Refuses on a socket that has no response around it, and lets go of it also where the peer keeps its side open. */
+/** Refuses a request on a socket without a response object, and closes the socket even if the peer keeps its side open. */
 export function refuseSocket(socket: Duplex, status: string): void {
   socket.once('finish', () => socket.destroy());
   if (socket.writable) socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);

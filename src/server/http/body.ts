@@ -13,14 +13,14 @@ import type { StreamFormat } from './stream-formats.js';
 const decode = new TextDecoder('utf-8', { fatal: true });
 const inflate = promisify(gunzip);
 
-/** The whole body as text, or why it is refused; no more than the limit is ever held, decoded or not. */
+/** Resolves with the body as text, or with its refusal. Never holds more than `maxBytes`, compressed or decompressed. */
 export async function readText(request: IncomingMessage, maxBytes: number): Promise<string | Refusal> {
   const encoding = request.headers['content-encoding']?.trim().toLowerCase() ?? 'identity';
   if (!['identity', 'gzip', 'x-gzip'].includes(encoding)) return otherEncoding;
   const body = await readBytes(request, maxBytes);
   if (body === null) return tooLarge(maxBytes);
   try {
-    // A byte order mark is left out.
+    // The decoder removes a byte order mark.
     return decode.decode(encoding === 'identity' ? body : await inflate(body, { maxOutputLength: maxBytes }));
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
@@ -47,7 +47,7 @@ async function readBytes(request: IncomingMessage, maxBytes: number): Promise<Bu
   if (Number(request.headers['content-length'] ?? 0) > maxBytes) return null;
   const chunks: Buffer[] = [];
   let bytes = 0;
-  // The request stays whole when the loop is left: its answer is still to be read.
+  // Leaving the loop must not destroy the request, because the client still has to get the response.
   for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
     bytes += chunk.length;
     if (bytes > maxBytes) return null;
@@ -62,8 +62,8 @@ export interface StreamOptions {
 }
 
 /**
- * Sends what a subscription yields as fast as the response drains; resolves at its end. A response that closes frees the
- * subscription at once, also while it waits for the next event.
+ * Sends the results of a subscription as fast as the response drains; resolves at its end. Ends the subscription at once when
+ * the response closes, even while it waits for the next event.
  */
 export async function sendResults(
   results: Results,
@@ -78,7 +78,7 @@ export async function sendResults(
   response.writeHead(200, {
     'content-type': format.contentType,
     'cache-control': 'no-store, no-transform',
-    // nginx would collect the events first.
+    // Otherwise nginx would buffer the events.
     'x-accel-buffering': 'no',
   });
   response.write(format.start);

@@ -4,16 +4,16 @@ import { fileURLToPath } from 'node:url';
 import { getAndHead, type Route } from './router.js';
 import { createStaticFiles } from './static-files.js';
 
-/** The `Authorization` that the first tab of the page opens with; undefined for none. */
+/** Resolves with the `Authorization` header for the first tab of the page; undefined for none. */
 export type AuthorizePage = (request: IncomingMessage) => Promise<string | undefined>;
 
-/** The build takes them out of GraphiQL's package: see scripts/graphiql-files.mjs. */
+/** The build copies them from GraphiQL's package: see scripts/graphiql-files.mjs. */
 const files = createStaticFiles({
   root: fileURLToPath(new URL('../../graphiql', import.meta.url)),
   headers: { 'cache-control': 'no-cache' },
 });
 
-/** GraphiQL without the network: a small page that holds what differs, the token, and the large files around it. */
+/** GraphiQL from this server alone: a small page with its options and the token, and the large static files. */
 export const graphiqlRoutes = (authorize: AuthorizePage): Route[] => [
   {
     methods: getAndHead,
@@ -43,11 +43,11 @@ query MyRooms {
 }
 `;
 
-/** Addresses in the page are relative to its own, which behind a proxy may have a prefix that this server does not know. */
+/** URLs in the page are relative to its own, because a proxy may add a prefix to the path that this server does not know. */
 function sendPage({ url = '' }: IncomingMessage, response: ServerResponse, authorization: string | undefined): void {
   const options = JSON.stringify({
     title: 'Fairway',
-    // Over a WebSocket it would not pass on the headers of its pane, and so no token.
+    // Over a WebSocket, GraphiQL would not send the headers of its editor, and so no token.
     subscriptionsProtocol: 'SSE',
     shouldPersistHeaders: false,
     defaultQuery: firstQuery,
@@ -82,8 +82,8 @@ function sendPage({ url = '' }: IncomingMessage, response: ServerResponse, autho
 }
 
 /**
- * The page may run what comes from here, and ask nobody else. Its editor brings styles, fonts and workers of its own. No page
- * elsewhere may show it in a frame: it may hold a token.
+ * The page may run scripts of this server only, and connect to no other. Its editor needs inline styles, fonts and workers.
+ * Other sites must not show it in a frame, because it may contain a token.
  */
 const policyFor = (nonce: string): string =>
   [

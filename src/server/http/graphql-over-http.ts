@@ -33,11 +33,11 @@ export interface GraphqlOverHttpOptions {
 export const graphqlPath = '/graphql';
 
 export const graphqlRoutes = (graphql: GraphqlOverHttp): Route[] => [
-  // No HEAD: it would execute the query of a GET.
+  // Without HEAD, which would execute the query of a GET.
   { methods: ['GET', 'POST'], path: graphqlPath, handler: (request, response) => graphql.serve(request, response) },
 ];
 
-/** Operations over HTTP, and subscriptions over SSE or Apollo's multipart protocol. */
+/** Serves operations over HTTP, and subscriptions over SSE or Apollo's multipart protocol. */
 export class GraphqlOverHttp {
   readonly #options: GraphqlOverHttpOptions;
   readonly #streams = new Set<ServerResponse>();
@@ -48,7 +48,7 @@ export class GraphqlOverHttp {
     this.#lives = new StreamLives(options.maxStreamMs);
   }
 
-  /** Open streams of subscriptions. */
+  /** The number of open subscription streams. */
   get streamCount(): number {
     return this.#streams.size;
   }
@@ -57,12 +57,12 @@ export class GraphqlOverHttp {
     return this.#streams.has(response);
   }
 
-  /** Cuts all streams. Not completed: a completed stream would tell its client that there is no more to come. */
+  /** Closes all streams without completing them: a completed stream means to the client that there are no more events. */
   cutStreams(): void {
     for (const stream of this.#streams) stream.destroy();
   }
 
-  /** Resolves once the answer is written or, where it is a stream, handed over: a stream is not waited for. */
+  /** Resolves once the response is written or, if it is a stream, has begun. */
   async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { authenticate, engine, userTurns, maxBodyBytes, maxAnswerBytes, unread } = this.#options;
     const { method = 'GET' } = request;
@@ -108,8 +108,8 @@ export class GraphqlOverHttp {
   }
 
   /**
-   * Subscribes, where there is somebody to read it. The results do not pass through yoga, which would copy and print each of
-   * them for each subscriber.
+   * Subscribes if the client accepts a stream, has a token, and a seat is free. The results do not pass through yoga, which
+   * would copy and print each of them for each subscriber.
    */
   async #open(args: ExecutionArgs, opening: Opening, { viewer, wanted }: Asking): Promise<ExecutionResult> {
     const { engine, seats, subscribe } = this.#options;
@@ -117,7 +117,7 @@ export class GraphqlOverHttp {
     else if (viewer === null) opening.refusal = noToken;
     else if (!seats.isFree(viewer.userId)) opening.refusal = noSeat;
     else {
-      // What yoga knows of the request is not kept for as long as the subscription lives.
+      // A new context, so that yoga's objects for the request are not kept for the life of the subscription.
       const contextValue = engine.createContext(args.contextValue as TransportContext);
       const results = await subscribe({ ...args, contextValue });
       if (!(Symbol.asyncIterator in results)) return results;
@@ -127,12 +127,12 @@ export class GraphqlOverHttp {
   }
 
   /**
-   * A stream takes one of its user's seats, as a socket does, and ends when the token that opened it expires or its peer has
-   * vanished.
+   * A stream takes one of its user's seats, as a socket does. It ends when the token that opened it expires, or when its peer
+   * has vanished.
    */
   async #stream(results: Results, { viewer, response, format }: Streaming): Promise<void> {
     const { seats, print } = this.#options;
-    // Others may have taken the last one while this subscribed, or the client is gone.
+    // Another connection may have taken the last seat meanwhile, or the client has gone.
     const leaveSeat = response.destroyed ? null : seats.take(viewer.userId);
     if (leaveSeat === null) {
       await results.return?.();
@@ -150,7 +150,7 @@ export class GraphqlOverHttp {
   }
 }
 
-/** What has come of a request for a subscription. */
+/** The outcome of a request for a subscription. */
 interface Opening {
   results?: Results;
   refusal?: Refusal;
@@ -189,10 +189,10 @@ const noSeat: Refusal = {
 
 const jsonTypeOf = (type: AnswerType): JsonType => (type === 'text/event-stream' ? 'application/json' : type);
 
-/** Begins an answer whose body is the text, and returns it as it is sent. */
+/** Sets the status and headers of a response, and returns its body: the text, in the format of the type. */
 function begin(response: ServerResponse, type: AnswerType, answer: Response, text: string): string {
   for (const [name, value] of answer.headers) {
-    // The length of what yoga printed, which may be printed anew: node counts what is written.
+    // The length of yoga's text, which may have been replaced: node sets the length itself.
     if (name !== 'content-length') response.setHeader(name, value);
   }
   const isSse = type === 'text/event-stream' && answer.ok;
@@ -202,10 +202,10 @@ function begin(response: ServerResponse, type: AnswerType, answer: Response, tex
   return isSse ? toSseText(text) : text;
 }
 
-/** Without a reason of its own, each abort makes an exception with a stack, which costs more than a small query. */
+/** Without a given reason, each abort creates an exception with a stack, which costs more than a small query. */
 const gone = 'The client has gone';
 
-/** Aborted when the connection closes before it is answered. */
+/** Aborts when the connection closes before the response is written. */
 function closeSignal(response: ServerResponse): AbortSignal {
   const closing = new AbortController();
   response.once('close', () => {
@@ -220,7 +220,7 @@ const isJson = ({ headers }: IncomingMessage): boolean =>
 
 function refuseBody(request: IncomingMessage, response: ServerResponse, refusal: Refusal): void {
   refuse(response, refusal);
-  // What still comes is read and forgotten, and so the connection is kept: a client that is cut while it writes would
-  // never see the answer. The request's timeout bounds it.
+  // Reads and ignores the rest of the body, which keeps the connection open: a client that is cut off while it writes would
+  // never see the response. The request's timeout limits this.
   request.resume();
 }

@@ -11,7 +11,7 @@ export interface HealthOptions {
   readonly checkReadiness: () => Promise<Readiness>;
 }
 
-/** Whether the process lives, and whether requests should be sent to it. */
+/** The routes for liveness and readiness: whether the process runs, and whether it should get requests. */
 export const healthRoutes = ({ isStopping, checkReadiness }: HealthOptions): Route[] => [
   { methods: getAndHead, path: '/healthz', handler: (_request, response) => sendJson(response, 200, { status: 'ok' }) },
   {

@@ -22,20 +22,20 @@ export interface HttpOptions {
   readonly sockets: GraphqlSockets;
   readonly maskError: MaskError;
   readonly isAllowedOrigin: IsAllowedOrigin;
-  /** A connection that takes nothing of an answer for this long is cut. */
+  /** A connection is closed if its peer takes nothing of a response for this long. */
   readonly sendTimeoutMs: number;
   readonly log: Logger;
 }
 
 const requestTimeoutMs = 30_000;
 const headersTimeoutMs = 10_000;
-/** The two timeouts are looked after so often. */
+/** How often node checks the two timeouts. */
 const timeoutCheckMs = 1_000;
 const drainTimeoutMs = 5_000;
 
 /**
- * The node:http server: its connections and its end, and what every request has in common, whatever its route: an id, a
- * check of its origin, an answer to a preflight, and the answer to an error.
+ * The node:http server: its connections and shutdown, and the common part of all requests: an id, the check of the origin,
+ * responses to preflight requests, and responses to errors.
  */
 export class HttpServer {
   readonly #options: HttpOptions;
@@ -77,7 +77,7 @@ export class HttpServer {
     return this.#isStopping;
   }
 
-  /** Not ready any more, no new connections; what is under way finishes; then sockets and streams are closed. */
+  /** Reports not ready, accepts no new connections, waits for running requests, then closes sockets and streams. */
   async stop(): Promise<void> {
     this.#isStopping = true;
     const closed = new Promise((resolve) => this.#server.close(resolve));
@@ -106,14 +106,14 @@ export class HttpServer {
       if (request.method === 'OPTIONS') response.writeHead(204).end();
       else await this.#route(request, response);
     } catch (error) {
-      // A client that is gone wants no answer, and that it went is no fault of ours.
+      // The client has gone: it gets no response, and that is no error of this server.
       if (request.destroyed && !request.complete) return;
       const { message, extensions } = maskError(error);
       refuse(response, { code: extensions.code as ErrorCode, message, extensions });
     }
   }
 
-  /** Gives the request an id, which its answer carries, and notes how it went: never its query, body or token. */
+  /** Gives the request an id, which the response contains, and logs its outcome: never its query, body or token. */
   #identify(request: IncomingMessage, response: ServerResponse): void {
     const startedAt = performance.now();
     const requestId = requestIdOf(request);
@@ -133,7 +133,7 @@ export class HttpServer {
     }
     readTarget(request);
     socket.on('error', () => socket.destroy());
-    // Its answer would come before that of a request which is not answered yet.
+    // Its response would come before that of an earlier request on this connection.
     if (this.#pipelines.lastOn(socket) !== undefined) socket.destroy();
     else if (this.#isStopping) refuseSocket(socket, '503 Service Unavailable');
     else if (pathOf(request) !== graphqlPath) refuseSocket(socket, '404 Not Found');
@@ -142,11 +142,11 @@ export class HttpServer {
   }
 }
 
-/** The status for what node:http could not parse. */
+/** The status for a request that node:http could not parse. */
 const statusOf = ({ code }: NodeJS.ErrnoException): string =>
   code === 'ERR_HTTP_REQUEST_TIMEOUT' ? '408 Request Timeout' : '400 Bad Request';
 
-/** The caller's own id where it is harmless to log and to send back. */
+/** Returns the caller's id if it is harmless to log and to send back, otherwise a new one. */
 function requestIdOf({ headers }: IncomingMessage): string {
   const given = headers['x-request-id'];
   return typeof given === 'string' && /^[\w.:-]{1,100}$/.test(given) ? given : randomUUID();

@@ -1,8 +1,8 @@
 import { createServer } from 'node:net';
 
 /**
- * Listens for a moment, so that a port that is taken is told before databases are started and migrated for nothing. Who takes it
- * meanwhile is told of later.
+ * Listens for a moment, so that a port in use is reported before databases are started and migrated. If another program takes
+ * the port after that, the server's own `listen` reports it.
  * @throws {Error} with the `syscall` listen or getaddrinfo, and their codes
  */
 export function assertCanListen(port: number, host: string): Promise<void> {

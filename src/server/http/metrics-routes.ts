@@ -6,13 +6,16 @@ import { getAndHead, type Route } from './router.js';
 
 export interface MetricsOptions {
   readonly registry: Registry;
-  /** A reader shows this as a bearer token. */
+  /** Readers must send this as a bearer token. */
   readonly token: string | undefined;
   /** The name or address that this server listens on. */
   readonly host: string;
 }
 
-/** The metrics of this process, for readers that have the token. Without a token, under this machine's own names only. */
+/**
+ * Serves the metrics of this process to readers with the token; without a configured token, only under this machine's own
+ * names.
+ */
 export const metricsRoutes = ({ registry, token, host }: MetricsOptions): Route[] => [
   {
     methods: getAndHead,

@@ -1,8 +1,8 @@
-/** How a client wants answers: what its `Accept` header names, weighed as HTTP has it. */
+/** The response types that a client prefers, by the weights of its `Accept` header. */
 export interface Wanted {
-  /** For everything that is one answer. A client that names nothing but streams gets SSE with one result. */
+  /** For a single response. A client that accepts nothing but SSE gets an SSE stream with one result. */
   readonly answer: AnswerType;
-  /** For the results of a subscription; null where the client takes no stream. */
+  /** For the results of a subscription; null if the client accepts no stream. */
   readonly stream: StreamType | null;
 }
 
@@ -18,7 +18,7 @@ interface Range {
 
 const jsonTypes: readonly JsonType[] = ['application/json', 'application/graphql-response+json'];
 
-/** Null where the client takes nothing that this server has. */
+/** Returns null if the client accepts none of the types that this server has. */
 export function negotiate(accept: string | undefined): Wanted | null {
   const ranges = parseAccept(accept ?? '*/*');
   const json = best(jsonTypes, (type, range) => matches(range, type), ranges);
@@ -29,15 +29,15 @@ export function negotiate(accept: string | undefined): Wanted | null {
   );
   if (json !== null) return { answer: json, stream };
   if (stream === null) return null;
-  // Apollo's protocol is for subscriptions: whatever is no stream is plain JSON in it.
+  // Apollo's protocol is for subscriptions: a single response is plain JSON.
   return { answer: stream === 'sse' ? 'text/event-stream' : 'application/json', stream };
 }
 
-/** The JSON in which a request is refused before anything else is known about it. */
+/** The JSON type of a refusal before anything else is known about the request. */
 export const refusalType = (accept: string | undefined): JsonType =>
   best(jsonTypes, (type, range) => matches(range, type), parseAccept(accept ?? '*/*')) ?? 'application/json';
 
-/** How closely a range names something: 0 not at all, 3 exactly. */
+/** How closely a range matches a type: 0 not at all, 3 exactly. */
 type Match = 0 | 1 | 2 | 3;
 const matchOf = (isExact: boolean): Match => (isExact ? 3 : 0);
 
@@ -47,7 +47,10 @@ function matches({ type }: Range, wanted: string): Match {
   return type.endsWith('/*') && wanted.startsWith(type.slice(0, -1)) ? 2 : 0;
 }
 
-/** The heaviest, and among equals the one that the client names first; what it does not name itself comes last. */
+/**
+ * Returns the candidate with the highest weight, and among equals the first that the client names; those that only a wildcard
+ * matches come last.
+ */
 function best<Candidate>(
   candidates: readonly Candidate[],
   match: (candidate: Candidate, range: Range) => Match,
@@ -73,7 +76,7 @@ function best<Candidate>(
   return found?.candidate ?? null;
 }
 
-/** Ranges in another character set than UTF-8 are left out: there is none here. */
+/** Ignores ranges with another charset than UTF-8, which this server does not have. */
 function parseAccept(accept: string): Range[] {
   const ranges: Range[] = [];
   for (const item of accept.toLowerCase().split(',')) {

@@ -2,17 +2,17 @@ import type { IncomingMessage } from 'node:http';
 import { normalizeOrigin } from '../../domain/origin.js';
 import { isLoopback, nameOf } from './hosts.js';
 
-/** Whether a request may come from where it comes from: no browser, the same origin, or an origin on the list. */
+/** Whether the origin of a request is allowed: none, as without a browser, the same origin, or one on the list. */
 export type IsAllowedOrigin = (request: Pick<IncomingMessage, 'headers'>) => boolean;
 
 export interface OriginOptions {
   /** Normalized. */
   readonly allowed: readonly string[];
-  /** Pages of other servers on this machine, whatever their port: a web client's development server, say. */
+  /** Allows pages of other servers on this machine with any port, such as a web client's development server. */
   readonly loopback: boolean;
 }
 
-/** The same origin is told by the host alone: behind a proxy that speaks TLS the scheme here is not the browser's. */
+/** Compares only the host to detect the same origin: behind a proxy with TLS, the scheme here is not the browser's. */
 export function createOriginCheck(options: OriginOptions): IsAllowedOrigin {
   const allowed = new Set(options.allowed);
   return ({ headers: { origin: given, host } }) => {
@@ -22,7 +22,7 @@ export function createOriginCheck(options: OriginOptions): IsAllowedOrigin {
     if (allowed.has(origin)) return true;
     const [scheme, authority = ''] = origin.split('://', 2);
     if (scheme !== 'http' && scheme !== 'https') return false;
-    // By the origin's scheme, whose default port the host may name or leave out.
+    // With the origin's scheme, because the host may contain its default port or not.
     if (host !== undefined && normalizeOrigin(`${scheme}://${host}`) === origin) return true;
     return options.loopback && isLoopback(nameOf(authority));
   };
@@ -30,7 +30,10 @@ export function createOriginCheck(options: OriginOptions): IsAllowedOrigin {
 
 const corsMaxAgeSeconds = 600;
 
-/** The headers that let an allowed origin read the answer. No credentials: tokens travel in a header, never in a cookie. */
+/**
+ * Returns the headers that let an allowed origin read the response. No credentials: tokens are sent in a header, never in a
+ * cookie.
+ */
 export function corsHeaders({ headers, method }: IncomingMessage): Record<string, string> {
   if (headers.origin === undefined) return {};
   const shared = {

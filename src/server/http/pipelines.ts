@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 
-/** Requests that may wait for the answers before them. A client that is cut off sends those again that were not answered. */
+/** The maximum number of requests that wait for earlier responses. A client that is cut off sends unanswered requests again. */
 const maxWaiting = 32;
 
 export type Serve = (request: IncomingMessage, response: ServerResponse) => void;
@@ -12,19 +12,19 @@ interface Exchange {
 }
 
 /**
- * Serves what comes over one connection one after the other, as it is answered: node would have all of it served at once,
- * and keep the answers until their turn, also those that nobody reads. A connection that asks for too much ahead is cut.
+ * Serves the requests of one connection one after the other. Node would serve all of them at once and keep the responses
+ * until their turn, even if the client reads none. A connection with too many waiting requests is closed.
  */
 export class Pipelines {
   readonly #serve: Serve;
-  /** Of each connection with the one that is served first. */
+  /** The unanswered requests of each connection; the first one is being served. */
   readonly #exchanges = new Map<Duplex, Exchange[]>();
 
   constructor(serve: Serve) {
     this.#serve = serve;
   }
 
-  /** Takes requests of this connection from now on, until it closes. */
+  /** Accepts requests of this connection from now on, until it closes. */
   open(socket: Duplex): void {
     if (this.#exchanges.has(socket) || socket.destroyed) return;
     this.#exchanges.set(socket, []);
@@ -42,12 +42,12 @@ export class Pipelines {
     if (exchanges.push({ request, response }) === 1) this.#begin(exchanges);
   }
 
-  /** The newest request of a connection that is not answered yet. */
+  /** Returns the response to the newest unanswered request on a connection. */
   lastOn(socket: Duplex): ServerResponse | undefined {
     return this.#exchanges.get(socket)?.at(-1)?.response;
   }
 
-  /** What is being served, until its last byte is written. */
+  /** Yields the responses that are being served, until their last byte is written. */
   *underWay(): Generator<ServerResponse> {
     for (const [first] of this.#exchanges.values()) if (first !== undefined) yield first.response;
   }
@@ -55,7 +55,7 @@ export class Pipelines {
   #begin(exchanges: Exchange[]): void {
     const [first] = exchanges;
     if (first === undefined || first.request.socket.destroyed) return;
-    // A response that waits for its turn is not closed with its connection: only the first one is listened to.
+    // Only the first response has a listener: one that waits for its turn does not close with its connection.
     first.response.once('close', () => {
       exchanges.shift();
       this.#begin(exchanges);

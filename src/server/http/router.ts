@@ -2,29 +2,29 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import createFinder, { type HTTPMethod, type HTTPVersion } from 'find-my-way';
 import { refuse } from './answers.js';
 
-/** Answers a request. The server answers for one that throws or rejects, with the error masked. */
+/** Responds to a request. If it throws or rejects, the server responds with the masked error. */
 export type Handler = (
   request: IncomingMessage,
   response: ServerResponse,
   params: Readonly<Record<string, string | undefined>>,
 ) => Promise<void> | void;
 
-/** One line of the table that a feature hands over. */
+/** An entry in the routing table. */
 export interface Route {
   readonly methods: readonly HTTPMethod[];
   /** May have parameters, `/rooms/:id`, and one `*` at the end. A slash at the end of a request's path is ignored. */
   readonly path: string;
-  /** Only for a browser that opens the address; other requests get the route of the same path without this. */
+  /** Only for a browser that opens the URL; other requests use the route of the same path without this. */
   readonly accept?: 'text/html';
   readonly handler: Handler;
 }
 
-/** The methods of what is only read: node leaves out the body of an answer to HEAD. */
+/** The methods of read-only routes: node omits the body of a response to HEAD. */
 export const getAndHead = ['GET', 'HEAD'] as const;
 
 /**
  * Serves each request by its route. A path that has routes, but none for the method, is refused with 405 and `Allow`.
- * @throws {Error} where two routes are for the same requests
+ * @throws {Error} if two routes match the same requests
  */
 export function createRouter(
   routes: readonly Route[],

@@ -3,38 +3,40 @@ import type { Socket } from 'node:net';
 import { every, type Loop } from '../../domain/every.js';
 import { peerOf, readUnacknowledged } from './unacknowledged.js';
 
-/** All connections are looked at so often within the time that one may stand still. */
+/** How often all connections are checked within `sendTimeoutMs`. */
 const looks = 4;
 const minLookMs = 50;
-/** The time for a whole answer, in times without progress: a peer that takes a byte now and then holds it no longer. */
+/**
+ * The time for a whole response, in multiples of `sendTimeoutMs`: a peer cannot hold it longer by taking a byte now and then.
+ */
 const maxAnswerTimeouts = 20;
 
 export interface SendProgressOptions {
   readonly sendTimeoutMs: number;
-  /** Whether an answer is one without an end. */
+  /** Whether a response is a stream without an end. */
   readonly isStream: (response: ServerResponse) => boolean;
 }
 
 interface Sending {
   readonly cut: () => void;
-  /** The newest answer over HTTP, and when it began. */
+  /** The newest HTTP response of the connection; it began at `since`. */
   response: ServerResponse | undefined;
   since: number;
-  /** Without such an answer: what the connection was given by then. */
+  /** Without such a response: the number of bytes written to the connection at `since`. */
   given: number;
-  /** How much this system had taken of what the connection was given, in bytes. */
+  /** How many of the written bytes this operating system has taken. */
   taken: number;
-  /** How much of that the peer's system had yet to acknowledge. */
+  /** How many of those bytes the peer's system has not acknowledged yet. */
   unacknowledged: number;
-  /** When one of the two changed last, or nothing waited to be taken. */
+  /** When one of the two last changed, or nothing was waiting. */
   progressAt: number;
 }
 
 /**
- * Ends connections whose peer does not take what it is sent: nothing for `sendTimeoutMs`, or not the whole of an answer, or
- * of what waits on a socket or stream, for twenty times that. One timer for all of them. Progress is what this system takes
- * and, where it shows them, the acknowledgements of the peer's: it takes more only once a good part of its buffer is free,
- * which is late for a phone on a bad network.
+ * Closes connections whose peer does not take its data: nothing for `sendTimeoutMs`, or not the whole of a response, or of
+ * the data that waits on a socket or stream, for twenty times that. One timer checks all connections. Progress means that
+ * this system takes bytes or, if it shows that, that the peer's system acknowledges some: this system takes more only once a
+ * good part of its buffer is free, which is late for a phone on a bad network.
  */
 export class SendProgress {
   readonly #options: SendProgressOptions;
@@ -45,7 +47,7 @@ export class SendProgress {
     this.#options = options;
   }
 
-  /** From here on until it closes. */
+  /** Watches the connection from now on, until it closes. */
   watch(socket: Socket, cut: () => void = () => socket.destroy()): void {
     if (socket.destroyed) return;
     if (!this.#sendings.has(socket)) socket.once('close', () => this.#forget(socket));
@@ -63,7 +65,7 @@ export class SendProgress {
     this.#looking = undefined;
   }
 
-  /** The next answer of a connection begins. */
+  /** Notes that the next response of a connection begins. */
   begin(response: ServerResponse): void {
     const sending = response.socket === null ? undefined : this.#sendings.get(response.socket);
     if (sending !== undefined) Object.assign(sending, { response, since: performance.now() });
@@ -80,7 +82,7 @@ export class SendProgress {
     }
   }
 
-  /** Whether something waits in this process, and notes what was taken since the last look. */
+  /** Returns whether bytes wait in this process, and notes how many were taken since the last check. */
   #isBehind(socket: Socket, sending: Sending, now: number): boolean {
     const taken = socket.bytesWritten - socket.writableLength;
     const isDone = socket.writableLength === 0;
@@ -96,7 +98,7 @@ export class SendProgress {
     if (waiting === undefined) return;
     for (const [socket, sending] of behind) {
       const unacknowledged = waiting.get(peerOf(socket)) ?? 0;
-      // More of it is progress as well: there was room for it.
+      // An increase is progress as well: there was room for more bytes.
       if (unacknowledged !== sending.unacknowledged) sending.progressAt = performance.now();
       sending.unacknowledged = unacknowledged;
     }

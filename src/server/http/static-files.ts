@@ -6,20 +6,20 @@ import { type Refusal, refuse } from './answers.js';
 import type { Handler } from './router.js';
 
 export interface StaticFilesOptions {
-  /** Its absolute path. Files whose name begins with a dot, or that are outside of it, are not served. */
+  /** An absolute path. Files outside of it, or with a name that begins with a dot, are not served. */
   readonly root: string;
   readonly headers: Readonly<Record<string, string>>;
 }
 
-/** What a file may be kept in beside itself, the best first. */
+/** The encodings of compressed copies that a folder may contain, the best first. */
 const encodings = [
   ['br', '.br'],
   ['gzip', '.gz'],
 ] as const;
 
 /**
- * Serves the files below a folder, named by what the `*` of the route stands for: compressed where the folder has them
- * compressed too, with `ETag`, conditions and ranges. A file is read as fast as its client takes it.
+ * Serves the files below a folder, by the `*` of the route: compressed if the folder has a compressed copy, with `ETag`,
+ * conditional requests and ranges. A file is read as fast as its client takes it.
  */
 export function createStaticFiles({ root, headers }: StaticFilesOptions): Handler {
   return async (request, response, { '*': path = '' }) => {
@@ -27,7 +27,7 @@ export function createStaticFiles({ root, headers }: StaticFilesOptions): Handle
     if (found.type !== 'file') return refuse(response, refusalOf(found));
     response.appendHeader('vary', 'accept-encoding');
     response.writeHead(found.statusCode, { ...found.headers, ...headers });
-    // A client that goes away early is no fault; the file is closed either way.
+    // A client that disconnects early is no error; the file is closed in any case.
     await pipeline(found.stream, response).catch(() => response.destroy());
   };
 }
@@ -50,7 +50,7 @@ function typeOf(path: string): Record<string, string> {
   return { 'Content-Type': send.isUtf8MimeType(type) ? `${type}; charset=utf-8` : type };
 }
 
-/** A folder and a path that leads out of the root are not there either. */
+/** Folders, and paths that lead out of the root, are reported as not found. */
 function refusalOf({ statusCode, headers, metadata }: SendResult): Refusal {
   if (statusCode === 412) return { code: 'BAD_USER_INPUT', message: 'The file is another one by now', status: 412 };
   if (statusCode === 416) return { ...otherRange, headers: { 'content-range': headers['Content-Range'] ?? '' } };

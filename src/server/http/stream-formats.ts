@@ -2,15 +2,15 @@ import type { ExecutionResult } from 'graphql';
 import type { PrintResult } from '../graphql/print.js';
 import type { StreamType } from './negotiation.js';
 
-/** How the results of a subscription are written into one HTTP answer. */
+/** The format of a subscription's results in one HTTP response. */
 export interface StreamFormat {
   readonly contentType: string;
   readonly start: string;
   readonly ping: string;
   readonly pingMs: number;
-  /** After the last result. A stream without it broke off, and there may be more. */
+  /** Sent after the last result. A stream without it broke off, and there may be more results. */
   readonly end: string;
-  /** Made once for all subscribers who get this result in this format. */
+  /** Created once for all subscribers that get this result in this format. */
   chunkOf(result: ExecutionResult, print: PrintResult): Buffer;
 }
 
@@ -32,7 +32,7 @@ function createFormat(
   };
 }
 
-/** The distinct connections mode of graphql-sse. The first comment makes browsers see the answer begin. */
+/** The distinct connections mode of graphql-sse. The comment at the start makes browsers notice that the response has begun. */
 const sse = createFormat({
   contentType: 'text/event-stream; charset=utf-8',
   start: ':\n\n',
@@ -47,8 +47,8 @@ const part = '\r\nContent-Type: application/json\r\n\r\n';
 const boundary = '\r\n--graphql';
 
 /**
- * Apollo's multipart protocol for subscriptions. A part counts as read once the next boundary is seen, so each is followed by
- * one at once. Apollo iOS compares the parameter with this very text: without quotes.
+ * Apollo's multipart protocol for subscriptions. Clients process a part once they see the next boundary, so one follows each
+ * part at once. Apollo iOS compares the parameter with exactly this text, without quotes.
  */
 const multipart = createFormat({
   contentType: 'multipart/mixed;boundary=graphql;subscriptionSpec=1.0',
@@ -62,5 +62,5 @@ const multipart = createFormat({
 
 export const streamFormats: Readonly<Record<StreamType, StreamFormat>> = { sse, multipart };
 
-/** One answer for a client that takes nothing but SSE. */
+/** A single response for a client that accepts nothing but SSE. */
 export const toSseText = (json: string): string => `${sse.start}event: next\ndata: ${json}\n\n${sse.end}`;

@@ -3,28 +3,28 @@ import type { Socket } from 'node:net';
 import { every, type Loop } from '../../domain/every.js';
 import { peerOf, readUnacknowledged } from './unacknowledged.js';
 
-/** How often all streams are looked at. */
+/** The interval at which all streams are checked. */
 const lookMs = 4_000;
-/** A peer whose system has acknowledged nothing of what waits for it at so many looks in a row has vanished. */
+/** A peer has vanished if bytes wait for it and its system has acknowledged nothing in more checks than this in a row. */
 const maxSilentLooks = 5;
-/** Streams that were opened together end this far apart, as a part of their life. */
+/** Streams that began together end at different times, within this part of their life. */
 const spread = 0.25;
 
 interface Life {
   readonly socket: Socket;
   readonly peer: string;
   readonly end: NodeJS.Timeout;
-  /** How much the peer had acknowledged when that last grew, in bytes. */
+  /** How many bytes the peer had acknowledged when that number last increased. */
   acknowledged: number;
-  /** Looks since then. */
+  /** The number of checks since then. */
   silentLooks: number;
 }
 
 /**
- * Ends HTTP streams whose peer has vanished. Such a peer says nothing, and that this system takes bytes for it proves
- * nothing, so two things are looked at: what the peer's system has acknowledged of heartbeats and results, where this
- * system shows it; and a stream's age, for peers behind a proxy that goes on acknowledging. Either way the stream breaks
- * off without being completed, which clients take as a reason to come back.
+ * Ends HTTP streams whose peer has vanished. Such a peer sends nothing, and bytes that this system takes for it prove
+ * nothing. Therefore two things are checked: how much of the heartbeats and results the peer's system has acknowledged, if
+ * this system shows that; and a stream's age, for peers behind a proxy that still acknowledges. Both end the stream without
+ * completing it, after which clients connect again.
  */
 export class StreamLives {
   readonly #maxLifeMs: number;
@@ -35,7 +35,7 @@ export class StreamLives {
     this.#maxLifeMs = maxLifeMs;
   }
 
-  /** From here on until it closes. */
+  /** Watches the stream from now on, until it closes. */
   begin(response: ServerResponse): void {
     const { socket } = response;
     if (socket === null || response.destroyed) return;

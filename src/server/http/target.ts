@@ -1,8 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 
 /**
- * Understands a target that names its host too, as a client writes it that takes this server for a proxy: that host counts,
- * not the header's (RFC 9112, 3.2.2).
+ * Reads a target that contains the host, as clients write it for a proxy: that host replaces the header's (RFC 9112, 3.2.2).
  */
 export function readTarget(request: IncomingMessage): void {
   const { url = '/' } = request;
@@ -12,12 +11,12 @@ export function readTarget(request: IncomingMessage): void {
   request.url = pathname + search;
 }
 
-/** Without the query. One slash at the end means the same path. */
+/** Returns the path without the query. One slash at the end is removed. */
 export function pathOf({ url = '/' }: IncomingMessage): string {
   const path = url.split('?', 1)[0] ?? '/';
   return path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path;
 }
 
-/** With its question mark; empty where there is none. */
+/** Returns the query with its question mark; an empty text if there is none. */
 export const queryOf = ({ url = '/' }: IncomingMessage): string =>
   url.includes('?') ? url.slice(url.indexOf('?')) : '';

@@ -4,8 +4,9 @@ import { isIPv6, type Socket } from 'node:net';
 const tables = ['/proc/self/net/tcp', '/proc/self/net/tcp6'];
 
 /**
- * The connections to a port of this machine whose peer's system has yet to acknowledge something, and how many bytes, by
- * `peerOf`. Node has neither TCP_INFO nor TCP_USER_TIMEOUT; the tables that tell it exist on Linux alone: undefined elsewhere.
+ * Returns the connections to a port of this machine whose peer's system has not acknowledged all bytes, with the number of
+ * these bytes, by `peerOf`. Node has neither TCP_INFO nor TCP_USER_TIMEOUT. Undefined except on Linux, which has tables for
+ * this.
  */
 export async function readUnacknowledged(localPort: number): Promise<ReadonlyMap<string, number> | undefined> {
   const texts = await Promise.all(tables.map((table) => readFile(table, 'latin1').catch(() => undefined)));
@@ -14,8 +15,8 @@ export async function readUnacknowledged(localPort: number): Promise<ReadonlyMap
 }
 
 /**
- * Of lines such as ` 0: 0100007F:0FA0 0200007F:C350 01 0000000A:00000000 …` (local and remote address, state, bytes to be
- * acknowledged and to be read) those of the port that have something to be acknowledged.
+ * Parses lines such as ` 0: 0100007F:0FA0 0200007F:C350 01 0000000A:00000000 …` (local and remote address, state, bytes to be
+ * acknowledged and to be read). Returns those of the port with unacknowledged bytes.
  */
 export function parseTcpTable(text: string, localPort: number): [peer: string, bytes: number][] {
   const port = localPort.toString(16).padStart(4, '0').toUpperCase();
@@ -26,11 +27,11 @@ export function parseTcpTable(text: string, localPort: number): [peer: string, b
   return Array.from(text.matchAll(line), ([, peer = '', bytes = '']) => [peer, Number.parseInt(bytes, 16)]);
 }
 
-/** The peer of a connection as the tables name it: `0200007F:C350`. */
+/** The peer of a connection in the format of the tables: `0200007F:C350`. */
 export const peerOf = ({ remoteAddress = '', remotePort = 0 }: Pick<Socket, 'remoteAddress' | 'remotePort'>): string =>
   `${toWords(toBytes(remoteAddress))}:${remotePort.toString(16).padStart(4, '0').toUpperCase()}`;
 
-/** Words of 32 bits in the machine's byte order, which is little-endian wherever Node runs on Linux but for s390x. */
+/** Prints words of 32 bits in the machine's byte order, which is little-endian on all Linux platforms of Node except s390x. */
 function toWords(bytes: readonly number[]): string {
   const words: string[] = [];
   for (let at = 0; at < bytes.length; at += 4) {

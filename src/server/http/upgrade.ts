@@ -1,23 +1,22 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 
-/** The one upgrade that there is here. */
+/** Whether the request offers the only upgrade that this server supports. */
 export const asksForWebSocket = ({ headers }: IncomingMessage): boolean =>
   headers.upgrade?.toLowerCase() === 'websocket';
 
 export interface Offer {
   readonly socket: Duplex;
-  /** What was read behind the head. */
+  /** The bytes that were read after the head. */
   readonly rest: Buffer;
-  /** The answer to the request before it on this connection. */
+  /** The response to the previous request on this connection. */
   readonly before: ServerResponse | undefined;
 }
 
 /**
- * Serves a request as if it had not offered to upgrade: an offer may be passed over (RFC 9110, 7.8), and Java's HttpClient
- * makes one with its first request. Node stops to parse at the end of such a head, so what it has read is put back, without
- * the offer, for a parser that begins anew. That one knows nothing of answers that are still to be written, and waits for
- * them.
+ * Serves a request as if it had not offered to upgrade: a server may ignore the offer (RFC 9110, 7.8), and Java's HttpClient
+ * makes one with its first request. Node stops parsing at the end of such a head, so the bytes are put back, without the
+ * offer, for a new parser. That one does not know the responses that are still to be written, so it starts after them.
  */
 export function passOverUpgrade(server: Server, request: IncomingMessage, { socket, rest, before }: Offer): void {
   const lose = () => void socket.destroy();
@@ -27,7 +26,7 @@ export function passOverUpgrade(server: Server, request: IncomingMessage, { sock
     socket.unshift(Buffer.concat([headWithoutOffer(request), rest]));
     server.emit('connection', socket);
   };
-  // Nobody else listens now.
+  // No other listener is left, and an error without one would end the process.
   socket.on('error', lose);
   if (before === undefined || before.closed) begin();
   else before.once('close', begin);
