@@ -5,9 +5,10 @@ const maxIdLength = 100;
 const maxEchoLength = 1_000;
 
 /**
- * A message as graphql-ws would parse it, which takes both, and without what no part of the protocol asks for: graphql-ws
- * keeps a message as long as its operation lives. What is no message is returned as it is; graphql-ws closes the socket.
- * @throws {ChatError} BAD_USER_INPUT where the id of an operation is too long to be kept and repeated
+ * Parses a message for graphql-ws, which accepts parsed messages, too. Drops fields that are not part of the protocol,
+ * because graphql-ws keeps a message as long as its operation lives. Returns an invalid message as it is; graphql-ws closes
+ * the socket.
+ * @throws {ChatError} BAD_USER_INPUT if the id of an operation is too long to be kept and repeated
  */
 export function readMessage(text: string): unknown {
   const message = parseIfJson(text);
@@ -24,7 +25,7 @@ export function readMessage(text: string): unknown {
 function onlyRequest({ query, operationName, variables, documentId, extensions }: Record<string, unknown>) {
   const persistedQuery = isObject(extensions) ? extensions.persistedQuery : undefined;
   if (documentId == null && persistedQuery == null) return { query, operationName, variables };
-  // graphql-ws takes no operation without a text.
+  // graphql-ws refuses an operation without a text.
   return { query: query ?? '', operationName, variables, documentId, extensions: { persistedQuery } };
 }
 

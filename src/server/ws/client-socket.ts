@@ -8,20 +8,20 @@ import type { Recipient, UnreadAnswers } from '../graphql/limits/unread-answers.
 import { closeCodes } from './close-codes.js';
 import { createTextFrame } from './text-frame.js';
 
-/** After a close frame that the peer does not answer. */
+/** The time that a peer has to answer a close frame. */
 const closeTimeoutMs = 3_000;
-/** Nothing more is read from a peer that has this much to take first. */
+/** A peer with this many unsent bytes is not read from. */
 const maxUnsentBytes = 1_048_576;
 
-/** What waits beyond this shows that the peer does not keep up: the system's own buffers are full. */
+/** A peer with more waiting bytes does not keep up: the operating system's buffers are full. */
 const behindBytes = 16_384;
-/** What may be put together for one write. */
+/** The bytes of one turn beyond which a peer does not keep up; a larger frame counts as an unread answer. */
 const maxJoinedBytes = 65_536;
 
-/** The connection that a WebSocket was upgraded from, and how much has come from its peer. */
+/** The connection that a WebSocket was upgraded from, with the number of bytes that its peer has sent. */
 type PeerStream = Duplex & Pick<Socket, 'bytesRead'>;
 
-/** Pings, pongs and completions, which cost the peer nothing. A client has a reason for one every few seconds. */
+/** The allowance for pings, pongs and completions, which cost the peer nothing. A client needs one every few seconds. */
 const idleFrames = { burst: 100, perSecond: 10 };
 
 export interface ClientSocketOptions {
@@ -31,37 +31,37 @@ export interface ClientSocketOptions {
 }
 
 /**
- * One WebSocket, so that a bad peer costs a bounded amount: large frames count among the unread answers of its user, a peer
- * that sends without reading is not read from, nor is one that floods; one that vanished is found out by its silence, and a
- * close that is not answered ends anyway.
+ * One WebSocket, which limits the cost of a bad peer: large frames count as unread answers of its user; a peer that sends
+ * without reading, or too much, is not read from; a peer that vanished is detected by its silence; and a close that is not
+ * answered ends anyway.
  */
 export class ClientSocket {
-  /** Those that have something to write at the end of this turn of the event loop. */
+  /** The sockets with frames to write at the end of this turn of the event loop. */
   static readonly #due: ClientSocket[] = [];
-  /** Which of the turns of pinging is its own. */
+  /** The turn of the ping timer in which this socket is pinged. */
   readonly pingTurn: number;
   readonly #socket: WebSocket;
   readonly #stream: PeerStream;
   readonly #options: ClientSocketOptions;
   readonly #waiting = new Set<() => void>();
   readonly #idleFrames = new Allowance(idleFrames);
-  /** Whether the peer has shown since the last ping that it is there. */
+  /** Whether the peer has shown a sign of life since the last ping. */
   #isAlive = true;
   #heardBytes = 0;
-  /** It has much to take first. */
+  /** Whether reading is paused because too many bytes are unsent. */
   #isPaused = false;
-  /** Until then it is not read from, … */
+  /** Set while the socket rests and is not read from. */
   #rest: NodeJS.Timeout | undefined;
-  /** … and what had been read already is held. */
+  /** The messages that were read before the rest and wait for its end. */
   #held: string[] = [];
-  /** What leaves at the end of this turn, in one write. */
+  /** The frames to write at the end of this turn, in one write. */
   readonly #frames: Buffer[] = [];
   #frameBytes = 0;
-  /** Who waits for that write. */
+  /** The callbacks of that write. */
   #senders: ((error: Error | null | undefined) => void)[] = [];
-  /** Something waits for the peer, which the system did not take at once. */
+  /** Whether the operating system did not take all bytes at once. */
   #isStalled = false;
-  /** Once it is known. */
+  /** Undefined until the user is known. */
   #recipient: Recipient | undefined;
   #listener: (text: string) => Promise<void> = () => Promise.resolve();
   #delayOf: (text: string) => number = () => 0;
@@ -86,7 +86,7 @@ export class ClientSocket {
     return this.#socket.readyState === this.#socket.OPEN;
   }
 
-  /** It has more to take than what one turn brings. */
+  /** Whether the peer does not keep up. */
   get isBehind(): boolean {
     return this.#stream.writableLength > behindBytes || this.#frameBytes > maxJoinedBytes;
   }
@@ -99,7 +99,7 @@ export class ClientSocket {
     return this.#socket.protocol;
   }
 
-  /** Resolves once the bytes have left this process. Rejects where the socket is closing or fails: no fault of this server. */
+  /** Resolves once the bytes have left this process. Rejects with UNAVAILABLE if the socket is closing or fails. */
   send(text: string): Promise<void> {
     if (!this.isOpen) return Promise.reject(gone());
     return new Promise((resolve, reject) => {
@@ -109,9 +109,9 @@ export class ClientSocket {
   }
 
   /**
-   * Sends a ready frame. Undefined while the peer keeps up; else resolves when it has caught up: who awaits it does not ask
-   * for more than a slow peer takes.
-   * @throws {ChatError} UNAVAILABLE where the socket is closing
+   * Sends a complete frame. Returns undefined while the peer keeps up, otherwise a promise that resolves when it has caught
+   * up: await it before sending more.
+   * @throws {ChatError} UNAVAILABLE if the socket is closing
    */
   push(frame: Buffer): Promise<void> | undefined {
     if (!this.isOpen) throw gone();
@@ -119,14 +119,14 @@ export class ClientSocket {
     return this.isBehind ? this.#caughtUp() : undefined;
   }
 
-  /** Resolves once the peer has taken most of what it was sent, or is gone. */
+  /** Resolves once the peer has taken most of its bytes, or is gone. */
   async drained(): Promise<void> {
     while (this.isOpen && this.#unsentBytes > maxUnsentBytes) {
       await new Promise<void>((resolve) => this.#waiting.add(resolve));
     }
   }
 
-  /** @param delayOf - how long a message has to wait, with all that comes behind it, until this is asked again; in milliseconds */
+  /** @param delayOf - for how many milliseconds a message, and all after it, must wait before this is called again */
   onMessage(listener: (text: string) => Promise<void>, delayOf: (text: string) => number): void {
     const socket = this.#socket;
     this.#listener = listener;
@@ -152,7 +152,10 @@ export class ClientSocket {
     this.rest(delayMs);
   }
 
-  /** Counts a message that asks for nothing. False where there were too many: the socket is closed, and not read any more. */
+  /**
+   * Counts a message that requests nothing. Returns false if there were too many: then the socket is closed, and not read
+   * from any more.
+   */
   admitIdle(): boolean {
     if (!this.isOpen) return false;
     if (this.#idleFrames.take()) return true;
@@ -161,17 +164,17 @@ export class ClientSocket {
     return false;
   }
 
-  /** One such message more is in order, for the completion of what the peer has just begun. */
+  /** Allows one more such message: the completion of an operation that the peer has just begun. */
   grantIdle(): void {
     this.#idleFrames.grant();
   }
 
-  /** From now on, what waits counts as unread by this one. */
+  /** From now on, waiting frames count as unread answers of this recipient. */
   belongTo(recipient: Recipient): void {
     this.#recipient = recipient;
   }
 
-  /** Takes up no message for so long, in milliseconds, and reads nothing: what comes meanwhile waits at the peer. */
+  /** Processes no message and reads nothing for this many milliseconds: further messages wait at the peer. */
   rest(ms: number): void {
     if (ms === 0 || !this.isOpen) return;
     clearTimeout(this.#rest);
@@ -187,7 +190,7 @@ export class ClientSocket {
       if (!this.isOpen) return;
       this.#take(text);
       if (this.#rest === undefined) continue;
-      // One that has to wait again is there already.
+      // `#take` has put the message that has to wait again at the front.
       this.#held = [...this.#held, ...held.slice(index + 1)];
       return;
     }
@@ -198,12 +201,12 @@ export class ClientSocket {
     this.#socket.once('close', (code, reason) => listener(code, String(reason)));
   }
 
-  /** For a subscriber that cannot keep up; it resumes with afterSeq. */
+  /** Closes the socket of a subscriber that cannot keep up; it resumes with afterSeq. */
   cutOff(): void {
     this.close(closeCodes.slowConsumer, 'slow consumer');
   }
 
-  /** Closes, and does not wait for ever for a peer that does not read. */
+  /** Closes the socket, and terminates it after a while if the peer does not answer. */
   close(code: number, reason: string): void {
     if (!this.isOpen) return;
     this.#flush();
@@ -213,12 +216,13 @@ export class ClientSocket {
   }
 
   /**
-   * Ends it where the peer gave no sign of life since the last time. What it sent is one, a pong or anything else. What the
-   * system took from here is none: it takes bytes for a peer that has vanished until its buffers are full.
+   * Pings the peer, or terminates the socket if the peer has shown no sign of life since the last time. All bytes from the
+   * peer are a sign, a pong or others. Bytes that this system takes are none: it takes them for a peer that has vanished
+   * until its buffers are full.
    */
   ping(): void {
     const { bytesRead } = this.#stream;
-    // It is not read from while it has much to take, so that what it says cannot be heard.
+    // While reading is paused, signs of life cannot be seen.
     if (bytesRead > this.#heardBytes || this.#isPaused || this.#rest !== undefined) this.#isAlive = true;
     this.#heardBytes = bytesRead;
     if (!this.#isAlive) this.#socket.terminate();
@@ -237,14 +241,14 @@ export class ClientSocket {
     while (this.isBehind && this.isOpen) await new Promise<void>((resolve) => this.#waiting.add(resolve));
   }
 
-  /** What is written in one turn of the event loop leaves together, in one write to the system. */
+  /** Joins the frames of one turn of the event loop into one write. */
   #write(frame: Buffer): void {
     if (frame.length > maxJoinedBytes && this.#recipient !== undefined) this.#keep(this.#recipient, frame.length);
     this.#frameBytes += frame.length;
     if (this.#frames.push(frame) === 1 && ClientSocket.#due.push(this) === 1) setImmediate(ClientSocket.#flushAll);
   }
 
-  /** Counts as unread until it is written. */
+  /** Counts the frame as an unread answer until it is written. */
   #keep(recipient: Recipient, bytes: number): void {
     const { unread } = this.#options;
     const kept = unread.keep(recipient, bytes, () => this.cutOff());
@@ -278,9 +282,9 @@ export class ClientSocket {
     };
   }
 
-  /** Something has left this process. */
+  /** Called when bytes have left this process. */
   readonly #noteSent = (_error?: Error | null): void => {
-    // The system's buffers were full, and take more only as the peer acknowledges: it makes progress.
+    // The system's buffers were full, and take more only when the peer acknowledges: that is a sign of life.
     if (this.#isStalled) {
       this.#isAlive = true;
       this.#isStalled = this.#stream.writableLength > 0;

@@ -1,4 +1,4 @@
-/** Close codes that this server sends by itself; graphql-transport-ws and WebSocket have more. */
+/** Close codes of this server; graphql-transport-ws and WebSocket have more. */
 export const closeCodes = {
   restart: 1012,
   tryAgain: 1013,

@@ -2,24 +2,24 @@ import type { ExecutionResult } from 'graphql';
 import type { PrintResult } from '../graphql/print.js';
 import { createTextFrame } from './text-frame.js';
 
-/** A result on the wire, as the one to whom it was sent last got it: all but its start is the same for all. */
+/** The frame of a result as it was last sent: only its start differs between subscribers. */
 interface Sent {
   id: string;
   frame: Buffer;
-  /** How many of the frame's last bytes are not for one subscriber alone. */
+  /** How many bytes at the end of the frame are the same for all subscribers. */
   readonly sharedBytes: number;
 }
 
 const sent = new WeakMap<ExecutionResult, Sent>();
 
 /**
- * A result as a `next` message of graphql-transport-ws, which differs between subscribers in their operation's id alone.
- * Made anew for another id only: clients of one kind count their operations alike.
+ * Returns a result as a `next` message of graphql-transport-ws, in which only the operation's id differs between subscribers.
+ * Builds the frame again only for another id: clients of one kind number their operations alike.
  */
 export function nextFrameOf(result: ExecutionResult, id: string, print: PrintResult): Buffer {
   const last = sent.get(result);
   if (last === undefined) {
-    // With the end of the message that it is in.
+    // Includes the closing brace of the message.
     const payload = `${print(result)}}`;
     const frame = createNextFrame(id, payload);
     sent.set(result, { id, frame, sharedBytes: Buffer.byteLength(payload) });

@@ -1,6 +1,6 @@
 const textOpcode = 0x81;
 
-/** A text message as one frame of a server: whole and unmasked (RFC 6455, 5.2). It ends with the bytes of `rest`. */
+/** Returns a text message as one unmasked frame of a server (RFC 6455, 5.2). The text is `start`, followed by `rest`. */
 export function createTextFrame(start: string, rest: string | Buffer = ''): Buffer {
   const startBytes = Buffer.byteLength(start);
   const length = startBytes + Buffer.byteLength(rest);

@@ -49,40 +49,40 @@ export interface WebSocketOptions {
   readonly log: Logger;
 }
 
-/** A peer is asked so often whether it is there. */
+/** The interval between the pings of a socket. */
 const pingMs = 12_000;
 const pingTurns = 12;
 const initTimeoutMs = 10_000;
-/** Sockets that nobody has vouched for yet. A client sends its connection_init at once: the oldest has had its time. */
+/** The maximum number of sockets without a connection_init. Clients send it at once, so the oldest socket has had its time. */
 const maxUninitialised = 1_000;
-/** The pieces that a message may come in, and those of the network that a frame may: an honest one of 256 KB has 200. */
+/** The maximum number of fragments of a message, and of network chunks of a frame: a normal one of 256 KB has 200. */
 const maxPieces = 1_024;
 const drainTimeoutMs = 5_000;
-/** Queries and mutations that may be under way on a socket beside its subscriptions. */
+/** The maximum number of running queries and mutations on a socket, in addition to its subscriptions. */
 const maxOtherOperations = 50;
-/** Of those that may leave answers unread. */
+/** The maximum number of queries that run at the same time, because their answers may stay unread. */
 const maxQueriesAtOnce = 4;
 const maxTimerMs = 2 ** 31 - 1;
-/** Why a query is given up. Without a reason, each abort would make an exception with a stack. */
+/** The reason of an abort. Without one, each abort would create an exception with a stack. */
 const gone = 'The client wants no answer any more';
 
-/** Of an operation: by its client. */
+/** The state of an operation that its client has completed. */
 const completed = 'completed';
 
-/** What is kept of a connection. */
+/** The state of a connection. */
 interface Extra extends Pick<TransportContext, 'isBehind' | 'cutOff'> {
   readonly socket: ClientSocket;
-  /** Operations that have not ended here, by their ids: until then, no other one has the id. */
+  /** Operations that have not ended here, by their ids: until then, the id cannot be used again. */
   readonly operations: Map<string, OperationTypeNode | typeof completed>;
-  /** From the first query on. */
+  /** Created by the first query. */
   queries: LimitFunction | undefined;
-  /** Queries that have not been answered, by their ids: each is aborted when its client wants no answer any more. */
+  /** Unanswered queries, by their ids: a query is aborted when its client completes it or disconnects. */
   readonly unanswered: Map<string, AbortController>;
-  /** From the first mutation on. */
+  /** Created by the first mutation. */
   turns: RoomTurns | undefined;
-  /** Of the peer, which pays for what it says before it is known whose it is. */
+  /** The peer's address, which is charged for messages until the user is known. */
   readonly address: string;
-  /** The upgrade's, until the connection is initialized. */
+  /** The header of the upgrade, until the connection is initialized. */
   authorization: string | undefined;
   viewer: Viewer | null;
 }
@@ -118,12 +118,12 @@ export class GraphqlSockets {
     this.#pinging = every(pingMs / pingTurns, () => this.#ping());
   }
 
-  /** Open sockets. */
+  /** The number of open sockets. */
   get size(): number {
     return this.#sockets.size;
   }
 
-  /** @param onOpen - called with how to cut the peer off, once the connection is a socket of these */
+  /** @param onOpen - called once the connection is a WebSocket, with a function that cuts its peer off */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, onOpen: (cut: () => void) => void): void {
     const { authorization } = request.headers;
     this.#server.handleUpgrade(request, socket, head, (webSocket) => {
@@ -132,7 +132,7 @@ export class GraphqlSockets {
     });
   }
 
-  /** Lets what is under way finish, then closes every socket with 1012, which clients take as a reason to come back. */
+  /** Waits for running operations, then closes every socket with 1012, after which clients connect again. */
   async stop(): Promise<void> {
     this.#isStopping = true;
     await drain(() => this.#underWay === 0, drainTimeoutMs);
@@ -145,7 +145,7 @@ export class GraphqlSockets {
     await this.#pinging.stop();
   }
 
-  /** Each in its turn; one timer for all of them. */
+  /** Pings the sockets of the current turn; one timer serves all sockets. */
   #ping(): void {
     this.#pingTurn = (this.#pingTurn + 1) % pingTurns;
     for (const socket of this.#sockets) if (socket.pingTurn === this.#pingTurn) socket.ping();
@@ -216,12 +216,12 @@ export class GraphqlSockets {
     });
   }
 
-  /** False where the socket is closed already, with a reason. Native clients have the token in the upgrade's header. */
+  /** Returns false if it has closed the socket, with a reason. Native clients send the token in the upgrade's header. */
   async #connect(connection: Connection): Promise<boolean> {
     const { extra, connectionParams } = connection;
     const { socket, authorization } = extra;
     this.#uninitialised.delete(socket);
-    // It would be kept as long as the socket lives, whatever else the client put into it.
+    // graphql-ws would keep the payload, whatever its size, for the life of the socket.
     Object.assign(connection, { connectionParams: undefined });
     const { authenticate, maskError, seats } = this.#options;
     extra.authorization = undefined;
@@ -253,8 +253,8 @@ export class GraphqlSockets {
   }
 
   /**
-   * What graphql-ws does with a message, once it is clear that there is no flood of them. It takes as long as the operation
-   * lives; an async function would hold the text all the while.
+   * Passes a message to graphql-ws after the check for floods. Resolves when the operation has ended; an async function would
+   * hold the text until then.
    */
   #receive(extra: Extra, text: string, listener: (message: string) => Promise<void>): Promise<void> {
     const { socket, operations, unanswered, viewer } = extra;
@@ -269,20 +269,20 @@ export class GraphqlSockets {
         if (operations.has(message.id)) operations.set(message.id, completed);
         unanswered.get(message.id)?.abort(gone);
       }
-      // graphql-ws takes messages that are parsed already as well.
+      // graphql-ws also accepts parsed messages.
       return listener(message as string);
     } catch (error) {
       return Promise.reject(error);
     }
   }
 
-  /** Not left to graphql-ws, which tells operations apart by their ids alone and would take the one for the other. */
+  /** Not left to graphql-ws, which distinguishes operations by their ids alone and would confuse the two. */
   #refuse(socket: ClientSocket, id: string): Promise<void> {
     const error = toFormatted(this.#options.maskError(notEnded()));
     return socket.send(JSON.stringify({ id, type: MessageType.Error, payload: [error] }));
   }
 
-  /** Of the document, in characters; 0 where it is known. */
+  /** Returns the length of the document in characters; 0 if it is known. */
   #lengthToParse({ payload }: { readonly payload?: unknown }): number {
     const query = (payload as { readonly query?: unknown } | null | undefined)?.query;
     return typeof query !== 'string' || this.#options.engine.isKnown(query) ? 0 : query.length;
@@ -300,7 +300,7 @@ export class GraphqlSockets {
     if (viewer !== null && unread.isFull(viewer.userId)) throw tooMuchUnread();
     const { operationName, variables } = payload;
     const text = engine.findText(payload);
-    // It lives as long as the operation does, and nobody looks at it any more.
+    // The payload is kept for the life of the operation, but nothing reads it any more.
     Object.assign(payload, { query: '', variables: undefined, documentId: undefined, extensions: undefined });
     assertModest(variables);
     const document = engine.read(text, (ms) => this.#noteReading(extra, ms));
@@ -308,14 +308,14 @@ export class GraphqlSockets {
     const operation = getOperationAST(document, operationName);
     if (operation == null) throw new ChatError('BAD_USER_INPUT', 'operationName names no operation of the document');
     if (operation.operation === OperationTypeNode.SUBSCRIPTION) {
-      // One that its client has completed may take a moment to be freed; it does not count any more.
+      // A subscription that its client has completed may end a moment later; it does not count any more.
       const open = [...extra.operations.values()].filter((state) => state === OperationTypeNode.SUBSCRIPTION);
       if (open.length >= maxSubscriptions) throw tooMany();
     }
     const { schema } = engine;
     const variableValues = declaredVariables(operation, variables);
     const isMutation = operation.operation === OperationTypeNode.MUTATION;
-    // Behind all that could refuse it: from here on it is executed, and leaves then.
+    // After all checks that may refuse it: from here on the operation is executed, and leaves its turns at its end.
     const turns = isMutation
       ? this.#turnsOf(extra).arrive(findMutationInputs(document, operation, variableValues))
       : undefined;
@@ -325,7 +325,7 @@ export class GraphqlSockets {
     return { schema, document, operationName, variableValues, contextValue, rootValue };
   }
 
-  /** What comes next, on this socket as on others, waits for as long as that took too long. */
+  /** Charges the user for reading a document, and pauses the socket if the user has used up the allowance. */
   #noteReading(extra: Extra, ms: number): void {
     const { userTurns } = this.#options;
     userTurns.chargeReading(userOf(extra), ms);
@@ -345,7 +345,7 @@ export class GraphqlSockets {
     return new ResultSender(results, (result) => extra.socket.push(nextFrameOf(result, id, print)));
   }
 
-  /** Queries of one socket go a few at a time, and none while an answer waits to be read: answers can be large. */
+  /** Runs a few queries of a socket at a time, and none while answers wait to be read, because they can be large. */
   async #execute(args: ExecutionArgs) {
     const { extra, id } = takeOperation(args);
     const { socket, unanswered } = extra;
@@ -372,12 +372,12 @@ export class GraphqlSockets {
   }
 }
 
-/** Whose an operation is travels as its root value until it begins. */
+/** The connection and id of an operation, passed in its root value until it begins. */
 interface Operation {
   readonly extra: Extra;
   readonly id: string;
 }
-/** Nothing is left behind: the arguments live as long as a subscription does. */
+/** Removes the root value, because the arguments are kept for the life of a subscription. */
 function takeOperation(args: ExecutionArgs): Operation {
   const operation = args.rootValue as Operation;
   args.rootValue = undefined;
@@ -395,14 +395,14 @@ const isCompletion = (message: unknown): message is { readonly id: string } =>
   'id' in message &&
   typeof message.id === 'string';
 
-/** Operations come only where a token was shown. */
+/** The viewer is set, because operations need a valid token. */
 const userOf = ({ viewer }: Extra): number => viewer?.userId ?? 0;
 
-/** A reason has 123 bytes at most. */
+/** A close reason has 123 bytes at most. */
 const noToken =
   'No token: connection_init needs the payload { "authorization": "Bearer ..." }, or the upgrade a header';
 
-/** Header names ignore letter case, and clients that pass their headers on in connection_init rely on it. */
+/** Ignores letter case, as HTTP does for header names: some clients pass their headers on in connection_init. */
 function findAuthorization(params: Params): string | undefined {
   const entry = Object.entries(params ?? {}).find(([name]) => name.toLowerCase() === 'authorization');
   return typeof entry?.[1] === 'string' ? entry[1] : undefined;
