@@ -3,9 +3,9 @@ import { Prisma } from './generated/prisma/client.js';
 import { isPresent } from './membership.js';
 
 /**
- * To begin a query with: as `acquainted` those of the pairs in which the viewer may know of the user, who is the viewer or
- * is shown in a room that both are in. The rooms of each are looked up once, however many pairs they are in. Of a pair
- * only the rooms of the one with fewer are gone through: somebody may be in thousands.
+ * The beginning of a query: `acquainted` contains the pairs in which the viewer may see the user, who is the viewer or is
+ * confirmed in a room of both. Reads the rooms of each user once for all pairs. Goes through the rooms of the one with fewer,
+ * because a user may be in thousands.
  */
 export function withAcquainted(asked: readonly ViewedUser[]): Prisma.Sql {
   const viewerIds = asked.map(({ viewerId }) => viewerId);

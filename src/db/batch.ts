@@ -7,9 +7,7 @@ export interface Batch<Key, Value> {
   loadMany(keys: readonly Key[]): Promise<(Value | Error)[]>;
 }
 
-/**
- * What a query for many answers for each of them; undefined where the asker has no business with it at that very moment.
- */
+/** Returns the value of one request from a query for many; undefined if the user may not see it at that moment. */
 export type View<Asked, Value> = (asked: Asked) => Value | undefined;
 
 /** The maximum number of keys in one statement. */

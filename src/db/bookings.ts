@@ -5,29 +5,29 @@ import { type EntryRow, entryColumns, toStoredEntry } from './entry-row.js';
 import { epochColumn } from './epochs.js';
 import type { MentionedUser } from './users.js';
 
-/** What the booking system says of one booking. */
+/** The state of a booking in the booking system. */
 export interface BookingState {
   readonly bookingId: number;
   readonly name: string | null;
-  /** Everybody who belongs to the booking; null where nothing is said of them. */
+  /** All members of the booking; null if not given. */
   readonly members: readonly MentionedUser[] | null;
-  /** Grows with every change of the booking; null is older than every number. */
+  /** Increases with every change of the booking; null is older than every number. */
   readonly version: number | null;
   readonly cancelled: boolean;
-  /** Whether a room whose members are known already stays as it is, whatever the version. */
+  /** Whether to leave a room unchanged whose members are known already, regardless of the version. */
   readonly onlyMakes?: boolean;
 }
 
 export interface SyncedBooking {
   readonly roomId: string;
-  /** Whether this made the room, not an earlier call. */
+  /** Whether this call created the room. */
   readonly created: boolean;
-  /** Whether the members were taken over: false where a version as new was known. */
+  /** Whether the members were applied: false if the same or a newer version was known. */
   readonly applied: boolean;
   readonly entries: readonly LogEntry[];
 }
 
-/** Brings the booking's room to that state, in one round trip and one transaction; makes it where there is none. */
+/** Updates the booking's room to that state, in one round trip and one transaction; creates it if there is none. */
 export async function syncBooking(
   { changes }: Database,
   { bookingId, name, members, version, cancelled, onlyMakes = false }: BookingState,

@@ -6,9 +6,9 @@ import { diffTables } from './schema-engine.js';
 import { connectClient } from './server-check.js';
 
 /**
- * The SQL that leads from what the migrations make to schema.prisma and the files in prisma/functions; empty where they
+ * Returns the SQL that updates the result of all migrations to schema.prisma and the files in prisma/functions; empty if they
  * agree.
- * @param scratchUrl - an empty database, which serves for nothing else afterwards
+ * @param scratchUrl - an empty database, which must not be used for anything else afterwards
  */
 export async function draftMigration(scratchUrl: string, prismaDir: string): Promise<string> {
   await migrate(scratchUrl, join(prismaDir, 'migrations'));

@@ -10,15 +10,15 @@ export interface SqlFunction {
 
 interface LiveFunction {
   readonly name: string;
-  /** As DROP FUNCTION takes it: `chat_is_member(uuid,integer)`. */
+  /** In the form for DROP FUNCTION: `chat_is_member(uuid,integer)`. */
   readonly signature: string;
-  /** Its arguments and its result, none of which CREATE OR REPLACE may change. */
+  /** The arguments and the result, which CREATE OR REPLACE cannot change. */
   readonly shape: string;
   readonly definition: string;
 }
 
 const extension = '.sql';
-/** Where the functions are created to be compared. */
+/** The schema in which the functions are created for the comparison. */
 const scratchSchema = 'files';
 
 export const readFunctions = (folder: string): SqlFunction[] =>
@@ -30,7 +30,7 @@ export const readFunctions = (folder: string): SqlFunction[] =>
       sql: readFileSync(join(folder, file), 'utf8').trim(),
     }));
 
-/** The statements that drop what has no file any more. */
+/** Returns the statements that drop functions without a file. */
 export async function draftDrops(client: pg.Client, functions: readonly SqlFunction[]): Promise<string[]> {
   const names = new Set(functions.map(({ name }) => name));
   const live = await listFunctions(client, 'public');
@@ -38,8 +38,8 @@ export async function draftDrops(client: pg.Client, functions: readonly SqlFunct
 }
 
 /**
- * The statements that make the database's functions those of the files, in an order in which each can run.
- * @throws {Error} naming the file that is not one function of its name
+ * Returns the statements that update the database's functions to those of the files, in an order in which each can run.
+ * @throws {Error} with the name of a file that does not create exactly one function of its name
  */
 export async function draftReplacements(client: pg.Client, functions: readonly SqlFunction[]): Promise<string[]> {
   const live = await listFunctions(client, 'public');
@@ -66,7 +66,7 @@ function replace(sql: string, live: readonly LiveFunction[], wanted: readonly Li
 
 const drop = ({ signature }: LiveFunction): string => `DROP FUNCTION ${signature};`;
 
-/** In an order in which each finds those that it calls, as PostgreSQL demands of functions in SQL. */
+/** Creates each function after those that it calls, as PostgreSQL requires for functions in SQL. */
 async function createAll(client: pg.Client, functions: readonly SqlFunction[]): Promise<SqlFunction[]> {
   const created: SqlFunction[] = [];
   for (let waiting = functions; waiting.length > 0; ) {

@@ -1,23 +1,23 @@
-/** How items go down, alone or with others. */
+/** Writes one item, or several together. */
 export interface Write<Item, Answer> {
   readonly one: (item: Item) => Promise<Answer>;
   /**
-   * Resolves with an answer for each, in their order, or with the error of those that were left out, whose queue somebody
-   * else holds; where it fails, nothing has been written.
+   * Resolves with an answer for each item, in their order, or with an error for items that were skipped because their queue
+   * is locked. If it rejects, nothing was written.
    */
   readonly many: (items: readonly Item[]) => Promise<readonly (Answer | Error)[]>;
 }
 
 export interface Writes<Item, Answer> {
-  /** Leaves out what is locked. */
+  /** Skips items of locked queues. */
   readonly atOnce: Write<Item, Answer>;
-  /** Waits for what the items' queue, which is one, is locked by, as long as somebody waits for it. */
+  /** Waits for the lock of the items' queue, which they share, for as long as a caller would wait. */
   readonly patiently: Write<Item, Answer>;
   /** Items of one queue keep their order; queues take turns. */
   readonly queueOf: (item: Item) => string;
-  /** Whether it failed because somebody else holds what its queue is about: nothing has been written. */
+  /** Whether it failed because others hold the lock of the queue: nothing was written. */
   readonly isLocked: (error: unknown) => boolean;
-  /** After a failure of which it is not known what has been written, nothing is tried again. */
+  /** Whether the error leaves it open what was written: then nothing is retried. */
   readonly isUncertain: (error: unknown) => boolean;
 }
 

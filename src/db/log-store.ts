@@ -17,14 +17,14 @@ import { type EntryRow, entryColumns, toStoredEntry } from './entry-row.js';
 import { type EpochValues, epochColumn, epochsOfRoom, presentEpoch, toEpochs } from './epochs.js';
 import { areMembers, type Membership } from './membership.js';
 
-/** Rooms that are looked at for the age of what is not published. */
+/** The number of rooms that are checked for the age of unpublished entries. */
 const sampleSize = 1_000;
 
 /** The log as the feed reads it. */
 export const createLogStore = (db: Database): LogStore => {
-  // Of all feeds that open in one turn: a storm of reconnects opens thousands.
+  // One query for all feeds that open in one turn: a storm of reconnects opens thousands.
   const heads = createBatch<string, RoomHead | null>((roomIds) => readHeadsOf(db, roomIds), setImmediate);
-  // Of all subscribers who doubt it in one turn, as when their logs become other ones.
+  // One query for all subscribers whose membership is checked in one turn, as after a change of the epoch.
   const members = createBatch<Membership, boolean>((asked) => areMembers(db, asked), setImmediate);
   return {
     readHead: (roomId) => heads.load(roomId),
@@ -55,7 +55,7 @@ async function readHeads({ upkeep }: Database, roomIds: readonly string[]): Prom
   return new Map(rows.map(({ id, seq, epoch }) => [id, { seq, epoch }]));
 }
 
-/** Two index ranges, merged by position. */
+/** Reads two index ranges, merged by position. */
 async function readPage(connection: Connection, { roomId, base, after, upTo }: LogRange): Promise<StoredEntry[]> {
   const rows = await connection.query<EntryRow & { position: number; direct_key: string | null; epoch: string }>`
     SELECT ${entryColumns('p')}, p.position, ${epochColumn}, (SELECT r.direct_key FROM chat_rooms r WHERE r.id = ${roomId}::uuid)
@@ -73,14 +73,14 @@ async function readPage(connection: Connection, { roomId, base, after, upTo }: L
   return rows.map((row) => toStoredEntry(row, { directKey: row.direct_key, epoch: row.epoch }, row.position));
 }
 
-/** What is dated further ahead than the milliseconds' rounding explains was written before the clock was set back. */
+/** An entry that is dated further ahead than rounding to milliseconds explains was written before the clock was set back. */
 const maxAheadMs = 1_000;
-/** The age of such an entry is not known: it counts as so old at least. */
+/** The age of such an entry is not known: it counts as at least this. */
 const agePastStep = '1 minute';
 
 /**
- * The mark of a busy room always trails by what is on its way; only what is older is worth a second try. What is dated
- * ahead of the clock is older.
+ * The mark of a busy room always lags behind entries that are being published; only older ones are worth a retry. Entries
+ * that are dated ahead of the clock count as older.
  */
 async function readUnpublished({ upkeep }: Database, minAgeMs: number, count: number): Promise<UnpublishedRoom[]> {
   return upkeep.query<UnpublishedRoom>`
@@ -98,7 +98,7 @@ async function readUnpublished({ upkeep }: Database, minAgeMs: number, count: nu
     ORDER BY r.updated_at LIMIT ${count}::int`;
 }
 
-/** For the age, a sample of those rooms that have been silent longest is enough, and bounded. */
+/** The age is that of a limited sample: the rooms that have been silent longest. */
 async function readBacklog({ upkeep, epochs }: Database): Promise<Backlog> {
   const [row] = await upkeep.query<Backlog & { epoch: string }>`
     SELECT ${epochColumn},
@@ -118,7 +118,7 @@ async function readBacklog({ upkeep, epochs }: Database): Promise<Backlog> {
         WHERE m.room_id = r.id AND m.changed_seq > r.published_seq AND m.changed_seq <> m.seq
         ORDER BY m.changed_seq LIMIT 1))
     ) AS first(written_at)`;
-  // By this each instance hears of an epoch that another one, or the operator, has begun.
+  // This is how each instance learns of an epoch that another instance, or the operator, has begun.
   if (row !== undefined) epochs.note(row.epoch);
   return row ?? { entries: 0, oldestMs: 0 };
 }
@@ -130,7 +130,7 @@ async function doubtEpoch({ upkeep, epochs }: Database, evidence: Evidence): Pro
   if (row !== undefined) epochs.note(row.epoch);
 }
 
-/** A room that somebody holds keeps its mark until the next time, and the others' from nothing. */
+/** Skips locked rooms until the next time, so that they do not delay the others. */
 async function advancePublished({ upkeep }: Database, ranges: readonly PublishedRange[]): Promise<Map<string, number>> {
   const roomIds = ranges.map((range) => range.roomId);
   const starts = ranges.map((range) => range.from);

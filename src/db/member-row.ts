@@ -7,14 +7,14 @@ export const memberRow = createRowCodec(memberShape, { known: ['roomId'] });
 
 export type MemberRow = RowOf<typeof memberShape>;
 
-/** A member with the user, where that was read with it. */
+/** A member with the user, if it was read with the member. */
 export type KnownMember = Member & { readonly user?: User };
 
 /** The name of member m, user u, as it is shown in the room: null until they are confirmed there. */
 export const nameOfMember = (m: string, u: string): Prisma.Sql =>
   Prisma.raw(`CASE WHEN ${m}.is_confirmed THEN ${u}.name END`);
 
-/** The fields that take longer to make than all the rest of a member: made only where they are selected. */
+/** The fields that take longer to create than all others of a member: created only if they are selected. */
 export const memberDetails = ['id', 'joinedAt', 'lastReadMessageId', 'lastReadAt'] as const;
 export type MemberDetail = (typeof memberDetails)[number];
 
@@ -23,7 +23,7 @@ export type MemberJson = JsonOf<typeof memberShape, [userName: string | null, is
 
 const detailOf = (name: keyof Member): MemberDetail | undefined => memberDetails.find((detail) => detail === name);
 
-/** A member as one value, for a row of the room. */
+/** A member as one value in a row of the room. */
 export const memberJson = (m: string, userName: Prisma.Sql, details: readonly MemberDetail[]): Prisma.Sql => {
   const [strings, values]: [string[], unknown[]] = [[], []];
   let text = 'json_build_array(';
@@ -41,7 +41,7 @@ export const memberJson = (m: string, userName: Prisma.Sql, details: readonly Me
   return Prisma.sql([...strings, text, `, ${m}.is_confirmed)`], ...values, userName);
 };
 
-/** Where the values of a list come from. */
+/** The room and the selection of a list. */
 interface ListOrigin {
   readonly roomId: string;
   readonly details: readonly MemberDetail[];
@@ -49,7 +49,7 @@ interface ListOrigin {
   readonly isNamed?: boolean;
 }
 
-/** Members as they are shown to one viewer: those who are not confirmed without their name, except the viewer. */
+/** Returns the members as one viewer sees them: without the names of members who are not confirmed, except the viewer's own. */
 export function showMembers(
   values: readonly MemberJson[],
   origin: ListOrigin,
@@ -67,14 +67,14 @@ export function showMembers(
   };
 }
 
-/** A member of the value that `memberJson` made. */
+/** Creates a member from a value of `memberJson`. */
 export const toListedMember = (json: MemberJson, origin: ListOrigin): KnownMember =>
   // Its other fields are defined from the columns.
   new ListedMember(json, origin) as Partial<KnownMember> as KnownMember;
 
 /**
- * Few fields are selected of hundreds in a list: a field is made when it is read, so a copy of the own properties has none
- * of them.
+ * Creates each field when it is read, because few of the hundreds of fields in a list are selected. A copy of the own
+ * properties has none of them.
  */
 class ListedMember implements Pick<KnownMember, 'roomId' | 'user'> {
   static {
@@ -107,7 +107,7 @@ class ListedMember implements Pick<KnownMember, 'roomId' | 'user'> {
     return { id: userId, name: isNamed ? memberRow.restOfJson(this.#json, 0) : null };
   }
 
-  /** The values have null for what is not selected: it must not be taken for a null that is stored. */
+  /** A field that is not selected is null in the values, which must not be taken for a stored null. */
   #assertSelected(detail: MemberDetail): void {
     if (!this.#origin.details.includes(detail)) throw new Error(`The ${detail} of a member was not selected`);
   }

@@ -11,7 +11,7 @@ export type MemberPosition = Pick<Member, 'joinedSeq' | 'userId'>;
 
 export type MemberPage = PageRequest<MemberPosition>;
 
-/** A page of a room's members, as one user is to see it. */
+/** A page of a room's members, as one user sees it. */
 export interface MemberPageOfUser extends RoomOfUser {
   readonly page: MemberPage;
 }
@@ -22,12 +22,12 @@ export const cursorOfMember = ({ roomId, joinedSeq, userId }: Member): string =>
 const position = '(\\d{1,10}) (\\d{1,10})';
 const anyRoom = new RegExp(`^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12} ${position}$`);
 
-/** @throws {ChatError} BAD_USER_INPUT where it is not a cursor of any room's members */
+/** @throws {ChatError} BAD_USER_INPUT if it is not a cursor of a room's members */
 export const assertMemberCursor = (cursor: string): void => void decodeCursor('member', cursor, anyRoom);
 
 /**
- * The page with a position for its cursor.
- * @throws {ChatError} BAD_USER_INPUT where the cursor is another room's: its position means nothing here
+ * Returns the page with the position of its cursor.
+ * @throws {ChatError} BAD_USER_INPUT if the cursor is of another room, where its position means something else
  */
 export function locateMemberPage({ count, after }: PageRequest, roomId: string): MemberPage {
   const page = { count, backward: false, after: undefined, before: undefined };
@@ -36,7 +36,7 @@ export function locateMemberPage({ count, after }: PageRequest, roomId: string):
   return { ...page, after: { joinedSeq: joinedSeq ?? 0, userId: userId ?? 0 } };
 }
 
-/** The page of a list that has been read already, in the same order. */
+/** Returns the page of a list that was read already, in the same order. */
 export function pageOfMembers(members: readonly KnownMember[], page: MemberPage): Page<KnownMember> {
   const { after } = page;
   return toPage(after === undefined ? members : members.filter((member) => isBehind(member, after)), page);
@@ -45,7 +45,7 @@ export function pageOfMembers(members: readonly KnownMember[], page: MemberPage)
 const isBehind = (member: MemberPosition, after: MemberPosition): boolean =>
   member.joinedSeq > after.joinedSeq || (member.joinedSeq === after.joinedSeq && member.userId > after.userId);
 
-/** All pages in one statement, each read once for all members who ask for it at this moment; empty for others. */
+/** Reads all pages in one statement, each once for all its viewers who are members now; empty for others. */
 export async function findMemberPages(
   { reads }: Database,
   asked: readonly MemberPageOfUser[],

@@ -2,15 +2,15 @@ import type { Database } from './database.js';
 import { Prisma } from './generated/prisma/client.js';
 
 /**
- * The rooms that the user is in at this very moment, as `me`. Whoever holds a room or a message may have been removed
- * since, and what is loaded for it then must tell nothing of what came later. Without a user: all rooms.
+ * The rooms that the user is a member of now, as `me`; without a user, all rooms. A viewer of a room or a message may have
+ * been removed since it was loaded, and must not see anything later.
  */
 export const membershipOf = (userId: number | null): Prisma.Sql =>
   userId === null
     ? Prisma.sql`(SELECT id AS room_id FROM chat_rooms) AS me`
     : Prisma.sql`(SELECT m.room_id FROM chat_room_members m WHERE m.user_id = ${userId}::int AND ${isPresent('m')}) AS me`;
 
-/** Whether the row of `chat_room_members` is that of a member now: who left keeps one. */
+/** Whether the row of `chat_room_members` is that of a current member; former members keep theirs. */
 export const isPresent = (member: string): Prisma.Sql => Prisma.raw(`${member}.left_at IS NULL`);
 
 /** A user as a member of a room. */
@@ -19,7 +19,7 @@ export interface Membership {
   readonly userId: number;
 }
 
-/** Whether each of them is one now. */
+/** Resolves with whether each of the users is a member now, in the same order. */
 export async function areMembers({ writes }: Database, asked: readonly Membership[]): Promise<boolean[]> {
   const rows = await writes.query<{ yes: boolean }>`
     SELECT m.user_id IS NOT NULL AS yes

@@ -12,7 +12,7 @@ export const messageRow: RowCodec<typeof messageShape, 'roomId'> = {
 };
 
 export type MessageRow = RowOf<typeof messageShape>;
-/** With what is read along with the message. */
+/** A message as a JSON array, followed by the parts that are read with it. */
 export type MessageJson<Rest extends readonly unknown[] = []> = JsonOf<typeof messageShape, Rest>;
 
 function render(message: Message): Message {
@@ -26,6 +26,6 @@ function render(message: Message): Message {
   };
 }
 
-/** An earlier release stored the sentences: those stay as they are. */
+/** Only for notices without a stored sentence: sentences of an earlier release stay as they are. */
 const renderContent = (notice: StoredNotice, actorName: string): string | null =>
   notice.code === 'ANNOUNCEMENT' ? null : renderNotice({ ...notice, actorName }, notice.language);

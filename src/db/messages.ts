@@ -7,7 +7,7 @@ import { isPresent, membershipOf } from './membership.js';
 import { type MessageJson, type MessageRow, messageRow } from './message-row.js';
 import type { User } from './user-row.js';
 
-/** The message where the user is a member of its room now, or null. */
+/** Resolves with the message, or null if the user is not a member of its room now. */
 export async function findMessage({ reads }: Database, id: string, userId: number | null): Promise<Message | null> {
   const rows = await reads.query<MessageRow>`
     SELECT ${messageRow.select('c')} FROM chat_messages c JOIN ${membershipOf(userId)} ON me.room_id = c.room_id
@@ -15,7 +15,7 @@ export async function findMessage({ reads }: Database, id: string, userId: numbe
   return rows[0] === undefined ? null : messageRow.decode(rows[0]);
 }
 
-/** The room of each message that there is. */
+/** The rooms of the messages that exist, by the ids of the messages. */
 export async function findRoomsOfMessages({ writes }: Database, ids: readonly string[]): Promise<Map<string, string>> {
   const rows = await writes.query<{ id: string; room_id: string }>`
     SELECT c.id, c.room_id FROM chat_messages c WHERE c.id = ANY(${ids}::uuid[])`;
@@ -24,13 +24,13 @@ export async function findRoomsOfMessages({ writes }: Database, ids: readonly st
 
 export const cursorOfMessage = ({ roomId, seq }: Message): string => encodeCursor('message', roomId, seq);
 
-/** @throws {ChatError} BAD_USER_INPUT where it is none of any room */
+/** @throws {ChatError} BAD_USER_INPUT if it is not a cursor of a room's messages */
 export const assertMessageCursor = (cursor: string): void =>
   void decodeCursor('message', cursor, /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12} \d{1,10}$/);
 
 /**
- * The page with positions in the room's log for its cursors.
- * @throws {ChatError} BAD_USER_INPUT where a cursor is another room's: its position means nothing here
+ * Returns the page with positions in the room's log for its cursors.
+ * @throws {ChatError} BAD_USER_INPUT if a cursor is of another room, where its position means something else
  */
 export function locatePage({ after, before, ...page }: PageRequest, roomId: string): PageRequest<number> {
   const seqOf = (cursor: string | undefined) =>
@@ -40,13 +40,13 @@ export function locatePage({ after, before, ...page }: PageRequest, roomId: stri
   return { ...page, after: seqOf(after), before: seqOf(before) };
 }
 
-/** What of a history is passed over: deleted messages, and so many of the others at the page's start. */
+/** The messages that a page omits: deleted ones, and this many of the others at the page's start. */
 export interface Omissions {
   readonly deleted: boolean;
   readonly skip: number;
 }
 
-/** What of a message can be read along with it. */
+/** The parts that can be read with a message. */
 export interface MessageParts {
   readonly sender: User;
   readonly readCount: number;
@@ -56,14 +56,14 @@ export const messageParts = ['sender', 'readCount'] as const satisfies readonly 
 
 export type PagedMessage = Message & Partial<MessageParts>;
 
-/** Which page of a room's history, and what of its messages. */
+/** A page of a room's history, and the parts of its messages. */
 export interface HistoryRequest {
   readonly page: PageRequest<number>;
   readonly parts?: readonly MessagePart[] | undefined;
   readonly omissions?: Omissions | undefined;
 }
 
-/** A page of a room's history by seq, oldest first, in one statement; empty where the user is no member at this moment. */
+/** Reads a page of a room's history by seq, oldest first, in one statement; empty if the user is not a member now. */
 export async function pageMessages(
   { reads }: Database,
   roomId: string,
@@ -80,13 +80,13 @@ export type HistoryJson = readonly PagedMessageJson[] | null;
 type PagedMessageJson = MessageJson<[senderName: string | null, readCount: number | null]>;
 
 /**
- * The page as one value, for a row of its room: one value is read in half the time that as many rows take.
- * @param room - the room in the query
+ * The page as one value in the row of its room, which is read in half the time of as many rows.
+ * @param room - the room's id in the query
  */
 export function historyJson(room: string, { page, parts = [], omissions }: HistoryRequest): Prisma.Sql {
   const { after = 0, before = 2 ** 31 } = page;
   const [withSender, withReadCount] = [parts.includes('sender'), parts.includes('readCount')];
-  // What is read along stands outside of the page: joined inside, a plan for any room may read the whole room to sort it.
+  // The parts are outside of the page: with a join inside, a plan for any room may read the whole room to sort it.
   return Prisma.sql`(
     ${withReadCount ? Prisma.sql`WITH ${readMarks(Prisma.sql`= ${Prisma.raw(room)}`)}` : Prisma.empty}
     SELECT json_agg(json_build_array(${messageRow.values('c')}, ${withSender ? nameOfSender : Prisma.sql`NULL`},
@@ -117,34 +117,34 @@ export function toHistory(
   return toPage((values ?? []).map(toPagedMessage), page);
 }
 
-/** The read marks of each room's members, read once and not once for each message. */
+/** The read marks of each room's members, read once for all messages. */
 const readMarks = (isRoom: Prisma.Sql): Prisma.Sql => Prisma.sql`marks AS MATERIALIZED (
     SELECT m.room_id, array_agg(m.user_id) AS user_ids, array_agg(m.last_read_seq) AS seqs,
       array_agg(m.last_read_seq ORDER BY m.last_read_seq) AS ascending
     FROM chat_room_members m WHERE m.room_id ${isRoom} AND ${isPresent('m')} GROUP BY m.room_id
   )`;
 
-/** Authors are confirmed by what they write; who caused a SYSTEM entry may not be. */
+/** Authors are confirmed because they have written here; the actor of a SYSTEM entry may not be. */
 const nameOfSender = Prisma.sql`CASE WHEN c.type = 'SYSTEM' AND EXISTS (
     SELECT FROM chat_room_members m WHERE m.room_id = c.room_id AND m.user_id = c.sender_id AND NOT m.is_confirmed
   ) THEN NULL ELSE (SELECT u.name FROM chat_users u WHERE u.id = c.sender_id) END`;
 
-/** As many as `readersOfMessage` of message c, by a binary search: all marks except those below it and its author's own. */
+/** The number of `readersOfMessage` of message c, by a binary search: all marks except those below it and its author's own. */
 const countByMarks = Prisma.sql`(
   SELECT cardinality(marks.ascending) - width_bucket(c.seq - 1, marks.ascending)
     - coalesce((marks.seqs[array_position(marks.user_ids, c.sender_id)] >= c.seq)::int, 0)
   FROM marks WHERE marks.room_id = c.room_id)`;
 
-/** What of a message decides who has read it. */
+/** The fields of a message that determine its readers. */
 export type ReadPosition = Pick<Message, 'id' | 'roomId' | 'seq' | 'senderId'>;
 
-/** A message as one user is to see it. */
+/** A message as one user sees it. */
 export interface MessageOfUser {
   readonly message: ReadPosition;
   readonly userId: number;
 }
 
-/** The messages that are asked for, each with those of their askers who are members of its room now. */
+/** The requested messages, each with those of its viewers who are members of its room now. */
 const askedMessages = (asked: readonly MessageOfUser[]): Prisma.Sql => Prisma.sql`
   SELECT a.id, a.room_id, a.seq, a.sender_id, array_agg(me.user_id) AS viewer_ids
   FROM unnest(
@@ -175,7 +175,7 @@ export interface MessageReader {
   readonly readAt: Date;
 }
 
-/** When each reader's mark first stood at or past the message, the earliest first. */
+/** Finds when each reader's mark first reached the message, the earliest first. */
 export async function findReaders(
   { reads }: Database,
   asked: readonly MessageOfUser[],

@@ -4,7 +4,7 @@ import type { View } from './batch.js';
 import type { Connection } from './connection.js';
 import type { Database } from './database.js';
 
-/** Presence as the instances keep it together; see prisma/migrations for the rules. */
+/** The presence that all instances share; see prisma/functions for the rules. */
 export const createPresenceStore = (db: Database): PresenceStore => {
   const { upkeep } = db;
   return {
@@ -43,7 +43,7 @@ export const createPresenceStore = (db: Database): PresenceStore => {
   };
 };
 
-/** What each viewer may know of each user: nothing of one with whom they share no room in which the user is shown. */
+/** Finds the presence of each user that the viewer may see: they share a room in which the user is confirmed. */
 export async function findPresences(
   { reads }: Database,
   asked: readonly ViewedUser[],

@@ -14,7 +14,7 @@ import { type MemberRow, memberRow } from './member-row.js';
 import { type RoomJson, roomRow } from './room-row.js';
 import { findRoomBy, type Room, type RoomSelection } from './rooms.js';
 
-/** What a function of the room log answers in a word. The first three are no refusals. */
+/** The outcome that a function of the room log returns. All except the first three are refusals. */
 export type Outcome =
   | 'OK'
   | 'DUPLICATE'
@@ -34,10 +34,10 @@ export type Outcome =
   | 'CANCELLED';
 
 const done: ReadonlySet<Outcome> = new Set<Outcome>(['OK', 'DUPLICATE', 'UNCHANGED']);
-/** Not refused: it stands now, by this write or already before it. */
+/** Whether the change is in place now, by this write or an earlier one. */
 export const isDone = (outcome: Outcome): boolean => done.has(outcome);
 
-/** The message as it is stored now, where the outcome has one, and what was appended to the log, if anything was. */
+/** The message as it is stored now, if the outcome has one, and the entries that were appended to the log, if any. */
 export interface LogWrite {
   readonly outcome: Outcome;
   readonly message: Message | null;
@@ -63,19 +63,19 @@ export interface NewRoom {
   readonly memberIds: readonly number[];
   /** The id of its first entry, ROOM_CREATED. */
   readonly messageId: string;
-  /** Whether all of them may be shown, whether or not the creator knows them; true by default, as for the platform. */
+  /** Whether all members are confirmed, even if the creator does not know them; true by default, as for the platform. */
   readonly isVouched?: boolean;
   readonly language?: Language;
 }
 
 type WriteRow = { outcome: Outcome; direct_key: string | null; epoch: string } & (EntryRow | { id: null });
 
-/** Where a write goes: each of those below is one call of one function, and its own transaction unless it is part of one. */
+/** Runs the writes below: each is one call of one function, in its own transaction unless it is part of one. */
 export interface Writer {
   readonly writes: Queries;
 }
 
-/** Resolves once it is committed, in one round trip. */
+/** Resolves once the write is committed, in one round trip. */
 async function write({ writes }: Writer, call: Prisma.Sql): Promise<LogWrite> {
   const rows = await writes.query<WriteRow>`
     SELECT w.outcome, w.direct_key, ${epochColumn}, ${entryColumns('(w.entry)')} FROM ${call} AS w`;
@@ -90,7 +90,7 @@ function toLogWrite(rows: readonly WriteRow[]): LogWrite {
   return { outcome, message: entries[0]?.message ?? null, entries: outcome === 'OK' ? entries : [] };
 }
 
-/** Together with what else is sent at this moment, in one commit; in its own where it is alone. */
+/** Appends a message, in one commit with other messages that are sent at this moment. */
 export function appendMessage(db: Database, message: NewMessage): Promise<LogWrite> {
   let commit = commits.get(db);
   if (commit === undefined) {
@@ -122,8 +122,8 @@ const appendOne = (db: Writer, { id, roomId, senderId, type, content }: NewMessa
   );
 
 /**
- * Waits a moment for rooms that somebody else holds, then leaves those out. Two instances that write to the same rooms hold
- * them for a millisecond at a time: leaving them out at once would take a third of what both write.
+ * Waits a moment for locked rooms, then skips them. Two instances that write to the same rooms lock them for a millisecond at
+ * a time: skipping them at once would cost a third of the throughput of both.
  */
 const appendAtOnce = (db: Database, messages: readonly NewMessage[]): Promise<(LogWrite | LockedError)[]> =>
   appendMany(db, messages, { skipLocked: false }).catch((error: unknown) => {
@@ -131,7 +131,7 @@ const appendAtOnce = (db: Database, messages: readonly NewMessage[]): Promise<(L
     return appendMany(db, messages, { skipLocked: true });
   });
 
-/** Each message's own answer; with `skipLocked` an error for those of rooms that somebody else holds. */
+/** Resolves with the result of each message; with `skipLocked`, with an error for messages of locked rooms. */
 async function appendMany(
   { writes }: Writer,
   messages: readonly NewMessage[],
@@ -147,7 +147,7 @@ async function appendMany(
   return rows.map((row) => (row.outcome === 'LOCKED' ? new LockedError() : toLogWrite([row])));
 }
 
-/** A SYSTEM message of the platform's. */
+/** Appends a SYSTEM message of the platform. */
 export const announce = (db: Writer, { id, roomId, senderId, content }: Omit<NewMessage, 'type'>): Promise<LogWrite> =>
   write(db, Prisma.sql`chat_announce(${id}::uuid, ${roomId}::uuid, ${senderId}::int, ${content}::text)`);
 
@@ -160,7 +160,7 @@ export const deleteMessage = (db: Writer, id: string, userId: number): Promise<L
 export interface MembershipChange {
   readonly roomId: string;
   readonly actorId: number;
-  /** The id of the SYSTEM message that tells of it. */
+  /** The id of the SYSTEM message about the change. */
   readonly messageId: string;
   /** The language of that message. */
   readonly language?: Language;
@@ -176,7 +176,7 @@ export const renameRoom = (
     Prisma.sql`chat_rename_room(${roomId}::uuid, ${actorId}::int, ${name}::text, ${messageId}::uuid, ${language}::text)`,
   );
 
-/** Who is invited, to a room of how many at most, and whether they may be shown although the actor does not know them. */
+/** The invited users, the maximum size of the room, and whether they are confirmed even if the actor does not know them. */
 export interface Invitation extends Pick<NewRoom, 'isVouched'> {
   readonly userIds: readonly number[];
   readonly maxMembers: number;
@@ -223,7 +223,7 @@ export const setAdmin = (
     Prisma.sql`chat_set_admin(${roomId}::uuid, ${actorId}::int, ${userId}::int, ${isAdmin}::boolean, ${messageId}::uuid, ${language}::text)`,
   );
 
-/** Makes the room, or finds the one that has its direct key or booking already; `created` tells which. */
+/** Creates the room, or finds the one with the same direct key or booking; `created` says which. */
 export async function createRoom(
   { writes }: Writer,
   room: NewRoom,
@@ -240,8 +240,8 @@ export async function createRoom(
 }
 
 /**
- * Moves the member's read mark forward to the message; UNCHANGED where it was there or further already. With the room as
- * it was then, and their membership along with it; null where they are no member.
+ * Moves the member's read mark forward to the message; UNCHANGED if it was there or further already. Resolves with the room
+ * at that time and the user's membership; both are null if the user is not a member.
  */
 export async function markRead(
   { writes }: Writer,
@@ -263,10 +263,10 @@ export async function markRead(
 }
 
 /**
- * Changes a room and reads it in the same transaction: with all that is asked for, as the change has left it. Whoever made
- * it is answered with that, also where they are removed the moment after. The room is null where the change was refused.
- * @param what - is changed: one change of it at a time
- * @param write - changes it by the writer that it is given, and says which room it was where it was done
+ * Changes a room and reads the selection in the same transaction, as the change has left it. The user gets this even if they
+ * are removed a moment later. The room is null if the change was refused.
+ * @param what - the thing that is changed; one change of it runs at a time
+ * @param write - makes the change with the given writer, and resolves with the id of the room; null if it was refused
  */
 export const changeRoom = <Written extends { readonly roomId: string | null }>(
   { changes }: Database,

@@ -13,19 +13,19 @@ import { isPresent } from './membership.js';
 import { type MessageJson, messageRow } from './message-row.js';
 
 /**
- * A part of a room: one value of a query, and what each reader sees of that. Lists of rooms and batches of fields run the
- * same.
+ * A part of a room: one value of a query, and how each reader sees it. Lists of rooms and batches of fields use the same
+ * parts.
  */
 export interface Part<Json, Value> {
-  /** @param room - the room's id in the query, beside its reader's membership as `m` for a part that is the reader's own */
+  /** @param room - the room's id in the query; a part of the reader's own also uses their membership as `m` */
   sql(room: string): Prisma.Sql;
-  /** Where the value is read for all rooms at once: what to join. @param rooms - a query of their ids */
+  /** The join of a part that is read for all rooms at once. @param rooms - a query of their ids */
   join?(rooms: Prisma.Sql, room: string): Prisma.Sql;
-  /** Undefined where there is none. */
+  /** The returned function returns undefined if there is no value. */
   read(json: Json, roomId: string): (userId: number | null) => Value | undefined;
 }
 
-/** Which of those who are or were in a room: `isPresent`, or all. */
+/** Selects among current and former members: `isPresent`, or all. */
 type Among = (member: string) => Prisma.Sql;
 export const isEver: Among = () => Prisma.sql`true`;
 
@@ -37,13 +37,12 @@ export const countMembersOf = (among: Among): Part<number, number> => ({
 
 interface MemberList {
   readonly details: readonly MemberDetail[];
-  /** Where all rooms together have more members, none is read. */
+  /** If all rooms together have more members, none is read. */
   readonly max?: number | undefined;
 }
 
 /**
- * The longest member first. They are sorted and put together for all rooms at once: room by room it takes three times as
- * long.
+ * The longest member first. Sorts and aggregates the members of all rooms at once: room by room it takes three times as long.
  */
 export const listMembersOf = (
   among: Among,
@@ -61,7 +60,7 @@ export const listMembersOf = (
   read: (json, roomId) => (json === null ? () => undefined : showMembers(json, { roomId, details })),
 });
 
-/** Where they are more, the counting ends there, and none is looked at. */
+/** Stops counting at the maximum, and reads none if there are more. */
 const andAtMost = (max: number, rooms: Prisma.Sql): Prisma.Sql => Prisma.sql`AND (
   SELECT count(*) <= ${max}::bigint FROM (
     SELECT FROM chat_room_members c WHERE c.room_id = ANY(ARRAY(${rooms})) AND ${isPresent('c')} LIMIT ${max}::bigint + 1
@@ -78,7 +77,7 @@ export const lastMessage: Part<MessageJson | null, Message | null> = {
   },
 };
 
-/** Messages of others, neither SYSTEM nor deleted, after the read mark and the joining of member m. */
+/** The number of messages of others, neither SYSTEM nor deleted, after the read mark and the joining of member m. */
 export const unreadCount: Part<number, number> = {
   sql: () => Prisma.sql`(
     SELECT count(*) FROM chat_messages c
@@ -93,12 +92,12 @@ export const ownMember = (details: readonly MemberDetail[]): Part<MemberJson, Kn
   read: (json, roomId) => () => toListedMember(json, { roomId, details }),
 });
 
-/** So many names are in the title of a room without a name of its own, and the number of all others. */
+/** The maximum number of names in the title of a room without a name; it ends with the number of all others. */
 export const maxNamesInTitle = 10;
 
 type NamedMember = readonly [userId: number, ownName: string, shownName: string, total: number];
 
-/** What to call a room without a name: its other members, the longest member first. */
+/** The title of a room without a name: the names of its other members, the longest member first. */
 export const title: Part<readonly NamedMember[] | null, string> = {
   sql: (room) => Prisma.sql`(
     SELECT json_agg(json_build_array(n.user_id, n.own_name, n.shown_name, n.total) ORDER BY n.place) FROM (

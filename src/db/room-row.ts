@@ -6,7 +6,7 @@ import { createRowCodec, type JsonOf, type RowOf } from './row.js';
 const roomType: Field<RoomType, 'roomType'> = { kind: 'roomType', isNullable: false };
 const bookingId: Field<number, 'bookingId'> = { kind: 'bookingId', isNullable: false };
 
-/** What is shown of a room; its other columns are the booking system's and the outbox's. */
+/** The columns of a room that clients see; the others belong to the booking system and the outbox. */
 const roomShape = {
   id: uuid,
   name: orNull(text),

@@ -11,7 +11,7 @@ import { type RoomRow, roomRow } from './room-row.js';
 import type { Room } from './rooms.js';
 import type { User } from './user-row.js';
 
-/** A room as one user is to see it, or with null the platform, which sees every room. */
+/** A room as one user sees it; null is the platform, which sees every room. */
 export interface RoomOfUser {
   readonly roomId: string;
   readonly userId: number | null;
@@ -20,8 +20,8 @@ export interface RoomOfUser {
 type RoomView<Value> = View<RoomOfUser, Value>;
 
 /**
- * The rooms that are asked for, each with those of their askers who are members at this very moment, as `me`. Whoever
- * holds a room may have been removed since, and what is loaded for it then must tell nothing of what came later.
+ * The requested rooms, each with those of its viewers who are members now. A viewer of a room may have been removed since it
+ * was loaded, and must not see anything later.
  */
 const askers = (asked: readonly RoomOfUser[]): Prisma.Sql => Prisma.sql`
   SELECT a.room_id, array_agg(a.user_id) AS viewer_ids
@@ -29,7 +29,7 @@ const askers = (asked: readonly RoomOfUser[]): Prisma.Sql => Prisma.sql`
   LEFT JOIN chat_room_members m ON m.room_id = a.room_id AND m.user_id = a.user_id AND ${isPresent('m')}
   WHERE m.user_id IS NOT NULL OR a.user_id IS NULL GROUP BY a.room_id`;
 
-/** One membership for each asker who has one now, as `m`. */
+/** The current memberships of the viewers, as `m`. */
 const memberships = (asked: readonly RoomOfUser[]): Prisma.Sql => Prisma.sql`
   unnest(${asked.map(({ roomId }) => roomId)}::uuid[], ${asked.map(({ userId }) => userId)}::int[]) AS a(room_id, user_id)
   JOIN chat_room_members m ON m.room_id = a.room_id AND m.user_id = a.user_id AND ${isPresent('m')}`;
@@ -39,7 +39,7 @@ interface SharedRow {
   readonly viewerIds: readonly (number | null)[];
 }
 
-/** One row a room, for all members who ask. */
+/** One row per room, for all its viewers who are members. */
 function shared<Row extends SharedRow, Value>(
   rows: readonly Row[],
   read: (row: Row) => (userId: number | null) => Value | undefined,
@@ -51,7 +51,7 @@ function shared<Row extends SharedRow, Value>(
   };
 }
 
-/** A part of the room, as each member sees it. */
+/** Reads a part of each room, as each member sees it. */
 async function viewPart<Json, Value>(
   { reads }: Database,
   asked: readonly RoomOfUser[],
@@ -64,7 +64,7 @@ async function viewPart<Json, Value>(
   return shared(rows, ({ value, roomId }) => read(value, roomId));
 }
 
-/** To each member their own. */
+/** One row per member. */
 function own<Row extends RoomOfUser, Value>(rows: readonly Row[], toValue: (row: Row) => Value): RoomView<Value> {
   const values = new Map(rows.map((row) => [keyOf(row), toValue(row)]));
   return (one) => values.get(keyOf(one));
@@ -80,15 +80,15 @@ export async function findRooms({ reads }: Database, asked: readonly RoomOfUser[
   });
 }
 
-/** Where a room's log stands, and how that came about. */
+/** The position of a room's log, and its epochs. */
 export interface LogHead {
   readonly seq: number;
   readonly epochs: Epochs;
-  /** How long ago each of the epochs began; where the clock was set back behind its start, how far it is dated ahead. */
+  /** How long ago each epoch began; if the clock was set back to before that, how far its start is dated ahead. */
   readonly epochAgesMs: readonly number[];
 }
 
-/** For each asker who is a member, as of one moment. Waits for its turn as replays do. */
+/** Finds the head for each viewer who is a member, as of one moment. Waits for its turn, as replays do. */
 export async function findMemberHeads(db: Database, asked: readonly RoomOfUser[]): Promise<RoomView<LogHead>> {
   const rows = await db.replay(
     (connection) => connection.query<HeadRow>`
@@ -107,19 +107,19 @@ interface HeadRow extends RoomOfUser {
   readonly epochAgesMs: readonly number[];
 }
 
-/** Each asker's own membership. */
+/** Finds the viewer's own membership. */
 export async function findMemberships({ reads }: Database, asked: readonly RoomOfUser[]): Promise<RoomView<Member>> {
   const rows = await reads.query<MemberRow>`SELECT ${memberRow.select('m')} FROM ${memberships(asked)}`;
   return own(rows, memberRow.decode);
 }
 
-/** Whether a room is open for writing, and where its log stands. */
+/** Whether a room is open for writing, and the position of its log. */
 export interface Writing {
   readonly isOpen: boolean;
   readonly seq: number;
 }
 
-/** For each asker who is a member, as of one moment. */
+/** Finds this for each viewer who is a member, as of one moment. */
 export async function findWriting({ reads }: Database, asked: readonly RoomOfUser[]): Promise<RoomView<Writing>> {
   const rows = await reads.query<RoomOfUser & Writing>`
     SELECT m.room_id AS "roomId", m.user_id AS "userId", r.cancelled_at IS NULL AS "isOpen", r.seq
@@ -127,19 +127,18 @@ export async function findWriting({ reads }: Database, asked: readonly RoomOfUse
   return own(rows, ({ isOpen, seq }) => ({ isOpen, seq }));
 }
 
-/** Everybody who is in the room, the longest member first. */
+/** Finds all members, the longest member first. */
 export const findMembers = (db: Database, asked: readonly RoomOfUser[]) =>
   viewPart(db, asked, listMembersOf(isPresent, { details: memberDetails }));
 
-/** Everybody who is or ever was in the room, the longest member first. */
+/** Finds all current and former members, the longest member first. */
 export const findEverMembers = (db: Database, asked: readonly RoomOfUser[]) =>
   viewPart(db, asked, listMembersOf(isEver, { details: memberDetails }));
 
-/** Everybody who is in the room. */
 export const countMembers = (db: Database, asked: readonly RoomOfUser[]) =>
   viewPart(db, asked, countMembersOf(isPresent));
 
-/** Everybody who is or ever was in the room. */
+/** Counts current and former members. */
 export const countEverMembers = (db: Database, asked: readonly RoomOfUser[]) =>
   viewPart(db, asked, countMembersOf(isEver));
 
@@ -147,20 +146,20 @@ export const findTitles = (db: Database, asked: readonly RoomOfUser[]) => viewPa
 
 export const findLastMessages = (db: Database, asked: readonly RoomOfUser[]) => viewPart(db, asked, lastMessage);
 
-/** Each asker's own count. */
+/** Counts for each viewer. */
 export async function countUnread({ reads }: Database, asked: readonly RoomOfUser[]): Promise<RoomView<number>> {
   const rows = await reads.query<RoomOfUser & { unread: number }>`
     SELECT m.room_id AS "roomId", m.user_id AS "userId", ${unreadCount.sql('m.room_id')} AS unread FROM ${memberships(asked)}`;
   return own(rows, ({ unread }) => unread);
 }
 
-/** Somebody who is or was in a room. */
+/** A current or former member of a room. */
 export interface MemberOfRoom {
   readonly roomId: string;
   readonly userId: number;
 }
 
-/** Who they are, by the name that is shown in the room. */
+/** Finds members with the names that are shown in the room. */
 export async function findMemberUsers(
   { reads }: Database,
   asked: readonly MemberOfRoom[],
@@ -172,7 +171,7 @@ export async function findMemberUsers(
   return ofRooms(rows);
 }
 
-/** Who caused entries, by the name that is shown in the room; those who were never in it keep theirs. */
+/** Finds actors of entries with the names that are shown in the room; users who were never in it keep theirs. */
 export async function findActors(
   { reads }: Database,
   asked: readonly MemberOfRoom[],
@@ -186,7 +185,7 @@ export async function findActors(
 
 type UserOfRoomRow = User & { readonly room_id: string };
 
-/** Each once, as `a`: many may look at the same list. */
+/** Each pair once, as `a`, because many viewers may request the same list. */
 function usersOfRooms(asked: readonly MemberOfRoom[]): Prisma.Sql {
   const distinct = [...new Map(asked.map((one) => [keyOf(one), one])).values()];
   return Prisma.sql`unnest(

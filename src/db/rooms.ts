@@ -9,9 +9,9 @@ import { type HistoryJson, type HistoryRequest, historyJson, type PagedMessage, 
 import { countMembersOf, lastMessage, listMembersOf, ownMember, type Part, title, unreadCount } from './room-parts.js';
 import { type RoomJson, type RoomRow, roomRow, type StoredRoom } from './room-row.js';
 
-/** What of a room can be read along with it, as its reader is to see it. */
+/** The parts that can be read with a room, as its reader sees them. */
 export interface RoomParts {
-  /** The name, or what the other members make of it. */
+  /** The name, or the names of the other members. */
   readonly title: string;
   readonly unreadCount: number;
   readonly memberCount: number;
@@ -28,17 +28,17 @@ export const roomParts = [
   'members',
   'viewerMember',
 ] as const satisfies readonly RoomPart[];
-/** What is read along with a room by who has just changed it. The titles of a list are cheaper by themselves. */
+/** The parts that can be read with a room that was just changed. For lists, reading titles separately is cheaper. */
 export const changedRoomParts = [...roomParts, 'title'] as const satisfies readonly RoomPart[];
 
-/** What is asked for of rooms beside what they are themselves. */
+/** The parts of rooms that are selected, in addition to their own columns. */
 export interface RoomSelection {
   readonly parts: readonly RoomPart[];
-  /** Of those of its members that are among the parts. */
+  /** The details of the members among the parts. */
   readonly memberDetails: readonly MemberDetail[];
-  /** Where all rooms together have more members, these are not read along; without it, however many there are. */
+  /** If all rooms together have more members, the members are not read; unlimited if absent. */
   readonly maxMembers?: number | undefined;
-  /** A page of the messages of each. */
+  /** A page of the messages of each room. */
   readonly history?: HistoryRequest | undefined;
 }
 export const noParts = { parts: [], memberDetails: [] } as const satisfies RoomSelection;
@@ -47,16 +47,16 @@ export interface Room extends StoredRoom {
   readonly preloaded?: Preloaded;
 }
 
-/** What has been read along with a room: of its members and messages, what was asked for. */
+/** The parts that were read with a room; members and messages as selected. */
 type Preloaded = Partial<RoomParts & { readonly history: History }>;
 
-/** A page of its messages, and which one that is. */
+/** A page of the room's messages, and the request for it. */
 interface History {
   readonly request: PageRequest<number>;
   readonly page: Page<PagedMessage>;
 }
 
-/** The room where the user is a member of it now, or null; with what is asked for, in one statement. */
+/** Resolves with the room and the selection, in one statement; null if the user is not a member now. */
 export const findRoom = (
   db: Database,
   roomId: string,
@@ -64,7 +64,7 @@ export const findRoom = (
   selection: RoomSelection,
 ): Promise<Room | null> => findRoomBy(db.reads, roomId, userId, selection);
 
-/** The same by the statements of a transaction, as that has left it. */
+/** The same inside a transaction, whose changes it sees. */
 export const findRoomBy = (
   queries: Queries,
   roomId: string,
@@ -73,8 +73,8 @@ export const findRoomBy = (
 ): Promise<Room | null> => findOne(queries, Prisma.sql`r.id = ${roomId}::uuid`, userId, selection);
 
 /**
- * The room as of a moment when the user was in it, for who is not any more: what never changes of it, their own membership,
- * and of all else nothing. Null where they never were.
+ * Resolves with the room for a former member, as of a moment when they were in it: the fields that never change, their own
+ * membership, and nothing else. Null if they never were a member.
  */
 export async function findFormerRoom(
   { reads }: Database,
@@ -97,7 +97,7 @@ export async function findFormerRoom(
   };
 }
 
-/** The same for a booking's room. */
+/** The same for the room of a booking. */
 export const findBookingRoom = (
   db: Database,
   bookingId: number,
@@ -118,13 +118,13 @@ async function findOne(
   return room ?? null;
 }
 
-/** Nothing fits that PostgreSQL could not read as a time and an id. */
+/** Only matches texts that PostgreSQL can read as a time and an id. */
 const roomCursor = /^(\d{1,14}) ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/;
-/** @throws {ChatError} BAD_USER_INPUT where it is none */
+/** @throws {ChatError} BAD_USER_INPUT if it is not a cursor of rooms */
 export const assertRoomCursor = (cursor: string): void => void decodeCursor('room', cursor, roomCursor);
 export const cursorOfRoom = ({ id, updatedAt }: Room): string => encodeCursor('room', updatedAt.getTime(), id);
 
-/** The user's rooms, newest activity first, with what is asked for: all in one statement. */
+/** Reads a page of the user's rooms with the selection, newest activity first, in one statement. */
 export async function pageRooms(
   db: Database,
   userId: number,
@@ -146,8 +146,8 @@ export async function pageRooms(
 }
 
 /**
- * Rooms with what is asked for, newest activity first.
- * @param page - which rooms, as `r.*`, each with its reader's membership
+ * Reads rooms with the selection, newest activity first.
+ * @param page - a query of the rooms as `r.*`, each with its reader's membership
  */
 async function selectRooms(
   queries: Queries,
@@ -176,7 +176,7 @@ async function selectRooms(
     }
     return preloaded as Preloaded;
   };
-  // Sorted by PostgreSQL, megabytes of messages and members would go through its sort.
+  // Sorted here: PostgreSQL would move megabytes of messages and members through its sort.
   return rows.sort(byActivity).map((row) => ({ ...roomRow.decode(row), preloaded: toPreloaded(row) }));
 }
 
@@ -186,12 +186,12 @@ const concat = (fragments: readonly Prisma.Sql[]): Prisma.Sql =>
 const byActivity = (a: RoomRow, b: RoomRow): number => b.updatedAt - a.updatedAt || (a.id < b.id ? 1 : -1);
 
 /**
- * The next larger of a few limits, written out. A limit that is a parameter PostgreSQL takes for a tenth of all there is;
- * of a user's 5,000 rooms it would then plan every list anew, which takes as long as the list, rather than keep a plan.
+ * The next larger of a few limits, as a literal. PostgreSQL assumes that a parameter limits the rows to a tenth; for a user
+ * with 5,000 rooms it would plan every list again, which takes as long as the list, instead of keeping a plan.
  */
 const roundLimit = (limit: number): Prisma.Sql => Prisma.raw(String(4 ** Math.ceil(Math.log(limit) / Math.log(4))));
 
-/** Of the room r and its reader's membership m. */
+/** The parts of room r for the reader with membership m. */
 const partsOf = ({ memberDetails: details, maxMembers: max }: RoomSelection) =>
   ({
     unreadCount,
@@ -199,13 +199,13 @@ const partsOf = ({ memberDetails: details, maxMembers: max }: RoomSelection) =>
     lastMessage,
     members: listMembersOf(isPresent, { details, max }),
     viewerMember: ownMember(details),
-    // A room with a name needs no other.
+    // A room with a name needs no title from its members.
     title: { ...title, sql: (room) => Prisma.sql`CASE WHEN r.name IS NULL THEN ${title.sql(room)} END` },
   }) satisfies { readonly [Name in RoomPart]: Part<never, RoomParts[Name]> };
 
 type SelectedRow = RoomRow & { readonly [Name in RoomPart]?: unknown } & { readonly messages?: HistoryJson };
 
-/** Unread over all rooms that the user is in now. */
+/** Counts unread messages over all rooms that the user is in now. */
 export async function countAllUnread({ reads }: Database, userId: number): Promise<number> {
   const [row] = await reads.query<{ unread: number }>`
     SELECT coalesce(sum(${unreadCount.sql('m.room_id')}), 0)::int AS unread FROM chat_room_members m

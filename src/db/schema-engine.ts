@@ -8,7 +8,7 @@ import {
 import type { SchemaEngine } from '@prisma/schema-engine-wasm/schema_engine_bg';
 import pg from 'pg';
 
-/** The SQL that leads from the database's tables to a Prisma schema. */
+/** Returns the SQL that updates the database's tables to a Prisma schema. */
 export async function diffTables(databaseUrl: string, schema: string): Promise<string> {
   const pool = new pg.Pool({ connectionString: databaseUrl });
   try {
@@ -27,7 +27,7 @@ export async function diffTables(databaseUrl: string, schema: string): Promise<s
   }
 }
 
-/** The engine of `prisma migrate`, as WebAssembly: the one that the command line uses would have to be downloaded. */
+/** Runs the engine of `prisma migrate` as WebAssembly: the one of the command line would have to be downloaded. */
 export async function withSchemaEngine<T>(
   factory: SqlMigrationAwareDriverAdapterFactory,
   use: (engine: SchemaEngine) => Promise<T>,
@@ -38,14 +38,14 @@ export async function withSchemaEngine<T>(
   return await use(engine);
 }
 
-/** Node has it, its types do not. */
+/** Part of Node, but not of its types. */
 declare const WebAssembly: {
   instantiate(code: Uint8Array, imports: Record<string, object>): Promise<{ instance: { exports: object } }>;
 };
 
 let loading: Promise<typeof import('@prisma/schema-engine-wasm/schema_engine_bg')> | undefined;
 
-/** The package's own entry imports a .wasm file as a module, which Node does not do yet; this is what it would do. */
+/** Does the work of the package's own entry, which imports a .wasm file as a module: Node does not support that yet. */
 function loadEngine() {
   loading ??= (async () => {
     const engine = await import('@prisma/schema-engine-wasm/schema_engine_bg');
@@ -63,7 +63,7 @@ function loadEngine() {
 const charOid = 18;
 const textOid = 25;
 
-/** Prisma's adapter does not know the type "char" of the system tables; to the engine it is text. */
+/** Prisma's adapter does not know the type "char" of the system tables, which the engine reads as text. */
 function readCharAsText(pool: pg.Pool): pg.Pool {
   const query = pool.query.bind(pool) as (...args: unknown[]) => Promise<pg.QueryResult>;
   const patched = async (...args: unknown[]) => {

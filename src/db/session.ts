@@ -1,35 +1,35 @@
 import type pg from 'pg';
 
-/** By which the server knows the connections of instances. */
+/** The `application_name` of the connections of instances. */
 export const applicationName = 'fairway';
 
 /** PostgreSQL's settings by name; times in milliseconds. */
 export type SessionSettings = Readonly<Record<string, string>>;
 
-/** What the database's clock showed, and when that was by `performance.now()`. */
+/** A time by the database's clock, and when it was read by `performance.now()`. */
 export interface DatabaseTime {
   readonly at: number;
   readonly epochMs: number;
 }
 
-/** What a new connection leads to. */
+/** The state of the database at the start of a connection. */
 export interface Session {
   readonly time: DatabaseTime;
-  /** The present epoch of the logs there. */
+  /** The current epoch of the logs. */
   readonly epoch: string;
-  /** Which history of which server it is; null where that is not known. */
+  /** Identifies the server, its timeline and the database; null if not known. */
   readonly server: string | null;
-  /** With which the instances seal what they publish. */
+  /** The key with which the instances seal published entries. */
   readonly entryKey: Uint8Array;
 }
 
-/** What is known of the database by the time that another connection begins. */
+/** The state of the database as known before a new connection. */
 export interface KnownSession extends Pick<Session, 'epoch' | 'server'> {
-  /** The epoch in which the newest connection has seen that server; `epoch` may be one that others have seen. */
+  /** The epoch in which the newest connection has seen that server; `epoch` may come from others. */
   readonly seenEpoch: string;
 }
 
-/** The server at the other end was left behind at a failover, or put back to before one. */
+/** The server was left behind at a failover, or restored to a state before one. */
 export class EarlierEpochError extends Error {
   override readonly name = 'EarlierEpochError';
   constructor(known: string) {
@@ -41,37 +41,38 @@ export class EarlierEpochError extends Error {
 }
 
 const statementTimeoutMs = 15_000;
-/** Of what somebody else holds: the caller is told before it would give up by itself. */
+/** The maximum wait for a lock of others: the caller gets an error before it would give up by itself. */
 const lockTimeoutMs = 3_000;
 const answerTimeoutMs = 5_000;
-/** To write down where the logs of a million rooms stand. */
+/** Enough to store the log positions of a million rooms. */
 const followTimeoutMs = 120_000;
 
-/** Longer than the server's own limit: only a connection that died without a word is cut by it. */
+/** Longer than the server's own limit: only a connection that broke without notice reaches it. */
 export const queryTimeoutMs = statementTimeoutMs + answerTimeoutMs;
 
 const defaults: SessionSettings = {
   statement_timeout: String(statementTimeoutMs),
   lock_timeout: String(lockTimeoutMs),
-  // As the driver reads values, and as the statements are meant, whatever the database or the role says by default.
+  // The driver and the statements rely on these, regardless of the defaults of the database or the role.
   DateStyle: 'ISO',
   IntervalStyle: 'postgres',
   bytea_output: 'hex',
   extra_float_digits: '1',
   default_transaction_isolation: 'read committed',
   default_transaction_deferrable: 'off',
-  // Statements are small and many. In a large database the planner takes some of them for worth 100 ms of compiling.
+  // Statements are small and many. In a large database the planner would compile some of them, which takes 100 ms.
   jit: 'off',
 };
 
 /**
- * Settles how statements run on a new connection: how long they may take and wait for a lock. And a commit is on disk
- * before it is answered, whatever the server, the database or the role says by default; `local`, `remote_write` and
- * `remote_apply` stay, by which it is at least on one. By a statement, not as parameters of the start, which poolers refuse.
+ * Sets how statements run on a new connection: how long they may take, and wait for a lock. Makes a commit reach the disk
+ * before it is confirmed, regardless of the defaults of the server, the database or the role; `local`, `remote_write` and
+ * `remote_apply` are kept, with which it is on at least one disk. Uses a statement, because poolers refuse parameters at the
+ * start of a connection.
  *
- * And before anything is written over it, the logs begin a new epoch where the server is another one than before. A server
- * that recovers may become that later: over a connection from before nothing is written.
- * @param known - the newest session that there was
+ * Begins a new epoch of the logs before anything is written, if the server is another one than before. A server in recovery
+ * may become that later: a connection from before its promotion stays read-only.
+ * @param known - the newest known session
  * @throws {EarlierEpochError}
  */
 export async function prepareSession(
@@ -100,7 +101,7 @@ export async function prepareSession(
   const time = { at: (askedAt + performance.now()) / 2, epochMs: Number(row.now) };
   const epoch = row.is_other ? await follow(client, row, known) : row.epoch;
   if (known === undefined || epoch >= known.epoch) return { time, epoch, server, entryKey };
-  // The very server that was in a later one: it was put back. Any other was left behind.
+  // A server that was in a later epoch itself has been restored. Any other was left behind.
   const wasPutBack = server !== null && server === known.server && epoch < known.seenEpoch;
   if (!wasPutBack) throw new EarlierEpochError(known.epoch);
   const begun = await findEpoch(client, 'chat_doubt_epoch($1, NULL, 0, NULL, false)', [known.epoch]);
@@ -117,7 +118,7 @@ interface EnterRow {
   readonly is_read_only: boolean;
 }
 
-/** Where nothing can be begun, as nothing can be written, nothing is to be written over this connection later either. */
+/** Begins a new epoch. If the connection is read-only, that is impossible, and the connection stays read-only for its life. */
 async function follow(
   client: pg.ClientBase,
   { epoch, is_read_only: isReadOnly }: EnterRow,
@@ -131,7 +132,7 @@ async function follow(
   return epoch;
 }
 
-/** Resolves with the epoch that is the present one behind that call, whoever began it. */
+/** Resolves with the current epoch after that call, whether this or another instance began it. */
 async function findEpoch(client: pg.ClientBase, call: string, values: readonly (string | null)[]): Promise<string> {
   const query = { query_timeout: followTimeoutMs };
   await client.query({ ...query, text: `SET statement_timeout = ${followTimeoutMs}` });

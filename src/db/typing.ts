@@ -2,14 +2,14 @@ import { type TypingStore, type Typist, typingExpiresInMs } from '../domain/typi
 import type { Database } from './database.js';
 import { isPresent } from './membership.js';
 
-/** Older messages end nothing that has not lapsed. */
+/** An older message cannot end a typing signal that has not expired. */
 const recentMs = typingExpiresInMs + 1_000;
-/** Messages dated further ahead were sent before the clock was set back: nothing is known of when. */
+/** A message dated further ahead was sent before the clock was set back, at an unknown time. */
 const maxAheadMs = 1_000;
-/** A signal may have been on its way to the stream, which dates it, for so long. */
+/** How long a signal may take to reach the stream, which dates it. */
 const signalDelayMs = 250;
 
-/** Somebody who may write there, and their newest message of late. */
+/** A user who may write in the room, and their newest recent message. */
 interface Row {
   readonly id: number;
   readonly seq: number | null;
@@ -42,9 +42,9 @@ export const createTypingStore = ({ reads }: Database): TypingStore => ({
 });
 
 /**
- * The database's clock says how long ago a message was sent; by this process's clock that was so long before some moment
- * between the question and the answer. Where that does not tell which of the two came first, their positions do; else it
- * was the message, so that nobody seems to type who does not.
+ * Whether the user has sent a message since the signal. The database's clock gives the age of the message; by this process's
+ * clock it was sent that long before some moment between the query and its answer. If that does not decide which of the two
+ * came first, their positions do. Otherwise the message counts as later, so that nobody seems to type who does not.
  */
 function hasSentSince(
   { saidAt, seq }: Typist,

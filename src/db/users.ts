@@ -6,11 +6,11 @@ import type { Database } from './database.js';
 import { isPresent } from './membership.js';
 import { type User, userRow } from './user-row.js';
 
-/** Those of the users that the chat knows of, in no particular order. */
+/** Finds the known ones of these users, in no particular order. */
 export const findUsers = ({ reads }: Database, ids: readonly number[]): Promise<User[]> =>
   reads.query<User>`SELECT ${userRow.select('u')} FROM chat_users u WHERE u.id = ANY(${ids}::int[])`;
 
-/** Those of the users with whom the viewer shares a room now, confirmed there or not, and the viewer. */
+/** Finds those of the users with whom the viewer shares a room now, confirmed there or not, and the viewer. */
 export const findCompany = ({ reads }: Database, viewerId: number, ids: readonly number[]): Promise<{ id: number }[]> =>
   reads.query<{ id: number }>`
     SELECT a.id FROM unnest(${ids}::int[]) AS a(id)
@@ -20,7 +20,7 @@ export const findCompany = ({ reads }: Database, viewerId: number, ids: readonly
         AND mine.user_id = ${viewerId}::int AND ${isPresent('mine')}
     )`;
 
-/** Each user as one viewer may know of them: themselves, and those whom they meet in a room where these are shown. */
+/** Finds each user that the viewer may see: the viewer themselves, and users who are confirmed in a shared room. */
 export async function findKnownUsers(
   { reads }: Database,
   asked: readonly ViewedUser[],
@@ -32,12 +32,12 @@ export async function findKnownUsers(
   return ({ viewerId, userId }) => users.get(`${viewerId} ${userId}`);
 }
 
-/** Beyond so many names that contain a text without starting with it, those that were found first are as good. */
+/** The maximum number of names that contain a text without starting with it; of more, the first ones found are returned. */
 const maxContaining = 1_000;
 
 /**
- * Users whose name contains the text, letter case and Unicode form aside; those whose name starts with it first. Two looks
- * into indexes, however many users there are.
+ * Finds users whose name contains the text, ignoring letter case and Unicode form; names that start with it come first. Needs
+ * two index lookups, regardless of the number of users.
  */
 export const searchUsers = ({ reads }: Database, text: string, count: number): Promise<User[]> =>
   reads.query<User>`
@@ -59,9 +59,9 @@ export const searchUsers = ({ reads }: Database, text: string, count: number): P
     ORDER BY s.part, s.search_name COLLATE "C", s.id`;
 
 /**
- * Takes over the platform's name, stated here and now. It outranks every token issued before, also one of the same second
- * and one dated ahead by a clock within the leeway. Where the database's clock is behind the platform's by more than that,
- * it outranks the tokens that are known. Whether it is another name.
+ * Stores the platform's name as of now, and resolves with whether it is another one. It takes precedence over every token
+ * issued before, even in the same second, or dated ahead by a clock within the leeway. If the database's clock is behind the
+ * platform's by more than that, it takes precedence over the tokens that are known.
  */
 export async function renameUser({ changes }: Database, { id, name }: { id: number; name: string }): Promise<boolean> {
   const rows = await changes.change(
@@ -78,13 +78,16 @@ export async function renameUser({ changes }: Database, { id, name }: { id: numb
   return rows.some((before) => before.name !== name);
 }
 
-/** Somebody whom a backend mentions, under the name that it knows, if it knows one. */
+/** A user that a backend mentions, with the name if the backend knows it. */
 export interface MentionedUser {
   readonly userId: number;
   readonly userName: string | null;
 }
 
-/** Makes users known. Their names hold until a token or an upsert says another one: a mention is the weakest word. */
+/**
+ * Adds unknown users. Their names apply until a token or an upsert gives another one, because a mention has the lowest
+ * precedence.
+ */
 export async function introduceUsers({ changes }: Database, users: readonly MentionedUser[]): Promise<void> {
   const ids = users.map(({ userId }) => userId);
   const names = users.map(({ userName }) => userName);
@@ -95,8 +98,8 @@ export async function introduceUsers({ changes }: Database, users: readonly Ment
 }
 
 /**
- * Takes over the platform's name for a user, unless a newer one is known; without a name only makes the user known. Whether
- * they have another name by it.
+ * Stores the platform's name for a user, unless a newer one is known; without a name, only adds the user. Resolves with
+ * whether the name has changed.
  */
 export async function saveUser(
   { changes }: Database,
