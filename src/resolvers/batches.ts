@@ -37,16 +37,16 @@ import type { Page } from '../domain/page.js';
 import type { Presence, ViewedUser } from '../domain/presence.js';
 import type { Member } from '../domain/room-log.js';
 
-/** Some who are or were in a room. */
+/** Users who are or were members of a room. */
 interface MembersOfRoom {
   readonly roomId: string;
   readonly userIds: readonly number[];
 }
 
 /**
- * What fields load. One query for whatever all requests and subscribers of this process want in the same turn: a message
- * that reaches a thousand of them changes a thousand unread counts. Nothing is kept, so what is new shows at once, and
- * each query looks again who is a member.
+ * The loaders of fields. One query loads the values that all requests and subscribers of this process need in the same turn:
+ * a message for a thousand subscribers changes a thousand unread counts. Nothing is cached, so that changes show at once, and
+ * each query checks the memberships again.
  */
 export type Batches = ReturnType<typeof createBatches>;
 
@@ -59,7 +59,7 @@ export const createBatches = (db: Database) => ({
     const view = await findKnownUsers(db, asked);
     return asked.map((one) => view(one) ?? unknownUser(one.userId));
   }),
-  /** Lists, each as one: an entry may name all members of a room. */
+  /** Loads whole lists, because an entry may name all members of a room. */
   memberUsers: createBatch<MembersOfRoom, User[]>(async (asked) => {
     const members = asked.flatMap(({ roomId, userIds }) => userIds.map((userId) => ({ roomId, userId })));
     const view = await findMemberUsers(db, members);
@@ -70,7 +70,7 @@ export const createBatches = (db: Database) => ({
     return asked.map((one) => view(one) ?? unknownUser(one.userId));
   }),
   rooms: createView<RoomOfUser, Room | null>(findRooms, db, null),
-  /** Whoever asks: only to put what is about a message in order with what else is done in its room. */
+  /** Without a check of the membership: only for the order of changes of a message among others of its room. */
   roomsOfMessages: createBatch<string, string | null>(async (ids) => {
     const found = await findRoomsOfMessages(db, ids);
     return ids.map((id) => found.get(id) ?? null);
@@ -84,12 +84,12 @@ export const createBatches = (db: Database) => ({
   memberCounts: createView<RoomOfUser, number>(countMembers, db, 0),
   everMemberCounts: createView<RoomOfUser, number>(countEverMembers, db, 0),
   memberships: createView<RoomOfUser, Member | null>(findMemberships, db, null),
-  /** Whether the room is open for writing, and where its log stands; null where the asker is no member. */
+  /** Whether the room is open for writing, and the position of its log; null if the user is not a member. */
   writing: createView<RoomOfUser, Writing | null>(findWriting, db, null),
-  /** Of all who subscribe in one turn: a storm of reconnects asks once. */
+  /** One query for all subscriptions that start in one turn, as in a storm of reconnects. */
   memberHeads: createView<RoomOfUser, LogHead | null>(findMemberHeads, db, null, setImmediate),
   unreadCounts: createView<RoomOfUser, number>(countUnread, db, 0),
-  /** Over all rooms of a user. */
+  /** The sum over all rooms of a user. */
   allUnread: createBatch<number, number>(async (userIds) => {
     const counts = new Map([...new Set(userIds)].map((userId) => [userId, countAllUnread(db, userId)]));
     return Promise.all(userIds.map(async (userId) => (await counts.get(userId)) ?? 0));
@@ -103,7 +103,7 @@ export const createBatches = (db: Database) => ({
   readers: createView<MessageOfUser, readonly MessageReader[]>(findReaders, db, []),
 });
 
-/** What the query does not answer is `absent`: of a room that is not there, or that the user is no member of any more. */
+/** Loads `absent` if the query returns no value: the room does not exist, or the user is not a member of it any more. */
 const createView = <Asked, Value>(
   query: (db: Database, asked: readonly Asked[]) => Promise<View<Asked, Value>>,
   db: Database,

@@ -17,7 +17,7 @@ export const RoomEvent = builder.interfaceRef<Event>('RoomEvent').implement({
   }),
 });
 
-/** The type of a kind of event. It stands beside the type that the event is about. */
+/** The GraphQL type of a kind of event. It is defined next to the type that the event is about. */
 export function roomEventRef<Kind extends Event['kind']>(kind: Kind, typeName: string) {
   typeNames.set(kind, typeName);
   return builder.objectRef<Event & { readonly kind: Kind }>(typeName);
@@ -35,7 +35,7 @@ builder.objectType(roomEventRef('resync', 'RoomResync'), {
 afterSeq never was a position of it: fetch the room again.`,
 });
 
-/** The argument `epoch` belongs to `afterSeq`. */
+/** The description of the argument `epoch`, which belongs to `afterSeq`. */
 export const epochDescription =
   'Of the log in which afterSeq is a position: that of the newest event, or Room.epoch. A replay is given only where what the client has is still in the log.';
 
