@@ -1,6 +1,6 @@
 import type { LogEntry, Member } from './room-log.js';
 
-/** What a subscriber to a room is told. `seq` is where the room's log stands with the event, and in which epoch. */
+/** An event for a subscriber to a room. `seq` is the position of the room's log after the event, in `epoch`. */
 export type RoomEvent =
   | LogEntry
   | { readonly kind: 'ready'; readonly seq: number; readonly epoch: string }

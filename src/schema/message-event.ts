@@ -25,16 +25,16 @@ builder.objectType(roomEventRef('updated', 'MessageUpdated'), {
 builder.objectType(roomEventRef('deleted', 'MessageDeleted'), {
   interfaces: [RoomEvent],
   description: 'A message was deleted for everyone. A replay returns only the last change of a message.',
-  fields: (t) => ({ message: t.expose('message', { type: Message, description: 'What is left of the message.' }) }),
+  fields: (t) => ({ message: t.expose('message', { type: Message, description: 'The message without its content.' }) }),
 });
 
 builder.subscriptionField('messageAdded', (t) =>
   t.field({
     type: Message,
-    description: `Only new messages, for simple clients; the same order and replay. Where the log was restored to an earlier
-state, what came behind that state is brought again.`,
+    description: `New messages only, for simple clients; the same order and replay as roomEvents. After the log was restored
+to an earlier state, the messages behind that state are sent again.`,
     args: {
-      roomId: t.arg.id({ required: true, description: 'Which room.' }),
+      roomId: t.arg.id({ required: true, description: 'The room.' }),
       afterSeq: t.arg.int({ description: 'The newest seq that the client has; absent, messages are live only.' }),
       epoch: t.arg.id({ description: epochDescription }),
     },

@@ -9,10 +9,10 @@ export const RoomEvent = builder.interfaceRef<Event>('RoomEvent').implement({
   resolveType: ({ kind }) => typeNames.get(kind),
   fields: (t) => ({
     seq: t.exposeInt('seq', {
-      description: "Where the room's log stands with this event. The newest seen is the afterSeq to resume with.",
+      description: "The position of the room's log after this event. Resume with the newest one as afterSeq.",
     }),
     epoch: t.exposeID('epoch', {
-      description: 'Of the log in which seq is a position. The newest seen is the epoch to resume with.',
+      description: 'The epoch of the log in which seq is a position. Resume with the newest one as epoch.',
     }),
   }),
 });
@@ -26,27 +26,27 @@ export function roomEventRef<Kind extends Event['kind']>(kind: Kind, typeName: s
 builder.objectType(roomEventRef('ready', 'RoomReady'), {
   interfaces: [RoomEvent],
   description:
-    'The replay is over: from here on events are live. Sent once, and again when the epoch of the log has changed.',
+    'The replay has ended: events are live from now on. Sent once, and again when the epoch of the log changes.',
 });
 
 builder.objectType(roomEventRef('resync', 'RoomResync'), {
   interfaces: [RoomEvent],
   description: `The client may hold entries that are no longer part of this room's log (after a restored backup or a failover), or
-afterSeq never was a position of it: fetch the room again.`,
+afterSeq was never a position of it: load the room again.`,
 });
 
 /** The description of the argument `epoch`, which belongs to `afterSeq`. */
 export const epochDescription =
-  'Of the log in which afterSeq is a position: that of the newest event, or Room.epoch. A replay is given only where what the client has is still in the log.';
+  'The epoch of the log in which afterSeq is a position: the epoch of the newest event, or Room.epoch. The replay starts there only if the log still has the entries of the client.';
 
 builder.subscriptionFields((t) => ({
   roomEvents: t.field({
     type: RoomEvent,
-    description: `All that happens in one room, in the order of its log, each entry once. With afterSeq it first
-replays what came after that position, however long ago, and then goes on live without a gap.
+    description: `All events of one room, in the order of its log, each entry once. With afterSeq it first replays the
+entries after that position, however old, and then continues live without a gap.
 Ends with FORBIDDEN when the viewer's membership ends.`,
     args: {
-      roomId: t.arg.id({ required: true, description: 'Which room.' }),
+      roomId: t.arg.id({ required: true, description: 'The room.' }),
       afterSeq: t.arg.int({ description: 'The newest seq that the client has; absent, events are live only.' }),
       epoch: t.arg.id({ description: epochDescription }),
     },

@@ -37,6 +37,6 @@ builder.objectType(roomEventRef('read', 'MemberRead'), {
   interfaces: [RoomEvent],
   description: "A member's read mark moved. It is not part of the log and is not replayed.",
   fields: (t) => ({
-    member: t.expose('member', { type: RoomMember, description: 'Whose mark, and where it stands.' }),
+    member: t.expose('member', { type: RoomMember, description: 'The member, with the new mark.' }),
   }),
 });
