@@ -16,7 +16,7 @@ export interface Demo {
   readonly rooms: readonly DemoRoom[];
 }
 
-export interface DemoUser {
+interface DemoUser {
   readonly id: number;
   readonly name: string;
 }
