@@ -27,7 +27,7 @@ const rules = {
     imports: ['pubsub/live', 'pubsub/nats', 'domain'],
   },
   'pubsub/live/presence': {
-    does: 'devices and the watchers of presence',
+    does: 'connections of users, which make them online, and the watchers of presence',
     imports: ['pubsub/live', 'pubsub/nats', 'domain'],
   },
   'pubsub/live/typing': {

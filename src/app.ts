@@ -17,8 +17,8 @@ import { authorizeDemoUser, devLoginRoutes, type SignForUser } from './dev/dev-l
 import { Inboxes } from './pubsub/live/inbox/inboxes.js';
 import { NameNews } from './pubsub/live/inbox/name-news.js';
 import { LoadGauge } from './pubsub/live/load-gauge.js';
-import { Devices } from './pubsub/live/presence/devices.js';
 import { Presences } from './pubsub/live/presence/presences.js';
+import { UserConnections } from './pubsub/live/presence/user-connections.js';
 import { RoomFeeds } from './pubsub/live/room/room-feeds.js';
 import { Typing } from './pubsub/live/typing/typing.js';
 import { EntrySeal } from './pubsub/nats/entry-seal.js';
@@ -33,7 +33,7 @@ import type { TrustedDocuments } from './server/graphql/documents/trusted-docume
 import { createGraphqlEngine } from './server/graphql/engine.js';
 import { createMaskError } from './server/graphql/errors.js';
 import { execute } from './server/graphql/execute.js';
-import { Seats } from './server/graphql/limits/seats.js';
+import { ConnectionLimit } from './server/graphql/limits/connection-limit.js';
 import { SubscriptionBudget } from './server/graphql/limits/subscription-budget.js';
 import { UnreadAnswers } from './server/graphql/limits/unread-answers.js';
 import { UserTurns } from './server/graphql/limits/user-turns.js';
@@ -91,14 +91,14 @@ export async function startApp(config: CompleteConfig, documents: TrustedDocumen
   const inboxes = new Inboxes({ pubsub, feeds, store: inboxStore, epochs, seal, log });
   const load = new LoadGauge();
   const presenceStore = createPresenceStore(db);
-  const devices = new Devices({
+  const userConnections = new UserConnections({
     store: presenceStore,
     log,
     onChange: (userIds) => void presences.announce(userIds),
-    onLastGone: (userId) => typing.endAll(userId),
+    onLastClosed: (userId) => typing.endAll(userId),
   });
   const { maxWatchedUsers } = limits;
-  const isTrusted = () => devices.isHeld;
+  const isTrusted = () => userConnections.isHeld;
   const presences = new Presences({ pubsub, store: presenceStore, log, maxWatchedUsers, isTrusted });
   feeds.onPublish({ entry: (entry) => presences.noteEntry(entry) });
   const names = new NameNews({ pubsub, presences, inboxes, store: inboxStore, load, log });
@@ -132,10 +132,10 @@ export async function startApp(config: CompleteConfig, documents: TrustedDocumen
   const userTurns = new UserTurns(execute, unread, limits);
   const engine = createGraphqlEngine({ ...limits, deps, documents, maskError, introspection });
   const authenticate = createAuthenticate(createTokenVerifier(config.auth), deps);
-  const seats = new Seats(limits.maxSocketsPerUser, devices);
+  const connectionLimit = new ConnectionLimit(limits.maxSocketsPerUser, userConnections);
   const { sendTimeoutMs, maxStreamMs, maxBodyBytes, maxAnswerBytes } = limits;
   const print = createPrintResult(maskError, maxAnswerBytes);
-  const shared = { engine, userTurns, subscribe, authenticate, print, seats, maxAnswerBytes, unread };
+  const shared = { engine, userTurns, subscribe, authenticate, print, connectionLimit, maxAnswerBytes, unread };
   const sockets = new GraphqlSockets({
     ...shared,
     maskError,
@@ -188,7 +188,7 @@ export async function startApp(config: CompleteConfig, documents: TrustedDocumen
     stop: async () => {
       db.hurry();
       // Presence is released in parallel: a socket that closes slowly must not keep its user online.
-      await Promise.all([devices.close(), http.stop(), backends.close()]);
+      await Promise.all([userConnections.close(), http.stop(), backends.close()]);
       load.close();
       names.close();
       presences.close();

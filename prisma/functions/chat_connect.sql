@@ -1,4 +1,4 @@
--- Stores connected devices; storing one twice is no error. Returns LOST if the lease does not exist, otherwise the
+-- Stores open connections of users; storing one twice is no error. Returns LOST if the lease does not exist, otherwise the
 -- users who are online because of this call.
 CREATE OR REPLACE FUNCTION chat_connect(p_instance uuid, p_ids uuid[], p_users integer[])
 RETURNS TABLE (outcome text, user_id integer)

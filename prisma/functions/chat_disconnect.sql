@@ -1,5 +1,5 @@
--- Removes devices that disconnected some time ago, and returns the users who are offline because of this call. An
--- unknown device sets nobody offline: after a crash, the database does not know the user's other devices either.
+-- Removes connections that closed some time ago, and returns the users who are offline because of this call. An unknown
+-- connection sets nobody offline: after a crash, the database does not know the user's other connections either.
 CREATE OR REPLACE FUNCTION chat_disconnect(p_ids uuid[], p_users integer[], p_ago_ms integer[]) RETURNS SETOF integer
 LANGUAGE plpgsql AS $$
 DECLARE

@@ -1,5 +1,5 @@
--- Ends expired leases, and devices of released leases whose grace period is over, and returns the users who are offline
--- because of this call. If the calling instance has not held its own lease for the whole patience without a break, it
+-- Ends expired leases, and connections of released leases whose grace period is over, and returns the users who are
+-- offline because of this call. If the calling instance has not held its own lease for the whole patience without a break, it
 -- ends released leases only: the database may have been unavailable, and the other instances are about to renew theirs.
 -- The same holds if its own lease is due: the call itself may have been delayed by the outage.
 --
@@ -32,9 +32,9 @@ BEGIN
   FROM chat_connections c JOIN chat_instances i ON i.id = c.instance_id
   WHERE i.id = ANY(v_leases) OR i.released AND c.gone_at + (i.expires_at - i.renewed_at) < v_now;
   IF v_ids IS NULL AND cardinality(v_leases) = 0 THEN RETURN; END IF;
-  -- The users of all of them at once: one lease after the other they would not be in ascending order.
+  -- All users at once: lease by lease, they would not be locked in ascending order.
   PERFORM chat_lock_users(v_users);
-  -- Of two callers who found the same device, the one who takes it away tells of it.
+  -- Two callers may find the same connection. Only the one that deletes it returns its user.
   WITH gone AS (
     DELETE FROM chat_connections c USING chat_instances i WHERE c.id = ANY(v_ids) AND i.id = c.instance_id
     RETURNING c.user_id, least(c.gone_at, i.renewed_at) AS seen_at

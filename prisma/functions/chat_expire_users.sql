@@ -1,5 +1,5 @@
--- Sets users offline who are stored as online without a device, as after a crash of the database, which loses the
--- devices. A user who came online before the clock was set back counts as online for longer than any patience.
+-- Sets users offline who are stored as online without a connection, as after a crash of the database, which loses the
+-- connections. A user who came online before the clock was set back counts as online for longer than any patience.
 CREATE OR REPLACE FUNCTION chat_expire_users(p_patience_ms integer) RETURNS SETOF integer
 LANGUAGE plpgsql AS $$
 DECLARE

@@ -1,7 +1,7 @@
 -- Creates or renews the lease. It is renewed three times before it can expire, so an event that keeps other instances
 -- from a renewal, such as an outage of the database, delays this one by at least half a lease. A lease that was renewed
 -- before the clock was set back counts as held since now, as after any other break. Returns false if the lease did not
--- exist: then no device is attached, and the devices have to be stored again.
+-- exist: then no connection is attached, and the connections have to be stored again.
 CREATE OR REPLACE FUNCTION chat_hold_lease(p_instance uuid, p_lease_ms integer) RETURNS boolean
 LANGUAGE plpgsql AS $$
 DECLARE

@@ -1,5 +1,5 @@
--- Sets when devices of these users were last seen: not earlier than stored, and never in the future. Returns the users
--- who have no device any more and are offline because of this call. The caller has locked them.
+-- Sets when these users were last seen: not earlier than stored, and never in the future. Returns the users who have no
+-- connection any more and are offline because of this call. The caller has locked them.
 CREATE OR REPLACE FUNCTION chat_leave_offline(p_users integer[], p_seen_at timestamptz[]) RETURNS SETOF integer
 LANGUAGE sql AS $$
   WITH gone AS (

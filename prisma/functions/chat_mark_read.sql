@@ -1,5 +1,5 @@
 -- A read mark is no entry of the log, so the room is not locked; the lock on the member's row orders the marks of
--- several devices. Returns the room as of the mark, so that a user who is removed right after it still gets an answer.
+-- several connections. Returns the room as of the mark, so that a user who is removed right after it still gets an answer.
 -- Confirms the member, because they read in the room.
 CREATE OR REPLACE FUNCTION chat_mark_read(p_room uuid, p_user integer, p_message uuid)
 RETURNS TABLE (outcome text, member chat_room_members, room chat_rooms)

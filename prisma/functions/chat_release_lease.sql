@@ -1,5 +1,5 @@
--- The holder stops: its devices disconnect when the grace period is over, unless they have connected elsewhere. Devices
--- that disconnected earlier keep the rest of their own grace period of the same length.
+-- The holder stops: its connections end when the grace period is over. Connections that closed earlier keep the rest of
+-- their own grace period of the same length.
 CREATE OR REPLACE FUNCTION chat_release_lease(p_instance uuid, p_grace_ms integer, p_ids uuid[], p_ago_ms integer[]) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE

@@ -13,23 +13,24 @@ export const createPresenceStore = (db: Database): PresenceStore => {
         SELECT chat_hold_lease(${instanceId}::uuid, ${leaseMs}::int) AS held`;
       return row?.held === true;
     },
-    connect: async (instanceId, devices) => {
+    connect: async (instanceId, connections) => {
       const rows = await upkeep.query<{ outcome: 'OK' | 'LOST'; user_id: number }>`
         SELECT c.outcome, c.user_id FROM chat_connect(
-          ${instanceId}::uuid, ${devices.map(({ id }) => id)}::uuid[], ${devices.map(({ userId }) => userId)}::int[]) AS c`;
+          ${instanceId}::uuid, ${connections.map(({ id }) => id)}::uuid[],
+          ${connections.map(({ userId }) => userId)}::int[]) AS c`;
       return rows[0]?.outcome === 'LOST' ? null : rows.map(({ user_id }) => user_id);
     },
-    disconnect: async (gone) =>
+    disconnect: async (closed) =>
       toIds(
         await upkeep.query`
           SELECT chat_disconnect(
-            ${gone.map(({ id }) => id)}::uuid[], ${gone.map(({ userId }) => userId)}::int[],
-            ${gone.map(({ agoMs }) => Math.round(agoMs))}::int[]) AS id`,
+            ${closed.map(({ id }) => id)}::uuid[], ${closed.map(({ userId }) => userId)}::int[],
+            ${closed.map(({ agoMs }) => Math.round(agoMs))}::int[]) AS id`,
       ),
-    releaseLease: async (instanceId, graceMs, gone) => {
+    releaseLease: async (instanceId, graceMs, closed) => {
       await upkeep.query`
         SELECT chat_release_lease(${instanceId}::uuid, ${graceMs}::int,
-          ${gone.map(({ id }) => id)}::uuid[], ${gone.map(({ agoMs }) => Math.round(agoMs))}::int[])`;
+          ${closed.map(({ id }) => id)}::uuid[], ${closed.map(({ agoMs }) => Math.round(agoMs))}::int[])`;
     },
     expireLeases: async (instanceId, patienceMs) =>
       toIds(await upkeep.query`SELECT chat_expire_leases(${instanceId}::uuid, ${patienceMs}::int) AS id`),

@@ -8,8 +8,8 @@ import { User } from './user.js';
 const PresenceStatus = builder.enumType('PresenceStatus', {
   description: 'Whether a user is online.',
   values: {
-    ONLINE: { description: 'At least one device is connected, or was in the last ten seconds.' },
-    OFFLINE: { description: 'No device is connected.' },
+    ONLINE: { description: 'The user has an open connection, or had one in the last ten seconds.' },
+    OFFLINE: { description: 'The user has no connection.' },
   },
 });
 
@@ -24,12 +24,13 @@ const Presence = builder.objectRef<PresenceShape>('Presence').implement({
     }),
     status: t.expose('status', {
       type: PresenceStatus,
-      description: 'ONLINE while at least one device, on any server instance, is connected.',
+      description:
+        'ONLINE while the user has at least one connection: a WebSocket or an HTTP stream, on any server instance.',
     }),
     lastSeenAt: t.expose('lastSeenAt', {
       type: 'DateTime',
       nullable: true,
-      description: 'When the last device disconnected; null while online or if never seen.',
+      description: 'When the last connection closed; null while online or if never seen.',
     }),
   }),
 });

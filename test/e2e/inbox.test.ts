@@ -67,7 +67,7 @@ describeWithNats('inboxEvents', () => {
     await inbox.isRight();
   });
 
-  it("tells of the viewer's own read mark on another device, on the same and on another instance", async () => {
+  it("tells of the viewer's own read mark on another connection, to the same and on another instance", async () => {
     const [mine, theirs] = [await world.client(viewer, 0), await world.client(friend, 1)];
     const roomId = await theirs.direct(viewer);
     const inbox = await InboxFollower.start(mine);
@@ -104,11 +104,11 @@ describeWithNats('inboxEvents', () => {
     expect(inbox.events.filter(({ roomId }) => roomId === shared)).toHaveLength(1);
   });
 
-  it('tells each of several devices, over WebSocket as over a socket that came later', async () => {
+  it('tells each of several connections, over WebSocket as over a socket that came later', async () => {
     const theirs = await world.client(friend, 1);
     const roomId = await theirs.direct(viewer);
-    const devices = await Promise.all([0, 0, 1].map((instance) => world.client(viewer, instance)));
-    const inboxes = await Promise.all(devices.map((device) => InboxFollower.start(device)));
+    const clients = await Promise.all([0, 0, 1].map((instance) => world.client(viewer, instance)));
+    const inboxes = await Promise.all(clients.map((client) => InboxFollower.start(client)));
 
     const { message } = await theirs.send(roomId, '모두에게');
     for (const inbox of inboxes) await inbox.room(roomId, ({ seq }) => seq === message.seq, 'the message');

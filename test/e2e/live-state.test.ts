@@ -40,7 +40,7 @@ class History {
   readonly #random: Random;
   readonly #clients: ReadonlyMap<number, readonly TestClient[]>;
   readonly #written: Written[] = [];
-  readonly #devices: TestClient[] = [];
+  readonly #visits: TestClient[] = [];
   #steps = 0;
 
   constructor(
@@ -89,16 +89,16 @@ class History {
   }
 
   async departAll(): Promise<void> {
-    await Promise.all(this.#devices.splice(0).map((device) => device.cutOff()));
+    await Promise.all(this.#visits.splice(0).map((client) => client.cutOff()));
   }
 
-  /** A device of one of the visitors, at either instance. */
+  /** A client of one of the visitors, at either instance. */
   async #comeOrGo(): Promise<void> {
-    const gone = this.#random.next() < 0.5 ? this.#devices.shift() : undefined;
+    const gone = this.#random.next() < 0.5 ? this.#visits.shift() : undefined;
     if (gone !== undefined) return gone.cutOff();
-    const device = await this.#world.client(this.#random.pick(visitors), this.#random.between(0, 1));
-    this.#devices.push(device);
-    device.subscribe(presence, { userIds: [String(device.userId)] });
+    const client = await this.#world.client(this.#random.pick(visitors), this.#random.between(0, 1));
+    this.#visits.push(client);
+    client.subscribe(presence, { userIds: [String(client.userId)] });
   }
 }
 

@@ -3,7 +3,7 @@ import { TestClient } from '../support/client.js';
 import { Inspector, inspectorEnv } from '../support/inspector.js';
 import type { Instance } from '../support/instance.js';
 import { messageAdded, presence, roomEvents, setTyping, typing } from '../support/operations.js';
-import { openDevice, openDevices, PresenceWatch, quiet, range } from '../support/presence-watch.js';
+import { openConnection, openConnections, PresenceWatch, quiet, range } from '../support/presence-watch.js';
 import { describeWithNats } from '../support/requirements.js';
 import { RawSocket } from '../support/wire.js';
 import { nameEverybody, useWorld } from '../support/world.js';
@@ -45,7 +45,7 @@ describeWithNats('presence and typing under load', () => {
     const busy = inspector.keepBusy({ busyMs: 200, everyMs: 250, forMs: busyForMs });
     // The first turn that is late tells that it is.
     await quiet(500);
-    await openDevices(spared, userIds);
+    await openConnections(spared, userIds);
     await lee.http(setTyping, { input: { roomId, isTyping: true } });
     for (let sent = 0; sent < 5; sent += 1) await lee.send(roomId, `${sent}`);
     await elsewhere.until('ONLINE', userIds);
@@ -93,7 +93,7 @@ describeWithNats('presence and typing under load', () => {
         for (let sent = 0; sent < essays / 20; sent += 1) await lee.sendOverWs(roomId, essay);
       }),
     );
-    const [visit] = await openDevices(spared, [visitorId, stayingId]);
+    const [visit] = await openConnections(spared, [visitorId, stayingId]);
     await watch.until('ONLINE', [visitorId, stayingId]);
     visit?.ws.close();
     await watch.until('OFFLINE', [visitorId], 15_000);
@@ -105,7 +105,7 @@ describeWithNats('presence and typing under load', () => {
     await slow.until(() => statuses(visitorId).length > 1, 'who came and went');
     expect(statuses(stayingId)).toEqual(['OFFLINE', 'ONLINE']);
     expect(statuses(visitorId)).toEqual(['OFFLINE', 'OFFLINE']);
-    await openDevice(spared, visitorId);
+    await openConnection(spared, visitorId);
     await slow.until(() => statuses(visitorId).at(-1) === 'ONLINE', 'what comes next');
   });
 });

@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it, vi } from 'vitest';
 import type { TestClient } from '../support/client.js';
 import type { Instance } from '../support/instance.js';
-import { openDevice, openDevices, PresenceWatch, quiet, range } from '../support/presence-watch.js';
+import { openConnection, openConnections, PresenceWatch, quiet, range } from '../support/presence-watch.js';
 import { describeWithNats } from '../support/requirements.js';
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.js';
 import { waitFor } from '../support/wait-for.js';
@@ -25,7 +25,7 @@ const others = [first, second, third, fourth];
 interface Crowd {
   readonly here: Instance;
   readonly there: Instance;
-  readonly devices: ReadonlyMap<number, RawSocket>;
+  readonly connections: ReadonlyMap<number, RawSocket>;
   readonly watches: readonly [PresenceWatch, PresenceWatch];
 }
 
@@ -34,17 +34,17 @@ describeWithNats('presence', () => {
     const world = useWorld();
 
     it('is right again within 30 s, for its own users and for those elsewhere', async () => {
-      const { here, there, devices, watches } = await gather(world);
+      const { here, there, connections, watches } = await gather(world);
       const [atHere, atThere] = watches;
-      const [leaving, staying] = [await openDevice(here, first), await openDevice(here, second)];
-      await openDevice(there, third);
+      const [leaving, staying] = [await openConnection(here, first), await openConnection(here, second)];
+      await openConnection(there, third);
       await atThere.until('ONLINE', [first, second, third]);
 
       const stoppedAt = performance.now();
       here.process.kill('SIGSTOP');
       leaving.ws.terminate();
-      devices.get(thereIds[0] as number)?.ws.terminate();
-      await openDevice(there, fourth);
+      connections.get(thereIds[0] as number)?.ws.terminate();
+      await openConnection(there, fourth);
       const told = await atThere.until('OFFLINE', [...hereIds, first, second], leaseMs + 5_000);
       expect(Math.min(...told.map(({ at }) => at)) - stoppedAt).toBeGreaterThan(leaseMs - graceMs);
       await quiet(40_000 - (performance.now() - stoppedAt));
@@ -70,16 +70,16 @@ describeWithNats('presence', () => {
     const world = useWorld();
 
     it('is seen by the sweep, and right within 5 s of its return without anybody reconnecting', async () => {
-      const { here, there, devices, watches } = await gather(world);
-      const before = await openDevice(here, first);
+      const { here, there, connections, watches } = await gather(world);
+      const before = await openConnection(here, first);
       for (const watch of watches) await watch.until('ONLINE', [first]);
       before.ws.close();
       await world.nats.kill();
       const killedAt = performance.now();
 
-      const [, passing] = [await openDevice(there, second), await openDevice(here, third)];
-      devices.get(hereIds[0] as number)?.ws.close();
-      devices.get(thereIds[0] as number)?.ws.terminate();
+      const [, passing] = [await openConnection(there, second), await openConnection(here, third)];
+      connections.get(hereIds[0] as number)?.ws.close();
+      connections.get(thereIds[0] as number)?.ws.terminate();
       for (const watch of watches) {
         await watch.until('ONLINE', [second, third], sweepMs + 2_000);
         await watch.until('OFFLINE', [first, hereIds[0] as number, thereIds[0] as number], graceMs + sweepMs + 2_000);
@@ -88,7 +88,7 @@ describeWithNats('presence', () => {
       await quiet(11_000 - (performance.now() - killedAt));
       passing.ws.close();
       await quiet(20_000 - (performance.now() - killedAt));
-      await openDevice(there, fourth);
+      await openConnection(there, fourth);
       await world.nats.restart({ wipe: true });
       for (const watch of watches) {
         await watch.until('ONLINE', [...hereIds.slice(1), ...thereIds.slice(1), second, fourth], 5_000);
@@ -102,7 +102,7 @@ describeWithNats('presence', () => {
         const watch = new PresenceWatch(await world.client(4, 0), [userId]);
         await watch.until('OFFLINE', [userId]);
         const startedAt = performance.now();
-        await openDevice(there, userId);
+        await openConnection(there, userId);
         const [told] = await watch.until('ONLINE', [userId], sweepMs + 2_000);
         delays.push((told?.at ?? 0) - startedAt);
       }
@@ -115,14 +115,14 @@ describeWithNats('presence', () => {
     const ways = useWays(world, 1);
 
     it('is OFFLINE for nobody at that instance, and for none of its users once it is back', async () => {
-      const { here, devices, watches } = await gather(world);
+      const { here, connections, watches } = await gather(world);
       const [atHere, atThere] = watches;
-      await openDevice(here, second);
+      await openConnection(here, second);
       await atHere.until('ONLINE', [second]);
       await ways[0]?.cut();
       const cutAt = performance.now();
-      await openDevice(here, third).catch(() => undefined);
-      devices.get(hereIds[0] as number)?.ws.close();
+      await openConnection(here, third).catch(() => undefined);
+      connections.get(hereIds[0] as number)?.ws.close();
 
       // For the other instance it is as good as dead.
       await atThere.until('OFFLINE', [...hereIds, second], leaseMs + 5_000);
@@ -168,30 +168,30 @@ describeWithNats('presence', () => {
         expect(watch.feed.isEnded).toBe(false);
       }
       // And it is alive.
-      await openDevice(world.instances[0] as Instance, first);
+      await openConnection(world.instances[0] as Instance, first);
       for (const watch of watches) await watch.until('ONLINE', [first], sweepMs + 2_000);
     });
   });
 
-  describe.concurrent('after a crash of PostgreSQL, which forgets the devices', () => {
+  describe.concurrent('after a crash of PostgreSQL, which forgets the connections', () => {
     const world = useWorld();
 
     it('is ONLINE for who is still there within 15 s, and OFFLINE for who went meanwhile', async () => {
-      const { here, there, devices, watches } = await gather(world);
+      const { here, there, connections, watches } = await gather(world);
       const ghost = 999;
       const kim = await world.client(4, 0);
       await kim.group(ghost);
       const watch = new PresenceWatch(kim, [ghost]);
       const lost = await world.start();
-      await openDevices(lost, [ghost, fourth]);
+      await openConnections(lost, [ghost, fourth]);
       await watch.until('ONLINE', [ghost]);
       await watches[0].until('ONLINE', [fourth]);
 
       await Promise.all([lost.kill(), world.database.query('TRUNCATE chat_connections, chat_instances CASCADE')]);
       const crashedAt = performance.now();
-      devices.get(hereIds[0] as number)?.ws.close();
-      await openDevice(there, first);
-      await openDevice(here, second);
+      connections.get(hereIds[0] as number)?.ws.close();
+      await openConnection(there, first);
+      await openConnection(here, second);
       for (const each of watches) await each.until('ONLINE', [first, second], 15_000);
       // By then everybody has been told again.
       await quiet(15_000 - (performance.now() - crashedAt));
@@ -217,8 +217,8 @@ async function gather(world: World): Promise<Crowd> {
   const [here, there] = world.instances as [Instance, Instance];
   const clients: [TestClient, TestClient] = [await world.client(4, 0), await world.client(5, 1)];
   await clients[0].group(5, ...everybody, ...others, ...range(311, 5));
-  const sockets = [...(await openDevices(here, hereIds)), ...(await openDevices(there, thereIds))];
-  const devices = new Map(everybody.map((userId, place) => [userId, sockets[place] as RawSocket]));
+  const sockets = [...(await openConnections(here, hereIds)), ...(await openConnections(there, thereIds))];
+  const connections = new Map(everybody.map((userId, place) => [userId, sockets[place] as RawSocket]));
   const watches = clients.map((client) => new PresenceWatch(client, [...everybody, ...others])) as [
     PresenceWatch,
     PresenceWatch,
@@ -227,7 +227,7 @@ async function gather(world: World): Promise<Crowd> {
     await watch.until('ONLINE', everybody, 15_000);
     await watch.until('OFFLINE', others);
   }
-  return { here, there, devices, watches };
+  return { here, there, connections, watches };
 }
 
 /** The first subscription that is not refused. */

@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { TestClient } from '../support/client.js';
 import type { Instance } from '../support/instance.js';
 import { inviteMembers, leaveRoom, presence, presenceOf, removeMember, whoAmI } from '../support/operations.js';
-import { openDevice, openDevices, PresenceWatch, quiet, range } from '../support/presence-watch.js';
+import { openConnection, openConnections, PresenceWatch, quiet, range } from '../support/presence-watch.js';
 import { describeWithNats } from '../support/requirements.js';
 import { waitFor } from '../support/wait-for.js';
 import { postOperation, RawSocket } from '../support/wire.js';
@@ -13,7 +13,7 @@ const graceMs = 10_000;
 const tellMs = 1_500;
 
 describeWithNats('presence', () => {
-  describe.concurrent('of somebody with several devices', () => {
+  describe.concurrent('of somebody with several connections', () => {
     const world = useWorld();
     const at = (place: number) => world.instances[place] as Instance;
     const observerIds = [4, 5] as const;
@@ -35,7 +35,7 @@ describeWithNats('presence', () => {
       for (const each of watches) await each.until('OFFLINE', [userId]);
       expect(watches.map((each) => each.of(userId)[0]?.lastSeenAt)).toEqual([null, null]);
 
-      const [phone, browser] = [await openDevice(at(0), userId), await openDevice(at(1), userId)];
+      const [phone, browser] = [await openConnection(at(0), userId), await openConnection(at(1), userId)];
       for (const each of watches) await each.until('ONLINE', [userId]);
       phone.ws.close();
       // Longer than the grace: closing one of the two is never told.
@@ -47,7 +47,7 @@ describeWithNats('presence', () => {
       for (const each of watches) {
         const [told] = await each.until('OFFLINE', [userId], graceMs + tellMs);
         expect((told?.at ?? 0) - wentAt).toBeGreaterThan(graceMs - 100);
-        expect(Math.abs((told?.lastSeenAt ?? 0) - wentDate), 'the device went then').toBeLessThan(500);
+        expect(Math.abs((told?.lastSeenAt ?? 0) - wentDate), 'the connection went then').toBeLessThan(500);
         expect(each.statuses(userId)).toEqual(['OFFLINE', 'ONLINE', 'OFFLINE']);
       }
       const [known] = (await observers[1].http(presenceOf, { ids: [String(userId)] })).users;
@@ -57,18 +57,18 @@ describeWithNats('presence', () => {
 
     it('is ONLINE throughout a reload and a move to another instance within the grace', async () => {
       const [reloading, moving] = [101, 102];
-      const devices = await openDevices(at(0), [reloading, moving]);
+      const connections = await openConnections(at(0), [reloading, moving]);
       // A socket may be acknowledged a moment before its user is ONLINE.
       for (const each of watch(reloading, moving)) await each.until('ONLINE', [reloading, moving]);
       const watches = watch(reloading, moving);
       for (const each of watches) await each.until('ONLINE', [reloading, moving]);
 
-      for (const device of devices) device.ws.terminate();
+      for (const connection of connections) connection.ws.terminate();
       // Most of the grace.
       await quiet(graceMs - 2_000);
-      await openDevice(at(0), reloading);
-      await openDevice(at(1), moving);
-      // The end of the grace of the devices that are gone.
+      await openConnection(at(0), reloading);
+      await openConnection(at(1), moving);
+      // The end of the grace of the connections that are gone.
       await quiet(2_000 + tellMs);
       for (const each of watches) {
         expect(each.statuses(reloading)).toEqual(['ONLINE']);
@@ -113,7 +113,7 @@ describeWithNats('presence', () => {
       await kim.group(...ids.slice(250));
       const all = new PresenceWatch(await world.client(6, 1), ids);
       await all.until('OFFLINE', ids, 15_000);
-      await openDevices(at(0), ids.slice(0, 100));
+      await openConnections(at(0), ids.slice(0, 100));
       await all.until('ONLINE', ids.slice(0, 100), 15_000);
       expect(all.everTold('ONLINE').size).toBe(100);
     });
@@ -127,14 +127,14 @@ describeWithNats('presence', () => {
     it('is told to nobody, neither first nor when they come and go', async () => {
       const [kim, friend, stranger, nobody] = [await world.client(4, 0), 210, 211, 2_000_000_000];
       await kim.group(friend);
-      await openDevice(at(1), stranger);
+      await openConnection(at(1), stranger);
       const watch = new PresenceWatch(kim, [friend, stranger, nobody]);
       await watch.until('OFFLINE', [friend]);
 
-      const visit = await openDevice(at(0), 212);
+      const visit = await openConnection(at(0), 212);
       const watchOfVisit = new PresenceWatch(kim, [212, friend]);
       visit.ws.close();
-      const [gone] = await openDevices(at(0), [friend]);
+      const [gone] = await openConnections(at(0), [friend]);
       await watch.until('ONLINE', [friend]);
       await watchOfVisit.until('ONLINE', [friend]);
       gone?.ws.close();
@@ -154,7 +154,7 @@ describeWithNats('presence', () => {
       const elsewhere = await world.client(220, 1);
       const watches = [new PresenceWatch(lee, [parkId, 220]), new PresenceWatch(elsewhere, [parkId, 220])];
       for (const watch of watches) await watch.until('ONLINE', [220]);
-      await openDevice(at(1), parkId);
+      await openConnection(at(1), parkId);
       const park = await world.client(parkId, 1);
       const theirs = new PresenceWatch(park, [220]);
 
@@ -258,7 +258,7 @@ describeWithNats('presence', () => {
       const { watch, doomed, staying } = await crowd(world, [...leaving, ...moving], others, both);
       const stoppedAt = performance.now();
       await doomed.stop();
-      await openDevices(staying, moving);
+      await openConnections(staying, moving);
 
       const told = await watch.until('OFFLINE', leaving, graceMs + 5_000);
       const delays = told.map(({ at }) => at - stoppedAt);
@@ -276,7 +276,7 @@ describeWithNats('presence', () => {
       const observer = await TestClient.create(staying, 6);
       await observer.group(...everybody);
       await nameEverybody(world);
-      const [left, , silent] = await openDevices(doomed, everybody);
+      const [left, , silent] = await openConnections(doomed, everybody);
       const watch = new PresenceWatch(observer, everybody);
       await watch.until('ONLINE', everybody);
 
@@ -310,8 +310,8 @@ async function crowd(world: World, doomedIds: readonly number[], otherIds: reado
   const everybody = [...doomedIds, ...otherIds, ...both];
   await observer.group(...everybody);
   await nameEverybody(world);
-  await openDevices(doomed, [...doomedIds, ...both]);
-  await openDevices(staying, [...otherIds, ...both]);
+  await openConnections(doomed, [...doomedIds, ...both]);
+  await openConnections(staying, [...otherIds, ...both]);
   const watch = new PresenceWatch(observer, everybody);
   await watch.until('ONLINE', everybody, 15_000);
   // What follows is about who was there already.

@@ -5,7 +5,7 @@ import { TestClient, tokenFor } from '../support/client.js';
 import { startFarHost } from '../support/far-host.js';
 import type { Instance } from '../support/instance.js';
 import { roomEvents } from '../support/operations.js';
-import { openDevice, PresenceWatch } from '../support/presence-watch.js';
+import { openConnection, PresenceWatch } from '../support/presence-watch.js';
 import { describeWithFarHost, describeWithNats } from '../support/requirements.js';
 import { startTcpProxy } from '../support/tcp-proxy.js';
 import { RawSocket } from '../support/wire.js';
@@ -27,7 +27,7 @@ const observerId = 4;
 
 describe('a client that vanished without a word', () => {
   describeWithNats('behind a proxy that goes on taking what is sent', () => {
-    // One seat, so that it shows whether it was given back.
+    // One connection is allowed, so that the test sees whether it ended.
     const world = useWorld({ instances: 1, env: { MAX_SOCKETS_PER_USER: '1', MAX_STREAM_MS: String(maxStreamMs) } });
 
     it.concurrent.each([
@@ -78,8 +78,8 @@ describe('a client that vanished without a word', () => {
       const kim = await world.client(observerId);
       const roomId = await kim.group(106, 107);
       const [silent, slow] = [
-        await openDevice(world.instances[0] as Instance, 106),
-        await openDevice(world.instances[0] as Instance, 107),
+        await openConnection(world.instances[0] as Instance, 106),
+        await openConnection(world.instances[0] as Instance, 107),
       ];
       slow.subscribe('room', { query: roomEvents.toString(), variables: { roomId } });
       const talkers = talk(kim, roomId, 20, 'x'.repeat(4_000));
@@ -136,7 +136,7 @@ describe('a client that vanished without a word', () => {
 /** Somebody watches the user and has a room with them, in which they talk all the time if it is busy. */
 async function observe(world: World, userId: number, kind: 'quiet' | 'busy') {
   const instance = world.instances[0] as Instance;
-  // A seat of their own for each test.
+  // Users of its own for each test.
   const observer = await world.client(userId + 1_000);
   const roomId = await observer.group(userId);
   const watch = new PresenceWatch(observer, [userId]);
@@ -166,7 +166,7 @@ async function expectFound(watch: PresenceWatch, instance: Instance, userId: num
   const [told] = await watch.until('OFFLINE', [userId], withinMs + graceMs + tellMs);
   expect((told?.at ?? 0) - vanishedAt).toBeGreaterThan(graceMs - 100);
 
-  const again = await openDevice(instance, userId);
+  const again = await openConnection(instance, userId);
   await watch.until('ONLINE', [userId]);
   again.ws.terminate();
 }

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { connectDatabase, type Database } from '../../src/db/database.js';
 import { createPresenceStore } from '../../src/db/presence.js';
-import type { Device, PresenceStore } from '../../src/domain/presence.js';
+import type { PresenceStore, UserConnection } from '../../src/domain/presence.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { type Random, useRandom } from '../support/random.js';
 
@@ -11,7 +11,7 @@ const patienceMs = 10_000;
 const rounds = 200;
 const stepsPerRound = 8;
 
-describe('the devices of all instances in PostgreSQL', () => {
+describe('the connections of users to all instances in PostgreSQL', () => {
   let database: TestDatabase;
   /** Connections of their own, as two instances have them. */
   let dbs: Database[];
@@ -29,11 +29,11 @@ describe('the devices of all instances in PostgreSQL', () => {
   });
 
   beforeEach(async () => {
-    await forgetDevices();
+    await forgetConnections();
     await database.query('UPDATE chat_users SET online_since = NULL');
   });
 
-  const deviceOf = (userId: number): Device => ({ id: randomUUID(), userId });
+  const connectionOf = (userId: number): UserConnection => ({ id: randomUUID(), userId });
   const newUser = () => ++lastUserId;
   const newUsers = (count: number) => Array.from({ length: count }, newUser);
 
@@ -53,9 +53,9 @@ describe('the devices of all instances in PostgreSQL', () => {
       [ms, instanceId],
     );
 
-  const forgetDevices = () => database.query('TRUNCATE chat_connections, chat_instances CASCADE');
+  const forgetConnections = () => database.query('TRUNCATE chat_connections, chat_instances CASCADE');
 
-  const countDevices = async (userId: number) =>
+  const countConnections = async (userId: number) =>
     (await database.query('SELECT FROM chat_connections WHERE user_id = $1', [userId])).length;
 
   /** As everybody is told of them. */
@@ -64,11 +64,11 @@ describe('the devices of all instances in PostgreSQL', () => {
     return { status: presence?.status, seenAgoMs: Date.now() - (presence?.lastSeenAt?.getTime() ?? Number.NaN) };
   }
 
-  it("is online exactly while there is a device, however two instances' devices come and go at once", async () => {
+  it("is online exactly while there is a connection, however two instances' connections come and go at once", async () => {
     const random = useRandom();
     const users = newUsers(2);
     const instances = await Promise.all([startInstance(stores[0]), startInstance(stores[1])]);
-    const here: Device[][] = [[], []];
+    const here: UserConnection[][] = [[], []];
     /** How often each was called online, less how often offline. */
     const score = new Map(users.map((userId) => [userId, 0]));
     let changes = 0;
@@ -79,31 +79,31 @@ describe('the devices of all instances in PostgreSQL', () => {
 
     for (let round = 0; round < rounds; round += 1) {
       await Promise.all(Array.from({ length: stepsPerRound }, (_, step) => takeStep(step % 2)));
-      const rows = await database.query<{ id: number; isOnline: boolean; devices: number }>(
+      const rows = await database.query<{ id: number; isOnline: boolean; connections: number }>(
         `SELECT u.id, u.online_since IS NOT NULL AS "isOnline",
-           (SELECT count(*)::int FROM chat_connections c WHERE c.user_id = u.id) AS devices
+           (SELECT count(*)::int FROM chat_connections c WHERE c.user_id = u.id) AS connections
          FROM chat_users u WHERE u.id = ANY($1)`,
         [users],
       );
-      for (const { id, isOnline, devices } of rows) {
-        expect(devices).toBe(here.flat().filter(({ userId }) => userId === id).length);
-        expect(isOnline, `round ${round}`).toBe(devices > 0);
-        expect(score.get(id), `what was answered by round ${round}`).toBe(devices > 0 ? 1 : 0);
+      for (const { id, isOnline, connections } of rows) {
+        expect(connections).toBe(here.flat().filter(({ userId }) => userId === id).length);
+        expect(isOnline, `round ${round}`).toBe(connections > 0);
+        expect(score.get(id), `what was answered by round ${round}`).toBe(connections > 0 ? 1 : 0);
       }
     }
     expect(changes, 'changes of presence').toBeGreaterThan(rounds / 4);
 
     async function takeStep(at: number): Promise<void> {
       const [store, instanceId] = [stores[at], instances[at]] as [PresenceStore, string];
-      const devices = here[at] as Device[];
-      const leaving = devices.length > 0 && random.next() < 0.7 ? devices.splice(0, random.between(1, 4)) : [];
+      const connections = here[at] as UserConnection[];
+      const leaving = connections.length > 0 && random.next() < 0.7 ? connections.splice(0, random.between(1, 4)) : [];
       if (leaving.length > 0) {
-        return count(await store.disconnect(leaving.map((device) => ({ ...device, agoMs: 10 }))), -1);
+        return count(await store.disconnect(leaving.map((connection) => ({ ...connection, agoMs: 10 }))), -1);
       }
-      const arriving = Array.from({ length: random.between(1, 2) }, () => deviceOf(random.pick(users)));
-      // There once it is told: a device goes only after it has come.
+      const arriving = Array.from({ length: random.between(1, 2) }, () => connectionOf(random.pick(users)));
+      // Added once it is stored: a connection closes only after it has opened.
       const online = await store.connect(instanceId, arriving);
-      devices.push(...arriving);
+      connections.push(...arriving);
       count(online, 1);
     }
   }, 120_000);
@@ -111,7 +111,7 @@ describe('the devices of all instances in PostgreSQL', () => {
   it('never deadlocks where instances die while the same users come and go in any order', async () => {
     const random = useRandom();
     const users = newUsers(30);
-    const shuffled = () => shuffle(users, random).slice(0, 15).map(deviceOf);
+    const shuffled = () => shuffle(users, random).slice(0, 15).map(connectionOf);
     const living = await startInstance();
     await age(patienceMs + 1_000, living);
 
@@ -121,48 +121,48 @@ describe('the devices of all instances in PostgreSQL', () => {
       for (const id of dying) await age(leaseMs + 1_000, id);
       await stores[0].holdLease(living, leaseMs);
 
-      const devices = shuffled();
+      const connections = shuffled();
       const more = shuffled();
       await Promise.all([
-        stores[0].connect(living, devices),
+        stores[0].connect(living, connections),
         stores[1].connect(living, more),
         stores[0].expireLeases(living, patienceMs),
         stores[1].expireLeases(living, patienceMs),
-        stores[1].disconnect(shuffled().map((device) => ({ ...device, agoMs: 1 }))),
+        stores[1].disconnect(shuffled().map((connection) => ({ ...connection, agoMs: 1 }))),
       ]);
-      await stores[0].disconnect([...devices, ...more].map((device) => ({ ...device, agoMs: 1 })));
+      await stores[0].disconnect([...connections, ...more].map((connection) => ({ ...connection, agoMs: 1 })));
       await stores[0].expireLeases(living, patienceMs);
     }
     expect(await database.query('SELECT FROM chat_connections')).toEqual([]);
     expect(await Promise.all(users.map(async (id) => (await read(id)).status))).toEqual(users.map(() => 'OFFLINE'));
   }, 120_000);
 
-  it('takes a device that is told twice once', async () => {
+  it('takes a connection that is told twice once', async () => {
     const instance = await startInstance();
-    const device = deviceOf(newUser());
+    const connection = connectionOf(newUser());
 
-    expect(await stores[0].connect(instance, [device])).toEqual([device.userId]);
-    expect(await stores[0].connect(instance, [device])).toEqual([]);
-    expect(await countDevices(device.userId)).toBe(1);
-    expect(await stores[1].disconnect([{ ...device, agoMs: 0 }])).toEqual([device.userId]);
-    expect(await stores[1].disconnect([{ ...device, agoMs: 0 }])).toEqual([]);
+    expect(await stores[0].connect(instance, [connection])).toEqual([connection.userId]);
+    expect(await stores[0].connect(instance, [connection])).toEqual([]);
+    expect(await countConnections(connection.userId)).toBe(1);
+    expect(await stores[1].disconnect([{ ...connection, agoMs: 0 }])).toEqual([connection.userId]);
+    expect(await stores[1].disconnect([{ ...connection, agoMs: 0 }])).toEqual([]);
   });
 
-  it('answers null where the lease is lost, and takes the devices once it is held anew', async () => {
+  it('answers null where the lease is lost, and takes the connections once it is held anew', async () => {
     const instance = await startInstance();
-    const device = deviceOf(newUser());
-    await forgetDevices();
+    const connection = connectionOf(newUser());
+    await forgetConnections();
 
-    expect(await stores[0].connect(instance, [device])).toBeNull();
-    expect(await countDevices(device.userId)).toBe(0);
+    expect(await stores[0].connect(instance, [connection])).toBeNull();
+    expect(await countConnections(connection.userId)).toBe(0);
     expect(await stores[0].holdLease(instance, leaseMs)).toBe(false);
-    expect(await stores[0].connect(instance, [device])).toEqual([device.userId]);
+    expect(await stores[0].connect(instance, [connection])).toEqual([connection.userId]);
     expect(await stores[0].holdLease(instance, leaseMs)).toBe(true);
   });
 
   it('ends released leases for an instance that has just started; lapsed ones wait for its patience', async () => {
     const [released, lapsed] = [await startInstance(), await startInstance()];
-    const [gone, missing] = [deviceOf(newUser()), deviceOf(newUser())];
+    const [gone, missing] = [connectionOf(newUser()), connectionOf(newUser())];
     await stores[0].connect(released, [gone]);
     await stores[0].connect(lapsed, [missing]);
     await stores[0].releaseLease(released, 10_000, []);
@@ -180,9 +180,14 @@ describe('the devices of all instances in PostgreSQL', () => {
     expect(Math.round((await read(missing.userId)).seenAgoMs / 10_000), 'seen when the lease was renewed last').toBe(3);
   });
 
-  it('lets devices that went before a release have the rest of their own grace, and no other', async () => {
+  it('lets connections that went before a release have the rest of their own grace, and no other', async () => {
     const released = await startInstance();
-    const [left, leaving, back, staying] = newUsers(4).map(deviceOf) as [Device, Device, Device, Device];
+    const [left, leaving, back, staying] = newUsers(4).map(connectionOf) as [
+      UserConnection,
+      UserConnection,
+      UserConnection,
+      UserConnection,
+    ];
     await stores[0].connect(released, [left, leaving, back, staying]);
     await stores[0].releaseLease(released, 10_000, [
       { ...left, agoMs: 8_000 },
@@ -190,7 +195,7 @@ describe('the devices of all instances in PostgreSQL', () => {
       { ...back, agoMs: 8_000 },
     ]);
     const fresh = await startInstance(stores[1]);
-    await stores[1].connect(fresh, [deviceOf(back.userId)]);
+    await stores[1].connect(fresh, [connectionOf(back.userId)]);
     /** So long after the release. */
     const pass = async (ms: number) => {
       await age(ms, released);
@@ -211,14 +216,14 @@ describe('the devices of all instances in PostgreSQL', () => {
     expect(await read(back.userId), 'is elsewhere').toMatchObject({ status: 'ONLINE' });
   });
 
-  it('tells once of a device whose grace ends, whoever notices', async () => {
+  it('tells once of a connection whose grace ends, whoever notices', async () => {
     const [released, living] = [await startInstance(), await startInstance(stores[1])];
-    const gone = newUsers(50).map(deviceOf);
+    const gone = newUsers(50).map(connectionOf);
     await stores[0].connect(released, gone);
     await stores[0].releaseLease(
       released,
       10_000,
-      gone.map((device) => ({ ...device, agoMs: 10_001 })),
+      gone.map((connection) => ({ ...connection, agoMs: 10_001 })),
     );
     const told = await Promise.all([...stores, ...stores].map((store) => store.expireLeases(living, patienceMs)));
     expect(told.flat().sort(byNumber)).toEqual(gone.map(({ userId }) => userId));
@@ -256,21 +261,21 @@ describe('the devices of all instances in PostgreSQL', () => {
 
   it('ends no lease for an instance whose own has lapsed', async () => {
     const [old, other] = [await startInstance(), await startInstance()];
-    const device = deviceOf(newUser());
-    await stores[0].connect(other, [device]);
+    const connection = connectionOf(newUser());
+    await stores[0].connect(other, [connection]);
     await age(2 * leaseMs);
 
     expect(await stores[1].expireLeases(old, patienceMs)).toEqual([]);
     expect(await stores[1].holdLease(old, leaseMs), 'its row is still there').toBe(true);
     expect(await stores[1].expireLeases(old, patienceMs), 'nor right after it is held again').toEqual([]);
-    expect(await read(device.userId)).toMatchObject({ status: 'ONLINE' });
+    expect(await read(connection.userId)).toMatchObject({ status: 'ONLINE' });
   });
 
   it('ends no lease for an instance that could not renew for 25 s: the others could not either', async () => {
     // PostgreSQL is away for 25 s: behind a renewal of the first, and shortly before one of the second is due.
     const [first, second] = [await startInstance(), await startInstance()];
-    const device = deviceOf(newUser());
-    await stores[1].connect(second, [device]);
+    const connection = connectionOf(newUser());
+    await stores[1].connect(second, [connection]);
     await age(60_000, first);
     await stores[0].holdLease(first, leaseMs);
     await database.query("UPDATE chat_instances SET held_since = held_since - interval '60 s' WHERE id = $1", [first]);
@@ -281,30 +286,30 @@ describe('the devices of all instances in PostgreSQL', () => {
     await stores[0].holdLease(first, leaseMs);
     expect(await stores[0].expireLeases(first, patienceMs)).toEqual([]);
     expect(await stores[1].holdLease(second, leaseMs)).toBe(true);
-    expect(await read(device.userId)).toMatchObject({ status: 'ONLINE' });
+    expect(await read(connection.userId)).toMatchObject({ status: 'ONLINE' });
   });
 
-  it('lets a device on a living instance outlast the end of another instance', async () => {
+  it('lets a connection on a living instance outlast the end of another instance', async () => {
     const [living, dead] = [await startInstance(), await startInstance()];
     await age(60_000);
     await stores[0].holdLease(living, leaseMs);
     await age(patienceMs + 100, living);
     await stores[0].holdLease(living, leaseMs);
     const userId = newUser();
-    const [phone, browser] = [deviceOf(userId), deviceOf(userId)];
+    const [phone, browser] = [connectionOf(userId), connectionOf(userId)];
     await stores[0].connect(living, [phone]);
     await stores[0].connect(dead, [browser]);
 
     expect(await stores[0].expireLeases(living, patienceMs)).toEqual([]);
-    expect(await countDevices(userId)).toBe(1);
+    expect(await countConnections(userId)).toBe(1);
     expect(await read(userId)).toMatchObject({ status: 'ONLINE' });
     await stores[0].disconnect([{ ...phone, agoMs: 0 }]);
   });
 
-  it('was last seen with the device that went last, whichever is told last', async () => {
+  it('was last seen with the connection that went last, whichever is told last', async () => {
     const instance = await startInstance();
     const userId = newUser();
-    const [phone, browser] = [deviceOf(userId), deviceOf(userId)];
+    const [phone, browser] = [connectionOf(userId), connectionOf(userId)];
     await stores[0].connect(instance, [phone, browser]);
 
     await stores[0].disconnect([{ ...browser, agoMs: 5_000 }]);
@@ -318,9 +323,9 @@ describe('the devices of all instances in PostgreSQL', () => {
     const instance = await startInstance();
     const userId = newUser();
     const goAfter = async (agoMs: number) => {
-      const device = deviceOf(userId);
-      await stores[0].connect(instance, [device]);
-      await stores[0].disconnect([{ ...device, agoMs }]);
+      const connection = connectionOf(userId);
+      await stores[0].connect(instance, [connection]);
+      await stores[0].disconnect([{ ...connection, agoMs }]);
       return read(userId);
     };
 
@@ -329,12 +334,12 @@ describe('the devices of all instances in PostgreSQL', () => {
     expect((await goAfter(0)).seenAgoMs).toBeLessThan(1_500);
   });
 
-  it('calls nobody offline for a device that the database has forgotten, but does after the patience', async () => {
+  it('calls nobody offline for a connection that the database has forgotten, but does after the patience', async () => {
     const instance = await startInstance();
     const [both, alone] = newUsers(2) as [number, number];
-    const [phone, browser] = [deviceOf(both), deviceOf(both)];
-    await stores[0].connect(instance, [phone, browser, deviceOf(alone)]);
-    await forgetDevices();
+    const [phone, browser] = [connectionOf(both), connectionOf(both)];
+    await stores[0].connect(instance, [phone, browser, connectionOf(alone)]);
+    await forgetConnections();
 
     expect(await stores[0].disconnect([{ ...phone, agoMs: 10_000 }]), 'the browser is still to be told').toEqual([]);
     await stores[0].holdLease(instance, leaseMs);
@@ -349,8 +354,8 @@ describe('the devices of all instances in PostgreSQL', () => {
   it("ends forgotten users who came before the database's clock was set back", async () => {
     const instance = await startInstance();
     const [ahead, fresh] = newUsers(2) as [number, number];
-    await stores[0].connect(instance, [deviceOf(ahead), deviceOf(fresh)]);
-    await forgetDevices();
+    await stores[0].connect(instance, [connectionOf(ahead), connectionOf(fresh)]);
+    await forgetConnections();
     await database.query("UPDATE chat_users SET online_since = online_since + interval '5 min' WHERE id = $1", [ahead]);
 
     expect(await stores[1].expireUsers(patienceMs)).toEqual([ahead]);
@@ -366,10 +371,10 @@ describe('the devices of all instances in PostgreSQL', () => {
       await startInstance(),
       await startInstance(),
     ];
-    const [here, missing, left] = [deviceOf(newUser()), deviceOf(newUser()), deviceOf(newUser())];
+    const [here, missing, left] = [connectionOf(newUser()), connectionOf(newUser()), connectionOf(newUser())];
     await stores[0].connect(other, [here]);
     await stores[0].connect(dead, [missing]);
-    await stores[0].connect(released, [left, { ...deviceOf(left.userId) }]);
+    await stores[0].connect(released, [left, { ...connectionOf(left.userId) }]);
     await stores[0].releaseLease(released, 10_000, [{ ...left, agoMs: 1_000 }]);
     await age(-3_600_000);
     await database.query("UPDATE chat_connections SET gone_at = gone_at + interval '1 hour'");
@@ -393,7 +398,7 @@ describe('the devices of all instances in PostgreSQL', () => {
 
   it("trusts an instance again a patience after it renewed its lease behind the clock's step back", async () => {
     const [living, dead] = [await startInstance(), await startInstance()];
-    const missing = deviceOf(newUser());
+    const missing = connectionOf(newUser());
     await stores[0].connect(dead, [missing]);
     await age(-3_600_000, living);
     await age(leaseMs + 1_000, dead);
@@ -404,32 +409,32 @@ describe('the devices of all instances in PostgreSQL', () => {
     expect(await stores[0].expireLeases(living, patienceMs)).toEqual([missing.userId]);
   });
 
-  it('was last seen when a device went, where that was dated in the future before', async () => {
+  it('was last seen when a connection went, where that was dated in the future before', async () => {
     const instance = await startInstance();
-    const device = deviceOf(newUser());
-    await stores[0].connect(instance, [device]);
+    const connection = connectionOf(newUser());
+    await stores[0].connect(instance, [connection]);
     await database.query("UPDATE chat_users SET last_seen_at = now() + interval '1 hour' WHERE id = $1", [
-      device.userId,
+      connection.userId,
     ]);
-    await stores[0].disconnect([{ ...device, agoMs: 10_000 }]);
-    expect(Math.round((await read(device.userId)).seenAgoMs / 10_000)).toBe(1);
+    await stores[0].disconnect([{ ...connection, agoMs: 10_000 }]);
+    expect(Math.round((await read(connection.userId)).seenAgoMs / 10_000)).toBe(1);
   });
 
   it('loses nobody who comes back at the moment when forgotten users are ended', async () => {
     const instance = await startInstance();
     for (let round = 0; round < 100; round += 1) {
-      const device = deviceOf(newUser());
+      const connection = connectionOf(newUser());
       await database.query(
         `INSERT INTO chat_users (id, online_since) VALUES ($1, CURRENT_TIMESTAMP - interval '1 min')`,
-        [device.userId],
+        [connection.userId],
       );
       const [online, offline] = await Promise.all([
-        stores[0].connect(instance, [device]),
+        stores[0].connect(instance, [connection]),
         stores[1].expireUsers(patienceMs),
       ]);
-      expect(await read(device.userId)).toMatchObject({ status: 'ONLINE' });
+      expect(await read(connection.userId)).toMatchObject({ status: 'ONLINE' });
       // Whoever was called offline first was called online behind that.
-      if (offline.includes(device.userId)) expect(online).toEqual([device.userId]);
+      if (offline.includes(connection.userId)) expect(online).toEqual([connection.userId]);
     }
   });
 });

@@ -264,7 +264,7 @@ describe('the room log', () => {
     expect(many.message?.system?.userIds).toEqual(userIds.slice(11));
   });
 
-  it('moves no mark that has moved further, whatever the order in which several devices tell', async () => {
+  it('moves no mark that has moved further, whatever the order in which several connections tell', async () => {
     const room = await makeRoom();
     const ids = await Promise.all(Array.from({ length: 20 }, (_, index) => send(room, `${index}`)));
 

@@ -60,12 +60,12 @@ export class PresenceWatch {
   }
 }
 
-/** A device of the user: a socket that does nothing. */
-export const openDevice = async (instance: Instance, userId: number): Promise<RawSocket> =>
+/** A connection of the user: a socket that does nothing. */
+export const openConnection = async (instance: Instance, userId: number): Promise<RawSocket> =>
   RawSocket.connect(instance, await tokenFor(userId));
 
-export const openDevices = (instance: Instance, userIds: readonly number[]): Promise<RawSocket[]> =>
-  Promise.all(userIds.map((userId) => openDevice(instance, userId)));
+export const openConnections = (instance: Instance, userIds: readonly number[]): Promise<RawSocket[]> =>
+  Promise.all(userIds.map((userId) => openConnection(instance, userId)));
 
 /** For a test of what does not happen: nothing but the time tells that it did not. */
 export const quiet = (forMs: number): Promise<void> => delay(forMs);

@@ -68,6 +68,6 @@ export function useWorld({
   return world;
 }
 
-/** By the names in their tokens: no news of a name comes between what is told of devices. */
+/** By the names in their tokens: no news of a name comes between what is told of connections. */
 export const nameEverybody = ({ database }: Pick<World, 'database'>) =>
   database.query(`UPDATE chat_users SET name = 'user ' || id WHERE name IS NULL`);

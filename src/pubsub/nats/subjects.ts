@@ -33,7 +33,7 @@ export const namedSubject = (userId: number): string => `chat.user.${userId}.nam
 /** The names of all users. */
 export const allNamedSubjects = 'chat.user.*.name';
 
-/** `chat.user.{userId}.read`: the user's own read mark moved, for their other devices. */
+/** `chat.user.{userId}.read`: the user's own read mark moved, for the inboxes of their other connections. */
 export const ownReadSubject = (userId: number): string => `chat.user.${userId}.read`;
 
 /** The log entries of all rooms; DIRECT rooms have a subject of their own. */

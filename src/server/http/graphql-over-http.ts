@@ -3,7 +3,7 @@ import type { ExecutionArgs, ExecutionResult } from 'graphql';
 import type { Viewer } from '../../domain/viewer.js';
 import type { Authenticate } from '../graphql/context.js';
 import type { GraphqlEngine, TransportContext } from '../graphql/engine.js';
-import type { Seats } from '../graphql/limits/seats.js';
+import type { ConnectionLimit } from '../graphql/limits/connection-limit.js';
 import { type Recipient, tooMuchUnread, type UnreadAnswers } from '../graphql/limits/unread-answers.js';
 import type { Asker, UserTurns } from '../graphql/limits/user-turns.js';
 import { limitAnswer, type PrintResult } from '../graphql/print.js';
@@ -22,7 +22,7 @@ export interface GraphqlOverHttpOptions {
   readonly userTurns: UserTurns;
   readonly authenticate: Authenticate;
   readonly print: PrintResult;
-  readonly seats: Seats;
+  readonly connectionLimit: ConnectionLimit;
   readonly maxBodyBytes: number;
   readonly maxAnswerBytes: number;
   readonly unread: UnreadAnswers;
@@ -108,14 +108,14 @@ export class GraphqlOverHttp {
   }
 
   /**
-   * Subscribes if the client accepts a stream, has a token, and a seat is free. The results do not pass through yoga, which
+   * Subscribes if the client accepts a stream, has a token, and its user may have another connection. The results do not pass through yoga, which
    * would copy and print each of them for each subscriber.
    */
   async #open(args: ExecutionArgs, opening: Opening, { viewer, wanted }: Asking): Promise<ExecutionResult> {
-    const { engine, seats, subscribe } = this.#options;
+    const { engine, connectionLimit, subscribe } = this.#options;
     if (wanted.stream === null) opening.refusal = noStream;
     else if (viewer === null) opening.refusal = noToken;
-    else if (!seats.isFree(viewer.userId)) opening.refusal = noSeat;
+    else if (connectionLimit.isReached(viewer.userId)) opening.refusal = tooManyConnections;
     else {
       // A new context, so that yoga's objects for the request are not kept for the life of the subscription.
       const contextValue = engine.createContext(args.contextValue as TransportContext);
@@ -127,23 +127,23 @@ export class GraphqlOverHttp {
   }
 
   /**
-   * A stream takes one of its user's seats, as a socket does. It ends when the token that opened it expires, or when its peer
+   * A stream is a connection of its user, as a socket is. It ends when the token that opened it expires, or when its peer
    * has vanished.
    */
   async #stream(results: Results, { viewer, response, format }: Streaming): Promise<void> {
-    const { seats, print } = this.#options;
-    // Another connection may have taken the last seat meanwhile, or the client has gone.
-    const leaveSeat = response.destroyed ? null : seats.take(viewer.userId);
-    if (leaveSeat === null) {
+    const { connectionLimit, print } = this.#options;
+    // The user may have reached the limit meanwhile, or the client has gone.
+    const disconnect = response.destroyed ? null : connectionLimit.connect(viewer.userId);
+    if (disconnect === null) {
       await results.return?.();
-      return refuse(response, noSeat);
+      return refuse(response, tooManyConnections);
     }
     const expiry = setTimeout(() => response.destroy(), Math.max(0, viewer.expiresAt.getTime() - Date.now()));
     this.#streams.add(response);
     this.#lives.begin(response);
     response.once('close', () => {
       clearTimeout(expiry);
-      leaveSeat();
+      disconnect();
       this.#streams.delete(response);
     });
     sendResults(results, response, { format, print }).catch(() => response.destroy());
@@ -181,7 +181,7 @@ const noStream: Refusal = {
 
 const noToken: Refusal = { code: 'UNAUTHENTICATED', message: 'A token is needed: Authorization: Bearer ...' };
 
-const noSeat: Refusal = {
+const tooManyConnections: Refusal = {
   code: 'RATE_LIMITED',
   message: 'Too many connections of this user',
   extensions: { retryAfterMs: 1_000 },

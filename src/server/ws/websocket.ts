@@ -19,7 +19,7 @@ import type { Viewer } from '../../domain/viewer.js';
 import type { Authenticate, RequestContext } from '../graphql/context.js';
 import type { GraphqlEngine, TransportContext } from '../graphql/engine.js';
 import { type MaskError, toFormatted } from '../graphql/errors.js';
-import type { Seats } from '../graphql/limits/seats.js';
+import type { ConnectionLimit } from '../graphql/limits/connection-limit.js';
 import { tooMuchUnread, type UnreadAnswers } from '../graphql/limits/unread-answers.js';
 import type { Asker, UserTurns } from '../graphql/limits/user-turns.js';
 import { findMutationInputs } from '../graphql/mutation-inputs.js';
@@ -40,7 +40,7 @@ export interface WebSocketOptions {
   readonly authenticate: Authenticate;
   readonly maskError: MaskError;
   readonly print: PrintResult;
-  readonly seats: Seats;
+  readonly connectionLimit: ConnectionLimit;
   readonly findRoomOfMessage: FindRoom;
   readonly maxFrameBytes: number;
   readonly maxSubscriptions: number;
@@ -223,7 +223,7 @@ export class GraphqlSockets {
     this.#uninitialised.delete(socket);
     // graphql-ws would keep the payload, whatever its size, for the life of the socket.
     Object.assign(connection, { connectionParams: undefined });
-    const { authenticate, maskError, seats } = this.#options;
+    const { authenticate, maskError, connectionLimit } = this.#options;
     extra.authorization = undefined;
     try {
       extra.viewer = await authenticate(findAuthorization(connectionParams) ?? authorization);
@@ -235,8 +235,8 @@ export class GraphqlSockets {
     }
     if (extra.viewer === null) socket.close(closeCodes.badToken, noToken);
     if (extra.viewer === null || !socket.isOpen) return false;
-    const leaveSeat = seats.take(extra.viewer.userId);
-    if (leaveSeat === null) {
+    const disconnect = connectionLimit.connect(extra.viewer.userId);
+    if (disconnect === null) {
       socket.close(closeCodes.tooManySockets, 'Too many connections of this user');
       return false;
     }
@@ -247,7 +247,7 @@ export class GraphqlSockets {
     const expiry = setTimeout(expire, Math.min(Math.max(leftMs, 0), maxTimerMs));
     socket.onClose(() => {
       clearTimeout(expiry);
-      leaveSeat();
+      disconnect();
     });
     return true;
   }

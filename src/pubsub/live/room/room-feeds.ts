@@ -121,7 +121,7 @@ export class RoomFeeds {
     for (const feed of this.#open.values()) feed.close();
   }
 
-  /** Notifies subscribers of the room, and the other devices of the reader. */
+  /** Notifies subscribers of the room, and the other connections of the reader. */
   #signalRead(member: Member): void {
     const body = encodeMember(member);
     this.#pubsub.signal(readSubject(member.roomId), body);

@@ -1,15 +1,15 @@
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { Device, GoneDevice, PresenceStore } from '../../src/domain/presence.js';
-import { Devices } from '../../src/pubsub/live/presence/devices.js';
+import type { ClosedConnection, PresenceStore, UserConnection } from '../../src/domain/presence.js';
+import { UserConnections } from '../../src/pubsub/live/presence/user-connections.js';
 
-describe('the devices of an instance', () => {
-  let connected: Device[];
-  let disconnected: GoneDevice[];
-  let released: (readonly GoneDevice[])[];
+describe('the connections of users to an instance', () => {
+  let connected: UserConnection[];
+  let disconnected: ClosedConnection[];
+  let released: (readonly ClosedConnection[])[];
   let held: number[];
   let isDatabaseAway: boolean;
-  let devices: Devices;
+  let connections: UserConnections;
 
   beforeEach(() => {
     vi.useFakeTimers({ toFake: ['performance', 'setTimeout', 'clearTimeout', 'setInterval', 'clearInterval'] });
@@ -33,30 +33,43 @@ describe('the devices of an instance', () => {
       expireLeases: async () => [],
     } as Partial<PresenceStore> as PresenceStore;
     const ignore = () => undefined;
-    devices = new Devices({ store, log: pino({ level: 'silent' }), onChange: ignore, onLastGone: ignore });
+    connections = new UserConnections({
+      store,
+      log: pino({ level: 'silent' }),
+      onChange: ignore,
+      onLastClosed: ignore,
+    });
   });
   afterEach(async () => {
-    await devices.close();
+    await connections.close();
     vi.useRealTimers();
   });
 
   it('are handed over at the end with how long ago they went, those alone that are in their grace', async () => {
-    const [, , leave, leaveLater] = [1, 2, 3, 4].map((userId) => devices.connect(userId));
-    devices.connect(5)();
+    const [, , leave, leaveLater] = [1, 2, 3, 4].map((userId) => connections.connect(userId));
+    connections.connect(5)();
     await vi.advanceTimersByTimeAsync(10_100);
     leave?.();
     await vi.advanceTimersByTimeAsync(5_000);
     leaveLater?.();
     await vi.advanceTimersByTimeAsync(3_000);
-    await devices.close();
+    await connections.close();
 
     const handedOver = released.flat().map(({ userId, agoMs }) => [userId, Math.round(agoMs)]);
     expect(handedOver).toEqual([
       [3, 8_000],
       [4, 3_000],
     ]);
-    expect(released.flat().every(({ id }) => connected.some((device) => device.id === id))).toBe(true);
+    expect(released.flat().every(({ id }) => connected.some((connection) => connection.id === id))).toBe(true);
     expect(disconnected.map(({ userId }) => userId)).toEqual([5]);
+  });
+
+  it('are counted by user until they close, each once', () => {
+    const [close] = [connections.connect(1), connections.connect(1)];
+    connections.connect(2);
+    close?.();
+    close?.();
+    expect([1, 2, 3].map((userId) => connections.count(userId))).toEqual([1, 1, 0]);
   });
 
   it('hang on a lease that is renewed every ten seconds, and tried each second while that fails', async () => {
@@ -65,15 +78,15 @@ describe('the devices of an instance', () => {
     isDatabaseAway = true;
     await vi.advanceTimersByTimeAsync(7_500);
     expect(held.map((at) => Math.round(at - startedAt))).toEqual([0, 10, 20, 30, 31, 32]);
-    expect(devices.isHeld).toBe(true);
+    expect(connections.isHeld).toBe(true);
   });
 
   it('are not told any more once they are handed over', async () => {
-    const leave = devices.connect(1);
+    const leave = connections.connect(1);
     await vi.advanceTimersByTimeAsync(0);
-    await devices.close();
+    await connections.close();
     leave();
-    devices.connect(2);
+    connections.connect(2);
     await vi.advanceTimersByTimeAsync(20_000);
     expect([connected.map(({ userId }) => userId), disconnected, released]).toEqual([[1], [], [[]]]);
   });

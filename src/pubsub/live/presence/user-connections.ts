@@ -2,25 +2,25 @@ import { randomUUID } from 'node:crypto';
 import pLimit from 'p-limit';
 import type { Logger } from 'pino';
 import { every, type Loop } from '../../../domain/every.js';
-import type { Device, GoneDevice, PresenceStore } from '../../../domain/presence.js';
+import type { ClosedConnection, PresenceStore, UserConnection } from '../../../domain/presence.js';
 
-export interface DevicesOptions {
+export interface UserConnectionsOptions {
   readonly store: PresenceStore;
   readonly log: Logger;
   /** Called with the users whose presence this instance has changed. */
   readonly onChange: (userIds: readonly number[]) => void;
-  /** Called immediately when a user's last device on this instance disconnects. */
-  readonly onLastGone: (userId: number) => void;
+  /** Called immediately when a user's last connection on this instance closes. */
+  readonly onLastClosed: (userId: number) => void;
 }
 
-/** A device that disconnected, and when, by `performance.now()`. */
-type Departure = Device & { readonly at: number };
+/** A connection in its grace period or after it, and when it closed, by `performance.now()`. */
+type Closed = UserConnection & { readonly at: number };
 
 const leaseMs = 30_000;
 const renewMs = 10_000;
 const expireMs = 500;
 const retryMs = 1_000;
-/** A user whose device reconnects within this time, for example after a page reload, stays online. */
+/** A user who reconnects within this time, for example after a page reload, stays online. */
 const graceMs = 10_000;
 /** After an outage of the database an instance waits this long before it ends leases of others: they renew theirs, too. */
 const patienceMs = 10_000;
@@ -28,31 +28,33 @@ const patienceMs = 10_000;
 const trustMs = renewMs + 5_000;
 
 /**
- * Stores the devices that are connected to this instance in the database, attached to the instance's lease. If the lease is
- * lost (the process was paused, the database crashed), it is created again and all devices are stored again. Expired
- * leases of other instances are ended by the first instance that notices.
+ * Counts the connections of users to this instance, and stores them in the database, attached to the instance's lease. If the
+ * lease is lost (the process was paused, the database crashed), it is created again and all connections are stored again.
+ * Expired leases of other instances are ended by the first instance that notices.
  */
-export class Devices {
-  readonly #options: DevicesOptions;
+export class UserConnections {
+  readonly #options: UserConnectionsOptions;
   readonly #instanceId = randomUUID();
-  readonly #present = new Map<string, Device>();
+  /** The open connections, and those in their grace period. */
+  readonly #present = new Map<string, UserConnection>();
+  /** The numbers of open connections. */
   readonly #countByUser = new Map<number, number>();
-  /** One statement at a time, so that changes of a device are written in order. */
+  /** One statement at a time, so that changes of a connection are written in order. */
   readonly #inTurn = pLimit(1);
   readonly #renewing: Loop;
   readonly #expiring: Loop;
-  #arrived: Device[] = [];
-  /** Devices in their grace period, in the order in which they disconnected. */
-  readonly #leaving: Departure[] = [];
-  #gone: Departure[] = [];
+  #opened: UserConnection[] = [];
+  /** Connections in their grace period, in the order in which they closed. */
+  readonly #inGrace: Closed[] = [];
+  #closed: Closed[] = [];
   #isWriting = false;
-  /** When the lease was last renewed, with all devices attached. */
+  /** When the lease was last renewed, with all connections attached. */
   #heldAt = Number.NEGATIVE_INFINITY;
   #mustExpireUsersAt: number | undefined;
   #grace: NodeJS.Timeout | undefined;
   #isClosed = false;
 
-  constructor(options: DevicesOptions) {
+  constructor(options: UserConnectionsOptions) {
     this.#options = options;
     const { log } = options;
     this.#renewing = every(retryMs, () => this.#renew(), {
@@ -69,19 +71,28 @@ export class Devices {
     return performance.now() - this.#heldAt < trustMs;
   }
 
-  /** Registers a device. Call the returned function when it disconnects. */
+  /** How many connections of the user are open on this instance. */
+  count(userId: number): number {
+    return this.#countByUser.get(userId) ?? 0;
+  }
+
+  /** Registers an open connection. Call the returned function when it closes; later calls do nothing. */
   connect(userId: number): () => void {
-    const device: Device = { id: randomUUID(), userId };
-    this.#present.set(device.id, device);
-    this.#countByUser.set(userId, (this.#countByUser.get(userId) ?? 0) + 1);
-    this.#arrived.push(device);
+    const connection: UserConnection = { id: randomUUID(), userId };
+    this.#present.set(connection.id, connection);
+    this.#countByUser.set(userId, this.count(userId) + 1);
+    this.#opened.push(connection);
     void this.#writeChanges();
-    return () => this.#leave(device);
+    let isOpen = true;
+    return () => {
+      if (isOpen) this.#disconnect(connection);
+      isOpen = false;
+    };
   }
 
   /**
-   * Lets the lease expire after the grace period: by then the devices have reconnected to other instances, or are gone.
-   * Devices in their grace period are stored with it. Later changes are not written.
+   * Lets the lease expire after the grace period: by then the users have reconnected to other instances, or are gone.
+   * Connections in their grace period are stored with it. Later changes are not written.
    */
   async close(): Promise<void> {
     this.#isClosed = true;
@@ -89,34 +100,34 @@ export class Devices {
     void this.#expiring.stop();
     clearTimeout(this.#grace);
     await this.#inTurn(() => {
-      const gone = withAge([...this.#gone, ...this.#leaving]);
-      return this.#options.store.releaseLease(this.#instanceId, graceMs, gone);
+      const closed = withAge([...this.#closed, ...this.#inGrace]);
+      return this.#options.store.releaseLease(this.#instanceId, graceMs, closed);
     }).catch((error: unknown) =>
       this.#options.log.warn({ err: error }, 'The presence lease could not be released; it will expire'),
     );
   }
 
-  #leave(device: Device): void {
-    const { userId } = device;
-    const left = (this.#countByUser.get(userId) ?? 1) - 1;
-    if (left > 0) this.#countByUser.set(userId, left);
+  #disconnect(connection: UserConnection): void {
+    const { userId } = connection;
+    const remaining = this.count(userId) - 1;
+    if (remaining > 0) this.#countByUser.set(userId, remaining);
     else {
       this.#countByUser.delete(userId);
-      this.#options.onLastGone(userId);
+      this.#options.onLastClosed(userId);
     }
     if (this.#isClosed) return;
-    this.#leaving.push({ ...device, at: performance.now() });
+    this.#inGrace.push({ ...connection, at: performance.now() });
     this.#grace ??= setTimeout(() => this.#endGraces(), graceMs);
   }
 
-  /** All grace periods are equally long, so they end in the order in which the devices disconnected. */
+  /** All grace periods are equally long, so they end in the order in which the connections closed. */
   #endGraces(): void {
     const now = performance.now();
-    const next = this.#leaving.findIndex(({ at }) => at + graceMs > now);
-    const gone = this.#leaving.splice(0, next === -1 ? this.#leaving.length : next);
-    for (const { id } of gone) this.#present.delete(id);
-    this.#gone.push(...gone);
-    const [first] = this.#leaving;
+    const next = this.#inGrace.findIndex(({ at }) => at + graceMs > now);
+    const closed = this.#inGrace.splice(0, next === -1 ? this.#inGrace.length : next);
+    for (const { id } of closed) this.#present.delete(id);
+    this.#closed.push(...closed);
+    const [first] = this.#inGrace;
     this.#grace = first && setTimeout(() => this.#endGraces(), first.at + graceMs - now + 1);
     void this.#writeChanges();
   }
@@ -125,30 +136,30 @@ export class Devices {
   async #writeChanges(): Promise<void> {
     if (this.#isWriting) return;
     this.#isWriting = true;
-    while ((this.#arrived.length > 0 || this.#gone.length > 0) && !this.#isClosed) {
-      const arrived = this.#arrived.splice(0);
-      const gone = this.#gone.splice(0);
+    while ((this.#opened.length > 0 || this.#closed.length > 0) && !this.#isClosed) {
+      const opened = this.#opened.splice(0);
+      const closed = this.#closed.splice(0);
       try {
-        await this.#inTurn(() => this.#write(arrived, gone));
+        await this.#inTurn(() => this.#write(opened, closed));
       } catch (error) {
-        this.#options.log.warn({ err: error }, 'Devices could not be written to the database; retrying');
-        this.#arrived.unshift(...arrived.filter(({ id }) => this.#present.has(id)));
-        this.#gone.unshift(...gone);
+        this.#options.log.warn({ err: error }, 'Connections of users could not be written to the database; retrying');
+        this.#opened.unshift(...opened.filter(({ id }) => this.#present.has(id)));
+        this.#closed.unshift(...closed);
         await new Promise((resolve) => setTimeout(resolve, retryMs).unref());
       }
     }
     this.#isWriting = false;
   }
 
-  async #write(arrived: readonly Device[], gone: readonly Departure[]): Promise<void> {
+  async #write(opened: readonly UserConnection[], closed: readonly Closed[]): Promise<void> {
     const { store, onChange } = this.#options;
-    if (arrived.length > 0) {
-      const online = await store.connect(this.#instanceId, arrived);
+    if (opened.length > 0) {
+      const online = await store.connect(this.#instanceId, opened);
       if (online === null) await this.#hold();
       else if (online.length > 0) onChange(online);
     }
-    if (gone.length > 0) {
-      const offline = await store.disconnect(withAge(gone));
+    if (closed.length > 0) {
+      const offline = await store.disconnect(withAge(closed));
       if (offline.length > 0) onChange(offline);
     }
   }
@@ -183,7 +194,7 @@ export class Devices {
   }
 }
 
-const withAge = (gone: readonly Departure[]): GoneDevice[] => {
+const withAge = (closed: readonly Closed[]): ClosedConnection[] => {
   const now = performance.now();
-  return gone.map(({ at, ...device }) => ({ ...device, agoMs: now - at }));
+  return closed.map(({ at, ...connection }) => ({ ...connection, agoMs: now - at }));
 };
