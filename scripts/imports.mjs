@@ -5,7 +5,7 @@ import { root } from './run-command.mjs';
 /**
  * The purpose of each folder of `src`, the folders that it may import beside itself and its own subfolders, and the packages
  * that only it imports. A folder without a rule follows the rule of its parent. Files directly in `src` and in `commands`
- * may import any folder.
+ * may import any folder, but no package of one.
  * @type {Record<string, { does: string, imports: string[], owns?: string[] }>}
  */
 const rules = {
@@ -79,27 +79,46 @@ const rules = {
 /** The folders with their rows in ARCHITECTURE.md. */
 export const folders = Object.entries(rules).map(([folder, { does, owns = [] }]) => ({ folder, does, owns }));
 
-const importPattern = /(?:^|\n)\s*(?:import|export)\b[^'"`;]*?from\s+'([^']+)'|\bimport\(\s*'([^']+)'/g;
+const generatedFolder = 'db/generated';
+/** Pothos needs the types of the models. */
+const allowedGenerated = { path: 'schema/builder.ts', to: 'db/generated/pothos' };
 
-/** @returns {string} the imports that the rules forbid, one per line */
+const importPattern =
+  /(?:^|\n)\s*(?:import|export)\b[^'"`;]*?from\s+'([^']+)'|(?:^|\n)import\s+'([^']+)'|\bimport\(\s*'([^']+)'/g;
+
+/** The tag of a statement (`query` of db/connection.ts), Prisma's raw queries, and text that begins as a statement does. */
+const sqlPattern =
+  /\bquery\s*(?:<[^;()]*>)?\s*`|\$(?:query|execute)Raw|['"`]\s*(?:SELECT|INSERT|UPDATE|DELETE|WITH|CALL|TRUNCATE|LOCK)\s/;
+
+/** @returns {string} what the rules forbid, one problem per line: imports, and SQL outside `src/db` */
 export function findForbiddenImports() {
   const problems = [];
   for (const file of readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })) {
     const path = file.replaceAll('\\', '/');
-    const from = folderOf(path);
-    if (!path.endsWith('.ts') || from === undefined) continue;
-    for (const [, named, dynamic] of readFileSync(join(root, 'src', path), 'utf8').matchAll(importPattern)) {
-      const target = named ?? dynamic ?? '';
-      const problem = target.startsWith('.') ? refuseFolder(path, from, target) : refusePackage(from, target);
-      if (problem !== '') problems.push(`src/${path}: ${problem}`);
-    }
+    if (!path.endsWith('.ts')) continue;
+    const text = readFileSync(join(root, 'src', path), 'utf8');
+    const targets = [...text.matchAll(importPattern)].map(
+      ([, ...found]) => found.find((name) => name !== undefined) ?? '',
+    );
+    const refusals = targets.map((target) => refuseImport(path, target));
+    if (!path.startsWith('db/') && sqlPattern.test(text)) refusals.push('only db has SQL');
+    problems.push(...refusals.filter((refusal) => refusal !== '').map((refusal) => `src/${path}: ${refusal}`));
   }
   return problems.join('\n');
 }
 
-/** @type {(path: string, from: string, target: string) => string} */
-function refuseFolder(path, from, target) {
+/** @type {(path: string, target: string) => string} */
+function refuseImport(path, target) {
+  const from = folderOf(path);
+  if (!target.startsWith('.')) return refusePackage(from ?? 'src', target);
   const to = posix.join(posix.dirname(path), target).replace(/\.js$/, '');
+  const isAllowed = from === 'db' || (path === allowedGenerated.path && to === allowedGenerated.to);
+  if (to.startsWith(`${generatedFolder}/`) && !isAllowed) return `only db imports ${generatedFolder} (${target})`;
+  return from === undefined ? '' : refuseFolder(from, to, target);
+}
+
+/** @type {(from: string, to: string, target: string) => string} */
+function refuseFolder(from, to, target) {
   const allowed = [from, ...(rules[from]?.imports ?? [])];
   if (allowed.some((name) => `${to}/`.startsWith(`${name}/`))) return '';
   return `${from} does not import ${folderOf(to) ?? 'the composition'} (${target})`;
