@@ -42,12 +42,12 @@ import { createSubscribe } from './server/graphql/subscribe.js';
 import { graphiqlRoutes } from './server/http/graphiql.js';
 import { GraphqlOverHttp, graphqlRoutes } from './server/http/graphql-over-http.js';
 import { healthRoutes } from './server/http/health-routes.js';
-import { HttpServer } from './server/http/http.js';
+import { HttpServer } from './server/http/http-server.js';
 import { metricsRoutes } from './server/http/metrics-routes.js';
 import { createOriginCheck } from './server/http/origin.js';
 import type { Route } from './server/http/router.js';
 import { createMetrics, type MetricSources } from './server/metrics.js';
-import { GraphqlSockets } from './server/ws/websocket.js';
+import { GraphqlSockets } from './server/ws/graphql-sockets.js';
 
 /** A running server instance. It keeps no state that another instance needs. */
 export interface App {

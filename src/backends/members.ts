@@ -6,7 +6,6 @@ import type { Deps } from '../resolvers/deps.js';
 import { loadMembers, loadRoom } from '../resolvers/loaders.js';
 import { inviteMembers, leaveRoom, removeMember } from '../resolvers/members.js';
 import { introduceUsers } from '../resolvers/users.js';
-import { service } from './endpoint.js';
 import {
   assertLimit,
   limit,
@@ -19,6 +18,7 @@ import {
   userId,
   uuid,
 } from './payloads.js';
+import { service } from './service.js';
 import { maxShownMembers, showMembers, shownToUser, showRoom } from './views.js';
 
 const addPayload = payload({ roomId: uuid, userId, memberIds: someMemberIds, memberNames });

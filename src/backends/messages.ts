@@ -8,8 +8,8 @@ import { loadMembership, loadRoom, loadUnreadCount } from '../resolvers/loaders.
 import { announceMessage, getMessageCursor, listMessages, sendMessage } from '../resolvers/messages.js';
 import { countUnreadMessages, markRead } from '../resolvers/rooms.js';
 import { introduceUsers } from '../resolvers/users.js';
-import { service } from './endpoint.js';
 import { assertLimit, limit, nameHint, payload, skip, text, userId, uuid } from './payloads.js';
+import { service } from './service.js';
 import { showMessage } from './views.js';
 
 const messageType = z.enum(['TEXT', 'IMAGE', 'SYSTEM'], { error: 'must be TEXT, IMAGE or SYSTEM' });

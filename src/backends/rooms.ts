@@ -9,7 +9,6 @@ import type { Deps } from '../resolvers/deps.js';
 import { loadRoom } from '../resolvers/loaders.js';
 import { createRoom, listRooms } from '../resolvers/rooms.js';
 import { introduceUsers } from '../resolvers/users.js';
-import { service } from './endpoint.js';
 import {
   assertLimit,
   bookingId,
@@ -24,6 +23,7 @@ import {
   uuid,
   version,
 } from './payloads.js';
+import { service } from './service.js';
 import { shownToUser, showRoom, showRooms } from './views.js';
 
 const roomType = z.enum(['DIRECT', 'GROUP', 'BOOKING'], { error: 'must be DIRECT, GROUP or BOOKING' });

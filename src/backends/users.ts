@@ -1,6 +1,6 @@
 import { renameUser } from '../resolvers/users.js';
-import { service } from './endpoint.js';
 import { payload, text, userId } from './payloads.js';
+import { service } from './service.js';
 
 export const userServices = [
   service(

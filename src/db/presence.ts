@@ -1,5 +1,5 @@
 import type { Presence, PresenceStore, ViewedUser } from '../domain/presence.js';
-import { withAcquainted } from './acquaintances.js';
+import { withAcquainted } from './acquainted.js';
 import type { View } from './batch.js';
 import type { Connection } from './connection.js';
 import type { Database } from './database.js';

@@ -1,6 +1,6 @@
 import type { ViewedUser } from '../domain/presence.js';
 import { clockLeewayMs } from '../domain/viewer.js';
-import { withAcquainted } from './acquaintances.js';
+import { withAcquainted } from './acquainted.js';
 import type { View } from './batch.js';
 import type { Database } from './database.js';
 import { isPresent } from './membership.js';

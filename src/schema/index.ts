@@ -9,7 +9,7 @@ import './room.js';
 import './room-event.js';
 import './room-member-connection.js';
 import './typing.js';
-import { attendMutations } from './mutations.js';
+import { addMutationTurns } from './mutation-turns.js';
 import './user.js';
 
-export const schema = attendMutations(builder.toSchema());
+export const schema = addMutationTurns(builder.toSchema());

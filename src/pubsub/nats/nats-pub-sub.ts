@@ -9,7 +9,7 @@ import {
   type Subscription as NatsSubscription,
 } from '@nats-io/transport-node';
 import type { Logger } from 'pino';
-import { AckInbox } from './acks.js';
+import { AckInbox } from './ack-inbox.js';
 import { ForeignBodyError } from './fields.js';
 import type { Listener, PubSub, Recent, Subscription } from './pub-sub.js';
 import { Replies } from './replies.js';

@@ -48,7 +48,7 @@ export class SharedExecution {
 type ByKey = Map<string, SharedExecution>;
 
 /** Executes the events of all subscriptions. */
-export class Executions {
+export class EventExecutions {
   readonly #execute: Execute;
   readonly #events = new LRUCache<object, ByKey>({ max: maxSharedEvents, ttl: sharedMs });
   /** Recent executions that depend on one viewer. */

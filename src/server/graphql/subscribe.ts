@@ -12,7 +12,7 @@ import { findBadArgument } from '../../schema/checked.js';
 import { maxPriceOf } from '../../schema/price.js';
 import type { RequestContext } from './context.js';
 import { toResult } from './errors.js';
-import { Executions, isTooLarge, isUnavailable, type SharedExecution } from './event-executions.js';
+import { EventExecutions, isTooLarge, isUnavailable, type SharedExecution } from './event-executions.js';
 import { type EventSelection, findEventSelection } from './event-selection.js';
 import type { Execute } from './execute.js';
 import { EventBudget } from './limits/event-budget.js';
@@ -41,7 +41,7 @@ export type Subscribe = (args: ExecutionArgs) => Promise<ExecutionResult | Resul
  * waits for it. An error of the source, or an event that is too large, is the last result; the stream ends after it.
  */
 export function createSubscribe(execute: Execute, budget: SubscriptionBudget): Subscribe {
-  const executions = new Executions(execute);
+  const executions = new EventExecutions(execute);
   const events = new EventBudget();
   return async (given) => {
     let giveBack = () => {};
@@ -86,7 +86,7 @@ function withDeclaredVariables(args: ExecutionArgs): ExecutionArgs {
 interface SubscriptionOptions {
   readonly args: ExecutionArgs;
   readonly selected: EventSelection;
-  readonly executions: Executions;
+  readonly executions: EventExecutions;
   /** Gives back the budget of the subscription. */
   readonly giveBack: () => void;
 }
@@ -97,7 +97,7 @@ class Subscription implements Results {
   /** Equal for all subscriptions that share executions; null if this one shares none. */
   readonly #key: string | null;
   readonly #selected: EventSelection;
-  readonly #executions: Executions;
+  readonly #executions: EventExecutions;
   readonly #giveBack: () => void;
   /** The execution of the next event, until its result is returned. */
   #executing: { readonly event: object; readonly execution: SharedExecution } | undefined;

@@ -151,7 +151,7 @@ export class UserTurns {
   }
 
   async #change(args: ExecutionArgs, user: TurnTaker): Promise<ExecutionResult> {
-    const changeTurn = new OperationTurn(this.#changes, user, () => costOf(args));
+    const changeTurn = new UserChangeTurn(this.#changes, user, () => costOf(args));
     try {
       const context = args.contextValue as Context;
       const deps = { ...context.deps, onHeldUp: () => changeTurn.end() };
@@ -191,7 +191,7 @@ function toCost({ document, operationName, contextValue }: ExecutionArgs, measur
  * The turn of an operation's mutations. Each mutation ends the turn of the previous one, whose answer is complete by then, so
  * that no turn is held during other waits. A mutation that waits for a lock of others gives up its turn.
  */
-class OperationTurn implements ChangeTurn {
+class UserChangeTurn implements ChangeTurn {
   readonly #turns: FairTurns;
   readonly #user: TurnTaker;
   /** The cost that was taken from the user's allowance. */

@@ -19,7 +19,7 @@ const light: readonly string[] = ['sendMessage', 'setTyping'];
  * The payload's fields are loaded after the write, when the viewer may not be a member any more. With the note they are
  * still answered, in the state that the write left.
  */
-export function attendMutations(schema: GraphQLSchema): GraphQLSchema {
+export function addMutationTurns(schema: GraphQLSchema): GraphQLSchema {
   for (const field of Object.values(schema.getMutationType()?.getFields() ?? {})) {
     const resolve = field.resolve as GraphQLFieldResolver<unknown, Context>;
     const isLight = light.includes(field.name);

@@ -6,7 +6,7 @@ import type { Logger } from 'pino';
 import { drain } from '../../domain/drain.js';
 import type { ErrorCode } from '../../domain/errors.js';
 import type { MaskError } from '../graphql/errors.js';
-import type { GraphqlSockets } from '../ws/websocket.js';
+import type { GraphqlSockets } from '../ws/graphql-sockets.js';
 import { refuse, refuseSocket } from './answers.js';
 import { type GraphqlOverHttp, graphqlPath } from './graphql-over-http.js';
 import { corsHeaders, type IsAllowedOrigin } from './origin.js';
