@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { findStalePages } from './docs.mjs';
 import { findForbiddenImports } from './imports.mjs';
+import { findMissingNames } from './page-names.mjs';
 import { root, runAndCollect } from './run-command.mjs';
 import { runScript, setUp } from './setup.mjs';
 
@@ -18,7 +19,7 @@ const checks = {
   'format and lint': () => run(program('@biomejs/biome/bin/biome'), 'check', '--error-on-warnings', '.'),
   'dead code': () => run(program('knip/bin/knip.js'), '--no-progress'),
   'schema.graphql': compareSchema,
-  docs: findStalePages,
+  docs: async () => [await findStalePages(), findMissingNames()].join('\n'),
 };
 
 await runScript(async () => {

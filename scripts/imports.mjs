@@ -12,7 +12,7 @@ const rules = {
   domain: { does: 'types and pure functions, errors', imports: [] },
   auth: { does: 'a token becomes a viewer', imports: ['domain'], owns: ['jose'] },
   db: {
-    does: "one codec a row, named queries, the room log's functions, migrations",
+    does: "SQL: one codec for each kind of row, named queries, the room log's functions, migrations",
     imports: ['domain'],
     owns: ['@prisma', 'pg'],
   },
@@ -51,6 +51,11 @@ const rules = {
     does: 'requests of other backends and events of the booking system: payloads, answers',
     imports: ['resolvers', 'db', 'pubsub', 'domain'],
   },
+  server: {
+    does: 'metrics, and the three folders below',
+    imports: ['schema', 'resolvers', 'db', 'pubsub', 'auth', 'domain'],
+    owns: ['graphql-yoga', 'graphql-ws', 'ws', 'find-my-way', '@fastify', 'node:http', 'node:http2', 'graphql'],
+  },
   'server/graphql': {
     does: 'the engine: parsing, validation, execution, shared execution of events, masking of errors; its `limits` bound the cost of a user and of a document',
     imports: ['schema', 'resolvers', 'db', 'pubsub', 'auth', 'domain'],
@@ -63,11 +68,6 @@ const rules = {
   'server/http': {
     does: 'the table of routes and what serves them, static files, bodies, streams, origins, GraphiQL',
     imports: ['server/ws', 'server/graphql', 'schema', 'resolvers', 'db', 'pubsub', 'auth', 'domain'],
-  },
-  server: {
-    does: 'metrics, and the three folders below',
-    imports: ['schema', 'resolvers', 'db', 'pubsub', 'auth', 'domain'],
-    owns: ['graphql-yoga', 'graphql-ws', 'ws', 'find-my-way', '@fastify', 'node:http', 'node:http2', 'graphql'],
   },
   dev: {
     does: 'nothing that production needs: the PostgreSQL and the nats-server that `npm start` brings (`embedded`), the demo, the development login',
