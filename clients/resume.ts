@@ -1,9 +1,9 @@
 import { type Client, type ClientOptions, createClient } from 'graphql-ws';
 
-/** The token is asked for anew each time a connection begins: the one before may have expired. */
+/** Called for a token each time a connection begins: the previous one may have expired. */
 export type FreshToken = () => Promise<string>;
 
-/** A WebSocket on which subscriptions go on where they were, however often it has to reconnect. */
+/** A WebSocket whose subscriptions continue where they were, however often it reconnects. */
 export function createResumingSocket(
   url: string,
   freshToken: FreshToken,
@@ -14,7 +14,7 @@ export function createResumingSocket(
       url: url.replace(/^http/, 'ws'),
       connectionParams: async () => ({ authorization: `Bearer ${await freshToken()}` }),
       retryAttempts: Number.POSITIVE_INFINITY, // five by default
-      // By default a refused connection, which is an error and no close, ends everything: a cut line that is tried too early.
+      // By default a refused connection, which is an error and not a close, ends everything, even if the network is back soon.
       shouldRetry: () => true,
       retryWait, // twice as long each time without an end by default
       ...options,
@@ -22,19 +22,19 @@ export function createResumingSocket(
   );
 }
 
-/** 0.5 to 1.5 times 1, 2, 4, ... 30 s, so that not everybody is back at once. */
+/** 0.5 to 1.5 times 1, 2, 4, ... 30 s, so that not all clients reconnect at once. */
 function retryWait(retries: number): Promise<void> {
   const ms = (0.5 + Math.random()) * Math.min(1_000 * 2 ** retries, 30_000);
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 /**
- * graphql-ws sends an operation's variables anew each time it connects, but Apollo Client, urql and Relay hand it copies of
- * theirs, so a change of those never reaches it. This keeps copies of its own, and notes in them what the newest event says.
+ * graphql-ws sends an operation's variables again each time it connects, but Apollo Client, urql and Relay give it copies, so a
+ * change of their variables never reaches it. This keeps copies of its own and sets the position of the newest event in them.
  *
- * A subscription takes part that declares `$afterSeq: Int` and `$epoch: ID`, passes both to `roomEvents`, and selects `seq` and
- * `epoch` of the event. One that is sent by its id, without a text, takes part with `afterSeq` among its variables, be it null.
- * All other operations pass through as they are.
+ * A subscription is resumed if it declares `$afterSeq: Int` and `$epoch: ID`, passes both to `roomEvents`, and selects `seq` and
+ * `epoch` of the event. One that is sent by its id, without a text, is resumed if `afterSeq` is among its variables, even as
+ * null. All other operations pass through unchanged.
  */
 export function resuming(client: Client): Client {
   return {
@@ -79,7 +79,7 @@ export function resuming(client: Client): Client {
   };
 }
 
-/** How long to wait where the server asks to try again: it restarts, its database does, or there was too much at once. */
+/** How long to wait if the server asks for a retry: it or its database restarts, or there was too much at once. */
 function pauseOf(errors: unknown): number | undefined {
   if (!Array.isArray(errors)) return undefined;
   const { extensions = {} } = (errors[0] ?? {}) as { extensions?: { code?: unknown; retryAfterMs?: unknown } };
@@ -87,7 +87,7 @@ function pauseOf(errors: unknown): number | undefined {
   return typeof extensions.retryAfterMs === 'number' ? extensions.retryAfterMs : 1_000;
 }
 
-/** Where the log stood with this event, and in which epoch, under whatever name it was asked for. */
+/** The log's position and epoch after this event, whatever alias the field has. */
 function positionOf(data: Record<string, unknown> | null | undefined): { afterSeq?: number; epoch?: string } {
   const events = Object.values(data ?? {}) as ({ readonly seq?: unknown; readonly epoch?: unknown } | null)[];
   const { seq, epoch } = events.find((event) => typeof event?.seq === 'number') ?? {};

@@ -47,5 +47,5 @@ async function compareSchema() {
   const path = join(root, 'schema.graphql');
   const written = existsSync(path) ? readFileSync(path, 'utf8') : '';
   if (written.trim() === stdout.trim()) return '';
-  return 'schema.graphql is not what the code says. Write it anew: node dist/schema/print.js > schema.graphql';
+  return 'schema.graphql is not what the code says. Update it: node dist/schema/print.js > schema.graphql';
 }

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { root } from './run-command.mjs';
 
-/** Where the files that pages name are, and the code that has the names in ARCHITECTURE.md. */
+/** The folders of the files that pages name, and of the code with the names in ARCHITECTURE.md. */
 const folders = ['src', 'scripts', 'prisma', 'test', 'clients', 'bench', 'deploy', 'docs'];
 const codePattern = /\.(ts|mjs|sql|prisma|conf)$/;
 

@@ -14,7 +14,7 @@ await runCommand(async () => {
     known === undefined ? undefined : parseUuid(known, 'epoch'),
   );
   const whom = isSure
-    ? 'Clients that hold entries which are gone fetch their rooms anew.'
-    : 'Instances have been running on it, so all clients fetch their rooms anew.';
+    ? 'Clients that hold lost entries load their rooms again.'
+    : 'Instances have been running on it, so all clients load their rooms again.';
   return `The logs are in a new epoch, ${epoch}. ${whom}`;
 });

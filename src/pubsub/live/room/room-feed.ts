@@ -339,7 +339,7 @@ export class RoomFeed {
     }
     this.#log.warn(
       { roomId, seq, was: this.#head, common },
-      'The log is another one; subscribers who are past what is common fetch anew',
+      'The log is another one; subscribers past the last common entry load the room again',
     );
     this.#epochs = epochs;
     this.#epoch = epoch;
