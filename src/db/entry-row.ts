@@ -1,4 +1,5 @@
-import { type LogEntry, type MessageChange, type StoredEntry, toLogEntry } from '../domain/room-log.js';
+import type { MessageChange } from '../domain/message.js';
+import { type LogEntry, type StoredEntry, toLogEntry } from '../domain/room-log.js';
 import { Prisma } from './generated/prisma/client.js';
 import { type MessageRow, messageRow } from './message-row.js';
 

@@ -1,4 +1,4 @@
-import { type Field, mark, orNull, type Shape, type Shaped, text, time, uuid } from '../domain/shape.js';
+import { computed, type Field, mark, orNull, type Shape, type Shaped, text, time, uuid } from '../domain/shape.js';
 import { presentEpoch } from './epochs.js';
 import type { RoomType } from './generated/prisma/client.js';
 import { createRowCodec, type JsonOf, type RowOf } from './row.js';
@@ -14,13 +14,13 @@ const roomShape = {
   bookingId: orNull(bookingId),
   seq: mark,
   /** The epoch of its log: `seq` is a position in this one. */
-  epoch: uuid,
+  epoch: computed(uuid),
   cancelledAt: orNull(time),
   createdAt: time,
   updatedAt: time,
 } as const satisfies Shape;
 
-export const roomRow = createRowCodec(roomShape, { computed: { epoch: presentEpoch.text } });
+export const roomRow = createRowCodec(roomShape, { computed: { epoch: () => presentEpoch.text } });
 
 export type StoredRoom = Shaped<typeof roomShape>;
 export type RoomRow = RowOf<typeof roomShape>;

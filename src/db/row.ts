@@ -1,4 +1,4 @@
-import type { Field, Shape, Shaped } from '../domain/shape.js';
+import type { ComputedIn, Field, Shape, Shaped, ValueOf } from '../domain/shape.js';
 import { Prisma } from './generated/prisma/client.js';
 
 /** A row as `select` names its columns: by the fields' names, with times in seconds. */
@@ -13,7 +13,9 @@ export type JsonOf<Of extends Shape, Rest extends readonly unknown[] = []> = rea
 };
 
 /** A row to be written, by the names of the table's columns. */
-export type TableRow<Of> = { [Name in keyof Of & string as ColumnName<Name>]: Of[Name] };
+export type TableRow<Of extends Shape> = {
+  -readonly [Name in Exclude<keyof Of, ComputedIn<Of>> & string as ColumnName<Name>]: ValueOf<Of[Name]>;
+};
 
 type ColumnName<Name extends string> = Name extends `${infer First}${infer Rest}`
   ? `${First extends Lowercase<First> ? First : `_${Lowercase<First>}`}${ColumnName<Rest>}`
@@ -40,18 +42,24 @@ export interface RowCodec<Of extends Shape, Known extends keyof Of = never> {
   restOfJson<Rest extends readonly unknown[], Place extends number>(json: JsonOf<Of, Rest>, place: Place): Rest[Place];
 }
 
+type ComputeSql = (table: string) => string;
+
 interface RowOptions<Of extends Shape, Known extends keyof Of> {
   /** Fields that the reader of a row in JSON knows, such as the room of its messages. */
   readonly known?: readonly Known[];
-  /** Fields that are computed by SQL rather than columns. */
-  readonly computed?: { readonly [Name in keyof Of]?: string };
+  /**
+   * The SQL of each computed field, from the table or composite. SQL that reads other tables must be a call of a VOLATILE
+   * function: only such a function sees what a function of the room log has written in the same statement.
+   */
+  readonly computed?: { readonly [Name in ComputedIn<Of>]: ComputeSql };
 }
 
 export function createRowCodec<Of extends Shape, Known extends keyof Of & string = never>(
   shape: Of,
-  { known = [], computed = {} }: RowOptions<Of, Known> = {},
+  { known = [], computed }: RowOptions<Of, Known> = {},
 ): RowCodec<Of, Known> {
-  const columns = Object.entries(shape).map(([name, { kind }]) => toColumn(name, kind, computed[name]));
+  const sqlOf: Readonly<Record<string, ComputeSql>> = computed ?? {};
+  const columns = Object.entries(shape).map(([name, { kind }]) => toColumn(name, kind, sqlOf[name]));
   const isKnown = ({ name }: Column<string>) => known.some((field) => field === name);
   const inJson = columns.filter((column) => !isKnown(column));
   const fieldOfJson = (column: Column<string>) =>
@@ -67,9 +75,9 @@ export function createRowCodec<Of extends Shape, Known extends keyof Of & string
   };
 }
 
-function toColumn(name: string, kind: string, computed?: string): Column<string> {
+function toColumn(name: string, kind: string, computed?: ComputeSql): Column<string> {
   const column = name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
-  if (computed !== undefined) return { name, sql: () => computed, decode: asItIs };
+  if (computed !== undefined) return { name, sql: computed, decode: asItIs };
   if (kind !== 'time') return { name, sql: (table) => `${table}.${column}`, decode: asItIs };
   // A number is made and read in a fraction of the time that text takes.
   return { name, sql: (table) => `date_part('epoch', ${table}.${column})`, decode: toDate };

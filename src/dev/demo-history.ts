@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { v5 as uuidv5 } from 'uuid';
 import type { TableRow } from '../db/row.js';
-import type { Message } from '../domain/message.js';
+import type { Message, MessageChange, messageShape } from '../domain/message.js';
 import type { Language, Notice } from '../domain/notice.js';
-import type { Member, MessageChange } from '../domain/room-log.js';
+import type { memberShape } from '../domain/room-log.js';
 
 const minuteMs = 60_000;
 const dayMs = 1_440 * minuteMs;
@@ -67,19 +67,18 @@ export interface History {
     updated_at: Date;
   };
   readonly members: DemoMember[];
-  readonly messages: (TableRow<Mutable<Message>> & ChangeColumns)[];
+  readonly messages: (TableRow<typeof messageShape> & ChangeColumns)[];
   readonly reads: { id: string; message_id: string; room_id: string; user_id: number; seq: number; read_at: Date }[];
 }
 
+/** The columns of a message that only the table has. */
 interface ChangeColumns {
   sent_digest: string | null;
   change: MessageChange | null;
   changed_at: Date | null;
 }
 
-type Mutable<T> = { -readonly [K in keyof T]: T[K] };
-/** A message with the columns that only the table has. */
-type DemoMember = TableRow<Mutable<Member>> & { readonly is_confirmed: true };
+type DemoMember = TableRow<typeof memberShape> & { readonly is_confirmed: true };
 
 /** The histories of the rooms, dated in the days before `now`. */
 export function createHistories({ users, rooms }: Demo, now: Date, language: Language): History[] {

@@ -1,4 +1,17 @@
-import { type Field, orNull, position, type Shape, type Shaped, text, time, userId, uuid } from './shape.js';
+import {
+  listOf,
+  objectOf,
+  oneOf,
+  orNull,
+  position,
+  type Shape,
+  type Shaped,
+  text,
+  time,
+  userId,
+  uuid,
+  type ValueOf,
+} from './shape.js';
 
 export const systemCodes = [
   'ROOM_CREATED',
@@ -13,16 +26,24 @@ export const systemCodes = [
 ] as const;
 export type SystemCode = (typeof systemCodes)[number];
 
-/** The event that a SYSTEM message reports, and the users it is about. A type, not an interface: it is stored as JSON. */
-export type SystemNotice = { code: SystemCode; userIds: number[] };
+/** The maximum that the configuration allows. */
+export const maxRoomMembers = 10_000;
 
-const systemNotice: Field<SystemNotice, 'systemNotice'> = { kind: 'systemNotice', isNullable: false };
+/** The event that a SYSTEM message reports, and the users it is about. */
+const systemNotice = objectOf({ code: oneOf(systemCodes), userIds: listOf(userId, maxRoomMembers) });
+export type SystemNotice = ValueOf<typeof systemNotice>;
 
-export const messageTypes = ['TEXT', 'IMAGE', 'SYSTEM'] as const;
-export type MessageType = (typeof messageTypes)[number];
-const messageType: Field<MessageType, 'messageType'> = { kind: 'messageType', isNullable: false };
+const messageType = oneOf(['TEXT', 'IMAGE', 'SYSTEM'] as const);
+export type MessageType = ValueOf<typeof messageType>;
 
-/** A message's fields, in the order of its columns. A new one is added here, and to the table. */
+/** The kind of log entry that each change of a message makes. */
+export const changeKinds = { EDITED: 'updated', DELETED: 'deleted' } as const;
+export type MessageChange = keyof typeof changeKinds;
+
+/**
+ * A message's fields, in the order of its columns. A new one is added here and to the table; if it is computed from other
+ * tables, its SQL is added to db/message-row.ts. It is then part of every page, replay, live event and published body.
+ */
 export const messageShape = {
   id: uuid,
   roomId: uuid,

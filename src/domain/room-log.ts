@@ -1,11 +1,8 @@
 import type { Epochs } from './epoch.js';
 import type { Wait } from './fair-turns.js';
-import type { Message } from './message.js';
+import { changeKinds, type Message, type MessageChange } from './message.js';
 import { boolean, mark, orNull, type Shape, type Shaped, time, userId, uuid } from './shape.js';
 
-/** The kind of entry that each change of a message makes. */
-export const changeKinds = { EDITED: 'updated', DELETED: 'deleted' } as const;
-export type MessageChange = keyof typeof changeKinds;
 export const entryKinds = ['added', ...Object.values(changeKinds)] as const;
 
 /** One entry of a room's log: a message that was added or changed at this position. */

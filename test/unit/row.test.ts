@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { memberRow, toListedMember } from '../../src/db/member-row.js';
 import { createRowCodec } from '../../src/db/row.js';
-import { orNull, type Shape, text, time, uuid } from '../../src/domain/shape.js';
+import { computed, orNull, type Shape, text, time, uuid } from '../../src/domain/shape.js';
 
 const noteShape = {
-  id: uuid,
+  id: computed(uuid),
   roomId: uuid,
   lastText: orNull(text),
   sentAt: time,
@@ -12,19 +12,19 @@ const noteShape = {
 } satisfies Shape;
 
 describe('a row codec', () => {
-  const row = createRowCodec(noteShape, { known: ['roomId'], computed: { id: 'gen_random_uuid()' } });
+  const row = createRowCodec(noteShape, { known: ['roomId'], computed: { id: (note) => `twin(${note}.id)` } });
   const note = { id: 'a', roomId: 'b', lastText: null, sentAt: new Date(1_500), readAt: null };
 
   it('lists the columns of a table or composite, times in seconds', () => {
     expect(row.select('(w.entry)').sql).toBe(
-      `gen_random_uuid() AS "id", (w.entry).room_id AS "roomId", (w.entry).last_text AS "lastText", ` +
+      `twin((w.entry).id) AS "id", (w.entry).room_id AS "roomId", (w.entry).last_text AS "lastText", ` +
         `date_part('epoch', (w.entry).sent_at) AS "sentAt", date_part('epoch', (w.entry).read_at) AS "readAt"`,
     );
   });
 
   it('leaves out of JSON what the reader knows', () => {
     expect(row.values('n').sql).toBe(
-      `gen_random_uuid(), n.last_text, date_part('epoch', n.sent_at), date_part('epoch', n.read_at)`,
+      `twin(n.id), n.last_text, date_part('epoch', n.sent_at), date_part('epoch', n.read_at)`,
     );
   });
 

@@ -1,15 +1,7 @@
-import {
-  type Message,
-  type MessageType,
-  messageShape,
-  messageTypes,
-  type SystemCode,
-  type SystemNotice,
-  systemCodes,
-} from '../../domain/message.js';
+import { type Message, type MessageType, maxRoomMembers, messageShape } from '../../domain/message.js';
 import type { Presence } from '../../domain/presence.js';
 import { entryKinds, type LogEntry, type Member, memberShape, type PublishedRange } from '../../domain/room-log.js';
-import type { Shape, Shaped } from '../../domain/shape.js';
+import type { Field, ListOf, ObjectOf, OneOf, Shape, Shaped } from '../../domain/shape.js';
 import { typingExpiresInMs } from '../../domain/typing.js';
 import type { EntrySeal } from './entry-seal.js';
 import {
@@ -59,10 +51,11 @@ export interface EntryReference {
 export const roomOf = (entry: LogEntry | EntryReference): string =>
   entry.kind === 'reference' ? entry.roomId : entry.message.roomId;
 
-/** The entry with `isReference: true` and without content, notice and author's name: receivers read these from the database. */
+/** The entry with `isReference: true` and only the message's fields of a fixed size: receivers read the others from the database. */
 export function encodeReference(seal: EntrySeal, { kind, message, directKey, epoch }: LogEntry): Uint8Array {
-  const { content: _content, system: _system, senderName: _name, ...rest } = message;
-  return encodeSealed(seal, { ...rest, kind, directKey, epoch, isReference: true });
+  const { id, roomId, seq, changedSeq, senderId, type, createdAt, editedAt, deletedAt } = message;
+  const fixed = { id, roomId, seq, changedSeq, senderId, type, createdAt, editedAt, deletedAt };
+  return encodeSealed(seal, { ...fixed, kind, directKey, epoch, isReference: true });
 }
 
 /** Decodes a body in a few microseconds. Does not check its origin: see `EntrySeal`. */
@@ -98,12 +91,7 @@ function isPossible(kind: LogEntry['kind'], { seq, changedSeq, type, content, sy
   return isWhole && changedSeq > seq && isDeleted === (kind === 'deleted');
 }
 
-const asType = (value: unknown): MessageType => asOneOf(value, types);
-
-function asNotice(value: unknown): SystemNotice {
-  const { code, userIds } = asFields<keyof SystemNotice>(value);
-  return { code: asOneOf(code, codes), userIds: asList(userIds, maxRoomMembers).map(asUserId) };
-}
+const asType = (value: unknown): MessageType => asOneOf(value, messageShape.type.all);
 
 /** By the kind of a field's value. */
 const checks = {
@@ -114,17 +102,34 @@ const checks = {
   position: asPosition,
   mark: asMark,
   time: asDate,
-  messageType: asType,
-  systemNotice: asNotice,
 };
+type Kind = keyof typeof checks | 'oneOf' | 'listOf' | 'objectOf';
+type BodyField =
+  | Field<unknown, keyof typeof checks>
+  | OneOf<string>
+  | ListOf<Field<unknown, Kind>>
+  | ObjectOf<Shape<Kind>>;
 
-function createDecoder<Of extends Shape<keyof typeof checks>>(
-  shape: Of,
-): (fields: Fields<keyof Of & string>) => Shaped<Of> {
-  const checked = Object.entries(shape).map(([name, { kind, isNullable }]) => {
-    const as: (value: unknown) => unknown = checks[kind];
-    return { name, as: isNullable ? (value: unknown) => orNull(value, as) : as };
-  });
+function createCheck(field: Field<unknown, Kind>): (value: unknown) => unknown {
+  const as = createValueCheck(field as BodyField);
+  return field.isNullable ? (value) => orNull(value, as) : as;
+}
+
+function createValueCheck(field: BodyField): (value: unknown) => unknown {
+  if (field.kind === 'oneOf') return (value) => asOneOf(value, field.all);
+  if (field.kind === 'listOf') {
+    const as = createCheck(field.item);
+    return (value) => asList(value, field.max).map(as);
+  }
+  if (field.kind === 'objectOf') {
+    const decode = createDecoder(field.shape);
+    return (value) => decode(asFields(value));
+  }
+  return checks[field.kind];
+}
+
+function createDecoder<Of extends Shape<Kind>>(shape: Of): (fields: Fields<keyof Of & string>) => Shaped<Of> {
+  const checked = Object.entries(shape).map(([name, field]) => ({ name, as: createCheck(field) }));
   return (fields: Fields<string>) => {
     const object: Record<string, unknown> = {};
     for (const { name, as } of checked) object[name] = as(fields[name]);
@@ -228,13 +233,9 @@ export function decodeRanges(body: Uint8Array): PublishedRange[] {
 
 const maxRanges = 1_000;
 const maxRangeLength = 100_000;
-/** The maximum that the configuration allows. */
-const maxRoomMembers = 10_000;
 
 const kinds: ReadonlySet<LogEntry['kind']> = new Set(entryKinds);
 const presenceStatuses: ReadonlySet<Presence['status']> = new Set(['ONLINE', 'OFFLINE']);
-const types: ReadonlySet<MessageType> = new Set(messageTypes);
-const codes: ReadonlySet<SystemCode> = new Set(systemCodes);
 
 const asMessage = createDecoder(messageShape);
 const asMember = createDecoder(memberShape);
