@@ -20,6 +20,7 @@ import { LoadGauge } from './pubsub/live/load-gauge.js';
 import { Presences } from './pubsub/live/presence/presences.js';
 import { UserConnections } from './pubsub/live/presence/user-connections.js';
 import { RoomFeeds } from './pubsub/live/room/room-feeds.js';
+import { roomStates } from './pubsub/live/room/room-states.js';
 import { Typing } from './pubsub/live/typing/typing.js';
 import { EntrySeal } from './pubsub/nats/entry-seal.js';
 import { createNatsPubSub } from './pubsub/nats/nats-pub-sub.js';
@@ -85,7 +86,7 @@ export async function startApp(config: CompleteConfig, documents: TrustedDocumen
   const comparison = new StreamComparison({ pubsub, store, epochs, seal, log });
   pubsub.onConnect(() => comparison.start());
   db.onReturn(() => comparison.start());
-  const feeds = new RoomFeeds({ pubsub, store, seal, log });
+  const feeds = new RoomFeeds({ pubsub, store, seal, stateKinds: roomStates, log });
   const typing = new Typing(feeds, pubsub, createTypingStore(db));
   const inboxStore = createInboxStore(db);
   const inboxes = new Inboxes({ pubsub, feeds, store: inboxStore, epochs, seal, log });

@@ -4,10 +4,14 @@ import { describe, expect, it } from 'vitest';
 import type { Wait } from '../../src/domain/fair-turns.js';
 import type { LogEntry, LogStore, Member } from '../../src/domain/room-log.js';
 import type { Listener } from '../../src/domain/source.js';
+import { LatestStates } from '../../src/pubsub/live/room/latest-states.js';
 import { type CursorOptions, RoomCursor } from '../../src/pubsub/live/room/room-cursor.js';
-import { RoomFeed, type RoomFeedOptions } from '../../src/pubsub/live/room/room-feed.js';
+import { RoomFeed } from '../../src/pubsub/live/room/room-feed.js';
+import { readMark } from '../../src/pubsub/live/room/room-states.js';
+import { EntrySeal } from '../../src/pubsub/nats/entry-seal.js';
 import type { PubSub } from '../../src/pubsub/nats/pub-sub.js';
 import { Seldom } from '../../src/pubsub/nats/seldom.js';
+import { type Nickname, nickname } from '../support/room-states.js';
 
 const roomId = '0190a0a0-0000-7000-8000-000000000001';
 const epoch = '01a22675-dec2-7d86-a3f6-0a5edf8fad30';
@@ -107,7 +111,7 @@ describe("a room's feed", () => {
       [4, 1],
       [5, 1],
     ] as const) {
-      feed.acceptRead({ roomId, userId, lastReadSeq: seq } as Member);
+      feed.acceptState(readMark, markOf(userId, seq));
       told.push(await next());
     }
     for (const cursor of cursors) await cursor.return();
@@ -117,6 +121,43 @@ describe("a room's feed", () => {
       { kind: 'read', seq: 1, epoch, member: { userId: 5, lastReadSeq: 1 } },
     ]);
     for (const events of told) expect(new Set(events).size).toBe(1);
+  });
+
+  it('sends the states of all kinds in their order, each after the entry that it refers to', async () => {
+    const feed = openFeed(nothing);
+    await feed.opened;
+    feed.acceptState(nickname, nicknameOf(9, 1));
+    const cursor = open(feed, {});
+    const next = async () => (await cursor.next()).value;
+    expect(await next(), 'nothing from before its start').toMatchObject({ kind: 'ready' });
+
+    feed.acceptState(nickname, nicknameOf(4, 1));
+    expect(await next()).toEqual({ kind: 'nickname', seq: 0, epoch, state: nicknameOf(4, 1) });
+    feed.acceptState(readMark, markOf(4, 1));
+    feed.acceptState(nickname, nicknameOf(4, 2));
+    feed.acceptState(nickname, nicknameOf(4, 3));
+    const waiting = cursor.next();
+    await turn();
+    feed.accept(entryAt(1));
+
+    expect((await waiting).value).toMatchObject({ kind: 'added', seq: 1 });
+    expect(await next()).toEqual({ kind: 'read', seq: 1, epoch, member: markOf(4, 1) });
+    expect(await next()).toEqual({ kind: 'nickname', seq: 1, epoch, state: nicknameOf(4, 3) });
+    expect(cursor.isIdle).toBe(true);
+    await cursor.return();
+  });
+
+  it('ignores a state that refers to an entry which cannot exist, so that it does not hold up the others', async () => {
+    const feed = openFeed(nothing);
+    await feed.opened;
+    const cursor = open(feed, {});
+    await cursor.next();
+
+    feed.acceptState(readMark, markOf(4, 10_001));
+    feed.acceptState(nickname, nicknameOf(4, 1));
+
+    expect((await cursor.next()).value).toMatchObject({ kind: 'nickname' });
+    await cursor.return();
   });
 
   it('is closed by the last who holds it', async () => {
@@ -141,7 +182,7 @@ class CountedFeed {
   readonly head = 0;
   readonly floor = 0;
   readonly epoch = epoch;
-  readonly readVersion = 0;
+  readonly states = new LatestStates();
   readonly #listeners = new Set<Listener>();
   #holders = 0;
 
@@ -172,10 +213,6 @@ class CountedFeed {
   entryAfter(): undefined {
     return undefined;
   }
-
-  readAfter(): undefined {
-    return undefined;
-  }
 }
 
 /** Held for the cursor, as whoever opens one does. */
@@ -199,11 +236,16 @@ const openFeed = (onClose: () => void): RoomFeed =>
   new RoomFeed(roomId, {
     pubsub,
     store,
+    seal: new EntrySeal(() => undefined),
+    stateKinds: [readMark, nickname],
     log: pino({ level: 'silent' }),
     failures: new Seldom(),
     onClose,
-  } as RoomFeedOptions);
+  });
 
 function entryAt(seq: number): LogEntry {
   return { kind: 'added', seq, epoch, message: { seq, changedSeq: seq, roomId, system: null } } as LogEntry;
 }
+
+const markOf = (userId: number, lastReadSeq: number) => ({ roomId, userId, lastReadSeq }) as Member;
+const nicknameOf = (userId: number, revision: number): Nickname => ({ roomId, userId, nickname: 'kim', revision });

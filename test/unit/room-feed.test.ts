@@ -3,9 +3,12 @@ import { pino } from 'pino';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import type { EpochStart } from '../../src/domain/epoch.js';
 import type { Evidence, LogEntry, LogRange, LogStore } from '../../src/domain/room-log.js';
-import { RoomFeed, type RoomFeedOptions } from '../../src/pubsub/live/room/room-feed.js';
+import { RoomFeed } from '../../src/pubsub/live/room/room-feed.js';
+import { readMark } from '../../src/pubsub/live/room/room-states.js';
+import { EntrySeal } from '../../src/pubsub/nats/entry-seal.js';
 import type { PubSub } from '../../src/pubsub/nats/pub-sub.js';
 import { Seldom } from '../../src/pubsub/nats/seldom.js';
+import { nickname } from '../support/room-states.js';
 
 const roomId = '0190a0a0-0000-7000-8000-000000000001';
 const [first, second] = ['01a22675-dec2-7d86-a3f6-0a5edf8fad30', '01a22676-0210-776e-8848-01e8f0113272'] as const;
@@ -23,10 +26,12 @@ beforeEach(async () => {
   feed = new RoomFeed(roomId, {
     pubsub,
     store,
+    seal: new EntrySeal(() => undefined),
+    stateKinds: [readMark, nickname],
     log: pino({ level: 'silent' }),
     failures: new Seldom(),
     onClose: () => {},
-  } as RoomFeedOptions);
+  });
   await feed.opened;
   for (const seq of [1, 2, 3]) feed.accept(entryAt(seq, first));
 });
@@ -94,6 +99,45 @@ it('begins at once where the database compares to a later epoch', async () => {
   expect([feed.epoch, feed.commonWith(first), doubts]).toEqual([second, 3, []]);
 });
 
+it('receives the states of all kinds on their own subjects, and none of another room', async () => {
+  publish(readMark.subject(roomId), readMark.encode({ ...mark, lastReadSeq: 3 }));
+  publish(nickname.subject(roomId), nickname.encode({ roomId, userId: 4, nickname: 'kim', revision: 1 }));
+  publish(readMark.subject(roomId), readMark.encode({ ...mark, userId: 5, roomId: mark.id }));
+
+  const [first, second] = [feed.states.after(0), feed.states.after(1)];
+  expect([first?.state, second?.state]).toEqual([
+    { ...mark, lastReadSeq: 3 },
+    { roomId, userId: 4, nickname: 'kim', revision: 1 },
+  ]);
+  expect(feed.states.version).toBe(2);
+});
+
+it('forgets the states of an earlier epoch, so that a mark of the current log may be lower', async () => {
+  feed.acceptState(readMark, { ...mark, lastReadSeq: 3 });
+  database.seq = 2;
+  beginSecond(1);
+  feed.accept(entryAt(2, second));
+  await vi.advanceTimersByTimeAsync(100);
+  expect([feed.epoch, feed.states.after(0)]).toEqual([second, undefined]);
+
+  feed.acceptState(readMark, { ...mark, lastReadSeq: 2 });
+
+  expect(feed.states.after(0)?.state).toMatchObject({ lastReadSeq: 2 });
+});
+
+const mark = {
+  id: '0190a0a0-0000-7000-8000-000000000002',
+  roomId,
+  userId: 4,
+  isAdmin: false,
+  joinedAt: new Date(0),
+  joinedSeq: 1,
+  leftAt: null,
+  lastReadSeq: 1,
+  lastReadMessageId: null,
+  lastReadAt: null,
+};
+
 const beginSecond = (seq: number) => database.epochs.push({ epoch: second, seq });
 
 const store = {
@@ -106,8 +150,13 @@ const store = {
   doubtEpoch: async (evidence: Evidence) => void doubts.push(evidence),
 } as unknown as LogStore;
 
+const listeners = new Map<string, (body: Uint8Array) => void>();
+const publish = (subject: string, body: Uint8Array) => listeners.get(subject)?.(body);
 const pubsub = {
-  subscribe: () => ({ ready: Promise.resolve(), close: () => undefined }),
+  subscribe: (subject: string, listener: (body: Uint8Array) => void) => {
+    listeners.set(subject, listener);
+    return { ready: Promise.resolve(), close: () => undefined };
+  },
 } as unknown as PubSub;
 
 function entryAt(seq: number, epoch: string, id = `message ${seq}`): LogEntry {

@@ -2,6 +2,7 @@ import { pino } from 'pino';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import type { LogStore, Member } from '../../src/domain/room-log.js';
 import { RoomFeeds } from '../../src/pubsub/live/room/room-feeds.js';
+import { readMark } from '../../src/pubsub/live/room/room-states.js';
 import { EntrySeal } from '../../src/pubsub/nats/entry-seal.js';
 import type { PubSub } from '../../src/pubsub/nats/pub-sub.js';
 import { readSubject } from '../../src/pubsub/nats/subjects.js';
@@ -20,6 +21,7 @@ it('tells read marks of an outage again once NATS has been back for a while, als
   const feeds = new RoomFeeds({
     pubsub,
     store: idleStore,
+    stateKinds: [readMark],
     seal: new EntrySeal(() => undefined),
     log: pino({ level: 'silent' }),
   });

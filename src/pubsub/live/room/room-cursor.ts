@@ -48,7 +48,8 @@ export class RoomCursor extends PullSource<RoomEvent> {
   #position: number;
   /** Entries that were sent already may include changes up to this position. */
   #reach: number;
-  #readVersion: number;
+  /** The version of the last state that the subscriber got, or of the newest one at its start. */
+  #stateVersion: number;
   /** The current read from the database: a replay, or entries that have left the feed's memory. */
   #replay:
     | { readonly base: number; readonly upTo: number; pages: number; page: LogEntry[]; isRead: boolean }
@@ -70,7 +71,7 @@ export class RoomCursor extends PullSource<RoomEvent> {
     this.#epoch = epoch;
     this.#maxLag = maxLag;
     this.#mayResync = mayResync;
-    this.#readVersion = feed.readVersion;
+    this.#stateVersion = feed.states.version;
     this.#position = Math.min(afterSeq, commonSeq);
     this.#reach = this.#position;
     if (afterSeq > commonSeq && mayResync) this.#resyncAt = head;
@@ -90,7 +91,8 @@ export class RoomCursor extends PullSource<RoomEvent> {
 
   override get isIdle(): boolean {
     const feed = this.#feed;
-    return this.#isReady && this.#isLive && this.#position === feed.head && this.#readVersion === feed.readVersion;
+    const { version } = feed.states;
+    return this.#isReady && this.#isLive && this.#position === feed.head && this.#stateVersion === version;
   }
 
   /** Whether the next event, if there is one, is in the feed's memory. */
@@ -125,12 +127,11 @@ export class RoomCursor extends PullSource<RoomEvent> {
       this.#isReady = true;
       return feed.readyAt(this.#position);
     }
-    const read = feed.readAfter(this.#readVersion);
-    // The message that was read lies ahead, perhaps after the end of the viewer's membership: the read event comes after
-    // both.
-    if (read === undefined || read.member.lastReadSeq > this.#position) return undefined;
-    this.#readVersion = read.version;
-    return feed.readAt(read, this.#position);
+    const latest = feed.states.after(this.#stateVersion);
+    // If the entry that the state refers to lies ahead, the viewer's membership may end before it: the state comes after both.
+    if (latest === undefined || latest.seq > this.#position) return undefined;
+    this.#stateVersion = latest.version;
+    return feed.stateAt(latest, this.#position);
   }
 
   /** Checks the membership first if the entry may contain more than a former member may see. */

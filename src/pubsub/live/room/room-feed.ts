@@ -6,16 +6,17 @@ import {
   type LogEntry,
   type LogPosition,
   type LogStore,
-  type Member,
   type RoomHead,
   toEvidence,
 } from '../../../domain/room-log.js';
 import type { Listener } from '../../../domain/source.js';
-import { decodeEntry, decodeMember, type EntryReference, roomOf } from '../../nats/encoding.js';
+import { decodeEntry, type EntryReference, roomOf } from '../../nats/encoding.js';
 import type { EntrySeal } from '../../nats/entry-seal.js';
 import type { PubSub, Subscription } from '../../nats/pub-sub.js';
 import type { Seldom } from '../../nats/seldom.js';
-import { messageSubject, readSubject } from '../../nats/subjects.js';
+import { messageSubject } from '../../nats/subjects.js';
+import { type LatestState, LatestStates } from './latest-states.js';
+import type { RoomState, StateKind } from './room-states.js';
 
 /** Entries kept in memory per room; a subscriber further behind reads the database. Also the longest gap that is filled. */
 const ringSize = 200;
@@ -23,24 +24,17 @@ const ringSize = 200;
 const gapPatienceMs = 50;
 /** The stream gets this time to deliver an entry before the feed reads it from the database. */
 const sweepPatienceMs = 200;
-/** A read mark further ahead of the feed does not come from an instance, and is ignored. */
-const maxReadAhead = 10_000;
+/** A state that refers to an entry further ahead of the feed does not come from an instance, and is ignored. */
+const maxStateAhead = 10_000;
 /** The epochs of a room that does not exist any more, as after a restore: later than any epoch, and in common with none. */
 const goneFor: Epochs = [{ epoch: 'gone', seq: 0 }];
-
-/** The newest move of a member's read mark. */
-interface Read {
-  /** Increases with each move. */
-  readonly version: number;
-  readonly member: Member;
-  /** The event as last created. */
-  event?: RoomEvent & { kind: 'read' };
-}
 
 export interface RoomFeedOptions {
   readonly pubsub: PubSub;
   readonly store: LogStore;
   readonly seal: EntrySeal;
+  /** The kinds of state that subscribers get beside the entries. */
+  readonly stateKinds: readonly StateKind[];
   readonly log: Logger;
   /** Shared by all rooms: an outage of the database affects all of them. */
   readonly failures: Seldom;
@@ -56,6 +50,8 @@ export class RoomFeed {
   readonly roomId: string;
   /** Resolves once no entry committed from then on can be missed. Rejects if the database cannot be read. */
   readonly opened: Promise<void>;
+  /** What subscribers get beside the entries. */
+  readonly states = new LatestStates();
   readonly #store: LogStore;
   readonly #seal: EntrySeal;
   readonly #log: Logger;
@@ -64,7 +60,6 @@ export class RoomFeed {
   readonly #ring: LogEntry[] = [];
   readonly #ahead = new Map<number, LogEntry>();
   readonly #listeners = new Set<Listener>();
-  readonly #reads = new Map<number, Read>();
   readonly #subscriptions: Subscription[] = [];
   #holders = 0;
   #floor = 0;
@@ -76,7 +71,6 @@ export class RoomFeed {
   #isDoubted = false;
   /** A position or entry of this log that the database may not have. */
   #evidence: Evidence | undefined;
-  #readVersion = 0;
   #changes = 0;
   #repairTimer: NodeJS.Timeout | undefined;
   #waking: NodeJS.Immediate | undefined;
@@ -85,14 +79,14 @@ export class RoomFeed {
   #isRepairing = false;
   #isClosed = false;
 
-  constructor(roomId: string, { pubsub, store, seal, log, failures, onClose }: RoomFeedOptions) {
+  constructor(roomId: string, { pubsub, store, seal, stateKinds, log, failures, onClose }: RoomFeedOptions) {
     this.roomId = roomId;
     this.#store = store;
     this.#seal = seal;
     this.#log = log;
     this.#failures = failures;
     this.#onClose = onClose;
-    this.opened = this.#open(pubsub);
+    this.opened = this.#open(pubsub, stateKinds);
   }
 
   /** The position of the newest entry that subscribers can get. */
@@ -121,11 +115,6 @@ export class RoomFeed {
     this.#expect(this.#target, gapPatienceMs);
   }
 
-  /** Increases with every move of a read mark. */
-  get readVersion(): number {
-    return this.#readVersion;
-  }
-
   /** Returns the event for the end of a replay: one object for all subscribers that are ready at the same position. */
   readyAt(seq: number): RoomEvent {
     if (this.#ready?.seq !== seq || this.#ready.epoch !== this.#epoch) {
@@ -134,12 +123,12 @@ export class RoomFeed {
     return this.#ready;
   }
 
-  /** Returns the event for a read mark: one object for all subscribers that get it at the same position. */
-  readAt(read: Read, seq: number): RoomEvent {
-    if (read.event?.seq !== seq || read.event.epoch !== this.#epoch) {
-      read.event = { kind: 'read', seq, epoch: this.#epoch, member: read.member };
+  /** Returns the event for a state: one object for all subscribers that get it at the same position. */
+  stateAt(latest: LatestState, seq: number): RoomEvent {
+    if (latest.event?.seq !== seq || latest.event.epoch !== this.#epoch) {
+      latest.event = latest.kind.event(latest.state, { seq, epoch: this.#epoch });
     }
-    return read.event;
+    return latest.event;
   }
 
   /** Returns the first entry in memory after the position. */
@@ -153,13 +142,6 @@ export class RoomFeed {
       else high = middle;
     }
     return ring[low];
-  }
-
-  /** Returns the oldest move of a read mark after the version; only the last move of each member is kept. */
-  readAfter(version: number): Read | undefined {
-    // Each move is inserted at the end, so the map is in the order of versions and the first match is the oldest.
-    for (const read of this.#reads.values()) if (read.version > version) return read;
-    return undefined;
   }
 
   /** Increases with every change of the feed. */
@@ -199,15 +181,10 @@ export class RoomFeed {
     this.#expect(entry.seq, gapPatienceMs);
   }
 
-  acceptRead(member: Member): void {
-    const known = this.#reads.get(member.userId)?.member;
-    if (known !== undefined && known.lastReadSeq >= member.lastReadSeq) return;
-    // Read events are sent in order, each after its message: a mark without a possible message would block all later ones.
-    if (member.lastReadSeq > this.#head + maxReadAhead) return;
-    this.#readVersion += 1;
-    this.#reads.delete(member.userId);
-    this.#reads.set(member.userId, { version: this.#readVersion, member });
-    this.#wake();
+  acceptState<State extends RoomState>(kind: StateKind<State>, state: State): void {
+    // States are sent in order, each after its entry: one without a possible entry would block all later ones.
+    if (kind.seq(state) > this.#head + maxStateAhead) return;
+    if (this.states.accept(kind, state)) this.#wake();
   }
 
   /** Compares this feed with the database. `before` is the feed's position from before that query. */
@@ -238,13 +215,16 @@ export class RoomFeed {
     this.#wake();
   }
 
-  async #open(pubsub: PubSub): Promise<void> {
+  async #open(pubsub: PubSub, stateKinds: readonly StateKind[]): Promise<void> {
     const head = await this.#store.readHead(this.roomId);
     if (head === null || this.#isClosed) return;
-    const entries = pubsub.subscribe(messageSubject(this.roomId, head.directKey), (body) => this.#receive(body));
-    const reads = pubsub.subscribe(readSubject(this.roomId), (body) => this.#receiveRead(body));
-    this.#subscriptions.push(entries, reads);
-    await Promise.all([entries.ready, reads.ready]);
+    this.#subscriptions.push(
+      pubsub.subscribe(messageSubject(this.roomId, head.directKey), (body) => this.#receive(body)),
+      ...stateKinds.map((kind) =>
+        pubsub.subscribe(kind.subject(this.roomId), (body) => this.#receiveState(kind, body)),
+      ),
+    );
+    await Promise.all(this.#subscriptions.map(({ ready }) => ready));
     // Reads again after subscribing: an entry committed in between is either before this head or will be received.
     const start = (await this.#store.readHead(this.roomId)) ?? head;
     this.#epochs = start.epochs;
@@ -284,9 +264,9 @@ export class RoomFeed {
     return entry.kind === 'reference' || known?.seq !== entry.seq || known.message.id === entry.message.id;
   }
 
-  #receiveRead(body: Uint8Array): void {
-    const member = decodeMember(body);
-    if (member.roomId === this.roomId) this.acceptRead(member);
+  #receiveState(kind: StateKind, body: Uint8Array): void {
+    const state = kind.decode(body);
+    if (state.roomId === this.roomId) this.acceptState(kind, state);
   }
 
   #append(entry: LogEntry): void {
@@ -344,7 +324,7 @@ export class RoomFeed {
     this.#epochs = epochs;
     this.#epoch = epoch;
     this.#ahead.clear();
-    this.#reads.clear();
+    this.states.clear();
     this.#target = seq;
     this.#skipTo(isShort ? common : seq);
     for (const entry of since) this.#append(entry);

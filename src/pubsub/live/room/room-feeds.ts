@@ -8,7 +8,8 @@ import { Seldom } from '../../nats/seldom.js';
 import { ownReadSubject, readSubject } from '../../nats/subjects.js';
 import { createOutbox, type Outbox, type OutboxOptions } from './outbox.js';
 import { type CursorOptions, RoomCursor } from './room-cursor.js';
-import { RoomFeed } from './room-feed.js';
+import { RoomFeed, type RoomFeedOptions } from './room-feed.js';
+import { readMark, type StateKind } from './room-states.js';
 
 const sweepMs = 1_000;
 /** A read mark that was published this long before a disconnect may not have arrived. */
@@ -16,6 +17,8 @@ const readMemoryMs = 5_000;
 /** The delay after a reconnect, because other instances may reconnect a moment later. */
 const readAgainMs = 2_000;
 const maxReadsKept = 10_000;
+
+export interface RoomFeedsOptions extends OutboxOptions, Pick<RoomFeedOptions, 'stateKinds'> {}
 
 /** Called at once for changes that are committed on this instance. */
 export interface PublishListener {
@@ -28,6 +31,7 @@ export class RoomFeeds {
   readonly #pubsub: PubSub;
   readonly #store: LogStore;
   readonly #seal: EntrySeal;
+  readonly #stateKinds: readonly StateKind[];
   readonly #log: Logger;
   readonly #failures = new Seldom();
   readonly #outbox: Outbox;
@@ -38,11 +42,12 @@ export class RoomFeeds {
   readonly #sweeping: Loop;
   #readsAgain: NodeJS.Timeout | undefined;
 
-  constructor(options: OutboxOptions) {
-    const { pubsub, store, seal, log } = options;
+  constructor(options: RoomFeedsOptions) {
+    const { pubsub, store, seal, stateKinds, log } = options;
     this.#pubsub = pubsub;
     this.#store = store;
     this.#seal = seal;
+    this.#stateKinds = stateKinds;
     this.#log = log;
     this.#outbox = createOutbox(options);
     pubsub.onConnect(() => {
@@ -82,7 +87,7 @@ export class RoomFeeds {
 
   /** Publishes the move of a member's read mark. It is not part of the log: a client that was away has to query it. */
   publishRead(member: Member): void {
-    this.#open.get(member.roomId)?.acceptRead(member);
+    this.#open.get(member.roomId)?.acceptState(readMark, member);
     for (const listener of this.#listeners) listener.read?.(member);
     this.#signalRead(member);
     if (this.#reads.size >= maxReadsKept) return;
@@ -149,6 +154,7 @@ export class RoomFeeds {
       pubsub: this.#pubsub,
       store: this.#store,
       seal: this.#seal,
+      stateKinds: this.#stateKinds,
       log: this.#log,
       failures: this.#failures,
       onClose,

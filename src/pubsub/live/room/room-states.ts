@@ -1,0 +1,49 @@
+import type { RoomEvent } from '../../../domain/room-event.js';
+import type { LogPosition, Member } from '../../../domain/room-log.js';
+import { decodeMember, encodeMember } from '../../nats/encoding.js';
+import { ownReadSubject, readSubject } from '../../nats/subjects.js';
+
+/** A state of a room, or of somebody in it. */
+export interface RoomState {
+  readonly roomId: string;
+}
+
+/**
+ * A kind of state that subscribers to a room are notified of and that is not an entry of its log: only the newest state of
+ * each key counts. NATS does not store it, and it is not replayed: a client that was away has to query it.
+ */
+export interface StateKind<State extends RoomState = RoomState> {
+  /** Unique among the kinds. */
+  readonly name: string;
+  /** The subject for the subscribers to the room. */
+  subject(roomId: string): string;
+  /** Where else the state is published. */
+  otherSubjects(state: State): readonly string[];
+  encode(state: State): Uint8Array;
+  /** @throws {ForeignBodyError} if the body is not entirely a state of this kind */
+  decode(body: Uint8Array): State;
+  /** A state replaces the one with the same key, if it is newer. */
+  key(state: State): string | number;
+  isNewer(state: State, than: State): boolean;
+  /** The position of the entry that the state refers to, which subscribers get first; 0 if there is none. */
+  seq(state: State): number;
+  /** The event for subscribers at this position. */
+  event(state: State, position: LogPosition): RoomEvent;
+}
+
+/** How far a member has read. */
+export const readMark: StateKind<Member> = {
+  name: 'read mark',
+  subject: readSubject,
+  // The reader's other devices.
+  otherSubjects: ({ userId }) => [ownReadSubject(userId)],
+  encode: encodeMember,
+  decode: decodeMember,
+  key: ({ userId }) => userId,
+  isNewer: (member, than) => member.lastReadSeq > than.lastReadSeq,
+  seq: ({ lastReadSeq }) => lastReadSeq,
+  event: (member, { seq, epoch }) => ({ kind: 'read', seq, epoch, member }),
+};
+
+/** All kinds. */
+export const roomStates: readonly StateKind[] = [readMark];
