@@ -1,8 +1,8 @@
 import type { Presence, PresenceStore, ViewedUser } from '../domain/presence.js';
-import { withAcquainted } from './acquainted.js';
 import type { View } from './batch.js';
 import type { Connection } from './connection.js';
 import type { Database } from './database.js';
+import { withVisibleUsers } from './visible-users.js';
 
 /** The presence that all instances share; see prisma/functions for the rules. */
 export const createPresenceStore = (db: Database): PresenceStore => {
@@ -40,7 +40,7 @@ export const createPresenceStore = (db: Database): PresenceStore => {
         SELECT u.id, u.online_since, u.last_seen_at FROM chat_users u WHERE u.id = ANY(${userIds}::int[])`;
       return rows.map(toPresence);
     },
-    readAcquaintances: (asked) => db.replay((connection) => findAcquaintances(connection, asked)),
+    readVisiblePresences: (asked) => db.replay((connection) => findVisiblePresences(connection, asked)),
   };
 };
 
@@ -50,16 +50,16 @@ export async function findPresences(
   asked: readonly ViewedUser[],
 ): Promise<View<ViewedUser, Presence>> {
   const found = new Map(
-    (await findAcquaintances(reads, asked)).map((presence) => [`${presence.viewerId} ${presence.userId}`, presence]),
+    (await findVisiblePresences(reads, asked)).map((presence) => [`${presence.viewerId} ${presence.userId}`, presence]),
   );
   return ({ viewerId, userId }) => found.get(`${viewerId} ${userId}`);
 }
 
-async function findAcquaintances(connection: Connection, asked: readonly ViewedUser[]) {
+async function findVisiblePresences(connection: Connection, asked: readonly ViewedUser[]) {
   const rows = await connection.query<PresenceRow & { viewer_id: number }>`
-    ${withAcquainted(asked)}
-    SELECT a.viewer_id, u.id, u.online_since, u.last_seen_at
-    FROM acquainted a JOIN chat_users u ON u.id = a.user_id`;
+    ${withVisibleUsers(asked)}
+    SELECT v.viewer_id, u.id, u.online_since, u.last_seen_at
+    FROM visible v JOIN chat_users u ON u.id = v.user_id`;
   return rows.map((row) => ({ viewerId: row.viewer_id, ...toPresence(row) }));
 }
 

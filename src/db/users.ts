@@ -1,10 +1,10 @@
 import type { ViewedUser } from '../domain/presence.js';
 import { clockLeewayMs } from '../domain/viewer.js';
-import { withAcquainted } from './acquainted.js';
 import type { View } from './batch.js';
 import type { Database } from './database.js';
 import { isPresent } from './membership.js';
 import { type User, userRow } from './user-row.js';
+import { withVisibleUsers } from './visible-users.js';
 
 /** Finds the known ones of these users, in no particular order. */
 export const findUsers = ({ reads }: Database, ids: readonly number[]): Promise<User[]> =>
@@ -26,8 +26,8 @@ export async function findKnownUsers(
   asked: readonly ViewedUser[],
 ): Promise<View<ViewedUser, User>> {
   const rows = await reads.query<User & { viewer_id: number }>`
-    ${withAcquainted(asked)}
-    SELECT a.viewer_id, ${userRow.select('u')} FROM acquainted a JOIN chat_users u ON u.id = a.user_id`;
+    ${withVisibleUsers(asked)}
+    SELECT v.viewer_id, ${userRow.select('u')} FROM visible v JOIN chat_users u ON u.id = v.user_id`;
   const users = new Map(rows.map(({ viewer_id, id, name }) => [`${viewer_id} ${id}`, { id, name }]));
   return ({ viewerId, userId }) => users.get(`${viewerId} ${userId}`);
 }

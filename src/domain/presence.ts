@@ -46,7 +46,7 @@ export interface PresenceStore {
   /** The presences of these users, in one query; unknown users are left out. */
   readPresences(userIds: readonly number[]): Promise<Presence[]>;
   /** The same, but only for pairs in which the viewer shares a room with the user now, or is the user. */
-  readAcquaintances(asked: readonly ViewedUser[]): Promise<(Presence & ViewedUser)[]>;
+  readVisiblePresences(asked: readonly ViewedUser[]): Promise<(Presence & ViewedUser)[]>;
 }
 
 export const isSamePresence = (a: Presence, b: Presence): boolean =>

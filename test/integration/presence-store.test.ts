@@ -250,7 +250,7 @@ describe('the connections of users to all instances in PostgreSQL', () => {
     );
     const expected = new Set([...known.map(({ pair }) => pair), ...users.map((userId) => `${userId} ${userId}`)]);
     const asked = Array.from({ length: 2_000 }, () => ({ viewerId: random.pick(users), userId: random.pick(users) }));
-    const found = await stores[0].readAcquaintances([...asked, { viewerId: users[0] as number, userId: 999_999 }]);
+    const found = await stores[0].readVisiblePresences([...asked, { viewerId: users[0] as number, userId: 999_999 }]);
 
     const pairs = new Set(asked.map(({ viewerId, userId }) => `${viewerId} ${userId}`));
     const told = found.map(({ viewerId, userId }) => `${viewerId} ${userId}`);

@@ -2,7 +2,7 @@ import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Presence, PresenceStore, ViewedUser } from '../../src/domain/presence.js';
 import { Presences } from '../../src/pubsub/live/presence/presences.js';
-import { encodeAcquainting, encodePresence } from '../../src/pubsub/nats/encoding.js';
+import { encodeMembersSignal, encodePresence } from '../../src/pubsub/nats/encoding.js';
 import type { PubSub } from '../../src/pubsub/nats/pub-sub.js';
 
 const sweepMs = 3_000;
@@ -95,8 +95,8 @@ describe('the presence of those who are watched here', () => {
     for (const userId of [2, 3]) world.come(userId);
     const { told } = await watch([2, 3, 4]);
     await settle();
-    world.acquaint(2, false);
-    world.acquaint(4, false);
+    world.signalMembers(2, false);
+    world.signalMembers(4, false);
     await settle();
     expect(told.slice(3)).toEqual(['2 OFFLINE']);
     world.leave(2);
@@ -104,8 +104,8 @@ describe('the presence of those who are watched here', () => {
     await settle();
     expect(told.length).toBe(4);
 
-    world.acquaint(2, true);
-    world.acquaint(4, true);
+    world.signalMembers(2, true);
+    world.signalMembers(4, true);
     await settle();
     expect(told.slice(4)).toEqual(['2 ONLINE']);
     world.come(4);
@@ -118,10 +118,10 @@ describe('the presence of those who are watched here', () => {
     const { told } = await watch([2]);
     await settle();
     const release = world.holdBackNext();
-    world.acquaint(2, false);
+    world.signalMembers(2, false);
     await settle();
     // What is on its way says that they are strangers still.
-    world.acquaint(2, true);
+    world.signalMembers(2, true);
     release();
     await settle();
     expect(told).toEqual(['2 ONLINE', '2 OFFLINE', '2 ONLINE']);
@@ -132,8 +132,8 @@ describe('the presence of those who are watched here', () => {
     for (const userId of [2, 3]) world.come(userId);
     const { told } = await watch([2, 3]);
     await settle();
-    world.acquaint(2, false, { isHeard: false });
-    world.acquaint(3, true, { isHeard: false });
+    world.signalMembers(2, false, { isHeard: false });
+    world.signalMembers(3, true, { isHeard: false });
     await sweep(10);
     expect([...told].sort()).toEqual(['2 OFFLINE', '2 ONLINE', '3 ONLINE']);
   });
@@ -236,7 +236,7 @@ class FakeWorld {
       this.asked.push([...userIds]);
       return userIds.map((userId) => this.#read(userId));
     },
-    readAcquaintances: async (asked: readonly ViewedUser[]) => {
+    readVisiblePresences: async (asked: readonly ViewedUser[]) => {
       this.pairs.push(asked.length);
       if (--this.failPairsFrom < 1) throw new Error('Away');
       const read = asked
@@ -287,10 +287,10 @@ class FakeWorld {
   }
 
   /** They share a room from now on, or do not any more. */
-  acquaint(userId: number, isBegin: boolean, { isHeard = true } = {}): void {
+  signalMembers(userId: number, isBegin: boolean, { isHeard = true } = {}): void {
     if (isBegin) this.strangers.delete(userId);
     else this.strangers.add(userId);
-    if (isHeard) this.publish(encodeAcquainting({ userIds: [userId], isBegin }), 'chat.room.*.members');
+    if (isHeard) this.publish(encodeMembersSignal({ userIds: [userId], isBegin }), 'chat.room.*.members');
   }
 
   #read(userId: number): Presence {

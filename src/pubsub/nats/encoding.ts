@@ -157,13 +157,13 @@ export function decodePresence(body: Uint8Array): Presence {
 }
 
 /** Users joined a room, or left it. */
-export interface Acquainting {
+export interface MembersSignal {
   readonly userIds: readonly number[];
   readonly isBegin: boolean;
 }
-export const encodeAcquainting = (acquainting: Acquainting): Uint8Array => encode(acquainting);
-export function decodeAcquainting(body: Uint8Array): Acquainting {
-  const { userIds, isBegin } = asFields<keyof Acquainting>(parseBody(body));
+export const encodeMembersSignal = (signal: MembersSignal): Uint8Array => encode(signal);
+export function decodeMembersSignal(body: Uint8Array): MembersSignal {
+  const { userIds, isBegin } = asFields<keyof MembersSignal>(parseBody(body));
   return { userIds: asList(userIds, maxRoomMembers).map(asUserId), isBegin: asBoolean(isBegin) };
 }
 

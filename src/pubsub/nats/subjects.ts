@@ -19,9 +19,9 @@ export const readSubject = (roomId: string): string => `chat.room.${parseUuid(ro
 export const typingSubject = (roomId: string): string => `chat.room.${parseUuid(roomId, 'roomId')}.typing`;
 
 /** `chat.room.{roomId}.members`: memberships began or ended. An instance that misses it reads the database later. */
-export const acquaintingSubject = (roomId: string): string => `chat.room.${parseUuid(roomId, 'roomId')}.members`;
+export const membersSubject = (roomId: string): string => `chat.room.${parseUuid(roomId, 'roomId')}.members`;
 /** The memberships of all rooms. */
-export const allAcquaintingSubjects = 'chat.room.*.members';
+export const allMembersSubjects = 'chat.room.*.members';
 
 /** `chat.user.{userId}.presence`: a user went online or offline. */
 export const presenceSubject = (userId: number): string => `chat.user.${userId}.presence`;

@@ -6,19 +6,14 @@ import { isSamePresence, type Presence, type PresenceStore } from '../../../doma
 import type { LogEntry } from '../../../domain/room-log.js';
 import type { Source } from '../../../domain/source.js';
 import {
-  type Acquainting,
-  decodeAcquainting,
+  decodeMembersSignal,
   decodePresence,
-  encodeAcquainting,
+  encodeMembersSignal,
   encodePresence,
+  type MembersSignal,
 } from '../../nats/encoding.js';
 import type { PubSub, Subscription } from '../../nats/pub-sub.js';
-import {
-  acquaintingSubject,
-  allAcquaintingSubjects,
-  allPresenceSubjects,
-  presenceSubject,
-} from '../../nats/subjects.js';
+import { allMembersSubjects, allPresenceSubjects, membersSubject, presenceSubject } from '../../nats/subjects.js';
 import { PresenceWatcher } from './presence-watcher.js';
 
 export interface PresencesOptions {
@@ -124,10 +119,10 @@ export class Presences {
     if (system === null || isBegin === undefined) return;
     const { pubsub } = this.#options;
     // While NATS is connected, the signal comes back to this instance as well.
-    if (!pubsub.isConnected) this.#acquaint({ userIds: system.userIds, isBegin });
+    if (!pubsub.isConnected) this.#noteMembers({ userIds: system.userIds, isBegin });
     for (let start = 0; start < system.userIds.length; start += usersPerSignal) {
       const userIds = system.userIds.slice(start, start + usersPerSignal);
-      pubsub.signal(acquaintingSubject(roomId), encodeAcquainting({ userIds, isBegin }));
+      pubsub.signal(membersSubject(roomId), encodeMembersSignal({ userIds, isBegin }));
     }
   }
 
@@ -172,7 +167,7 @@ export class Presences {
     const { pubsub } = this.#options;
     return [
       pubsub.subscribe(allPresenceSubjects, (body) => this.#lookAt([decodePresence(body).userId])),
-      pubsub.subscribe(allAcquaintingSubjects, (body) => this.#acquaint(decodeAcquainting(body))),
+      pubsub.subscribe(allMembersSubjects, (body) => this.#noteMembers(decodeMembersSignal(body))),
     ];
   }
 
@@ -202,7 +197,7 @@ export class Presences {
   }
 
   /** Checks the pairs in which these users watch or are watched: what may be seen has changed. */
-  #acquaint({ userIds, isBegin }: Acquainting): void {
+  #noteMembers({ userIds, isBegin }: MembersSignal): void {
     for (const userId of userIds) {
       for (const watcher of this.#watched.get(userId)?.watchers ?? []) this.#doubtPair(watcher, userId, isBegin);
       for (const watcher of this.#viewers.get(userId)?.watchers ?? []) {
@@ -273,7 +268,7 @@ export class Presences {
   async #serve(): Promise<void> {
     const waiting = this.#takeWaiting();
     const parts = chunksOf(waiting.flatMap(([watcher, userIds]) => userIds.map((userId) => ({ watcher, userId }))));
-    const answers = await Promise.allSettled(parts.map((part) => this.#findAcquaintances(part)));
+    const answers = await Promise.allSettled(parts.map((part) => this.#findVisiblePresences(part)));
     const missed = new Set<PresenceWatcher>();
     for (const [place, part] of parts.entries()) {
       const answer = answers[place];
@@ -342,7 +337,7 @@ export class Presences {
 
   /** Checks shared rooms again with every change, since memberships may have changed, and sends the new state. */
   async #send(asked: readonly Asked[]): Promise<void> {
-    const find = await this.#findAcquaintances(asked);
+    const find = await this.#findVisiblePresences(asked);
     for (const pair of asked) {
       const watched = this.#watched.get(pair.userId);
       if (watched === undefined) continue;
@@ -359,7 +354,7 @@ export class Presences {
     const pairs = this.#takeUnsure();
     if (pairs.length === 0) return;
     try {
-      const find = await this.#findAcquaintances(pairs);
+      const find = await this.#findVisiblePresences(pairs);
       for (const pair of pairs) {
         const presence = find(pair);
         if (presence === undefined) pair.watcher.revoke(pair.userId);
@@ -392,9 +387,9 @@ export class Presences {
     this.#stale.add(userId);
   }
 
-  async #findAcquaintances(asked: readonly Pair[]): Promise<(pair: Pair) => Presence | undefined> {
+  async #findVisiblePresences(asked: readonly Pair[]): Promise<(pair: Pair) => Presence | undefined> {
     const pairs = asked.map(({ watcher: { viewerId }, userId }) => ({ viewerId, userId }));
-    const found = await this.#options.store.readAcquaintances(pairs);
+    const found = await this.#options.store.readVisiblePresences(pairs);
     const byPair = new Map(found.map(({ viewerId, ...presence }) => [`${viewerId} ${presence.userId}`, presence]));
     return ({ watcher: { viewerId }, userId }) => byPair.get(`${viewerId} ${userId}`);
   }

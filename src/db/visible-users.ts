@@ -3,11 +3,11 @@ import { Prisma } from './generated/prisma/client.js';
 import { isPresent } from './membership.js';
 
 /**
- * The beginning of a query: `acquainted` contains the pairs in which the viewer may see the user, who is the viewer or is
- * confirmed in a room of both. Reads the rooms of each user once for all pairs. Goes through the rooms of the one with fewer,
+ * The beginning of a query: `visible` has the pairs in which the viewer may see the user, who is the viewer or is confirmed
+ * in a room of both. Reads the rooms of each user once for all pairs. Goes through the rooms of the one with fewer,
  * because a user may be in thousands.
  */
-export function withAcquainted(asked: readonly ViewedUser[]): Prisma.Sql {
+export function withVisibleUsers(asked: readonly ViewedUser[]): Prisma.Sql {
   const viewerIds = asked.map(({ viewerId }) => viewerId);
   const userIds = asked.map(({ userId }) => userId);
   return Prisma.sql`
@@ -28,7 +28,7 @@ export function withAcquainted(asked: readonly ViewedUser[]): Prisma.Sql {
     UNION ALL
     SELECT p.viewer_id, p.user_id, theirs.room_id FROM pairs p JOIN theirs ON theirs.user_id = p.user_id
     WHERE NOT p.by_viewer
-  ), acquainted AS (
+  ), visible AS (
     SELECT a.viewer_id, a.user_id FROM asked a WHERE a.viewer_id = a.user_id
     UNION
     SELECT c.viewer_id, c.user_id FROM candidates c

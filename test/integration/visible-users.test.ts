@@ -8,7 +8,7 @@ import { createDatabase, type TestDatabase } from '../support/database.js';
 const [viewer, shown, hidden, elsewhere] = [4, 5, 6, 7];
 const roomsOfEach = 300;
 
-describe('those of whom a user may know', () => {
+describe('the users whom a viewer may see', () => {
   let database: TestDatabase;
   let db: Database;
   beforeAll(async () => {
