@@ -101,7 +101,7 @@ export async function startApp(config: CompleteConfig, documents: TrustedDocumen
   const { maxWatchedUsers } = limits;
   const isTrusted = () => userConnections.isHeld;
   const presences = new Presences({ pubsub, store: presenceStore, log, maxWatchedUsers, isTrusted });
-  feeds.onPublish({ entry: (entry) => presences.noteEntry(entry) });
+  feeds.onPublish((entry) => presences.noteEntry(entry));
   const names = new NameNews({ pubsub, presences, inboxes, store: inboxStore, load, log });
   const deps: Deps = {
     db,

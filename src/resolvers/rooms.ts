@@ -24,6 +24,7 @@ import { ChatError } from '../domain/errors.js';
 import { parseUserId, parseUuid } from '../domain/ids.js';
 import { type Page, type PageArgs, type PageRequest, parsePageArgs } from '../domain/page.js';
 import type { Viewer } from '../domain/viewer.js';
+import { readMark } from '../pubsub/live/room/room-states.js';
 import { assertAllowed, assertMayChange, assertMayCreate, assertMayIntroduce } from './access.js';
 import type { Deps, Limits } from './deps.js';
 import { found, loadRoom } from './loaders.js';
@@ -241,7 +242,7 @@ export async function markRead(
   );
   assertAllowed(outcome);
 
-  if (outcome === 'OK' && member !== null) feeds.publishRead(member);
+  if (outcome === 'OK' && member !== null) feeds.publishState(readMark, member);
   return { room: found(room) };
 }
 

@@ -5,7 +5,8 @@ import { RoomFeeds } from '../../src/pubsub/live/room/room-feeds.js';
 import { readMark } from '../../src/pubsub/live/room/room-states.js';
 import { EntrySeal } from '../../src/pubsub/nats/entry-seal.js';
 import type { PubSub } from '../../src/pubsub/nats/pub-sub.js';
-import { readSubject } from '../../src/pubsub/nats/subjects.js';
+import { ownReadSubject, readSubject } from '../../src/pubsub/nats/subjects.js';
+import { type Nickname, nickname } from '../support/room-states.js';
 
 const roomId = '0190a0a0-0000-7000-8000-000000000001';
 
@@ -16,17 +17,13 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-it('tells read marks of an outage again once NATS has been back for a while, also where it came twice', async () => {
-  const { pubsub, connect, disconnect, told } = createPubSub();
-  const feeds = new RoomFeeds({
-    pubsub,
-    store: idleStore,
-    stateKinds: [readMark],
-    seal: new EntrySeal(() => undefined),
-    log: pino({ level: 'silent' }),
-  });
+it('repeats the states of an outage once NATS has been back for a while, also where it came back twice', async () => {
+  const { pubsub, connect, disconnect, published } = createPubSub();
+  const feeds = createFeeds(pubsub);
   disconnect();
-  feeds.publishRead({ roomId, userId: 4, lastReadSeq: 1 } as Member);
+  feeds.publishState(readMark, markOf(4, 1));
+  feeds.publishState(readMark, markOf(4, 2));
+  feeds.publishState(nickname, nicknameOf(4));
   await vi.advanceTimersByTimeAsync(60_000);
 
   connect();
@@ -38,14 +35,62 @@ it('tells read marks of an outage again once NATS has been back for a while, als
   await vi.advanceTimersByTimeAsync(10_000);
   await feeds.close();
 
+  expect(published.map(({ subject, state }) => [subject, state])).toEqual([
+    [readSubject(roomId), markOf(4, 2)],
+    [ownReadSubject(4), markOf(4, 2)],
+    [nickname.subject(roomId), nicknameOf(4)],
+  ]);
   // The other instances may take as long to be back.
-  expect(told.at(-1)).toBeGreaterThanOrEqual(backAt + 1_500);
+  for (const { at } of published) expect(at).toBeGreaterThanOrEqual(backAt + 1_500);
 });
 
-/** One that notes when the room's read marks are told while it is there. */
+it('repeats no state that was published long before the disconnect', async () => {
+  const { pubsub, connect, disconnect, published } = createPubSub();
+  const feeds = createFeeds(pubsub);
+  feeds.publishState(nickname, nicknameOf(4));
+  await vi.advanceTimersByTimeAsync(4_000);
+  feeds.publishState(nickname, nicknameOf(5));
+  await vi.advanceTimersByTimeAsync(3_000);
+  disconnect();
+  await vi.advanceTimersByTimeAsync(60_000);
+  connect();
+  await vi.advanceTimersByTimeAsync(10_000);
+  await feeds.close();
+
+  expect(published.map(({ state }) => state)).toEqual([nicknameOf(4), nicknameOf(5), nicknameOf(5)]);
+});
+
+it('notifies the listeners of a kind of its states alone, also while NATS is away', async () => {
+  const { pubsub, disconnect } = createPubSub();
+  const feeds = createFeeds(pubsub);
+  const heard: unknown[] = [];
+  feeds.onState(readMark, ({ userId, lastReadSeq }) => heard.push([userId, lastReadSeq]));
+  feeds.onState(nickname, (state) => heard.push(state.nickname));
+  disconnect();
+
+  feeds.publishState(readMark, markOf(4, 1));
+  feeds.publishState(nickname, nicknameOf(4));
+  await feeds.close();
+
+  expect(heard).toEqual([[4, 1], 'kim']);
+});
+
+const markOf = (userId: number, lastReadSeq: number) => ({ roomId, userId, lastReadSeq }) as Member;
+const nicknameOf = (userId: number): Nickname => ({ roomId, userId, nickname: 'kim', revision: 1 });
+
+const createFeeds = (pubsub: PubSub): RoomFeeds =>
+  new RoomFeeds({
+    pubsub,
+    store: idleStore,
+    seal: new EntrySeal(() => undefined),
+    stateKinds: [readMark, nickname],
+    log: pino({ level: 'silent' }),
+  });
+
+/** Notes what is published of the room's states while it is connected. */
 function createPubSub() {
   const actions: (() => void)[] = [];
-  const told: number[] = [];
+  const published: { readonly subject: string; readonly state: unknown; readonly at: number }[] = [];
   const state = { isConnected: true };
   const pubsub = {
     get isConnected() {
@@ -54,8 +99,9 @@ function createPubSub() {
     maxBodyBytes: 1_000_000,
     onConnect: (action: () => void) => void actions.push(action),
     subscribe: () => ({ ready: Promise.resolve(), close: () => undefined }),
-    signal: (subject: string) => {
-      if (state.isConnected && subject === readSubject(roomId)) told.push(performance.now());
+    signal: (subject: string, body: Uint8Array) => {
+      const text = new TextDecoder().decode(body);
+      if (state.isConnected) published.push({ subject, state: JSON.parse(text), at: performance.now() });
     },
   } as unknown as PubSub;
   const disconnect = () => {
@@ -65,7 +111,7 @@ function createPubSub() {
     state.isConnected = true;
     for (const action of actions) action();
   };
-  return { pubsub, connect, disconnect, told };
+  return { pubsub, connect, disconnect, published };
 }
 
 const idleStore = {

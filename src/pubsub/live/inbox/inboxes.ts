@@ -5,11 +5,12 @@ import type { InboxEvent, InboxRoom, InboxStore } from '../../../domain/inbox.js
 import type { SystemCode } from '../../../domain/message.js';
 import type { LogEntry, Member } from '../../../domain/room-log.js';
 import type { Source } from '../../../domain/source.js';
-import { decodeEntry, decodeMember, roomOf } from '../../nats/encoding.js';
+import { decodeEntry, roomOf } from '../../nats/encoding.js';
 import type { EntrySeal } from '../../nats/entry-seal.js';
 import type { PubSub, Subscription } from '../../nats/pub-sub.js';
 import { allMessageSubjects, ownReadSubject } from '../../nats/subjects.js';
 import type { RoomFeeds } from '../room/room-feeds.js';
+import { readMark } from '../room/room-states.js';
 import { InboxIndex } from './inbox-index.js';
 import { InboxWatcher } from './inbox-watcher.js';
 
@@ -69,7 +70,8 @@ export class Inboxes {
   constructor(options: InboxesOptions) {
     this.#options = options;
     const { feeds, pubsub } = options;
-    feeds.onPublish({ entry: (entry) => this.#accept(entry), read: (member) => this.#acceptRead(member) });
+    feeds.onPublish((entry) => this.#accept(entry));
+    feeds.onState(readMark, (member) => this.#acceptRead(member));
     pubsub.onConnect(() => {
       this.#mustCompareAll = true;
     });
@@ -209,7 +211,7 @@ export class Inboxes {
   }
 
   #receiveRead(viewerId: number, body: Uint8Array): void {
-    const member = decodeMember(body);
+    const member = readMark.decode(body);
     if (member.userId === viewerId) this.#acceptRead(member);
   }
 

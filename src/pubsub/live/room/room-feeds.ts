@@ -1,59 +1,38 @@
-import type { Logger } from 'pino';
 import { every, type Loop } from '../../../domain/every.js';
-import type { LogEntry, LogStore, Member } from '../../../domain/room-log.js';
-import { encodeMember } from '../../nats/encoding.js';
-import type { EntrySeal } from '../../nats/entry-seal.js';
-import type { PubSub } from '../../nats/pub-sub.js';
+import type { LogEntry, LogStore } from '../../../domain/room-log.js';
 import { Seldom } from '../../nats/seldom.js';
-import { ownReadSubject, readSubject } from '../../nats/subjects.js';
 import { createOutbox, type Outbox, type OutboxOptions } from './outbox.js';
 import { type CursorOptions, RoomCursor } from './room-cursor.js';
 import { RoomFeed, type RoomFeedOptions } from './room-feed.js';
-import { readMark, type StateKind } from './room-states.js';
+import type { RoomState, StateKind } from './room-states.js';
+import { StateSignals } from './state-signals.js';
 
 const sweepMs = 1_000;
-/** A read mark that was published this long before a disconnect may not have arrived. */
-const readMemoryMs = 5_000;
-/** The delay after a reconnect, because other instances may reconnect a moment later. */
-const readAgainMs = 2_000;
-const maxReadsKept = 10_000;
 
 export interface RoomFeedsOptions extends OutboxOptions, Pick<RoomFeedOptions, 'stateKinds'> {}
 
-/** Called at once for changes that are committed on this instance. */
-export interface PublishListener {
-  readonly entry: (entry: LogEntry) => void;
-  readonly read?: (member: Member) => void;
+interface StateListener {
+  readonly kind: StateKind;
+  notify(state: RoomState): void;
 }
 
 /** The feeds of all rooms with listeners in this process, and the publishing of changes that are committed here. */
 export class RoomFeeds {
-  readonly #pubsub: PubSub;
   readonly #store: LogStore;
-  readonly #seal: EntrySeal;
-  readonly #stateKinds: readonly StateKind[];
-  readonly #log: Logger;
-  readonly #failures = new Seldom();
+  readonly #feedOptions: Omit<RoomFeedOptions, 'onClose'>;
   readonly #outbox: Outbox;
   readonly #open = new Map<string, RoomFeed>();
-  readonly #listeners: PublishListener[] = [];
-  /** Read marks of the last seconds, and all since NATS was disconnected. */
-  readonly #reads = new Map<string, { readonly member: Member; readonly at: number }>();
+  readonly #signals: StateSignals;
+  readonly #listeners: ((entry: LogEntry) => void)[] = [];
+  readonly #stateListeners: StateListener[] = [];
   readonly #sweeping: Loop;
-  #readsAgain: NodeJS.Timeout | undefined;
 
   constructor(options: RoomFeedsOptions) {
-    const { pubsub, store, seal, stateKinds, log } = options;
-    this.#pubsub = pubsub;
+    const { pubsub, store, log } = options;
     this.#store = store;
-    this.#seal = seal;
-    this.#stateKinds = stateKinds;
-    this.#log = log;
+    this.#feedOptions = { ...options, failures: new Seldom() };
     this.#outbox = createOutbox(options);
-    pubsub.onConnect(() => {
-      clearTimeout(this.#readsAgain);
-      this.#readsAgain = setTimeout(() => this.#tellReadsAgain(), readAgainMs);
-    });
+    this.#signals = new StateSignals(pubsub);
     const onError = (error: unknown) =>
       log.warn({ err: error }, 'The feeds could not be compared with the database; it is tried again');
     this.#sweeping = every(sweepMs, () => this.#sweep(), { onError });
@@ -69,8 +48,14 @@ export class RoomFeeds {
     return this.#outbox.watch;
   }
 
-  onPublish(listener: PublishListener): void {
+  /** Calls the listener at once for each entry that is published here. */
+  onPublish(listener: (entry: LogEntry) => void): void {
     this.#listeners.push(listener);
+  }
+
+  /** Calls the listener at once for each state of this kind that is published here. */
+  onState<State extends RoomState>(kind: StateKind<State>, notify: (state: State) => void): void {
+    this.#stateListeners.push({ kind, notify });
   }
 
   /**
@@ -80,20 +65,19 @@ export class RoomFeeds {
   publish(entries: readonly LogEntry[]): void {
     for (const entry of entries) {
       this.#open.get(entry.message.roomId)?.accept(entry);
-      for (const listener of this.#listeners) listener.entry(entry);
+      for (const listener of this.#listeners) listener(entry);
       this.#outbox.publish(entry);
     }
   }
 
-  /** Publishes the move of a member's read mark. It is not part of the log: a client that was away has to query it. */
-  publishRead(member: Member): void {
-    this.#open.get(member.roomId)?.acceptState(readMark, member);
-    for (const listener of this.#listeners) listener.read?.(member);
-    this.#signalRead(member);
-    if (this.#reads.size >= maxReadsKept) return;
-    const key = `${member.roomId} ${member.userId}`;
-    this.#reads.delete(key);
-    this.#reads.set(key, { member, at: performance.now() });
+  /**
+   * Publishes a committed state, to this process at once and to other instances over NATS. It is not part of the log: a
+   * client that was away has to query it.
+   */
+  publishState<State extends RoomState>(kind: StateKind<State>, state: State): void {
+    this.#open.get(state.roomId)?.acceptState(kind, state);
+    for (const listener of this.#stateListeners) if (listener.kind === kind) listener.notify(state);
+    this.#signals.publish(kind, state);
   }
 
   /**
@@ -120,45 +104,14 @@ export class RoomFeeds {
   }
 
   async close(): Promise<void> {
-    clearTimeout(this.#readsAgain);
+    this.#signals.close();
     await this.#sweeping.stop();
     await this.#outbox.close();
     for (const feed of this.#open.values()) feed.close();
   }
 
-  /** Notifies subscribers of the room, and the other connections of the reader. */
-  #signalRead(member: Member): void {
-    const body = encodeMember(member);
-    this.#pubsub.signal(readSubject(member.roomId), body);
-    this.#pubsub.signal(ownReadSubject(member.userId), body);
-  }
-
-  #forgetReads(): void {
-    if (!this.#pubsub.isConnected || this.#readsAgain !== undefined) return;
-    const tooOld = performance.now() - readMemoryMs;
-    for (const [key, { at }] of this.#reads) {
-      if (at > tooOld) return;
-      this.#reads.delete(key);
-    }
-  }
-
-  /** NATS does not store signals: repeats those from the time of a disconnect or just before. */
-  #tellReadsAgain(): void {
-    this.#readsAgain = undefined;
-    for (const { member } of this.#reads.values()) this.#signalRead(member);
-  }
-
   #openFeed(roomId: string): RoomFeed {
-    const onClose = () => this.#open.delete(roomId);
-    const feed = new RoomFeed(roomId, {
-      pubsub: this.#pubsub,
-      store: this.#store,
-      seal: this.#seal,
-      stateKinds: this.#stateKinds,
-      log: this.#log,
-      failures: this.#failures,
-      onClose,
-    });
+    const feed = new RoomFeed(roomId, { ...this.#feedOptions, onClose: () => this.#open.delete(roomId) });
     this.#open.set(roomId, feed);
     return feed;
   }
@@ -168,7 +121,7 @@ export class RoomFeeds {
    * little more than the interval.
    */
   async #sweep(): Promise<void> {
-    this.#forgetReads();
+    this.#signals.forgetOld();
     if (this.#open.size === 0) return;
     const before = new Map([...this.#open].map(([roomId, { head, epoch }]) => [roomId, { seq: head, epoch }]));
     const heads = await this.#store.readHeads([...before.keys()]);
