@@ -1,5 +1,5 @@
 -- EXISTS returns the room that had the key before. p_members includes the creator. p_vouched: all added users may be
--- shown by name, whoever adds them.
+-- shown by name, whoever adds them. p_booking_id is not used: it is there for instances of 0.1.0, which pass NULL.
 CREATE OR REPLACE FUNCTION chat_create_room(
   p_id uuid, p_type chat_room_type, p_name text, p_direct_key text, p_booking_id integer,
   p_creator integer, p_members integer[], p_message_id uuid, p_vouched boolean DEFAULT true,
@@ -11,11 +11,10 @@ DECLARE
   v_room uuid;
   v_entry chat_messages;
 BEGIN
-  INSERT INTO chat_rooms (id, type, name, direct_key, booking_id)
-  VALUES (p_id, p_type, p_name, p_direct_key, p_booking_id)
+  INSERT INTO chat_rooms (id, type, name, direct_key) VALUES (p_id, p_type, p_name, p_direct_key)
   ON CONFLICT DO NOTHING;
   IF NOT FOUND THEN
-    SELECT r.id INTO v_room FROM chat_rooms r WHERE r.direct_key = p_direct_key OR r.booking_id = p_booking_id;
+    SELECT r.id INTO v_room FROM chat_rooms r WHERE r.direct_key = p_direct_key;
     RETURN QUERY SELECT 'EXISTS', v_room, p_direct_key, NULL::chat_messages;
     RETURN;
   END IF;

@@ -54,10 +54,9 @@ export interface NewMessage {
 
 export interface NewRoom {
   readonly id: string;
-  readonly type: 'DIRECT' | 'GROUP' | 'BOOKING';
+  readonly type: 'DIRECT' | 'GROUP';
   readonly name: string | null;
   readonly directKey: string | null;
-  readonly bookingId: number | null;
   readonly creatorId: number;
   /** Includes the creator. */
   readonly memberIds: readonly number[];
@@ -223,7 +222,7 @@ export const setAdmin = (
     Prisma.sql`chat_set_admin(${roomId}::uuid, ${actorId}::int, ${userId}::int, ${isAdmin}::boolean, ${messageId}::uuid, ${language}::text)`,
   );
 
-/** Creates the room, or finds the one with the same direct key or booking; `created` says which. */
+/** Creates the room, or finds the one with the same direct key; `created` says which. */
 export async function createRoom(
   { writes }: Writer,
   room: NewRoom,

@@ -183,8 +183,9 @@ function appendSystem(
   at: Date,
   notice: Pick<Notice, 'code' | 'userIds' | 'roomName'>,
 ): void {
-  const { language, nameOf } = history;
-  const system = { ...notice, language, names: notice.userIds.slice(0, 10).map(nameOf) };
+  const { language, nameOf, room } = history;
+  const isByBooking = room.type === 'BOOKING' ? { isByBooking: true } : {};
+  const system = { ...notice, ...isByBooking, language, names: notice.userIds.slice(0, 10).map(nameOf) };
   append(history, actorId, at, { type: 'SYSTEM', content: null, system });
 }
 

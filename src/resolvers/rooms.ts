@@ -161,24 +161,24 @@ export async function createRoom(
   request: RoomRequest,
 ): Promise<{ room: Room; created: boolean }> {
   const { db, feeds, limits } = deps;
+  const { type } = input;
   const others = parseParticipants(input, viewer, limits.maxRoomMembers);
   const name = parseRoomName(input);
-  assertMayCreate(input.type);
+  assertMayCreate(type);
   await assertMayChange(deps, viewer, others.length + 1);
   await assertMayIntroduce(deps, viewer, others);
 
   const id = uuidv7();
-  const key = input.type === 'DIRECT' ? directKey(viewer.userId, others) : null;
+  const key = type === 'DIRECT' ? directKey(viewer.userId, others) : null;
   const what = `room ${key ?? id}`;
   // The change keeps its turn, because no other transaction can hold a new room.
   const creator = { user: viewer.userId };
   const { created, entries, room } = await change(db, what, creator, toSelection(request, limits), (writer) =>
     create(writer, {
       id,
-      type: input.type,
+      type,
       name,
       directKey: key,
-      bookingId: null,
       creatorId: viewer.userId,
       memberIds: [viewer.userId, ...others],
       messageId: uuidv7(),

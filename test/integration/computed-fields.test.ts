@@ -52,7 +52,7 @@ beforeAll(async () => {
   database = await createDatabase();
   db = connectDatabase({ url: database.url });
   for (const sql of [createTable, createReader('VOLATILE'), createWriter]) await database.query(sql);
-  const room = { id: randomUUID(), type: 'GROUP' as const, name: null, directKey: null, bookingId: null };
+  const room = { id: randomUUID(), type: 'GROUP' as const, name: null, directKey: null };
   ({ roomId } = await createRoom(db, { ...room, creatorId: 4, memberIds: [4, 5], messageId: randomUUID() }));
   messageId = randomUUID();
   await appendMessage(db, { id: messageId, roomId, senderId: 4, type: 'TEXT', content: '언제?' });

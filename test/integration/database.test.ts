@@ -121,7 +121,6 @@ describe('connectDatabase', () => {
       type: 'GROUP',
       name: null,
       directKey: null,
-      bookingId: null,
       creatorId: 4,
       memberIds: [4],
       messageId: randomUUID(),

@@ -244,7 +244,7 @@ describe('the epoch of the logs', () => {
 
   async function makeRoom(): Promise<Room> {
     const ids = { id: randomUUID(), messageId: randomUUID() };
-    const room = { ...ids, type: 'GROUP', name: null, directKey: null, bookingId: null } as const;
+    const room = { ...ids, type: 'GROUP', name: null, directKey: null } as const;
     const { roomId } = await createRoom(db, { ...room, creatorId: 4, memberIds: [4, 5] });
     const send = () => appendMessage(db, { id: randomUUID(), roomId, senderId: 4, type: 'TEXT', content: 'sent' });
     await send();

@@ -55,7 +55,7 @@ describeWithNats('the outbox', () => {
   /** The second entry of a new room. The first one is published by nobody, as that of an instance that is gone. */
   async function makeEntry(): Promise<LogEntry> {
     const ids = { id: randomUUID(), messageId: randomUUID() };
-    const room = { ...ids, type: 'GROUP', name: null, directKey: null, bookingId: null } as const;
+    const room = { ...ids, type: 'GROUP', name: null, directKey: null } as const;
     const { roomId } = await createRoom(db, { ...room, creatorId: 4, memberIds: [4, 5] });
     const message = { id: randomUUID(), roomId, senderId: 4, type: 'TEXT', content: '안녕' } as const;
     const { entries } = await appendMessage(db, message);

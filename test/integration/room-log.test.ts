@@ -46,7 +46,6 @@ describe('the room log', () => {
       type,
       name: null,
       directKey: type === 'DIRECT' ? `${admin}:${member}` : null,
-      bookingId: null,
       creatorId: admin,
       memberIds: [admin, member],
       messageId: randomUUID(),

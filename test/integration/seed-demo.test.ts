@@ -1,8 +1,10 @@
+import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { syncBooking } from '../../src/db/bookings.js';
 import { connectDatabase, type Database } from '../../src/db/database.js';
 import {
   appendMessage,
@@ -193,7 +195,6 @@ describe('seedDemo', () => {
       type: 'DIRECT',
       name: null,
       directKey: '4:5',
-      bookingId: null,
       creatorId: 5,
       memberIds: [4, 5],
       messageId: '0190b5a0-0000-7000-8000-000000000003',
@@ -219,9 +220,8 @@ describe('seedDemo', () => {
 
   /** Lets it happen again, one call a step; `idAt` gives the id of the message at a position. */
   async function replay(room: Demo['rooms'][number], idAt: (seq: number) => string): Promise<void> {
-    const { id: roomId, memberIds } = room;
-    const { created } = await createRoom(db, { ...room, memberIds, messageId: idAt(1) });
-    expect(created).toBe(true);
+    const { id: roomId } = room;
+    expect((await create(room, idAt(1))).created).toBe(true);
 
     const firstTexts = new Map<string, string>();
     let seq = 1;
@@ -245,6 +245,14 @@ describe('seedDemo', () => {
       }
       expect((await answer).outcome).toBe('OK');
     }
+  }
+
+  function create({ bookingId, type, ...room }: Demo['rooms'][number], messageId: string) {
+    if (type !== 'BOOKING') return createRoom(db, { ...room, type, messageId });
+    const members = room.memberIds.map((userId) => ({ userId, userName: null }));
+    const booking = { bookingId: bookingId ?? 0, name: room.name, members, version: null, cancelled: false };
+    const messageIds = [randomUUID(), messageId, randomUUID(), randomUUID()] as const;
+    return syncBooking(db, booking, { roomId: room.id, messageIds });
   }
 
   const readRooms = async () => ({

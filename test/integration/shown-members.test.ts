@@ -23,7 +23,6 @@ describe('members whom the maker of a room does not know', () => {
       type: 'GROUP',
       name: null,
       directKey: null,
-      bookingId: null,
       creatorId: maker,
       memberIds: [maker, one, other],
       messageId: randomUUID(),

@@ -77,7 +77,7 @@ describeWithNats('the comparison with the stream', () => {
 
   async function makeEntry(): Promise<LogEntry> {
     const ids = { id: randomUUID(), messageId: randomUUID() };
-    const room = { ...ids, type: 'GROUP', name: null, directKey: null, bookingId: null } as const;
+    const room = { ...ids, type: 'GROUP', name: null, directKey: null } as const;
     const { roomId } = await createRoom(db, { ...room, creatorId: 4, memberIds: [4, 5] });
     const message = { id: randomUUID(), roomId, senderId: 4, type: 'TEXT', content: 'lost' } as const;
     return (await appendMessage(db, message)).entries[0] as LogEntry;

@@ -88,7 +88,7 @@ describe('what is unread, and who has read what', () => {
   async function makeRoom(users: readonly number[]): Promise<ModelRoom> {
     const [creatorId = 0] = users;
     const [id, messageId] = [randomUUID(), randomUUID()];
-    const names = { name: null, directKey: null, bookingId: null };
+    const names = { name: null, directKey: null };
     await createRoom(db, { id, type: 'GROUP', ...names, creatorId, memberIds: users, messageId });
     const messages = [{ id: messageId, seq: 1, senderId: creatorId, isSystem: true, isDeleted: false }];
     const members: ModelRoom['members'] = new Map();

@@ -1,8 +1,8 @@
 import { randomInt, randomUUID } from 'node:crypto';
+import { syncBooking } from '../../src/db/bookings.js';
 import { connectDatabase } from '../../src/db/database.js';
-import { createRoom } from '../../src/db/room-log.js';
 
-/** A room as the booking system makes one, which no client may. The first member is its creator. */
+/** A room of a booking, made as for the booking system. The first member is the author of its first entry. */
 export async function createBookingRoom(
   databaseUrl: string,
   memberIds: readonly [number, ...number[]],
@@ -10,15 +10,11 @@ export async function createBookingRoom(
   const db = connectDatabase({ url: databaseUrl });
   try {
     const bookingId = randomInt(1, 2 ** 31);
-    const { roomId } = await createRoom(db, {
-      id: randomUUID(),
-      type: 'BOOKING',
-      name: '토요일 7시 30분 예약',
-      directKey: null,
-      bookingId,
-      creatorId: memberIds[0],
-      memberIds,
-      messageId: randomUUID(),
+    const members = memberIds.map((userId) => ({ userId, userName: null }));
+    const booking = { bookingId, name: '토요일 7시 30분 예약', members, version: 1, cancelled: false };
+    const { roomId } = await syncBooking(db, booking, {
+      roomId: randomUUID(),
+      messageIds: [randomUUID(), randomUUID(), randomUUID(), randomUUID()],
     });
     return { roomId, bookingId };
   } finally {
