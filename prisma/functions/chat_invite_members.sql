@@ -1,7 +1,8 @@
--- p_vouched: all invited users may be shown by name, whoever invites them.
+-- p_vouched: all invited users may be shown by name, whoever invites them. p_names: the users' names, if a backend
+-- mentions them; a refused invitation stores none.
 CREATE OR REPLACE FUNCTION chat_invite_members(
   p_room uuid, p_actor integer, p_users integer[], p_max_members integer, p_message_id uuid, p_vouched boolean DEFAULT true,
-  p_language text DEFAULT 'ko'
+  p_language text DEFAULT 'ko', p_names text[] DEFAULT NULL
 ) RETURNS TABLE (outcome text, direct_key text, entry chat_messages)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -21,6 +22,9 @@ BEGIN
     WHEN cardinality(v_new) + (SELECT count(*) FROM chat_room_members m WHERE m.room_id = p_room AND m.left_at IS NULL)
          > p_max_members THEN 'FULL'
     ELSE 'OK' END;
+  IF v_outcome IN ('OK', 'UNCHANGED') AND p_names IS NOT NULL THEN
+    PERFORM chat_introduce_users(p_users, p_names);
+  END IF;
   IF v_outcome = 'OK' THEN
     PERFORM chat_confirm_member(p_room, p_actor);
     PERFORM chat_ensure_users(v_new);

@@ -1,11 +1,9 @@
 import type { z } from 'zod';
 import { noParts } from '../db/rooms.js';
-import { platform, type Viewer, viewerOf } from '../domain/viewer.js';
-import { assertAllowed } from '../resolvers/access.js';
+import { platform, viewerOf } from '../domain/viewer.js';
 import type { Deps } from '../resolvers/deps.js';
-import { loadMembers, loadRoom } from '../resolvers/loaders.js';
+import { loadRoom } from '../resolvers/loaders.js';
 import { inviteMembers, leaveRoom, removeMember } from '../resolvers/members.js';
-import { introduceUsers } from '../resolvers/users.js';
 import {
   assertLimit,
   limit,
@@ -23,25 +21,16 @@ import { maxShownMembers, showMembers, shownToUser, showRoom } from './views.js'
 
 const addPayload = payload({ roomId: uuid, userId, memberIds: someMemberIds, memberNames });
 
-async function add(deps: Deps, { roomId, userId, ...lists }: z.infer<typeof addPayload>) {
+async function add(deps: Deps, { roomId, userId, memberIds, memberNames }: z.infer<typeof addPayload>) {
   const viewer = viewerOf(userId);
-  const users = pairNames(lists, deps.limits.maxRoomMembers);
-  await assertInvitable(deps, viewer, roomId, lists.memberIds).catch(renameField('memberIds'));
-  await introduceUsers(deps, users);
-  const userIds = lists.memberIds.map(String);
-  const { room } = await inviteMembers(deps, viewer, { roomId, userIds }, shownToUser).catch(renameField('memberIds'));
+  const users = pairNames({ memberIds, memberNames }, deps.limits.maxRoomMembers);
+  const invitation = {
+    roomId,
+    userIds: memberIds.map(String),
+    names: memberNames == null ? undefined : users.map(({ userName }) => userName),
+  };
+  const { room } = await inviteMembers(deps, viewer, invitation, shownToUser).catch(renameField('memberIds'));
   return { data: await showRoom(deps, viewer, room) };
-}
-
-/** Throws what `inviteMembers` would throw now, before new users are stored. */
-async function assertInvitable(deps: Deps, viewer: Viewer, roomId: string, userIds: readonly number[]): Promise<void> {
-  const [{ type }, members] = await Promise.all([
-    loadRoom(deps, viewer, roomId),
-    loadMembers(deps, viewer, { id: roomId }),
-  ]);
-  if (type !== 'GROUP') assertAllowed('NOT_GROUP');
-  const { size } = new Set([...members.map(({ userId }) => userId), ...userIds]);
-  if (size > members.length && size > deps.limits.maxRoomMembers) assertAllowed('FULL');
 }
 
 const listPayload = payload({ roomId: uuid, userId: userId.nullish(), limit: limit.nullish(), cursor: optionalText });

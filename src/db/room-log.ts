@@ -178,17 +178,19 @@ export const renameRoom = (
 /** The invited users, the maximum size of the room, and whether they are confirmed even if the actor does not know them. */
 export interface Invitation extends Pick<NewRoom, 'isVouched'> {
   readonly userIds: readonly number[];
+  /** The names of these users, in their order, as a backend mentions them; stored unless the invitation is refused. */
+  readonly names?: readonly (string | null)[] | undefined;
   readonly maxMembers: number;
 }
 
 export const inviteMembers = (
   db: Writer,
   { roomId, actorId, messageId, language = defaultLanguage }: MembershipChange,
-  { userIds, maxMembers, isVouched = true }: Invitation,
+  { userIds, names, maxMembers, isVouched = true }: Invitation,
 ) =>
   write(
     db,
-    Prisma.sql`chat_invite_members(${roomId}::uuid, ${actorId}::int, ${userIds}::int[], ${maxMembers}::int, ${messageId}::uuid, ${isVouched}::boolean, ${language}::text)`,
+    Prisma.sql`chat_invite_members(${roomId}::uuid, ${actorId}::int, ${userIds}::int[], ${maxMembers}::int, ${messageId}::uuid, ${isVouched}::boolean, ${language}::text, ${names ?? null}::text[])`,
   );
 
 export const removeMember = (
@@ -231,7 +233,7 @@ export async function createRoom(
     SELECT w.outcome, w.room_id AS created_id, w.direct_key, ${epochColumn}, ${entryColumns('(w.entry)')}
     FROM chat_create_room(
       ${room.id}::uuid, ${room.type}::chat_room_type, ${room.name}::text, ${room.directKey}::text,
-      ${room.bookingId}::int, ${room.creatorId}::int, ${room.memberIds}::int[], ${room.messageId}::uuid, ${room.isVouched ?? true}::boolean,
+      NULL, ${room.creatorId}::int, ${room.memberIds}::int[], ${room.messageId}::uuid, ${room.isVouched ?? true}::boolean,
       ${room.language ?? defaultLanguage}::text) AS w`;
   if (row === undefined) throw new Error('chat_create_room answered nothing');
   const entries = row.id === null ? [] : [toStoredEntry(row, { directKey: row.direct_key, epoch: row.epoch })];

@@ -2,6 +2,7 @@ import { v7 as uuidv7 } from 'uuid';
 import type { KnownMember } from '../db/member-row.js';
 import { assertMemberCursor, locateMemberPage, pageOfMembers } from '../db/members.js';
 import {
+  type Invitation,
   inviteMembers as invite,
   leaveRoom as leave,
   removeMember as remove,
@@ -45,11 +46,11 @@ export async function listMembers(
   return batches.memberPages.load({ roomId: id, userId, page });
 }
 
-/** Any member may invite to a GROUP. Users who are members already are skipped. */
+/** Any member may invite to a GROUP. Users who are members already are skipped. `names` are those that a backend mentions. */
 export async function inviteMembers(
   deps: Deps,
   viewer: Viewer,
-  input: { roomId: string; userIds: readonly string[] },
+  input: { roomId: string; userIds: readonly string[]; names?: Invitation['names'] },
   request: RoomRequest,
 ): Promise<{ room: Room }> {
   const { maxRoomMembers } = deps.limits;
@@ -59,7 +60,7 @@ export async function inviteMembers(
     throw new ChatError('BAD_USER_INPUT', `userIds must have at most ${maxRoomMembers} entries`);
   }
   await assertMayIntroduce(deps, viewer, userIds);
-  const invitation = { userIds, maxMembers: maxRoomMembers, isVouched: deps.userDirectory };
+  const invitation = { userIds, names: input.names, maxMembers: maxRoomMembers, isVouched: deps.userDirectory };
   return changeRoom(deps, viewer, { ...input, request, named: userIds.length }, (db, change) =>
     invite(db, change, invitation),
   );
