@@ -4,7 +4,7 @@ import { assertImageUrl, assertText } from '../domain/content.js';
 import { ChatError } from '../domain/errors.js';
 import { platform, type Reader, viewerOf } from '../domain/viewer.js';
 import type { Deps } from '../resolvers/deps.js';
-import { loadMembership, loadRoom, loadUnreadCount } from '../resolvers/loaders.js';
+import { found, loadMembership, loadRoom, loadUnreadCount } from '../resolvers/loaders.js';
 import { announceMessage, getMessageCursor, listMessages, sendMessage } from '../resolvers/messages.js';
 import { countUnreadMessages, markRead } from '../resolvers/rooms.js';
 import { introduceUsers } from '../resolvers/users.js';
@@ -92,9 +92,7 @@ async function mark(deps: Deps, { userId, ...input }: { roomId: string; userId: 
 async function countUnread(deps: Deps, { userId, roomId }: { userId: number; roomId?: string | null | undefined }) {
   const viewer = viewerOf(userId);
   if (roomId == null) return { data: { unreadCount: await countUnreadMessages(deps, viewer) } };
-  const room = await loadRoom(deps, viewer, roomId);
-  const unreadCount = await loadUnreadCount(deps, viewer, room);
-  return { data: { unreadCount } };
+  return { data: { unreadCount: found(await deps.batches.unreadCounts.load({ roomId, userId })) } };
 }
 
 export const messageServices = [

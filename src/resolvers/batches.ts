@@ -88,7 +88,8 @@ export const createBatches = (db: Database) => ({
   writing: createView<RoomOfUser, Writing | null>(findWriting, db, null),
   /** One query for all subscriptions that start in one turn, as in a storm of reconnects. */
   memberHeads: createView<RoomOfUser, LogHead | null>(findMemberHeads, db, null, setImmediate),
-  unreadCounts: createView<RoomOfUser, number>(countUnread, db, 0),
+  /** Null if the user is not a member. */
+  unreadCounts: createView<RoomOfUser, number | null>(countUnread, db, null),
   /** The sum over all rooms of a user. */
   allUnread: createBatch<number, number>(async (userIds) => {
     const counts = new Map([...new Set(userIds)].map((userId) => [userId, countAllUnread(db, userId)]));

@@ -83,8 +83,9 @@ export const loadMemberCount = ({ batches }: Deps, { userId }: Reader, { id, pre
 export const loadMembership = ({ batches }: Deps, { userId }: Viewer, { id, preloaded }: RoomInHand) =>
   preloaded?.viewerMember ?? batches.memberships.load({ roomId: id, userId }).then(found);
 
+/** 0 if the viewer is not a member any more. */
 export const loadUnreadCount = ({ batches }: Deps, { userId }: Viewer, { id, preloaded }: RoomInHand) =>
-  preloaded?.unreadCount ?? batches.unreadCounts.load({ roomId: id, userId });
+  preloaded?.unreadCount ?? batches.unreadCounts.load({ roomId: id, userId }).then((count) => count ?? 0);
 
 export const loadLastMessage = ({ batches }: Deps, { userId }: Reader, { id, preloaded }: RoomInHand) =>
   preloaded?.lastMessage !== undefined ? preloaded.lastMessage : batches.lastMessages.load({ roomId: id, userId });

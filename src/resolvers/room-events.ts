@@ -7,7 +7,7 @@ import type { LogEntry } from '../domain/room-log.js';
 import { filterSource, type Source } from '../domain/source.js';
 import type { Viewer } from '../domain/viewer.js';
 import type { Deps } from './deps.js';
-import { loadMemberHead } from './loaders.js';
+import { found, loadMemberHead } from './loaders.js';
 
 export interface WatchRoomInput {
   readonly roomId: string;
@@ -38,8 +38,7 @@ async function watch(
   if (afterSeq != null && afterSeq < 0) throw new ChatError('BAD_USER_INPUT', 'afterSeq must not be negative');
 
   return feeds.subscribe(id, async () => {
-    const log = await loadMemberHead(deps, viewer, id);
-    if (log === null) throw new ChatError('NOT_FOUND', 'There is no such room, or you are not a member');
+    const log = found(await loadMemberHead(deps, viewer, id));
     return {
       viewerId: viewer.userId,
       head: log.seq,

@@ -1,14 +1,13 @@
 import { isMember } from '../db/membership.js';
 import type { User } from '../db/user-row.js';
 import { presentEpoch } from '../domain/epoch.js';
-import { ChatError } from '../domain/errors.js';
 import { parseUuid } from '../domain/ids.js';
 import type { Source } from '../domain/source.js';
 import { type TypingState, typingExpiresInMs } from '../domain/typing.js';
 import type { Viewer } from '../domain/viewer.js';
 import { assertMayType, assertMayWrite } from './access.js';
 import type { Deps } from './deps.js';
-import { type Afford, loadMemberHead, loadMemberUsers } from './loaders.js';
+import { type Afford, found, loadMemberHead, loadMemberUsers } from './loaders.js';
 
 /**
  * Shows the room that the viewer is typing, or has stopped. The signal counts from its arrival here, however long the
@@ -51,8 +50,7 @@ export async function watchTyping(
   const { db, typing, load } = deps;
   const roomId = parseUuid(input.roomId, 'roomId');
   return typing.watch(roomId, async () => {
-    const head = await loadMemberHead(deps, viewer, roomId);
-    if (head === null) throw notFound();
+    const head = found(await loadMemberHead(deps, viewer, roomId));
     return {
       viewerId: viewer.userId,
       head: head.seq,
@@ -70,5 +68,3 @@ export async function listTyping(deps: Deps, { userId }: Viewer, roomId: string,
   const others = (await typing.list(roomId)).filter((id) => id !== userId);
   return loadMemberUsers(deps, roomId, others, afford);
 }
-
-const notFound = () => new ChatError('NOT_FOUND', 'There is no such room, or you are not a member');
