@@ -49,6 +49,17 @@ it('returns nothing from before it was cleared, and everything from then on', ()
   expect(after(states, seen)).toEqual([markOf(4, 1)]);
 });
 
+it('keeps the newest 10,000 states, whatever is published on the subjects of a room', () => {
+  const states = new LatestStates();
+  for (let userId = 1; userId <= 10_000; userId += 1) states.accept(readMark, markOf(userId, 1));
+  states.accept(readMark, markOf(1, 2));
+  states.accept(nickname, nicknameOf(1, 1));
+
+  const kept = after(states, 0);
+  expect(kept).toHaveLength(10_000);
+  expect([kept[0], ...kept.slice(-2)]).toEqual([markOf(3, 1), markOf(1, 2), nicknameOf(1, 1)]);
+});
+
 function after(states: LatestStates, version: number): unknown[] {
   const all: unknown[] = [];
   for (let latest = states.after(version); latest !== undefined; latest = states.after(latest.version)) {

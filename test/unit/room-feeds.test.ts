@@ -60,6 +60,21 @@ it('repeats no state that was published long before the disconnect', async () =>
   expect(published.map(({ state }) => state)).toEqual([nicknameOf(4), nicknameOf(5), nicknameOf(5)]);
 });
 
+it('repeats the newest state of each key where an outage brought as many as are kept', async () => {
+  const { pubsub, connect, disconnect, published } = createPubSub();
+  const feeds = createFeeds(pubsub);
+  disconnect();
+  for (let userId = 1; userId <= 10_001; userId += 1) feeds.publishState(nickname, nicknameOf(userId));
+  feeds.publishState(nickname, nicknameOf(4, 2));
+
+  connect();
+  await vi.advanceTimersByTimeAsync(10_000);
+  await feeds.close();
+
+  expect(published).toHaveLength(10_000);
+  expect(published.at(-1)?.state).toEqual(nicknameOf(4, 2));
+});
+
 it('notifies the listeners of a kind of its states alone, also while NATS is away', async () => {
   const { pubsub, disconnect } = createPubSub();
   const feeds = createFeeds(pubsub);
@@ -76,7 +91,7 @@ it('notifies the listeners of a kind of its states alone, also while NATS is awa
 });
 
 const markOf = (userId: number, lastReadSeq: number) => ({ roomId, userId, lastReadSeq }) as Member;
-const nicknameOf = (userId: number): Nickname => ({ roomId, userId, nickname: 'kim', revision: 1 });
+const nicknameOf = (userId: number, revision = 1): Nickname => ({ roomId, userId, nickname: 'kim', revision });
 
 const createFeeds = (pubsub: PubSub): RoomFeeds =>
   new RoomFeeds({

@@ -27,10 +27,9 @@ export class StateSignals {
 
   publish<State extends RoomState>(kind: StateKind<State>, state: State): void {
     this.#signal(kind, state);
-    if (this.#recent.size >= maxKept) return;
     const key = `${kind.name} ${state.roomId} ${kind.key(state)}`;
     this.#recent.delete(key);
-    this.#recent.set(key, { kind, state, at: performance.now() });
+    if (this.#recent.size < maxKept) this.#recent.set(key, { kind, state, at: performance.now() });
   }
 
   /** Forgets the states that have arrived. Call it about once a second. */
