@@ -26,7 +26,7 @@ BEGIN
     BEGIN
       v_entry := chat_append_system(p_id, p_room, p_sender, 'ANNOUNCEMENT', '{}', '{}', p_content);
     EXCEPTION WHEN unique_violation THEN
-      v_outcome := 'CONFLICT'; -- taken a moment ago in another room, whose lock is not ours
+      v_outcome := 'CONFLICT'; -- taken meanwhile in another room, under its own lock
     END;
   END IF;
   RETURN QUERY SELECT v_outcome, v_room.direct_key, v_entry;

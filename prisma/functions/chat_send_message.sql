@@ -38,7 +38,6 @@ BEGIN
     END IF;
   END IF;
 
-  -- Nothing was written.
   RETURN QUERY SELECT s.outcome, s.direct_key, s.entry
   FROM chat_send_messages(ARRAY[p_id], ARRAY[p_room], ARRAY[p_sender], ARRAY[p_type], ARRAY[p_content]) s;
 END;

@@ -62,7 +62,7 @@ BEGIN
     FROM (
       SELECT f.*, f.seq + row_number() OVER (PARTITION BY f.room_id ORDER BY f.place) AS position FROM fresh f
     ) n
-    -- In one order for all: two calls that share ids wait for each other in one direction only.
+    -- The same order in all calls, so that two calls with common ids cannot deadlock.
     ORDER BY n.id
     RETURNING *
   ), moved AS (

@@ -13,7 +13,7 @@ BEGIN
     system_id := NULL;
   END;
   BEGIN
-    -- Not that of the last checkpoint, which a promotion does not wait for.
+    -- pg_control_checkpoint() shows the timeline of the last checkpoint, and a promotion does not wait for one.
     timeline := left(pg_walfile_name(pg_current_wal_lsn()), 8);
   EXCEPTION WHEN OTHERS THEN
     timeline := NULL;
