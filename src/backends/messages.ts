@@ -1,13 +1,10 @@
 import { z } from 'zod';
-import { findMessage } from '../db/messages.js';
-import { assertImageUrl, assertText } from '../domain/content.js';
 import { ChatError } from '../domain/errors.js';
-import { platform, type Reader, viewerOf } from '../domain/viewer.js';
+import { platform, viewerOf } from '../domain/viewer.js';
 import type { Deps } from '../resolvers/deps.js';
 import { found, loadMembership, loadRoom, loadUnreadCount } from '../resolvers/loaders.js';
 import { announceMessage, getMessageCursor, listMessages, sendMessage } from '../resolvers/messages.js';
 import { countUnreadMessages, markRead } from '../resolvers/rooms.js';
-import { introduceUsers } from '../resolvers/users.js';
 import { assertLimit, limit, nameHint, payload, skip, text, userId, uuid } from './payloads.js';
 import { service } from './service.js';
 import { showMessage } from './views.js';
@@ -53,31 +50,14 @@ const savePayload = payload({
 });
 
 /** Some callers send `type` as `messageType`. */
-async function save(deps: Deps, input: z.infer<typeof savePayload>) {
-  const { id, roomId, content } = input;
-  const viewer = viewerOf(input.senderId);
-  const type = input.type ?? input.messageType ?? 'TEXT';
-  assertText(content, 'content', deps.limits.maxContentLength);
-  if (type === 'IMAGE') assertImageUrl(content);
-  if (input.senderName != null) {
-    const sender = { userId: viewer.userId, userName: input.senderName };
-    const isNews = await wouldStore(deps, type === 'SYSTEM' ? platform : viewer, input);
-    if (isNews) await introduceUsers(deps, [sender]);
-  }
+async function save(deps: Deps, { id, roomId, senderId, senderName, content, ...rest }: z.infer<typeof savePayload>) {
+  const viewer = viewerOf(senderId);
+  const type = rest.type ?? rest.messageType ?? 'TEXT';
   const { message, duplicate } =
     type === 'SYSTEM'
-      ? await announceMessage(deps, viewer, { id, roomId, content })
-      : await sendMessage(deps, viewer, { id, roomId, type, content });
+      ? await announceMessage(deps, viewer, { id, roomId, content }, senderName)
+      : await sendMessage(deps, viewer, { id, roomId, type, content }, senderName);
   return { data: { ...showMessage(message), duplicate } };
-}
-
-/** False for a retry and for a message that will be refused: then the sender's name is not stored. */
-async function wouldStore(deps: Deps, { userId }: Reader, { id, roomId }: { id: string; roomId: string }) {
-  const [room, stored] = await Promise.all([
-    deps.batches.rooms.load({ roomId, userId }),
-    findMessage(deps.db, id, null),
-  ]);
-  return room !== null && room.seq > 0 && room.cancelledAt === null && stored === null;
 }
 
 async function mark(deps: Deps, { userId, ...input }: { roomId: string; userId: number; messageId: string }) {

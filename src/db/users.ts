@@ -97,6 +97,30 @@ export async function introduceUsers({ changes }: Database, users: readonly Ment
   );
 }
 
+/** A message that is about to be written. */
+interface MessageToWrite {
+  readonly id: string;
+  readonly roomId: string;
+  /** Whether its author has to be a member of the room. */
+  readonly isByMember: boolean;
+}
+
+/** The same for the author of a message, unless the message is stored already or will be refused. */
+export async function introduceAuthor(
+  { changes }: Database,
+  { userId, userName }: MentionedUser,
+  { id, roomId, isByMember }: MessageToWrite,
+): Promise<void> {
+  await changes.change(
+    `users ${userId}`,
+    ({ query }) => query`
+    SELECT chat_introduce_users(ARRAY[${userId}::int], ARRAY[${userName}::text])::text FROM chat_rooms r
+    WHERE r.id = ${roomId}::uuid AND r.seq > 0 AND r.cancelled_at IS NULL
+      AND (NOT ${isByMember}::boolean OR chat_is_member(r.id, ${userId}::int))
+      AND NOT EXISTS (SELECT FROM chat_messages c WHERE c.id = ${id}::uuid)`,
+  );
+}
+
 /**
  * Stores the platform's name for a user, unless a newer one is known; without a name, only adds the user. Resolves with
  * whether the name has changed.

@@ -18,6 +18,7 @@ import {
   type Writer,
 } from '../db/room-log.js';
 import type { Room } from '../db/rooms.js';
+import { introduceAuthor } from '../db/users.js';
 import { assertImageUrl, assertText } from '../domain/content.js';
 import { ChatError } from '../domain/errors.js';
 import { isUuid, parseUuid } from '../domain/ids.js';
@@ -34,17 +35,24 @@ export interface SendMessageInput {
   readonly content?: string | null | undefined;
 }
 
-/** Resolves once the message is on disk. Sending the same id again returns the stored message, at any time. */
+/**
+ * Resolves once the message is on disk. Sending the same id again returns the stored message, at any time.
+ * @param name - the author's name, as a backend mentions it
+ */
 export async function sendMessage(
   deps: Deps,
   viewer: Viewer,
   input: SendMessageInput,
+  name: string | null = null,
 ): Promise<{ message: Message; duplicate: boolean }> {
   const { db, feeds, typing, limits } = deps;
   const id = input.id == null ? uuidv7() : parseUuid(input.id, 'id');
   const roomId = parseUuid(input.roomId, 'roomId');
   const { type, content } = parseContent(input, limits.maxContentLength);
   await assertMaySend(deps, viewer);
+  // Before the write, because the message stores the name.
+  if (name !== null)
+    await introduceAuthor(db, { userId: viewer.userId, userName: name }, { id, roomId, isByMember: true });
 
   const written = await appendMessage(db, { id, roomId, senderId: viewer.userId, type, content });
   assertAllowed(written.outcome);
@@ -60,10 +68,13 @@ export async function announceMessage(
   { db, feeds, limits }: Deps,
   viewer: Viewer,
   input: { id: string; roomId: string; content: string },
+  name: string | null = null,
 ): Promise<{ message: Message; duplicate: boolean }> {
   const id = parseUuid(input.id, 'id');
   const roomId = parseUuid(input.roomId, 'roomId');
   assertText(input.content, 'content', limits.maxContentLength);
+  if (name !== null)
+    await introduceAuthor(db, { userId: viewer.userId, userName: name }, { id, roomId, isByMember: false });
 
   const written = await db.changes.change(`room ${roomId}`, (writes) =>
     announce({ writes }, { id, roomId, senderId: viewer.userId, content: input.content }),
