@@ -23,7 +23,7 @@ const rules = {
   },
   'pubsub/live': { does: 'shared by the four folders below', imports: ['pubsub/nats', 'domain'] },
   'pubsub/live/room': {
-    does: 'the feed of a room, the cursor of a subscriber, the outbox',
+    does: 'the feed of a room and its states, the cursor of a subscriber, the outbox',
     imports: ['pubsub/live', 'pubsub/nats', 'domain'],
   },
   'pubsub/live/presence': {
