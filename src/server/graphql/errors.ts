@@ -10,7 +10,7 @@ export type MaskError = (error: unknown) => GraphQLError;
 export function toResult(error: unknown): ExecutionResult {
   if (error instanceof GraphQLError) return { errors: [error] };
   const originalError = error instanceof Error ? error : new Error(String(error));
-  return { errors: [new GraphQLError(originalError.message, { originalError })] };
+  return { errors: [withoutStack(() => new GraphQLError(originalError.message, { originalError }))] };
 }
 
 /** The form for WebSockets, without the HTTP status that only yoga uses. */
@@ -76,8 +76,19 @@ const isRequestError = (cause: GraphQLError, located: GraphQLError | undefined):
 
 /** Copies the location, because computing it again means counting the lines of the document. */
 function relocate(located: GraphQLError | undefined, message: string, extensions: Record<string, unknown>) {
-  const error = new GraphQLError(message, { path: located?.path ?? null, extensions });
+  const error = withoutStack(() => new GraphQLError(message, { path: located?.path ?? null, extensions }));
   if (located === undefined) return error;
   const { nodes, source, positions, locations } = located;
   return Object.assign(error, { nodes, source, positions, locations });
+}
+
+/** Creates an error for a client, who never sees its stack: collecting it costs more than the error itself. */
+function withoutStack(create: () => GraphQLError): GraphQLError {
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
+  try {
+    return create();
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
+  }
 }
