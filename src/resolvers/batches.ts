@@ -1,4 +1,4 @@
-import { createBatch, type View } from '../db/batch.js';
+import { createBatch, splitBatch, type View } from '../db/batch.js';
 import type { Database } from '../db/database.js';
 import type { KnownMember } from '../db/member-row.js';
 import { findMemberPages, type MemberPageOfUser } from '../db/members.js';
@@ -59,11 +59,17 @@ export const createBatches = (db: Database) => ({
     const view = await findKnownUsers(db, asked);
     return asked.map((one) => view(one) ?? unknownUser(one.userId));
   }),
-  /** Loads whole lists, because an entry may name all members of a room. */
+  /** Loads whole lists, because an entry may name all members of a room; a few long ones at a time. */
   memberUsers: createBatch<MembersOfRoom, User[]>(async (asked) => {
-    const members = asked.flatMap(({ roomId, userIds }) => userIds.map((userId) => ({ roomId, userId })));
-    const view = await findMemberUsers(db, members);
-    return asked.map(({ roomId, userIds }) => userIds.map((userId) => view({ roomId, userId }) ?? unknownUser(userId)));
+    const users: User[][] = [];
+    for (const lists of splitBatch(asked, ({ userIds }) => userIds.length)) {
+      const members = lists.flatMap(({ roomId, userIds }) => userIds.map((userId) => ({ roomId, userId })));
+      const view = await findMemberUsers(db, members);
+      for (const { roomId, userIds } of lists) {
+        users.push(userIds.map((userId) => view({ roomId, userId }) ?? unknownUser(userId)));
+      }
+    }
+    return users;
   }),
   actors: createBatch<MemberOfRoom, User>(async (asked) => {
     const view = await findActors(db, asked);

@@ -1,6 +1,6 @@
 import { setImmediate as endOfTurn } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { createBatch } from '../../src/db/batch.js';
+import { createBatch, splitBatch } from '../../src/db/batch.js';
 import { collectGarbage } from '../support/garbage.js';
 
 function createDoubles() {
@@ -28,11 +28,11 @@ describe('createBatch', () => {
     expect(both).toEqual({ status: 'fulfilled', value: [10, new Error('bad -2')] });
   });
 
-  it('asks for 5,000 at most at once', async () => {
+  it('asks for 1,000 at most at once', async () => {
     const { batch, calls } = createDoubles();
-    const keys = Array.from({ length: 5_001 }, (_, index) => index);
+    const keys = Array.from({ length: 1_001 }, (_, index) => index);
     expect(await batch.loadMany(keys)).toEqual(keys.map((key) => 2 * key));
-    expect(calls.map(({ length }) => length)).toEqual([5_000, 1]);
+    expect(calls.map(({ length }) => length)).toEqual([1_000, 1]);
   });
 
   it('keeps neither keys nor values when they have been given out', async () => {
@@ -44,5 +44,13 @@ describe('createBatch', () => {
     const refs = await ask();
     await endOfTurn();
     await expect.poll(() => collectGarbage(refs)).toEqual([undefined, undefined]);
+  });
+});
+
+describe('splitBatch', () => {
+  it('splits keys into parts of 1,000 values, in their order', () => {
+    const sizes = [400, 600, 1, 999, 5, 2_000, 1_000, 3];
+    expect(splitBatch(sizes, (size) => size)).toEqual([[400, 600], [1, 999], [5], [2_000], [1_000], [3]]);
+    expect(splitBatch([], () => 1)).toEqual([]);
   });
 });
