@@ -14,6 +14,7 @@ import { createLogStore } from './db/log-store.js';
 import { createPresenceStore } from './db/presence.js';
 import { createTypingStore } from './db/typing.js';
 import { authorizeDemoUser, devLoginRoutes, type SignForUser } from './dev/dev-login.js';
+import { Slices } from './domain/slices.js';
 import { Inboxes } from './pubsub/live/inbox/inboxes.js';
 import { NameNews } from './pubsub/live/inbox/name-news.js';
 import { LoadGauge } from './pubsub/live/load-gauge.js';
@@ -103,6 +104,7 @@ export async function startApp(config: CompleteConfig, documents: TrustedDocumen
   const presences = new Presences({ pubsub, store: presenceStore, log, maxWatchedUsers, isTrusted });
   feeds.onPublish((entry) => presences.noteEntry(entry));
   const names = new NameNews({ pubsub, presences, inboxes, store: inboxStore, load, log });
+  const slices = new Slices();
   const deps: Deps = {
     db,
     feeds,
@@ -111,6 +113,7 @@ export async function startApp(config: CompleteConfig, documents: TrustedDocumen
     inboxes,
     names,
     load,
+    slices,
     limits,
     sendRate: new RateLimiterMemory({ points: limits.sendsPerMinute, duration: 60 }),
     changeRate: new RateLimiterMemory({ points: limits.changesPerMinute, duration: 60 }),
@@ -136,7 +139,7 @@ export async function startApp(config: CompleteConfig, documents: TrustedDocumen
   const connectionLimit = new ConnectionLimit(limits.maxSocketsPerUser, userConnections);
   const { sendTimeoutMs, maxStreamMs, maxBodyBytes, maxAnswerBytes } = limits;
   const print = createPrintResult(maskError, maxAnswerBytes);
-  const shared = { engine, userTurns, subscribe, authenticate, print, connectionLimit, maxAnswerBytes, unread };
+  const shared = { engine, userTurns, subscribe, authenticate, print, connectionLimit, slices, maxAnswerBytes, unread };
   const sockets = new GraphqlSockets({
     ...shared,
     maskError,

@@ -2,6 +2,7 @@ import type { LRUCache } from 'lru-cache';
 import type { RateLimiterMemory } from 'rate-limiter-flexible';
 import type { Database } from '../db/database.js';
 import type { Language } from '../domain/notice.js';
+import type { Slices } from '../domain/slices.js';
 import type { Inboxes } from '../pubsub/live/inbox/inboxes.js';
 import type { NameNews } from '../pubsub/live/inbox/name-news.js';
 import type { LoadGauge } from '../pubsub/live/load-gauge.js';
@@ -21,6 +22,8 @@ export interface Deps {
   readonly names: NameNews;
   /** While it is high, less urgent events are delayed. */
   readonly load: LoadGauge;
+  /** Divides the completion of long lists. */
+  readonly slices: Slices;
   readonly limits: Limits;
   /** Sends per minute and user, on this instance; null for backends of the platform, which limit their users themselves. */
   readonly sendRate: RateLimiterMemory | null;
@@ -61,6 +64,7 @@ export interface Limits {
   readonly complexityPerMinute: number;
   /** Fields that one event of a subscription may touch. */
   readonly maxEventComplexity: number;
+  readonly maxAnswerBytes: number;
   /** In log entries. */
   readonly maxLag: number;
   /** For this long after an epoch has begun, a client that resumes without an epoch may have entries that are lost. */

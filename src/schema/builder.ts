@@ -8,6 +8,7 @@ import { getDatamodel } from '../db/generated/pothos.js';
 import type { Context } from './context.js';
 import GatePlugin from './gate.js';
 import { prepaidEntries } from './price.js';
+import SlicedListsPlugin from './sliced-lists.js';
 
 export const builder = new SchemaBuilder<{
   Context: Context;
@@ -20,7 +21,7 @@ export const builder = new SchemaBuilder<{
     DateTime: { Input: Date; Output: Date };
   };
 }>({
-  plugins: [GatePlugin, PrismaPlugin, RelayPlugin, DataloaderPlugin, ComplexityPlugin],
+  plugins: [GatePlugin, SlicedListsPlugin, PrismaPlugin, RelayPlugin, DataloaderPlugin, ComplexityPlugin],
   defaultFieldNullability: false,
   prisma: { client: ({ deps }) => deps.db.reads.prisma, dmmf: getDatamodel() },
   // The plugin only stores each field's cost: `price.ts` prices operations. A page is multiplied by its requested size, any

@@ -8,6 +8,7 @@ import { connectDatabase, type Database } from '../../src/db/database.js';
 import { createPresenceStore } from '../../src/db/presence.js';
 import { appendMessage, createRoom, deleteMessage, markRead } from '../../src/db/room-log.js';
 import type { ChatError } from '../../src/domain/errors.js';
+import { Slices } from '../../src/domain/slices.js';
 import { Presences } from '../../src/pubsub/live/presence/presences.js';
 import { createNatsPubSub } from '../../src/pubsub/nats/nats-pub-sub.js';
 import type { PubSub } from '../../src/pubsub/nats/pub-sub.js';
@@ -77,6 +78,7 @@ const largest = { maxPageSize: 100, maxComplexity: 1_000_000, maxEventComplexity
 const contextOf = (deps: Deps, userId = viewerId): Context => ({
   deps,
   isBehind: () => false,
+  turnTaker: userId,
   viewer: { userId, name: undefined, issuedAt: new Date(), expiresAt: new Date() },
 });
 
@@ -85,7 +87,10 @@ async function ask(
   variableValues: Record<string, unknown>,
   { limits = largest, userId = viewerId } = {},
 ) {
-  const contextValue = contextOf({ db, batches: createBatches(db), limits } as unknown as Deps, userId);
+  const contextValue = contextOf(
+    { db, batches: createBatches(db), slices: new Slices(), limits } as unknown as Deps,
+    userId,
+  );
   const query = vi.spyOn(pg.Client.prototype, 'query');
   const { data, errors } = await execute({ schema, document: parse(`${document}`), variableValues, contextValue });
   const statements = query.mock.calls.filter(([statement]) => !isOfOpening(statement)).length;

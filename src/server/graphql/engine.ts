@@ -26,7 +26,7 @@ export interface GraphqlOptions extends ReaderOptions {
 }
 
 /** The part of the context that a transport provides for each operation. */
-export type TransportContext = Omit<RequestContext, 'deps'>;
+export type TransportContext = Omit<RequestContext, 'deps' | 'turnTaker'>;
 
 /** Called with the time for parsing or validating a new document, in milliseconds. */
 export type NoteReading = (ms: number) => void;
@@ -74,6 +74,7 @@ export function createGraphqlEngine(options: GraphqlOptions): GraphqlEngine {
   const createContext = ({ viewer, isBehind, cutOff, turns }: TransportContext) => ({
     deps,
     viewer,
+    turnTaker: viewer?.userId ?? 0,
     isBehind,
     cutOff,
     turns,

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ExecutionArgs, ExecutionResult } from 'graphql';
+import type { Slices } from '../../domain/slices.js';
 import type { Viewer } from '../../domain/viewer.js';
 import type { Authenticate } from '../graphql/context.js';
 import type { GraphqlEngine, TransportContext } from '../graphql/engine.js';
@@ -23,6 +24,7 @@ export interface GraphqlOverHttpOptions {
   readonly authenticate: Authenticate;
   readonly print: PrintResult;
   readonly connectionLimit: ConnectionLimit;
+  readonly slices: Slices;
   readonly maxBodyBytes: number;
   readonly maxAnswerBytes: number;
   readonly unread: UnreadAnswers;
@@ -64,7 +66,7 @@ export class GraphqlOverHttp {
 
   /** Resolves once the response is written or, if it is a stream, has begun. */
   async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { authenticate, engine, userTurns, maxBodyBytes, maxAnswerBytes, unread } = this.#options;
+    const { authenticate, engine, userTurns, slices, maxBodyBytes, maxAnswerBytes, unread } = this.#options;
     const { method = 'GET' } = request;
     const wanted = negotiate(request.headers.accept);
     if (wanted === null) return refuse(response, notAcceptable);
@@ -80,6 +82,7 @@ export class GraphqlOverHttp {
     const opening: Opening = {};
     const asker: Asker = { user: recipient, signal: () => closeSignal(response) };
     await userTurns.admit(asker, (body ?? queryOf(request)).length);
+    if (slices.isOver) await slices.next(recipient);
     const answer = await engine.yoga.fetch(
       `http://localhost/graphql${queryOf(request)}`,
       {

@@ -197,6 +197,12 @@ export class ClientSocket {
     if (!this.#isPaused) this.#socket.resume();
   }
 
+  /** Hands the message to the listener again in a moment, before all later ones. */
+  postpone(text: string): void {
+    this.#held.unshift(text);
+    this.rest(1);
+  }
+
   onClose(listener: (code: number, reason: string) => void): void {
     this.#socket.once('close', (code, reason) => listener(code, String(reason)));
   }

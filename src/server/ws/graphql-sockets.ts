@@ -15,6 +15,7 @@ import { type WebSocket, WebSocketServer } from 'ws';
 import { drain } from '../../domain/drain.js';
 import { ChatError } from '../../domain/errors.js';
 import { every, type Loop } from '../../domain/every.js';
+import type { Slices } from '../../domain/slices.js';
 import type { Viewer } from '../../domain/viewer.js';
 import type { Authenticate, RequestContext } from '../graphql/context.js';
 import type { GraphqlEngine, TransportContext } from '../graphql/engine.js';
@@ -41,6 +42,7 @@ export interface WebSocketOptions {
   readonly maskError: MaskError;
   readonly print: PrintResult;
   readonly connectionLimit: ConnectionLimit;
+  readonly slices: Slices;
   readonly findRoomOfMessage: FindRoom;
   readonly maxFrameBytes: number;
   readonly maxSubscriptions: number;
@@ -258,11 +260,17 @@ export class GraphqlSockets {
    */
   #receive(extra: Extra, text: string, listener: (message: string) => Promise<void>): Promise<void> {
     const { socket, operations, unanswered, viewer } = extra;
+    const { slices, userTurns } = this.#options;
     try {
       const message = readMessage(text);
       if (isOperation(message)) {
+        const length = this.#lengthToParse(message);
+        if (length > 0 && slices.isOver) {
+          socket.postpone(text);
+          return Promise.resolve();
+        }
         socket.grantIdle();
-        if (viewer !== null) socket.rest(this.#options.userTurns.count(viewer.userId, this.#lengthToParse(message)));
+        if (viewer !== null) socket.rest(userTurns.count(viewer.userId, length));
         if (operations.get(message.id) === completed) return this.#refuse(socket, message.id);
       } else if (!socket.admitIdle()) return Promise.resolve();
       if (operations.size > 0 && isCompletion(message)) {

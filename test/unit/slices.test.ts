@@ -1,0 +1,48 @@
+import { setImmediate as turn } from 'node:timers/promises';
+import { describe, expect, it } from 'vitest';
+import { Slices } from '../../src/domain/slices.js';
+
+describe('slices of long work', () => {
+  it('end a turn of the event loop that has worked for long, and begin the next afresh', async () => {
+    const slices = new Slices();
+    expect(slices.isOver).toBe(false);
+    spin(5);
+    expect(slices.isOver).toBe(true);
+    await turn();
+    expect(slices.isOver).toBe(false);
+  });
+
+  it('have a turn each, and the users take turns', async () => {
+    const slices = new Slices();
+    const turns: string[][] = [];
+    const work = async (user: string, name: string) => {
+      await slices.next(user);
+      turns.at(-1)?.push(name);
+    };
+    const all = Promise.all([work('a', 'a1'), work('a', 'a2'), work('a', 'a3'), work('b', 'b1'), work('c', 'c1')]);
+    let isDone = false;
+    void all.then(() => {
+      isDone = true;
+    });
+    while (!isDone) {
+      turns.push([]);
+      await turn();
+    }
+    expect(turns.filter((names) => names.length > 0)).toEqual([['a1'], ['b1'], ['c1'], ['a2'], ['a3']]);
+  });
+
+  it('do not share a turn with work that has begun in it', async () => {
+    const slices = new Slices();
+    expect(slices.isOver).toBe(false);
+    let isLater = false;
+    const next = slices.next(4).then(() => expect(isLater).toBe(true));
+    await Promise.resolve();
+    isLater = true;
+    await next;
+  });
+});
+
+function spin(ms: number): void {
+  const until = performance.now() + ms;
+  while (performance.now() < until);
+}
