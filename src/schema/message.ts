@@ -54,11 +54,15 @@ export const Message = builder.objectRef<PagedMessage>('Message').implement({
         sender ?? (type === 'SYSTEM' ? loadActor(deps, roomId, senderId) : senderId),
     }),
     senderName: t.exposeString('senderName', { description: "The author's name when the message was sent." }),
-    content: t.exposeString('content', {
+    content: t.string({
       nullable: true,
       // Up to 16 KB; other fields have a few bytes.
       complexity: 25,
       description: "The text; null once deleted. For SYSTEM, a sentence in the server's language.",
+      resolve: ({ content }, _args, context) => {
+        context.textLength = (context.textLength ?? 0) + (content?.length ?? 0);
+        return content;
+      },
     }),
     system: t.field({
       type: SystemNotice,

@@ -222,7 +222,32 @@ it('interprets what a client sends, however often', async () => {
   }
 });
 
-const contextValue = { viewer: {}, deps: { limits: { maxComplexity: Number.POSITIVE_INFINITY } } };
+it('refuses an answer whose texts are too long before it is printed, and does a mutation nevertheless', async () => {
+  const deps = { limits: { maxComplexity: Number.POSITIVE_INFINITY, maxAnswerBytes: 10 } };
+  const answer = async (query: string, contextValue: object) =>
+    execute({
+      schema,
+      document: parse(query),
+      rootValue: rootValue(),
+      contextValue: { viewer: {}, deps, ...contextValue },
+    });
+  const writing = { add: ({ by }: { by: number }, context: { textLength?: number }) => (context.textLength = by) };
+  const refused = {
+    data: null,
+    errors: [{ message: expect.stringContaining('larger than 10 bytes'), originalError: { code: 'BAD_USER_INPUT' } }],
+  };
+  expect(await answer('{ room { id } }', { textLength: 11 })).toMatchObject(refused);
+  expect(await answer('{ room { id } }', { textLength: 10 })).toEqual({ data: { room: null } });
+  const document = parse('mutation { add(by: 11) }');
+  const contextValue = { viewer: {}, deps };
+  expect(await execute({ schema, document, rootValue: writing, contextValue })).toMatchObject(refused);
+  expect(contextValue).toMatchObject({ textLength: 11 });
+});
+
+const contextValue = {
+  viewer: {},
+  deps: { limits: { maxComplexity: Number.POSITIVE_INFINITY, maxAnswerBytes: Number.POSITIVE_INFINITY } },
+};
 
 const nested = (depth: number): unknown => {
   let value: unknown = 'bottom';

@@ -5,13 +5,16 @@ import {
   GraphQLError,
   getOperationAST,
   execute as interpret,
+  OperationTypeNode,
 } from 'graphql';
+import { ChatError } from '../../domain/errors.js';
 import { findExcess } from '../../schema/bill.js';
 import { findBadArgument } from '../../schema/checked.js';
 import { findTooLargeAnswer, findTooManyFields } from '../../schema/complexity.js';
 import { findOperation } from '../../schema/operation.js';
 import type { RequestContext } from './context.js';
 import { findCompiled } from './documents/compiled-operations.js';
+import { tooLargeMessage } from './print.js';
 
 export type Execute = (args: ExecutionArgs) => ExecutionResult | Promise<ExecutionResult>;
 
@@ -32,14 +35,30 @@ export const execute: Execute = (args) => {
   return refuseWhole(result instanceof Promise ? result.then(locate) : locate(result), args);
 };
 
-/** Refuses the whole result if its lists contain more than one operation may have. */
-function refuseWhole(executed: ExecutionResult | Promise<ExecutionResult>, { contextValue }: ExecutionArgs) {
+/**
+ * Refuses the whole result if its lists contain more than one operation may have, or if its texts alone are longer than an
+ * answer may be: printing it would take longer than executing it.
+ */
+function refuseWhole(executed: ExecutionResult | Promise<ExecutionResult>, args: ExecutionArgs) {
   if (executed instanceof Promise) return executed.then(refuse);
   return refuse(executed);
   function refuse(result: ExecutionResult): ExecutionResult {
-    const excess = result.errors === undefined ? undefined : findExcess(contextValue as RequestContext);
-    return excess === undefined ? result : { errors: [excess] };
+    const context = args.contextValue as RequestContext;
+    const excess = result.errors === undefined ? undefined : findExcess(context);
+    if (excess !== undefined) return { errors: [excess] };
+    return isTooLong(context, args) ? { data: null, errors: [refusal(context)] } : result;
   }
+}
+
+/** An event has a limit of its own, and its subscription goes on. */
+function isTooLong({ textLength = 0, deps: { limits } }: RequestContext, { document, operationName }: ExecutionArgs) {
+  if (textLength <= limits.maxAnswerBytes) return false;
+  return getOperationAST(document, operationName)?.operation !== OperationTypeNode.SUBSCRIPTION;
+}
+
+function refusal({ deps: { limits } }: RequestContext): GraphQLError {
+  const message = tooLargeMessage(limits.maxAnswerBytes);
+  return new GraphQLError(message, { originalError: new ChatError('BAD_USER_INPUT', message) });
 }
 
 /** Makes the errors like those of graphql: with a position in the document, and a cause for a missing value. */
