@@ -54,6 +54,8 @@ export class ClientSocket {
   #rest: NodeJS.Timeout | undefined;
   /** The messages that were read before the rest and wait for its end. */
   #held: string[] = [];
+  /** Whether the first of them has had its delay and was postponed by the listener. */
+  #isPostponed = false;
   /** The frames to write at the end of this turn, in one write. */
   readonly #frames: Buffer[] = [];
   #frameBytes = 0;
@@ -143,7 +145,8 @@ export class ClientSocket {
   }
 
   #take(text: string): void {
-    const delayMs = this.#delayOf(text);
+    const delayMs = this.#isPostponed ? 0 : this.#delayOf(text);
+    this.#isPostponed = false;
     if (delayMs === 0) {
       this.#listener(text).catch(this.#blame);
       return;
@@ -197,9 +200,10 @@ export class ClientSocket {
     if (!this.#isPaused) this.#socket.resume();
   }
 
-  /** Hands the message to the listener again in a moment, before all later ones. */
+  /** Hands the message to the listener again in a moment, before all later ones. Call it in the listener. */
   postpone(text: string): void {
     this.#held.unshift(text);
+    this.#isPostponed = true;
     this.rest(1);
   }
 
