@@ -1,7 +1,8 @@
-import { type FieldNode, GraphQLError, type GraphQLResolveInfo, getNamedType, OperationTypeNode } from 'graphql';
+import { type FieldNode, type GraphQLError, type GraphQLResolveInfo, getNamedType, OperationTypeNode } from 'graphql';
 import { ChatError } from '../domain/errors.js';
 import type { Afford } from '../resolvers/loaders.js';
 import type { Context } from './context.js';
+import { toGraphqlError } from './graphql-error.js';
 import { maxPriceOf, type Pricing, prepaidEntries, priceOf, priceOfEntry, priceOfOperation } from './price.js';
 import type { Selection } from './selection.js';
 
@@ -88,7 +89,7 @@ class Bill {
       'BAD_USER_INPUT',
       `The lists in this answer are so long that it would touch ${this.#total} fields or more; at most ${this.#max} are allowed. Read members in pages (memberPage), or select fewer fields of each entry`,
     );
-    this.#excess ??= new GraphQLError(error.message, { nodes, originalError: error });
+    this.#excess ??= toGraphqlError(error, { nodes });
     throw error;
   }
 

@@ -2,7 +2,7 @@ import { shouldIncludeNode } from '@graphql-tools/utils';
 import {
   type ExecutionArgs,
   type FieldNode,
-  GraphQLError,
+  type GraphQLError,
   type GraphQLField,
   type GraphQLNamedType,
   getArgumentValues,
@@ -15,6 +15,7 @@ import {
 import { ChatError } from '../domain/errors.js';
 import type { Limits } from '../resolvers/deps.js';
 import type { Context } from './context.js';
+import { toGraphqlError } from './graphql-error.js';
 import { findField, findFragment, findOperation, type Operation } from './operation.js';
 
 /** @throws {ChatError} BAD_USER_INPUT if an argument of the field is invalid */
@@ -132,7 +133,7 @@ function checkOf(field: GraphQLField<unknown, unknown>, node: FieldNode): Check 
       return null;
     } catch (error) {
       // Execution reports any other error.
-      return error instanceof ChatError ? new GraphQLError(error.message, { nodes: node, originalError: error }) : null;
+      return error instanceof ChatError ? toGraphqlError(error, { nodes: node }) : null;
     }
   };
 }

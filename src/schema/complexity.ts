@@ -11,6 +11,7 @@ import {
 } from 'graphql';
 import { ChatError } from '../domain/errors.js';
 import type { Context } from './context.js';
+import { toGraphqlError } from './graphql-error.js';
 import { findOperation } from './operation.js';
 import { maxPriceOf, prepaidEntries, priceOfOperation, unpagedLists } from './price.js';
 
@@ -72,7 +73,7 @@ export function findTooLargeAnswer(args: ExecutionArgs): GraphQLError | null {
 }
 
 function refusal(message: string): GraphQLError {
-  return new GraphQLError(message, { originalError: new ChatError('BAD_USER_INPUT', message) });
+  return toGraphqlError(new ChatError('BAD_USER_INPUT', message));
 }
 
 /** Keyed by document; the parser's cache returns the same object for the same text. */

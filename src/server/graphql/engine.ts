@@ -10,6 +10,7 @@ import { createYoga, type Plugin, type YogaServerInstance } from 'graphql-yoga';
 import { LRUCache } from 'lru-cache';
 import { ChatError, type ErrorCode } from '../../domain/errors.js';
 import type { Deps } from '../../resolvers/deps.js';
+import { toGraphqlError } from '../../schema/graphql-error.js';
 import { schema } from '../../schema/index.js';
 import type { RequestContext } from './context.js';
 import { createDocumentReader, type ReaderOptions } from './documents/document-reader.js';
@@ -193,7 +194,7 @@ const timed =
 function withStatus(error: unknown): unknown {
   if (!(error instanceof ChatError)) return error;
   const extensions = { http: { status: statuses[error.code], spec: true } };
-  return new GraphQLError(error.message, { originalError: error, extensions });
+  return toGraphqlError(error, { extensions });
 }
 
 /**

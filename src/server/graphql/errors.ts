@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { type ExecutionResult, GraphQLError, type GraphQLFormattedError } from 'graphql';
 import type { Logger } from 'pino';
 import { ChatError } from '../../domain/errors.js';
+import { createGraphqlError, toGraphqlError } from '../../schema/graphql-error.js';
 
 /** Converts an error to the form that clients see, over HTTP, SSE and WebSocket alike. */
 export type MaskError = (error: unknown) => GraphQLError;
@@ -10,7 +11,7 @@ export type MaskError = (error: unknown) => GraphQLError;
 export function toResult(error: unknown): ExecutionResult {
   if (error instanceof GraphQLError) return { errors: [error] };
   const originalError = error instanceof Error ? error : new Error(String(error));
-  return { errors: [withoutStack(() => new GraphQLError(originalError.message, { originalError }))] };
+  return { errors: [toGraphqlError(originalError)] };
 }
 
 /** The form for WebSockets, without the HTTP status that only yoga uses. */
@@ -76,19 +77,8 @@ const isRequestError = (cause: GraphQLError, located: GraphQLError | undefined):
 
 /** Copies the location, because computing it again means counting the lines of the document. */
 function relocate(located: GraphQLError | undefined, message: string, extensions: Record<string, unknown>) {
-  const error = withoutStack(() => new GraphQLError(message, { path: located?.path ?? null, extensions }));
+  const error = createGraphqlError(message, { path: located?.path ?? null, extensions });
   if (located === undefined) return error;
   const { nodes, source, positions, locations } = located;
   return Object.assign(error, { nodes, source, positions, locations });
-}
-
-/** Creates an error for a client, who never sees its stack: collecting it costs more than the error itself. */
-function withoutStack(create: () => GraphQLError): GraphQLError {
-  const { stackTraceLimit } = Error;
-  Error.stackTraceLimit = 0;
-  try {
-    return create();
-  } finally {
-    Error.stackTraceLimit = stackTraceLimit;
-  }
 }

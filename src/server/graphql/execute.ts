@@ -11,6 +11,7 @@ import { ChatError } from '../../domain/errors.js';
 import { findExcess } from '../../schema/bill.js';
 import { findBadArgument } from '../../schema/checked.js';
 import { findTooLargeAnswer, findTooManyFields } from '../../schema/complexity.js';
+import { toGraphqlError } from '../../schema/graphql-error.js';
 import { findOperation } from '../../schema/operation.js';
 import type { RequestContext } from './context.js';
 import { findCompiled } from './documents/compiled-operations.js';
@@ -57,8 +58,7 @@ function isTooLong({ textLength = 0, deps: { limits } }: RequestContext, { docum
 }
 
 function refusal({ deps: { limits } }: RequestContext): GraphQLError {
-  const message = tooLargeMessage(limits.maxAnswerBytes);
-  return new GraphQLError(message, { originalError: new ChatError('BAD_USER_INPUT', message) });
+  return toGraphqlError(new ChatError('BAD_USER_INPUT', tooLargeMessage(limits.maxAnswerBytes)));
 }
 
 /** Makes the errors like those of graphql: with a position in the document, and a cause for a missing value. */

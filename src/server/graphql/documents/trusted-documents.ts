@@ -1,5 +1,6 @@
-import { type DocumentNode, GraphQLError, type GraphQLSchema } from 'graphql';
+import type { DocumentNode, GraphQLSchema } from 'graphql';
 import { ChatError } from '../../../domain/errors.js';
+import { toGraphqlError } from '../../../schema/graphql-error.js';
 import { compileOperations } from './compiled-operations.js';
 import { createDocumentReader, type ReaderOptions } from './document-reader.js';
 import { ManifestError, readManifest, sha256Of, withoutPrefix } from './manifest.js';
@@ -127,7 +128,4 @@ const persistedQueryNotFound = () => persistedQueryError('PersistedQueryNotFound
 const persistedQueryNotSupported = () => persistedQueryError('PersistedQueryNotSupported', 'BAD_USER_INPUT');
 
 const persistedQueryError = (message: string, code: 'DOCUMENT_NOT_REGISTERED' | 'BAD_USER_INPUT') =>
-  new GraphQLError(message, {
-    originalError: new ChatError(code, message),
-    extensions: { http: { status: 200 } },
-  });
+  toGraphqlError(new ChatError(code, message), { extensions: { http: { status: 200 } } });

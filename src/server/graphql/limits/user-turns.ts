@@ -1,9 +1,10 @@
-import { type ExecutionArgs, type ExecutionResult, GraphQLError, getOperationAST, OperationTypeNode } from 'graphql';
+import { type ExecutionArgs, type ExecutionResult, getOperationAST, OperationTypeNode } from 'graphql';
 import { ChatError } from '../../../domain/errors.js';
 import { FairTurns, type FairTurnsOptions, type TurnTaker, type Wait } from '../../../domain/fair-turns.js';
 import { extraPriceOf } from '../../../schema/bill.js';
 import { complexityOf, hasUnpagedLists, mostComplexityOf } from '../../../schema/complexity.js';
 import type { ChangeTurn, Context } from '../../../schema/context.js';
+import { toGraphqlError } from '../../../schema/graphql-error.js';
 import type { Execute } from '../execute.js';
 import { countRootFields } from '../root-fields.js';
 import { tooMuchUnread, type UnreadAnswers } from './unread-answers.js';
@@ -144,7 +145,7 @@ export class UserTurns {
       return result;
     } catch (error) {
       if (!(error instanceof ChatError)) throw error;
-      return { errors: [new GraphQLError(error.message, { originalError: error })] };
+      return { errors: [toGraphqlError(error)] };
     } finally {
       leave?.();
     }
