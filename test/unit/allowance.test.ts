@@ -11,7 +11,7 @@ describe('an allowance', () => {
     return taken;
   };
 
-  it('gives a burst at once, then so many a second, and never more than the burst', () => {
+  it('gives a burst at once, then a fixed number per second, and never more than the burst', () => {
     const allowance = new Allowance({ burst: 5, perSecond: 2 });
     expect(takeAll(allowance)).toBe(5);
     vi.advanceTimersByTime(1_500);
@@ -20,7 +20,7 @@ describe('an allowance', () => {
     expect(takeAll(allowance)).toBe(5);
   });
 
-  it('lends what is not there, which is earned before anything else', () => {
+  it('lends more than it has, and earns the debt back before it gives again', () => {
     const allowance = new Allowance({ burst: 5, perSecond: 2 });
     allowance.spend(9);
     expect(allowance.take()).toBe(false);
@@ -33,7 +33,7 @@ describe('an allowance', () => {
     expect(allowance.isFull).toBe(true);
   });
 
-  it('keeps what was granted, also beyond the burst', () => {
+  it('keeps all grants, even beyond the burst', () => {
     const allowance = new Allowance({ burst: 5, perSecond: 2 });
     for (let count = 0; count < 10; count += 1) allowance.grant();
     vi.advanceTimersByTime(10_000);

@@ -13,14 +13,14 @@ function createDoubles() {
 }
 
 describe('createBatch', () => {
-  it('asks once for what is wanted in one turn, and again for what comes later', async () => {
+  it('loads all keys of one turn in one call, and later keys in another', async () => {
     const { batch, calls } = createDoubles();
     expect(await Promise.all([batch.load(1), batch.load(2), batch.loadMany([1, 3])])).toEqual([2, 4, [2, 6]]);
     expect(await batch.load(1)).toBe(2);
     expect(calls).toEqual([[1, 2, 1, 3], [1]]);
   });
 
-  it('gives an error to who asked for it alone', async () => {
+  it('returns an error only to the caller that asked for its key', async () => {
     const { batch } = createDoubles();
     const [good, bad, both] = await Promise.allSettled([batch.load(4), batch.load(-1), batch.loadMany([5, -2])]);
     expect(good).toEqual({ status: 'fulfilled', value: 8 });
@@ -28,14 +28,14 @@ describe('createBatch', () => {
     expect(both).toEqual({ status: 'fulfilled', value: [10, new Error('bad -2')] });
   });
 
-  it('asks for 1,000 at most at once', async () => {
+  it('loads at most 1,000 keys at once', async () => {
     const { batch, calls } = createDoubles();
     const keys = Array.from({ length: 1_001 }, (_, index) => index);
     expect(await batch.loadMany(keys)).toEqual(keys.map((key) => 2 * key));
     expect(calls.map(({ length }) => length)).toEqual([1_000, 1]);
   });
 
-  it('keeps neither keys nor values when they have been given out', async () => {
+  it('keeps neither keys nor values after it has returned them', async () => {
     const batch = createBatch<object, object>(async (keys) => keys.map(() => ({ value: true })), setImmediate);
     const ask = async () => {
       const key = {};

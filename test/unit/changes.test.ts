@@ -6,7 +6,7 @@ import { LockedError } from '../../src/db/database-errors.js';
 
 const [writes, waits] = ['writes', 'waits'] as unknown as [Connection, Connection];
 
-/** Changes on two connections for writes and two for waiting, each of which ends when it is told to. */
+/** Changes on two connections for writes and two for waiting. A change ends when the test calls `end`. */
 function createChanges() {
   const changes = new Changes({ connection: writes, size: 2 }, { connection: waits, size: 2 });
   const begun: string[] = [];
@@ -37,7 +37,7 @@ function createChanges() {
 }
 
 describe('changes', () => {
-  it('have half of the connections for one user, and find one for another', async () => {
+  it('use half of the connections for one user, and leave one for another', async () => {
     const { begun, change, end } = createChanges();
     for (const number of [1, 2, 3]) void change(4, `room ${number}`, `a${number}`);
     void change(5, 'room 4', 'b');
@@ -47,7 +47,7 @@ describe('changes', () => {
     expect(begun.at(-1)).toBe('a2 on writes');
   });
 
-  it('go one at a time of each thing, users in turns', async () => {
+  it('run one at a time for each resource, and users take turns', async () => {
     const { begun, change, end } = createChanges();
     for (const name of ['a1', 'a2', 'a3', 'a4']) void change(4, 'room', name);
     void change(5, 'room', 'b');
@@ -55,7 +55,7 @@ describe('changes', () => {
     expect(begun).toEqual(['a1', 'a2', 'b', 'a3', 'a4'].map((name) => `${name} on writes`));
   });
 
-  it('let the other changes of their user go on where a thing is locked, and those behind them know at once', async () => {
+  it('do not hold up other changes of their user while a resource is locked, and are all refused at once if it stays locked', async () => {
     const { begun, change, end } = createChanges();
     const locked = change(4, 'locked', 'a1');
     const behind = [change(4, 'locked', 'a2'), change(5, 'locked', 'b')];
@@ -70,7 +70,7 @@ describe('changes', () => {
     expect(begun.at(-1)).toBe('again on writes');
   });
 
-  it('of a thing come behind what waits because it was locked', async () => {
+  it('run after the work that waits because their resource was locked', async () => {
     const { begun, change, wait, end } = createChanges();
     void change(4, 'room', 'a1');
     void change(4, 'room', 'a2');
@@ -79,7 +79,7 @@ describe('changes', () => {
     expect(begun).toEqual(['a1 on writes', 'send on waits', 'a2 on writes']);
   });
 
-  it('are refused where too many wait for one thing', async () => {
+  it('are refused if too many wait for one resource', async () => {
     const { change } = createChanges();
     for (let user = 0; user < 257; user += 1) void change(user, 'room', `${user}`);
     await expect(change(257, 'room', 'last')).rejects.toMatchObject({ code: 'RATE_LIMITED' });
@@ -99,7 +99,7 @@ describe('changes, in time', () => {
     expect(begun).toEqual(['a1 on writes']);
   });
 
-  it('say so where they wait for what others hold, but not for a connection', async () => {
+  it('notify their caller if they wait for a resource that others hold, but not if they wait for a connection', async () => {
     const { change } = createChanges();
     void change(4, 'room', 'a1');
     const [heldUp, queued] = [vi.fn(), vi.fn()];

@@ -7,7 +7,7 @@ import { UnreadAnswers } from '../../src/server/graphql/limits/unread-answers.js
 import { ClientSocket } from '../../src/server/ws/client-socket.js';
 import { waitFor } from '../support/wait-for.js';
 
-it('hands on postponed messages in their order, and asks for the delay of each once', async () => {
+it('passes on postponed messages in their order, and asks once for the delay of each', async () => {
   const { peer, socket } = await connect();
   const delayed: string[] = [];
   const taken: string[] = [];

@@ -4,7 +4,7 @@ import { ConfigError, readConfig } from '../../src/config.js';
 const secret = 'x'.repeat(32);
 const servers = { DATABASE_URL: 'postgres://db/chat', NATS_URL: 'nats://nats:4222', AUTH_JWT_SECRET: secret };
 
-/** The mistakes that reading it names, or none. */
+/** The problems that readConfig reports, or none. */
 function problemsOf(env: Record<string, string>): readonly string[] {
   try {
     readConfig(env);
@@ -15,11 +15,11 @@ function problemsOf(env: Record<string, string>): readonly string[] {
   }
 }
 
-/** The variables that the mistakes begin with. */
+/** The variables that the problems begin with. */
 const blamed = (env: Record<string, string>) => problemsOf(env).map((problem) => /^[A-Z_]+/.exec(problem)?.[0]);
 
 describe('readConfig', () => {
-  it('needs nothing at all: it is embedded, on this machine only, with directory and GraphiQL', () => {
+  it('needs no variable: the server is embedded then, for this machine only, with directory and GraphiQL', () => {
     expect(readConfig({})).toMatchObject({
       embedded: true,
       production: false,
@@ -32,7 +32,7 @@ describe('readConfig', () => {
     });
   });
 
-  it('with servers of its own is for everybody, and closed', () => {
+  it('opens a production server to all hosts, without directory, introspection and GraphiQL', () => {
     expect(readConfig({ ...servers, NODE_ENV: 'production' })).toMatchObject({
       embedded: false,
       production: true,
@@ -52,15 +52,15 @@ describe('readConfig', () => {
     ],
     ['?connect_timeout=30', ['DATABASE_URL: ?connect_timeout= is not supported']],
     ['?schema=public&sslmode=verify-full&sslrootcert=/ca.pem&application_name=chat', []],
-  ])('takes of the parameters in DATABASE_URL%s what means something, and refuses the rest', (parameters, problems) => {
+  ])('accepts only supported parameters in DATABASE_URL%s', (parameters, problems) => {
     expect(problemsOf({ ...servers, DATABASE_URL: `${servers.DATABASE_URL}${parameters}` })).toEqual(problems);
   });
 
-  it('takes an address for HOST as it stands in a URL', () => {
+  it('accepts an address for HOST in the form of a URL', () => {
     expect(readConfig({ ...servers, HOST: '[::1]' }).host).toBe('::1');
   });
 
-  it('takes an empty variable for an absent one', () => {
+  it('treats an empty variable as absent', () => {
     const empty = Object.fromEntries(
       ['PORT', 'HOST', 'DATABASE_URL', 'NATS_URL', 'AUTH_JWT_SECRET', 'AUTH_JWKS_URL', 'LOG_LEVEL', 'NATS_USER'].map(
         (name) => [name, ''],
@@ -70,7 +70,7 @@ describe('readConfig', () => {
     expect(readConfig(empty)).toEqual(readConfig({}));
   });
 
-  it('answers where inboxes are, or where it is told that they are', () => {
+  it('allows replies to the usual inbox prefixes, or to the configured ones', () => {
     const prefixesOf = (text: string) => readConfig({ NATS_REPLY_PREFIXES: text }).nats.replyPrefixes;
 
     expect(prefixesOf('')).toEqual(['_INBOX.', '_R_.']);
@@ -91,7 +91,7 @@ describe('readConfig', () => {
     }
   });
 
-  it('listens for booking events only where their stream is named', () => {
+  it('listens for booking events only if their stream is named', () => {
     const subjects = ['booking.*.created', 'booking.*.updated', 'booking.*.cancelled'];
 
     expect(readConfig({}).bookingEvents).toEqual({ stream: undefined, subjects });
@@ -100,7 +100,7 @@ describe('readConfig', () => {
     ).toEqual({ stream: 'TEE_TIMES', subjects: ['kr.tee.*.updated'] });
   });
 
-  it('speaks Korean or English', () => {
+  it('accepts Korean or English as the language', () => {
     expect(readConfig({}).language).toBe('ko');
     expect(readConfig({ SERVER_LANGUAGE: 'en' }).language).toBe('en');
     expect(problemsOf({ SERVER_LANGUAGE: 'fr' })).toEqual(['SERVER_LANGUAGE: must be ko or en']);
@@ -115,7 +115,7 @@ describe('readConfig', () => {
     ]);
   });
 
-  it('takes origins of apps, and spells each in one way', () => {
+  it('accepts origins of apps, and normalizes each', () => {
     const origins =
       'capacitor://localhost,ionic://localhost,tauri://localhost,app://-,https://A.example:443,wss://b.example';
 
@@ -129,7 +129,7 @@ describe('readConfig', () => {
     ]);
   });
 
-  it('lists every mistake at once, those of one variable and those of several together', () => {
+  it('lists all problems at once, of single variables and of combinations', () => {
     const mistakes = {
       NODE_ENV: 'production',
       PORT: 'http',
@@ -153,7 +153,7 @@ describe('readConfig', () => {
     ]);
   });
 
-  it('says of each mistake what would be right, one a line', () => {
+  it('says how to correct each problem, one per line', () => {
     expect(() => readConfig({ PORT: '70000', AUTH_JWT_SECRET: 'short' })).toThrow(
       /^The configuration cannot be used:\n {2}- PORT: .*65535\n {2}- AUTH_JWT_SECRET: must have at least 32 bytes, has 5$/,
     );
@@ -169,7 +169,7 @@ describe('readConfig', () => {
     ['no way to verify tokens', { ...servers, AUTH_JWT_SECRET: '' }, ['AUTH_JWT_SECRET']],
     ['two ways to verify tokens', { ...servers, AUTH_JWKS_URL: 'https://id.example/jwks' }, ['AUTH_JWT_SECRET']],
     ['a secret of 31 bytes', { ...servers, AUTH_JWT_SECRET: 'x'.repeat(31) }, ['AUTH_JWT_SECRET']],
-    ['a key server that is no URL', { ...servers, AUTH_JWT_SECRET: '', AUTH_JWKS_URL: 'id' }, ['AUTH_JWKS_URL']],
+    ['a key server that is not a URL', { ...servers, AUTH_JWT_SECRET: '', AUTH_JWKS_URL: 'id' }, ['AUTH_JWKS_URL']],
     ['algorithms for a secret', { ...servers, AUTH_ALGORITHMS: 'RS256' }, ['AUTH_ALGORITHMS']],
     [
       'an algorithm that lets anybody sign',
@@ -183,16 +183,16 @@ describe('readConfig', () => {
       ['NATS_CREDS'],
     ],
     ['credentials that are not there', { ...servers, NATS_CREDS: '/nowhere/nats.creds' }, ['NATS_CREDS']],
-    ['an address of NATS that is none', { ...servers, NATS_URL: 'http://nats:4222' }, ['NATS_URL']],
+    ['an invalid address of NATS', { ...servers, NATS_URL: 'http://nats:4222' }, ['NATS_URL']],
     ['an origin with a path', { ALLOWED_ORIGINS: 'https://a.example/' }, ['ALLOWED_ORIGINS']],
     ['an origin with a wildcard', { ALLOWED_ORIGINS: 'https://*.example' }, ['ALLOWED_ORIGINS']],
     ['a switch that is neither on nor off', { USER_DIRECTORY: 'yes' }, ['USER_DIRECTORY']],
-    ['a limit that is no number', { MAX_BODY_BYTES: '256 KB' }, ['MAX_BODY_BYTES']],
+    ['a limit that is not a number', { MAX_BODY_BYTES: '256 KB' }, ['MAX_BODY_BYTES']],
     ['a stream whose name cannot be one', { BOOKING_EVENTS_STREAM: 'booking.events' }, ['BOOKING_EVENTS_STREAM']],
-    ['events that say nothing', { BOOKING_EVENTS_SUBJECTS: 'booking.*.paid' }, ['BOOKING_EVENTS_SUBJECTS']],
-    ['an event among all', { BOOKING_EVENTS_SUBJECTS: 'booking.>' }, ['BOOKING_EVENTS_SUBJECTS']],
+    ['events of an unknown kind', { BOOKING_EVENTS_SUBJECTS: 'booking.*.paid' }, ['BOOKING_EVENTS_SUBJECTS']],
+    ['a wildcard for all events', { BOOKING_EVENTS_SUBJECTS: 'booking.>' }, ['BOOKING_EVENTS_SUBJECTS']],
     ['no events at all', { BOOKING_EVENTS_SUBJECTS: ', ' }, ['BOOKING_EVENTS_SUBJECTS']],
-    ['a limit of nothing', { SENDS_PER_MINUTE: '0' }, ['SENDS_PER_MINUTE']],
+    ['a limit of 0', { SENDS_PER_MINUTE: '0' }, ['SENDS_PER_MINUTE']],
     ['streams that live for less than a second', { MAX_STREAM_MS: '999' }, ['MAX_STREAM_MS']],
   ])('refuses %s', (_what, env, expected) => {
     expect(blamed(env)).toEqual(expected);
@@ -206,7 +206,7 @@ describe('readConfig', () => {
     expect(problemsOf(env)).toEqual([]);
   });
 
-  it('gives what cannot be changed', () => {
+  it('returns a config that cannot be changed', () => {
     const config = readConfig({});
 
     expect(() => Object.assign(config, { port: 1 })).toThrow(TypeError);

@@ -23,7 +23,7 @@ describe('assertText', () => {
     ['nothing', '', /content must not be empty/],
     ['white space', ' \t\r\n\u3000', /empty or invisible/],
     ['a zero-width space', codes(0x200b), /empty or invisible/],
-    ['joiners and marks of direction', codes(0x200c, 0x200d, 0x200e, 0x202e, 0x2066), /empty or invisible/],
+    ['joiners and direction marks', codes(0x200c, 0x200d, 0x200e, 0x202e, 0x2066), /empty or invisible/],
     ['a byte order mark', codes(0xfeff), /empty or invisible/],
     ['a Hangul filler', codes(0x3164), /empty or invisible/],
     ['a braille blank', codes(0x2800), /empty or invisible/],
@@ -84,16 +84,16 @@ describe('assertImageUrl', () => {
   });
 });
 
-/** Every kind of thing that shows nothing on its own. */
+/** Every kind of character that is invisible on its own. */
 const invisible = [
   0x00ad, 0x034f, 0x061c, 0x115f, 0x1160, 0x17b4, 0x17b5, 0x180b, 0x180e, 0x180f, 0x200b, 0x200d, 0x202e, 0x2060,
   0x2065, 0x206f, 0x2800, 0x3164, 0xfe00, 0xfe0f, 0xfeff, 0xffa0, 0xfff0, 0xfff8, 0xfff9, 0x1bca0, 0x1d173, 0xe0000,
   0xe0001, 0xe0020, 0xe0100, 0xe0fff,
 ];
 
-describe('what is invisible', () => {
+describe('an invisible character', () => {
   it.each(invisible.map((point) => [`U+${point.toString(16).toUpperCase().padStart(4, '0')}`, codes(point)]))(
-    'counts %s as nothing in texts, names and hints alike',
+    '%s counts as nothing in texts, names and hints alike',
     (_what, text) => {
       expect(() => assertText(` ${text}`, 'content', 10)).toThrow(/empty or invisible/);
       expect(() => parseName(`${text} `, 'name')).toThrow(/empty or invisible/);
@@ -104,23 +104,23 @@ describe('what is invisible', () => {
 
 describe('parseName', () => {
   it.each([
-    ['keeps what people are called', '김철수 (Élodie) 👩‍👧', '김철수 (Élodie) 👩‍👧'],
-    ['composes what came decomposed', '\u1112\u1161\u11ab E\u0301', '한 É'],
+    ['keeps ordinary names', '김철수 (Élodie) 👩‍👧', '김철수 (Élodie) 👩‍👧'],
+    ['composes decomposed characters', '\u1112\u1161\u11ab E\u0301', '한 É'],
     [
-      'puts a name of several lines into one',
+      'joins the lines of a name into one',
       '가\r\n관리자님이 나갔습니다.\u2028나\t다',
       '가 관리자님이 나갔습니다. 나 다',
     ],
     [
-      'drops what turns the direction of the text around it',
+      'drops controls that change the direction of the surrounding text',
       `a${codes(0x202e)}b${codes(0x2066)}c${codes(0x202c)}`,
       'abc',
     ],
-    ['keeps a mark of direction', `שלום${codes(0x200f)}!`, `שלום${codes(0x200f)}!`],
+    ['keeps a direction mark', `שלום${codes(0x200f)}!`, `שלום${codes(0x200f)}!`],
     ['drops controls', 'a\0b\u0007c\u009f', 'abc'],
-    ['drops white space around it', ' \n이영희 ', '이영희'],
+    ['drops surrounding white space', ' \n이영희 ', '이영희'],
     ['takes 100 code points', '😀'.repeat(100), '😀'.repeat(100)],
-    ['counts what is stored', `${'\u1112\u1161\u11ab'.repeat(100)}`, '한'.repeat(100)],
+    ['counts the characters that are stored', `${'\u1112\u1161\u11ab'.repeat(100)}`, '한'.repeat(100)],
   ])('%s', (_what, given, stored) => {
     expect(parseName(given, 'name')).toBe(stored);
     expect(readName(given)).toBe(stored);
@@ -139,7 +139,7 @@ describe('parseName', () => {
 });
 
 describe('readName', () => {
-  it.each([undefined, null, 5, '', ' ', ['가'], { name: '가' }])('takes %j for no name', (value) => {
+  it.each([undefined, null, 5, '', ' ', ['가'], { name: '가' }])('treats %j as no name', (value) => {
     expect(readName(value)).toBeNull();
   });
 });

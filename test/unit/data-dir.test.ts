@@ -26,7 +26,7 @@ describe('openDataDir', () => {
     await expect(openDataDir(folder)).resolves.toMatchObject({ path: folder });
   });
 
-  it('waits for one that is stopping', async () => {
+  it('waits for a process that is stopping', async () => {
     const held = await openDataDir(folder);
     held.announceStop();
     const next = openDataDir(folder);
@@ -43,7 +43,7 @@ describe('openDataDir', () => {
     expect(JSON.parse(readFileSync(lock(), 'utf8')).pid).toBe(process.pid);
   });
 
-  it('takes over when another process has the number by now', async () => {
+  it('takes over when another process has the same number by now', async () => {
     writeFileSync(lock(), JSON.stringify({ pid: process.ppid, startedAt: '1@another boot', stopping: false }));
 
     await expect(openDataDir(folder)).resolves.toBeDefined();
@@ -57,7 +57,7 @@ describe('openDataDir', () => {
 });
 
 describe('readOrCreateSecret', () => {
-  it('makes a secret once, for its owner only', () => {
+  it('creates a secret once, readable only by its owner', () => {
     const folder = mkdtempSync(join(tmpdir(), 'fairway-data-'));
     const secret = readOrCreateSecret(folder, 'secret');
 

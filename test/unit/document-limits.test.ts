@@ -6,7 +6,7 @@ const schema = buildSchema('type Query { room: Room, n: Int } type Room { room: 
 const rule = createDocumentLimits({ maxDepth: 4, maxAliases: 3 });
 const refusals = (document: string) => validate(schema, parse(document), [rule]).map(({ message }) => message);
 
-/** Fields within fields, so many. */
+/** Fields nested to this depth. */
 const nest = (depth: number): string => (depth === 1 ? '{ n }' : `{ room ${nest(depth - 1)} }`);
 
 describe('the limits of a document', () => {
@@ -56,7 +56,7 @@ describe('the limits of a document', () => {
     expect(refusals(document)).toEqual([message]);
   });
 
-  it('count fragments that multiply each other without writing them out', () => {
+  it('count fragments that multiply each other without expanding them', () => {
     const fragments = Array.from({ length: 40 }, (_, i) => `fragment F${i} on Room { ...F${i + 1} ...F${i + 1} }`);
     const document = `{ room { ...F0 } } ${fragments.join(' ')} fragment F40 on Room { a: n }`;
 

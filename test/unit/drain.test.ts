@@ -15,13 +15,13 @@ describe('drain', () => {
   });
   afterEach(() => void vi.useRealTimers());
 
-  it('resolves at once where nothing is under way', async () => {
+  it('resolves at once if nothing is under way', async () => {
     underWay = 0;
     await start();
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it('resolves soon after the last of what is under way', async () => {
+  it('resolves soon after the last work ends', async () => {
     const draining = start();
     await vi.advanceTimersByTimeAsync(1_000);
     underWay = 1;
@@ -32,7 +32,7 @@ describe('drain', () => {
     await draining;
   });
 
-  it('resolves at the deadline though something is still under way', async () => {
+  it('resolves at the deadline even if something is still under way', async () => {
     const draining = start();
     await vi.advanceTimersByTimeAsync(4_900);
     expect(isDrained).toBe(false);

@@ -41,14 +41,14 @@ describe('a log entry', () => {
     ['updated', 'EDITED', { ...sent, changedSeq: 9, editedAt: new Date(1), content: '고침' }],
     ['deleted', 'DELETED', { ...sent, changedSeq: 10, editedAt: new Date(1), deletedAt: new Date(2), content: null }],
     ['added', null, { ...sent, type: 'SYSTEM', system: { code: 'MEMBER_LEFT', userIds: [4] } }],
-  ])('that tells of a message %s comes back as it was', (kind, change, message) => {
+  ])('for a message that was %s decodes unchanged', (kind, change, message) => {
     const entry = toLogEntry(message, { directKey: '4:9', epoch, change });
 
     expect(decodeEntry(encodeEntry(seal, entry))).toEqual(entry);
     expect(entry).toMatchObject({ kind, seq: message.changedSeq });
   });
 
-  it('that tells of an adding comes back with its own position, though the message was changed since', () => {
+  it('for an added message decodes with its own position, even if the message was changed since', () => {
     const entry = toLogEntry(
       { ...sent, changedSeq: 9, content: '고침' },
       { directKey: null, epoch, change: 'EDITED' },
@@ -59,7 +59,7 @@ describe('a log entry', () => {
     expect(entry).toMatchObject({ kind: 'added', seq: 7 });
   });
 
-  it('is JSON with the whole message, for whoever else listens', () => {
+  it('is JSON with the whole message, for other listeners', () => {
     const body = JSON.parse(
       new TextDecoder().decode(encodeEntry(seal, toLogEntry(sent, { directKey: null, epoch, change: null }))),
     ) as unknown;
@@ -74,7 +74,7 @@ describe('a log entry', () => {
     });
   });
 
-  it('leaves a text alone that looks like a time', () => {
+  it('does not change a text that looks like a time', () => {
     const message = { ...sent, content: '2026-11-21T01:02:03.004Z', senderName: '2026-11-21T01:02:03.004Z' };
 
     expect(decodeEntry(encodeEntry(seal, toLogEntry(message, { directKey: null, epoch, change: null })))).toMatchObject(
@@ -96,30 +96,30 @@ const member = {
   lastReadAt: new Date(2),
 };
 
-it('a member comes back as they were', () => {
+it('a member decodes unchanged', () => {
   expect(decodeMember(encodeMember(member))).toEqual(member);
 });
 
 it.each([
   { userId: 4, status: 'ONLINE', lastSeenAt: null },
   { userId: 4, status: 'OFFLINE', lastSeenAt: new Date(3) },
-] as const)('a presence that is $status comes back as it was', (presence) => {
+] as const)('a presence that is $status decodes unchanged', (presence) => {
   expect(decodePresence(encodePresence(presence))).toEqual(presence);
 });
 
-it('a typing signal comes back as it was', () => {
+it('a typing signal decodes unchanged', () => {
   const signal = { userId: 4, isTyping: true, ageMs: 20, seq: 7, from: roomId };
 
   expect(decodeTyping(encodeTyping(signal))).toEqual(signal);
 });
 
-it('published ranges come back as they were', () => {
+it('published ranges decode unchanged', () => {
   const ranges = [{ roomId, epoch, from: 1, to: 3 }];
 
   expect(encodeRanges(ranges, 1_000).map(decodeRanges)).toEqual([ranges]);
 });
 
-it('published ranges go into as many bodies as it takes', () => {
+it('published ranges are divided over as many bodies as needed', () => {
   const ranges = Array.from({ length: 3_500 }, (_, index) => ({ roomId, epoch, from: index + 1, to: index + 1 }));
   const sizesOf = (bodies: readonly Uint8Array[]) => bodies.map((body) => body.length);
 
@@ -132,7 +132,7 @@ it('published ranges go into as many bodies as it takes', () => {
   expect(encodeRanges([], 500)).toEqual([]);
 });
 
-it('a reference to an entry says where it is, and not what it says', () => {
+it('a reference to an entry has its position, but not its content', () => {
   const change = { ...sent, changedSeq: 9, editedAt: new Date(1) };
   const bodies = [
     encodeReference(seal, toLogEntry(sent, { directKey: null, epoch, change: null })),
@@ -154,7 +154,7 @@ it('a reference to an entry says where it is, and not what it says', () => {
   );
 });
 
-describe('a body that is not entirely one of ours', () => {
+describe('a body in another format', () => {
   const toBody = (value: unknown) => new TextEncoder().encode(JSON.stringify(value));
   const noText = [undefined, 5, {}, [], true, 'a\0b', '\ud800'];
   const noUserId = [undefined, null, '4', 0, -1, 1.5, 2 ** 31, 1e300, {}];
@@ -238,26 +238,26 @@ describe('a body that is not entirely one of ours', () => {
       spoil({ ...entry, isReference: true }, { isReference: [false, null, 1], seq: noPosition, roomId: noUuid }),
     ],
     ['ranges', decodeRanges, [{}, Array.from({ length: 1_001 }, () => ({ roomId, from: 1, to: 1 }))]],
-    ['ranges together', decodeRanges, [[1, 2].map(() => ({ roomId, from: 1, to: 60_000 }))]],
-  ])('is refused where it is nearly %s', (_name, decode: (body: Uint8Array) => unknown, bodies: unknown[]) => {
+    ['ranges that are too long together', decodeRanges, [[1, 2].map(() => ({ roomId, from: 1, to: 60_000 }))]],
+  ])('is refused if it is almost %s', (_name, decode: (body: Uint8Array) => unknown, bodies: unknown[]) => {
     for (const body of bodies) expect(() => decode(toBody(body)), JSON.stringify(body)).toThrow(ForeignBodyError);
   });
 
   const decoders = { decodeEntry, decodeMember, decodePresence, decodeTyping, decodeRanges };
-  it.each(Object.entries(decoders))('is refused by %s where it is no JSON of its kind', (_name, decode) => {
+  it.each(Object.entries(decoders))('is refused by %s if it is not JSON of the expected kind', (_name, decode) => {
     const bodies = ['', 'null', '5', '"x"', '{', '[null]', '\ufeff{}'].map((text) => new TextEncoder().encode(text));
     const notUtf8 = Buffer.concat([Buffer.from('{"a":"'), Buffer.from([0xff]), Buffer.from('"}')]);
     for (const body of [...bodies, notUtf8]) expect(() => decode(body)).toThrow(ForeignBodyError);
   });
 
-  it('is a reference where it does not say in which epoch it is, as those of a release before', () => {
+  it('is read as a reference if it names no epoch, like those of an earlier release', () => {
     const { epoch: _epoch, ...old } = entry;
 
     expect(decodeEntry(toBody(old))).toEqual({ kind: 'reference', roomId, seq: 7, epoch: null, type: 'TEXT' });
     expect(decodeRanges(toBody([{ roomId, from: 1, to: 3 }]))).toEqual([]);
   });
 
-  it('gives nothing beyond the fields of ours', () => {
+  it('decodes only to the known fields', () => {
     const more = { ...entry, sender: { id: 1, name: '관리자' }, readCount: 9, __proto__: { x: 1 } };
 
     expect(decodeEntry(toBody(more))).toEqual({ kind: 'added', seq: 7, message: sent, directKey: '4:9', epoch });

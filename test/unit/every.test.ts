@@ -25,7 +25,7 @@ describe('every', () => {
     expect(runs).toBe(4);
   });
 
-  it('runs at once as well where that is asked for', async () => {
+  it('also runs at once if it is asked to', async () => {
     loop = every(100, count, { atOnce: true });
     expect(runs).toBe(1);
     await vi.advanceTimersByTimeAsync(100);

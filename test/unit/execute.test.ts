@@ -73,7 +73,7 @@ const rootValue = () => {
   };
 };
 
-/** Interpreted, and as a registered document. */
+/** Executes the query twice: interpreted, and as a registered document. */
 function executeTwice(query: string, rest: Partial<ExecutionArgs> = {}) {
   const run = (document: DocumentNode) =>
     execute({ schema, document, contextValue, rootValue: rootValue(), ...rest } as ExecutionArgs);
@@ -90,8 +90,8 @@ describe('the execution of a registered document', () => {
       '{ a: rooms(first: 1) { ...R } b: rooms(first: 3) { ...R x: id } } fragment R on Room { id __typename }',
     ],
     ['a refusal in a field that may be null', '{ rooms { id secret } }'],
-    ['a refusal in a promise that must be there', '{ broken { id later } rooms { id } }'],
-    ['nothing where something must be', '{ rooms { id } must { id } }'],
+    ['a refusal in a required promise', '{ broken { id later } rooms { id } }'],
+    ['null in a required field', '{ rooms { id } must { id } }'],
     [
       'variables and their defaults',
       'query ($n: Int! = 1, $t: RoomType) { rooms(first: $n, type: $t) { id } }',
@@ -117,7 +117,7 @@ describe('the execution of a registered document', () => {
     ['errors on several lines', '{\n  rooms {\r\n    id\n\n    secret\n  }\n}'],
     ['text', '{ called(name: "kim") { id } }'],
     ['lists and objects of numbers', '{ numbers(all: [1, 2], of: { from: 3, to: null }) rooms { id } }'],
-    ['numbers beyond the safe ones', '{ numbers(all: [9007199254740993, -0], of: { from: 1e400 }) }'],
+    ['numbers beyond the safe integers', '{ numbers(all: [9007199254740993, -0], of: { from: 1e400 }) }'],
     ['null as an argument', '{ some(first: null) { id } }'],
     ['a type with several forms', '{ things { __typename id ... on Room { title } ... on Member { x: id } } }'],
     ['one field asked for twice', '{ rooms { members { id } } rooms { members { __typename } } }'],
@@ -126,7 +126,7 @@ describe('the execution of a registered document', () => {
     ['a variable that is missing', 'query ($n: Int!) { rooms(first: $n) { id } }', {}],
     ['a field that the input does not have', 'query ($f: Filter) { rooms { title(filter: $f) } }', { f: { nam: '!' } }],
     ['a value nested too deep', 'query ($f: Filter) { rooms { title(filter: $f) } }', { f: nested(40_000) }],
-  ])('returns for %s what graphql returns', async (_what, query, variableValues) => {
+  ])('returns the same as graphql for %s', async (_what, query, variableValues) => {
     const { first, second } = executeTwice(query, { variableValues: variableValues ?? null });
     expect(tell(await second)).toEqual(tell(await first));
   });
@@ -185,7 +185,7 @@ describe('the execution of a registered document', () => {
     }
   });
 
-  it('does no second change where the first failed', async () => {
+  it('skips the second change if the first failed', async () => {
     let added = 0;
     const rootValue = {
       fail: () => {
@@ -205,15 +205,15 @@ describe('the execution of a registered document', () => {
   });
 });
 
-// Each level of one that holds itself would be written out, without an end.
-it('finds no input in an input to compile', () => {
+// Every level of a recursive input would be compiled, without an end.
+it('finds no input within another input to compile', () => {
   const inputs = Object.values(ownSchema.getTypeMap()).filter(isInputObjectType);
   const inner = inputs.flatMap((type) => Object.values(type.getFields()).map(({ type: of }) => getNamedType(of)));
   expect(inputs.length).toBeGreaterThan(5);
   expect(inner.filter(isInputObjectType)).toEqual([]);
 });
 
-it('interprets what a client sends, however often', async () => {
+it('interprets the documents of clients, however often they are sent', async () => {
   const document = parse('{ rooms { id } }');
   const [operation] = document.definitions as OperationDefinitionNode[];
   for (let times = 0; times < 3; times += 1) {
@@ -222,7 +222,7 @@ it('interprets what a client sends, however often', async () => {
   }
 });
 
-it('refuses an answer whose texts are too long before it is printed, and does a mutation nevertheless', async () => {
+it('refuses an answer with too long texts before it is printed, but still executes the mutation', async () => {
   const deps = { limits: { maxComplexity: Number.POSITIVE_INFINITY, maxAnswerBytes: 10 } };
   const answer = async (query: string, contextValue: object) =>
     execute({
@@ -255,7 +255,7 @@ const nested = (depth: number): unknown => {
   return value;
 };
 
-/** With what a client sees of an error, and whose it is. */
+/** The result with the parts of its errors that a client sees, and whether they have a cause. */
 const tell = ({ data, errors }: ExecutionResult) => ({
   data: data === undefined ? undefined : JSON.parse(JSON.stringify(data)),
   errors: errors?.map(({ message, path, originalError, locations }) => ({

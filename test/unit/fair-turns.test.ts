@@ -5,7 +5,7 @@ import { FairTurns, type FairTurnsOptions, type TurnTaker, type Wait } from '../
 
 const plenty = { burst: 1_000_000, perSecond: 1_000_000 };
 
-/** Work that ends when it is told to, with what has begun so far. */
+/** Work that ends when the test calls `end`; `begun` lists the work that has begun. */
 function createCrowd(options: Partial<FairTurnsOptions>) {
   const turns = new FairTurns({ atOncePerUser: 1, maxWaitingPerUser: 100, allowance: plenty, ...options });
   const begun: string[] = [];
@@ -32,7 +32,7 @@ function createCrowd(options: Partial<FairTurnsOptions>) {
 }
 
 describe('turns by user', () => {
-  it('let so many of one user go at once, in their order, and hold up nobody else', async () => {
+  it('run a limited number per user at once, in order, and do not hold up other users', async () => {
     const { begun, take, end } = createCrowd({ atOncePerUser: 2 });
     for (const name of ['a1', 'a2', 'a3', 'a4']) void take('a', name);
     void take('b', 'b1');
@@ -45,7 +45,7 @@ describe('turns by user', () => {
     expect(begun).toEqual(['a1', 'a2', 'b1', 'a3', 'a4']);
   });
 
-  it('let what costs much go alone', async () => {
+  it('run expensive work alone', async () => {
     const { begun, take, end } = createCrowd({ atOncePerUser: 4, costAtOnce: 10 });
     for (const [name, cost] of [
       ['a1', 4],
@@ -67,7 +67,7 @@ describe('turns by user', () => {
     expect(begun).toEqual(['a1', 'a2', 'b1', 'a3', 'a4', 'a5']);
   });
 
-  it('go round where not all can go at once: one of each user, whoever came first with many', async () => {
+  it('alternate between users if not all work fits at once, even if one user queued a lot first', async () => {
     const { begun, take, end } = createCrowd({ atOnce: 1 });
     for (const name of ['a1', 'a2', 'a3', 'a4']) void take('a', name);
     void take('b', 'b1');
@@ -78,7 +78,7 @@ describe('turns by user', () => {
     expect(begun).toEqual(['a1', 'a2', 'b1', 'c1', 'a3', 'b2', 'a4']);
   });
 
-  it('never let more go at once than there is room for, and let work fail by itself', async () => {
+  it('never run more at once than the limit, and keep a failure to the work that failed', async () => {
     const turns = new FairTurns({ atOnce: 3, atOncePerUser: 2, maxWaitingPerUser: 100, allowance: plenty });
     let underWay = 0;
     let most = 0;
@@ -96,7 +96,7 @@ describe('turns by user', () => {
     expect(settled.filter(({ status }) => status === 'fulfilled')).toHaveLength(40);
   });
 
-  it('refuse what comes when too much of its user waits, but for what is patient', async () => {
+  it('refuse new work of a user with too much waiting work, unless it is patient', async () => {
     const { begun, take, end } = createCrowd({ maxWaitingPerUser: 2 });
     for (const name of ['a1', 'a2', 'a3']) void take('a', name);
     await expect(take('a', 'a4')).rejects.toMatchObject({ code: 'RATE_LIMITED', retryAfterMs: 1_000 });
@@ -107,7 +107,7 @@ describe('turns by user', () => {
     expect(begun).toEqual(['a1', 'b1', 'a2', 'a3', 'a5']);
   });
 
-  it('let go of what nobody waits for any more, before and while it waits', async () => {
+  it('drop work that nobody waits for any more, before and while it waits', async () => {
     const { begun, take, end } = createCrowd({});
     const leaving = new AbortController();
     void take('a', 'a1');
@@ -121,7 +121,7 @@ describe('turns by user', () => {
     expect(begun).toEqual(['a1', 'a3']);
   });
 
-  it('let go, with its reason, of what is sent away', async () => {
+  it('reject aborted work with the reason of its signal', async () => {
     const { take } = createCrowd({});
     const end = new AbortController();
     void take('a', 'a1');
@@ -130,7 +130,7 @@ describe('turns by user', () => {
     await expect(second).rejects.toMatchObject({ code: 'CONFLICT' });
   });
 
-  it('pass over what cannot have yet what it needs beside its turn', async () => {
+  it('skip work that cannot claim yet what it needs', async () => {
     const { turns, begun, take, end } = createCrowd({ atOncePerUser: 2 });
     const taken = new Set(['room']);
     const claim = () => !taken.has('room') && taken.add('room').size > 0;
@@ -149,7 +149,7 @@ describe('turns by user', () => {
     expect(begun).toEqual(['a3', 'b1', 'a1', 'a2']);
   });
 
-  it('ask for no signal where there is no wait', async () => {
+  it('do not ask for a signal if there is no wait', async () => {
     const { begun, take } = createCrowd({});
     const signal = vi.fn();
     void take('a', 'a1', { signal });
@@ -163,7 +163,7 @@ describe('turns by user, in time', () => {
   beforeEach(() => void vi.useFakeTimers());
   afterEach(() => void vi.useRealTimers());
 
-  it('refuse what has waited for too long', async () => {
+  it('refuse work that has waited for too long', async () => {
     const { begun, take } = createCrowd({ maxWaitMs: 500 });
     void take('a', 'a1');
     const second = take('a', 'a2');
@@ -174,7 +174,7 @@ describe('turns by user, in time', () => {
     expect(await Promise.race([patient, Promise.resolve('waits')])).toBe('waits');
   });
 
-  it('let a user who has spent an allowance wait until there is some again, and nobody else', async () => {
+  it('hold up a user who has spent the allowance until it refills, and no other user', async () => {
     const { begun, turns, take } = createCrowd({ atOncePerUser: 9, allowance: { burst: 100, perSecond: 100 } });
     void take('a', 'a1', { cost: 150 });
     void take('a', 'a2', { cost: 150 });
@@ -196,7 +196,7 @@ describe('turns by user, in time', () => {
     expect(begun).toContain('b2');
   });
 
-  it('forget a user of whom nothing is left to know', async () => {
+  it('forget a user whose allowance is full again', async () => {
     const { turns } = createCrowd({ allowance: { burst: 100, perSecond: 10 } });
     for (let user = 0; user < 100; user += 1) await turns.take(user, () => undefined, { cost: 50 });
     expect(turns.size).toBe(100);

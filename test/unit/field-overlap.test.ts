@@ -5,7 +5,7 @@ import { findOverlaps } from '../../src/server/graphql/limits/field-overlap.js';
 const isRefused = (text: string): boolean => findOverlaps(parse(text)) !== undefined;
 const times = (count: number, of: (index: number) => string): string =>
   Array.from({ length: count }, (_, i) => of(i)).join(' ');
-/** Fragments that spread the next one, so many. */
+/** A chain of this many fragments, each of which spreads the next. */
 const chain = (length: number, fields = '') =>
   `${times(length, (i) => `fragment F${i} on Room { ${fields} ...F${i + 1} }`)} fragment F${length} on Room { id }`;
 const nest = (depth: number): string => (depth === 0 ? 'id' : `room { ${nest(depth - 1)} }`);
@@ -13,7 +13,7 @@ const nest = (depth: number): string => (depth === 0 ? 'id' : `room { ${nest(dep
 describe('fields that are to be merged', () => {
   it.each([
     ['400 names', `{ ${times(400, (i) => `field${i}`)} }`],
-    ['some fields that come again', `{ viewer { ${times(40, () => 'id name')} } }`],
+    ['some repeated fields', `{ viewer { ${times(40, () => 'id name')} } }`],
     ['fields of one name at different places', `{ ${times(100, (i) => `room${i} { id }`)} }`],
     [
       '20 fragments that select the same',
@@ -25,10 +25,7 @@ describe('fields that are to be merged', () => {
     ['a fragment that is missing, which another rule refuses', '{ ...Missing }'],
     ['a fragment that spreads itself, which another rule refuses', '{ ...F } fragment F on Room { id room { ...F } }'],
     ['two fragments that spread each other', '{ ...A } fragment A on Room { ...B } fragment B on Room { id ...A }'],
-    [
-      'fragments that spread themselves, used by nothing',
-      '{ id } fragment A on Room { ...B } fragment B on Room { ...A }',
-    ],
+    ['unused fragments that spread each other', '{ id } fragment A on Room { ...B } fragment B on Room { ...A }'],
     ['the query of GraphiQL for the schema', getIntrospectionQuery()],
   ])('are few: %s', (_what, text) => {
     expect(isRefused(text)).toBe(false);

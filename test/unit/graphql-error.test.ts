@@ -10,7 +10,7 @@ describe('an error for a client', () => {
     expect(Error.stackTraceLimit).toBe(before);
   });
 
-  it('leaves its stack to a cause', () => {
+  it('keeps the stack of its cause', () => {
     const cause = new Error('a bug');
     expect(toGraphqlError(cause)).toMatchObject({ message: 'a bug', originalError: cause });
     expect(cause.stack).toContain('graphql-error.test.ts');

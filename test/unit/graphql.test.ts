@@ -26,7 +26,7 @@ const createEngine = () =>
 const unknown = 'mutation { nothing }';
 
 describe('read', () => {
-  it('gives one document for one text', () => {
+  it('returns the same document for the same text', () => {
     const { read } = createEngine();
     const document = read('{ viewer { id } }');
     expect(document).toMatchObject({ kind: 'Document' });
@@ -35,12 +35,12 @@ describe('read', () => {
   });
 
   it.each([
-    ['what is not in the schema', '{ nothing }', /Cannot query field "nothing"/],
+    ['a field that is not in the schema', '{ nothing }', /Cannot query field "nothing"/],
     ['introspection where it is off', '{ __schema { description } }', /introspection/],
-    ['what is too deep', '{ rooms { edges { node { lastMessage { room { lastMessage { id } } } } } } }', /deep/],
+    ['too deep nesting', '{ rooms { edges { node { lastMessage { room { lastMessage { id } } } } } } }', /deep/],
     ['too many aliases', '{ a: __typename b: __typename c: __typename d: __typename }', /alias/],
     ['one field far too often', `{ ${'a '.repeat(90)} }`, /too often at one place/],
-  ])('tells each time what is wrong with %s', (_what, text, message) => {
+  ])('reports the problem each time for %s', (_what, text, message) => {
     const { read } = createEngine();
     for (let time = 0; time < 3; time += 1) {
       expect(read(text)).toEqual([
@@ -53,9 +53,9 @@ describe('read', () => {
   });
 
   it.each([
-    ['is no document', '{ viewer'],
-    ['has too many words', `{ ${'viewer { id } '.repeat(50)} }`],
-  ])('throws each time what %s', (_what, text) => {
+    ['is not a document', '{ viewer'],
+    ['has too many tokens', `{ ${'viewer { id } '.repeat(50)} }`],
+  ])('throws each time for a text that %s', (_what, text) => {
     const { read } = createEngine();
     for (let time = 0; time < 3; time += 1) expect(() => read(text)).toThrow(/Syntax Error/);
   });
@@ -63,13 +63,13 @@ describe('read', () => {
   it.each([
     ['is too long', `{ ${'viewer '.repeat(300)} }`, '{ viewer { id } }'.padEnd(2_000)],
     ['has too many lines', `{ viewer { id } }${'\n'.repeat(100)}`, `{ viewer { id } }${'\r\n'.repeat(99)}`],
-  ])('does not even parse what %s', (_what, text, accepted) => {
+  ])('does not even parse a text that %s', (_what, text, accepted) => {
     const { read } = createEngine();
     for (let time = 0; time < 3; time += 1) expect(() => read(text)).toThrow(/at most 2000|more than 100 lines/);
     expect(read(accepted)).toMatchObject({ kind: 'Document' });
   });
 
-  it('names a few mistakes of many, each at its place', () => {
+  it('reports only the first few of many errors, with their locations', () => {
     const { read } = createEngine();
     const problems = read(`{\n${'  nothing\n'.repeat(40)}}`) as readonly GraphQLError[];
     expect(problems.map(({ message }) => message)).toEqual([
@@ -79,7 +79,7 @@ describe('read', () => {
     expect(problems[4]?.locations).toEqual([{ line: 6, column: 3 }]);
   });
 
-  it('keeps documents by what they weigh in memory, not by the length of their text', () => {
+  it('limits the kept documents by their size in memory, not by the length of their text', () => {
     const { read } = createEngine();
     const text = (number: number) => `query Q${number} { users(ids: [${'1 '.repeat(80)}]) { id } }`;
     const first = read(text(0));
@@ -88,7 +88,7 @@ describe('read', () => {
     expect(read(text(0))).not.toBe(first);
   });
 
-  it('says how long it took with what was not known, be it valid or not', async () => {
+  it('reports the time for an unknown text, valid or not', async () => {
     const { read, yoga } = createEngine();
     const notes: number[] = [];
     const noteReading = (ms: number) => void notes.push(ms);
@@ -105,7 +105,7 @@ describe('read', () => {
     expect(takeNotes()).toContain(true);
   });
 
-  it('takes no document for checked because HTTP has parsed it', async () => {
+  it('does not treat a document as validated only because HTTP has parsed it', async () => {
     const { read, yoga } = createEngine();
     const context = { viewer: null, isBehind: () => false, cutOff: () => undefined, subscribe: async () => ({}) };
     const refused = await yoga.fetch(`http://localhost/graphql?query=${encodeURIComponent(unknown)}`, {}, context);

@@ -8,12 +8,12 @@ interface Item {
 
 class Locked extends Error {}
 
-/** A commit that ends when it is told to, and what went down with each. */
+/** Commits that end when the test calls `endAll`; `flushes` lists the items of each. */
 function createCommits({ failing = [] as readonly number[], uncertain = false } = {}) {
   const flushes: (readonly number[])[] = [];
   /** Rooms that somebody else holds. */
   const held = new Set<string>();
-  /** What waits for such rooms. */
+  /** The items that wait for such rooms. */
   const waits: { readonly numbers: readonly number[]; readonly end: () => void; readonly giveUp: () => void }[] = [];
   const ends: (() => void)[] = [];
   const commit = (items: readonly Item[]): Promise<string[]> => {
@@ -62,7 +62,7 @@ function createCommits({ failing = [] as readonly number[], uncertain = false } 
 }
 
 describe('GroupCommit', () => {
-  it('writes one alone at once, and with the next commit all that came meanwhile', async () => {
+  it('writes the first item at once, and all that arrived meanwhile with the next commit', async () => {
     const { flushes, many, send, endAll } = createCommits();
     const answers = [1, 2, 3, 4].map((number) => send(number));
     expect(flushes).toEqual([[1]]);
@@ -74,7 +74,7 @@ describe('GroupCommit', () => {
     expect(await Promise.all(answers)).toEqual(['done 1', 'done 2', 'done 3', 'done 4']);
   });
 
-  it('hands the next commit over before it answers for the last', async () => {
+  it('starts the next commit before it resolves the items of the last', async () => {
     const { flushes, send, endAll } = createCommits();
     const seen: number[] = [];
     const answers = [1, 2, 3].map((number) => send(number).then(() => seen.push(flushes.length)));
@@ -85,7 +85,7 @@ describe('GroupCommit', () => {
     expect(seen).toEqual([2, 2, 2]);
   });
 
-  it('keeps the order of a room, and lets rooms take turns where more waits than one commit takes', async () => {
+  it('keeps the order of a room, and lets rooms take turns if more waits than fits into one commit', async () => {
     const { flushes, send, endAll } = createCommits();
     void send(0);
     for (let number = 1; number <= 1_000; number += 1) void send(number, 'busy');
@@ -101,7 +101,7 @@ describe('GroupCommit', () => {
     expect(busy).toHaveLength(1_000);
   });
 
-  it('gives each its own answer where one spoils the commit', async () => {
+  it('gives each item its own result if one makes the commit fail', async () => {
     const { flushes, send, endAll } = createCommits({ failing: [3] });
     const answers = [1, 2, 3, 4].map((number) => send(number));
 
@@ -111,7 +111,7 @@ describe('GroupCommit', () => {
     expect(await Promise.all(answers)).toEqual(['done 1', 'done 2', 'bad 3', 'done 4']);
   });
 
-  it('tries nothing again where it is not known what was written', async () => {
+  it('retries nothing if it is not known what was written', async () => {
     const { flushes, send, endAll } = createCommits({ failing: [3], uncertain: true });
     const answers = [1, 2, 3].map((number) => send(number));
 
@@ -130,12 +130,12 @@ describe('GroupCommit', () => {
 
     await endAll();
 
-    // What is behind the slow one in its own room keeps its place.
+    // The next item of the slow room keeps its place.
     expect(flushes).toEqual([[1], [3], [2]]);
   });
 
-  describe('of a room that somebody else holds', () => {
-    it('answers all others, and waits for it with all that goes there', async () => {
+  describe('with a room that somebody else holds', () => {
+    it('writes the items of all other rooms, and waits with those of this room', async () => {
       const { flushes, held, waits, send, settle, endAll } = createCommits();
       const first = send(1);
       held.add('locked');
@@ -146,7 +146,7 @@ describe('GroupCommit', () => {
       expect(await Promise.all([first, others[1], others[3]])).toEqual(['done 1', 'done 3', 'done 5']);
       expect(flushes).toEqual([[1], [3, 5]]);
       expect(waits.map(({ numbers }) => numbers)).toEqual([[2, 4]]);
-      // What comes now keeps its place behind those that wait.
+      // A new item keeps its place behind those that wait.
       const later = send(6, 'locked');
       await settle();
       expect(flushes).toHaveLength(2);
@@ -157,7 +157,7 @@ describe('GroupCommit', () => {
       expect(await Promise.all([others[0], others[2], later])).toEqual(['done 2 at last', 'done 4 at last', 'done 6']);
     });
 
-    it('refuses all that wait where it is not to be had, and tries the next by itself', async () => {
+    it('refuses all waiting items if the room stays locked, and tries the next one on its own', async () => {
       const { flushes, held, waits, send, settle, endAll } = createCommits();
       const first = send(1);
       held.add('locked');

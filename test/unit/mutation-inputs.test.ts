@@ -53,7 +53,7 @@ describe('the inputs of mutations', () => {
       {},
       { roomId: 'a' },
     ],
-  ])('are found by %s', (_what, source, variables, expected) => {
+  ])('are found in %s', (_what, source, variables, expected) => {
     expect(find(source, variables)).toEqual([{ ...none, ...expected }]);
   });
 
@@ -65,17 +65,17 @@ describe('the inputs of mutations', () => {
     ['a field of another type', { roomId: { roomId: 'a' }, messageId: 7 }],
     ['a node of a document', { kind: 'ObjectValue', fields: 7 }],
     ['nothing', undefined],
-  ])('are without ids where a variable is %s', (_what, input) => {
+  ])('have no ids if a variable is %s', (_what, input) => {
     expect(find('mutation ($input: I!) { renameRoom(input: $input) { x } }', { input })).toEqual([none]);
   });
 
-  it('are told in the order of the document, and none of a field without one', () => {
+  it('are listed in the order of the document, without fields that have none', () => {
     const source = 'mutation { a(input: { roomId: "A" }) { x } ping b(input: { roomId: "B" }) { x } }';
 
     expect(find(source).map(({ roomId }) => roomId)).toEqual(['a', 'b']);
   });
 
-  it('are found in fragments that spread each other, each looked at once', () => {
+  it('are found in fragments that spread each other, each visited once', () => {
     const names = Array.from({ length: 60 }, (_, index) => `F${index}`);
     const fragments = names.map((name, index) =>
       index === 59

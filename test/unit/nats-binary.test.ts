@@ -11,11 +11,11 @@ describe('findNatsServer', () => {
   });
   afterEach(() => rmSync(folder, { recursive: true }));
 
-  it('finds nothing where there is nothing', () => {
+  it('finds nothing in folders without a server', () => {
     expect(findNatsServer(['', folder, '/no/such/folder'])).toBeUndefined();
   });
 
-  it('takes the first that may be run', () => {
+  it('returns the first executable file', () => {
     const path = join(folder, 'nats-server');
     writeFileSync(path, '');
     expect(findNatsServer([folder])).toBeUndefined();

@@ -35,12 +35,12 @@ describe('negotiate', () => {
     ['no SSE', `*/*, ${sse};q=0`, json, null],
     ['another character set at first', `${graphql};charset=latin1, ${json}`, json, null],
     ['a page, as a browser', 'text/html,application/xhtml+xml,*/*;q=0.8', json, 'sse'],
-  ])('knows what a client wants that accepts %s', (_what, accept, answer, stream) => {
+  ])('finds the formats for a client that accepts %s', (_what, accept, answer, stream) => {
     expect(negotiate(accept)).toEqual({ answer, stream });
   });
 
   it.each(['text/html', 'image/png, text/plain', 'multipart/mixed', `${json};q=0`, ''])(
-    'has nothing for %j',
+    'finds no format for %j',
     (accept) => {
       expect(negotiate(accept)).toBeNull();
     },

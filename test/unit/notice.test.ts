@@ -41,7 +41,7 @@ describe('renderNotice', () => {
       language,
     );
 
-  it('lists names and counts those whose names it does not have', () => {
+  it('lists names, and counts the users whose names it does not have', () => {
     expect(invite('ko', ['이영희', '#6'], 2)).toBe('김철수님이 이영희님, #6님을 초대했습니다.');
     expect(invite('ko', ['이영희', '#6'], 5)).toBe('김철수님이 이영희님, #6님 외 3명을 초대했습니다.');
     expect(invite('en', ['이영희', '#6'], 2)).toBe('김철수 invited 이영희 and #6.');

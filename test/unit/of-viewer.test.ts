@@ -10,8 +10,8 @@ describe('findWhatEventsDependOn', () => {
     parse(`subscription S(${variables}) { roomEvents(roomId: $roomId, afterSeq: $afterSeq) { ${selection} } } ${more}`);
 
   it.each([
-    ['what is the same for all', 'seq ... on MessageAdded { message { id content sender { id name } } }', ''],
-    ['a fragment of it', '...F', 'fragment F on MessageAdded { message { system { users { name } } } }'],
+    ['fields that are the same for all', 'seq ... on MessageAdded { message { id content sender { id name } } }', ''],
+    ['a fragment of such fields', '...F', 'fragment F on MessageAdded { message { system { users { name } } } }'],
     ["somebody's read mark", '... on MemberRead { member { lastReadSeq user { name } } }', ''],
   ])('shares %s', (_what, selection, more) => {
     expect(findWhatEventsDependOn(schema, inRoom(selection, more))).toEqual({ viewer: false, variables: [] });
@@ -21,12 +21,12 @@ describe('findWhatEventsDependOn', () => {
     ['a title', '... on MessageAdded { message { room { title } } }', ''],
     ['a presence', '... on MessageAdded { message { sender { presence { status } } } }', ''],
     ['readers', '... on MessageAdded { message { readCount } }', ''],
-    ['it in a fragment', '...F', 'fragment F on MessageAdded { message { readBy { readAt } } }'],
+    ['readers in a fragment', '...F', 'fragment F on MessageAdded { message { readBy { readAt } } }'],
   ])('does not share %s', (_what, selection, more) => {
     expect(findWhatEventsDependOn(schema, inRoom(selection, more)).viewer).toBe(true);
   });
 
-  it('tells apart by what the selection is asked with, not by where the subscription starts', () => {
+  it('distinguishes the variables of the selection, but not the start of the subscription', () => {
     const variables = '$roomId: ID!, $afterSeq: Int, $withText: Boolean!';
     const document = inRoom('seq ... on MessageAdded @include(if: $withText) { message { content } }', '', variables);
 
@@ -35,7 +35,7 @@ describe('findWhatEventsDependOn', () => {
 });
 
 describe('the execution of a shared event', () => {
-  it('fails a field that reads the viewer, so that what one may see is shared with nobody', async () => {
+  it('fails a field that reads the viewer, so that data for one viewer is never shared', async () => {
     const schema = new GraphQLSchema({
       query: new GraphQLObjectType({ name: 'Query', fields: { id: { type: GraphQLID } } }),
       subscription: new GraphQLObjectType({

@@ -17,7 +17,7 @@ describe('normalizeOrigin', () => {
     ['app://-', 'app://-'],
     ['chrome-extension://abcdefghijklmnop', 'chrome-extension://abcdefghijklmnop'],
     ['file://', 'file://'],
-  ])('%s is %s', (text, origin) => {
+  ])('turns %s into %s', (text, origin) => {
     expect(normalizeOrigin(text)).toBe(origin);
   });
 
@@ -35,7 +35,7 @@ describe('normalizeOrigin', () => {
     'app.example.com',
     '//app.example.com',
     'capacitor://localhost/',
-  ])('%j is none', (text) => {
+  ])('refuses %j', (text) => {
     expect(normalizeOrigin(text)).toBeNull();
   });
 });
@@ -60,7 +60,7 @@ describe('an origin', () => {
     ['https://app.example.com:443', 'chat.example.com'],
     ['wss://app.example.com', 'chat.example.com'],
     ['capacitor://localhost', 'chat.example.com'],
-  ])('%s may come to %s', (origin, host) => {
+  ])('%s is allowed at %s', (origin, host) => {
     expect(isAllowed({ headers: { origin, host } })).toBe(true);
   });
 
@@ -77,12 +77,12 @@ describe('an origin', () => {
     ['capacitor://chat.example.com', 'chat.example.com'],
     ['http://undefined', undefined],
     ['http://localhost:5173', 'localhost:4000'],
-  ])('%s may not come to %s', (origin, host) => {
+  ])('%s is refused at %s', (origin, host) => {
     expect(isAllowed({ headers: { origin, host } })).toBe(false);
   });
 
   it.each(['http://localhost:5173', 'http://127.0.0.1:5173', 'http://[::1]:8080', 'https://localhost'])(
-    '%s is of this machine where that is enough',
+    '%s is allowed if origins of this machine are',
     (origin) => {
       expect(isAllowedOnThisMachine({ headers: { origin, host: 'localhost:4000' } })).toBe(true);
     },
@@ -94,7 +94,7 @@ describe('an origin', () => {
     'http://128.0.0.1',
     'capacitor://localhost',
     'null',
-  ])('%s is not', (origin) => {
+  ])('%s is refused even if origins of this machine are allowed', (origin) => {
     expect(isAllowedOnThisMachine({ headers: { origin, host: 'localhost:4000' } })).toBe(false);
   });
 });
@@ -108,12 +108,12 @@ describe('isOwnName', () => {
     '192.168.1.5:4000',
     '[fe80::1]:4000',
     'box.local:4000',
-  ])('takes %s', (host) => {
+  ])('accepts %s', (host) => {
     expect(isOwnName(host, 'box.local')).toBe(true);
   });
 
   it.each([undefined, '', 'evil.example:4000', 'localhost.evil.example', '127.0.0.1.evil.example', 'a b'])(
-    'does not take %s',
+    'refuses %s',
     (host) => {
       expect(isOwnName(host, 'box.local')).toBe(false);
     },

@@ -54,7 +54,7 @@ describe('toPage', () => {
 describe('a cursor', () => {
   const pattern = /^(\d+) ([a-z]+)$/;
 
-  it('gives back what it was made of, and fits into a URL', () => {
+  it('decodes to its parts, and fits into a URL', () => {
     const cursor = encodeCursor('room', 12, 'abc');
 
     expect(cursor).toMatch(/^[\w-]+$/);
@@ -68,13 +68,13 @@ describe('a cursor', () => {
     ['nothing', ''],
     ['plain text', '12 abc'],
     ['garbage', '////%%%'],
-  ])('is refused where it is one of %s', (_what, cursor) => {
+  ])('is refused if it is made of %s', (_what, cursor) => {
     expect(() => decodeCursor('room', cursor, pattern)).toThrow(
       expect.objectContaining({ code: 'BAD_USER_INPUT', message: expect.stringContaining('not a cursor') }),
     );
   });
 
-  it('is not told at length where it is refused', () => {
+  it('is shortened in the message that refuses it', () => {
     expect(() => decodeCursor('room', 'x'.repeat(10_000), pattern)).toThrow(/^.{1,150}$/);
   });
 });

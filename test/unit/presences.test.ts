@@ -9,7 +9,7 @@ const sweepMs = 3_000;
 const viewerId = 1;
 const maxWatchedUsers = 3_000;
 
-describe('the presence of those who are watched here', () => {
+describe('the presence of watched users', () => {
   let world: FakeWorld;
   let presences: Presences;
 
@@ -30,7 +30,7 @@ describe('the presence of those who are watched here', () => {
     vi.useRealTimers();
   });
 
-  /** What a watcher is told, in its order, as `2 ONLINE`. */
+  /** The states that a watcher receives, in order, as `2 ONLINE`. */
   async function watch(userIds: readonly number[], viewer = viewerId) {
     const iterator = await presences.watch(viewer, userIds, () => false);
     const told: string[] = [];
@@ -47,7 +47,7 @@ describe('the presence of those who are watched here', () => {
     }
   };
 
-  it('is that of a change that overtakes the first state', async () => {
+  it('is that of the change if a change overtakes the first state', async () => {
     world.come(2);
     const answer = world.holdBackNext();
     const watching = watch([2]);
@@ -61,11 +61,11 @@ describe('the presence of those who are watched here', () => {
     expect(told.at(-1)).toBe('2 OFFLINE');
   });
 
-  it('is told to who watched already where the first state of somebody else is news', async () => {
+  it('is also sent to earlier watchers if the first state for a new watcher is newer', async () => {
     world.come(2);
     const early = await watch([2]);
     await sweep();
-    // Neither of the two changes is heard of here.
+    // Neither of the two changes reaches this instance.
     world.leave(2, { isHeard: false });
     const late = await watch([2], 3);
     await settle();
@@ -75,7 +75,7 @@ describe('the presence of those who are watched here', () => {
     expect(late.told.at(-1)).toBe('2 ONLINE');
   });
 
-  it('takes the same two subscriptions of NATS for everybody, and none when nobody watches', async () => {
+  it('takes the same two NATS subscriptions for all watchers, and none without watchers', async () => {
     const watches = [await watch([2, 3, 4]), await watch([4, 5], 3)];
     expect(world.subjects).toEqual(['chat.user.*.presence', 'chat.room.*.members']);
     for (const { end } of watches) await end();
@@ -84,14 +84,14 @@ describe('the presence of those who are watched here', () => {
     expect(world.subjects).toEqual(['chat.user.*.presence', 'chat.room.*.members']);
   });
 
-  it('passes over what is no presence on its subject', async () => {
+  it('rejects a body on its subject that is not a presence', async () => {
     await watch([2]);
     for (const body of ['', '{', 'null', '{}', '{"userId":"2"}']) {
       expect(() => world.publish(new TextEncoder().encode(body)), body).toThrow();
     }
   });
 
-  it('is OFFLINE for who may not know of them any more, and as it is for who may again', async () => {
+  it('is OFFLINE for a watcher who may not see the user any more, and the real one once they may again', async () => {
     for (const userId of [2, 3]) world.come(userId);
     const { told } = await watch([2, 3, 4]);
     await settle();
@@ -113,21 +113,21 @@ describe('the presence of those who are watched here', () => {
     expect(told.slice(5)).toEqual(['4 ONLINE']);
   });
 
-  it('is looked at again where a room began or ended while it was being looked at', async () => {
+  it('is read again if a room began or ended during the read', async () => {
     world.come(2);
     const { told } = await watch([2]);
     await settle();
     const release = world.holdBackNext();
     world.signalMembers(2, false);
     await settle();
-    // What is on its way says that they are strangers still.
+    // The answer on its way still says that they are strangers.
     world.signalMembers(2, true);
     release();
     await settle();
     expect(told).toEqual(['2 ONLINE', '2 OFFLINE', '2 ONLINE']);
   });
 
-  it('comes right by a full sweep where nobody heard that a room began or ended', async () => {
+  it('is corrected by a full sweep if the signal was lost that a room began or ended', async () => {
     world.strangers.add(3);
     for (const userId of [2, 3]) world.come(userId);
     const { told } = await watch([2, 3]);
@@ -138,7 +138,7 @@ describe('the presence of those who are watched here', () => {
     expect([...told].sort()).toEqual(['2 OFFLINE', '2 ONLINE', '3 ONLINE']);
   });
 
-  it('is not swept for strangers, who are told from their first change behind a shared room', async () => {
+  it('is not swept for strangers, but sent from their first change after a room is shared', async () => {
     const stranger = 1_001;
     world.strangers.add(stranger);
     const { told } = await watch([2, stranger]);
@@ -156,7 +156,7 @@ describe('the presence of those who are watched here', () => {
     expect(told.at(-1)).toBe(`${stranger} OFFLINE`);
   });
 
-  it('is looked for within 30 s of a stranger whose change was lost', async () => {
+  it('is found within 30 s for a stranger whose change was lost', async () => {
     world.strangers.add(2);
     const { told } = await watch([2]);
     await settle();
@@ -166,7 +166,7 @@ describe('the presence of those who are watched here', () => {
     expect(told).toEqual(['2 ONLINE']);
   });
 
-  it('refuses who watches too many at once, until one of theirs ends', async () => {
+  it('is refused to a viewer who watches too many users at once, until one of their watches ends', async () => {
     const lists = Array.from({ length: 10 }, (_, list) =>
       Array.from({ length: maxWatchedUsers }, (_, place) => 10_000 * list + place + 1),
     );
@@ -179,7 +179,7 @@ describe('the presence of those who are watched here', () => {
     await watch([2]);
   });
 
-  it('is told first as soon as it can be read, to those alone who still watch', async () => {
+  it('is first sent as soon as it can be read, and only to those who still watch', async () => {
     world.come(2);
     world.failPairsFrom = 1;
     const [gone, staying] = [await watch([2], 3), await watch([2])];
@@ -191,7 +191,7 @@ describe('the presence of those who are watched here', () => {
     expect(presences.size).toBe(1);
   });
 
-  it('asks for a bounded number of pairs at once, and tells those of whom it has an answer', async () => {
+  it('is read for a bounded number of pairs at once, and sent to those whose answer has come', async () => {
     const viewers = Array.from({ length: 100 }, (_, place) => 100 + place);
     const users = Array.from({ length: 50 }, (_, place) => 1_000 + place);
     const watches = await Promise.all(viewers.map((viewer) => watch(users, viewer)));
@@ -213,19 +213,19 @@ describe('the presence of those who are watched here', () => {
   });
 });
 
-/** Lets everything run that waits for nothing but a turn. */
+/** Runs everything that waits only for a turn of the event loop. */
 const settle = async () => {
   for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
 };
 
-/** A database and a NATS that answer at once, unless they are told not to. */
+/** A database and a NATS server that answer at once, unless the test changes that. */
 class FakeWorld {
   readonly strangers = new Set<number>();
-  /** Of each question how users are, whom it named. */
+  /** The users of each `readPresences` query. */
   readonly asked: number[][] = [];
-  /** Of each question who shares a room with whom, how many pairs it named. */
+  /** The number of pairs in each `readVisiblePresences` query. */
   readonly pairs: number[] = [];
-  /** From that question on, counted from now, they fail. */
+  /** These queries fail from this one on, counted from now. */
   failPairsFrom = Number.POSITIVE_INFINITY;
   readonly #online = new Set<number>();
   readonly #listeners = new Map<string, (body: Uint8Array) => void>();
@@ -263,7 +263,7 @@ class FakeWorld {
     return [...this.#listeners.keys()];
   }
 
-  /** The next answer about who shares a room with whom is of now, and comes when this is called. */
+  /** The next `readVisiblePresences` reads at once, but answers only when the returned function is called. */
   holdBackNext(): () => void {
     let release = () => {};
     this.#isHeldBack = new Promise((resolve) => {
@@ -286,7 +286,7 @@ class FakeWorld {
     this.#listeners.get(subject)?.(body);
   }
 
-  /** They share a room from now on, or do not any more. */
+  /** From now on, the user shares a room with the watchers, or no longer does. */
   signalMembers(userId: number, isBegin: boolean, { isHeard = true } = {}): void {
     if (isBegin) this.strangers.delete(userId);
     else this.strangers.add(userId);

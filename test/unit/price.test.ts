@@ -50,14 +50,14 @@ describe('every list in the schema', () => {
       .map((field) => ({ name: `${type.name}.${field.name}`, field })),
   );
 
-  it('is paid for by what is asked for, by its connection, or by what it holds', () => {
+  it('is paid for by the requested size, by its connection, or by its entries', () => {
     const isPaged = ({ extensions }: GraphQLField<unknown, unknown>) => typeof extensions['complexity'] === 'function';
     const others = lists.filter(({ name, field }) => !isPaged(field) && !name.endsWith('Connection.edges'));
     expect(lists.length).toBeGreaterThan(others.length + 4);
     expect(others.map(({ name }) => name).sort()).toEqual([...unpagedLists].sort());
   });
 
-  it('has whoever resolves it pay before it is loaded, where only that knows how long it is', () => {
+  it('is paid for by its resolver before it is loaded, if only the resolver knows its length', () => {
     for (const { name, field } of lists.filter((list) => unpagedLists.has(list.name))) {
       const { resolve } = field.extensions['pothosOptions'] as { resolve: unknown };
       expect(String(resolve), name).toContain('affordable');
@@ -78,14 +78,14 @@ describe('a price', () => {
        ${fragments} fragment C on Message { content ... on Message { readBy { readAt } } }`,
       {},
     ],
-    ['what is skipped', '{ viewer @skip(if: true) { id name } }', {}],
+    ['skipped fields', '{ viewer @skip(if: true) { id name } }', {}],
     [
       'events of every kind',
       `subscription { roomEvents(roomId: "x") { seq __typename ... on MessageAdded { message { content system { users { id } } } }
        ... on MemberRead { member { user { name } } } } }`,
       {},
     ],
-  ])('is what the plugin counts before anything is executed: %s', (_what, text, variables) => {
+  ])('is known before anything is executed, and equals the count of the plugin: %s', (_what, text, variables) => {
     const args = argsOf(text, variables, contextOf({ maxEventComplexity: 0, maxRoomMembers: 10 }));
     const { complexity } = complexityFromQuery(args.document, {
       schema,
@@ -97,7 +97,7 @@ describe('a price', () => {
     expect(() => assertSmallEvents(args)).toThrow(`may touch ${complexity} fields`);
   });
 
-  it('is that also of documents that nobody thought of, with any variables', () => {
+  it('equals the count of the plugin for random documents, with any variables', () => {
     const random = useRandom();
     const largest = 37;
     const schemaOfLargest = withEntries(largest);
@@ -126,18 +126,18 @@ describe('a price', () => {
     expect(findBadArgument({ ...args, variableValues: { n: 101 } })?.message).toMatch(/first must be at most 100/);
   });
 
-  it('cannot be told without the arguments that it depends on: nothing is executed then', () => {
+  it('is unknown without the arguments that it depends on: nothing is executed then', () => {
     const args = argsOf('query ($ids: [ID!] = []) { users(ids: $ids) { id } }', { ids: null });
 
     expect(findTooManyFields(args)?.message).toMatch(/must not be null/);
   });
 
-  it('of what may be held is by the largest room', () => {
+  it('of an event with an unpaged list is that of the largest room', () => {
     const members = 'subscription { messageAdded(roomId: "x") { room { members { user { name } } } } }';
     expect(mostComplexityOf(argsOf(members))).toBe(3 + 500 * 2 + 490);
   });
 
-  it('leaves room for all members with a few fields of each, however large rooms may be', () => {
+  it('may be high enough for all members with a few fields of each, however large rooms may be', () => {
     const [small, large] = [contextOf(), contextOf({ maxRoomMembers: 10_000 })];
     expect(maxPriceOf(OperationTypeNode.QUERY, small)).toBe(20_000);
     expect(maxPriceOf(OperationTypeNode.SUBSCRIPTION, small)).toBe(2_500);
@@ -150,7 +150,7 @@ describe('a mutation', () => {
     argsOf(
       `mutation ($n: Int = 5) { inviteMembers(input: { roomId: "x", userIds: ["5"] }) { room { id ${fields} } } }`,
     );
-  it('is refused before it is done, where its answer could be too large to be given', () => {
+  it('is refused before it is executed if its answer could be too large', () => {
     const many = Array.from({ length: 50 }, (_, index) => `a${index}: lastReadSeq`).join(' ');
     expect(findTooLargeAnswer(invite(`members { ${many} }`))?.originalError).toMatchObject({
       code: 'BAD_USER_INPUT',
@@ -162,7 +162,7 @@ describe('a mutation', () => {
   });
 });
 
-/** The schema for the plugin to count in, with so many entries in each list that is not paged. */
+/** The schema for the plugin to count in, with this many entries in each unpaged list. */
 const withEntries = (entries: number) =>
   mapSchema(schema, {
     [MapperKind.OBJECT_FIELD]: (config, name, typeName) =>

@@ -29,7 +29,7 @@ describe('an answer in a message', () => {
     },
   );
 
-  it('is left alone where it is another message', () => {
+  it('is not changed if it is another message', () => {
     const text = JSON.stringify({ id: '1', type: 'error', payload: [{ message: 'x'.repeat(100) }] });
     expect(limitMessage(text, 100)).toBe(text);
   });

@@ -6,7 +6,7 @@ import { waitFor } from '../support/wait-for.js';
 const end = { done: true, value: undefined };
 
 describe('a source that is pulled', () => {
-  it('tells what there is, then waits for a change', async () => {
+  it('returns the current value, then waits for a change', async () => {
     const { iterator, state, told } = make();
     state.value = 'first';
     told(iterator.next());
@@ -34,7 +34,7 @@ describe('a source that is pulled', () => {
     expect(wakes).toBe(2);
   });
 
-  it('tells only the newest of several changes to who asks late', async () => {
+  it('returns only the newest of several changes to a late reader', async () => {
     const { iterator, state, told } = make();
     for (const value of ['first', 'second', 'third']) {
       state.value = value;
@@ -46,7 +46,7 @@ describe('a source that is pulled', () => {
     expect(told.all).toEqual([{ done: false, value: 'third' }]);
   });
 
-  it('does not sleep through a change during a look', async () => {
+  it('does not miss a change while take() is under way', async () => {
     const looks: (() => void)[] = [];
     let value: string | undefined;
     const { iterator, told } = make({
@@ -93,7 +93,7 @@ describe('a source that is pulled', () => {
     expect(countTimers()).toBe(timers - 1);
   });
 
-  it('tells nothing any more of a look that was under way when it was ended', async () => {
+  it('drops the result of a take() that was under way when it was ended', async () => {
     let finish: (value: string) => void = () => undefined;
     const { iterator, ends, told } = make({
       take: () =>
@@ -110,7 +110,7 @@ describe('a source that is pulled', () => {
     expect(ends.count).toBe(1);
   });
 
-  it('passes on no failure of a look that was under way when it was ended', async () => {
+  it('drops the failure of a take() that was under way when it was ended', async () => {
     let fail: (error: Error) => void = () => undefined;
     const { iterator, told } = make({
       take: () =>
@@ -134,7 +134,7 @@ describe('a source that is pulled', () => {
       },
     ],
     ['rejects', () => Promise.reject(new Error('no more'))],
-  ])('ends, and is freed once, when a look %s', async (_how, take) => {
+  ])('ends, and is freed once, when take() %s', async (_how, take) => {
     const { iterator, ends } = make({ take });
 
     await expect(iterator.next()).rejects.toThrow('no more');
@@ -154,7 +154,7 @@ describe('a source that is pulled', () => {
     expect(await iterator.next()).toEqual(end);
   });
 
-  it('tells nothing and looks at nothing while it is held back, and the newest afterwards', async () => {
+  it('takes and returns nothing while it is held back, and returns the newest value afterwards', async () => {
     let isHeldBack = true;
     let looks = 0;
     const { iterator, state, told } = make({ isHeldBack: () => isHeldBack, onLook: () => looks++ });
@@ -208,7 +208,7 @@ class TestSource extends PullSource<string> {
   }
 }
 
-/** One whose look takes the state away, as what has been told is nothing new. */
+/** A source whose take() removes the state: a value is new only once. */
 function make(looks: Partial<Looks> = {}) {
   const state: State = { value: undefined };
   const take = () => {

@@ -16,7 +16,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-it('goes on behind the last event that it handed on, where a subscription ends that may be begun anew', () => {
+it('resumes behind the last event that it passed on, if a subscription ends that may be started again', () => {
   const { client, begun, handedOn } = createClient();
   client.subscribe({ query, variables: { afterSeq: 1 } }, handedOn.sink);
   begun[0]?.sink.next({ data: event(2) });
@@ -28,7 +28,7 @@ it('goes on behind the last event that it handed on, where a subscription ends t
   expect([handedOn.seqs, handedOn.isComplete]).toEqual([[2], false]);
 });
 
-it('hands on an event of which a part is missing, and goes on behind it', () => {
+it('passes on an event with a missing part, and continues behind it', () => {
   const { client, begun, handedOn } = createClient();
   client.subscribe({ query, variables: { afterSeq: 1 } }, handedOn.sink);
   begun[0]?.sink.next({ data: event(2), errors: unavailable ?? [] });
@@ -37,7 +37,7 @@ it('hands on an event of which a part is missing, and goes on behind it', () => 
   expect(handedOn.seqs).toEqual([2, 3]);
 });
 
-/** A client whose subscriptions say what they are told to. */
+/** A client whose subscriptions the test drives through `begun`. */
 function createClient() {
   const begun: { readonly variables: unknown; readonly sink: Sink<FormattedExecutionResult> }[] = [];
   const handedOn = {

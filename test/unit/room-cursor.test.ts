@@ -17,16 +17,16 @@ const roomId = '0190a0a0-0000-7000-8000-000000000001';
 const epoch = '01a22675-dec2-7d86-a3f6-0a5edf8fad30';
 const nothing = () => undefined;
 
-/** How a page was asked for. */
+/** The arguments of a request for a page. */
 type Asked = Wait & { readonly viewerId: number };
 
-describe("a subscriber's cursor that is ended", () => {
+describe("a subscriber's cursor", () => {
   it.each<[string, Partial<CursorOptions>, (cursor: RoomCursor) => unknown]>([
-    ['before it was asked for anything', {}, nothing],
+    ['before its first read', {}, nothing],
     ['while it waits', {}, async (cursor) => [await cursor.next(), cursor.next()]],
     ['while somebody listens', {}, (cursor) => cursor.listen({ wake: nothing })],
     ['in a replay', { head: 5 }, (cursor) => cursor.next()],
-  ])('leaves nothing with its feed %s', async (_when, position, use) => {
+  ])('leaves nothing in its feed if it is ended %s', async (_when, position, use) => {
     const feed = new CountedFeed();
     const stays = open(feed, {});
     stays.listen({ wake: nothing });
@@ -48,7 +48,7 @@ describe("a subscriber's cursor that is ended", () => {
 });
 
 describe("a cursor's replay", () => {
-  it('waits for its turn among those of its user, no longer than the cursor lives', async () => {
+  it('waits for its turn among the reads of its user, only as long as the cursor is open', async () => {
     const waits: Asked[] = [];
     const cursor = open(new CountedFeed(), { viewerId: 7, head: 5 }, createSlowStore(waits));
     void cursor.next();
@@ -59,7 +59,7 @@ describe("a cursor's replay", () => {
     expect(waits[0]?.signal?.().aborted).toBe(true);
   });
 
-  it('waits however long where the subscriber was live already and has fallen behind', async () => {
+  it('waits without a limit if the subscriber was live already and has fallen behind', async () => {
     const waits: Asked[] = [];
     const feed = new CountedFeed();
     const cursor = open(feed, {}, createSlowStore(waits));
@@ -71,7 +71,7 @@ describe("a cursor's replay", () => {
     await cursor.return();
   });
 
-  /** Of which no page ever comes. */
+  /** A store that never returns a page. */
   const createSlowStore = (waits: Asked[]) =>
     ({
       replayPage: (_range, viewerId, wait) => {
@@ -82,7 +82,7 @@ describe("a cursor's replay", () => {
 });
 
 describe("a room's feed", () => {
-  it('wakes nobody whom it was told to forget, and everybody else', async () => {
+  it('wakes all listeners except a forgotten one', async () => {
     const feed = openFeed(nothing);
     await feed.opened;
     const woken: string[] = [];
@@ -97,7 +97,7 @@ describe("a room's feed", () => {
     expect(woken).toEqual(['stays']);
   });
 
-  it('tells of a read mark by one event for all at the same position, so that it is executed once', async () => {
+  it('sends a read mark as one event to all cursors at the same position, so that it is executed once', async () => {
     const feed = openFeed(nothing);
     await feed.opened;
     const cursors = [4, 5, 6].map((viewerId) => open(feed, { viewerId }));
@@ -160,7 +160,7 @@ describe("a room's feed", () => {
     await cursor.return();
   });
 
-  it('is closed by the last who holds it', async () => {
+  it('closes when the last holder releases it', async () => {
     let closed = 0;
     const feed = openFeed(() => {
       closed += 1;
@@ -176,7 +176,7 @@ describe("a room's feed", () => {
   });
 });
 
-/** A quiet room's, which counts who keeps hold of it. */
+/** The feed of a quiet room, which counts its holders and listeners. */
 class CountedFeed {
   readonly roomId = roomId;
   readonly head = 0;
@@ -215,14 +215,14 @@ class CountedFeed {
   }
 }
 
-/** Held for the cursor, as whoever opens one does. */
+/** Holds the feed for the cursor, as every caller that opens one does. */
 function open(feed: CountedFeed | RoomFeed, position: Partial<CursorOptions>, log = store): RoomCursor {
   feed.hold();
   const start = { viewerId: 4, head: 0, epoch, afterSeq: 0, commonSeq: 0, maxLag: 500, mayResync: true };
   return new RoomCursor({ ...start, ...position, feed: feed as RoomFeed, store: log } as CursorOptions);
 }
 
-/** A log of which a page has two messages. */
+/** A log whose pages have two messages. */
 const store = {
   readHead: async () => ({ seq: 0, directKey: null, epochs: [{ epoch, seq: 0 }] }),
   replayPage: async () => [entryAt(1), entryAt(2)],

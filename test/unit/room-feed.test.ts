@@ -40,7 +40,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-it('asks whether the log still has what it had, where another entry is at a known position', async () => {
+it('asks whether the log still has a known entry if another one is at its position', async () => {
   database.seq = 3;
   feed.accept(entryAt(2, first, 'other'));
   beginSecond(1);
@@ -50,7 +50,7 @@ it('asks whether the log still has what it had, where another entry is at a know
   expect([feed.epoch, feed.head, feed.commonWith(first)]).toEqual([second, 3, 1]);
 });
 
-it('asks the same where the log does not reach as far as it did', async () => {
+it('asks the same if the log is shorter than before', async () => {
   feed.compareWith({ seq: 2, epoch: first }, { seq: 3, epoch: first });
   database.seq = 2;
   beginSecond(0);
@@ -60,7 +60,7 @@ it('asks the same where the log does not reach as far as it did', async () => {
   expect([feed.epoch, feed.head]).toEqual([second, 2]);
 });
 
-it('asks again where the database did not answer', async () => {
+it('asks again if the database did not answer', async () => {
   vi.spyOn(store, 'readHead').mockRejectedValueOnce(new Error('away'));
   feed.compareWith({ seq: 2, epoch: first }, { seq: 3, epoch: first });
   await vi.advanceTimersByTimeAsync(2_000);
@@ -68,7 +68,7 @@ it('asks again where the database did not answer', async () => {
   expect(doubts).toHaveLength(2);
 });
 
-it('takes no entry of another epoch, and goes into a later one when the database says so', async () => {
+it('accepts no entry of another epoch, and moves to a later epoch once the database has it', async () => {
   feed.accept(entryAt(4, second));
   await vi.advanceTimersByTimeAsync(100);
   expect([feed.epoch, feed.head], 'the database knows nothing of it').toEqual([first, 3]);
@@ -89,7 +89,7 @@ it('takes no entry of another epoch, and goes into a later one when the database
   expect(feed.entryAfter(4)).toMatchObject({ seq: 5, epoch: second });
 });
 
-it('begins at once where the database compares to a later epoch', async () => {
+it('begins a later epoch at once if a comparison with the database finds one', async () => {
   database.seq = 3;
   beginSecond(3);
   feed.compareWith({ seq: 3, epoch: second }, { seq: 3, epoch: first });

@@ -17,7 +17,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-it('repeats the states of an outage once NATS has been back for a while, also where it came back twice', async () => {
+it('repeats the states of an outage once NATS has been back for a while, even if it came back twice', async () => {
   const { pubsub, connect, disconnect, published } = createPubSub();
   const feeds = createFeeds(pubsub);
   disconnect();
@@ -40,7 +40,7 @@ it('repeats the states of an outage once NATS has been back for a while, also wh
     [ownReadSubject(4), markOf(4, 2)],
     [nickname.subject(roomId), nicknameOf(4)],
   ]);
-  // The other instances may take as long to be back.
+  // The other instances may take as long to reconnect.
   for (const { at } of published) expect(at).toBeGreaterThanOrEqual(backAt + 1_500);
 });
 
@@ -60,7 +60,7 @@ it('repeats no state that was published long before the disconnect', async () =>
   expect(published.map(({ state }) => state)).toEqual([nicknameOf(4), nicknameOf(5), nicknameOf(5)]);
 });
 
-it('repeats the newest state of each key where an outage brought as many as are kept', async () => {
+it('repeats the newest state of each key if an outage brought as many as are kept', async () => {
   const { pubsub, connect, disconnect, published } = createPubSub();
   const feeds = createFeeds(pubsub);
   disconnect();
@@ -75,7 +75,7 @@ it('repeats the newest state of each key where an outage brought as many as are 
   expect(published.at(-1)?.state).toEqual(nicknameOf(4, 2));
 });
 
-it('notifies the listeners of a kind of its states alone, also while NATS is away', async () => {
+it('notifies the listeners of a kind only of its own states, even while NATS is away', async () => {
   const { pubsub, disconnect } = createPubSub();
   const feeds = createFeeds(pubsub);
   const heard: unknown[] = [];
@@ -102,7 +102,7 @@ const createFeeds = (pubsub: PubSub): RoomFeeds =>
     log: pino({ level: 'silent' }),
   });
 
-/** Notes what is published of the room's states while it is connected. */
+/** Records the room's states that are published while it is connected. */
 function createPubSub() {
   const actions: (() => void)[] = [];
   const published: { readonly subject: string; readonly state: unknown; readonly at: number }[] = [];

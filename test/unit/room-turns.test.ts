@@ -2,7 +2,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { type MutationInput, RoomTurns } from '../../src/server/graphql/room-turns.js';
 
-/** Mutations that end when they are told to, with what has begun so far. */
+/** Mutations that end when the test calls `end`; `begun` lists those that have begun. */
 function createSocket(find: (messageId: string) => Promise<string | null> = async () => null) {
   const begun: string[] = [];
   const ends = new Map<string, () => void>();
@@ -26,7 +26,7 @@ function createSocket(find: (messageId: string) => Promise<string | null> = asyn
       const operation = turns.arrive([input(name, more)]);
       return operation.take(more, work(name)).finally(() => operation.leave());
     },
-    /** One with several, done one after the other. */
+    /** One operation with several mutations, executed one after the other. */
     arriveTogether(...mutations: readonly (readonly [string, Partial<MutationInput>])[]) {
       const operation = turns.arrive(mutations.map(([name, more]) => input(name, more)));
       const run = async () => {
@@ -57,7 +57,7 @@ describe('the turns of one socket', () => {
     expect(begun).toEqual(['edit 1', 'edit 2', 'edit 3']);
   });
 
-  it('lets sends of one room be under way together, in their order, and a change behind all of them', async () => {
+  it('runs sends of one room together, in their order, and a change after all of them', async () => {
     const { begun, arrive, end } = createSocket();
     for (const name of ['send 1', 'send 2', 'edit', 'send 3', 'send 4']) void arrive(name, { roomId: 'a' });
     await turn();
@@ -81,7 +81,7 @@ describe('the turns of one socket', () => {
     expect(begun).toEqual(['edit a', 'edit b']);
   });
 
-  it('begins at once where nothing is under way, and keeps nothing behind the end', async () => {
+  it('begins at once if nothing is under way, and keeps nothing after the end', async () => {
     const { begun, turns, arrive, end } = createSocket();
     const done = arrive('send', { roomId: 'a', messageId: 'x' });
     expect(begun).toEqual(['send']);
@@ -92,7 +92,7 @@ describe('the turns of one socket', () => {
     expect(turns.size).toBe(0);
   });
 
-  it('goes on behind what failed', async () => {
+  it('continues after a failed operation', async () => {
     const { begun, turns, arrive, end } = createSocket();
     const failing = turns.arrive([{ roomId: 'a', messageId: undefined, isSend: false }]);
     const failed = failing.take({ roomId: 'A' }, () => Promise.reject(new Error('no')));
@@ -104,7 +104,7 @@ describe('the turns of one socket', () => {
     await end('edit');
   });
 
-  it('goes on behind an operation that ended without having done anything', async () => {
+  it('continues after an operation that ended without a mutation', async () => {
     const { begun, turns, arrive } = createSocket();
     const refused = turns.arrive([{ roomId: 'a', messageId: undefined, isSend: false }]);
     void arrive('edit', { roomId: 'a' });
@@ -115,7 +115,7 @@ describe('the turns of one socket', () => {
     expect(begun).toEqual(['edit']);
   });
 
-  it('looks for the room of a message, and lets what came behind it wait until that is known', async () => {
+  it('looks up the room of a message, and lets later operations wait until it is known', async () => {
     const found: Record<string, (roomId: string | null) => void> = {};
     const find = (id: string) => new Promise<string | null>((resolve) => Object.assign(found, { [id]: resolve }));
     const { begun, arrive, end } = createSocket(find);
@@ -138,7 +138,7 @@ describe('the turns of one socket', () => {
     expect(begun).toEqual(['rename a', 'edit y', 'send b', 'edit x']);
   });
 
-  it('does not look for the room of a message that is being sent from here', async () => {
+  it('does not look up the room of a message that the same socket is sending', async () => {
     const { begun, arrive, end } = createSocket(async (id) => {
       throw new Error(`looked for ${id}`);
     });
@@ -151,7 +151,7 @@ describe('the turns of one socket', () => {
     expect(begun).toEqual(['send', 'edit']);
   });
 
-  it('lets a message that is nowhere be refused at once, and fails what could not be looked up', async () => {
+  it('lets a mutation of an unknown message be refused at once, and fails one whose lookup failed', async () => {
     const { begun, arrive } = createSocket(async (id) => {
       if (id === 'lost') throw new Error('away');
       return null;
@@ -166,7 +166,7 @@ describe('the turns of one socket', () => {
     expect(begun).toEqual(['edit nothing', 'send']);
   });
 
-  it('keeps the order of operations that change several rooms, and gives each room on when its own are done', async () => {
+  it('keeps the order of operations that change several rooms, and frees each room when its own mutations have ended', async () => {
     const { begun, turns, arrive, arriveTogether, end } = createSocket();
     void arriveTogether(['send a', { roomId: 'a' }], ['send b', { roomId: 'b' }], ['edit b', { roomId: 'b' }]);
     void arrive('send a later', { roomId: 'a' });

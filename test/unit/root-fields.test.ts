@@ -11,7 +11,7 @@ it.each([
   ['{ ...Nowhere }', undefined, 1],
   ['query A { a } query B { a b }', 'B', 2],
   ['query A { a } query B { a b }', 'C', 1],
-])('counts what %s asks for by itself', (text, operationName, count) => {
+])('counts the root fields of %s', (text, operationName, count) => {
   const document = parse(text);
 
   expect(countRootFields(document, operationName)).toBe(count);

@@ -22,13 +22,13 @@ describe('a row codec', () => {
     );
   });
 
-  it('leaves out of JSON what the reader knows', () => {
+  it('leaves known columns out of JSON', () => {
     expect(row.values('n').sql).toBe(
       `twin(n.id), n.last_text, date_part('epoch', n.sent_at), date_part('epoch', n.read_at)`,
     );
   });
 
-  it('decodes both to the same', () => {
+  it('decodes both to the same row', () => {
     const selected = { id: 'a', roomId: 'b', lastText: null, sentAt: 1.5, readAt: null, position: 3 };
     expect(row.decode(selected)).toStrictEqual(note);
     const json = ['a', null, 1.5, null, 'more'];
@@ -43,7 +43,7 @@ describe('a member in a list', () => {
   const values = { userId: 4, isAdmin: true, joinedSeq: 1, lastReadSeq: 7, leftAt: null };
   const none = { id: null, joinedAt: null, lastReadMessageId: null, lastReadAt: null };
 
-  it('has what was selected', () => {
+  it('has the selected fields', () => {
     const details = ['id', 'lastReadAt'] as const;
     const member = toListedMember(listed({ ...values, ...none, id, lastReadAt: 1.5 }), { roomId: 'room', details });
 
@@ -51,7 +51,7 @@ describe('a member in a list', () => {
     expect([member.id, member.lastReadAt, member.leftAt]).toEqual([id, new Date(1_500), null]);
   });
 
-  it('does not take for null what was not selected', () => {
+  it('does not return null for a field that was not selected', () => {
     const member = toListedMember(listed({ ...values, ...none }), { roomId: 'room', details: ['id'] });
 
     expect(() => member.lastReadAt).toThrow('was not selected');

@@ -6,7 +6,7 @@ import { Slices } from '../../src/domain/slices.js';
 import type { Context } from '../../src/schema/context.js';
 import SlicedListsPlugin from '../../src/schema/sliced-lists.js';
 
-/** The types of the other plugins of the project want options here, too. */
+/** The types of the project's other plugins require options here, too. */
 type SchemaOptions = ConstructorParameters<typeof SchemaBuilder<{ Context: Context }>>[0];
 
 const schema = createSchema();

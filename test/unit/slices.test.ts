@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { Slices } from '../../src/domain/slices.js';
 
 describe('slices of long work', () => {
-  it('end a turn of the event loop that has worked for long, and begin the next afresh', async () => {
+  it('end a turn of the event loop that has worked for long, and start anew in the next', async () => {
     const slices = new Slices();
     expect(slices.isOver).toBe(false);
     spin(5);

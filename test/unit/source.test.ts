@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { filterSource } from '../../src/domain/source.js';
 import { PullSource } from '../../src/pubsub/live/pull-source.js';
 
-/** Numbers, one after the other, all of them at hand. */
+/** A source of numbers that are all available at once. */
 class Numbers extends PullSource<number> {
   readonly #numbers: number[] = [];
   ends = 0;
@@ -39,12 +39,12 @@ describe('a filtered source', () => {
     return { source, even: filterSource(source, (n): n is number => n % 2 === 0) };
   };
 
-  it('brings what is wanted and passes over the rest', async () => {
+  it('returns matching values and skips the rest', async () => {
     const { even } = open(1, 2, 3, 4);
     expect([await even.next(), await even.next()].map(({ value }) => value)).toEqual([2, 4]);
   });
 
-  it('has at hand what is wanted, and is idle behind the rest', () => {
+  it('peeks at matching values, and is idle after the rest', () => {
     const { even } = open(1, 2, 3);
     expect([even.peek(), even.peek()]).toEqual([2, 2]);
     even.skip(2);
@@ -53,7 +53,7 @@ describe('a filtered source', () => {
     expect(even.isIdle).toBe(true);
   });
 
-  it('goes on waiting behind what is not wanted', async () => {
+  it('continues to wait after a value that does not match', async () => {
     const { source, even } = open();
     let isNext = false;
     const next = even.next().finally(() => {

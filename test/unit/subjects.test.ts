@@ -14,7 +14,7 @@ describe('the subjects of a room', () => {
   });
 
   it.each(['*', '>', 'a.b.>', `${room}.message`, `*.${room}`, '', `${room} `, `${room}\r\nPUB x 0`])(
-    'are not made of the id %j',
+    'are not built from the id %j',
     (id) => {
       expect(() => messageSubject(id, null)).toThrow(/must be a UUID/);
       expect(() => readSubject(id)).toThrow(/must be a UUID/);
@@ -22,7 +22,7 @@ describe('the subjects of a room', () => {
   );
 
   it.each(['', '4', '4-9', '4:', ':9', '*:>', '4:9.x', '4:9\n', '4:9:11'])(
-    'are not made of the direct key %j',
+    'are not built from the direct key %j',
     (key) => {
       expect(() => messageSubject(room, key)).toThrow(/Not a direct key/);
     },

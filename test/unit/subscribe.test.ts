@@ -35,7 +35,7 @@ const document = parse(
   'subscription ($roomId: ID!, $afterSeq: Int) { roomEvents(roomId: $roomId, afterSeq: $afterSeq) { seq } }',
 );
 
-/** Every subscriber gets these same events; how often one is executed is counted. */
+/** Every subscriber receives these same events; `execute` counts the executions. */
 function createRoom(events: readonly RoomEvent[] = [{ kind: 'ready', epoch: '', seq: 7 }]) {
   const limits = { maxEventComplexity: 1_000, maxComplexity: 1_000, maxRoomMembers: 10 };
   const subscriptionRate = new RateLimiterMemory({ points: 1_000, duration: 60 });
@@ -68,7 +68,7 @@ function createRoom(events: readonly RoomEvent[] = [{ kind: 'ready', epoch: '', 
   };
 }
 
-/** Tells these events one after the other, and ends. */
+/** Returns these events one after the other, and ends. */
 class Told extends PullSource<RoomEvent> {
   readonly #events: RoomEvent[];
 
@@ -89,7 +89,7 @@ class Told extends PullSource<RoomEvent> {
 const viewerOf = (userId: number) => ({ userId, name: undefined, issuedAt: new Date(), expiresAt: new Date() });
 
 describe('subscribers of one event', () => {
-  it('share one execution and its result where they ask the same', async () => {
+  it('share one execution and its result if they select the same', async () => {
     const { execute, first } = createRoom();
     const results = [await first(), await first(), await first(document, { roomId, afterSeq: 3 })];
     expect(results[0]).toEqual({ data: { roomEvents: { seq: 7 } } });
@@ -97,7 +97,7 @@ describe('subscribers of one event', () => {
     expect(execute).toHaveBeenCalledTimes(1);
   });
 
-  it('are looked at for what depends on the viewer once for a document', async () => {
+  it('have each document checked only once for fields that depend on the viewer', async () => {
     const { first } = createRoom();
     const once = parse('subscription ($roomId: ID!) { roomEvents(roomId: $roomId) { seq __typename } }');
     vi.mocked(findWhatEventsDependOn).mockClear();
@@ -105,7 +105,7 @@ describe('subscribers of one event', () => {
     expect(findWhatEventsDependOn).toHaveBeenCalledTimes(1);
   });
 
-  it('have executions of their own where they ask otherwise, or what depends on the viewer', async () => {
+  it('have their own executions if they select something else, or fields that depend on the viewer', async () => {
     const { execute, first } = createRoom();
     await first();
     await first(parse('subscription ($roomId: ID!) { roomEvents(roomId: $roomId) { __typename } }'));
@@ -118,7 +118,7 @@ describe('subscribers of one event', () => {
     expect(execute).toHaveBeenCalledTimes(4);
   });
 
-  it('share one of what depends on the viewer where they are the same viewer, and for a moment only', async () => {
+  it('share an execution that depends on the viewer if they have the same viewer, and only for a moment', async () => {
     const { execute, first } = createRoom();
     const titles = parse(`subscription ($roomId: ID!) {
       roomEvents(roomId: $roomId) { seq ... on MessageAdded { message { room { title } } } } }`);
@@ -154,7 +154,7 @@ describe('subscribers of one event', () => {
     expect(most).toBe(4);
   });
 
-  it('are told nothing of an event of which a part cannot be read for long: it is told when they begin anew', async () => {
+  it('receive no event with a part that stays unreadable: they receive it when they start again', async () => {
     const { execute, first } = createRoom();
     const away = new GraphQLError('away', { originalError: new ChatError('UNAVAILABLE', 'away') });
     const { now } = performance;
@@ -179,7 +179,7 @@ describe('subscribers of one event', () => {
       streamFormats.multipart,
       '\r\n--graphql\r\nContent-Type: application/json\r\n\r\n{"payload":{"data":{"roomEvents":{"seq":7}}}}\r\n--graphql--\r\n',
     ],
-  ])('share it over %s as well, down to the bytes', async (_what, format, wanted) => {
+  ])('share the result over %s as well, down to the bytes', async (_what, format, wanted) => {
     const { execute, open } = createRoom();
     const sent: Buffer[][] = [];
     for (const results of [await open(), await open()]) {
@@ -200,8 +200,8 @@ describe('subscribers of one event', () => {
   });
 });
 
-describe('what is due on one socket in one turn', () => {
-  it('is printed once for all sockets, differs in the id alone, and leaves each in one write', async () => {
+describe('the results for one socket in one turn', () => {
+  it('are printed once for all sockets, differ only in the id, and are sent to each socket in one write', async () => {
     const print = vi.fn(() => ({ roomEvents: { seq: 7 } }));
     const shared = [1, 2, 3].map(() => ({ data: { toJSON: print } }) as unknown as ExecutionResult);
     const sockets = ['a', 'b'].map((id) => {

@@ -9,7 +9,7 @@ const refusal = expect.objectContaining({ code: 'RATE_LIMITED', retryAfterMs: ex
 const roomForOne = documentWeight(one) + 100;
 
 describe('the budget of subscriptions', () => {
-  it('counts a document once for a user, however many hold it, until the last is gone', () => {
+  it('counts a document once per user, until the last subscription with it ends', () => {
     const budget = new SubscriptionBudget(roomForOne);
     const giveBack = [1, 2, 3].map(() => budget.take(4, one, {}));
     for (const give of giveBack.slice(1)) give();
@@ -18,7 +18,7 @@ describe('the budget of subscriptions', () => {
     expect(() => budget.take(4, one, {})).not.toThrow();
   });
 
-  it('counts the variables of each, and gives back once what is given back twice', () => {
+  it('counts the variables of each subscription, and frees them only once', () => {
     const budget = new SubscriptionBudget(documentWeight(one) + 1_000);
     const variables = { a: 'x'.repeat(50) };
     const first = budget.take(4, one, variables);
@@ -30,7 +30,7 @@ describe('the budget of subscriptions', () => {
     expect(() => budget.take(4, one, variables)).toThrow(refusal);
   });
 
-  it('is of each user alone', () => {
+  it('is separate for each user', () => {
     const budget = new SubscriptionBudget(roomForOne);
     budget.take(4, one, {});
     expect(() => budget.take(5, other, {})).toThrow(refusal);

@@ -3,12 +3,12 @@ import { expect, it } from 'vitest';
 import * as ws from 'ws';
 import { createTextFrame } from '../../src/server/ws/text-frame.js';
 
-/** Of ws, which does not tell of it in its types. */
+/** A class of ws that its types do not declare. */
 const { Receiver } = ws as unknown as {
   readonly Receiver: new (options: { isServer: boolean }) => Writable;
 };
 
-/** What a client's parser of frames makes of it. */
+/** The text that a client's frame parser reads. */
 function read(frame: Buffer): Promise<string> {
   const receiver = new Receiver({ isServer: false });
   return new Promise((resolve, reject) => {
@@ -21,7 +21,7 @@ function read(frame: Buffer): Promise<string> {
 }
 
 it.each([0, 1, 124, 125, 126, 127, 65_535, 65_536, 200_000])(
-  'is read back whole with %d bytes behind its start',
+  'is read back completely with %d bytes after its start',
   async (bytes) => {
     const start = '{"id":"회원 4","payload":';
     for (const length of [bytes, bytes - Buffer.byteLength(start)].filter((count) => count >= 0)) {

@@ -79,7 +79,7 @@ describe('a manifest', () => {
     }
   });
 
-  it('is read beside others and beside the documents of the project, of which each counts once', () => {
+  it('is read together with others and with the documents of the project, and each document counts once', () => {
     const first = write('first.json', { [sha256(viewer)]: viewer });
     const second = write('second.json', apollo(operationOf('Viewer', viewer), operationOf('Unread', unread)));
     const documents = register([first, second], { own: [first] });
@@ -87,7 +87,7 @@ describe('a manifest', () => {
     expect(documents.findText({ documentId: sha256(unread) })).toBe(unread);
   });
 
-  it('has its documents compiled, and says which of them are interpreted', () => {
+  it('has its documents compiled, and lists those that are interpreted', () => {
     const text = 'query Named { room(id: "0b5e7a1c-4d0f-4c6e-9a53-5f1d0a4e0001") { id } }';
     const documents = register([write('named.json', { [sha256(viewer)]: viewer, [sha256(text)]: text })]);
     const [operation] = documents.find(viewer)?.definitions ?? [];
@@ -100,7 +100,7 @@ describe('a manifest', () => {
     ['that is no JSON', () => write('text.json', '{ "a'), /text.json: is not JSON: /],
     ['that is a list', () => write('list.json', []), /list.json: must be a JSON object/],
     [
-      'with something else than text',
+      'with a value that is not text',
       () => write('number.json', { [sha256(viewer)]: 1 }),
       new RegExp(`number.json, ${sha256(viewer)}: must be the text of a document`),
     ],
@@ -122,10 +122,10 @@ describe('a manifest', () => {
       new RegExp(`other.json, operation Viewer: the id ${sha256(unread)} does not fit .* sha256 is ${sha256(viewer)}`),
     ],
     ['with an id of another kind', () => write('id.json', { viewer }), /id.json, viewer: the id "viewer" must be/],
-    ['with a document that is none', () => write('f/Bad.graphql', '{ viewer'), /Bad.graphql: Syntax Error: /],
+    ['with an invalid document', () => write('f/Bad.graphql', '{ viewer'), /Bad.graphql: Syntax Error: /],
     ['with an empty document', () => write('g/Empty.graphql', ''), /Empty.graphql: Syntax Error: /],
     [
-      'with a document that the schema does not have',
+      'with a document that does not match the schema',
       () => write('h/Old.graphql', 'query Old { nothing }'),
       /Old.graphql, operation Old: Cannot query field "nothing" on type "Query"/,
     ],
@@ -143,7 +143,7 @@ describe('a manifest', () => {
       () => write('i/Schema.graphql', '{ __schema { description } }'),
       /Schema.graphql: GraphQL introspection has been disabled/,
     ],
-  ])('%s is refused in a sentence with its place', (_what, path, message) => {
+  ])('%s is refused with a message that names the place', (_what, path, message) => {
     const read = () => register([path().replace(/\/[^/]+\.graphql$/, '')]);
     expect(read).toThrow(ManifestError);
     expect(read).toThrow(message);
@@ -162,7 +162,7 @@ describe('a request', () => {
     }
   };
 
-  it('means the registered document that it names, whatever text is beside', () => {
+  it('selects the registered document that it names, whatever text it has', () => {
     const documents = register([manifest()]);
     for (const query of [undefined, null, '', viewer, unread]) {
       expect(documents.findText({ query, documentId: sha256(viewer) })).toBe(viewer);
@@ -170,7 +170,7 @@ describe('a request', () => {
     }
   });
 
-  it('means its text where no document has the id, and keeps nothing of it', () => {
+  it('selects its text if no document has the id, and registers nothing', () => {
     const documents = register([manifest()]);
     expect(documents.findText({ query: unread, ...byHash(sha256(unread)) })).toBe(unread);
     expect(documents.findText({ query: unread, documentId: sha256(unread) })).toBe(unread);
@@ -182,7 +182,7 @@ describe('a request', () => {
     ['unknown', 'f'.repeat(64)],
     ['far too long', 'f'.repeat(1_000_000)],
     ['a name that objects have', '__proto__'],
-    ['another one', 'constructor'],
+    ['another such name', 'constructor'],
     ['empty', ''],
     ['prefixed twice', `sha256:sha256:${sha256(viewer)}`],
     ['in capitals', sha256(viewer).toUpperCase()],
@@ -196,7 +196,7 @@ describe('a request', () => {
     expect(refusal(register([]), byHash(id))).toEqual(['BAD_USER_INPUT', 'PersistedQueryNotSupported']);
   });
 
-  it('with an id that is no text is refused', () => {
+  it('with an id that is not a string is refused', () => {
     const documents = register([manifest()]);
     expect(refusal(documents, { documentId: 7 })).toEqual(['BAD_USER_INPUT', 'documentId must be a string']);
     for (const hash of [7, null, {}, [sha256(viewer)]]) {
@@ -204,14 +204,14 @@ describe('a request', () => {
     }
   });
 
-  it('without an id and a text means nothing', () => {
+  it('without an id and a text selects nothing', () => {
     const documents = register([manifest()]);
     for (const extensions of [undefined, null, 'x', {}, { persistedQuery: null }, { persistedQuery: 'x' }]) {
       expect(documents.findText({ extensions })).toBeUndefined();
     }
   });
 
-  it('for another document is refused where only registered ones are executed', () => {
+  it('for another document is refused if only registered ones are executed', () => {
     const documents = register([manifest()], { only: true });
     expect(documents.findText({ query: viewer })).toBe(viewer);
     expect(documents.findText({ documentId: sha256(viewer) })).toBe(viewer);

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { TypingGate } from '../../src/pubsub/live/typing/typing-gate.js';
 
-/** What the user says, or that they sent the message. */
+/** Whether the user is typing, or that they sent the message. */
 type Said = boolean | 'sent';
 type Step = readonly [atMs: number, said: Said];
 type Passed = readonly [atMs: number, isTyping: boolean];
@@ -13,7 +13,7 @@ describe('the gate of typing signals', () => {
   let passed: Passed[];
   let idleAt: number[];
   let startedAt: number;
-  /** As long as something is known. */
+  /** Undefined while the gate is idle. */
   let gate: TypingGate | undefined;
 
   beforeEach(() => {
@@ -37,7 +37,7 @@ describe('the gate of typing signals', () => {
         [100, false],
       ],
     ],
-    ['a stop though nothing is known of a beginning', [[0, false]], [[0, false]]],
+    ['a stop without a known beginning', [[0, false]], [[0, false]]],
     [
       'one stop of several',
       [
@@ -63,7 +63,7 @@ describe('the gate of typing signals', () => {
       ],
     ],
     [
-      'of many repetitions one a second, the newest included',
+      'one of many repetitions per second, including the newest',
       [
         [0, true],
         [200, true],
@@ -129,7 +129,7 @@ describe('the gate of typing signals', () => {
       ],
     ],
     [
-      'a stop where a message was sent',
+      'a stop if a message was sent',
       [
         [0, true],
         [100, 'sent'],
@@ -140,7 +140,7 @@ describe('the gate of typing signals', () => {
       ],
     ],
     [
-      'no second stop where a message was sent',
+      'no second stop if a message was sent',
       [
         [0, true],
         [100, false],
@@ -165,7 +165,7 @@ describe('the gate of typing signals', () => {
       ],
     ],
     [
-      'a beginning behind the message',
+      'a beginning after the message',
       [
         [0, true],
         [100, 'sent'],
@@ -184,7 +184,7 @@ describe('the gate of typing signals', () => {
     expect(passed).toEqual(passes);
   });
 
-  it('passes whatever is submitted at most once a second as a beginning, the last state within a second, and is idle in the end', () => {
+  it('passes at most one beginning per second, passes the last state within a second, and is idle in the end', () => {
     const step = fc.tuple(
       fc.nat(1_500),
       fc.oneof({ weight: 5, arbitrary: fc.boolean() }, fc.constant('sent' as const)),
@@ -202,7 +202,7 @@ describe('the gate of typing signals', () => {
         const gaps = beginnings.slice(1).map((at, index) => at - (beginnings[index] as number));
         expect(Math.min(1_000, ...gaps)).toBe(1_000);
         expect(passed.at(-1)?.[1] ?? false).toBe(last === true);
-        // Who goes on typing is told of anew: what was told longer ago would lapse too early.
+        // A user who goes on typing is announced again: an older signal would expire too early.
         if (last === true) expect(beginnings.at(-1)).toBeGreaterThanOrEqual(lastAt);
 
         vi.advanceTimersByTime(silenceMs);
@@ -213,7 +213,7 @@ describe('the gate of typing signals', () => {
     );
   });
 
-  it('is not idle before the last beginning that it told has lapsed', () => {
+  it('is not idle before the last beginning that it passed has expired', () => {
     play([
       [0, true],
       [900, true],
@@ -224,7 +224,7 @@ describe('the gate of typing signals', () => {
     expect(idleAt[0]).toBeGreaterThanOrEqual(7_000);
   });
 
-  it('passes one beginning where a late event loop lets the next signal overtake the one that waits', () => {
+  it('passes one beginning if a late event loop lets the next signal overtake the one that waits', () => {
     play([
       [0, true],
       [100, true],
@@ -255,7 +255,7 @@ describe('the gate of typing signals', () => {
     expect(fresh).toEqual([false, true, true, false]);
   });
 
-  it('knows the position of the message behind which the user goes on, where nobody looked again', () => {
+  it('knows the position of the message after which the user goes on, even without another lookup', () => {
     const positions: (number | null)[] = [];
     const gate = new TypingGate({ pass: (_isTyping, _saidAt, seq) => positions.push(seq), onIdle: () => undefined });
     gate.submit(true, performance.now(), 7);
@@ -268,7 +268,7 @@ describe('the gate of typing signals', () => {
     expect(positions).toEqual([7, null, 8]);
   });
 
-  it('tells nothing more once it is closed', () => {
+  it('passes nothing more once it is closed', () => {
     play([
       [0, true],
       [100, false],
@@ -303,7 +303,7 @@ describe('the gate of typing signals', () => {
     return gate;
   }
 
-  /** Whole milliseconds: sums of them are not exact. */
+  /** Rounded to whole milliseconds: the sums are not exact. */
   function now(): number {
     return Math.round(performance.now() - startedAt);
   }

@@ -14,7 +14,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-it.each([0, 100, 500])('leaves 300 ms between two lists to a subscriber who takes %d ms for each', async (sendMs) => {
+it.each([0, 100, 500])('waits 300 ms between two lists for a subscriber that takes %d ms for each', async (sendMs) => {
   const room = open(quietFeed);
   await room.opened;
   const states = room.watch(
@@ -42,7 +42,7 @@ it.each([0, 100, 500])('leaves 300 ms between two lists to a subscriber who take
   expect(Math.min(...gaps)).toBeGreaterThanOrEqual(300);
 });
 
-it('tells nothing more to who was removed, also before the feed has woken the room', async () => {
+it('sends nothing more to a removed member, even before the feed has woken the room', async () => {
   const feed = { ...quietFeed } as { -readonly [Name in keyof RoomFeed]: RoomFeed[Name] };
   const room = open(feed as RoomFeed);
   await room.opened;
@@ -65,7 +65,7 @@ it('tells nothing more to who was removed, also before the feed has woken the ro
   room.close();
 });
 
-it('tells all who are told of the same typists by one state, so that it is executed once', async () => {
+it('sends one state to all watchers with the same typists, so that it is executed once', async () => {
   const room = open(quietFeed);
   await room.opened;
   const grant = { head: 0, epoch: '', isMember: async () => true, isHeldBack: () => false };

@@ -9,8 +9,8 @@ const table = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->whe
  100: 0000000000000000FFFF00000100007F:0FA0 0000000000000000FFFF00000300007F:FFFF 04 00012345:00000000 01:0 0 0 0 1 1 0
 `;
 
-describe('what peers have yet to acknowledge', () => {
-  it('is read of the connections to one port that have something to be acknowledged', () => {
+describe('the bytes that peers have yet to acknowledge', () => {
+  it('are read for the connections to one port that have such bytes', () => {
     expect(parseTcpTable(table, 4_000)).toEqual([
       ['0200007F:C350', 10],
       ['0000000000000000FFFF00000300007F:FFFF', 0x12345],
@@ -25,7 +25,7 @@ describe('what peers have yet to acknowledge', () => {
     ['::1', 1, '00000000000000000000000001000000:0001'],
     ['2001:db8::ff00:42:8329', 443, 'B80D01200000000000FF000029834200:01BB'],
     ['fe80::1%eth0', 443, '000080FE000000000000000001000000:01BB'],
-  ])('belongs to a peer at %s, port %d, that the table calls %s', (remoteAddress, remotePort, name) => {
+  ])('belong to a peer at %s, port %d, that the table calls %s', (remoteAddress, remotePort, name) => {
     expect(peerOf({ remoteAddress, remotePort })).toBe(name);
   });
 });

@@ -45,7 +45,7 @@ describe('the connections of users to an instance', () => {
     vi.useRealTimers();
   });
 
-  it('are handed over at the end with how long ago they went, those alone that are in their grace', async () => {
+  it('are handed over at the end, with the time since they closed, if they are still in their grace period', async () => {
     const [, , leave, leaveLater] = [1, 2, 3, 4].map((userId) => connections.connect(userId));
     connections.connect(5)();
     await vi.advanceTimersByTimeAsync(10_100);
@@ -72,7 +72,7 @@ describe('the connections of users to an instance', () => {
     expect([1, 2, 3].map((userId) => connections.count(userId))).toEqual([1, 1, 0]);
   });
 
-  it('hang on a lease that is renewed every ten seconds, and tried each second while that fails', async () => {
+  it('depend on a lease that is renewed every ten seconds, and every second while that fails', async () => {
     const startedAt = performance.now() / 1_000;
     await vi.advanceTimersByTimeAsync(25_000);
     isDatabaseAway = true;
@@ -81,7 +81,7 @@ describe('the connections of users to an instance', () => {
     expect(connections.isHeld).toBe(true);
   });
 
-  it('are not told any more once they are handed over', async () => {
+  it('are not reported any more once they are handed over', async () => {
     const leave = connections.connect(1);
     await vi.advanceTimersByTimeAsync(0);
     await connections.close();

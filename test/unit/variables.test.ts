@@ -25,7 +25,7 @@ describe('variables', () => {
     expect(() => assertModest(value)).toThrow(expect.objectContaining(refusal));
   });
 
-  it('are kept where they are declared, and a null is another than none', () => {
+  it('are kept if they are declared, and null differs from absent', () => {
     const { definitions } = parse('query Q($a: Int, $b: Int, $c: Int = 1) { x(a: $a, b: $b, c: $c) }');
     const operation = definitions[0] as OperationDefinitionNode;
     expect(declaredVariables(operation, { a: null, c: 3, d: [{}, {}], __proto__: 1 })).toEqual({ a: null, c: 3 });

@@ -43,7 +43,7 @@ it('remembers no token that it refused', async () => {
   await expect(verify(token)).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
 });
 
-/** A token with whatever claims. */
+/** A token with the given claims. */
 const signClaims = (claims: Record<string, unknown>) => {
   const now = Math.floor(Date.now() / 1_000);
   return new SignJWT({ sub: '4', iat: now, exp: now + 60, ...claims })
@@ -56,7 +56,7 @@ it.each([4, ['4'], { 4: 4 }, null, true, '4.0', ' 4', '04', '+4'])('refuses the 
 });
 
 it.each([null, '', ' ', 5, ['김철수'], '\u3164', '\u200b\u2800', '\u{e0001}', 'x'.repeat(101)])(
-  'takes the name %j for no name, and the token for good',
+  'treats the name %j as no name, and accepts the token',
   async (name) => {
     expect(await verifier()(await signClaims({ name }))).toMatchObject({ userId: 4, name: undefined });
   },
@@ -90,11 +90,11 @@ it.each([
         .setProtectedHeader({ alg: 'HS512' })
         .sign(new TextEncoder().encode(`${secret} ${secret}`)),
   ],
-])('says so where it cannot be read: %s', async (message, sign) => {
+])('says why a token cannot be read: %s', async (message, sign) => {
   await expect(verifier()(await sign())).rejects.toMatchObject({ code: 'UNAUTHENTICATED', message });
 });
 
-it('cleans a name as every other one', async () => {
+it('cleans a name like any other name', async () => {
   const name = '가\n관리자님이 나갔습니다.\n\u202e나';
 
   expect((await verifier()(await signClaims({ name }))).name).toBe('가 관리자님이 나갔습니다. 나');
