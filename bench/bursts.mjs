@@ -4,7 +4,7 @@ import { interleave, mapValues } from './support/statistics.mjs';
 const messages = 100;
 
 /**
- * One room, 1,000 subscribers, 20 senders: 100 messages at once, the next 100 once everybody has all.
+ * One room, 1,000 subscribers, 20 senders: 100 messages at once, and the next 100 once all have received these.
  * @param {import('./support/results.mjs').BenchContext} context
  * @returns {Promise<import('./support/results.mjs').Measurement[]>}
  */

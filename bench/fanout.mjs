@@ -4,7 +4,7 @@ import { interleave, mapValues } from './support/statistics.mjs';
 /** @typedef {import('./support/results.mjs').Measurement} Measurement */
 
 /**
- * One room, 1,000 subscribers, one message at a time: the next leaves once everybody has the last.
+ * One room, 1,000 subscribers, one message at a time: the next one is sent once all have received it.
  * @param {import('./support/results.mjs').BenchContext} context
  * @returns {Promise<Measurement[]>}
  */

@@ -17,7 +17,7 @@ const messagesPerListedRoom = 20;
 const atMost = 1.5;
 
 /**
- * What Fairway's own work costs as there is more of everything.
+ * Measures the cost of Fairway's own work with growing numbers of subscribers, messages and rooms.
  * @param {BenchContext} context
  * @returns {Promise<Measurement[]>}
  */
@@ -98,14 +98,14 @@ async function growList({ stack, rounds, quick }) {
   return { title: `growth: list of ${roomsPerList} rooms`, unit: 'ms', samples: ms, bars: [barOf(ms)] };
 }
 
-/** The last against the first. @param {Record<string, number[]>} samples */
+/** Compares the last with the first. @param {Record<string, number[]>} samples */
 function barOf(samples) {
   const names = Object.keys(samples);
   return { of: names.at(-1) ?? '', against: names[0] ?? '', atMost };
 }
 
 /**
- * One connection, one request at a time: the median time of an answer.
+ * Measures the median time of an answer, with one connection and one request at a time.
  * @param {Stack} stack
  * @param {Database} database
  * @param {number} viewerId

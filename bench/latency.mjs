@@ -9,7 +9,8 @@ const perSecond = 100;
 const firstUser = 1_000;
 
 /**
- * From the send of a message to each receipt: one room, 200 clients on two instances, members on both send in turn.
+ * Measures the time from the send of a message to each receipt: one room, 200 clients on two instances, and members on both
+ * send in turn.
  * @param {import('./support/results.mjs').BenchContext} context
  * @returns {Promise<import('./support/results.mjs').Measurement[]>}
  */

@@ -7,12 +7,12 @@ import { root, runQuietly } from '../scripts/run-command.mjs';
 import { setUp } from '../scripts/setup.mjs';
 
 /**
- * A bench is a file of this folder. It answers with its measurements.
+ * A bench is a file of this folder. Its `run` returns its measurements.
  * @typedef {{ run(context: import('./support/results.mjs').BenchContext): Promise<Measurement[]> }} Bench
  * @typedef {import('./support/results.mjs').Measurement} Measurement
  */
 
-/** `npm run bench -- fanout bursts` runs these two; without names all run, and then the results are written. */
+/** `npm run bench -- fanout bursts` runs these two. Without names, all run, and the results are written. */
 const benches = ['fanout', 'bursts', 'subscribe', 'send', 'reads', 'memory', 'latency', 'growth', 'services'];
 
 const minRounds = 5;
@@ -37,10 +37,10 @@ if (unknown.length > 0 || !Number.isInteger(rounds) || rounds < 1) {
 await setUp();
 await installPeers();
 
-// What they import exists only now.
+// Dynamic imports, because the build and the packages exist only now.
 const { startStack } = await import('./support/stack.mjs');
 const { print, write } = await import('./support/results.mjs');
-// Every server and load process ends with this one, and there are many.
+// Every server and load process adds a listener, to end with this process, and there are many.
 process.setMaxListeners(0);
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(1));
 const stack = await startStack();
@@ -55,7 +55,7 @@ try {
     results.push(...measurements);
   }
 } catch (error) {
-  // Whatever still runs ends with this process.
+  // All processes that still run end with this one.
   process.stderr.write(`${inspect(error)}\n`);
   process.exit(1);
 }
@@ -80,7 +80,7 @@ function readArguments() {
   }
 }
 
-/** The packages that only the peers need, where they are missing or out of date. */
+/** Installs the packages that only the peers need, if they are missing or out of date. */
 async function installPeers() {
   const stamp = 'bench/node_modules/.fingerprint';
   const wanted = fingerprint(['bench/package-lock.json']);

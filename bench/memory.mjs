@@ -3,8 +3,8 @@ import { inspectorArgs, measureMemory } from './support/retained-memory.mjs';
 import { interleave } from './support/statistics.mjs';
 
 /**
- * What one more idle socket with a subscription costs a server: the difference between few and many, behind full
- * collections, each round in a fresh process.
+ * Measures the memory that one more idle socket with a subscription costs a server: the difference between few and many,
+ * after full collections, each round in a fresh process.
  * @param {import('./support/results.mjs').BenchContext} context
  * @returns {Promise<import('./support/results.mjs').Measurement[]>}
  */

@@ -22,8 +22,8 @@ const roomFields = `id type name seq updatedAt unreadCount lastMessage { ${messa
 const pageFields = `${messageFields} sender { id name } readCount`;
 
 /**
- * The list of 50 rooms and a page of 50 messages, 16 connections with one request each, over HTTP. First every peer is
- * checked to answer the same.
+ * Measures the list of 50 rooms and a page of 50 messages, with 16 connections and one request on each, over HTTP. First it
+ * checks that all peers return the same data.
  * @param {import('./support/results.mjs').BenchContext} context
  * @returns {Promise<import('./support/results.mjs').Measurement[]>}
  */
@@ -158,7 +158,7 @@ function peersOf(stack, url, roomId) {
 }
 
 /**
- * Ids are variables, as generated clients have them.
+ * Passes ids as variables, as generated clients do.
  * @param {string} query
  * @param {Question['normalize']} normalize
  * @param {Record<string, unknown>} [variables]
@@ -208,18 +208,18 @@ async function open({ start, ...questions }, token) {
 }
 
 /**
- * Ids and times may be written differently; what they say may not.
+ * Compares values, not notations: ids and times may be written differently.
  * @param {Record<string, { list: unknown, page: unknown }>} sides
  */
 function assertSame(sides) {
   const texts = mapValues(sides, ({ list, page }) => JSON.stringify(plain([list, page])));
   for (const [name, text] of Object.entries(texts)) {
     if (text !== texts['Fairway'])
-      throw new Error(`${name} answers otherwise than Fairway:\n${text}\n${texts['Fairway']}`);
+      throw new Error(`${name} returns other data than Fairway:\n${text}\n${texts['Fairway']}`);
   }
 }
 
-/** Members in the order of their names. @param {any} value @returns {unknown} */
+/** Sorts members, and writes ids and times in one way. @param {any} value @returns {unknown} */
 function plain(value) {
   if (Array.isArray(value) && value[0]?.user !== undefined)
     return value.map((item) => JSON.stringify(plain(item))).sort();

@@ -19,8 +19,8 @@ const loads = {
 };
 
 /**
- * 64 connections of 64 members, each with one message under way. A send counts when it is answered, which is behind the
- * commit; afterwards every one of them is in the database, and the positions have no holes.
+ * Measures sends over 64 connections of 64 members, each with one unanswered message. A send counts when it is answered,
+ * which is after the commit. Then all of them must be in the database, and the positions must have no holes.
  * @param {import('./support/results.mjs').BenchContext} context
  * @returns {Promise<import('./support/results.mjs').Measurement[]>}
  */

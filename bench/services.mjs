@@ -8,7 +8,7 @@ import { interleave, mapValues, summarize } from './support/statistics.mjs';
 const names = { nats: 'chat.rooms.get over NATS', http: 'room(id) over GraphQL' };
 
 /**
- * One room, asked for by a backend over NATS and by a client over HTTP, one request at a time.
+ * Measures requests for one room by a backend over NATS and by a client over HTTP, one at a time.
  * @param {import('./support/results.mjs').BenchContext} context
  * @returns {Promise<import('./support/results.mjs').Measurement[]>}
  */
@@ -34,7 +34,7 @@ export async function run({ stack, rounds, quick }) {
       const startedAt = performance.now();
       const answer = await ask();
       times.push(performance.now() - startedAt);
-      if (!answer.includes(`"id":"${id}"`)) throw new Error(`Not the room: ${answer}`);
+      if (!answer.includes(`"id":"${id}"`)) throw new Error(`The answer is not the room: ${answer}`);
     }
     return { ms: summarize(times).median };
   });

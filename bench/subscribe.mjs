@@ -22,8 +22,8 @@ const pollMs = 10;
 const deadlineMs = 300_000;
 
 /**
- * Sockets that are connected already subscribe all at once, ten rooms each and ten listeners a room, until every
- * subscription is live. A fresh server each round. Each listener is then checked to get one message.
+ * Measures the time in which connected sockets subscribe to ten rooms each, all at once, with ten listeners per room, until
+ * every subscription is live. Each round has a fresh server. Then it checks that each listener gets one message.
  * @param {import('./support/results.mjs').BenchContext} context
  * @returns {Promise<import('./support/results.mjs').Measurement[]>}
  */
@@ -86,7 +86,7 @@ async function measure({ nats }, server, { target, places, sender, untilLive }) 
   return { ms, kilobytes: (after.retained - before.retained) / perListener, natsKilobytes: natsBytes / perListener };
 }
 
-/** It never says when a subscription is live; the stream knows how many consumers it has. @param {Stack} stack @param {string[]} roomIds */
+/** The peer does not report live subscriptions, so this counts the consumers of the stream. @param {Stack} stack @param {string[]} roomIds */
 async function measureHive(stack, roomIds) {
   const { nats } = stack;
   const stream = `BENCH${randomBytes(4).toString('hex')}`;

@@ -22,7 +22,7 @@ let wanted = Number.POSITIVE_INFINITY;
 let reached = () => {};
 /** @type {Set<string>} */
 let current = new Set();
-/** @type {number[]} when each message of `latency` left, by its number */
+/** @type {number[]} the time at which `latency` sent each message, by its number */
 let sentAt = [];
 /** @type {number[]} */
 let latencies = [];
@@ -30,11 +30,11 @@ let latencies = [];
 /** @type {(bytes: Buffer, start: number, end: number, subscriber: Subscriber) => void} */
 let inspect = sample;
 
-/** Every so often a message is read in full. @type {typeof inspect} */
+/** Reads one of `sampleEvery` messages in full. @type {typeof inspect} */
 function sample(bytes, start, end, { client }) {
   if (delivered % sampleEvery !== 0) return;
   const message = client.dialect.readMessage(bytes.toString('utf8', start, end));
-  if (message === undefined || !current.has(message.content)) throw new Error('Something else was delivered than sent');
+  if (message === undefined || !current.has(message.content)) throw new Error('An unsent message was delivered');
 }
 
 /** @type {typeof inspect} */
@@ -61,7 +61,7 @@ function send(roomId, sender) {
   return content;
 }
 
-/** Resolves once so many messages have been delivered in all. @param {number} count @returns {Promise<void>} */
+/** Resolves once `count` messages have been delivered in total. @param {number} count @returns {Promise<void>} */
 function untilDelivered(count) {
   wanted = count;
   if (delivered >= count) return Promise.resolve();
@@ -75,7 +75,7 @@ function untilDelivered(count) {
   });
 }
 
-/** Everybody has what they should, and no more comes. @param {number} count */
+/** Checks that every subscriber has its share of the messages, and that no more arrive. @param {number} count */
 async function assertDelivered(count) {
   await delay(50);
   if (delivered !== count) throw new Error(`${delivered} messages were delivered instead of ${count}`);
@@ -95,7 +95,7 @@ function startCount() {
 serveCalls({
   /**
    * @param {Target} target
-   * @param {{ token?: string, roomIds: string[] }[]} places of one socket each
+   * @param {{ token?: string, roomIds: string[] }[]} one for each socket
    * @param {(string | undefined)[]} senderTokens
    */
   async connect(target, places, senderTokens) {
@@ -120,7 +120,7 @@ serveCalls({
     });
   },
 
-  /** The time that it took until all were live, in ms. */
+  /** Resolves with the time until all subscriptions were live, in ms. */
   async subscribe() {
     const startedAt = performance.now();
     await mapLimited(
@@ -132,9 +132,9 @@ serveCalls({
     return performance.now() - startedAt;
   },
 
-  /** Sends to every room, and reads all that everybody gets: the right messages, in order, once. @param {number} messages */
+  /** Sends to every room, and checks that each subscriber gets the right messages, in order, once. @param {number} messages */
   async check(messages) {
-    await delay(200); // not every server says when a subscription is live
+    await delay(200); // not every server reports when a subscription is live
     startCount();
     inspect = collect;
     const roomIds = [...new Set(subscribers.flatMap((subscriber) => subscriber.roomIds))];
@@ -159,7 +159,7 @@ serveCalls({
     inspect = sample;
   },
 
-  /** One message at a time: the next is sent once everybody has the last. @param {number} ms @param {string} roomId */
+  /** Sends one message at a time, the next one once all have received it. @param {number} ms @param {string} roomId */
   async oneByOne(ms, roomId) {
     startCount();
     inspect = sample;
@@ -177,7 +177,7 @@ serveCalls({
     return { deliveries: expected, ms: elapsedMs };
   },
 
-  /** So many messages at once, divided among the senders; the next burst once everybody has all. */
+  /** Sends bursts of `messages`, divided among the senders, the next one once all have received it. */
   async bursts(/** @type {number} */ ms, /** @type {string} */ roomId, /** @type {number} */ messages) {
     startCount();
     inspect = sample;
@@ -196,7 +196,7 @@ serveCalls({
     return { deliveries: expected, ms: elapsedMs };
   },
 
-  /** The senders in turn, at a steady rate; from the send to each receipt. */
+  /** Sends from the senders in turn, at a steady rate, and measures the time from the send to each receipt. */
   async latency(/** @type {number} */ ms, /** @type {string} */ roomId, /** @type {number} */ perSecond) {
     startCount();
     inspect = clock;

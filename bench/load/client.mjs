@@ -2,24 +2,24 @@ import { documents } from '../support/documents.mjs';
 import { WireSocket } from '../support/wire-socket.mjs';
 
 /**
- * A server to put under load, as told to a load process.
+ * The server that a load process puts under load.
  * @typedef {object} Target
  * @property {number} port
  * @property {'graphql' | 'socket.io' | 'raw'} dialect
  * @property {string} [subscription] the document of a GraphQL subscription to one room
- * @property {string} [readyMark] stands in the first result of a subscription that is live
+ * @property {string} [readyMark] a text in the first result of a live subscription
  */
 
 /**
- * What the wire looks like: the handshake, a subscription, a send, and what to make of a text frame.
+ * A wire format: the handshake, a subscription, a send, and how to read a text frame.
  * @typedef {object} Dialect
  * @property {string} path
  * @property {string} [protocol]
  * @property {(client: Client, token: string | undefined) => Promise<void>} greet
- * @property {(client: Client, op: string, roomId: string, target: Target) => Promise<void>} subscribe live or on its way
+ * @property {(client: Client, op: string, roomId: string, target: Target) => Promise<void>} subscribe resolves when it is live or on its way
  * @property {(client: Client, op: string, roomId: string, content: string) => void} send
  * @property {(json: string) => { op: string, content: string } | undefined} readMessage
- * @property {(client: Client, text: string) => void} [onSignal] what keeps the connection alive
+ * @property {(client: Client, text: string) => void} [onSignal] keeps the connection alive
  */
 
 const answerTimeoutMs = 60_000;
@@ -96,12 +96,12 @@ function assertWhole(/** @type {any} */ { id, seq, type, content, senderName, cr
   return content;
 }
 
-/** What is longer than this is a message; acknowledgements, pings and answers without content are shorter. */
+/** Longer frames are messages; acknowledgements, pings and answers without content are shorter. */
 export const messageBytes = 200;
 
-/** One connection. Frames of messages go to `onMessage` undecoded. */
+/** One connection. Passes frames of messages to `onMessage` undecoded. */
 export class Client {
-  /** Messages so far. */
+  /** The number of messages so far. */
   received = 0;
   /** @type {(bytes: Buffer, start: number, end: number, client: Client) => void} */
   onMessage = () => undefined;
@@ -109,7 +109,7 @@ export class Client {
   onText = () => undefined;
   /** @type {{ matches: (text: string) => boolean, resolve: () => void }[]} */
   #awaited = [];
-  /** What came before anybody waited for it. @type {string[] | undefined} */
+  /** Short frames that arrived while the connection opened and that no `signal` waits for yet. @type {string[] | undefined} */
   #early = [];
   #target;
   #ops = 0;

@@ -5,7 +5,7 @@ import { serveCalls } from '../support/worker.mjs';
 import { Client } from './client.mjs';
 
 /** @typedef {import('./client.mjs').Target} Target */
-/** One connection with one operation at a time: resolves with the answer. @typedef {(body: string) => Promise<Buffer>} Line */
+/** Sends an operation over one connection, one at a time, and resolves with the answer. @typedef {(body: string) => Promise<Buffer>} Line */
 
 const text =
   '내일 아침 일곱 시에 정류장에서 만나요. 비가 오면 여덟 시로 미루고, 늦으시는 분은 미리 알려 주세요. 점심은 근처에서.';
@@ -34,7 +34,7 @@ async function openSocket(target, token) {
 }
 
 /**
- * As many operations as fit into the time, one at a time on each connection.
+ * Sends as many operations as fit into the time, one at a time on each connection.
  * @param {number} ms
  * @param {() => string} nextBody
  * @param {(answer: Buffer) => void} check
@@ -60,7 +60,7 @@ async function run(ms, nextBody, check) {
 }
 
 serveCalls({
-  /** @param {Target} target @param {string[]} tokens of one socket each */
+  /** @param {Target} target @param {string[]} one for each socket */
   async openSockets(target, tokens) {
     lines = await Promise.all(tokens.map((token) => openSocket(target, token)));
   },
@@ -85,7 +85,7 @@ serveCalls({
     });
   },
 
-  /** The same request over and over; the data rest, so every answer has the length of the first. */
+  /** Repeats the same request. The data do not change, so every answer has the length of the first. */
   async ask(/** @type {number} */ ms, /** @type {string} */ body) {
     const first = await /** @type {Line} */ (lines[0])(body);
     if (first.includes('"errors"')) throw new Error(String(first));

@@ -2,7 +2,7 @@ import { createServer } from 'node:http';
 import pg from 'pg';
 import { tellReady, viewerId } from './message.mjs';
 
-/** A bare handler: one prepared statement, its rows written as JSON. Neither token nor GraphQL. */
+/** A bare handler: runs one prepared statement and returns its rows as JSON, without tokens or GraphQL. */
 const pool = new pg.Pool({ connectionString: process.env.DATABASE_URL, max: 20 });
 
 const roomList = {

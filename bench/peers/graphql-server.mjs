@@ -4,7 +4,7 @@ import { createYoga } from 'graphql-yoga';
 import { WebSocketServer } from 'ws';
 import { tellReady } from './message.mjs';
 
-/** graphql-yoga with graphql-ws on the same port, as yoga's documentation puts the two together. */
+/** graphql-yoga with graphql-ws on the same port, as in yoga's documentation. */
 export function serveYoga(schema, { context = {} } = {}) {
   const yoga = createYoga({ schema, context, logging: 'warn', graphiql: false, maskedErrors: false });
   const http = createServer(yoga);

@@ -13,7 +13,7 @@ await manager.streams.add({ name: stream, subjects: [`${stream}.*`], max_age: 30
 const js = jetstream(connection);
 const client = {
   publish: (...args) => js.publish(...args),
-  // A list of one needs nats-server 2.10; the same subject as a string is understood by every version.
+  // A list of one subject needs nats-server 2.10; every version accepts the subject as a string.
   consumers: {
     get: (name, options) => js.consumers.get(name, { ...options, filter_subjects: options.filter_subjects[0] }),
   },

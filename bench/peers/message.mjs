@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 
 let seq = 0;
-/** As whom peers without tokens read and write. */
+/** The user of peers without tokens. */
 export const viewerId = 1_000;
 
-/** What each peer broadcasts: the fields that a subscriber of Fairway selects. @param {string} content */
+/** The message that each peer broadcasts, with the fields that a subscriber of Fairway selects. @param {string} content */
 export function createMessage(content) {
   seq += 1;
   return {
@@ -29,7 +29,7 @@ export const typeDefs = `
   type Subscription { messageAdded(roomId: ID!): Message! }
 `;
 
-/** Tells the bench where the server listens. @param {number} port */
+/** Notifies the bench that the server listens, and on which port. @param {number} port */
 export const tellReady = (port) => process.send?.({ type: 'ready', port });
 process.on('disconnect', () => process.exit());
 process.on('SIGTERM', () => process.exit());

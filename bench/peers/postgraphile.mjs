@@ -7,8 +7,8 @@ import { PostGraphileAmberPreset } from 'postgraphile/presets/amber';
 import { tellReady } from './message.mjs';
 
 /**
- * PostGraphile 5 on Fairway's tables, as it builds its schema from them. What a column does not hold is a function, as
- * its documentation has it.
+ * PostGraphile 5 with the schema that it builds from Fairway's tables. Values that no column has are functions, as in its
+ * documentation.
  */
 const functions = `
   CREATE SCHEMA peer;
@@ -29,7 +29,7 @@ const functions = `
       AND m.user_id <> c.sender_id AND m.last_read_seq >= c.seq $$;
 `;
 
-// PostGraphile wants Node 22; this is the one thing that it misses on Node 20.
+// PostGraphile requires Node 22; on Node 20 it lacks only this.
 Promise.withResolvers ??= () => {
   const deferred = {};
   deferred.promise = new Promise((resolve, reject) => Object.assign(deferred, { resolve, reject }));

@@ -1,7 +1,7 @@
 import { WebSocketServer } from 'ws';
 import { createMessage, tellReady } from './message.mjs';
 
-/** Bare ws: one ready string to everybody who has joined. */
+/** Bare ws: sends one prepared string to every socket that has joined. */
 const server = new WebSocketServer({ port: 0, host: '127.0.0.1', perMessageDeflate: false });
 const joined = new Set();
 server.on('connection', (socket) => {

@@ -2,7 +2,7 @@ import { createServer } from 'node:http';
 import { Server } from 'socket.io';
 import { createMessage, tellReady } from './message.mjs';
 
-/** Socket.IO 4 over WebSocket, a room as its documentation shows it. */
+/** Socket.IO 4 over WebSocket, with a room as in its documentation. */
 const http = createServer();
 const io = new Server(http, { transports: ['websocket'], serveClient: false });
 io.on('connection', (socket) => {

@@ -8,7 +8,7 @@ import { prisma } from './prisma.mjs';
 
 /**
  * graphql-yoga with Pothos and its Prisma plugin: relations as nested includes, counts through loaders. BENCH_JOINS=on
- * lets Prisma load relations by joins, which is a preview feature; without it, each relation is a query of its own.
+ * lets Prisma load relations by joins, which is a preview feature; without it, each relation is a separate query.
  */
 const relationLoadStrategy = process.env.BENCH_JOINS === 'on' ? 'join' : 'query';
 const builder = new SchemaBuilder({

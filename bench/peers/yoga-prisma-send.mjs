@@ -4,9 +4,9 @@ import { viewerId } from './message.mjs';
 import { prisma } from './prisma.mjs';
 
 /**
- * graphql-yoga and a resolver with an array transaction of Prisma: the room's row, then the message. An array cannot
- * carry a number from one statement to the next, so this one process counts the positions itself. Neither token nor
- * membership is checked.
+ * graphql-yoga and a resolver with an array transaction of Prisma: the room's row, then the message. An array cannot pass a
+ * number from one statement to the next, so this process counts the positions itself. It checks neither tokens nor
+ * memberships.
  */
 const rooms = await prisma.chatRoom.findMany({ select: { id: true, seq: true } });
 const seqs = new Map(rooms.map(({ id, seq }) => [id, seq]));

@@ -14,19 +14,19 @@ import { startWorker } from './worker.mjs';
  * @property {import('./worker.mjs').Worker} load
  * @property {string} roomId
  * @property {(method: 'oneByOne' | 'bursts', ms: number, ...args: unknown[]) => Promise<{ perSecond: number, cpuMicros: number, loadMicros: number }>} measure
- * @property {(count: number) => Promise<void>} grow further subscribers
+ * @property {(count: number) => Promise<void>} grow adds subscribers
  * @property {() => Promise<void>} stop
  */
 
-/** The most that a room of Fairway may have; further sockets are second and third devices. */
+/** Fairway's limit for a room; further sockets are second and third devices. */
 const maxMembers = 500;
 const firstUser = 1_000;
 
-/** Of the peers that speak GraphQL. */
+/** The subscription of the peers that speak GraphQL. */
 export const messageAdded =
   'subscription ($roomId: ID!) { messageAdded(roomId: $roomId) { id seq type content senderName createdAt sender { id name } } }';
 
-/** Fairway without the documents of the bench. */
+/** Fairway without the registered documents of the bench. */
 export const interpreted = 'Fairway, interpreted';
 
 /** @type {Record<string, { peer: string, target: Omit<Target, 'port'> }>} */
@@ -43,12 +43,12 @@ export const broadcastPeers = {
  * @property {number} [senders]
  * @property {string[]} [nodeArgs]
  * @property {boolean} [isInterpreted]
- * @property {import('./stack.mjs').Database} [database] shared with other audiences of Fairway that are open meanwhile:
- *   installations with databases of their own must not share a nats-server
+ * @property {import('./stack.mjs').Database} [database] shared with other audiences of Fairway that are open at the same time:
+ *   installations with different databases must not share a nats-server
  */
 
 /**
- * Connects everybody and checks that each message reaches each subscriber once, whole and in order.
+ * Connects all sockets and checks that each message reaches each subscriber once, complete and in order.
  * @param {Stack} stack
  * @param {string} name 'Fairway', 'Fairway, interpreted' or a peer
  * @param {AudienceOptions} options
@@ -127,7 +127,7 @@ async function connect(name, server, target, { roomId, subscribers, tokenAt, sen
   try {
     await grow(subscribers, senderTokens);
   } catch (cause) {
-    throw new Error(`${name} does not deliver what it should. It wrote:\n${server.output()}`, { cause });
+    throw new Error(`${name} does not deliver the messages that were sent. It wrote:\n${server.output()}`, { cause });
   }
   return {
     server,

@@ -8,7 +8,7 @@ const barHeight = 18;
 const valueWidth = 90;
 
 /**
- * One group of bars for each measurement, each group on a scale of its own: medians, with min and max as a line.
+ * Draws one group of bars for each measurement, each on its own scale: medians, with min and max as a line.
  * @param {Measurement[]} measurements
  */
 export function drawChart(measurements) {

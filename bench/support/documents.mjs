@@ -6,7 +6,7 @@ import { join } from 'node:path';
 const message = 'id seq type content senderName createdAt';
 const roomFields = `id type name seq updatedAt unreadCount lastMessage { ${message} }`;
 
-/** All that is sent to Fairway. */
+/** The documents that are sent to Fairway. */
 export const documents = {
   sendMessage: 'mutation ($input: SendMessageInput!) { sendMessage(input: $input) { message { id seq createdAt } } }',
   roomEvents: `subscription ($roomId: ID!) { roomEvents(roomId: $roomId) { __typename seq ... on MessageAdded { message { ${message} sender { id name } } } } }`,

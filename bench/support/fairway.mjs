@@ -1,5 +1,5 @@
 /**
- * What the bench uses of Fairway itself, from the build that it measures, with the types of the source.
+ * Imports parts of Fairway that the bench uses, from the build that it measures, with the types of the source.
  * @param {string} path in dist
  */
 const load = (path) => import(new URL(`../../dist/${path}`, import.meta.url).href);

@@ -1,8 +1,8 @@
 import { connect } from 'node:net';
 
 /**
- * One keep-alive connection, one request at a time, without the cost of a general client. The answer's body is handed
- * over as bytes. A connection that the server closed while it was idle is opened anew.
+ * One keep-alive connection with one request at a time, without the cost of a general client. Returns the answer's body as
+ * bytes. Opens the connection again if the server closed it while it was idle.
  */
 export class HttpConnection {
   #port;

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 
-/** Linux counts in these, whatever the kernel's own clock. */
+/** The unit in which Linux reports times, whatever the kernel's own clock. */
 const ticksPerSecond = 100;
 
 /**
@@ -10,7 +10,7 @@ const ticksPerSecond = 100;
  */
 export function cpuSeconds(pid) {
   if (process.platform !== 'linux') return parseTime(ask(pid, 'time='));
-  // The second field may hold spaces and parentheses; the rest is counted from the last one. See proc(5).
+  // The second field may contain spaces and parentheses, so fields are counted from the last parenthesis. See proc(5).
   const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(')').at(-1)?.trim().split(' ') ?? [];
   return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
 }
@@ -27,7 +27,7 @@ export function residentBytes(pid) {
 /** @param {number} pid @param {string} field */
 const ask = (pid, field) => spawnSync('ps', ['-o', field, '-p', String(pid)], { encoding: 'utf8' }).stdout.trim();
 
-/** `12:34.56` or `1-02:03:04` in seconds. */
+/** Reads `12:34.56` or `1-02:03:04`, in seconds. */
 function parseTime(/** @type {string} */ text) {
   const [clock = '', days = '0'] = text.split('-').reverse();
   return clock.split(':').reduce((total, part) => total * 60 + Number(part), 0) + Number(days) * 86_400;

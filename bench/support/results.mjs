@@ -5,15 +5,15 @@ import { drawChart } from './chart.mjs';
 import { format, summarize } from './statistics.mjs';
 
 /**
- * What a bench is given.
+ * The arguments of a bench.
  * @typedef {object} BenchContext
  * @property {import('./stack.mjs').Stack} stack
  * @property {number} rounds that count
- * @property {boolean} quick small sizes, to see that it works
+ * @property {boolean} quick small sizes, for a trial
  */
 
 /**
- * The ratio of medians that has to be reached; without a limit it is only printed.
+ * The ratio of medians to reach; without a limit it is only printed.
  * @typedef {object} Bar
  * @property {string} [of] 'Fairway' by default
  * @property {string} against
@@ -33,8 +33,8 @@ import { format, summarize } from './statistics.mjs';
 /**
  * @typedef {object} Verdict
  * @property {Bar} bar
- * @property {number | undefined} ratio undefined where a figure is missing
- * @property {boolean | undefined} reached undefined where there is no bar or no figure
+ * @property {number | undefined} ratio undefined if a figure is missing
+ * @property {boolean | undefined} reached undefined if there is no bar or no figure
  */
 
 const folder = join(import.meta.dirname, '../results');
@@ -81,7 +81,7 @@ function barText({ atLeast, atMost }) {
 const formatRatio = (ratio) => ratio.toLocaleString('en', { maximumFractionDigits: ratio >= 10 ? 0 : 2 });
 
 /**
- * Of a complete run: the samples as JSON, the table of the README, the chart.
+ * Writes the results of a complete run: the samples as JSON, the table of the README, the chart.
  * @param {Measurement[]} measurements
  * @param {number} rounds
  */

@@ -3,13 +3,13 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { WebSocket } from 'ws';
 import { residentBytes } from './process-usage.mjs';
 
-/** Lets the bench ask a server to collect its garbage. */
+/** Allow the bench to make a server collect its garbage. */
 export const inspectorArgs = ['--inspect=127.0.0.1:0'];
 
 const settleMs = 500;
 
 /**
- * What a server holds on to behind full collections: in bytes, its resident set and its heap with the buffers outside.
+ * The memory of a server after full collections, in bytes: its resident set, and its heap with the buffers outside of it.
  * @param {import('./server-process.mjs').ServerProcess} server started with `inspectorArgs`
  */
 export async function measureMemory(server) {

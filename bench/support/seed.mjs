@@ -19,8 +19,8 @@ export async function seedUsers(database, userIds) {
 }
 
 /**
- * Rooms of the same members, each with a log of so many messages, the members in turn. The first member has read all but
- * the last ten, every other a little less than the one before.
+ * Creates rooms with the same members, each with `messages` messages that the members sent in turn. The first member has
+ * read all but the last ten, each other member ten fewer than the one before.
  * @param {Database} database
  * @param {{ rooms?: number, memberIds: number[], messages?: number }} options
  * @returns {Promise<string[]>} the ids
@@ -51,7 +51,7 @@ export async function seedRooms(database, { rooms = 1, memberIds, messages = 0 }
   return roomIds;
 }
 
-/** What autovacuum would do in a while. @param {Database} database */
+/** Does what autovacuum would do later. @param {Database} database */
 export async function settle(database) {
   await database.query('VACUUM ANALYZE');
   await database.query('CHECKPOINT');

@@ -11,16 +11,16 @@ export const tokenSecret = 'a-secret-for-the-bench-of-32-bytes-or-more';
  * @typedef {object} ServerProcess
  * @property {number} port
  * @property {number} pid
- * @property {() => string} output what it wrote so far
+ * @property {() => string} output its output so far
  * @property {() => Promise<void>} stop
  */
 
 /** @typedef {import('./stack.mjs').Stack} Stack */
 
 /**
- * Fairway as `npm start` runs it, in production. Tokens and memberships are checked; raised is only how much one user
- * may send and how many sockets they may have. The documents of the bench are registered, as those of an application are,
- * and so compiled.
+ * Starts Fairway as `npm start` runs it, in production. It checks tokens and memberships; only limits of one user are raised:
+ * those per minute, and the number of sockets. The documents of the bench are registered, as those of an application are, and
+ * so compiled.
  * @param {Stack} stack
  * @param {string} databaseUrl
  * @param {{ nodeArgs?: string[], isInterpreted?: boolean | undefined }} [options] `isInterpreted`: no documents are registered
@@ -51,7 +51,7 @@ export const startPeer = (name, { nodeArgs = [], env = {} } = {}) =>
   startServer(join(bench, `peers/${name}.mjs`), nodeArgs, env);
 
 /**
- * Resolves once the server says by IPC that it is ready, and on which port.
+ * Resolves once the server has sent by IPC that it is ready, with its port.
  * @param {string} file
  * @param {string[]} nodeArgs
  * @param {Record<string, string>} env

@@ -8,7 +8,7 @@ import { migrate, startEmbeddedServers } from './fairway.mjs';
 const migrations = join(import.meta.dirname, '../../prisma/migrations');
 
 /**
- * The PostgreSQL and the nats-server that everything measured shares, with the settings of `npm start`: an acknowledged
+ * The PostgreSQL and the nats-server that all measured servers share, with the settings of `npm start`: an acknowledged
  * commit is on disk.
  * @typedef {object} Stack
  * @property {{ url: string, user: string, password: string, pid: number }} nats
@@ -26,7 +26,7 @@ const migrations = join(import.meta.dirname, '../../prisma/migrations');
 /** @returns {Promise<Stack>} */
 export async function startStack() {
   const dataDir = mkdtempSync(join(tmpdir(), 'fairway-bench-'));
-  chmodSync(dataDir, 0o755); // under root, PostgreSQL runs as another user and has to pass through
+  chmodSync(dataDir, 0o755); // under root, PostgreSQL runs as another user and has to traverse this folder
   const log = pino({ level: 'warn' });
   const servers = await startEmbeddedServers({ dataDir, log, postgres: true, nats: true });
   process.once('exit', () => {

@@ -15,11 +15,11 @@ export function summarize(samples) {
 }
 
 /**
- * Takes every way's samples round by round, each round beginning with another way: whatever disturbs the machine
- * disturbs all of them. A first round warms up and does not count.
+ * Takes the samples of all ways round by round, and begins each round with another way: a disturbance of the machine affects
+ * all of them. A first round warms up and does not count.
  * @param {Record<string, () => Promise<Record<string, number>>>} ways
  * @param {number} rounds
- * @param {{ warmUp?: boolean }} [options] false for ways that begin with a fresh process anyhow
+ * @param {{ warmUp?: boolean }} [options] false for ways that begin with a fresh process
  * @returns {Promise<Record<string, Record<string, number[]>>>} by metric, then by way
  */
 export async function interleave(ways, rounds, { warmUp = true } = {}) {

@@ -4,12 +4,12 @@ import { connect } from 'node:net';
 const opcodes = { text: 1, close: 8, ping: 9, pong: 10 };
 /** @type {Buffer} */
 const nothing = Buffer.alloc(0);
-/** One for all sockets: a read is handed over before the next begins. */
+/** Shared by all sockets: each read is processed before the next begins. */
 const readBuffer = Buffer.allocUnsafe(256 * 1024);
 
 /**
- * A WebSocket client that walks over the frames without decoding them, so that a load process can take more than the
- * fastest server sends. It offers no compression, answers pings, and wants text frames that are not split up.
+ * A WebSocket client that skips over the frames without decoding them, so that a load process can receive more than the
+ * fastest server sends. It offers no compression, answers pings, and requires text frames that are not fragmented.
  */
 export class WireSocket {
   /** @type {(bytes: Buffer, start: number, end: number) => void} */
@@ -100,7 +100,7 @@ export class WireSocket {
   }
 
   /**
-   * Answers with where the first incomplete frame begins.
+   * Returns the position of the first incomplete frame.
    * @param {Buffer} chunk
    * @param {number} at
    * @param {number} end
@@ -144,7 +144,7 @@ export class WireSocket {
     frame[0] = 0x80 | opcode;
     frame[1] = 0x80 | (long ? 126 : length);
     if (long) frame.writeUInt16BE(length, 2);
-    // The masking key may be any: zeros leave the bytes as they are.
+    // Any masking key is valid: zeros leave the bytes as they are.
     payload.copy(frame, long ? 8 : 6);
     this.#socket.write(frame);
   }

@@ -2,11 +2,10 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 
 /**
- * A module of bench/load in a process of its own, so that the load never shares an event loop with a server or with the
- * runner.
+ * A module of bench/load in its own process, so that the load never shares an event loop with a server or the runner.
  * @typedef {object} Worker
  * @property {number} pid
- * @property {(method: string, ...args: unknown[]) => Promise<any>} call what the module's method answers
+ * @property {(method: string, ...args: unknown[]) => Promise<any>} call resolves with the result of the module's method
  * @property {() => Promise<void>} stop
  */
 
@@ -48,7 +47,7 @@ export function startWorker(name) {
 }
 
 /**
- * In a load process: answers the calls of `startWorker`.
+ * Answers the calls of `startWorker` in a load process.
  * @param {Record<string, (...args: any[]) => unknown>} methods
  */
 export function serveCalls(methods) {
