@@ -19,7 +19,7 @@ describe('a member who left the room of a booking', () => {
     await database.drop();
   });
 
-  /** The room of a new booking, which Lee has left again. */
+  /** Creates the room of a new booking; Lee leaves it again. */
   async function leave(version: number | null = 1) {
     const bookingId = randomInt(1, 2 ** 31);
     const tell = async (version: number | null, ...userIds: number[]) => {
@@ -50,7 +50,7 @@ describe('a member who left the room of a booking', () => {
     expect(notices).toEqual([{ code: 'MEMBERS_JOINED', userIds: [park] }]);
   });
 
-  it('is added again once a list has been without them', async () => {
+  it('is added again after a list without them', async () => {
     const { tell, members } = await leave();
 
     await tell(2, kim);
@@ -59,7 +59,7 @@ describe('a member who left the room of a booking', () => {
     expect(await members()).toEqual([kim, lee]);
   });
 
-  it('is added again also where the list without them comes late, and by no list from before they left', async () => {
+  it('is added again even if the list without them comes late, but by no list from before they left', async () => {
     const { tell, members } = await leave(5);
 
     await tell(7, kim, lee);
@@ -73,7 +73,7 @@ describe('a member who left the room of a booking', () => {
     ]);
   });
 
-  it('stays away from a room that was made without a version', async () => {
+  it('stays away from a room that was created without a version', async () => {
     const { tell, members } = await leave(null);
 
     await tell(1, kim, lee);
@@ -83,7 +83,7 @@ describe('a member who left the room of a booking', () => {
     expect(await members()).toEqual([kim, lee]);
   });
 
-  it('stays away a second time where they leave again', async () => {
+  it('stays away a second time if they leave again', async () => {
     const { tell, members } = await leave();
     await tell(2, kim);
     const { roomId } = await tell(3, kim, lee);

@@ -6,7 +6,7 @@ import { createRowCodec, type JsonOf, type RowOf } from '../../src/db/row.js';
 import { computed, listOf, objectOf, position, text, time, userId, uuid } from '../../src/domain/shape.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 
-/** A message with votes, which a table of their own holds. */
+/** A message with votes from a separate table. */
 const votedShape = {
   id: uuid,
   roomId: uuid,
@@ -68,7 +68,7 @@ const vote = async (user: number, choice: string) => {
   return votedRow.decode(row as VotedRow);
 };
 
-it('has what a function of the log has written to another table in the same statement', async () => {
+it('has the rows that a function of the log has written to another table in the same statement', async () => {
   expect(await vote(4, '토요일')).toMatchObject({
     id: messageId,
     changedSeq: 3,
@@ -102,7 +102,7 @@ it('is the same in the row of a replay, in the value of a page and in the result
   expect(page?.values.map((json) => votedRow.decodeJson(json, { roomId }))).toEqual([written]);
 });
 
-it('misses it where the function that reads it is not VOLATILE', async () => {
+it('misses them if the function that reads them is not VOLATILE', async () => {
   const before = (await vote(6, '금요일')).votes;
   await database.query(createReader('STABLE'));
 

@@ -9,7 +9,7 @@ import { startNats, type TestNats } from '../support/nats.js';
 import { describeWithNats } from '../support/requirements.js';
 import { waitFor } from '../support/wait-for.js';
 
-describeWithNats("a consumer of somebody else's stream", () => {
+describeWithNats("a consumer of another system's stream", () => {
   let nats: TestNats;
   let pubsub: NatsPubSub;
   let bookings: BookingSystem;
@@ -36,7 +36,7 @@ describeWithNats("a consumer of somebody else's stream", () => {
     await nats.stop();
   });
 
-  it('sets aside what fails, as it came, but nothing because the database was away', async () => {
+  it('sets failed events aside unchanged, but retries while the database is away', async () => {
     let tries = 0;
     let isDone = false;
     consume(async ({ payload }) => {
@@ -57,7 +57,7 @@ describeWithNats("a consumer of somebody else's stream", () => {
     expect(letter?.header.get('Fairway-Error')).toBe('INTERNAL');
   });
 
-  it('sets aside by name only what is too large to be stored with its reason', async () => {
+  it('sets aside only a reference to an event that is too large to be stored with its error', async () => {
     consume(async () => {
       throw new ChatError('BAD_USER_INPUT', 'bookingId must be a number');
     });
@@ -80,7 +80,7 @@ describeWithNats("a consumer of somebody else's stream", () => {
     expect((await manager.streams.getMessage(stream, { seq: Number(seq) }))?.string()).toBe(body);
   });
 
-  it('goes on when NATS is back, also with the stream made anew', async () => {
+  it('continues when NATS is back, even with a new stream', async () => {
     const heard: unknown[] = [];
     consume(async ({ payload }) => void heard.push(payload));
     await bookings.tell('created', 1, '"before"');

@@ -10,7 +10,7 @@ import { appendMessage, createRoom } from '../../src/db/room-log.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { collectGarbage } from '../support/garbage.js';
 
-/** What PostgreSQL says, which the real one says in one breath only when it is asked to at the very moment. */
+/** A protocol message of PostgreSQL; a real server sends these together only at an unlucky moment. */
 const say = (type: string, body: string): Buffer => {
   const head = Buffer.alloc(5);
   head.write(type);
@@ -22,14 +22,14 @@ const ready = say('Z', 'I');
 const ended = say('E', 'SFATAL\0VFATAL\0C57P01\0Mterminating connection due to administrator command\0\0');
 
 describe('connectDatabase', () => {
-  it('tells of no connection that the server cuts off behind its close', async () => {
+  it('reports no error if the server cuts off a connection after its close', async () => {
     const database = await createDatabase();
     const told: unknown[] = [];
     const db = connectDatabase({ url: database.url, onError: (error) => told.push(error) });
     const [{ pid } = { pid: 0 }] = await db.writes.query<{ pid: number }>`SELECT pg_backend_pid() AS pid`;
     expect(pid).toBeGreaterThan(0);
 
-    // The server's end of the connection gets the farewell no sooner than the order to die.
+    // The stopped backend does not see the end of the connection before the order to terminate.
     process.kill(pid, 'SIGSTOP');
     await db.close();
     await database.query('SELECT pg_terminate_backend($1)', [pid]);
@@ -39,7 +39,7 @@ describe('connectDatabase', () => {
     expect(told).toEqual([]);
   });
 
-  it('refuses the query alone where the server ends a connection in the moment in which it is ready', async () => {
+  it('refuses only the query if the server ends a connection at the moment at which it is ready', async () => {
     const server = createServer((socket) => {
       socket.on('error', () => undefined).once('data', () => socket.end(Buffer.concat([authenticated, ready, ended])));
     }).listen(0, '127.0.0.1');
@@ -53,7 +53,7 @@ describe('connectDatabase', () => {
     server.close();
   });
 
-  it('keeps nothing of what it has answered', async () => {
+  it('keeps no reference to rows that it has returned', async () => {
     const database = await createDatabase();
     const db = connectDatabase({ url: database.url });
     const ask = async () => new WeakRef((await db.reads.query<object>`SELECT 1 AS one`)[0] ?? {});
@@ -81,7 +81,7 @@ describe('connectDatabase', () => {
 
     const prepared = await db.reads.query<{ statement: string }>`SELECT statement FROM pg_prepared_statements`;
     expect(prepared.length).toBeLessThanOrEqual(301);
-    // Who comes later is no worse off.
+    // Later statements are prepared, too.
     expect(prepared.some(({ statement }) => statement.includes('999 AS other'))).toBe(true);
   });
 
@@ -89,7 +89,7 @@ describe('connectDatabase', () => {
     ['off', 'on'],
     ['local', 'local'],
     ['remote_apply', 'remote_apply'],
-  ])('has commits on disk before they are answered, though the database says %s by default', async (given, had) => {
+  ])('has commits on disk before they are answered, even if the default of the database is %s', async (given, had) => {
     const { database, db } = await connect();
     await database.query(`ALTER DATABASE ${nameOf(database)} SET synchronous_commit = '${given}'`);
 
@@ -112,7 +112,7 @@ describe('connectDatabase', () => {
     ['bytea_output', 'escape'],
     ['extra_float_digits', '-10'],
     ['default_transaction_isolation', 'serializable'],
-  ])('reads and writes the same where the database says by default that %s is %s', async (name, value) => {
+  ])('reads and writes the same if the database sets %s to %s by default', async (name, value) => {
     const { database, db } = await connect();
     await database.query(`ALTER DATABASE ${nameOf(database)} SET ${name} = '${value}'`);
     const roomId = randomUUID();
@@ -149,7 +149,7 @@ describe('connectDatabase', () => {
     });
   });
 
-  describe('of an error', () => {
+  describe('with an error', () => {
     let database: TestDatabase;
     let db: Database;
     beforeAll(async () => {
@@ -173,7 +173,7 @@ describe('connectDatabase', () => {
       ['XX000', 'could not load library "/usr/lib/postgresql/15/lib/plpgsql.so": cannot open shared object file'],
       ['0A000', 'cached plan must not change result type'],
       ['40001', 'could not serialize access due to concurrent update'],
-    ])('takes %s (%s) for a database that is out of order, not for a fault of ours', async (state, message) => {
+    ])('treats %s (%s) as a database that is out of order, not as a bug', async (state, message) => {
       const raise = Prisma.raw(
         `DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '${state}', MESSAGE = '${message}'; END $$`,
       );
@@ -186,7 +186,7 @@ describe('connectDatabase', () => {
       ['23505', 'duplicate key value violates unique constraint'],
       ['XX000', 'cache lookup failed for type 16397'],
       ['42501', 'permission denied for table chat_rooms'],
-    ])('takes %s (%s) for a fault of ours', async (state, message) => {
+    ])('treats %s (%s) as a bug', async (state, message) => {
       const raise = Prisma.raw(
         `DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '${state}', MESSAGE = '${message}'; END $$`,
       );
@@ -195,7 +195,7 @@ describe('connectDatabase', () => {
     });
   });
 
-  it('takes whatever keeps a connection from being made for a database that is out of order', async () => {
+  it('treats every failure to connect as a database that is out of order', async () => {
     const { database } = await connect();
     const url = new URL(database.url);
     url.password = 'of-yesterday';
@@ -205,7 +205,7 @@ describe('connectDatabase', () => {
     await expect(db.reads.query`SELECT 1`).rejects.toMatchObject({ code: 'UNAVAILABLE' });
   });
 
-  it('makes all connections anew once one of them turned out to lead to a server that only reads', async () => {
+  it('replaces all connections once one of them turns out to lead to a read-only server', async () => {
     const { database, db } = await connect();
     await database.query(`ALTER DATABASE ${nameOf(database)} SET default_transaction_read_only = on`);
     const pidOf = async (connection: Connection) =>
@@ -222,7 +222,7 @@ describe('connectDatabase', () => {
     expect(after.filter((pid) => before.includes(pid))).toEqual([]);
   });
 
-  it('keeps the connection on which a statement alone went wrong', async () => {
+  it('keeps a connection on which only a statement failed', async () => {
     const { db } = await connect();
     const pidOf = async () => (await db.writes.query<{ pid: number }>`SELECT pg_backend_pid() AS pid`)[0]?.pid;
     const before = await pidOf();
@@ -234,7 +234,7 @@ describe('connectDatabase', () => {
     expect(await pidOf()).toBe(before);
   });
 
-  it('waits no longer than 5 s for a server that takes connections and says nothing', async () => {
+  it('waits no longer than 5 s for a server that accepts connections but sends nothing', async () => {
     const silent = createServer((socket) => void socket.on('error', () => undefined)).listen(0, '127.0.0.1');
     await once(silent, 'listening');
     const { port } = silent.address() as AddressInfo;
@@ -249,7 +249,7 @@ describe('connectDatabase', () => {
   });
 });
 
-/** A database of the test's own, and connections to it that end with the test. */
+/** A separate database, with connections that end with the test. */
 async function connect() {
   const database = await createDatabase();
   const db = connectDatabase({ url: database.url });

@@ -40,13 +40,13 @@ describe('draftMigration', () => {
 
   it.each([
     ['takes another argument', (sql: string) => sql.replace('p_user integer)', 'p_user integer, p_strict boolean)')],
-    ['names an argument otherwise', (sql: string) => sql.replaceAll('p_user', 'p_member')],
+    ['renames an argument', (sql: string) => sql.replaceAll('p_user', 'p_member')],
     ['has another default', (sql: string) => sql.replace('p_user integer)', 'p_user integer DEFAULT 1)')],
     [
-      'returns something else',
+      'returns another type',
       (sql: string) => sql.replace('RETURNS boolean', 'RETURNS integer').replace('EXISTS (', '1 WHERE EXISTS ('),
     ],
-  ])('makes a function anew that %s', async (_what, change) => {
+  ])('replaces a function that %s', async (_what, change) => {
     edit('chat_is_admin', change);
 
     const sql = await draft();
@@ -55,7 +55,7 @@ describe('draftMigration', () => {
     expect(await draftBehind(sql)).toBe('');
   });
 
-  it('creates new functions behind those that they call, and behind the tables that they are about', async () => {
+  it('creates new functions after those that they call, and after the tables that they use', async () => {
     appendFileSync(join(ownDir, 'schema.prisma'), '\nmodel Pin {\n  id Int @id\n\n  @@map("pins")\n}\n');
     write(
       'chat_a',
@@ -101,7 +101,7 @@ describe('draftMigration', () => {
     }
   }
 
-  /** With that as one more migration, which has to apply. */
+  /** Drafts again with this as one more migration, which must apply. */
   function draftBehind(sql: string): Promise<string> {
     mkdirSync(join(ownDir, 'migrations/20990101000000_more'));
     writeFileSync(join(ownDir, 'migrations/20990101000000_more/migration.sql'), sql);

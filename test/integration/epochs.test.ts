@@ -24,13 +24,13 @@ describe('the epoch of the logs', () => {
     await database.drop();
   });
 
-  it('is the one of a new database, whichever server it is copied to before anybody connects', async () => {
+  it('is the first one of a new database, even if it is copied to another server before anybody connects', async () => {
     await makeRoom();
 
     expect(await database.query('SELECT number FROM chat_epochs')).toEqual([{ number: 1 }]);
   });
 
-  it('begins where the server is another one than it was, once however many connect', async () => {
+  it('begins when the database is on another server, and only once for all connections', async () => {
     const { roomId } = await makeRoom();
     const before = await epochsOf(roomId);
     await database.query(`UPDATE chat_epochs SET timeline = '000000FF'`);
@@ -45,7 +45,7 @@ describe('the epoch of the logs', () => {
     expect(presentEpoch(after) > presentEpoch(before)).toBe(true);
   });
 
-  it('takes what nobody may ask for as unknown, and begins none for it', async () => {
+  it('stays the same if the stored identity of the server is unknown', async () => {
     const { roomId } = await makeRoom();
     const before = await epochsOf(roomId);
     await database.query('UPDATE chat_epochs SET system_id = NULL, timeline = NULL, database_id = NULL');
@@ -71,7 +71,7 @@ describe('the epoch of the logs', () => {
     expect(rows).toHaveLength(8);
   });
 
-  it('is later than one that others know of, whatever the clock shows', async () => {
+  it('is later than an epoch that others know, whatever the clock shows', async () => {
     const { roomId } = await makeRoom();
     const known = hourAfter(presentEpoch(await epochsOf(roomId)));
 
@@ -84,7 +84,7 @@ describe('the epoch of the logs', () => {
     expect((next?.epoch ?? '') > later).toBe(true);
   });
 
-  it('has nothing in common with the one before where instances may have written since', async () => {
+  it('has nothing in common with the one before if instances may have written since', async () => {
     const { roomId } = await makeRoom();
     await whileNobodyIsConnected(async () => {
       await database.query(
@@ -98,7 +98,7 @@ describe('the epoch of the logs', () => {
     expect((await epochsOf(roomId)).at(-1)).toMatchObject({ seq: 0 });
   });
 
-  it('has nothing in common either where instances are connected whose leases are gone', async () => {
+  it('has nothing in common with it either if instances without a lease are connected', async () => {
     const { roomId } = await makeRoom();
 
     expect(await beginEpoch(database.url)).toMatchObject({ isSure: false });
@@ -106,7 +106,7 @@ describe('the epoch of the logs', () => {
     expect((await epochsOf(roomId)).at(-1)).toMatchObject({ seq: 0 });
   });
 
-  it('knows connected instances by the name that the URL gives them, and does not take the command for one', async () => {
+  it('recognizes connected instances by the name from their URL, and does not count the command as one', async () => {
     const { roomId } = await makeRoom();
     const url = (name: string) => `${database.url}?application_name=${name}`;
 
@@ -122,7 +122,7 @@ describe('the epoch of the logs', () => {
     });
   });
 
-  it('has a row of each room that was there when it began, and takes one without for a later one, whatever the clocks show', async () => {
+  it('has a row for each room that existed when it began, and treats a room without a row as later, whatever the clocks show', async () => {
     const { roomId, sent } = await makeRoom();
     await database.query(`UPDATE chat_rooms SET created_at = clock_timestamp() + interval '1 hour' WHERE id = $1`, [
       roomId,
@@ -142,7 +142,7 @@ describe('the epoch of the logs', () => {
     expect((await epochsOf(later.roomId)).at(-1)?.seq).toBeGreaterThan(3);
   });
 
-  it('is put off by who holds a room, for no longer than 5 s, and begins with the next connection', async () => {
+  it('waits for the lock of a room, for no longer than 5 s, and begins with the next connection', async () => {
     const { roomId } = await makeRoom();
     const before = await epochsOf(roomId);
     const holder = new pg.Client(database.url);
@@ -171,7 +171,7 @@ describe('the epoch of the logs', () => {
   describe('that is doubted', () => {
     it.each<[string, (room: Room) => Evidence | Promise<Evidence>]>([
       ['an entry that is there', ({ sent }) => toEvidence(sent)],
-      ['one whose message was edited since', ({ sent, edit }) => edit().then(() => toEvidence(sent))],
+      ['an entry whose message was edited since', ({ sent, edit }) => edit().then(() => toEvidence(sent))],
       ['an edit', async ({ edit }) => toEvidence(await edit())],
       [
         'an edit that another one has replaced',
@@ -193,12 +193,12 @@ describe('the epoch of the logs', () => {
     });
 
     it.each<[string, (sent: LogEntry) => Partial<Evidence>]>([
-      ['a position that is not reached', () => ({ seq: 4 })],
-      ['one of which only the position is known', () => ({ seq: 4, messageId: null })],
+      ['a position beyond the head', () => ({ seq: 4 })],
+      ['an entry of which only the position is known', () => ({ seq: 4, messageId: null })],
       ['another message at a position', () => ({ messageId: randomUUID() })],
       ['an edit at a position that is a message of its own', () => ({ isAdded: false })],
       ['a later epoch', ({ epoch }) => ({ epoch: hourAfter(epoch) })],
-    ])('is over for %s, and nothing is common', async (_what, change) => {
+    ])('ends for %s, and nothing is common', async (_what, change) => {
       const { roomId, sent } = await makeRoom();
 
       const evidence = { ...toEvidence(sent), ...change(sent) };
@@ -227,7 +227,7 @@ describe('the epoch of the logs', () => {
     store = createLogStore(db);
   }
 
-  /** Of a clock that is an hour ahead. */
+  /** An epoch from a clock that is an hour ahead. */
   const hourAfter = (epoch: string): string => {
     const ms = Number.parseInt(epoch.replace('-', '').slice(0, 12), 16) + 3_600_000;
     const time = ms.toString(16).padStart(12, '0');
@@ -236,7 +236,7 @@ describe('the epoch of the logs', () => {
 
   interface Room {
     readonly roomId: string;
-    /** At position 3. */
+    /** The entry at position 3. */
     readonly sent: LogEntry;
     edit(): Promise<LogEntry>;
     erase(): Promise<unknown>;

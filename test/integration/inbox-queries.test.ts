@@ -35,7 +35,7 @@ describeWithNats('an inbox', () => {
       MAX_ROOM_MEMBERS: '501',
       NEW_USERS_PER_DAY: '10000',
     }) as CompleteConfig;
-    // In this process, where its statements can be counted.
+    // The app runs in this process, so that its statements can be counted.
     const { limits, introspection } = config;
     const documents = new TrustedDocuments({ ...limits, introspection, schema, own: [], manifests: [], only: false });
     app = await startApp(config, documents, pino({ level: 'silent' }));
@@ -53,11 +53,11 @@ describeWithNats('an inbox', () => {
     return client;
   }
 
-  /** What goes on by the clock, whether anything is sent or not. */
+  /** Periodic statements, which run whether anything is sent or not. */
   const byTheClock =
     /chat_advance_published|published_seq < r\.seq|chat_hold_lease|chat_expire_|chat_connect|r\.id = ANY|AS k\(id, seq\)|since\.time|u\.online_since/;
 
-  /** So that the room's own beginning comes to nobody who looks from here on. */
+  /** Waits until later subscribers do not receive the room's creation any more. */
   const untilPublished = (roomId: string) =>
     waitFor(
       async () => {
@@ -70,7 +70,7 @@ describeWithNats('an inbox', () => {
       { what: 'the publication of the room' },
     );
 
-  /** A message in a room with so many others, all of whom watch their inbox: the statements that it took, and the last event. */
+  /** Sends a message to a room whose other members all watch their inbox; returns the statements that it took. */
   async function sendTo(memberIds: readonly number[]) {
     const sender = await connect(senderId);
     const roomId = await sender.group(...memberIds);
@@ -83,7 +83,7 @@ describeWithNats('an inbox', () => {
     const query = vi.spyOn(pg.Client.prototype, 'query');
     const { message } = await sender.send(roomId, '모두에게');
     await waitFor(() => feeds.every(({ events }) => events.length > 1), { what: 'the event', timeoutMs: 30_000 });
-    // A connection that is new settles its session first, for whatever comes.
+    // A new connection first sets up its session.
     const statements = query.mock.calls
       .map(([statement]) => (statement as unknown as { text: string }).text)
       .filter((text) => !text.includes('set_config'));
@@ -103,13 +103,13 @@ describeWithNats('an inbox', () => {
   const countFrom = (first: number, count: number): number[] =>
     Array.from({ length: count }, (_, index) => first + index);
 
-  it('takes as many statements to tell 500 members of a message as to tell 10', async () => {
+  it('takes as many statements to notify 500 members of a message as to notify 10', async () => {
     const ten = await sendTo(countFrom(1_000, 10));
     const fiveHundred = await sendTo(countFrom(2_000, 500));
 
     expect(fiveHundred.length).toBe(ten.length);
     expect(ten.length).toBeLessThanOrEqual(8);
-    // All their unread counts among them.
+    // One of them reads all unread counts.
     expect(fiveHundred.filter((text) => text.includes('AS unread'))).toHaveLength(1);
   }, 60_000);
 });

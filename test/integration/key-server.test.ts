@@ -5,7 +5,7 @@ import { type CryptoKey, exportJWK, generateKeyPair, type JWK, SignJWT } from 'j
 import { expect, it, onTestFinished } from 'vitest';
 import { createTokenVerifier } from '../../src/auth/verify-token.js';
 
-/** A key server; resolves with a verifier that asks it, and with what makes it publish a further key. */
+/** Starts a key server; resolves with a verifier that uses it, and with a function that publishes another key. */
 async function startKeyServer() {
   const keys: JWK[] = [];
   const server = createServer((_request, response) => {
@@ -37,7 +37,7 @@ const sign = (key: CryptoKey, kid?: string) =>
     .setExpirationTime('1h')
     .sign(key);
 
-it('does not call a token bad whose key may have been published a moment ago', async () => {
+it('does not refuse a token as invalid if its key may have been published a moment ago', async () => {
   const { verify, publish } = await startKeyServer();
   const first = await publish('first');
   await verify(await sign(first, 'first'));
@@ -55,7 +55,7 @@ it('refuses a token whose key the key server does not have', async () => {
   await expect(verify(await sign(unknown, 'unknown'))).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
 });
 
-it('says what a token lacks that names none of several keys', async () => {
+it('says that a token lacks a kid if there are several keys', async () => {
   const { verify, publish } = await startKeyServer();
   const first = await publish('first');
   expect(await verify(await sign(first))).toMatchObject({ userId: 4 });

@@ -46,7 +46,7 @@ describe('migrate', () => {
     expect(await migrate(database.url, migrationsDir)).toEqual([]);
   });
 
-  it('fills in what the last change was of messages that were changed before', async () => {
+  it('fills in the last change of messages that were changed before', async () => {
     for (const name of names.filter((each) => each >= '20261129174719'))
       rmSync(join(ownDir, name), { recursive: true });
     await migrate(database.url, ownDir);
@@ -78,7 +78,7 @@ describe('migrate', () => {
     expect(await migrate(database.url, ownDir)).toEqual([more]);
   });
 
-  it('leaves a database alone that is newer than the folder', async () => {
+  it('does not change a database that is newer than the folder', async () => {
     addMigration(more, 'CREATE TABLE more (id int);');
     await migrate(database.url, ownDir);
     const records = await readRecords();
@@ -87,7 +87,7 @@ describe('migrate', () => {
     expect(await readRecords()).toEqual(records);
   });
 
-  it('names the migration that fails, leaves nothing of it, and applies it when it is put right', async () => {
+  it('names a migration that fails, leaves nothing of it, and applies it once it is corrected', async () => {
     addMigration(more, 'CREATE TABLE more (id int); SELECT 1 / 0;');
     addMigration('20990102000000_later', 'CREATE TABLE later (id int);');
     const failure = await migrate(database.url, ownDir).catch((error: unknown) => error);
@@ -143,7 +143,7 @@ describe('migrate', () => {
     expect((await readRecords()).filter(({ migration_name }) => migration_name === more)).toHaveLength(1);
   });
 
-  it('refuses a database with tables of which no record says where they come from', async () => {
+  it('refuses a database with tables but without a record of migrations', async () => {
     await database.query('CREATE TABLE theirs (id int)');
 
     await expect(migrate(database.url, migrationsDir)).rejects.toThrow(
@@ -152,13 +152,13 @@ describe('migrate', () => {
     expect(await database.query(`SELECT to_regclass('_prisma_migrations') AS found`)).toEqual([{ found: null }]);
   });
 
-  it('takes the tables of an extension for none', async () => {
+  it('ignores the tables of an extension', async () => {
     await database.query('CREATE TABLE spatial_ref_sys (id int); ALTER EXTENSION plpgsql ADD TABLE spatial_ref_sys');
 
     expect(await migrate(database.url, migrationsDir)).toEqual(names);
   });
 
-  it.each(['demo', 'restored'])('is asked for by npm run %s', async (command) => {
+  it.each(['demo', 'restored'])('is required before npm run %s', async (command) => {
     const env = { PATH: process.env['PATH'], DATABASE_URL: database.url };
     const failed = promisify(execFile)(process.execPath, [resolve(`dist/commands/${command}.js`)], { env });
 
@@ -172,7 +172,7 @@ describe('migrate', () => {
     await expect(migrate('postgresql://nobody:x@127.0.0.1:1/none', migrationsDir)).rejects.toThrow(/ECONNREFUSED/);
   });
 
-  it('says why it cannot be reached at any of several addresses, as localhost often has them', async () => {
+  it('says for each of several addresses why it cannot be reached, as for localhost', async () => {
     const addresses = ['::1', '127.0.0.1'].map((address) => ({ address, family: isIP(address) }));
     const lookup = (_name: string, _options: unknown, tell: (error: null, found: LookupAddress[]) => void) =>
       tell(null, addresses);
@@ -196,20 +196,20 @@ describe('migrate', () => {
       await theirs.drop();
     });
 
-    it('leaves a database that Prisma takes for up to date', async () => {
+    it('leaves a database that is up to date for Prisma', async () => {
       await migrate(database.url, migrationsDir);
 
       expect(await diagnose(database.url, migrationsDir)).toEqual(upToDate);
       expect(await deploy(database.url, migrationsDir)).toEqual([]);
     });
 
-    it('takes one for up to date that Prisma has migrated', async () => {
+    it('treats a database that Prisma has migrated as up to date', async () => {
       expect(await deploy(database.url, migrationsDir)).toEqual(names);
 
       expect(await migrate(database.url, migrationsDir)).toEqual([]);
     });
 
-    it('goes on where Prisma has left off, and Prisma where it has', async () => {
+    it('continues where Prisma has stopped, and Prisma continues where it has', async () => {
       await deploy(database.url, migrationsDir);
       addMigration(more, 'CREATE TABLE more (id int);');
       expect(await migrate(database.url, ownDir)).toEqual([more]);
@@ -230,7 +230,7 @@ describe('migrate', () => {
       expect(applied.flat()).toEqual(names);
     });
 
-    it('waits for a migration that Prisma is applying, and does not take it for a failed one', async () => {
+    it('waits for a migration that Prisma is applying, and does not treat it as failed', async () => {
       await migrate(database.url, ownDir);
       addMigration(more, 'CREATE TABLE more (id int);');
       const prisma = await connect();
@@ -245,7 +245,7 @@ describe('migrate', () => {
       expect((await readRecords()).at(-1)).toMatchObject({ finished: true, rolled_back: false });
     });
 
-    it('has Prisma stop at a migration that failed, until it is put right', async () => {
+    it('makes Prisma stop at a failed migration until it is corrected', async () => {
       addMigration(more, 'SELECT 1 / 0;');
       await expect(migrate(database.url, ownDir)).rejects.toThrow(more);
 
@@ -258,7 +258,7 @@ describe('migrate', () => {
       expect(await deploy(database.url, ownDir)).toEqual([]);
     });
 
-    it('applies a migration that failed with Prisma when it is put right', async () => {
+    it('applies a migration that failed in Prisma once it is corrected', async () => {
       addMigration(more, 'SELECT 1 / 0;');
       await expect(deploy(database.url, ownDir)).rejects.toThrow('division by zero');
 

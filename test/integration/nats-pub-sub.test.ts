@@ -36,11 +36,11 @@ describeWithNats('the PubSub over NATS JetStream', () => {
     await nats.stop();
   });
 
-  /** Streams are ensured behind the connection: a publish that comes before is refused. */
+  /** Streams are created after the connection: a publish before that is refused. */
   const publish = (pubsub: PubSub, subject: string, text: string, id: string = randomUUID()) =>
     waitFor(() => pubsub.publish(subject, encoder.encode(text), id).then(() => true), { what: 'the ack', pollMs: 50 });
 
-  it('brings what is published to every listener of the subject, here and elsewhere', async () => {
+  it('delivers a published message to every listener of the subject, here and on other instances', async () => {
     const [a, b] = [await connected(), await connected()];
     const subject = `chat.room.${randomUUID()}.message`;
     const heard: string[] = [];
@@ -55,7 +55,7 @@ describeWithNats('the PubSub over NATS JetStream', () => {
     expect(heard.sort()).toEqual(['0: 안녕', '1: 안녕', '2: 안녕']);
   });
 
-  it('holds one subscription a subject, until its last listener is gone', async () => {
+  it('holds one subscription per subject until its last listener is gone', async () => {
     const pubsub = await connected();
     const subject = `chat.room.${randomUUID()}.message`;
     const [first, second] = [pubsub.subscribe(subject, () => {}), pubsub.subscribe(subject, () => {})];
@@ -69,7 +69,7 @@ describeWithNats('the PubSub over NATS JetStream', () => {
     expect(counts).toEqual([1, 1, 0]);
   });
 
-  it('refuses to publish while the server is away, and goes on when it is back with its store wiped', async () => {
+  it('refuses to publish while the server is away, and continues when it is back with an empty store', async () => {
     const pubsub = await connected();
     const subject = `chat.room.${randomUUID()}.message`;
     const heard: string[] = [];
@@ -114,7 +114,7 @@ describeWithNats('the PubSub over NATS JetStream', () => {
     await waitFor(() => pubsub.isConnected, { what: 'the return', timeoutMs: 20_000 });
   });
 
-  it('takes subscriptions while the client has given up, until there is another connection', async () => {
+  it('accepts subscriptions after the client has given up, and before the next connection', async () => {
     const pubsub = connect();
     const connections: NatsConnection[] = [];
     pubsub.onConnection((connection) => connections.push(connection));

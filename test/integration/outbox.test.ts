@@ -52,7 +52,7 @@ describeWithNats('the outbox', () => {
     (await readChatMessages(nats)).filter(({ body }) => body['roomId'] === roomId).map(({ body }) => body['seq']);
   const hasStored = async ({ seq, message }: LogEntry) => (await storedSeqs(message.roomId)).includes(seq);
 
-  /** The second entry of a new room. The first one is published by nobody, as that of an instance that is gone. */
+  /** The second entry of a new room. Nobody publishes the first one, as if its instance were gone. */
   async function makeEntry(): Promise<LogEntry> {
     const ids = { id: randomUUID(), messageId: randomUUID() };
     const room = { ...ids, type: 'GROUP', name: null, directKey: null } as const;
@@ -62,7 +62,7 @@ describeWithNats('the outbox', () => {
     return entries[0] as LogEntry;
   }
 
-  it("publishes what another instance left before the database's clock was set back, and what was written behind it", async () => {
+  it("publishes entries that another instance left before the database's clock was set back, and those written after them", async () => {
     const { message } = await makeEntry();
     const { roomId } = message;
     await editMessage(db, message.id, message.senderId, '고침');
@@ -79,7 +79,7 @@ describeWithNats('the outbox', () => {
     expect(await storedSeqs(roomId)).toEqual([1, 2, 2, 4]);
   });
 
-  it('publishes again what was acknowledged by a server that came back without its store', async () => {
+  it('publishes entries again if the server that acknowledged them came back without its store', async () => {
     const entry = await makeEntry();
     const { roomId } = entry.message;
     outbox.publish(entry);
@@ -92,7 +92,7 @@ describeWithNats('the outbox', () => {
 
     const isPublished = async () => (await readStoredLog(database, roomId)).publishedSeq === entry.seq;
     await waitFor(isPublished, { what: 'the published mark', timeoutMs: 20_000 });
-    // Behind the mark is what the stream has, all of it.
+    // The stream has all entries up to the mark.
     expect(await storedSeqs(roomId)).toEqual([1, 2]);
   });
 });

@@ -12,7 +12,7 @@ import { createDatabase, type TestDatabase } from '../support/database.js';
 
 const rooms = 1_000;
 const messagesPerRoom = 1_000;
-/** Without messages; what the tables hold besides, and the planner counts with. */
+/** Rooms without messages, which the planner takes into account. */
 const roomsOfOthers = 4_000;
 const membersPerRoom = 10;
 const users = 50_000;
@@ -61,7 +61,7 @@ describe(`with ${rooms} rooms of ${messagesPerRoom} messages, all of them the vi
     await database.query('VACUUM ANALYZE');
     roomId = String((await database.query('SELECT id FROM chat_rooms WHERE seq > 0 LIMIT 1'))[0]?.id);
     db = connectDatabase({ url: database.url });
-    // A new connection settles its session first, by a statement of its own.
+    // A new connection first sets up its session, by a statement of its own.
     await db.reads.query`SELECT 1`;
   }, 120_000);
   afterAll(async () => {
@@ -89,7 +89,7 @@ describe(`with ${rooms} rooms of ${messagesPerRoom} messages, all of them the vi
   ])('%s is one statement that reads no table from end to end and sorts no more than a page', async (_what, read) => {
     const nodes = await explain(read);
     const scanned = nodes.filter((node) => node['Node Type'] === 'Seq Scan').map((node) => node['Relation Name']);
-    // Of a handful of rows: there is one for each time that the database was restored.
+    // This table has a handful of rows: one for each restore of the database.
     expect(
       scanned.filter((table) => table !== 'chat_epochs'),
       JSON.stringify(nodes),
@@ -120,7 +120,7 @@ describe(`with ${rooms} rooms of ${messagesPerRoom} messages, all of them the vi
     ]);
   });
 
-  /** Of so many members, who came one after the other: the user with number n + 1 as the nth, and one whom tests ask as. */
+  /** Creates a room whose members joined one after the other: user n + 1 as the nth, then the viewer of the tests. */
   async function addLargeRoom(members: number): Promise<string> {
     const id = randomUUID();
     await database.query(`INSERT INTO chat_rooms (id, type, seq) VALUES ('${id}', 'GROUP', ${members})`);
@@ -131,7 +131,7 @@ describe(`with ${rooms} rooms of ${messagesPerRoom} messages, all of them the vi
     return id;
   }
 
-  it('members of a list that are more than may be read along are counted to that, and none is read', async () => {
+  it('members of a list beyond the limit for preloading are counted up to the limit, and none is read', async () => {
     const [rooms, most] = [pageSize + 1, 100];
     for (const cache of ['force_custom_plan', 'force_generic_plan'] as const) {
       const nodes = await explain(
@@ -140,7 +140,7 @@ describe(`with ${rooms} rooms of ${messagesPerRoom} messages, all of them the vi
       );
       const read = (alias: string) =>
         nodes.filter((node) => node.Alias === alias && node['Relation Name'] !== undefined).map(rowsRead);
-      // Members that are counted, those that would be shown, and their users.
+      // The counted members, the members that would be shown, and their users.
       expect([read('c'), read('o'), read('u')]).toEqual([[most + 1], [0], [0]]);
     }
     const read = async (maxMembers: number) =>
@@ -152,7 +152,7 @@ describe(`with ${rooms} rooms of ${messagesPerRoom} messages, all of them the vi
   });
 
   const history = { page: { ...page, backward: true }, parts: messageParts };
-  it('a list of rooms with members and messages sorts the rooms, not what is read along', async () => {
+  it('a list of rooms with members and messages sorts only the rooms', async () => {
     for (const cache of ['force_custom_plan', 'force_generic_plan'] as const) {
       const nodes = await explain(() => pageRooms(db, viewerId, page, undefined, { ...all, history }), cache);
       const sorts = nodes.filter((node) => node['Sort Space Used'] !== undefined);
@@ -176,10 +176,10 @@ describe(`with ${rooms} rooms of ${messagesPerRoom} messages, all of them the vi
     }
   });
 
-  it('looks for what is not published among the entries behind the marks, by any plan', async () => {
+  it('looks for unpublished entries only behind the marks, by any plan', async () => {
     const [store, behind] = [createLogStore(db), 3];
     await database.query('UPDATE chat_rooms SET published_seq = greatest(seq - $1, 0) WHERE seq > 0', [behind]);
-    // Of each room, 50 messages that were changed and published, and one that was changed since.
+    // Each room has 50 messages that were changed and published, and one that was changed since.
     await database.query(
       `UPDATE chat_messages SET change = 'EDITED', changed_at = now(),
          changed_seq = CASE WHEN seq <= 50 THEN seq + $1 ELSE $2 END WHERE seq <= 51`,
@@ -187,7 +187,7 @@ describe(`with ${rooms} rooms of ${messagesPerRoom} messages, all of them the vi
     );
     await database.query('ANALYZE chat_rooms, chat_messages');
     const rooms = await countRooms();
-    // The connection for upkeep settles its session as well.
+    // The connection for upkeep sets up its session as well.
     await store.readBacklog();
     for (const cache of ['force_custom_plan', 'force_generic_plan'] as const) {
       // Nothing is old enough, so nothing is left out.
@@ -207,7 +207,7 @@ describe(`with ${rooms} rooms of ${messagesPerRoom} messages, all of them the vi
   const countRooms = async () =>
     Number((await database.query('SELECT count(*) AS rooms FROM chat_rooms WHERE seq > 0'))[0]?.rooms);
 
-  /** How the one statement is executed that this asks for, planned for its values or for any. */
+  /** The plan of the one statement that `read` sends, made for its values or for any values. */
   async function explain(read: () => Promise<unknown>, cache = 'force_custom_plan'): Promise<Plan[]> {
     const statements = await statementsOf(read);
     expect(statements).toHaveLength(1);
@@ -228,7 +228,7 @@ describe(`with ${rooms} rooms of ${messagesPerRoom} messages, all of them the vi
 });
 
 describe('with thousands of rooms for everybody', () => {
-  it('a list keeps its plan: planning it anew takes as long as the list', async () => {
+  it('a list keeps its plan: planning takes as long as reading the list', async () => {
     const database = await createDatabase();
     const db = connectDatabase({ url: database.url, readPoolSize: 1 });
     onTestFinished(async () => {
@@ -251,13 +251,13 @@ describe('with thousands of rooms for everybody', () => {
     const [statement] = await db.reads.query<{ kept: number; anew: number }>`
       SELECT generic_plans::int AS kept, custom_plans::int AS anew FROM pg_prepared_statements
       WHERE statement LIKE '%MATERIALIZED%' AND statement NOT LIKE '%pg_prepared_statements%'`;
-    // PostgreSQL plans the first five anew in any case, to compare.
+    // PostgreSQL always plans the first five executions anew, to compare.
     expect(statement).toEqual({ kept: 15, anew: 5 });
   });
 });
 
-describe('sends that began when there was nothing', () => {
-  it('find what there is by its key, however much it has become', async () => {
+describe('sends that began with an empty table', () => {
+  it('find messages by their key, however large the table has become', async () => {
     const database = await createDatabase();
     const connection = new pg.Client({ connectionString: database.url });
     await connection.connect();
@@ -286,7 +286,7 @@ describe('sends that began when there was nothing', () => {
       return Number(rows[0]?.read);
     };
 
-    // As often as it takes until a plan is kept.
+    // Repeats until PostgreSQL keeps a plan.
     for (let times = 0; times < 20; times += 1) await sendTwo();
     await connection.query(
       `INSERT INTO chat_messages (id, room_id, seq, changed_seq, sender_id, sender_name, type, content)
@@ -300,7 +300,7 @@ describe('sends that began when there was nothing', () => {
   });
 });
 
-/** What is asked of the database, as it is asked. */
+/** The statements that `read` sends to the database. */
 async function statementsOf(read: () => Promise<unknown>) {
   const spy = vi.spyOn(pg.Client.prototype, 'query');
   try {

@@ -13,7 +13,7 @@ const stepsPerRound = 8;
 
 describe('the connections of users to all instances in PostgreSQL', () => {
   let database: TestDatabase;
-  /** Connections of their own, as two instances have them. */
+  /** Separate database connections, like those of two instances. */
   let dbs: Database[];
   let stores: [PresenceStore, PresenceStore];
   let lastUserId = 0;
@@ -44,7 +44,7 @@ describe('the connections of users to all instances in PostgreSQL', () => {
     return id;
   }
 
-  /** What the passing of so much time comes to for an instance's lease, or for all that are there. */
+  /** Lets this much time pass for the lease of one instance, or for all leases. */
   const age = (ms: number, instanceId: string | null = null) =>
     database.query(
       `UPDATE chat_instances SET held_since = held_since - $1 * interval '1 ms',
@@ -58,7 +58,7 @@ describe('the connections of users to all instances in PostgreSQL', () => {
   const countConnections = async (userId: number) =>
     (await database.query('SELECT FROM chat_connections WHERE user_id = $1', [userId])).length;
 
-  /** As everybody is told of them. */
+  /** The presence of the user, as others see it. */
   async function read(userId: number) {
     const [presence] = await stores[0].readPresences([userId]);
     return { status: presence?.status, seenAgoMs: Date.now() - (presence?.lastSeenAt?.getTime() ?? Number.NaN) };
@@ -69,7 +69,7 @@ describe('the connections of users to all instances in PostgreSQL', () => {
     const users = newUsers(2);
     const instances = await Promise.all([startInstance(stores[0]), startInstance(stores[1])]);
     const here: UserConnection[][] = [[], []];
-    /** How often each was called online, less how often offline. */
+    /** For each user, the number of reports as online minus those as offline. */
     const score = new Map(users.map((userId) => [userId, 0]));
     let changes = 0;
     const count = (ids: readonly number[] | null, by: number) => {
@@ -101,14 +101,14 @@ describe('the connections of users to all instances in PostgreSQL', () => {
         return count(await store.disconnect(leaving.map((connection) => ({ ...connection, agoMs: 10 }))), -1);
       }
       const arriving = Array.from({ length: random.between(1, 2) }, () => connectionOf(random.pick(users)));
-      // Added once it is stored: a connection closes only after it has opened.
+      // Add connections only once they are stored: a connection closes only after it has opened.
       const online = await store.connect(instanceId, arriving);
       connections.push(...arriving);
       count(online, 1);
     }
   }, 120_000);
 
-  it('never deadlocks where instances die while the same users come and go in any order', async () => {
+  it('never deadlocks if instances die while the same users come and go in any order', async () => {
     const random = useRandom();
     const users = newUsers(30);
     const shuffled = () => shuffle(users, random).slice(0, 15).map(connectionOf);
@@ -137,7 +137,7 @@ describe('the connections of users to all instances in PostgreSQL', () => {
     expect(await Promise.all(users.map(async (id) => (await read(id)).status))).toEqual(users.map(() => 'OFFLINE'));
   }, 120_000);
 
-  it('takes a connection that is told twice once', async () => {
+  it('counts a connection once that is reported twice', async () => {
     const instance = await startInstance();
     const connection = connectionOf(newUser());
 
@@ -148,7 +148,7 @@ describe('the connections of users to all instances in PostgreSQL', () => {
     expect(await stores[1].disconnect([{ ...connection, agoMs: 0 }])).toEqual([]);
   });
 
-  it('answers null where the lease is lost, and takes the connections once it is held anew', async () => {
+  it('returns null if the lease is lost, and accepts the connections once it is held again', async () => {
     const instance = await startInstance();
     const connection = connectionOf(newUser());
     await forgetConnections();
@@ -180,7 +180,7 @@ describe('the connections of users to all instances in PostgreSQL', () => {
     expect(Math.round((await read(missing.userId)).seenAgoMs / 10_000), 'seen when the lease was renewed last').toBe(3);
   });
 
-  it('lets connections that went before a release have the rest of their own grace, and no other', async () => {
+  it('gives connections that closed before a release the rest of their own grace period, and no other one', async () => {
     const released = await startInstance();
     const [left, leaving, back, staying] = newUsers(4).map(connectionOf) as [
       UserConnection,
@@ -196,7 +196,7 @@ describe('the connections of users to all instances in PostgreSQL', () => {
     ]);
     const fresh = await startInstance(stores[1]);
     await stores[1].connect(fresh, [connectionOf(back.userId)]);
-    /** So long after the release. */
+    /** Lets this much time pass after the release. */
     const pass = async (ms: number) => {
       await age(ms, released);
       await database.query("UPDATE chat_connections SET gone_at = gone_at - $1 * interval '1 ms'", [ms]);
@@ -216,7 +216,7 @@ describe('the connections of users to all instances in PostgreSQL', () => {
     expect(await read(back.userId), 'is elsewhere').toMatchObject({ status: 'ONLINE' });
   });
 
-  it('tells once of a connection whose grace ends, whoever notices', async () => {
+  it('reports a connection only once when its grace period ends, however many instances notice', async () => {
     const [released, living] = [await startInstance(), await startInstance(stores[1])];
     const gone = newUsers(50).map(connectionOf);
     await stores[0].connect(released, gone);
@@ -229,12 +229,12 @@ describe('the connections of users to all instances in PostgreSQL', () => {
     expect(told.flat().sort(byNumber)).toEqual(gone.map(({ userId }) => userId));
   });
 
-  it('finds who shares a room, in pairs of all kinds, as each of them asked for alone', async () => {
+  it('finds the users who share a room, in pairs of all kinds, as a join of the memberships does', async () => {
     const random = useRandom();
     const users = newUsers(60);
     await database.query('INSERT INTO chat_users (id) SELECT unnest($1::int[])', [users]);
     for (let room = 0; room < 40; room += 1) {
-      // One in five is in half of the rooms.
+      // One user in five is in half of the rooms.
       const members = users.filter((userId) => random.next() < (userId % 5 === 0 ? 0.5 : 0.05));
       await database.query(
         `WITH room AS (INSERT INTO chat_rooms (id, type) VALUES (gen_random_uuid(), 'GROUP') RETURNING id)
@@ -271,8 +271,8 @@ describe('the connections of users to all instances in PostgreSQL', () => {
     expect(await read(connection.userId)).toMatchObject({ status: 'ONLINE' });
   });
 
-  it('ends no lease for an instance that could not renew for 25 s: the others could not either', async () => {
-    // PostgreSQL is away for 25 s: behind a renewal of the first, and shortly before one of the second is due.
+  it('ends no lease for an instance that could not renew its own for 25 s: the others could not either', async () => {
+    // PostgreSQL is away for 25 s: just after the first lease is renewed, and shortly before the second is due.
     const [first, second] = [await startInstance(), await startInstance()];
     const connection = connectionOf(newUser());
     await stores[1].connect(second, [connection]);
@@ -306,7 +306,7 @@ describe('the connections of users to all instances in PostgreSQL', () => {
     await stores[0].disconnect([{ ...phone, agoMs: 0 }]);
   });
 
-  it('was last seen with the connection that went last, whichever is told last', async () => {
+  it('sets the last-seen time to the end of the connection that closed last, whichever is reported last', async () => {
     const instance = await startInstance();
     const userId = newUser();
     const [phone, browser] = [connectionOf(userId), connectionOf(userId)];
@@ -319,7 +319,7 @@ describe('the connections of users to all instances in PostgreSQL', () => {
     expect(Math.round((await read(userId)).seenAgoMs / 5_000)).toBe(1);
   });
 
-  it('never moves back when somebody was last seen', async () => {
+  it('never moves the last-seen time of a user back', async () => {
     const instance = await startInstance();
     const userId = newUser();
     const goAfter = async (agoMs: number) => {
@@ -334,7 +334,7 @@ describe('the connections of users to all instances in PostgreSQL', () => {
     expect((await goAfter(0)).seenAgoMs).toBeLessThan(1_500);
   });
 
-  it('calls nobody offline for a connection that the database has forgotten, but does after the patience', async () => {
+  it('reports no user as offline for a connection that the database has forgotten, until the patience is over', async () => {
     const instance = await startInstance();
     const [both, alone] = newUsers(2) as [number, number];
     const [phone, browser] = [connectionOf(both), connectionOf(both)];
@@ -364,7 +364,7 @@ describe('the connections of users to all instances in PostgreSQL', () => {
     expect(await read(fresh)).toMatchObject({ status: 'ONLINE' });
   });
 
-  it("ends leases that were held before the database's clock was set back, and leaves living holders time", async () => {
+  it("ends leases that were held before the database's clock was set back, and leaves time to living instances", async () => {
     const [living, other, dead, released] = [
       await startInstance(),
       await startInstance(),
@@ -396,7 +396,7 @@ describe('the connections of users to all instances in PostgreSQL', () => {
     expect(await read(here.userId)).toMatchObject({ status: 'ONLINE' });
   });
 
-  it("trusts an instance again a patience after it renewed its lease behind the clock's step back", async () => {
+  it("trusts an instance again when the patience is over after its renewal behind the clock's step back", async () => {
     const [living, dead] = [await startInstance(), await startInstance()];
     const missing = connectionOf(newUser());
     await stores[0].connect(dead, [missing]);
@@ -409,7 +409,7 @@ describe('the connections of users to all instances in PostgreSQL', () => {
     expect(await stores[0].expireLeases(living, patienceMs)).toEqual([missing.userId]);
   });
 
-  it('was last seen when a connection went, where that was dated in the future before', async () => {
+  it('sets the last-seen time to the end of a connection, even if it was in the future before', async () => {
     const instance = await startInstance();
     const connection = connectionOf(newUser());
     await stores[0].connect(instance, [connection]);
@@ -420,7 +420,7 @@ describe('the connections of users to all instances in PostgreSQL', () => {
     expect(Math.round((await read(connection.userId)).seenAgoMs / 10_000)).toBe(1);
   });
 
-  it('loses nobody who comes back at the moment when forgotten users are ended', async () => {
+  it('keeps a user online who comes back at the moment when forgotten users are ended', async () => {
     const instance = await startInstance();
     for (let round = 0; round < 100; round += 1) {
       const connection = connectionOf(newUser());
@@ -433,7 +433,7 @@ describe('the connections of users to all instances in PostgreSQL', () => {
         stores[1].expireUsers(patienceMs),
       ]);
       expect(await read(connection.userId)).toMatchObject({ status: 'ONLINE' });
-      // Whoever was called offline first was called online behind that.
+      // A user who was reported offline first was reported online after that.
       if (offline.includes(connection.userId)) expect(online).toEqual([connection.userId]);
     }
   });

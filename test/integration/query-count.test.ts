@@ -41,7 +41,7 @@ afterAll(async () => {
   await database.drop();
 });
 
-/** A room of others of its own, in which everybody writes and some read, and whose last message is deleted. */
+/** A room with its own other members: everybody writes, some read, and the last message is deleted. */
 async function writeRoom(index: number): Promise<string> {
   const isDirect = index % 4 === 0;
   const others = (isDirect ? [0] : [0, 1, 2]).map((other) => 10 * (index + 1) + other);
@@ -66,7 +66,7 @@ async function writeRoom(index: number): Promise<string> {
   return roomId;
 }
 
-/** What the operation answers, and how many statements were sent to PostgreSQL for it. */
+/** The result of the operation, and the number of statements that it sent to PostgreSQL. */
 async function measure(document: { toString(): string }, variableValues: Record<string, unknown>) {
   const { data, errors, statements } = await ask(document, variableValues);
   expect(errors).toBeUndefined();
@@ -98,7 +98,7 @@ async function ask(
   return { data: JSON.parse(JSON.stringify(data)) as unknown, errors, statements };
 }
 
-/** What every new connection is asked first. */
+/** Whether this is the first statement of a new connection. */
 const isOfOpening = (statement: unknown): boolean => (statement as { text: string }).text.includes('set_config');
 
 interface Answer {
@@ -116,7 +116,7 @@ it('lists 20 rooms with title, last message, unread count and members in as many
   expect(twenty.statements).toBeLessThanOrEqual(8);
 });
 
-it('pages 50 messages with their readers and how many those are in as many queries as 2', async () => {
+it('pages 50 messages with their readers and read counts in as many queries as 2', async () => {
   const two = await measure(history, { id: roomIds[1], last: 2 });
   const fifty = await measure(history, { id: roomIds[1], last: 50 });
 
@@ -145,7 +145,7 @@ it('pages the members of 20 rooms, and counts them, in as many queries as those 
   expect([two, twenty, all].map(({ statements }) => statements)).toEqual([3, 3, 1]);
 });
 
-it('refuses a list of rooms with more members than it may touch by the statement that would read them', async () => {
+it('refuses a list of rooms with too many members within the statement that would read them', async () => {
   const userId = 900;
   await createRoom(db, {
     id: randomUUID(),
@@ -157,7 +157,7 @@ it('refuses a list of rooms with more members than it may touch by the statement
     messageId: randomUUID(),
   });
   const list = '{ rooms(first: 5) { edges { node { id members { user { name } } } } } }';
-  // Ten members of each of five rooms are paid for in advance; of one room, fifty are left, for three fields each.
+  // Ten members of each of five rooms are paid for in advance; fifty of one room remain, with three fields each.
   const paid = 1 + 5 * (4 + 10 * 2);
   const tell = (maxComplexity: number) =>
     ask(list, {}, { limits: { ...largest, maxComplexity, maxRoomMembers: 0 }, userId });
@@ -171,7 +171,7 @@ it('refuses a list of rooms with more members than it may touch by the statement
   expect([fits.statements, tooMany.statements]).toEqual([1, 1]);
 });
 
-it('loads the members of the room of a message once for all viewers to whom it is told', async () => {
+it('loads the members of the room of a message once for all viewers who receive it', async () => {
   const [message] = await database.query<{ id: string; seq: number }>(
     `SELECT id, seq FROM chat_messages WHERE room_id = $1 AND type = 'TEXT' ORDER BY seq LIMIT 1`,
     [roomIds[1]],
@@ -197,11 +197,11 @@ it('loads the members of the room of a message once for all viewers to whom it i
     return statements;
   };
 
-  // The room, its title, how many members there are, and who they are.
+  // The room, its title, its number of members, and the members.
   expect([await tell([viewerId]), await tell([viewerId, 20, 21, 22])]).toEqual([4, 4]);
 });
 
-describe('what is read along with a room', () => {
+describe('the preloaded part of a room', () => {
   const messageFields =
     'id seq type content senderName createdAt editedAt deletedAt system { code } sender { id name } readCount';
   const memberFields = 'id user { id name } isAdmin joinedAt leftAt lastReadSeq lastReadMessageId lastReadAt';
@@ -212,10 +212,10 @@ describe('what is read along with a room', () => {
     messages(last: 5) { ${pageFields} }`;
   const inList = `query { rooms(first: ${roomCount}) { edges { node { ${roomFields} } } } }`;
   const alone = `query ($id: ID!) { room(id: $id) { ${roomFields} } }`;
-  /** A message's room is loaded, and field by field what is asked for of it. */
+  /** The room of a message, whose fields are loaded one by one. */
   const loaded = `query ($id: ID!) { message(id: $id) { room { ${roomFields} } } }`;
 
-  it('is what is loaded for it otherwise, alone and in a list', async () => {
+  it('equals the fields that are loaded one by one, for one room and for a list', async () => {
     const list = (await ask(inList, {})).data as { rooms: { edges: { node: RoomAnswer }[] } };
     const rooms = list.rooms.edges.map(({ node }) => node);
 
@@ -232,7 +232,7 @@ describe('what is read along with a room', () => {
   });
 
   it('takes one statement, also for all rooms of a list', async () => {
-    // The author of a last message is looked up by its number: a second statement for all of them.
+    // The authors of last messages are looked up by their numbers, in a second statement for all of them.
     const slim = (document: string) => document.replace(/lastMessage \{[^}]*\} sender \{ id name \} readCount \}/, '');
     expect(slim(inList)).not.toContain('lastMessage');
 
@@ -242,7 +242,7 @@ describe('what is read along with a room', () => {
     expect(answers.map(({ statements }) => statements)).toEqual([1, 1]);
   });
 
-  it('is told apart where it is asked for under several names, or with arguments', async () => {
+  it('is separate for each alias and its arguments', async () => {
     const document = `query ($id: ID!, $no: Boolean!) { room(id: $id) {
       newest: messages(last: 1) { edges { node { seq } } } oldest: messages(first: 2) { edges { node { seq } } }
       members { id } everybody: members(includeLeft: false) { joinedAt lastReadAt user { id } }
@@ -268,7 +268,7 @@ describe('what is read along with a room', () => {
     });
   });
 
-  it('is told apart where the same name stands for different pages, above or below each other', async () => {
+  it('is separate for different pages with the same name, above or below each other', async () => {
     const page = (args: string) => `messages(${args}) { edges { node { seq } } }`;
     const document = `{ rooms(first: 1) {
       a: edges { node { ${page('last: 1')} } } b: edges { node { ${page('first: 2')} } }
@@ -291,7 +291,7 @@ describe('what is read along with a room', () => {
     expect(refused.errors?.map(({ path }) => path)).toEqual([['rooms', 'edges', 0, 'y', 'messages']]);
   });
 
-  it('is refused by its own field where it is asked for badly', async () => {
+  it('is refused by its own field if the arguments are wrong', async () => {
     const { room } = (await ask(alone, { id: roomIds[0] })).data as { room: RoomAnswer };
     const foreign = room.messages.pageInfo.endCursor;
     const page = `messages(last: $last, before: $before) { edges { node { seq } } }`;
@@ -316,13 +316,13 @@ describe('what is read along with a room', () => {
     ]);
   });
 
-  it('is nothing of a room that the viewer is not in', async () => {
+  it('is null for a room that the viewer is not in', async () => {
     const { data, errors } = await ask(alone, { id: randomUUID() });
 
     expect([data, errors]).toEqual([{ room: null }, undefined]);
   });
 
-  it('is counted once where all unread messages are asked for again and again', async () => {
+  it('is counted once if all unread messages are requested several times', async () => {
     const { data, errors, statements } = await ask('{ a: unreadCount b: unreadCount c: unreadCount }', {});
 
     expect(errors).toBeUndefined();
@@ -331,7 +331,7 @@ describe('what is read along with a room', () => {
     expect([b, c]).toEqual([a, a]);
   });
 
-  it('is read along with the room of a booking as well, and its next page from a cursor on', async () => {
+  it('is also loaded with the room of a booking, including the next page from a cursor', async () => {
     const [bookingId, name] = [7, 'booking'];
     const ids = { roomId: randomUUID(), messageIds: [randomUUID(), randomUUID(), randomUUID(), randomUUID()] as const };
     const members = [viewerId, 11].map((userId) => ({ userId, userName: `user ${userId}` }));
@@ -417,24 +417,24 @@ describeWithNats('presence', () => {
     await nats.stop();
   });
 
-  it('is told of 500 users at first in as many queries as of 2, and frees everything at the end', async () => {
+  it('is first sent for 500 users in as many queries as for 2, and frees everything at the end', async () => {
     const watch = async (ids: readonly number[]) => {
       const query = vi.spyOn(pg.Client.prototype, 'query');
       const told = await presences.watch(viewerId, ids, () => false);
       const users = new Set<number>();
       for (const _id of ids) users.add((await told.next()).value?.userId ?? 0);
       expect([...users].sort()).toEqual([...ids].sort());
-      // Of its own accord nobody else asks this of the database.
+      // No background task sends this query.
       const statements = query.mock.calls.filter(([sent]) => JSON.stringify(sent).includes('a.viewer_id')).length;
       query.mockRestore();
       return { statements, told };
     };
-    // The two are watched twice: they are freed with the last of both.
+    // Two users are watched twice: they are freed with the second watch.
     const [two, fiveHundred] = [await watch(userIds.slice(0, 2)), await watch(userIds)];
 
     expect(fiveHundred.statements).toBe(1);
     expect(two.statements).toBe(1);
-    // Of comings and goings, and of rooms that begin and end.
+    // One subject is for presence changes, and one for rooms that begin and end.
     expect([presences.size, pubsub.subjectCount]).toEqual([500, 2]);
     const waiting = fiveHundred.told.next();
     await fiveHundred.told.return?.();

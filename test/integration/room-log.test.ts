@@ -68,7 +68,7 @@ describe('the room log', () => {
     return message.id;
   }
 
-  /** A message of somebody who is invited for it and leaves right behind it. */
+  /** Sends a message as a user who is invited for it and leaves right after it. */
   async function sendAndLeave(roomId: string): Promise<NewMessage> {
     const message = text(roomId, '안녕히', { senderId: leaver });
     await inviteMembers(db, change(roomId), { userIds: [leaver], maxMembers: 500 });
@@ -81,7 +81,7 @@ describe('the room log', () => {
 
   const headOf = async (roomId: string) => (await store.readHead(roomId))?.seq;
 
-  /** Where each entry of the log that still stands for something stands. */
+  /** The positions of all entries that are not overwritten. */
   const positionsOf = async (roomId: string) => {
     const messages = await db.writes.prisma.chatMessage.findMany({ where: { roomId } });
     return messages
@@ -90,14 +90,14 @@ describe('the room log', () => {
   };
 
   describe('burns no position', () => {
-    /** What was there before: a text that is deleted, and one that is not, with its author's name. */
+    /** The room before the write: a sent text, a deleted text, a notice and a membership. */
     interface Before {
       readonly roomId: string;
       readonly sent: NewMessage;
       readonly deletedId: string;
       readonly noticeId: string;
       readonly membershipId: string;
-      /** A text of somebody who has left since. */
+      /** A text whose author has left since. */
       readonly left: NewMessage;
     }
 
@@ -126,18 +126,18 @@ describe('the room log', () => {
         'CONFLICT',
         ({ roomId, membershipId }) => announce(db, text(roomId, 'x', { id: membershipId })),
       ],
-      ['a duplicate by who has left', 'DUPLICATE', ({ left }) => appendMessage(db, left)],
+      ['a duplicate by a former member', 'DUPLICATE', ({ left }) => appendMessage(db, left)],
       [
-        'the id of who has left with another content',
+        'the id of a message by a former member with another content',
         'CONFLICT',
         ({ left }) => appendMessage(db, { ...left, content: 'x' }),
       ],
       [
-        'the id of another by who has left',
+        'the id of a message by another author, sent by a former member',
         'NOT_FOUND',
         ({ sent, left }) => appendMessage(db, { ...left, id: sent.id }),
       ],
-      ['another send by who has left', 'NOT_FOUND', ({ left }) => appendMessage(db, { ...left, id: randomUUID() })],
+      ['another send by a former member', 'NOT_FOUND', ({ left }) => appendMessage(db, { ...left, id: randomUUID() })],
       [
         'a send by a stranger',
         'NOT_FOUND',
@@ -173,8 +173,8 @@ describe('the room log', () => {
       ['a removal of nobody', 'NO_SUCH_MEMBER', ({ roomId }) => removeMember(db, change(roomId), stranger)],
       ['a removal by a plain member', 'NOT_ADMIN', ({ roomId }) => removeMember(db, change(roomId, member), admin)],
       ['an admin made admin', 'UNCHANGED', ({ roomId }) => setAdmin(db, change(roomId), admin, true)],
-      ['the last admin made none', 'LAST_ADMIN', ({ roomId }) => setAdmin(db, change(roomId), admin, false)],
-      ['a leaving of a stranger', 'NOT_FOUND', ({ roomId }) => leaveRoom(db, change(roomId, stranger), randomUUID())],
+      ['the last admin made a plain member', 'LAST_ADMIN', ({ roomId }) => setAdmin(db, change(roomId), admin, false)],
+      ['a stranger who leaves', 'NOT_FOUND', ({ roomId }) => leaveRoom(db, change(roomId, stranger), randomUUID())],
       ['a read mark', 'OK', ({ roomId, sent }) => markRead(db, roomId, member, sent.id)],
       ['a read mark up to nothing', 'FOREIGN_MESSAGE', ({ roomId }) => markRead(db, roomId, member, randomUUID())],
     ])('for %s: %s', async (_what, expected, write) => {
@@ -207,7 +207,7 @@ describe('the room log', () => {
       ],
       ['a removal', (room: string) => removeMember(db, change(room), member), 'NOT_GROUP'],
       ['an admin', (room: string) => setAdmin(db, change(room), member, true), 'NOT_GROUP'],
-      ['a leaving', (room: string) => leaveRoom(db, change(room), randomUUID()), 'DIRECT'],
+      ['a member who leaves', (room: string) => leaveRoom(db, change(room), randomUUID()), 'DIRECT'],
     ])('for %s in a DIRECT room', async (_what, write, expected) => {
       const room = await makeRoom('DIRECT');
 
@@ -216,7 +216,7 @@ describe('the room log', () => {
     });
   });
 
-  it('gives a change the next position, and leaves the message at its own', async () => {
+  it('gives a change the next position, and keeps the message at its own', async () => {
     const room = await makeRoom();
     const id = await send(room, '하나');
     await send(room, '둘');
@@ -231,7 +231,7 @@ describe('the room log', () => {
     expect(await headOf(room)).toBe(5);
   });
 
-  it('writes two entries where the last admin leaves', async () => {
+  it('writes two entries when the last admin leaves', async () => {
     const room = await makeRoom();
 
     const { entries } = await leaveRoom(db, change(room), randomUUID());
@@ -242,7 +242,7 @@ describe('the room log', () => {
     ]);
   });
 
-  it('names ten of those whom a sentence is about, and counts the others', async () => {
+  it('names ten of the users in a notice, and counts the others', async () => {
     const room = await makeRoom();
     const userIds = Array.from({ length: 498 }, (_, index) => 1_000 + index);
     const names = userIds.map((id) => `${'긴'.repeat(96)}${id}`);
@@ -263,7 +263,7 @@ describe('the room log', () => {
     expect(many.message?.system?.userIds).toEqual(userIds.slice(11));
   });
 
-  it('moves no mark that has moved further, whatever the order in which several connections tell', async () => {
+  it('never moves a read mark back, whatever the order of the reports from several connections', async () => {
     const room = await makeRoom();
     const ids = await Promise.all(Array.from({ length: 20 }, (_, index) => send(room, `${index}`)));
 
@@ -273,7 +273,7 @@ describe('the room log', () => {
     expect(row?.lastReadSeq).toBe(21);
   });
 
-  it('numbers what many write at once 1 to n without a hole', async () => {
+  it('numbers many simultaneous writes from 1 to n without a gap', async () => {
     const room = await makeRoom();
     const writes = Array.from({ length: 200 }, (_, index) => async () => {
       const id = await send(room, `${index}`);
@@ -296,7 +296,7 @@ describe('the room log', () => {
     expect(seqs).toHaveLength(211);
   });
 
-  it('numbers plain sends at once 1 to n, and answers each sender with its own message', async () => {
+  it('numbers simultaneous plain sends from 1 to n, and returns each sender its own message', async () => {
     const room = await makeRoom();
     const messages = Array.from({ length: 200 }, (_, index) =>
       text(room, `${index}`, { senderId: index % 2 === 0 ? admin : member }),
@@ -310,7 +310,7 @@ describe('the room log', () => {
     expect(await positionsOf(room)).toEqual(Array.from({ length: 201 }, (_, index) => index + 1));
   });
 
-  it('answers sends that share a commit as it would answer them one by one', async () => {
+  it('returns the same for sends that share a commit as for single sends', async () => {
     const [room, cancelled] = [await makeRoom(), await makeRoom()];
     const stored = text(room, '있던 것');
     const deleted = await send(room, '지운 것');
@@ -345,7 +345,7 @@ describe('the room log', () => {
     ];
     const statements = vi.spyOn(pg.Client.prototype, 'query');
 
-    // The first goes alone, and these wait for it: together they are the second commit.
+    // The first send is a commit of its own; the others wait for it and share the second commit.
     const first = appendMessage(db, text(room, '먼저'));
     const answers = await Promise.all(sends.map(([message]) => appendMessage(db, message)));
     await first;
@@ -366,7 +366,7 @@ describe('the room log', () => {
     expect(await headOf(cancelled)).toBe(2);
   });
 
-  it('writes what else is sent at the moment while a room is held by somebody else', async () => {
+  it('writes the other sends of the moment while somebody else holds a room', async () => {
     const [free, locked] = [await makeRoom(), await makeRoom()];
     const holder = new pg.Client({ connectionString: database.url });
     await holder.connect();
@@ -386,7 +386,7 @@ describe('the room log', () => {
     const answers = await Promise.all([first, ...others]);
     expect(answers.map(({ outcome }) => outcome)).toEqual(['OK', 'OK', 'OK']);
     await waitFor(() => sends().length === 4, { what: 'the held ones to wait by themselves' });
-    // The first, all others, those of them whose room is free, and those that wait together for theirs.
+    // The first send, all others, those whose room is free, and those that wait together for their room.
     expect(sends()).toEqual(['chat_send_message', ...Array(3).fill('chat_send_messages')]);
     statements.mockRestore();
     const head = (await headOf(locked)) ?? 0;
@@ -394,7 +394,7 @@ describe('the room log', () => {
     expect((await Promise.all(held)).map(({ message }) => message?.seq)).toEqual([head + 1, head + 2]);
   });
 
-  it('writes what shares ids in two orders, in two rooms over two connections, without a deadlock', async () => {
+  it('writes sends with the same ids in two orders, in two rooms over two connections, without a deadlock', async () => {
     const rooms = await Promise.all([makeRoom(), makeRoom(), makeRoom()]);
     const other = connectDatabase({ url: database.url });
     for (let round = 0; round < 10; round += 1) {
@@ -425,7 +425,7 @@ describe('the room log', () => {
     expect([sent.outcome, (await waiting).outcome]).toEqual(['OK', 'OK']);
   });
 
-  it('gives one of two rooms an id that both are sent at once, over two connections, and loses nothing else', async () => {
+  it('accepts an id in one of two rooms if both receive it at once over two connections, and loses nothing else', async () => {
     const rooms = await Promise.all([makeRoom(), makeRoom()]);
     const other = connectDatabase({ url: database.url });
     for (let round = 0; round < 30; round += 1) {
@@ -450,7 +450,7 @@ describe('the room log', () => {
     }
   });
 
-  it('keeps rooms apart that are written to at once', async () => {
+  it('keeps rooms separate that are written to at once', async () => {
     const rooms = await Promise.all(Array.from({ length: 5 }, () => makeRoom()));
 
     await Promise.all(Array.from({ length: 100 }, (_, index) => send(rooms[index % 5] ?? '', `${index}`)));
@@ -475,7 +475,7 @@ describe('the room log', () => {
 
     it.each<[string, { base: number; after: number; upTo: number }, ReturnType<typeof tell>[]]>([
       [
-        'from the start tells each message once, where it was added and as it is now',
+        'from the start has each message once, at the position where it was added and in its present state',
         { base: 1, after: 1, upTo: 7 },
         [
           ['added', 2, '하나!'],
@@ -484,7 +484,7 @@ describe('the room log', () => {
         ],
       ],
       [
-        'tells of messages up to its base where they changed last',
+        'has messages up to its base at the position of their last change',
         { base: 2, after: 2, upTo: 7 },
         [
           ['added', 4, null],
@@ -493,7 +493,7 @@ describe('the room log', () => {
         ],
       ],
       [
-        'with its end as the base tells every position that still stands for something',
+        'with its end as the base has every position that is not overwritten',
         { base: 7, after: 1, upTo: 7 },
         [
           ['added', 2, '하나!'],
@@ -504,7 +504,7 @@ describe('the room log', () => {
         ],
       ],
       [
-        'goes on behind the page before it, by the base of the first',
+        'continues after the previous page, with the base of the first page',
         { base: 2, after: 5, upTo: 7 },
         [['added', 7, '셋']],
       ],
@@ -516,15 +516,15 @@ describe('the room log', () => {
           ['updated', 5, '하나!'],
         ],
       ],
-      ['tells nothing of a change beyond its end', { base: 4, after: 4, upTo: 4 }, []],
-      ['has nothing behind the head', { base: 7, after: 7, upTo: 100 }, []],
+      ['has no change beyond its end', { base: 4, after: 4, upTo: 4 }, []],
+      ['has nothing after the head', { base: 7, after: 7, upTo: 100 }, []],
     ])('%s', async (_title, range, expected) => {
       const roomId = await writeHistory();
 
       expect((await store.readPage({ roomId, ...range })).map(tell)).toEqual(expected);
     });
 
-    it('has 200 entries at most, and those after it make up the whole', async () => {
+    it('has 200 entries at most, and the following pages complete the log', async () => {
       const roomId = await makeRoom();
       const old = await Promise.all(Array.from({ length: 250 }, (_, index) => send(roomId, `old ${index}`)));
       const base = (await headOf(roomId)) ?? 0;
@@ -583,7 +583,7 @@ describe('the room log', () => {
       expect(await markOf(roomId)).toBe(5);
     });
 
-    it("counts what was written before the database's clock was set back as old", async () => {
+    it("treats entries as old that were written before the database's clock was set back", async () => {
       const behind = async (roomId: string) =>
         (await store.readUnpublished(3_600_000, 1_000)).some((room) => room.roomId === roomId);
       const [added, changed] = [await makeRoom(), await makeRoom()];
@@ -606,7 +606,7 @@ describe('the room log', () => {
       ]);
     });
 
-    it('finds a change that is neither an edit nor a deletion, by its time alone', async () => {
+    it('finds a change that is neither an edit nor a deletion by its time alone', async () => {
       const roomId = await makeRoom();
       const id = await send(roomId, '하나');
       await store.advancePublished([{ roomId, epoch: db.epochs.present, from: 1, to: 2 }]);
@@ -627,7 +627,7 @@ describe('the room log', () => {
       const roomId = await makeRoom();
       const isBehind = async () => (await store.readUnpublished(0, 1_000)).some((room) => room.roomId === roomId);
 
-      // Older than 0 ms is what was written before this moment: a clock that is put right may need another.
+      // Entries before this moment are older than 0 ms; after a clock correction, this may take another moment.
       await waitFor(isBehind, { what: 'the new room' });
       await store.advancePublished([{ roomId, epoch: db.epochs.present, from: 1, to: 1 }]);
       expect(await isBehind()).toBe(false);

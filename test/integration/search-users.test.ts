@@ -59,12 +59,12 @@ describe('searchUsers', () => {
     expect(await search(text)).toEqual(ids);
   });
 
-  it('answers with as many as are wanted', async () => {
+  it('returns at most the requested number of users', async () => {
     expect(await search('김', 1)).toEqual([2]);
     expect(await search('e', 2)).toHaveLength(2);
   });
 
-  it('has the small letter of every letter, whatever the locale of the database', async () => {
+  it('folds every letter to its small one, whatever the locale of the database', async () => {
     const letters = Array.from({ length: 0x11_0000 }, (_, point) => point)
       .filter((point) => point > 0 && (point < 0xd800 || point > 0xdfff))
       .map((point) => String.fromCodePoint(point))
@@ -80,7 +80,7 @@ describe('searchUsers', () => {
     expect(wrong).toEqual([]);
   });
 
-  it('looks into indexes alone, however many users there are', async () => {
+  it('reads only indexes, however many users there are', async () => {
     await database.query(
       "INSERT INTO chat_users (id, name) SELECT n, 'User ' || n FROM generate_series(1001, 21000) n",
     );
@@ -105,7 +105,7 @@ describe('searchUsers', () => {
       ['김철', 1],
       ['없는 사람', 0],
     ] as const) {
-      // As often as it takes until a plan is kept.
+      // Repeats until PostgreSQL keeps a plan.
       for (let times = 0; times < 7; times += 1) {
         expect((await searchUsers(lone, text, 50)).length).toBeGreaterThanOrEqual(least);
       }

@@ -21,7 +21,7 @@ import type { Demo } from '../../src/dev/demo-history.js';
 import { seedDemo } from '../../src/dev/seed-demo.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 
-/** A second more than a change of the chat waits for a lock. */
+/** One second more than a chat change waits for a lock. */
 const lockedForMs = 4_000;
 const demo = JSON.parse(readFileSync(resolve(import.meta.dirname, '../../prisma/demo.json'), 'utf8')) as Demo;
 const userIds = [4, 5, 6, 7];
@@ -86,7 +86,7 @@ describe('seedDemo', () => {
     }
   });
 
-  it('is what the functions of the room log would have written, times aside', async () => {
+  it('writes the same as the functions of the room log, except for times', async () => {
     await seedDemo(database.url);
     const seeded = await readRooms();
     const idOf = new Map(seeded.messages.map((message) => [`${message.room_id} ${message.seq}`, message.id as string]));
@@ -102,7 +102,7 @@ describe('seedDemo', () => {
     ['in the afternoon', '2026-11-21T05:00:00Z'],
     ['right after midnight in Korea', '2026-11-20T15:00:00Z'],
     ['right before midnight in Korea', '2026-11-21T14:59:59Z'],
-  ])('tells of times that grow with the positions and are past, %s', async (_when, time) => {
+  ])('writes past times that grow with the positions, %s', async (_when, time) => {
     const now = new Date(time);
     await seedDemo(database.url, { now });
 
@@ -129,7 +129,7 @@ describe('seedDemo', () => {
     expect(rooms).toEqual([{ framed: true }, { framed: true }, { framed: true }]);
   });
 
-  it('leaves something unread for everybody, and read marks that moved many times', async () => {
+  it('leaves unread messages for everybody, and read marks that moved many times', async () => {
     await seedDemo(database.url);
 
     for (const userId of userIds) expect(await countAllUnread(db, userId)).toBeGreaterThan(0);
@@ -152,7 +152,7 @@ describe('seedDemo', () => {
     }
   });
 
-  it('changes nothing the second time, also where somebody has written since', async () => {
+  it('changes nothing the second time, even if somebody has written since', async () => {
     await seedDemo(database.url);
     const [group] = await query("SELECT id FROM chat_rooms WHERE type = 'GROUP'");
     await appendMessage(db, {
@@ -188,7 +188,7 @@ describe('seedDemo', () => {
     expect(await written).toBe(true);
   });
 
-  it('leaves out the room of two users who have one already, and keeps the names that are known', async () => {
+  it('skips the room of two users who have one already, and keeps known names', async () => {
     await saveUser(db, { id: 4, name: '김 총무', namedAt: new Date() });
     const { roomId } = await createRoom(db, {
       id: '0190b5a0-0000-7000-8000-000000000002',
@@ -218,7 +218,7 @@ describe('seedDemo', () => {
     expect(await query('SELECT name FROM chat_users WHERE id = 5')).toEqual([{ name: '작은영희' }]);
   });
 
-  /** Lets it happen again, one call a step; `idAt` gives the id of the message at a position. */
+  /** Repeats the history of the room, one call per step; `idAt` returns the id of the message at a position. */
   async function replay(room: Demo['rooms'][number], idAt: (seq: number) => string): Promise<void> {
     const { id: roomId } = room;
     expect((await create(room, idAt(1))).created).toBe(true);

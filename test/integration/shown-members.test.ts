@@ -10,7 +10,7 @@ import { createDatabase, type TestDatabase } from '../support/database.js';
 const [maker, one, other] = [4, 5, 6] as const;
 const page = { count: 10, backward: false, after: undefined, before: undefined };
 
-describe('members whom the maker of a room does not know', () => {
+describe('members whom the creator of a room does not know', () => {
   let database: TestDatabase;
   let db: Database;
   let roomId: string;
@@ -48,7 +48,7 @@ describe('members whom the maker of a room does not know', () => {
         return (each: { roomId: string; userId: number | null }) => pageOf({ ...each, page }).rows;
       },
     ],
-  ])('are shown by name to themselves alone, also where several look at once: %s', async (_what, find) => {
+  ])('are shown by name only to themselves, even if several viewers read at once: %s', async (_what, find) => {
     const asked = [maker, one, other, null].map((userId) => ({ roomId, userId }));
 
     const view = await find(db, asked);

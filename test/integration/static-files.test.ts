@@ -42,7 +42,7 @@ afterAll(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-/** As it is written: fetch would resolve the dots. */
+/** Sends the path unchanged: fetch would resolve the dots. */
 const statusOf = (path: string): Promise<number | undefined> =>
   new Promise((resolve, reject) => {
     const { hostname, port } = new URL(url);
@@ -52,7 +52,7 @@ const statusOf = (path: string): Promise<number | undefined> =>
     }).once('error', reject);
   });
 
-it('serves a file by its name, whatever characters that has', async () => {
+it('serves a file by its name, whatever its characters', async () => {
   for (const path of [
     'a.txt',
     encodeURIComponent('inside/안녕 50%.txt'),
@@ -78,7 +78,7 @@ it.each([
   '/files/inside',
   '/files/inside/',
   '/files/',
-])('serves no folder, no hidden file and nothing outside: %s', async (path) => {
+])('serves no folder, no hidden file and no file outside the root: %s', async (path) => {
   expect(await statusOf(path)).toBe(404);
 });
 
@@ -103,7 +103,7 @@ it('refuses a range beyond the end, and a condition that is not met, with a code
   }
 });
 
-it('tells the compressed file from the plain one by its tag', async () => {
+it('gives the compressed file another ETag than the plain one', async () => {
   const tagOf = async (encoding: string) => {
     const response = await fetch(`${url}/style.css`, { headers: { 'accept-encoding': encoding } });
     expect([response.headers.get('content-encoding'), await response.text()]).toEqual([
@@ -115,7 +115,7 @@ it('tells the compressed file from the plain one by its tag', async () => {
   expect(await tagOf('gzip')).not.toBe(await tagOf('gzip;q=0'));
 });
 
-it.runIf(existsSync('/proc/self/fd'))('closes a file whose client goes away in the middle of it', async () => {
+it.runIf(existsSync('/proc/self/fd'))('closes a file if the client disconnects during the download', async () => {
   const openFiles = () =>
     readdirSync('/proc/self/fd').filter((fd) => {
       try {

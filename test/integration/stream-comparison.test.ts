@@ -34,7 +34,7 @@ describeWithNats('the comparison with the stream', () => {
     await database.drop();
   });
 
-  it('is tried again over the same connections until it could be done', async () => {
+  it('is retried over the same connections until it succeeds', async () => {
     const seal = new EntrySeal(() => db.newestSession()?.entryKey);
     const entry = await makeEntry();
     const seq = entry.seq + 1;
@@ -69,7 +69,7 @@ describeWithNats('the comparison with the stream', () => {
     comparison.close();
   });
 
-  it('is told where the stream cannot be read', async () => {
+  it('receives an error if the stream cannot be read', async () => {
     await nats.kill();
 
     await expect(pubsub.newest('CHAT_MESSAGES', 1)).rejects.toThrow();

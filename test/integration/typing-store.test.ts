@@ -29,11 +29,11 @@ describe("a typing signal beside the typist's newest message", () => {
   });
 
   it.each([
-    ['is ended by it where it was said before', -1_000, null, false],
-    ['is ended by it where it may have been on its way to the stream for long', 150, null, false],
-    ['is ended by it where it was said before its position', 150, -1, false],
-    ['stands where it was said behind its position', 150, 0, true],
-    ['stands where it was said long after', 2_000, null, true],
+    ['is ended by it if it was sent before', -1_000, null, false],
+    ['is ended by it if it may have been on its way to the stream for long', 150, null, false],
+    ['is ended by it if it was sent before its position', 150, -1, false],
+    ['remains if it was sent after its position', 150, 0, true],
+    ['remains if it was sent long after', 2_000, null, true],
   ])('%s', async (_what, laterMs, behind, isKept) => {
     const said = { userId: typist, saidAt: sentAt + laterMs, seq: behind === null ? null : seq + behind };
 

@@ -21,7 +21,7 @@ import { createDatabase, type TestDatabase } from '../support/database.js';
 const roomCount = 2;
 const userCount = 4;
 
-/** One thing that happens: somebody does something in a room, to a message or to somebody else. All are places in lists. */
+/** One action of a user in a room, on a message or on another user. The numbers are places in lists. */
 interface Step {
   readonly act: 'send' | 'edit' | 'delete' | 'read' | 'leave' | 'remove' | 'invite';
   readonly room: number;
@@ -43,7 +43,7 @@ const step: fc.Arbitrary<Step> = fc.record({
   message: fc.nat(12),
 });
 
-/** What a room comes to by the contract's words, kept beside the database and without asking it. */
+/** The state of a room by the words of the contract, computed without the database. */
 interface ModelRoom {
   readonly id: string;
   seq: number;
@@ -54,7 +54,7 @@ interface ModelRoom {
   >;
 }
 
-describe('what is unread, and who has read what', () => {
+describe('the unread count and the readers', () => {
   let database: TestDatabase;
   let db: Database;
   let firstFreeUser = 1;
@@ -68,7 +68,7 @@ describe('what is unread, and who has read what', () => {
     await database.drop();
   });
 
-  it('is what the contract says after any history of sends, edits, deletions, reads, leaving and coming back', async () => {
+  it('match the contract after any history of sends, edits, deletions, reads, leaving and coming back', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 20, maxLength: 80 }), async (steps) => {
         const users = Array.from({ length: userCount }, (_, index) => firstFreeUser + index);
@@ -96,7 +96,7 @@ describe('what is unread, and who has read what', () => {
     return { id, seq: 1, messages, members };
   }
 
-  /** Does it in the database and, unless it is refused there, in the model. */
+  /** Executes the step in the database and, unless it is refused there, in the model. */
   async function take({ act, user, other, message }: Step, room: ModelRoom, users: readonly number[]): Promise<void> {
     const [actorId = 0, otherId = 0] = [users[user], users[other]];
     const target = room.messages[message % room.messages.length] as ModelRoom['messages'][number];
@@ -134,7 +134,7 @@ describe('what is unread, and who has read what', () => {
     }
   }
 
-  /** What the entries that were written change in the model. */
+  /** Applies the written entries to the model. */
   function note(room: ModelRoom, { entries }: LogWrite): void {
     for (const { kind, message } of entries) {
       room.seq += 1;

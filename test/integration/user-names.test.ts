@@ -18,7 +18,7 @@ describe('the names of users', () => {
     await database.drop();
   });
 
-  it("outrank the known token once they are given by a renaming, also where the database's clock was set back", async () => {
+  it("outrank the known token after a renaming, even if the database's clock was set back", async () => {
     const hourMs = 3_600_000;
     const [id, now] = [4, Date.now()];
     const token = { id, name: '옛이름', namedAt: new Date(now + hourMs) };
@@ -33,7 +33,7 @@ describe('the names of users', () => {
     expect(await nameOf(), 'a token of a second later').toBe('더새이름');
   });
 
-  it('are stored once for however many requests of one user bring a new token at the same time', async () => {
+  it('are stored once if many requests of one user bring a new token at the same time', async () => {
     const viewer = { userId: 5, name: '새사람', issuedAt: new Date(), expiresAt: new Date(Date.now() + 60_000) };
     const deps = { db, knownNames: new LRUCache({ max: 10 }), names: { announce: () => undefined } };
     const authenticate = createAuthenticate(async () => viewer, deps as unknown as Deps);

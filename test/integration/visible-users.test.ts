@@ -25,7 +25,7 @@ describe('the users whom a viewer may see', () => {
     await database.drop();
   });
 
-  it('are themselves and who is shown in a room of theirs', async () => {
+  it('are the viewer and the users who are shown in a room of the viewer', async () => {
     const asked = [viewer, shown, hidden, elsewhere].map((userId) => ({ viewerId: viewer, userId }));
 
     const [known, present] = await Promise.all([findKnownUsers(db, asked), findPresences(db, asked)]);
@@ -37,7 +37,7 @@ describe('the users whom a viewer may see', () => {
   it.each([
     ['names', findKnownUsers],
     ['presences', findPresences],
-  ])('take one look at the rooms of each for their %s, however often they are asked for', async (_what, find) => {
+  ])('have their rooms read once for their %s, however often they are requested', async (_what, find) => {
     const asked = Array.from({ length: 100 }, () => ({ viewerId: viewer, userId: elsewhere }));
 
     const rows = await db.reads.transaction(async (reads) => {
@@ -49,7 +49,7 @@ describe('the users whom a viewer may see', () => {
     expect(rows).toBeLessThan(10 * roomsOfEach);
   });
 
-  /** Of the memberships, what this connection has looked at. */
+  /** The number of memberships that this connection has read. */
   async function countRows({ query }: Queries): Promise<number> {
     const [looked] = await query<{ rows: number }>`
       SELECT (seq_tup_read + idx_tup_fetch)::int AS rows FROM pg_stat_xact_user_tables
@@ -57,7 +57,7 @@ describe('the users whom a viewer may see', () => {
     return looked?.rows ?? 0;
   }
 
-  /** Makes so many rooms of these users, each with whether they are shown there. */
+  /** Creates this many rooms with these users; each user is paired with whether they are shown there. */
   async function join(count: number, ...members: readonly (readonly [userId: number, isConfirmed: boolean])[]) {
     await database.query(
       `WITH made AS (
