@@ -1,10 +1,10 @@
 import { type ConnectionOptions, connect, type NatsConnection, type Payload } from '@nats-io/transport-node';
 import type { Login, TestNats } from './nats.js';
 
-/** What a request over NATS comes to. */
+/** The answer to a request over NATS. */
 export interface BackendAnswer {
   readonly success: boolean;
-  // biome-ignore lint/suspicious/noExplicitAny: whatever the subject answers with; each test says what it expects
+  // biome-ignore lint/suspicious/noExplicitAny: the subjects return different types; each test has its expectation
   readonly data?: any;
   readonly error?: string;
   readonly code?: string;
@@ -13,7 +13,7 @@ export interface BackendAnswer {
 
 const timeoutMs = 15_000;
 
-/** Another backend of the platform, with a connection to NATS of its own. */
+/** Another backend of the platform, with its own connection to NATS. */
 export class Backend {
   private constructor(readonly connection: NatsConnection) {}
 
@@ -25,7 +25,7 @@ export class Backend {
     return new Backend(await connect({ servers: nats.url, maxReconnectAttempts: -1, ...options, ...login }));
   }
 
-  /** As plain JSON. */
+  /** Sends plain JSON. */
   ask(subject: string, payload: unknown): Promise<BackendAnswer> {
     return this.askRaw(subject, JSON.stringify(payload));
   }
@@ -35,7 +35,7 @@ export class Backend {
     return message.json<T>();
   }
 
-  /** In the envelope that NestJS's client puts around a request; `response` is taken out of the answer's. */
+  /** Sends the envelope of NestJS's client, and returns the `response` from the answer's envelope. */
   async askAsNest(subject: string, data: unknown): Promise<BackendAnswer> {
     const answer = await this.askRaw<Record<string, unknown>>(
       subject,

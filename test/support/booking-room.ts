@@ -2,7 +2,7 @@ import { randomInt, randomUUID } from 'node:crypto';
 import { syncBooking } from '../../src/db/bookings.js';
 import { connectDatabase } from '../../src/db/database.js';
 
-/** A room of a booking, made as for the booking system. The first member is the author of its first entry. */
+/** Creates a booking's room as the booking system does. The first member is the author of its first entry. */
 export async function createBookingRoom(
   databaseUrl: string,
   memberIds: readonly [number, ...number[]],

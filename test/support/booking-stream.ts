@@ -5,7 +5,7 @@ import { waitFor } from './wait-for.js';
 
 export const bookingStream = 'BOOKING_EVENTS';
 
-/** The booking system: it tells in a stream what happens. */
+/** The booking system, which publishes its events in a stream. */
 export class BookingSystem {
   readonly #jetstream: JetStreamClient;
 
@@ -25,12 +25,12 @@ export class BookingSystem {
     return new BookingSystem(nats, backend, await jetstreamManager(backend.connection));
   }
 
-  /** Resolves once it is connected again: what is asked before is lost, and noticed late. */
+  /** Resolves once it is connected again: earlier requests are lost, and fail only at their timeout. */
   async isBack(): Promise<void> {
     await waitFor(() => this.backend.connection.rtt(), { what: 'the connection of the booking system' });
   }
 
-  /** By whoever looks after JetStream: the booking system itself may only fill it. */
+  /** Creates the stream as the operator: the booking system itself may only publish into it. */
   async createStream(): Promise<void> {
     const operator = await Backend.connect(this.#nats, this.#nats.logins.operator);
     const manager = await jetstreamManager(operator.connection);

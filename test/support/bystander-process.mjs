@@ -2,27 +2,27 @@ import { randomUUID } from 'node:crypto';
 import { WebSocket } from 'ws';
 
 /**
- * Sends, reads and subscribes at a steady rate over a socket of its own, whether the answers come or not, and reports how
- * long each took: from the moment at which it was due until its answer, which for a subscription is RoomReady. A process of
- * its own, so that nothing in it waits for the test.
+ * Sends, reads and subscribes at a steady rate over its own socket, whether answers come or not, and reports the time of
+ * each operation: from the moment at which it was due until its answer, which for a subscription is RoomReady. It is a
+ * separate process, so that nothing in it waits for the test.
  *
  * @typedef {'send' | 'read' | 'subscribe'} Kind
  * @typedef {{ url: string, authorization: string, roomId: string, everyMs: Record<Kind, number> }} Task
  * @typedef {{ kind: Kind, dueAt: number, ms: number | undefined }} Asked
  */
 
-/** Counted for what is refused, or not answered for so long. */
+/** The time that is reported for operations that were refused, or not answered within it. */
 const patienceMs = 30_000;
-/** The subscription reads so much from the database. */
+/** The number of entries that the subscription reads from the database. */
 const replayed = 10;
 
 /** @type {Task} */
 const { url, authorization, roomId, everyMs } = JSON.parse(process.argv[2] ?? '');
 /** @type {Map<string, Asked>} */
 const unanswered = new Map();
-/** Those of the present phase. @type {Asked[]} */
+/** The operations of the current phase. @type {Asked[]} */
 let asked = [];
-/** The newest position that an answer named. */
+/** The newest position in an answer. */
 let head = 1;
 
 /** @type {Record<Kind, () => { query: string, variables: object }>} */
@@ -85,7 +85,7 @@ function askWhenDue(kind, dueAt) {
   setTimeout(() => askWhenDue(kind, next), next - performance.now());
 }
 
-/** Each message asks for the times of what was due since the last. */
+/** Each message requests the times of the operations that were due since the last message. */
 process.on('message', () => {
   const phase = asked;
   asked = [];

@@ -8,7 +8,7 @@ import type { TestClient } from './client.js';
 import type { Instance } from './instance.js';
 import { waitFor } from './wait-for.js';
 
-/** Does harm until the signal is aborted, and does not end before: all of what is measured is to be under attack. */
+/** Attacks until the signal is aborted, and does not end before: the whole measurement has to be under attack. */
 export type Attack = (signal: AbortSignal) => Promise<unknown>;
 
 const program = resolve(import.meta.dirname, 'bystander-process.mjs');
@@ -17,19 +17,19 @@ const phaseMs = 5_000;
 const maxPhases = 3;
 const warmUpMs = 2_000;
 /**
- * Nobody notices a tenth of a second in a chat. The usual is some 10 ms, twice of which one garbage collection more would
- * exceed, and an attack that is not bounded costs seconds.
+ * Nobody notices a tenth of a second in a chat. Usual times are some 10 ms; one more garbage collection would double them.
+ * An attack without a limit costs seconds.
  */
 const unnoticedMs = 100;
-/** The attacker has a machine of their own: on this one their work yields to the server's. */
+/** An attacker has another machine, so on this one the attacker's work yields to the server's. */
 const attackerNiceness = 10;
 
 export type Kind = keyof typeof everyMs;
-/** Milliseconds, by what was asked. */
+/** In milliseconds, by kind of operation. */
 export type Percentiles = Readonly<Record<Kind, number>>;
 const kinds = Object.keys(everyMs) as Kind[];
 
-/** A user in a room of their own, at whose sends, reads and subscriptions it shows what others can do to an instance. */
+/** A user in their own room, whose sends, reads and subscriptions show how far others can slow down an instance. */
 export class Bystander {
   readonly #process: ChildProcess;
 
@@ -37,7 +37,7 @@ export class Bystander {
     this.#process = child;
   }
 
-  /** Sends, reads and subscribes from now on. The calling process is the attacker: from now on it yields to the others. */
+  /** Sends, reads and subscribes from now on. The calling process is the attacker and yields to the others from now on. */
   static async start(instance: Instance, client: TestClient, otherId: number): Promise<Bystander> {
     const roomId = await client.direct(otherId);
     const task = { url: instance.url, authorization: `Bearer ${client.token}`, roomId, everyMs };
@@ -50,14 +50,14 @@ export class Bystander {
   }
 
   /**
-   * Resolves with the 99th percentiles of the usual and of the time under attack, once it is shown that the second is at
-   * most twice the first.
+   * Asserts that the 99th percentiles under attack are at most twice the usual ones, or not noticeable, and resolves with
+   * both.
    */
   async endures(attack: Attack): Promise<{ usual: Percentiles; attacked: Percentiles }> {
     const usual = await this.#usualTimes();
     const over = new AbortController();
     const attacking = attack(over.signal).then(
-      () => expect(over.signal.aborted, 'the attack lasted until its end was asked for').toBe(true),
+      () => expect(over.signal.aborted, 'the attack lasted until it was aborted').toBe(true),
       (error) => {
         if (!over.signal.aborted) throw error;
       },
@@ -79,7 +79,7 @@ export class Bystander {
     await exited;
   }
 
-  /** Of a phase without an attack, once the traces of the attack before are gone. */
+  /** The times of a phase without an attack, once the effects of the attack before are gone. */
   async #usualTimes(): Promise<Percentiles> {
     return waitFor(
       async () => {
@@ -92,8 +92,8 @@ export class Bystander {
   }
 
   /**
-   * Of phases under the attack, up to the first that is not slow. What another program on this machine does may spoil one or
-   * two of them; an attack that is not bounded spoils all.
+   * The times of phases under the attack, up to the first that is not slow. Another program on this machine may slow down one
+   * or two of them; an attack without a limit slows down all.
    */
   async #attackedTimes(attacking: Promise<void>, isSlow: (times: Percentiles) => boolean): Promise<Percentiles[]> {
     const phases: Percentiles[] = [];
@@ -104,13 +104,13 @@ export class Bystander {
     return phases;
   }
 
-  /** How long what was due since the last look took. */
+  /** The times of the operations that were due since the last call. */
   async #takeTimes(): Promise<Percentiles> {
-    expect(this.#process.exitCode, 'the bystander goes on').toBeNull();
+    expect(this.#process.exitCode, 'the bystander is running').toBeNull();
     const answer = once(this.#process, 'message');
     this.#process.send('take');
     const [times] = (await Promise.race([answer, once(this.#process, 'exit').then(() => [[]])])) as [Time[]];
-    expect(times.length, 'what the bystander asked').toBeGreaterThan(0);
+    expect(times.length, 'operations of the bystander').toBeGreaterThan(0);
     const percentiles = kinds.map((kind) => [kind, percentile99(times.filter((time) => time.kind === kind))]);
     return Object.fromEntries(percentiles) as Percentiles;
   }

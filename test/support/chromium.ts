@@ -10,5 +10,5 @@ const usualPlaces = [
   '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome',
 ];
 
-/** The path of a Chromium of this machine, for `executablePath`, or undefined. */
+/** Returns the path of Chromium on this machine, for `executablePath`, or undefined. */
 export const findChromium = (): string | undefined => usualPlaces.find((path) => existsSync(path));

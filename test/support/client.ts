@@ -41,10 +41,10 @@ function unwrap<Result>({ data, errors }: Answer): Result {
   return data as Result;
 }
 
-/** What a subscription has brought so far, and how it ended. */
+/** The events of a subscription so far, and its end. */
 export class Feed<Event> {
   readonly events: Event[] = [];
-  /** When each event came, by `performance.now()`. */
+  /** The time of each event, by `performance.now()`. */
   readonly times: number[] = [];
   error: ApiError | undefined;
   isEnded = false;
@@ -55,7 +55,7 @@ export class Feed<Event> {
     this.times.push(performance.now());
   }
 
-  /** Resolves once the condition holds of what has come. */
+  /** Resolves with the events once they meet the condition. */
   async until(condition: (events: readonly Event[]) => boolean, what: string, timeoutMs = 15_000): Promise<Event[]> {
     await waitFor(
       () => {
@@ -71,7 +71,7 @@ export class Feed<Event> {
     return this.until((events) => events.length >= count, `${count} events`);
   }
 
-  /** Resolves with the error with which it ended, or undefined where it was completed without one. */
+  /** Resolves with the error that ended it, or undefined if it completed without one. */
   async ended(timeoutMs = 10_000): Promise<ApiError | undefined> {
     await waitFor(() => this.isEnded, { what: 'the end of the subscription', timeoutMs });
     return this.error;
@@ -95,7 +95,7 @@ export class TestClient {
       webSocketImpl: WebSocket,
       connectionParams: { authorization: `Bearer ${token}` },
       retryAttempts: 0,
-      // Operations that follow one another share a connection.
+      // Consecutive operations share a connection.
       lazyCloseTimeout: 10_000,
       on: {
         opened: (connection) => {
@@ -168,7 +168,7 @@ export class TestClient {
     return feed;
   }
 
-  /** The room's events over WebSocket, without the field's name around them. */
+  /** The room's events over WebSocket, unwrapped from the field. */
   roomEvents(variables: RoomEventsSubscriptionVariables): Feed<RoomEvent> {
     const feed = new Feed<RoomEvent>();
     const inner = this.subscribe(roomEvents, variables);
@@ -214,7 +214,7 @@ export class TestClient {
     return sent;
   }
 
-  /** Cuts the WebSocket as a broken line would: without a closing handshake. The next operation opens a new one. */
+  /** Cuts the WebSocket without a closing handshake, as a broken network does. The next operation opens a new one. */
   async cutOff(): Promise<void> {
     const connection = await waitFor(
       () => (this.#connection?.readyState === WebSocket.OPEN ? this.#connection : undefined),
@@ -257,7 +257,7 @@ function acceptSseBlock(block: string, feed: Feed<RoomEvent>): void {
   else feed.accept((result as RoomEventsSubscription).roomEvents);
 }
 
-/** What graphql-ws calls an error: the server's errors, or the event with which the socket closed. */
+/** An error of graphql-ws is either the server's errors or the close event of the socket. */
 function toApiError(error: unknown): ApiError {
   if (Array.isArray(error)) {
     const [first] = error as { message: string; extensions?: Record<string, unknown> }[];

@@ -4,13 +4,13 @@ import { inject } from 'vitest';
 
 export interface TestDatabase {
   readonly url: string;
-  /** The rows that a statement answers with. */
+  /** Returns the rows of a statement. */
   query<Row extends pg.QueryResultRow>(sql: string, values?: readonly unknown[]): Promise<Row[]>;
-  /** Cuts off whoever is still connected. */
+  /** Drops the database, and closes the connections to it. */
   drop(): Promise<void>;
 }
 
-/** A migrated, empty database of one's own, in about 60 ms; `migrated: false` gives one without any table. */
+/** Creates a migrated, empty database in about 60 ms; with `migrated: false`, one without tables. */
 export async function createDatabase({ migrated = true } = {}): Promise<TestDatabase> {
   const name = `test_${randomBytes(6).toString('hex')}`;
   await runOnServer(`CREATE DATABASE ${name} TEMPLATE ${migrated ? 'fairway_template' : 'template0'}`);
@@ -27,7 +27,7 @@ async function runOnServer(sql: string): Promise<void> {
   await query(inject('postgresUrl'), sql);
 }
 
-/** One statement on a connection of its own. */
+/** Executes one statement on a new connection. */
 export async function query<Row extends pg.QueryResultRow>(url: string, sql: string, values: readonly unknown[] = []) {
   const client = new pg.Client({ connectionString: url });
   await client.connect();

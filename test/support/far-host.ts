@@ -1,19 +1,19 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 
-/** Another host, as far as TCP can tell: a network namespace at the end of a wire that can be cut. */
+/** Another host, as TCP sees it: a network namespace behind a link that can be cut. */
 export interface FarHost {
-  /** This machine's address as that host sees it. */
+  /** This machine's address for that host. */
   readonly nearAddress: string;
   /** Runs a program there. */
   run(command: string, ...args: readonly string[]): ChildProcess;
-  /** Nothing comes through any more in either direction, and nobody is told. */
+  /** Drops all packets in both directions, without a notification. */
   cut(): void;
   remove(): void;
 }
 
 const ip = (...args: readonly string[]) => execFileSync('ip', args, { stdio: ['ignore', 'ignore', 'pipe'] });
 
-/** Why there can be none on this machine; empty if there can. */
+/** Why this machine cannot have a far host; empty if it can. */
 export function whyNoFarHost(): string {
   if (process.platform !== 'linux' || process.getuid?.() !== 0) return 'a network of its own needs root on Linux';
   try {
@@ -30,7 +30,7 @@ export function startFarHost(): FarHost {
   made += 1;
   const id = `fw${process.pid % 1_000_000}x${made}`;
   const [near, far] = [`${id}n`, `${id}f`];
-  // Of the block for such purposes, a pair of its own for each process and host.
+  // Each process and host takes its own pair from the block for benchmarks, 198.18.0.0/15.
   const pair = ((process.pid % 4_096) * 4 + (made % 4)) * 4;
   const address = (place: number) => `198.${18 + (pair >> 16)}.${(pair >> 8) & 255}.${(pair & 255) + place}`;
   ip('netns', 'add', id);

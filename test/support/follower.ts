@@ -9,7 +9,7 @@ export interface KnownMessage {
   readonly content: string | null;
 }
 
-/** A client that follows several rooms over one WebSocket and, cut off, resumes behind the newest seq it has. */
+/** A client that follows several rooms over one WebSocket. `resume` continues each room after its newest seq. */
 export class Follower {
   readonly #client: TestClient;
   readonly #feeds: ReadonlyMap<string, Feed<RoomEvent>[]>;
@@ -29,23 +29,23 @@ export class Follower {
     }
   }
 
-  /** Resolves once the client has noticed. */
+  /** Resolves once the client has noticed the cut. */
   async cutOff(): Promise<void> {
     await this.#client.cutOff();
     await Promise.all([...this.#feeds.values()].map((feeds) => feeds.at(-1)?.ended()));
   }
 
-  /** Of all its connections, one behind the other. */
+  /** The events of all its connections, in order of connection. */
   events(roomId: string): RoomEvent[] {
     return this.#feedsOf(roomId).flatMap((feed) => feed.events);
   }
 
-  /** When each of the events came, by `performance.now()`. */
+  /** The time of each event, by `performance.now()`. */
   times(roomId: string): number[] {
     return this.#feedsOf(roomId).flatMap((feed) => feed.times);
   }
 
-  /** With what each of its connections ended; undefined for one that goes on. */
+  /** The error that ended each of its subscriptions to the room; undefined for one that is live. */
   endings(roomId: string): (ApiError | undefined)[] {
     return this.#feedsOf(roomId).map((feed) => feed.error);
   }
@@ -65,14 +65,14 @@ export class Follower {
   }
 }
 
-/** What a client knows that did what the events said; in the order of seq. */
+/** The messages of a client that applied the events, in the order of seq. */
 export function applyEvents(events: readonly RoomEvent[]): KnownMessage[] {
   const known = new Map<string, KnownMessage>();
   for (const event of events) if ('message' in event) known.set(event.message.id, toKnown(event.message));
   return [...known.values()].sort((a, b) => a.seq - b.seq);
 }
 
-/** The whole room as the history query tells it, page by page. */
+/** Reads the whole room by the history query, page by page. */
 export async function readHistory(client: TestClient, roomId: string): Promise<KnownMessage[]> {
   const messages: KnownMessage[] = [];
   let after: string | undefined;

@@ -1,10 +1,10 @@
 import type { TestDatabase } from './database.js';
 
-/** Their first entry names all of them. */
+/** The members are this user and the 498 after it, and the given user. */
 const firstMember = 100_001;
 
 /**
- * GROUP rooms of 500 members each, who are called "user 100001" and so on, the given user among them. Everybody has read
+ * Creates GROUP rooms of 500 members each, named "user 100001" and so on, including the given user. All members have read
  * the first entry, which names all of them. Resolves with the ids of the rooms.
  */
 export async function makeFullRooms(database: TestDatabase, userId: number, count: number): Promise<string[]> {

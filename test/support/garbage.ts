@@ -4,7 +4,7 @@ import { runInNewContext } from 'node:vm';
 setFlagsFromString('--expose-gc');
 const collect = runInNewContext('gc') as () => void;
 
-/** What is left of these behind a full collection; undefined in the place of each that nobody holds. */
+/** Runs a full collection, and returns the referenced objects; undefined for each that was collected. */
 export function collectGarbage<Value extends object>(refs: readonly WeakRef<Value>[]): (Value | undefined)[] {
   collect();
   return refs.map((ref) => ref.deref());

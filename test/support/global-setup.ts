@@ -13,7 +13,7 @@ import { findPgbouncer } from './pooler.js';
 
 declare module 'vitest' {
   interface ProvidedContext {
-    /** The URL of the server's own database, from which others are created. */
+    /** The URL of the server's default database, for creating others. */
     postgresUrl: string;
     /** Why tests that need nats-server are skipped; empty if they are not. */
     natsMissing: string;
@@ -24,10 +24,10 @@ declare module 'vitest' {
   }
 }
 
-/** The migrated database that every test database is a copy of. */
+/** The migrated database of which every test database is a copy. */
 const templateName = 'fairway_template';
 
-/** One PostgreSQL for the run. It forgets everything afterwards, so it need not wait for the disk. */
+/** Starts one PostgreSQL for the run. Its data are deleted afterwards, so it need not wait for the disk. */
 export default async function setUp(project: TestProject): Promise<() => Promise<void>> {
   const folder = mkdtempSync(join(tmpdir(), 'fairway-test-'));
   rmSync(folder, { recursive: true });

@@ -8,7 +8,7 @@ import { waitFor } from './wait-for.js';
 export type InboxRoom = InboxRoomFragment;
 type InboxEvent = OnInboxSubscription['inboxEvents'];
 
-/** All rooms of a viewer, page by page. */
+/** Reads all rooms of a viewer, page by page. */
 export async function readInbox(client: TestClient): Promise<Map<string, InboxRoom>> {
   const rooms = new Map<string, InboxRoom>();
   let after: string | null = null;
@@ -20,7 +20,7 @@ export async function readInbox(client: TestClient): Promise<Map<string, InboxRo
   return rooms;
 }
 
-/** A client that keeps a room list as the contract says: subscribe, wait for READY, query, then apply what comes. */
+/** A client that keeps a room list as documented: subscribe, wait for READY, query, then apply the events. */
 export class InboxFollower {
   readonly rooms: Map<string, InboxRoom>;
   readonly feed: Feed<OnInboxSubscription>;
@@ -44,7 +44,7 @@ export class InboxFollower {
     return this.feed.events.map(({ inboxEvents: event }) => event);
   }
 
-  /** The list as the events have made it by now. */
+  /** The list with all events so far applied. */
   get list(): ReadonlyMap<string, InboxRoom> {
     if (this.feed.error !== undefined) throw this.feed.error;
     for (const { kind, roomId, room } of this.events.slice(this.#applied)) {
@@ -55,7 +55,7 @@ export class InboxFollower {
     return this.rooms;
   }
 
-  /** Resolves with the room once it is in the list and looks so. */
+  /** Resolves with the room once it is in the list and meets the condition. */
   room(roomId: string, looks: (room: InboxRoom) => boolean, what: string, timeoutMs = 5_000): Promise<InboxRoom> {
     return waitFor(
       () => {
@@ -66,7 +66,7 @@ export class InboxFollower {
     );
   }
 
-  /** Resolves once the list is what a fresh query answers. */
+  /** Resolves once the list equals the answer of a new query. */
   async isRight(timeoutMs = 20_000): Promise<void> {
     const deadline = performance.now() + timeoutMs;
     for (;;) {
@@ -76,7 +76,7 @@ export class InboxFollower {
         return;
       } catch (error) {
         if (performance.now() > deadline) throw error;
-        // Queries without a pause would keep the events waiting that they wait for.
+        // Queries without a pause would delay the events that this waits for.
         await delay(200);
       }
     }

@@ -2,10 +2,10 @@ import { once } from 'node:events';
 import { WebSocket } from 'ws';
 import type { Instance } from './instance.js';
 
-/** Lets the test look into an instance's memory. */
+/** Allows an `Inspector` to attach to the instance. */
 export const inspectorEnv = { NODE_OPTIONS: '--inspect=127.0.0.1:0' };
 
-/** Looks into the memory of an instance that was started with `inspectorEnv`. */
+/** Inspects an instance that was started with `inspectorEnv`. */
 export class Inspector {
   readonly #socket: WebSocket;
   #calls = 0;
@@ -23,8 +23,8 @@ export class Inspector {
   }
 
   /**
-   * What the process holds on to, in bytes: heap, buffers and other memory outside of it, behind a full collection. Unlike
-   * the resident set it holds neither garbage nor what the allocators keep for later.
+   * The memory in use after a full collection, in bytes: the heap, and buffers and other memory outside of it. Unlike the
+   * resident set, it includes neither garbage nor memory that the allocators keep for later.
    */
   async retainedBytes(): Promise<number> {
     await this.#call('HeapProfiler.collectGarbage');
@@ -34,7 +34,7 @@ export class Inspector {
     return result.value;
   }
 
-  /** Keeps the process from everything else for so long out of every period, for as long as that; resolves at the end. */
+  /** Blocks the event loop for `busyMs` in every `everyMs`, for `forMs` in total; resolves at the end. */
   async keepBusy({ busyMs, everyMs, forMs }: { busyMs: number; everyMs: number; forMs: number }): Promise<void> {
     await this.#call('Runtime.evaluate', {
       awaitPromise: true,

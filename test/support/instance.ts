@@ -2,18 +2,18 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { resolve } from 'node:path';
 
-/** A server process of one's own, as a production one would be started. */
+/** A server process, started as in production. */
 export interface Instance {
   readonly port: number;
   /** `http://127.0.0.1:port`, without a path. */
   readonly url: string;
   readonly pid: number;
   readonly process: ChildProcess;
-  /** What it wrote so far, stdout and stderr as they came. */
+  /** Its output so far, stdout and stderr in the order of arrival. */
   readonly output: () => string;
-  /** SIGTERM; resolves with the exit code. */
+  /** Sends SIGTERM; resolves with the exit code. */
   stop(): Promise<number | null>;
-  /** SIGKILL; resolves once it is gone. */
+  /** Sends SIGKILL; resolves once the process has ended. */
   kill(): Promise<void>;
 }
 
@@ -23,7 +23,7 @@ interface InstanceOptions {
   readonly env?: Readonly<Record<string, string>>;
 }
 
-/** What the instances verify tokens with, unless their `env` says otherwise. */
+/** The secret with which the instances verify tokens, unless their `env` has another one. */
 export const testSecret = 'a-secret-for-tests-of-32-bytes-or-more';
 
 const main = resolve(import.meta.dirname, '../../dist/main.js');
@@ -33,10 +33,10 @@ process.once('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
 
-/** Resolves once it serves, on a port of its own choice. */
+/** Starts an instance on a free port; resolves once it serves. */
 export const startInstance = (options: InstanceOptions): Promise<Instance> => startProcess(toEnv(options));
 
-/** One that may never serve, and what it wrote so far. */
+/** Starts an instance that may never serve; `output` returns its output so far. */
 export const spawnInstance = (options: InstanceOptions): { child: ChildProcess; output: () => string } =>
   spawnProcess(toEnv(options));
 
@@ -49,7 +49,7 @@ const toEnv = ({ databaseUrl, nats, env = {} }: InstanceOptions) => ({
   ...env,
 });
 
-/** The same with servers of its own and the demo, as on a newcomer's machine. */
+/** Starts an instance with embedded servers and the demo, as on a newcomer's machine. */
 export const startEmbeddedInstance = (dataDir: string): Promise<Instance> => startProcess({ DATA_DIR: dataDir });
 
 function spawnProcess(env: Readonly<Record<string, string>>) {

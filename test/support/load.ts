@@ -4,7 +4,7 @@ import { deleteMessage, editMessage } from './operations.js';
 import type { Random } from './random.js';
 import type { World } from './world.js';
 
-/** A message whose sending was answered; times by `performance.now()`. */
+/** A message whose send was answered; times by `performance.now()`. */
 export interface Sent {
   readonly id: string;
   readonly roomId: string;
@@ -14,7 +14,7 @@ export interface Sent {
   readonly answeredAt: number;
 }
 
-/** An edit or deletion of a message that was answered. */
+/** An answered edit or deletion of a message. */
 export interface Change {
   readonly id: string;
   readonly roomId: string;
@@ -39,9 +39,9 @@ interface Writer {
 
 interface LoadOptions {
   readonly messages: number;
-  /** Between two messages of one writer, on average. */
+  /** The average pause between two messages of one writer. */
   readonly pauseMs: number;
-  /** Edits and deletions of recent messages per message, at most 1. */
+  /** Edits and deletions of recent messages for each message, at most 1. */
   readonly changeRate?: number;
   readonly random: Random;
 }
@@ -49,8 +49,8 @@ interface LoadOptions {
 const writerIds = [4, 5, 6, 7, 8, 9, 10, 11];
 
 /**
- * Four GROUP rooms to which all write, and a DIRECT one, which has another kind of subject, to which only one writes:
- * no message of its own hints to the other instance that there is something new.
+ * Four GROUP rooms to which all write, and a DIRECT room, which has another kind of subject. Only one writer writes to it, so
+ * the other instance sends nothing there that could reveal a missed message.
  */
 export async function gatherCrowd(world: World): Promise<Crowd> {
   const clients = await Promise.all(writerIds.map((id, index) => world.client(id, index % 2)));
@@ -66,7 +66,7 @@ export async function gatherCrowd(world: World): Promise<Crowd> {
   return { roomIds, writers };
 }
 
-/** What was written, once the last write is answered; rejects if one fails. */
+/** Resolves with all writes once the last one is answered; rejects if one fails. */
 export async function sendLoad({ writers }: Crowd, options: LoadOptions): Promise<Load> {
   const share = options.messages / writers.length;
   const loads = await Promise.all(

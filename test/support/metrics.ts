@@ -1,8 +1,8 @@
-/** Makes an instance show its metrics. */
+/** Enables the metrics of an instance, with `metricsEnv`. */
 export const metricsToken = 'a-token-for-the-metrics';
 export const metricsEnv = { METRICS_TOKEN: metricsToken };
 
-/** All figures of an instance by name; labels as Prometheus writes them: `nodejs_active_resources{type="Timeout"}`. */
+/** Reads all metrics of an instance by name, with labels in Prometheus' form: `nodejs_active_resources{type="Timeout"}`. */
 export async function readMetrics({ url }: { readonly url: string }): Promise<Map<string, number>> {
   const response = await fetch(`${url}/metrics`, { headers: { authorization: `Bearer ${metricsToken}` } });
   const figures = new Map<string, number>();

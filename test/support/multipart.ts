@@ -1,9 +1,9 @@
 import { waitFor } from './wait-for.js';
 
-/** What Apollo Client asks for by default where it subscribes over HTTP. */
+/** The default `Accept` of Apollo Client for subscriptions over HTTP. */
 export const apolloAccept = 'multipart/mixed;boundary=graphql;subscriptionSpec=1.0,application/json';
 
-/** A part of Apollo's multipart protocol; a heartbeat has neither. */
+/** A part of Apollo's multipart protocol; a heartbeat has neither field. */
 export interface Part {
   readonly payload?: { readonly data?: Record<string, unknown>; readonly errors?: readonly unknown[] } | null;
   readonly errors?: readonly unknown[];
@@ -12,7 +12,7 @@ export interface Part {
 /** A subscription in Apollo's multipart protocol, read as Apollo iOS reads it: a part ends with the next boundary. */
 export class MultipartStream {
   readonly parts: Part[] = [];
-  /** How it ended: by the last boundary, or without one. */
+  /** Whether it ended with the last boundary or without one. */
   end: 'complete' | 'cut' | undefined;
   readonly #abort = new AbortController();
 
@@ -57,7 +57,7 @@ export class MultipartStream {
         for (const piece of pieces) this.#accept(piece);
       }
     } catch {
-      // It was cut.
+      // The connection was cut.
     }
     this.end = rest === '--\r\n' ? 'complete' : 'cut';
   }

@@ -9,32 +9,32 @@ import { type EmbeddedNats, startNatsServer } from '../../src/dev/embedded/nats-
 import { findOwnPort } from './own-port.js';
 import { waitFor } from './wait-for.js';
 
-/** A nats-server of one's own, which can be made to fail. `user` and `password` are the chat server's. */
+/** A nats-server for one test file, which can be made to fail. `user` and `password` are the chat server's. */
 export interface TestNats {
   readonly url: string;
   readonly user: string;
   readonly password: string;
   readonly port: number;
-  /** As which other backends log in, the booking system, and whoever looks after JetStream. */
+  /** The logins of other backends, of the booking system, and of the operator of JetStream. */
   readonly logins: Readonly<Record<'backend' | 'booking' | 'operator', Login>>;
-  /** SIGKILL; it stays away until `restart`. */
+  /** Sends SIGKILL; the server stays away until `restart`. */
   kill(): Promise<void>;
-  /** Back on the same port with the same password, after a kill if it runs; `wipe`: with an empty store. */
+  /** Kills the server if it runs, and starts it on the same port with the same password; `wipe` empties the store. */
   restart(options: { wipe: boolean }): Promise<void>;
-  /** How many logins it has refused. */
+  /** The number of refused logins. */
   refusals(): number;
-  /** Ends it and removes what it kept. */
+  /** Stops it and removes its files. */
   stop(): Promise<void>;
 }
 
 export interface Login {
   readonly user: string;
   readonly pass: string;
-  /** Under which alone it may listen. */
+  /** The only prefix of inboxes to which it may subscribe. */
   readonly inboxPrefix?: string;
 }
 
-/** On a free port, or on the one that is asked for; each has a password of its own. */
+/** Starts a server on the given or a free port, with a new password. */
 export async function startNats(where: { port?: number } = {}): Promise<TestNats> {
   const dataDir = mkdtempSync(join(tmpdir(), 'fairway-nats-'));
   const log = pino({ level: 'warn' });
@@ -68,7 +68,7 @@ process.once('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
 
-/** A server with the configuration that is in deploy/nats, permissions and all. */
+/** Starts a server with the configuration in deploy/nats, including its permissions. */
 export async function startDeployedNats(): Promise<TestNats> {
   const passwords = {
     FAIRWAY_NATS_PASSWORD: 'of-fairway',
@@ -89,7 +89,7 @@ export async function startDeployedNats(): Promise<TestNats> {
   };
 }
 
-/** A server with these lines in its configuration; `$NATS_STORE_DIR` is where a store may be. Everybody may everything. */
+/** Starts a server with these lines in its configuration and no permissions; `$NATS_STORE_DIR` is a folder for a store. */
 export async function startNatsWith(lines: string): Promise<TestNats> {
   const [user, password] = ['fairway', 'of-fairway'];
   const login = { user, pass: password };
@@ -103,7 +103,7 @@ export async function startNatsWith(lines: string): Promise<TestNats> {
 }
 
 interface Start {
-  /** The path of the configuration, which may be made in the server's own folder. */
+  /** Returns the path of the configuration, and may create it in the server's folder. */
   readonly config: (dataDir: string) => string;
   readonly env?: Readonly<Record<string, string>>;
 }

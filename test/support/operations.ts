@@ -261,7 +261,7 @@ export const searchUsers = graphql(`
   }
 `);
 
-/** Everywhere where a room shows who somebody is. */
+/** All places where a room shows its users. */
 export const peopleOfRoom = graphql(`
   query PeopleOfRoom($id: ID!) {
     room(id: $id) {

@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 
 /**
- * A free TCP port of 127.0.0.1, below those that the system gives to outgoing connections: whoever has to listen on it
- * later, or again, finds it free still.
+ * Finds a free TCP port of 127.0.0.1 below those of outgoing connections, so that it is still free when a server listens on
+ * it later, or again.
  */
 export async function findOwnPort(): Promise<number> {
   for (;;) {

@@ -11,16 +11,16 @@ import { startTcpProxy, type TcpProxy } from './tcp-proxy.js';
 const settings = { fsync: 'off', full_page_writes: 'off', wal_level: 'replica', max_wal_senders: '4' };
 const log = pino({ level: 'warn' });
 
-/** A PostgreSQL of one's own with an empty database, for what the others must not notice. */
+/** Starts a separate PostgreSQL with an empty database, for tests that would disturb others. */
 export async function startOwnPostgres(folder = newFolder()): Promise<TestDatabase> {
   return toDatabase(await startServer(folder), folder);
 }
 
-/** The bare server; the folder stays when it is stopped. */
+/** Starts the server only; its folder remains when it stops. */
 export const startServer = (folder: string): Promise<EmbeddedPostgres> =>
   startPostgres({ dataDir: folder, log, settings });
 
-/** Two servers; the second follows the first over the link and answers reads alone, until `SELECT pg_promote()`. */
+/** Starts two servers. The second follows the first over the link and is read-only until `SELECT pg_promote()`. */
 export async function startReplicatedPostgres(): Promise<{
   primary: TestDatabase;
   standby: TestDatabase;
@@ -52,7 +52,7 @@ const toDatabase = ({ url, stop }: EmbeddedPostgres, folder: string): TestDataba
   },
 });
 
-/** The user whom PostgreSQL runs as must be able to pass through it. */
+/** Creates a folder that the user of PostgreSQL can traverse. */
 export function newFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'fairway-own-'));
   rmSync(folder, { recursive: true });
@@ -63,14 +63,14 @@ export function newFolder(): string {
 /** A disk that can be filled. */
 export interface SmallDisk {
   readonly folder: string;
-  /** Also of what has become free since it was filled. */
+  /** Fills the disk, also again after space became free. */
   fill(): void;
-  /** Leaves room again. */
+  /** Frees the space again. */
   empty(): void;
   remove(): void;
 }
 
-/** @throws {Error} where this machine lets nobody mount one */
+/** @throws {Error} if this machine does not allow to mount one */
 export function mountSmallDisk(megabytes: number): SmallDisk {
   const folder = newFolder();
   execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${megabytes}m,mode=755`, 'none', folder], { stdio: 'pipe' });

@@ -14,10 +14,10 @@ const usualPlaces = [
   '/opt/homebrew/bin/pgbouncer',
 ];
 
-/** The path of a PgBouncer of this machine, or undefined. */
+/** Returns the path of PgBouncer on this machine, or undefined. */
 export const findPgbouncer = (): string | undefined => usualPlaces.find((path) => existsSync(path));
 
-/** A PgBouncer in front of a database, as strict about parameters as it is by default. */
+/** Starts a PgBouncer in front of a database, with its default strictness about parameters. */
 export async function startPooler(databaseUrl: string, mode: 'session' | 'transaction' | 'statement') {
   const { hostname, port: databasePort, username, password, pathname } = new URL(databaseUrl);
   const port = await findOwnPort();

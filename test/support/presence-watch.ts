@@ -8,7 +8,7 @@ import { RawSocket } from './wire.js';
 
 type Status = 'ONLINE' | 'OFFLINE';
 
-/** What a subscriber was told of a user, and when by `performance.now()`. */
+/** An event of a user's presence; `at` is the time of its arrival, by `performance.now()`. */
 export interface Told {
   readonly userId: number;
   readonly status: Status;
@@ -41,12 +41,12 @@ export class PresenceWatch {
     return this.of(userId).map(({ status }) => status);
   }
 
-  /** Who was told to be that, at any time. */
+  /** The users of whom any event had this status. */
   everTold(status: Status): Set<number> {
     return new Set(this.told.filter((one) => one.status === status).map(({ userId }) => userId));
   }
 
-  /** Resolves with what was told last once that is what it says of all the users. */
+  /** Resolves with the last event of each user once all of them have this status. */
   async until(status: Status, userIds: readonly number[], timeoutMs = 5_000): Promise<readonly Told[]> {
     const newest = () => userIds.map((userId) => this.of(userId).at(-1));
     await waitFor(
@@ -60,14 +60,14 @@ export class PresenceWatch {
   }
 }
 
-/** A connection of the user: a socket that does nothing. */
+/** Opens a connection of the user: an idle socket. */
 export const openConnection = async (instance: Instance, userId: number): Promise<RawSocket> =>
   RawSocket.connect(instance, await tokenFor(userId));
 
 export const openConnections = (instance: Instance, userIds: readonly number[]): Promise<RawSocket[]> =>
   Promise.all(userIds.map((userId) => openConnection(instance, userId)));
 
-/** For a test of what does not happen: nothing but the time tells that it did not. */
+/** Waits, for a test that nothing happens: there is no condition to wait for. */
 export const quiet = (forMs: number): Promise<void> => delay(forMs);
 
 export const range = (first: number, count: number): number[] => Array.from({ length: count }, (_, i) => first + i);

@@ -7,21 +7,21 @@ import { withSchemaEngine } from '../../src/db/schema-engine.js';
 
 const filters = { externalTables: [], externalEnums: [] };
 
-/** `prisma migrate deploy`, by its own engine: the names of what it applied. */
+/** Runs `prisma migrate deploy` by its own engine; resolves with the names of the applied migrations. */
 export const deploy = (databaseUrl: string, migrationsDir: string) =>
   withEngine(databaseUrl, async (engine) => {
     const migrationsList = listMigrations(migrationsDir);
     return (await engine.applyMigrations({ migrationsList, filters })).appliedMigrationNames;
   });
 
-/** What `prisma migrate status` makes its answer of. */
+/** Resolves with the data from which `prisma migrate status` makes its answer. */
 export const diagnose = (databaseUrl: string, migrationsDir: string) =>
   withEngine(databaseUrl, (engine) => {
     const migrationsList = listMigrations(migrationsDir);
     return engine.diagnoseMigrationHistory({ migrationsList, optInToShadowDatabase: false, filters });
   });
 
-/** With one connection, as Prisma's command line has. */
+/** Uses one connection, as Prisma's command line does. */
 async function withEngine<T>(databaseUrl: string, use: (engine: SchemaEngine) => Promise<T>): Promise<T> {
   const pool = new pg.Pool({ connectionString: databaseUrl, max: 1 });
   const factory = new PrismaPg(pool);
@@ -33,10 +33,10 @@ async function withEngine<T>(databaseUrl: string, use: (engine: SchemaEngine) =>
   }
 }
 
-/** Prisma's adapter would split a script at every semicolon, also within the body of a function. */
+/** Executes a script as a whole: Prisma's adapter splits it at every semicolon, even in the body of a function. */
 const executeWhole = (pool: pg.Pool) => async (script: string) => {
   await pool.query(script).catch(({ code = 'N/A', severity = 'ERROR', message }: pg.DatabaseError) => {
-    // The one kind of error whose text the engine passes on.
+    // The engine passes on the text of this kind of error only.
     throw new DriverAdapterError({
       kind: 'postgres',
       ...{ code, severity, message, detail: undefined, column: undefined, hint: undefined },

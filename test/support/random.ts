@@ -2,7 +2,7 @@ import { onTestFailed } from 'vitest';
 
 const defaultSeed = 20_261_121;
 
-/** Numbers that look random and are the same for the same seed: mulberry32. */
+/** Pseudo-random numbers, the same for the same seed: mulberry32. */
 export class Random {
   #state: number;
 
@@ -10,7 +10,7 @@ export class Random {
     this.#state = seed;
   }
 
-  /** From 0 up to, not including, 1. */
+  /** Returns a number from 0 to 1, excluding 1. */
   next(): number {
     this.#state = (this.#state + 0x6d2b79f5) | 0;
     let mixed = Math.imul(this.#state ^ (this.#state >>> 15), 1 | this.#state);
@@ -18,7 +18,7 @@ export class Random {
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
   }
 
-  /** A whole number, both ends included. */
+  /** Returns an integer from `low` to `high`, including both. */
   between(low: number, high: number): number {
     return low + Math.floor(this.next() * (high - low + 1));
   }
@@ -27,13 +27,13 @@ export class Random {
     return choices[this.between(0, choices.length - 1)] as T;
   }
 
-  /** Numbers of its own for one of several parties, so that none of them changes what another one draws. */
+  /** Returns separate numbers for one of several parties, so that no party changes the numbers of another. */
   fork(): Random {
     return new Random(this.between(0, 2 ** 31));
   }
 }
 
-/** Randomness for the running test. `TEST_SEED` tries another course; a failure says which one it was. */
+/** Random numbers for the running test. `TEST_SEED` sets another seed; a failure shows its seed. */
 export function useRandom(): Random {
   const random = new Random(Number(process.env.TEST_SEED ?? defaultSeed));
   onTestFailed(({ task }) => {

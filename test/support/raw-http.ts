@@ -2,14 +2,14 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { waitFor } from './wait-for.js';
 
-/** One HTTP/1.1 answer as it came, its body put together. */
+/** One raw HTTP/1.1 answer, with its chunks joined. */
 export interface RawAnswer {
   readonly status: number;
   readonly head: string;
   readonly body: string;
 }
 
-/** An HTTP/1.1 connection by hand, for requests that no client library sends. */
+/** A raw HTTP/1.1 connection, for requests that no client library sends. */
 export class RawHttp {
   readonly #socket: Socket;
   #received = '';
@@ -40,7 +40,7 @@ export class RawHttp {
     this.#socket.write(text);
   }
 
-  /** The next answer that is complete. */
+  /** Resolves with the next answer once it is complete. */
   async answer(): Promise<RawAnswer> {
     const isWhole = () => {
       const end = this.#received.indexOf('\r\n\r\n');
@@ -69,7 +69,7 @@ interface Found {
 const cut = (bytes: Buffer, length: number): Found | undefined =>
   bytes.length < length ? undefined : { body: bytes.subarray(0, length), rest: bytes.subarray(length) };
 
-/** Undefined while the last chunk is not there. */
+/** Returns undefined until the last chunk has arrived. */
 function joinChunks(bytes: Buffer): Found | undefined {
   const chunks: Buffer[] = [];
   let rest = bytes;

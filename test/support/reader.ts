@@ -2,12 +2,12 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** An HTTP/1.1 connection that reads when it is told to, and not before. */
+/** An HTTP/1.1 connection that reads only on request. */
 export class Reader {
   readonly #socket: Socket;
   #pieces: Buffer[] = [];
   #bytes = 0;
-  /** How it ended, as this side saw it: only what is read shows that. */
+  /** Whether the connection is closed, as far as this side has read. */
   isClosed = false;
 
   private constructor(socket: Socket) {
@@ -24,17 +24,17 @@ export class Reader {
     return new Reader(socket);
   }
 
-  /** How much was read. */
+  /** The number of bytes read. */
   get receivedBytes(): number {
     return this.#bytes;
   }
 
-  /** How many answers have begun. */
+  /** The number of answers that have begun. */
   get answers(): number {
     return Buffer.concat(this.#pieces).toString('latin1').split('HTTP/1.1 ').length - 1;
   }
 
-  /** A request for each of the operations, in one write. */
+  /** Sends a request for each operation, all in one write. */
   ask(token: string, ...operations: readonly unknown[]): void {
     const requests = operations.map((operation) => {
       const body = JSON.stringify(operation);
@@ -54,7 +54,7 @@ export class Reader {
     this.#socket.write(text);
   }
 
-  /** Asks for a WebSocket; what is read is its frames from then on. */
+  /** Requests an upgrade to WebSocket; from then on `read` reads frames. */
   upgrade(): void {
     const head = [
       'GET /graphql HTTP/1.1',
@@ -68,20 +68,20 @@ export class Reader {
     this.#socket.write(`${head.join('\r\n')}\r\n\r\n`);
   }
 
-  /** A short message, as a masked frame whose mask changes nothing. */
+  /** Sends a short message as a masked frame; the mask of zeros changes nothing. */
   sendFrame(message: unknown): void {
     const text = Buffer.from(JSON.stringify(message));
     const header = Buffer.from([0x81, 0x80 | 126, text.length >> 8, text.length & 255, 0, 0, 0, 0]);
     this.#socket.write(Buffer.concat([header, text]));
   }
 
-  /** Reads to the end, 64 KB at most every so often; or until the text comes, where it comes last. */
+  /** Reads at most 64 KB every `everyMs`, to the end, or until a piece contains `until`. */
   async read({ everyMs = 0, until = '' } = {}): Promise<void> {
     const isThere = () => until !== '' && this.#pieces.at(-1)?.includes(until) === true;
     while (!this.isClosed && !isThere()) await this.#take(everyMs);
   }
 
-  /** Reads one answer likewise, and forgets it. Its body has its length in the head. */
+  /** Reads one answer in the same way, and removes it. Its head must have the length of its body. */
   async answer({ everyMs = 0 } = {}): Promise<{ readonly status: number; readonly body: Buffer }> {
     let length = lengthOf(Buffer.concat(this.#pieces));
     while (length === undefined || this.#bytes < length) {
@@ -110,7 +110,7 @@ export class Reader {
 
 const headEnd = '\r\n\r\n';
 
-/** Of the whole answer, once its head is there. */
+/** Returns the length of the whole answer once its head has arrived. */
 function lengthOf(start: Buffer): number | undefined {
   const end = start.indexOf(headEnd);
   if (end < 0) return undefined;

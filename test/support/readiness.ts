@@ -1,6 +1,6 @@
 import { waitFor } from './wait-for.js';
 
-/** What `/readyz` says. */
+/** The answer of `/readyz`. */
 export interface Readiness {
   readonly status: 'ok' | 'degraded' | 'unready';
   readonly postgres: string;
@@ -14,7 +14,7 @@ export async function readReadiness({ url }: { readonly url: string }): Promise<
   return (await response.json()) as Readiness;
 }
 
-/** Resolves once it says so of all these parts. */
+/** Resolves once `/readyz` returns these values. */
 export function becomesReady(
   instance: { readonly url: string },
   parts: Partial<Readiness>,

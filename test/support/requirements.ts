@@ -1,16 +1,16 @@
 import { describe, inject } from 'vitest';
 import { whyNoFarHost } from './far-host.js';
 
-/** `describe`, reported as skipped with the reason where there is no nats-server and none could be installed. */
+/** `describe`, reported as skipped with the reason if there is no nats-server and none could be installed. */
 export const describeWithNats = describeUnless(inject('natsMissing'));
 
-/** `describe`, reported as skipped with the reason where nats-server or Chromium is missing. */
+/** `describe`, reported as skipped with the reason if nats-server or Chromium is missing. */
 export const describeWithBrowser = describeUnless(inject('natsMissing') || inject('chromiumMissing'));
 
-/** `describe`, reported as skipped with the reason where nats-server or PgBouncer is missing. */
+/** `describe`, reported as skipped with the reason if nats-server or PgBouncer is missing. */
 export const describeWithPooler = describeUnless(inject('natsMissing') || inject('poolerMissing'));
 
-/** `describe`, reported as skipped with the reason where no other host can be pretended. */
+/** `describe`, reported as skipped with the reason if nats-server is missing or no other host can be simulated. */
 export const describeWithFarHost = (name: string, body: () => void): void =>
   describeUnless(inject('natsMissing') || whyNoFarHost())(name, body);
 

@@ -5,13 +5,13 @@ import { query, type TestDatabase } from './database.js';
 import { newFolder, startServer } from './own-postgres.js';
 import { startTcpProxy } from './tcp-proxy.js';
 
-/** A PostgreSQL that can be put back to where it was. Its address stays; connections are cut. */
+/** A PostgreSQL that can be restored to an earlier state. It keeps its address, and cuts its connections. */
 export interface RestorablePostgres {
   readonly database: TestDatabase;
   backUp(): Promise<void>;
   /**
-   * As it was at the backup. With `newTimeline` as a recovery from a base backup leaves it; else as a snapshot of the disk
-   * does, which nothing of the server tells.
+   * Restores the state of the backup: with `newTimeline` as a recovery from a base backup does, otherwise as a snapshot of the
+   * disk does, which the server does not show.
    */
   restore(options: { newTimeline: boolean }): Promise<void>;
 }

@@ -1,12 +1,12 @@
 import type { TestDatabase } from './database.js';
 
-/** A room's log as the database has it. */
+/** A room's log in the database. */
 export interface StoredLog {
   readonly head: number;
   readonly publishedSeq: number;
-  /** Where messages were added, in order. */
+  /** The positions of added messages, in order. */
   readonly added: readonly number[];
-  /** Where messages were last edited or deleted, in order. */
+  /** The positions of the last edits or deletions of messages, in order. */
   readonly changed: readonly number[];
 }
 
@@ -30,5 +30,5 @@ export async function readStoredLog(database: TestDatabase, roomId: string): Pro
   };
 }
 
-/** 1, 2, 3 ... up to this number. */
+/** Returns 1, 2, 3 ... up to this number. */
 export const countTo = (last: number): number[] => Array.from({ length: last }, (_, index) => index + 1);

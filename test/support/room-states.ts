@@ -9,7 +9,7 @@ export interface Nickname extends RoomState {
   readonly revision: number;
 }
 
-/** A second kind beside the read marks, with the same keys. */
+/** A second kind of state beside the read marks, with the same keys. */
 export const nickname: StateKind<Nickname> = {
   name: 'nickname',
   subject: (roomId) => `chat.room.${roomId}.nickname`,

@@ -1,4 +1,4 @@
-/** Preloaded into a process whose wall clock is wrong by CLOCK_SHIFT_MS. */
+/** Preloaded into a process; shifts its wall clock by CLOCK_SHIFT_MS. */
 const shiftMs = Number(process.env['CLOCK_SHIFT_MS'] ?? 0);
 const rightNow = Date.now;
 

@@ -9,7 +9,7 @@ export interface StoredMessage {
   readonly body: Record<string, unknown>;
 }
 
-/** Everything that CHAT_MESSAGES keeps, in order. */
+/** Reads all messages of CHAT_MESSAGES, in order. */
 export async function readChatMessages({ url, logins }: TestNats): Promise<StoredMessage[]> {
   const connection = await connect({ servers: url, ...logins.operator });
   try {

@@ -1,21 +1,21 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 
-/** A way to a server that can be cut, as a network between the two can. */
+/** A connection to a server that can be cut like a network. */
 export interface TcpProxy {
-  /** The server's URL by this way. */
+  /** The URL of the server through the proxy. */
   readonly url: string;
-  /** Connections are reset and new ones refused or, `silently`, nothing comes through and nobody is told. */
+  /** Resets connections and refuses new ones; `silently`: passes no data on, without a notification. */
   cut(options?: { silently: boolean }): Promise<void>;
-  /** Lets through again; what waited silently goes on where it was. */
+  /** Passes data on again; silently cut connections continue where they stopped. */
   restore(): Promise<void>;
-  /** Leads new connections to another server; those that are open stay where they are. */
+  /** Passes new connections to another server; open ones stay with theirs. */
   redirect(targetUrl: string): void;
-  /** Ends it with all connections. */
+  /** Stops the proxy, and closes all connections. */
   stop(): Promise<void>;
 }
 
-/** On a port of its own choice, in front of the server at that URL. */
+/** Starts a proxy on a free port, in front of the server at that URL. */
 export async function startTcpProxy(targetUrl: string): Promise<TcpProxy> {
   let target = new URL(targetUrl);
   const sockets = new Set<Socket>();

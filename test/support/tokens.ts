@@ -3,7 +3,7 @@ import { testSecret } from './instance.js';
 
 export const nowSeconds = (): number => Math.floor(Date.now() / 1_000);
 
-/** A token with a good set of claims, apart from those given; `undefined` leaves one out. */
+/** Signs a token with valid claims, replaced by the given ones; `undefined` leaves a claim out. */
 export function forgeToken(
   claims: Partial<Record<keyof JWTPayload | 'name', unknown>> = {},
   { secret = testSecret, alg = 'HS256' } = {},

@@ -13,7 +13,7 @@ export const stop = (client: TestClient, roomId: string) => signal(client, roomI
 
 export const watch = (client: TestClient, roomId: string): TypingFeed => client.subscribe(typing, { roomId });
 
-/** By a query, in the order in which they began. */
+/** Queries the typing users, in the order in which they began. */
 export async function typingNow(client: TestClient, roomId: string): Promise<number[] | undefined> {
   const { room } = await client.http(typingIn, { id: roomId });
   return room?.typing.map(({ id }) => Number(id));
@@ -22,7 +22,7 @@ export async function typingNow(client: TestClient, roomId: string): Promise<num
 export const listsOf = (feed: TypingFeed): number[][] =>
   feed.events.map(({ typing: { users } }) => users.map(({ id }) => Number(id)));
 
-/** Resolves with the time when the newest list came, once it names these in this order. */
+/** Resolves once the newest list has these users in this order, with the time of its arrival. */
 export async function untilListed(feed: TypingFeed, ...clients: readonly TestClient[]): Promise<number> {
   const isListed = () => isSame(listsOf(feed).at(-1), clients);
   await feed.until(isListed, `a list of [${clients.map(({ userId }) => userId)}]`, 9_000);

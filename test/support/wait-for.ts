@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
 interface WaitOptions {
-  /** How the failure names what was waited for: "the second message". */
+  /** The name of the condition in the error: "the second message". */
   readonly what: string;
   readonly timeoutMs?: number;
   readonly pollMs?: number;
@@ -9,7 +9,7 @@ interface WaitOptions {
 
 /**
  * Resolves with the first value of `condition` that is neither undefined, null nor false.
- * @throws {Error} naming what never came and, if `condition` throws, why
+ * @throws {Error} at the timeout, with `what` and, if `condition` throws, its error as the cause
  */
 export async function waitFor<T>(
   condition: () => T | Promise<T>,

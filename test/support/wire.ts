@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import { WebSocket } from 'ws';
 import { waitFor } from './wait-for.js';
 
-/** An instance, or whatever else serves at that address. */
+/** An instance, or another server at that address. */
 interface Address {
   /** `http://127.0.0.1:port`, without a path. */
   readonly url: string;
@@ -22,7 +22,7 @@ export interface WireError {
   readonly extensions: { readonly code: string; readonly [name: string]: unknown };
 }
 
-/** One answer as it came, before any client made sense of it. */
+/** One raw answer, not processed by a client. */
 export interface Answer {
   readonly data?: Record<string, unknown> | null;
   readonly errors?: readonly WireError[];
@@ -31,7 +31,7 @@ export interface Answer {
 
 export type HttpAnswer = Answer & { readonly status: number; readonly headers: Headers };
 
-/** A body of whatever kind, posted to /graphql. */
+/** Posts a body of any kind to /graphql. */
 export async function postBody(
   { url }: Address,
   body: NonNullable<RequestInit['body']>,
@@ -64,13 +64,13 @@ export interface ServerMessage {
   readonly payload?: unknown;
 }
 
-/** The graphql-transport-ws protocol by hand, for what no well-behaved client does. */
+/** A raw socket of graphql-transport-ws, for messages that no well-behaved client sends. */
 export class RawSocket {
   readonly ws: WebSocket;
   readonly messages: ServerMessage[] = [];
-  /** How it was closed, as this side saw it; 1006 where it was cut. */
+  /** The close code and reason that this side saw; 1006 if the connection was cut. */
   closed: { readonly code: number; readonly reason: string } | undefined;
-  /** The HTTP status with which the upgrade was refused. */
+  /** The HTTP status of a refused upgrade. */
   refusal: number | undefined;
 
   constructor({ url }: Address, headers: Record<string, string> = {}) {
@@ -89,7 +89,7 @@ export class RawSocket {
     this.ws.on('error', () => undefined);
   }
 
-  /** An open socket whose token the server has accepted. */
+  /** Opens a socket; resolves once the server has accepted its token. */
   static async connect(address: Address, token: string): Promise<RawSocket> {
     const socket = new RawSocket(address);
     await socket.init({ authorization: `Bearer ${token}` });
@@ -114,7 +114,7 @@ export class RawSocket {
     this.send({ id, type: 'subscribe', payload: operation });
   }
 
-  /** Resolves with the only answer of a query, a mutation, or a subscription that is refused. */
+  /** Resolves with the only answer of a query, a mutation, or a refused subscription. */
   async ask(operation: Operation, id = `ask-${this.messages.length}`): Promise<Answer> {
     this.subscribe(id, operation);
     const message = await this.until(
@@ -126,7 +126,7 @@ export class RawSocket {
     return { ...(message.payload as Answer), text };
   }
 
-  /** @throws {Error} where it never came, also because the socket was closed */
+  /** @throws {Error} if the message did not arrive, also if the socket was closed */
   async until(condition: (message: ServerMessage) => boolean, what: string, timeoutMs = 15_000) {
     const closing = () => {
       throw new Error(`The socket was closed with ${JSON.stringify(this.closed)} before ${what}`);
@@ -135,7 +135,7 @@ export class RawSocket {
     return 'type' in found ? found : closing();
   }
 
-  /** Resolves with the code with which it was closed. */
+  /** Resolves with the close code. */
   async closeCode(timeoutMs = 15_000): Promise<number> {
     const { code } = await waitFor(() => this.closed, { what: 'the end of the socket', timeoutMs });
     return code;

@@ -11,11 +11,11 @@ export interface World {
   readonly instances: readonly Instance[];
   /** Starts one more instance on the same database and NATS. */
   start(env?: Readonly<Record<string, string>>): Promise<Instance>;
-  /** A user at the instance with this number, counted from 0. */
+  /** Creates a client of the user at the instance with this index. */
   client(userId: number, instance?: number, token?: string): Promise<TestClient>;
 }
 
-/** Real parts for a test file. The rate limit is lifted unless `env` says otherwise: tests are faster than people. */
+/** Real servers for a test file. Rate limits are lifted unless `env` sets them: tests are faster than people. */
 export function useWorld({
   instances: count = 2,
   env = {} as Readonly<Record<string, string>>,
@@ -39,7 +39,7 @@ export function useWorld({
           OPERATIONS_PER_MINUTE: '1000000000',
           NEW_USERS_PER_DAY: '1000000',
           MAX_SOCKETS_PER_USER: '10000',
-          // Whom somebody brings into a room, they may know.
+          // Users whom somebody invites are visible to them.
           USER_DIRECTORY: 'on',
           ...env,
           ...more,
@@ -68,6 +68,6 @@ export function useWorld({
   return world;
 }
 
-/** By the names in their tokens: no news of a name comes between what is told of connections. */
+/** Stores the names that tokens have, so that no event of a new name comes between events of connections. */
 export const nameEverybody = ({ database }: Pick<World, 'database'>) =>
   database.query(`UPDATE chat_users SET name = 'user ' || id WHERE name IS NULL`);
