@@ -95,7 +95,7 @@ function startCount() {
 serveCalls({
   /**
    * @param {Target} target
-   * @param {{ token?: string, roomIds: string[] }[]} one for each socket
+   * @param {{ token?: string, roomIds: string[] }[]} places one for each socket
    * @param {(string | undefined)[]} senderTokens
    */
   async connect(target, places, senderTokens) {

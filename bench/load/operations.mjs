@@ -60,7 +60,7 @@ async function run(ms, nextBody, check) {
 }
 
 serveCalls({
-  /** @param {Target} target @param {string[]} one for each socket */
+  /** @param {Target} target @param {string[]} tokens one for each socket */
   async openSockets(target, tokens) {
     lines = await Promise.all(tokens.map((token) => openSocket(target, token)));
   },
