@@ -36,7 +36,7 @@ describe('read', () => {
 
   it.each([
     ['a field that is not in the schema', '{ nothing }', /Cannot query field "nothing"/],
-    ['introspection where it is off', '{ __schema { description } }', /introspection/],
+    ['introspection while it is off', '{ __schema { description } }', /introspection/],
     ['too deep nesting', '{ rooms { edges { node { lastMessage { room { lastMessage { id } } } } } } }', /deep/],
     ['too many aliases', '{ a: __typename b: __typename c: __typename d: __typename }', /alias/],
     ['one field far too often', `{ ${'a '.repeat(90)} }`, /too often at one place/],

@@ -91,7 +91,7 @@ describe('the presence of watched users', () => {
     }
   });
 
-  it('is OFFLINE for a watcher who may not see the user any more, and the real one once they may again', async () => {
+  it('is OFFLINE for a watcher who may not see the user any more, and is correct again once they may', async () => {
     for (const userId of [2, 3]) world.come(userId);
     const { told } = await watch([2, 3, 4]);
     await settle();

@@ -139,7 +139,7 @@ describe('a manifest', () => {
       /deep.json, operation D: The operation nests 6 fields deep; at most 5 are allowed/,
     ],
     [
-      'with introspection where it is off',
+      'with introspection while it is off',
       () => write('i/Schema.graphql', '{ __schema { description } }'),
       /Schema.graphql: GraphQL introspection has been disabled/,
     ],
