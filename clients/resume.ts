@@ -3,7 +3,7 @@ import { type Client, type ClientOptions, createClient } from 'graphql-ws';
 /** Called for a token each time a connection begins: the previous one may have expired. */
 export type FreshToken = () => Promise<string>;
 
-/** A WebSocket whose subscriptions continue where they were, however often it reconnects. */
+/** A WebSocket whose subscriptions continue at their position after each reconnect. */
 export function createResumingSocket(
   url: string,
   freshToken: FreshToken,

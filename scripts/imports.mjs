@@ -90,7 +90,7 @@ const importPattern =
 const sqlPattern =
   /\bquery\s*(?:<[^;()]*>)?\s*`|\$(?:query|execute)Raw|['"`]\s*(?:SELECT|INSERT|UPDATE|DELETE|WITH|CALL|TRUNCATE|LOCK)\s/;
 
-/** @returns {string} what the rules forbid, one problem per line: imports, and SQL outside `src/db` */
+/** @returns {string} the violations of the rules, one per line: imports, and SQL outside `src/db` */
 export function findForbiddenImports() {
   const problems = [];
   for (const file of readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })) {

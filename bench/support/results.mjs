@@ -8,7 +8,7 @@ import { format, summarize } from './statistics.mjs';
  * The arguments of a bench.
  * @typedef {object} BenchContext
  * @property {import('./stack.mjs').Stack} stack
- * @property {number} rounds that count
+ * @property {number} rounds the number of rounds that count
  * @property {boolean} quick small sizes, for a trial
  */
 
