@@ -11,7 +11,7 @@ const [viewer, friend, third] = [4, 5, 6];
 describeWithNats('inboxEvents while nats-server is away for 20 s', () => {
   const world = useWorld({ instances: 2 });
 
-  it('goes on by the database, and is right within 5 s of its return without a reconnect', async () => {
+  it('continues from the database, and is right within 5 s of the return of NATS without a reconnect', async () => {
     const [mine, theirs] = [await world.client(viewer, 0), await world.client(friend, 1)];
     const [gone, renamed, read] = await Promise.all([1, 2, 3].map(() => theirs.group(viewer, third)));
     const { message } = await theirs.send(read as string, '읽을 것');

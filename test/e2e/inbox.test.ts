@@ -25,7 +25,7 @@ const [viewer, friend, third] = [4, 5, 6];
 describeWithNats('inboxEvents', () => {
   const world = useWorld({ instances: 2 });
 
-  it('tells of every change of a room, made on the other instance', async () => {
+  it('shows every change of a room that was made on the other instance', async () => {
     const [mine, theirs] = [await world.client(viewer, 0), await world.client(friend, 1)];
     const inbox = await InboxFollower.start(mine);
 
@@ -67,7 +67,7 @@ describeWithNats('inboxEvents', () => {
     await inbox.isRight();
   });
 
-  it("tells of the viewer's own read mark on another connection, to the same and on another instance", async () => {
+  it("shows the viewer's read mark from another connection, to the same or another instance", async () => {
     const [mine, theirs] = [await world.client(viewer, 0), await world.client(friend, 1)];
     const roomId = await theirs.direct(viewer);
     const inbox = await InboxFollower.start(mine);
@@ -86,7 +86,7 @@ describeWithNats('inboxEvents', () => {
     }
   });
 
-  it('tells nothing of the rooms of others, and of a read mark only its reader', async () => {
+  it('shows nothing of the rooms of others, and a read mark only to its reader', async () => {
     const [mine, theirs] = [await world.client(viewer, 0), await world.client(friend, 1)];
     const strange = await theirs.direct(third);
     const shared = await theirs.direct(viewer);
@@ -104,7 +104,7 @@ describeWithNats('inboxEvents', () => {
     expect(inbox.events.filter(({ roomId }) => roomId === shared)).toHaveLength(1);
   });
 
-  it('tells each of several connections, over WebSocket as over a socket that came later', async () => {
+  it('reaches each of several connections, and those that remain after one stops', async () => {
     const theirs = await world.client(friend, 1);
     const roomId = await theirs.direct(viewer);
     const clients = await Promise.all([0, 0, 1].map((instance) => world.client(viewer, instance)));
@@ -124,7 +124,7 @@ describeWithNats('inboxEvents', () => {
     const roomId = await here.group(21);
     const invited = await Promise.all(Array.from({ length: 20 }, (_, index) => world.client(100 + index, 1)));
     const inboxes = await Promise.all(invited.map((client) => InboxFollower.start(client)));
-    // One whose room is known on the other instance: entries that overtake the invitation are no news there.
+    // A member's inbox makes the room known there, so entries that overtake the invitation are not new to the instance.
     await InboxFollower.start(await world.client(21, 1));
 
     for (const { userId } of invited) {
@@ -138,14 +138,14 @@ describeWithNats('inboxEvents', () => {
     for (const inbox of inboxes) await inbox.isRight();
   });
 
-  it('tells a removed member that the room is gone, and of no error where that comes in the midst of an event', async () => {
+  it('notifies a removed member that the room is gone, without an error if the removal comes during an event', async () => {
     const random = useRandom();
     const [admin, mine] = [await world.client(60, 0), await world.client(61, 0)];
     const roomIds = await Promise.all(Array.from({ length: 60 }, () => admin.group(61)));
     const inbox = await InboxFollower.start(mine);
 
     for (const roomId of roomIds) {
-      // Looked up when the first message is told, and gone before what it selects is.
+      // The event looks up the room, and the removal comes before its selection is loaded.
       await admin.sendOverWs(roomId, '마지막');
       await delay(random.between(0, 80));
       await admin.http(removeMember, { input: { roomId, userId: '61' } });
@@ -155,14 +155,14 @@ describeWithNats('inboxEvents', () => {
     expect(inbox.feed.isEnded).toBe(false);
   });
 
-  it('tells of what nobody published, also where somebody else has seen it, and of an invitation as late', async () => {
+  it('shows unpublished entries and a late invitation, even if another subscriber has already seen them', async () => {
     const [mine, theirs, late] = await Promise.all([30, 31, 32].map((id) => world.client(id, 0)));
     const roomId = await (theirs as TestClient).group(30, 32);
     const inbox = await InboxFollower.start(mine as TestClient);
     await inbox.room(roomId, () => true, 'the room');
     const guest = await InboxFollower.start(await world.client(33, 0));
 
-    // As an instance does that is gone before it publishes.
+    // Like an instance that dies before it publishes.
     await world.database.query('SELECT chat_invite_members($1, 31, $2, 100, $3)', [roomId, [33], randomUUID()]);
     await world.database.query("SELECT chat_send_message($1, $2, 31, 'TEXT', '알리지 못한 것')", [
       randomUUID(),
@@ -176,14 +176,14 @@ describeWithNats('inboxEvents', () => {
     expect(other.list.get(roomId)?.lastMessage?.content).toBe('알리지 못한 것');
   });
 
-  it('tells of what nobody published where it comes to light with a newcomer', async () => {
+  it('shows unpublished entries that are found with a new member', async () => {
     const [mine, theirs] = [await world.client(34, 0), await world.client(35, 0)];
     const roomId = await theirs.group(34);
     const inbox = await InboxFollower.start(mine);
     await inbox.room(roomId, () => true, 'the room');
     const guest = await InboxFollower.start(await world.client(36, 0));
 
-    // Both at once: whoever finds the guest has the room with the message already.
+    // Both in one statement: an instance that finds the guest loads the room with the message already.
     await world.database.query(
       "SELECT chat_invite_members($1, 35, $2, 100, $3), chat_send_message($4, $1, 35, 'TEXT', '알리지 못한 것')",
       [roomId, [36], randomUUID(), randomUUID()],
@@ -194,7 +194,7 @@ describeWithNats('inboxEvents', () => {
     await inbox.room(roomId, looks, 'what was not published', 8_000);
   });
 
-  it('goes on behind messages that somebody else puts on its subjects', async () => {
+  it('continues after foreign messages on its subjects', async () => {
     const [mine, theirs] = [await world.client(40, 0), await world.client(41, 0)];
     const roomId = await theirs.group(40);
     const inbox = await InboxFollower.start(mine);
@@ -216,7 +216,7 @@ describeWithNats('inboxEvents', () => {
     expect(inbox.feed.isEnded).toBe(false);
   });
 
-  it('waits with an event that cannot be loaded, and tells it then', async () => {
+  it('delays an event that cannot be loaded, and sends it later', async () => {
     const [mine, theirs] = [await world.client(50, 0), await world.client(51, 1)];
     const roomId = await theirs.group(50);
     const inbox = await InboxFollower.start(mine);
@@ -238,7 +238,7 @@ describeWithNats('inboxEvents', () => {
     expect(inbox.feed.error).toBeUndefined();
   });
 
-  it('refuses who has no token', async () => {
+  it('refuses a client without a token', async () => {
     const response = await fetch(`${world.instances[0]?.url}/graphql`, {
       method: 'POST',
       headers: { 'content-type': 'application/json', accept: 'text/event-stream' },
@@ -247,13 +247,13 @@ describeWithNats('inboxEvents', () => {
     expect(await response.text()).toContain('"UNAUTHENTICATED"');
   });
 
-  it('tells 200 rooms with 100 messages a second at most once per room and 250 ms, and ends with the truth', async () => {
+  it('sends at most one event per room and 250 ms for 200 rooms with 100 messages a second, and ends in the true state', async () => {
     const reader = await world.client(40, 0);
     const writers = await Promise.all([0, 1].map((instance) => world.client(41, instance)));
     const [first] = writers as [typeof reader, typeof reader];
     const roomIds = await Promise.all(Array.from({ length: 200 }, () => first.group(40)));
     const inbox = await InboxFollower.start(reader);
-    // Half of the load on ten rooms, or no room would come near the limit.
+    // Half of the load goes to ten rooms; otherwise no room would come near the limit.
     const busy = roomIds.slice(0, 10);
 
     const sends: Promise<unknown>[] = [];
@@ -274,14 +274,14 @@ describeWithNats('inboxEvents', () => {
     }
     expect(timesByRoom.size).toBe(200);
     for (const times of timesByRoom.values()) expect(tooManyAt(times)).toBeUndefined();
-    // It was not for want of events.
+    // There were enough events to reach the limit.
     expect(Math.max(...[...timesByRoom.values()].map(({ length }) => length))).toBeGreaterThan(2);
   });
 });
 
 /**
- * Where events of a room came faster than one in 250 ms. The server keeps that distance between them; on their way the
- * later ones of any row of events may catch up by what this busy machine makes the first one late, and by no more.
+ * The first time after which a room's events came faster than one per 250 ms. The server keeps that distance between
+ * them. Later events may catch up by the delay that this busy machine adds to an earlier one, and by no more.
  */
 function tooManyAt(times: readonly number[]): number | undefined {
   const jitterMs = 200;

@@ -23,7 +23,7 @@ import { useWorld, type World } from '../support/world.js';
 
 const people = [4, 5, 6, 7, 8];
 const visitors = [20, 21, 22, 23];
-/** Does nothing, and is never removed. */
+/** This user does nothing, and is never removed. */
 const watcher = 9;
 const rounds = 4;
 const stepsPerRound = 80;
@@ -34,7 +34,7 @@ interface Written {
   readonly by: number;
 }
 
-/** Everybody does something at random, at either instance; what the rules refuse changes nothing, as in life. */
+/** Random actions of all users at either instance. An action that the rules refuse changes nothing. */
 class History {
   readonly #world: World;
   readonly #random: Random;
@@ -92,7 +92,7 @@ class History {
     await Promise.all(this.#visits.splice(0).map((client) => client.cutOff()));
   }
 
-  /** A client of one of the visitors, at either instance. */
+  /** Disconnects a visitor, or connects one at either instance. */
   async #comeOrGo(): Promise<void> {
     const gone = this.#random.next() < 0.5 ? this.#visits.shift() : undefined;
     if (gone !== undefined) return gone.cutOff();
@@ -115,7 +115,7 @@ describeWithNats('a client that builds its state from a snapshot and events', ()
     const clients = new Map<number, TestClient[]>();
     for (const id of [...people, watcher]) clients.set(id, [await world.client(id, 0), await world.client(id, 1)]);
     const of = (userId: number, instance: number) => clients.get(userId)?.[instance] as TestClient;
-    // A name that becomes known changes titles, and is no change of a room.
+    // A name that becomes known changes titles, but is not a change of a room.
     for (const id of [...people, watcher, ...visitors]) await (await world.client(id)).http(whoAmI, {});
     const hall = await of(4, 0).group(...people.slice(1), watcher, ...visitors);
     const roomIds = [hall, await of(5, 0).group(4, 6, 7), await of(6, 1).group(4, 5, 8), await of(4, 1).direct(5)];

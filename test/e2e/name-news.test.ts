@@ -10,7 +10,7 @@ import { describeWithNats } from '../support/requirements.js';
 import { waitFor } from '../support/wait-for.js';
 import { useWorld } from '../support/world.js';
 
-/** Between two times that the same user's name is told. */
+/** The minimum time between two events with the same user's name. */
 const gapMs = 5_000;
 
 describeWithNats('a new name', () => {
@@ -31,7 +31,7 @@ describeWithNats('a new name', () => {
     return { feed, titles };
   };
 
-  it('is told with the presence of the user, to those alone who may know of them, on every instance', async () => {
+  it('arrives with the presence of the user, only for users who may see them, on every instance', async () => {
     const [kim, lee, stranger] = [await world.client(100, 0), await world.client(101, 1), await world.client(102, 0)];
     await kim.group(lee.userId);
     const watches = [kim, await world.client(100, 1)].map((client) => new PresenceWatch(client, [lee.userId]));
@@ -48,7 +48,7 @@ describeWithNats('a new name', () => {
     expect(theirs.of(lee.userId)).toEqual([]);
   });
 
-  it('changes the titles that are made of it in every list, by an upsert and by a newer token, and no others', async () => {
+  it('changes the titles that contain it in every list, by an upsert and by a newer token, and no others', async () => {
     const [kim, lee] = [await world.client(110, 0), await world.client(111, 1)];
     const direct = await kim.direct(lee.userId);
     const unnamed = await kim.group(lee.userId);
@@ -65,7 +65,7 @@ describeWithNats('a new name', () => {
       expect(titles(named)).toEqual([]);
     }
 
-    // An upsert outranks the tokens of its time: this one comes behind it.
+    // An upsert outranks the tokens of its time: this token comes after it.
     await world.database.query(`UPDATE chat_users SET named_at = now() - interval '1 hour' WHERE id = $1`, [
       lee.userId,
     ]);
@@ -76,7 +76,7 @@ describeWithNats('a new name', () => {
     }
   });
 
-  it('is told at most every 5 s of one user, however often it changes, and the last one in the end', async () => {
+  it('is sent at most every 5 s per user, however often it changes, and the last one arrives in the end', async () => {
     const [kim, lee] = [await world.client(120, 0), await world.client(121, 1)];
     const direct = await kim.direct(lee.userId);
     const watch = new PresenceWatch(kim, [lee.userId]);

@@ -9,7 +9,7 @@ import { RawSocket } from '../support/wire.js';
 import { nameEverybody, useWorld } from '../support/world.js';
 
 const busyForMs = 3_000;
-/** 12 KB each; so many are more than the operating system's buffers take. */
+/** 12 KB each; `essays` of them exceed the operating system's buffers. */
 const essay = '가'.repeat(4_000);
 const essays = 1_000;
 
@@ -18,7 +18,7 @@ describeWithNats('presence and typing under load', () => {
   const userIds = range(100, 20);
   let burdened: Instance;
   let spared: Instance;
-  /** At the instance that is burdened, and at the other one. */
+  /** Kim is at the burdened instance, and Lee at the other one. */
   let kim: TestClient;
   let lee: TestClient;
   let roomId: string;
@@ -30,7 +30,7 @@ describeWithNats('presence and typing under load', () => {
     await nameEverybody(world);
   });
 
-  it('wait while the event loop is late and are right afterwards; messages are not kept', async () => {
+  it('wait while the event loop is late and are right afterwards, without delaying messages', async () => {
     const inspector = await Inspector.attach(burdened);
     onTestFinished(() => inspector.detach());
     const messages = kim.subscribe(messageAdded, { roomId });
@@ -43,7 +43,7 @@ describeWithNats('presence and typing under load', () => {
 
     const startedAt = performance.now();
     const busy = inspector.keepBusy({ busyMs: 200, everyMs: 250, forMs: busyForMs });
-    // The first turn that is late tells that it is.
+    // The first late turn shows the lag.
     await quiet(500);
     await openConnections(spared, userIds);
     await lee.http(setTyping, { input: { roomId, isTyping: true } });
@@ -65,7 +65,7 @@ describeWithNats('presence and typing under load', () => {
     expect(watch.told.length, 'once for each').toBe(2 * userIds.length);
   });
 
-  it('tell a socket that did not read the newest state alone', async () => {
+  it('send only the newest state to a socket that did not read', async () => {
     const [visitorId, stayingId] = [201, 202];
     await kim.group(5, visitorId, stayingId);
     await nameEverybody(world);
@@ -97,7 +97,7 @@ describeWithNats('presence and typing under load', () => {
     await watch.until('ONLINE', [visitorId, stayingId]);
     visit?.ws.close();
     await watch.until('OFFLINE', [visitorId], 15_000);
-    // More than the time in which the last change is told.
+    // Longer than the server takes to send the last change.
     await quiet(1_000);
 
     slow.ws.resume();

@@ -17,7 +17,7 @@ const patienceMs = 10_000;
 
 const [hereIds, thereIds] = [range(100, 10), range(200, 10)];
 const everybody = [...hereIds, ...thereIds];
-/** Four more, whom a test lets come and go. */
+/** Four more users, who come and go in the tests. */
 const [first, second, third, fourth] = [301, 302, 303, 304];
 const others = [first, second, third, fourth];
 
@@ -59,7 +59,7 @@ describeWithNats('presence', () => {
         await watch.until('ONLINE', online, 100);
       }
       expect(staying.closed).toBeUndefined();
-      // Who was stopped cannot know of anybody's absence what it did not see: its own were never gone for it.
+      // The stopped instance cannot report absences that it did not see: its own users were never gone for it.
       expect([...atHere.everTold('OFFLINE')].sort()).toEqual(
         [first, thereIds[0], ...others.filter((userId) => userId !== first)].sort(),
       );
@@ -69,7 +69,7 @@ describeWithNats('presence', () => {
   describe.concurrent('while nats-server is away for 20 s', () => {
     const world = useWorld();
 
-    it('is seen by the sweep, and right within 5 s of its return without anybody reconnecting', async () => {
+    it('is updated by the sweep, and right within 5 s of the return of NATS without reconnects', async () => {
       const { here, there, connections, watches } = await gather(world);
       const before = await openConnection(here, first);
       for (const watch of watches) await watch.until('ONLINE', [first]);
@@ -96,7 +96,7 @@ describeWithNats('presence', () => {
         expect(watch.feed.isEnded).toBe(false);
       }
 
-      // NATS carries it again: faster than the sweep by far, over several tries.
+      // NATS carries presence again: the median of several tries is far below the sweep interval.
       const delays: number[] = [];
       for (const userId of range(311, 5)) {
         const watch = new PresenceWatch(await world.client(4, 0), [userId]);
@@ -114,7 +114,7 @@ describeWithNats('presence', () => {
     const world = useWorld({ instances: 0 });
     const ways = useWays(world, 1);
 
-    it('is OFFLINE for nobody at that instance, and for none of its users once it is back', async () => {
+    it('shows nobody as OFFLINE at that instance, and none of its users once it is back', async () => {
       const { here, connections, watches } = await gather(world);
       const [atHere, atThere] = watches;
       await openConnection(here, second);
@@ -124,18 +124,18 @@ describeWithNats('presence', () => {
       await openConnection(here, third).catch(() => undefined);
       connections.get(hereIds[0] as number)?.ws.close();
 
-      // For the other instance it is as good as dead.
+      // The other instance treats it as dead.
       await atThere.until('OFFLINE', [...hereIds, second], leaseMs + 5_000);
       await quiet(60_000 - (performance.now() - cutAt));
       expect([...atHere.everTold('OFFLINE')].sort()).toEqual(others);
       await ways[0]?.restore();
 
-      // Who subscribes anew is told no other story.
+      // A new subscription gets the same states.
       const anew = await subscribeAsSoonAsPossible(await world.client(4, 0), hereIds.slice(1));
       await anew.until('ONLINE', hereIds.slice(1));
       expect(anew.everTold('OFFLINE').size).toBe(0);
       for (const watch of watches) await watch.until('ONLINE', [...hereIds.slice(1), ...thereIds, second], 10_000);
-      // Two sweeps: what is told late is told by then.
+      // Two sweeps: late events have arrived by then.
       await quiet(2 * sweepMs);
       expect([...atHere.everTold('OFFLINE')].filter((userId) => everybody.includes(userId))).toEqual([hereIds[0]]);
       expect([...atThere.everTold('OFFLINE')].filter((userId) => thereIds.includes(userId))).toEqual([]);
@@ -144,15 +144,15 @@ describeWithNats('presence', () => {
   });
 
   describe.concurrent.each([
-    // Connections are refused, and those who were away are back one after the other.
+    // Connections are refused, and the instances reconnect one after the other.
     { seconds: 60, isApart: false, silently: false, laterMs: 3_000 },
-    // What is sent gets stuck, one lease runs out meanwhile, and the other one does not.
+    // Traffic stalls silently; one lease expires meanwhile, and the other one does not.
     { seconds: 24, isApart: true, silently: true, laterMs: 0 },
   ])('while nobody can reach PostgreSQL for $seconds s', ({ seconds, isApart, silently, laterMs }) => {
     const world = useWorld({ instances: 0 });
     const ways = useWays(world, 2);
 
-    it('is OFFLINE for nobody, neither then nor afterwards', async () => {
+    it('shows nobody as OFFLINE, neither then nor afterwards', async () => {
       const { watches } = await gather(world);
       if (isApart) await renewApart(world);
       await Promise.all(ways.map((way) => way.cut({ silently })));
@@ -161,13 +161,13 @@ describeWithNats('presence', () => {
         await way.restore();
         if (laterMs > 0) await quiet(laterMs);
       }
-      // Behind the patience of those who were away, whoever is not back would be called dead.
+      // After the patience of the instances, an instance that has not returned would count as dead.
       await quiet(patienceMs + 3_000);
       for (const watch of watches) {
         expect([...watch.everTold('OFFLINE')].sort()).toEqual(others);
         expect(watch.feed.isEnded).toBe(false);
       }
-      // And it is alive.
+      // Presence still works.
       await openConnection(world.instances[0] as Instance, first);
       for (const watch of watches) await watch.until('ONLINE', [first], sweepMs + 2_000);
     });
@@ -176,7 +176,7 @@ describeWithNats('presence', () => {
   describe.concurrent('after a crash of PostgreSQL, which forgets the connections', () => {
     const world = useWorld();
 
-    it('is ONLINE for who is still there within 15 s, and OFFLINE for who went meanwhile', async () => {
+    it('is ONLINE within 15 s for users who are still connected, and OFFLINE for users who left meanwhile', async () => {
       const { here, there, connections, watches } = await gather(world);
       const ghost = 999;
       const kim = await world.client(4, 0);
@@ -193,7 +193,7 @@ describeWithNats('presence', () => {
       await openConnection(there, first);
       await openConnection(here, second);
       for (const each of watches) await each.until('ONLINE', [first, second], 15_000);
-      // By then everybody has been told again.
+      // By then the presence of everybody has been sent again.
       await quiet(15_000 - (performance.now() - crashedAt));
       const rest = [...hereIds.slice(1), ...thereIds];
       for (const each of watches) await each.until('ONLINE', rest, 100);
@@ -245,7 +245,7 @@ async function subscribeAsSoonAsPossible(client: TestClient, userIds: readonly n
   );
 }
 
-/** Two instances, of which so many have ways to PostgreSQL of their own, which can be cut. */
+/** Two instances; the first `count` of them reach PostgreSQL through proxies that can be cut. */
 function useWays(world: World, count: number): readonly TcpProxy[] {
   const ways: TcpProxy[] = [];
   beforeAll(async () => {
@@ -254,7 +254,7 @@ function useWays(world: World, count: number): readonly TcpProxy[] {
       const way = ways[place];
       await world.start(way === undefined ? {} : { DATABASE_URL: way.url });
     }
-    // Behind the instances' own end, which takes longer without a database.
+    // The proxies stop after the instances, whose own stop takes longer without a database.
     return async () => {
       await Promise.all(world.instances.map((instance) => instance.kill()));
       await Promise.all(ways.map((way) => way.stop()));
@@ -263,9 +263,9 @@ function useWays(world: World, count: number): readonly TcpProxy[] {
   return ways;
 }
 
-/** Holds one of two instances up until it renews its lease 8 s after the other; resolves when it just has. */
+/** Pauses one of two instances so that it renews its lease 8 s after the other; resolves right after that renewal. */
 async function renewApart(world: World): Promise<void> {
-  /** Waits until the younger lease and the older one are of such an age, in seconds. */
+  /** Waits until the ages of the younger and the older lease, in seconds, pass `isRight`. */
   const untilAged = (what: string, isRight: (younger: number, older: number) => boolean) =>
     waitFor(
       async () => {
@@ -279,7 +279,7 @@ async function renewApart(world: World): Promise<void> {
     );
   const held = world.instances[1] as Instance;
   held.process.kill('SIGSTOP');
-  // Its renewal is due by then, and follows at once when it goes on.
+  // Its renewal is due by then, and follows at once when the process continues.
   await untilAged('a renewal that is due', (younger, older) => younger > 8 && younger < 9 && older > 12);
   held.process.kill('SIGCONT');
   await untilAged('the renewal', (younger, older) => younger < 1 && older > 7.5);

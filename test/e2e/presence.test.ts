@@ -9,7 +9,7 @@ import { postOperation, RawSocket } from '../support/wire.js';
 import { nameEverybody, useWorld, type World } from '../support/world.js';
 
 const graceMs = 10_000;
-/** Until everybody has been told, on a machine that others use as well. */
+/** The time until every observer has an event, on a shared machine. */
 const tellMs = 1_500;
 
 describeWithNats('presence', () => {
@@ -38,7 +38,7 @@ describeWithNats('presence', () => {
       const [phone, browser] = [await openConnection(at(0), userId), await openConnection(at(1), userId)];
       for (const each of watches) await each.until('ONLINE', [userId]);
       phone.ws.close();
-      // Longer than the grace: closing one of the two is never told.
+      // Longer than the grace: closing one of the two sends no event.
       await quiet(graceMs + tellMs);
       for (const each of watches) expect(each.statuses(userId)).toEqual(['OFFLINE', 'ONLINE']);
 
@@ -85,7 +85,7 @@ describeWithNats('presence', () => {
       const stream = streamer.roomEventsOverSse({ roomId });
       await stream.count(1);
       for (const each of watches) await each.until('ONLINE', [streaming]);
-      // Requests all the time until the stream's end is told.
+      // Sends requests until the OFFLINE of the other user arrives.
       const asked = setInterval(() => void asker.http(whoAmI, {}), 200);
       stream.stop();
       for (const each of watches) await each.until('OFFLINE', [streaming], graceMs + tellMs);
@@ -95,7 +95,7 @@ describeWithNats('presence', () => {
       expect(own?.presence.status).toBe('OFFLINE');
     });
 
-    it('is told of oneself, and by name', async () => {
+    it('includes the viewer, with a name', async () => {
       const self = await world.client(105, 1);
       const own = new PresenceWatch(self, [105, observerIds[0]]);
       await own.until('ONLINE', [105]);
@@ -106,7 +106,7 @@ describeWithNats('presence', () => {
       await waitFor(() => own.feed.events.some(({ presence }) => presence.user.name !== ''), { what: 'a name' });
     });
 
-    it('tells of 500 users in one subscription', async () => {
+    it('covers 500 users in one subscription', async () => {
       const ids = range(1_000, 500);
       const kim = await world.client(6, 0);
       await kim.group(...ids.slice(0, 250));
@@ -120,11 +120,11 @@ describeWithNats('presence', () => {
   });
 
   describe.concurrent('of strangers', () => {
-    // Strangers can be looked up here, which says nothing of their presence.
+    // The directory finds strangers here, which must not reveal their presence.
     const world = useWorld({ env: { USER_DIRECTORY: 'on' } });
     const at = (place: number) => world.instances[place] as Instance;
 
-    it('is told to nobody, neither first nor when they come and go', async () => {
+    it('is hidden, both at first and when they come and go', async () => {
       const [kim, friend, stranger, nobody] = [await world.client(4, 0), 210, 211, 2_000_000_000];
       await kim.group(friend);
       await openConnection(at(1), stranger);
@@ -149,7 +149,7 @@ describeWithNats('presence', () => {
       }
     });
 
-    it('is told from the moment of a shared room until the last one is left, and then as OFFLINE', async () => {
+    it('is visible from the first shared room until the last one is left, and then OFFLINE', async () => {
       const [lee, parkId] = [await world.client(220, 0), 221];
       const elsewhere = await world.client(220, 1);
       const watches = [new PresenceWatch(lee, [parkId, 220]), new PresenceWatch(elsewhere, [parkId, 220])];
@@ -158,7 +158,7 @@ describeWithNats('presence', () => {
       const park = await world.client(parkId, 1);
       const theirs = new PresenceWatch(park, [220]);
 
-      // Nobody comes or goes from here on: it is the rooms that begin and end.
+      // From here on nobody connects or disconnects; only the shared rooms change.
       const roomId = await park.group(220);
       for (const watch of watches) await watch.until('ONLINE', [parkId]);
       await theirs.until('ONLINE', [220]);
@@ -175,7 +175,7 @@ describeWithNats('presence', () => {
       const [known] = (await lee.http(presenceOf, { ids: [String(parkId)] })).users;
       expect(known?.presence).toMatchObject({ status: 'OFFLINE', lastSeenAt: null });
 
-      // Invited again, Lee sees Park as they are, and by leaving no more.
+      // After a new invitation Lee sees Park's true presence, and no longer after leaving.
       await park.http(inviteMembers, { input: { roomId, userIds: ['220'] } });
       for (const watch of watches) await watch.until('ONLINE', [parkId]);
       await theirs.until('ONLINE', [220]);
@@ -184,7 +184,7 @@ describeWithNats('presence', () => {
       await theirs.until('OFFLINE', [220]);
       const told = watches.map((watch) => watch.of(parkId).length);
 
-      // Strangers now, they hear nothing of each other: the grace and two sweeps.
+      // As strangers they get no events of each other, for the grace and two sweeps.
       await park.cutOff();
       await quiet(graceMs + 6_500);
       expect(watches.map((watch) => watch.of(parkId).length)).toEqual(told);
@@ -195,7 +195,7 @@ describeWithNats('presence', () => {
     const world = useWorld({ instances: 1, env: { MAX_WATCHED_USERS: '20' } });
     const subscribeTo = (userIds: readonly string[]) => ({ query: presence.toString(), variables: { userIds } });
 
-    it('refuses none, too many and what is no number, and loses nothing else on the socket', async () => {
+    it('refuses no ids, too many ids and ids that are not numbers, and ends nothing else on the socket', async () => {
       const kim = await TestClient.create(world.instances[0] as Instance, 4);
       const socket = await RawSocket.connect(world.instances[0] as Instance, kim.token);
       socket.subscribe('good', subscribeTo(range(1, 20).map(String)));
@@ -217,7 +217,7 @@ describeWithNats('presence', () => {
         const { errors } = await socket.ask(subscribeTo(ids));
         expect(errors?.[0]?.extensions.code, ids.join()).toBe('BAD_USER_INPUT');
       }
-      // The same one many times is one.
+      // A repeated id counts once.
       socket.subscribe('twice', subscribeTo(Array.from({ length: 100 }, () => '4')));
       await socket.until(({ id, type }) => id === 'twice' && type === 'next', 'the viewer once more');
       expect((await socket.ask({ query: '{ viewer { id } }' })).data).toEqual({ viewer: { id: '4' } });
@@ -225,7 +225,7 @@ describeWithNats('presence', () => {
       socket.ws.close();
     });
 
-    it('refuses who is not logged in', async () => {
+    it('refuses a client that is not logged in', async () => {
       const { url } = world.instances[0] as Instance;
       const { text } = await postOperation({ url }, subscribeTo(['4']), { accept: 'text/event-stream' });
       expect(text).toContain('"UNAUTHENTICATED"');
@@ -247,13 +247,13 @@ describeWithNats('presence', () => {
       const delays = told.map(({ at }) => at - killedAt);
       expect(Math.min(...delays)).toBeGreaterThan(20_000);
       expect(Math.max(...delays)).toBeLessThan(35_000);
-      // Two sweeps, and the patience of nobody.
+      // Two sweeps.
       await quiet(6_500);
       expect([...watch.everTold('OFFLINE')].sort()).toEqual([...victims].sort());
       expect(watch.told.length, 'each of them is told once').toBe(victims.length);
     });
 
-    it('ends with the grace when it stops, but for those who come back elsewhere', async () => {
+    it('ends with the grace when it stops, except for users who reconnect elsewhere', async () => {
       const [leaving, others, both, moving] = [range(500, 50), range(600, 10), range(700, 10), range(800, 20)];
       const { watch, doomed, staying } = await crowd(world, [...leaving, ...moving], others, both);
       const stoppedAt = performance.now();
@@ -269,7 +269,7 @@ describeWithNats('presence', () => {
       expect(watch.told.length).toBe(leaving.length);
     });
 
-    it('ends with their own grace for those who left before it stops, and with the stop for the rest', async () => {
+    it('ends with their own grace for users who left before the stop, and with the stop for the rest', async () => {
       const [doomed, staying] = [await world.start(), world.instances[0] as Instance];
       const [leftId, stayingId, silentId] = [900, 901, 902];
       const everybody = [leftId, stayingId, silentId];
@@ -283,7 +283,7 @@ describeWithNats('presence', () => {
       left?.ws.terminate();
       const [leftAt, leftDate] = [performance.now(), Date.now()];
       await quiet(graceMs - 3_000);
-      // It never answers the close, which is waited for.
+      // It never answers the close, so the server waits for it.
       silent?.ws.pause();
       const stoppedAt = performance.now();
       const stopped = doomed.stop();
@@ -302,7 +302,7 @@ describeWithNats('presence', () => {
   });
 });
 
-/** Users at an instance that is about to end, at another one and at both, and somebody there who knows them all. */
+/** Users at an instance that is about to end, at another one and at both, and an observer who knows them all. */
 async function crowd(world: World, doomedIds: readonly number[], otherIds: readonly number[], both: readonly number[]) {
   const doomed = await world.start();
   const staying = world.instances[0] as Instance;
@@ -314,7 +314,7 @@ async function crowd(world: World, doomedIds: readonly number[], otherIds: reado
   await openConnections(staying, [...otherIds, ...both]);
   const watch = new PresenceWatch(observer, everybody);
   await watch.until('ONLINE', everybody, 15_000);
-  // What follows is about who was there already.
+  // Only later events count.
   watch.feed.events.splice(0);
   watch.feed.times.splice(0);
   return { watch, doomed, staying };

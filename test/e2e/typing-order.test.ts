@@ -10,10 +10,10 @@ import { listsOf, signal, stop, type, typingNow, untilListed, watch } from '../s
 import { RawSocket } from '../support/wire.js';
 import { useWorld, type World } from '../support/world.js';
 
-/** Longer than a signal waits for its turn, and than it is on its way. */
+/** Longer than a signal's wait for its turn, and than its delivery. */
 const settleMs = 2_000;
 
-describeWithNats('what a user says of typing, in the order in which they say it', () => {
+describeWithNats('typing, in the order of its signals,', () => {
   const world = useWorld();
 
   const ends: [string, (there: TestClient, roomId: string) => Promise<unknown>][] = [
@@ -22,7 +22,7 @@ describeWithNats('what a user says of typing, in the order in which they say it'
   ];
 
   it.concurrent.each(ends)(
-    'lets no signal that waited for its turn outlive %s on another instance',
+    'lets no signal that waits for its turn outlive %s on another instance',
     async (_what, end) => {
       const { kim, lee, lees, roomId } = await meet(world);
       const feeds = [watch(kim, roomId), watch(await world.client(kim.userId, 1), roomId)];
@@ -43,7 +43,7 @@ describeWithNats('what a user says of typing, in the order in which they say it'
   );
 
   it.concurrent.each(ends)(
-    'shows no signal that waited for its turn to who begins to watch between %s and that turn',
+    'shows no waiting signal to a client that starts to watch between %s and the turn of the signal',
     async (_what, end) => {
       const { kim, lee, lees, roomId } = await meet(world);
       const startedAt = performance.now();
@@ -62,7 +62,7 @@ describeWithNats('what a user says of typing, in the order in which they say it'
     },
   );
 
-  it.concurrent('begins anew behind an end, also where that was on another instance', async () => {
+  it.concurrent('starts again after an end, even if that was on another instance', async () => {
     const { kim, lee, lees, roomId } = await meet(world);
     const feed = watch(await world.client(kim.userId, 1), roomId);
     await feed.count(1);
@@ -76,7 +76,7 @@ describeWithNats('what a user says of typing, in the order in which they say it'
     await untilListed(feed, lee);
   });
 
-  it.concurrent('ends with the last of what was sent on one socket without waiting for answers', async () => {
+  it.concurrent('ends with the last signal that one socket sent without waiting for answers', async () => {
     const random = useRandom();
     const { kim, lee } = await meet(world);
     const rounds = countTo(48).map(async (round) => {
@@ -110,7 +110,7 @@ describeWithNats('what a user says of typing, in the order in which they say it'
     expect(ghosts.map(({ round }) => round)).toEqual([]);
   });
 
-  it('shows nobody to who begins to watch right behind their message, on any instance', async () => {
+  it('shows nobody to a client that starts to watch right after the message, on any instance', async () => {
     const { kim, lee, lees } = await meet(world);
     const kims = [kim, await world.client(kim.userId, 1)];
     const seen: string[] = [];
@@ -132,7 +132,7 @@ describeWithNats('what a user says of typing, in the order in which they say it'
     expect(seen).toEqual([]);
   });
 
-  it('shows nobody to who joins others in watching right behind their message', async () => {
+  it('shows nobody to a client that joins other watchers right after the message', async () => {
     const { kim, lee, lees } = await meet(world);
     const park = await world.client(kim.userId + 3, 1);
     const seen: number[] = [];

@@ -27,10 +27,10 @@ import { RawSocket } from '../support/wire.js';
 import { useWorld, type World } from '../support/world.js';
 
 const lapseMs = 6_000;
-/** What "at once" may take: all that happens is a signal over NATS and at most one gap between two lists. */
+/** The limit for "at once": a signal over NATS and at most one gap between two lists. */
 const atOnceMs = 1_000;
 
-describeWithNats('who types in a room', () => {
+describeWithNats('typing in a room', () => {
   const world = useWorld();
 
   let nats: NatsConnection;
@@ -49,7 +49,7 @@ describeWithNats('who types in a room', () => {
   describeLosses();
 
   function describeLists(): void {
-    it('is told as the present list first, then the whole list at each change, without the viewer', async () => {
+    it('arrives as the present list first, then the whole list at each change, without the viewer', async () => {
       const [kim, lee, park] = await users(world, 0, 1, 0);
       const roomId = await kim.group(lee.userId, park.userId);
       const feeds = { kim: watch(kim, roomId), lee: watch(lee, roomId), park: watch(park, roomId) };
@@ -73,7 +73,7 @@ describeWithNats('who types in a room', () => {
       });
     });
 
-    it('is told in a DIRECT room as well, in both directions', async () => {
+    it('arrives in a DIRECT room as well, in both directions', async () => {
       const [kim, lee] = await users(world, 0, 1);
       const roomId = await kim.direct(lee.userId);
       const [kims, lees] = [watch(kim, roomId), watch(lee, roomId.toUpperCase())];
@@ -90,7 +90,7 @@ describeWithNats('who types in a room', () => {
       expect(listsOf(lees)).toEqual([[], [kim.userId], []]);
     });
 
-    it('is told over SSE, and such a stream is a connection whose end ends its own user’s typing', async () => {
+    it('arrives over SSE, and the end of such a stream ends the typing of its own user', async () => {
       const [kim, lee] = await users(world, 0, 1);
       const roomId = await kim.group(lee.userId);
       const [kims, lees] = [await watchOverSse(world, 0, kim, roomId), await watchOverSse(world, 1, lee, roomId)];
@@ -148,7 +148,7 @@ describeWithNats('who types in a room', () => {
     });
   }
 
-  /** Tests that mostly wait, and do so at the same time. */
+  /** These tests mostly wait, so they run at the same time. */
   function describeWaits(): void {
     it.concurrent.each([
       ['one signal', [0]],
@@ -180,7 +180,7 @@ describeWithNats('who types in a room', () => {
       const typedAt = performance.now();
       await type(lee, roomId);
       const answeredAt = performance.now();
-      // Old news by the time it is asked for.
+      // The signal is old by the time of the subscription.
       await delay(4_000);
       const feed = watch(kim, roomId);
       await feed.count(1);
@@ -191,7 +191,7 @@ describeWithNats('who types in a room', () => {
       expect(endedAt - answeredAt).toBeLessThan(7_000);
     });
 
-    it.concurrent('is nobody for a query on an instance where nobody watches, 6 to 7 s later', async () => {
+    it.concurrent('is empty for a query on an instance without subscribers, 6 to 7 s later', async () => {
       const [kim, lee] = await users(world, 0, 1);
       const roomId = await kim.group(lee.userId);
       const typedAt = performance.now();
@@ -221,7 +221,7 @@ describeWithNats('who types in a room', () => {
       expect(listsOf(feed)).toEqual([[lee.userId]]);
     });
 
-    it.concurrent('goes on with a message from somebody else, an edit, and a stop in another room', async () => {
+    it.concurrent('continues after a message from somebody else, and after a message and a stop in another room', async () => {
       const { kim, lee, roomId, feeds } = await meet(world);
       const other = await kim.group(lee.userId);
       await lee.send(roomId, 'earlier');
@@ -232,7 +232,7 @@ describeWithNats('who types in a room', () => {
       await lee.send(other, 'elsewhere');
       await stop(lee, other);
 
-      // Nobody is told anything where nothing ends: the time that an end would have taken must pass.
+      // No event shows that nothing ended, so wait as long as an end would take.
       await delay(atOnceMs);
       for (const feed of feeds) expect(listsOf(feed)).toEqual([[], [lee.userId]]);
     });
@@ -245,7 +245,7 @@ describeWithNats('who types in a room', () => {
       await Promise.all(feeds.map((feed) => untilListed(feed, lee)));
 
       await phone.cutOff();
-      // Nobody is told anything as long as one is left: the time that an end would have taken must pass.
+      // No event shows that one connection is left, so wait as long as an end would take.
       await delay(atOnceMs);
       for (const feed of feeds) expect(listsOf(feed)).toEqual([[], [lee.userId]]);
 
@@ -262,7 +262,7 @@ describeWithNats('who types in a room', () => {
       await Promise.all(feeds.map((feed) => untilListed(feed)));
       const told = feeds.map((feed) => feed.events.length);
 
-      // The waiting signal goes out within a second of the first; what it would change must not come.
+      // The waiting signal goes out within a second of the first; its change must not arrive.
       await delay(1_500);
       for (const [index, feed] of feeds.entries()) {
         const late = listsOf(feed).slice(told[index]);
@@ -281,7 +281,7 @@ describeWithNats('who types in a room', () => {
       const feed = watch(kim, roomId);
       await feed.count(1);
 
-      // About 15 a second, and as many changes of mind, each answered before the next.
+      // About 15 signals a second from Lee, and as many changes of state from Park, each answered before the next.
       const startedAt = performance.now();
       await Promise.all([
         repeat(30, 66, () => type(lee, roomId)),
@@ -290,10 +290,10 @@ describeWithNats('who types in a room', () => {
       const endedAt = performance.now();
       await untilListed(feed, lee);
       expect(performance.now() - endedAt).toBeLessThan(atOnceMs);
-      // What is merged with the next signal goes out within a second.
+      // A signal that was merged with the next one goes out within a second.
       await delay(1_000);
 
-      // However long they took: the first at once, and one more with each second.
+      // The first signal goes out at once, and one more with each second.
       const allowed = 1 + Math.ceil((performance.now() - startedAt) / 1_000);
       const lees = heard.filter(({ userId }) => userId === lee.userId);
       expect(lees.length).toBeGreaterThan(1);
@@ -306,14 +306,14 @@ describeWithNats('who types in a room', () => {
       expect(listsOf(feed).at(-1)).toEqual([lee.userId]);
     });
 
-    it.concurrent('ends with the state that the user wanted last, though they change their mind all the time', async () => {
+    it.concurrent('ends with the state that the user set last, however often it changes', async () => {
       const { lee, roomId, feeds } = await meet(world);
       for (const wanted of [true, false, true]) {
         for (let index = 0; index < 15; index += 1) await signalOverWs(lee, roomId, index % 3 > 0);
         await signalOverWs(lee, roomId, wanted);
         const saidAt = performance.now();
         await Promise.all(feeds.map((feed) => untilListed(feed, ...(wanted ? [lee] : []))));
-        // Within a second it is right, and what came late does not make it wrong again.
+        // It is right within a second, and late signals do not make it wrong again.
         expect(performance.now() - saidAt).toBeLessThan(1_500);
         await delay(saidAt + 1_500 - performance.now());
         for (const feed of feeds) expect(listsOf(feed).at(-1)).toEqual(wanted ? [lee.userId] : []);
@@ -322,7 +322,7 @@ describeWithNats('who types in a room', () => {
   }
 
   function describeLateness(): void {
-    it('is known to a late subscriber and to a query on every instance, also where nobody watches', async () => {
+    it('is known to a late subscriber and to a query on every instance, even if nobody watched before', async () => {
       const [kim, lee] = await users(world, 0, 1);
       const park = await newUser(world, 1);
       const roomId = await kim.group(lee.userId, park.userId);
@@ -351,7 +351,7 @@ describeWithNats('who types in a room', () => {
       ],
       ['leaving', ({ lee: [here] }, roomId) => here.http(leaveRoom, { input: { roomId } })],
       ['leaving on another instance', ({ lee: [, there] }, roomId) => there.http(leaveRoom, { input: { roomId } })],
-    ])('is nobody for who comes after %s, where nobody watched', async (_what, end) => {
+    ])('is empty for a client that comes after %s, if nobody watched before', async (_what, end) => {
       const [kim, lee] = await users(world, 0, 1);
       const roomId = await kim.group(lee.userId);
       await type(lee, roomId);
@@ -361,7 +361,7 @@ describeWithNats('who types in a room', () => {
 
       const kims = [kim, await world.client(kim.userId, 1)];
       for (const client of kims) {
-        // A signal on its way is not waited for: much less than the lapse is enough to tell the two apart.
+        // A timeout far below the lapse distinguishes an end from a lapse.
         await waitFor(async () => isSame(await typingNow(client, roomId), []), { what: 'nobody', timeoutMs: atOnceMs });
         const feed = watch(client, roomId);
         await feed.count(1);
@@ -370,7 +370,7 @@ describeWithNats('who types in a room', () => {
       }
     });
 
-    it('is nobody for who begins to watch in the moment of the stop or the message', async () => {
+    it('is empty for a client that starts to watch at the moment of the stop or the message', async () => {
       const random = useRandom();
       const [kim, lee] = await users(world, 0, 1);
       const rounds = countTo(40).map(async (round) => {
@@ -390,7 +390,7 @@ describeWithNats('who types in a room', () => {
   }
 
   function describeAccess(): void {
-    it('is neither told to strangers nor by them, in a room that is there or not', async () => {
+    it('is closed to strangers in both directions, in an existing and an unknown room', async () => {
       const [kim, lee, stranger] = await users(world, 0, 1, 1);
       const roomId = await kim.group(lee.userId);
       const feed = watch(kim, roomId);
@@ -407,13 +407,13 @@ describeWithNats('who types in a room', () => {
       expect(listsOf(feed)).toEqual([[], [lee.userId]]);
     });
 
-    it.each(['', '*', '>', 'room', `${randomUUID()}.>`])('is not asked for by the id %j', async (id) => {
+    it.each(['', '*', '>', 'room', `${randomUUID()}.>`])('is refused for the id %j', async (id) => {
       const kim = await newUser(world, 0);
       await expect(type(kim, id)).rejects.toMatchObject({ code: 'BAD_USER_INPUT' });
       expect(await watch(kim, id).ended()).toMatchObject({ code: 'BAD_USER_INPUT' });
     });
 
-    it('is told no more to who was removed, within 1 s, and does not name them any more', async () => {
+    it('ends for a removed member within 1 s, and no longer names them', async () => {
       const { kim, lee, roomId, feeds } = await meet(world);
       const there = await world.client(lee.userId, 0);
       const park = await newUser(world, 0);
@@ -448,7 +448,7 @@ describeWithNats('who types in a room', () => {
       const feeds = [...witnesses, ...others.slice(0, 8)].map((client) => watch(client, roomId));
       await Promise.all(feeds.map((feed) => feed.count(1)));
 
-      // However slow the machine is: until every one of them has had so many lists that a rate can be told.
+      // Run until every feed has enough lists to measure a rate, however slow the machine is.
       const isTooEarly = () => feeds.some((feed) => feed.events.length < 16);
       const until = performance.now() + 45_000;
       const last = new Map<number, boolean>();
@@ -466,7 +466,7 @@ describeWithNats('who types in a room', () => {
       const expected = others.map(({ userId }) => userId).filter((userId) => last.get(userId));
       expect(expected.length).toBeGreaterThan(5);
 
-      // They go on typing, as who types does, until all is quiet.
+      // The typing users keep typing until all feeds are quiet.
       await Promise.all(others.filter(({ userId }) => last.get(userId)).map((client) => type(client, roomId)));
       await Promise.all(
         feeds.map((feed, index) => {
@@ -477,12 +477,12 @@ describeWithNats('who types in a room', () => {
       );
       for (const feed of feeds) {
         expect(feed.events.length).toBeGreaterThan(13);
-        // The server leaves 300 ms in between: the thirteenth is sent 3.6 s after the first, and may arrive sooner behind it.
+        // With 300 ms between lists, the thirteenth is sent 3.6 s after the first; it may arrive a little sooner.
         expect(Math.min(...spansOf(feed.times, 13))).toBeGreaterThan(3_000);
       }
     });
 
-    it('is told all the same though others publish rubbish on the subject', async () => {
+    it('arrives even if others publish garbage on the subject', async () => {
       const { kim, lee, roomId, feeds } = await meet(world);
       const bodies = [
         'hello',
@@ -512,7 +512,7 @@ describeWithNats('who types in a room', () => {
   }
 
   function describeLosses(): void {
-    it('is told on the same instance while nats-server is down, and between instances once it is back', async () => {
+    it('works on the same instance while nats-server is down, and between instances once it is back', async () => {
       const { kim, lee, roomId, feeds } = await meet(world);
       const [beside, elsewhere] = [await newUser(world, 1), await world.client(lee.userId, 0)];
       await kim.http(inviteMembers, { input: { roomId, userIds: [String(beside.userId)] } });
@@ -524,7 +524,7 @@ describeWithNats('who types in a room', () => {
         await untilListed(feeds[1]);
         await type(lee, roomId);
         await untilListed(feeds[1], lee);
-        // Of a message on the other instance this one hears by the database.
+        // This instance learns from the database of a message on the other one.
         await elsewhere.send(roomId, 'done');
         const sentAt = performance.now();
         expect((await untilListed(feeds[1])) - sentAt).toBeLessThan(2_500);
@@ -544,14 +544,14 @@ describeWithNats('who types in a room', () => {
         await Promise.all(feeds.map((feed) => untilListed(feed)));
         for (const feed of feeds) expect([feed.error, feed.isEnded]).toEqual([undefined, false]);
 
-        // And the stream is back for who comes late.
+        // The stream works again for late subscribers.
         const late = await kim.group(lee.userId);
         await type(lee, late);
         await waitFor(async () => isSame(await typingNow(kim, late), [lee]), { what: 'the list by the stream' });
       }
     });
 
-    it('is told no more to who was removed, within 2.5 s, while nats-server is down', async () => {
+    it('ends for a removed member within 2.5 s while nats-server is down', async () => {
       const { kim, lee, roomId, feeds } = await meet(world);
       const lees = [watch(lee, roomId), watch(await world.client(lee.userId, 0), roomId)];
       await Promise.all(lees.map((feed) => feed.count(1)));
@@ -569,7 +569,7 @@ describeWithNats('who types in a room', () => {
     });
   }
 
-  /** What is told on the room's subject from now on, as it comes. */
+  /** Collects the signals on the room's subject from now on. */
   async function listen(roomId: string) {
     const heard: { userId: number; isTyping: boolean; at: number }[] = [];
     nats.subscribe(`chat.room.${roomId}.typing`, {
@@ -624,14 +624,14 @@ describeWithNats('typing that is over', () => {
     expect(instance.output()).not.toMatch(/"level":[56]0/);
   });
 
-  /** Some unsubscribe before the first list has come. */
+  /** Unsubscribes after the first list or, if it is not patient, before that. */
   async function leaveAgain(socket: RawSocket, id: string, roomId: string, isPatient: boolean): Promise<void> {
     socket.subscribe(id, { query: typing.toString(), variables: { roomId } });
     if (isPatient) await socket.until((message) => message.id === id && message.type === 'next', 'the present list');
     socket.send({ id, type: 'complete' });
   }
 
-  /** The lowest of each figure in that time. */
+  /** The minimum of each figure in that time. */
   async function lowest(forMs: number): Promise<Map<string, number>> {
     const end = performance.now() + forMs;
     const found = new Map<string, number>();
@@ -651,7 +651,7 @@ type Everywhere = readonly [TestClient, TestClient];
 
 let lastUserId = 1_000;
 
-/** Somebody who is in no other test's rooms and has no other connection. */
+/** A user who is in no other test's rooms and has no other connection. */
 const newUser = (world: World, instance: number): Promise<TestClient> => {
   lastUserId += 1;
   return world.client(lastUserId, instance);
@@ -671,7 +671,7 @@ async function meet(world: World) {
   return { kim, lee, roomId, feeds };
 }
 
-/** A second after the last signal that was let in, the next one is looked at anew. */
+/** The server checks a signal again one second after the last accepted one. */
 const waitForRefusal = (client: TestClient, roomId: string): Promise<ApiError> =>
   waitFor(
     () =>
@@ -710,7 +710,7 @@ async function watchOverSse(world: World, instance: number, { token }: TestClien
 const isSameSet = (a: readonly number[], b: readonly number[]): boolean =>
   a.length === b.length && a.every((userId) => b.includes(userId));
 
-/** How long each run of so many took, from the first to the last of them. */
+/** The duration of each run of `count` times, from the first to the last of them. */
 const spansOf = (times: readonly number[], count: number): number[] =>
   times.slice(count - 1).map((time, index) => time - (times[index] as number));
 

@@ -13,27 +13,27 @@ import { useWorld, type World } from '../support/world.js';
 
 vi.setConfig({ testTimeout: 120_000 });
 
-/** Nobody is OFFLINE before that, whatever became of their connection. */
+/** No user is OFFLINE before this, whatever happened to the connection. */
 const graceMs = 10_000;
-/** Two pings that are not answered. */
+/** Two unanswered pings. */
 const silentSocketMs = 24_000;
-/** A heartbeat, and 20 s without an acknowledgement, looked at every 4 s. */
+/** A heartbeat, and 20 s without an acknowledgement, checked every 4 s. */
 const silentStreamMs = 12_000 + 20_000 + 2 * 4_000;
 const maxStreamMs = 20_000;
-/** Until everybody has been told, on a machine that others use as well. */
+/** The time until every observer has an event, on a shared machine. */
 const tellMs = 3_000;
 
 const observerId = 4;
 
-describe('a client that vanished without a word', () => {
-  describeWithNats('behind a proxy that goes on taking what is sent', () => {
+describe('a client that vanished without closing its connection', () => {
+  describeWithNats('behind a proxy that keeps accepting data', () => {
     // One connection is allowed, so that the test sees whether it ended.
     const world = useWorld({ instances: 1, env: { MAX_SOCKETS_PER_USER: '1', MAX_STREAM_MS: String(maxStreamMs) } });
 
     it.concurrent.each([
       ['quiet', 101],
       ['busy', 102],
-    ] as const)('is found on a WebSocket in a %s room by the pings that it leaves unanswered', async (kind, userId) => {
+    ] as const)('is found on a WebSocket in a %s room by its unanswered pings', async (kind, userId) => {
       const { watch, instance, roomId, talkers } = await observe(world, userId, kind);
       const way = await startTcpProxy(instance.url);
       const socket = await RawSocket.connect({ url: way.url.replace(/\/$/, '') }, await tokenFor(userId));
@@ -49,7 +49,7 @@ describe('a client that vanished without a word', () => {
     it.concurrent.each([
       ['quiet', 103],
       ['busy', 104],
-    ] as const)('is found on a stream in a %s room by the age that no stream exceeds', async (kind, userId) => {
+    ] as const)('is found on a stream in a %s room by the maximum age of a stream', async (kind, userId) => {
       const { watch, instance, roomId, talkers } = await observe(world, userId, kind);
       const way = await startTcpProxy(instance.url);
       const client = await TestClient.create({ url: way.url.replace(/\/$/, '') }, userId);
@@ -62,7 +62,7 @@ describe('a client that vanished without a word', () => {
       await expectFound(watch, instance, userId, maxStreamMs);
     });
 
-    it.concurrent('is another matter than one that is there: their stream breaks off at that age without being completed, and is resumed', async () => {
+    it.concurrent('differs from a live one: its stream is cut at that age without being completed, and is resumed', async () => {
       const [kim, lee] = [await world.client(observerId), await world.client(105)];
       const roomId = await kim.group(105);
       const text = await readStream(world.instances[0] as Instance, lee, roomId);
@@ -74,7 +74,7 @@ describe('a client that vanished without a word', () => {
       again.stop();
     });
 
-    it.concurrent('is another matter than one that never speaks but answers pings, and than one that is slow to read', async () => {
+    it.concurrent('differs from one that only answers pings, and from one that reads slowly', async () => {
       const kim = await world.client(observerId);
       const roomId = await kim.group(106, 107);
       const [silent, slow] = [
@@ -83,7 +83,7 @@ describe('a client that vanished without a word', () => {
       ];
       slow.subscribe('room', { query: roomEvents.toString(), variables: { roomId } });
       const talkers = talk(kim, roomId, 20, 'x'.repeat(4_000));
-      // It reads for a moment every second, so that there is always something that waits for it.
+      // It reads for a moment every second, so that some data always waits for it.
       const reading = setInterval(() => {
         slow.ws.resume();
         setTimeout(() => slow.ws.pause(), 20);
@@ -106,7 +106,7 @@ describe('a client that vanished without a word', () => {
     it.concurrent.each([
       ['quiet', 201],
       ['busy', 202],
-    ] as const)('is found on a stream in a %s room by what it does not acknowledge', async (kind, userId) => {
+    ] as const)('is found on a stream in a %s room by its missing acknowledgements', async (kind, userId) => {
       const { watch, instance, roomId, talkers } = await observe(world, userId, kind);
       const host = startFarHost();
       const stream = host.run(
@@ -133,10 +133,10 @@ describe('a client that vanished without a word', () => {
   });
 });
 
-/** Somebody watches the user and has a room with them, in which they talk all the time if it is busy. */
+/** Starts an observer who watches the user and shares a room with them; in a busy room the observer keeps talking. */
 async function observe(world: World, userId: number, kind: 'quiet' | 'busy') {
   const instance = world.instances[0] as Instance;
-  // Users of its own for each test.
+  // Each test has its own users.
   const observer = await world.client(userId + 1_000);
   const roomId = await observer.group(userId);
   const watch = new PresenceWatch(observer, [userId]);
@@ -171,7 +171,7 @@ async function expectFound(watch: PresenceWatch, instance: Instance, userId: num
   again.ws.terminate();
 }
 
-/** A stream as it came, until it broke off. */
+/** The text of a stream until it was cut. */
 async function readStream({ url }: Instance, { token }: TestClient, roomId: string): Promise<string> {
   const { body } = await fetch(`${url}/graphql`, {
     method: 'POST',
@@ -186,7 +186,7 @@ async function readStream({ url }: Instance, { token }: TestClient, roomId: stri
   return text;
 }
 
-/** Says that it has heard something, and goes on listening. */
+/** A program that prints `ready` once its stream is ready, and keeps reading. */
 const follower = `
   const [url, token, query, roomId] = process.argv.slice(1);
   const { body } = await fetch(url + '/graphql', {
