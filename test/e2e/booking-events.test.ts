@@ -23,7 +23,7 @@ interface Notice {
   readonly userIds: readonly number[];
 }
 
-/** What a booking's room comes to. */
+/** The state of a booking's room. */
 interface RoomState {
   readonly name: string | null;
   readonly members: readonly number[];
@@ -55,7 +55,7 @@ describeWithNats('booking events', () => {
     await Promise.all([bookings?.backend.close(), deadLetters?.close()]);
   });
 
-  it('are waited for until their stream is there', async () => {
+  it('are consumed once their stream exists', async () => {
     const bookingId = randomInt(1, 2 ** 31);
     const isWaiting = () =>
       world.instances.every((instance) => instance.output().includes('Events cannot be consumed yet'));
@@ -67,7 +67,7 @@ describeWithNats('booking events', () => {
     await waitFor(() => readState(bookingId), { what: 'the room', timeoutMs: 20_000 });
   });
 
-  it.each(['', 'x'.repeat(101), '\u3164', 7])('bring everybody into the room whatever is called %j', async (name) => {
+  it.each(['', 'x'.repeat(101), '\u3164', 7])('bring all members into the room, even if a name is %j', async (name) => {
     const bookingId = randomInt(1, 2 ** 31);
     const before = setAside.length;
 
@@ -83,7 +83,7 @@ describeWithNats('booking events', () => {
     expect(setAside).toHaveLength(before);
   });
 
-  it('come to the same in any order, three times over, and with an instance killed among them', async () => {
+  it('lead to the same state in any order, up to three times each, with an instance killed in between', async () => {
     const random = useRandom();
     const events = [
       ...tellStory(random, 8, 'updated'),
@@ -119,7 +119,7 @@ describeWithNats('booking events', () => {
     expect(await Promise.all(bookingIds.map(readNotices))).toEqual(before);
   });
 
-  it('that make no sense are set aside after five tries, and hold up nobody', async () => {
+  it('that are invalid go to the dead letters after five tries, and delay no other event', async () => {
     const [poisonId, goodId] = [randomInt(1, 2 ** 31), randomInt(1, 2 ** 31)];
     const poisons = [
       'not JSON',
@@ -148,13 +148,13 @@ describeWithNats('booking events', () => {
     expect(await readState(poisonId)).toBeUndefined();
   });
 
-  describe('in an order that nobody meant', () => {
+  describe('in an unintended order', () => {
     it.each([
       ['cancelled without members, before it was created', ['cancel', 'create']],
       ['cancelled with members, before it was created', ['cancelled', 'create']],
       ['cancelled after it was created', ['create', 'cancel']],
       ['emptied before it was created, and then filled', ['empty', 'create', 'fill']],
-    ])('%s, a booking is what it was last', async (_title, steps) => {
+    ])('%s, a booking ends in its latest state', async (_title, steps) => {
       const bookingId = randomInt(1, 2 ** 31);
       const members = [{ userId: 4, userName: '김철수' }];
       const tellings: Record<string, () => Promise<unknown>> = {
@@ -230,7 +230,7 @@ function tellStory(random: Random, length: number, ending: BookingEvent['what'])
   }));
 }
 
-/** What the events say, one behind the other as they were meant. */
+/** The state after all events in the intended order. */
 function inOrder(events: readonly BookingEvent[]): RoomState {
   return {
     name: events.findLast(({ name }) => name !== undefined)?.name ?? null,
@@ -239,7 +239,7 @@ function inOrder(events: readonly BookingEvent[]): RoomState {
   };
 }
 
-/** Who is in the room by its SYSTEM messages. Nobody comes who is there, and nobody goes who is not. */
+/** The room's members by its SYSTEM messages. No message adds a present member or removes an absent one. */
 function follow(notices: readonly Notice[]): number[] {
   const members = new Set<number>();
   for (const { code, userIds } of notices) {

@@ -35,7 +35,7 @@ describeWithNats('the room of a booking', () => {
         `${code}${/cancelled/.test(message) ? ': cancelled' : ''}`,
     );
 
-  it('tells live who came and went, and ends for who went', async () => {
+  it('shows joins and leaves live, and ends the feed of a removed member', async () => {
     const { bookingId, roomId } = await book(kim, lee);
     const [stays, goes] = [await world.client(kim, 0), await world.client(lee, 1)];
     const feeds = [stays, goes].map((client) => client.roomEvents({ roomId }));
@@ -52,20 +52,20 @@ describeWithNats('the room of a booking', () => {
     expect(await outcome((await world.client(park)).send(roomId, '왔습니다'))).toBe('OK');
   });
 
-  it('ends typing on every instance when it is cancelled, and takes no more of it', async () => {
+  it('ends typing on every instance when it is cancelled, and refuses further typing', async () => {
     const { bookingId, roomId } = await book(kim, lee);
     const [sees, types] = [[await world.client(kim, 0), await world.client(kim, 1)], await world.client(lee, 1)];
     const feeds = sees.map((client) => watch(client, roomId));
     await Promise.all(feeds.map((feed) => feed.count(1)));
     await type(types, roomId);
     await Promise.all(feeds.map((feed) => untilListed(feed, types)));
-    // It waits for its turn, which comes behind the cancellation.
+    // This signal waits for its turn, which comes after the cancellation.
     await type(types, roomId);
     await booking.ask('chat.rooms.cancel', { bookingId });
     await Promise.all(feeds.map((feed) => untilListed(feed)));
     for (const client of sees) expect(await typingNow(client, roomId)).toEqual([]);
 
-    // A signal is merged with the one of the same second, and not looked at anew.
+    // A signal within the same second is merged with the last one and not checked again.
     await delay(1_200);
     expect(await outcome(type(types, roomId))).toBe('FORBIDDEN: cancelled');
     expect(await outcome(stop(types, roomId))).toBe('FORBIDDEN: cancelled');
@@ -76,7 +76,7 @@ describeWithNats('the room of a booking', () => {
     expect(listsOf(late)).toEqual([[]]);
   });
 
-  it('passes over a version that is not newer than the last', async () => {
+  it('ignores a version that is not newer than the last', async () => {
     const { bookingId } = await book(kim);
     await sync(bookingId, 7, kim, lee);
 
@@ -86,7 +86,7 @@ describeWithNats('the room of a booking', () => {
     expect(await sync(bookingId, 8, park)).toMatchObject({ data: { applied: true, members: [{ userId: park }] } });
   });
 
-  it('is made once: to create it again changes nothing, whatever the version', async () => {
+  it('is created once: creating it again changes nothing, whatever the version', async () => {
     const { bookingId, roomId } = await book(kim, lee);
     await sync(bookingId, 2, kim, lee);
 
@@ -100,7 +100,7 @@ describeWithNats('the room of a booking', () => {
     expect(await sync(bookingId, 3, kim)).toMatchObject({ data: { applied: true, members: [{ userId: kim }] } });
   });
 
-  it('that was only cancelled before it was made is filled by create, once', async () => {
+  it('is filled once by create if it was only cancelled before', async () => {
     const bookingId = randomInt(1, 2 ** 31);
     await booking.ask('chat.rooms.cancel', { bookingId });
     const create = (...memberIds: number[]) =>
@@ -113,7 +113,7 @@ describeWithNats('the room of a booking', () => {
     expect(again).toMatchObject({ id: made.id, created: false, seq: made.seq, members: [{ userId: kim }] });
   });
 
-  it('that was said to be empty before it was made stays empty, whatever create says', async () => {
+  it('stays empty, whatever create says, if a sync emptied it before', async () => {
     const bookingId = randomInt(1, 2 ** 31);
     await sync(bookingId, 2);
 
@@ -187,7 +187,7 @@ describeWithNats('the room of a booking', () => {
     expect(room).toMatchObject({ id: roomId, cancelledAt: expect.any(String) });
   });
 
-  it('brings the same to 10 concurrent syncs of different versions', async () => {
+  it('reaches the same state by 10 concurrent syncs of different versions', async () => {
     const { bookingId } = await book(kim);
     const versions = [3, 9, 1, 10, 4, 2, 8, 6, 7, 5];
 

@@ -9,7 +9,7 @@ import { listsOf, type, typingNow, untilListed, watch } from '../support/typing.
 import { waitFor } from '../support/wait-for.js';
 import { useWorld } from '../support/world.js';
 
-describeWithNats("what others publish on Fairway's subjects", () => {
+describeWithNats("a foreign message on Fairway's subjects", () => {
   const world = useWorld();
   const bodies: Record<string, (roomId: string) => string> = {
     'no JSON': () => 'hello',
@@ -27,7 +27,7 @@ describeWithNats("what others publish on Fairway's subjects", () => {
     const { message } = await kim.send(roomId, 'after it');
     await kim.http(markRead, { input: { roomId, messageId: message.id } });
 
-    // Read marks come over NATS alone: who has stopped listening to it never hears of them.
+    // Read marks come over NATS only: an instance that stopped listening would not receive them.
     const events = await feed.count(3);
     expect(events.map(({ __typename, seq }) => [__typename, seq])).toEqual([
       ['RoomReady', 1],
@@ -55,11 +55,11 @@ describeWithNats("what others publish on Fairway's subjects", () => {
   });
 
   it.each([
-    ['a text that is no text', { content: { text: 'forged' } }],
+    ['a content that is not a string', { content: { text: 'forged' } }],
     ['an author who is no number', { senderId: '4' }],
     ['no time', { createdAt: undefined }],
-    ['a notice of nothing known', { type: 'SYSTEM', system: { code: 'HELLO', userIds: [4] } }],
-  ])('shows nothing of it when it is an entry of the next position with %s', async (_name, wrong) => {
+    ['an unknown notice', { type: 'SYSTEM', system: { code: 'HELLO', userIds: [4] } }],
+  ])('is not shown when it is an entry of the next position with %s', async (_name, wrong) => {
     const { kim, roomId, feed } = await meet();
     await publish([`chat.room.${roomId}.message`], JSON.stringify({ ...forgeEntry(roomId, 2), ...wrong }));
 
@@ -72,8 +72,8 @@ describeWithNats("what others publish on Fairway's subjects", () => {
     ]);
   });
 
-  describe('where it is entirely like one of ours', () => {
-    it('is not shown in the room, and no log is taken for another one by it, whatever its epoch says', async () => {
+  describe('that looks entirely like one of ours', () => {
+    it('is not shown in the room, and resyncs no log, whatever its epoch is', async () => {
       const { kim, roomId, feed } = await meet();
       const [{ epoch } = { epoch: '' }] = feed.events;
       const later = 'ffffffff-ffff-7fff-bfff-ffffffffffff';
@@ -102,7 +102,7 @@ describeWithNats("what others publish on Fairway's subjects", () => {
       const entry = { ...forgeEntry(roomId, 2), senderId: lee.userId, epoch };
       await publish([`chat.room.${roomId}.message`], JSON.stringify(entry));
 
-      // Behind it comes what is told to all: an entry that ends nothing.
+      // A real entry follows that ends no typing and reaches every feed.
       const other = kim.roomEvents({ roomId });
       await other.count(1);
       await kim.send(roomId, 'from somebody else');
@@ -133,7 +133,7 @@ describeWithNats("what others publish on Fairway's subjects", () => {
     });
   });
 
-  it("shows nothing of it when it is a read mark of another room's member", async () => {
+  it("is not shown when it is a read mark of another room's member", async () => {
     const { kim, roomId, feed } = await meet();
     const { message } = await kim.send(roomId, 'to read');
     await publish([`chat.room.${roomId}.read`], JSON.stringify(forgeMember(randomUUID(), { userId: 6 })));
@@ -147,7 +147,7 @@ describeWithNats("what others publish on Fairway's subjects", () => {
   it.each([
     ['of no room', () => [{ roomId: 'x', from: 1, to: 1 }]],
     ['of more entries than there are', (roomId: string) => [{ roomId, from: 1, to: 2_000_000_000 }]],
-    ['of positions beyond all', (roomId: string) => [{ roomId, from: 2 ** 31, to: 2 ** 31 }]],
+    ['of positions beyond 31 bits', (roomId: string) => [{ roomId, from: 2 ** 31, to: 2 ** 31 }]],
   ])('does not stop the outbox when it is an acknowledgement %s', async (_name, makeRanges) => {
     const { kim, roomId } = await meet();
     await publish(['chat.outbox.acked'], JSON.stringify(makeRanges(roomId)));

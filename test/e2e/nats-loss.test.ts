@@ -14,7 +14,7 @@ const messages = 2_000;
 const natsAwayMs = 5_000;
 const maxStallMs = 2_500;
 
-describeWithNats('a load in the middle of which nats-server is killed and comes back without its store', () => {
+describeWithNats('a load during which nats-server is killed and comes back without its store', () => {
   const world = useWorld();
 
   it('loses no send and no event, never stalls for more than 2.5 s, and is published in the end', async () => {
@@ -28,7 +28,7 @@ describeWithNats('a load in the middle of which nats-server is killed and comes 
       for (const follower of followers) await waitFor(() => follower.isReady(roomId), { what: 'RoomReady' });
     }
 
-    // A send that fails rejects this.
+    // This rejects if a send fails.
     const [load, killedAt] = await Promise.all([
       sendLoad(crowd, { messages, pauseMs: 60, random: useRandom() }),
       delay(4_000).then(loseNats),
@@ -56,7 +56,7 @@ describeWithNats('a load in the middle of which nats-server is killed and comes 
     expect(unpublished, 'in CHAT_MESSAGES is whatever was sent without the old store').toEqual([]);
   }, 120_000);
 
-  it('publishes what was sent without it, though it is edited all the time', async () => {
+  it('publishes a message that was sent without NATS, though it is edited all the time', async () => {
     const kim = await world.client(4, 0);
     const roomId = await kim.group(5);
     await world.nats.kill();
@@ -83,7 +83,7 @@ describeWithNats('a load in the middle of which nats-server is killed and comes 
     return killedAt;
   }
 
-  /** From each answer that the other instance gave to the message's arrival at this follower. */
+  /** The times from each answer of the other instance to the message's arrival at this follower. */
   function measureDelays({ sent }: Load, follower: Follower, instance: number): number[] {
     const arrivals = new Map<string, number>();
     for (const roomId of follower.roomIds) {

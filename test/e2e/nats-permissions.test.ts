@@ -18,7 +18,7 @@ const roomSubjects = [`chat.room.${roomId}.message`, 'chat.dm.4-5.message', `cha
 const otherSubjects = [`chat.room.${roomId}.typing`, 'chat.user.4.presence', 'chat.outbox.acked'];
 const deadLetters = 'chat.dead-letter.booking';
 
-/** Of JetStream's API: with sources, a mirror, a republishing or a consumer of one's own, all of it could be heard and said. */
+/** With sources, a mirror, republishing or a consumer, these JetStream requests could read and send everything. */
 const forbiddenApi = [
   'STREAM.CREATE.SPY',
   `STREAM.CREATE.${bookingStream}`,
@@ -47,7 +47,7 @@ const forbiddenApi = [
   'SERVER.REMOVE',
   'ACCOUNT.PURGE.CHAT',
 ];
-/** Fairway consumes booking events; others do not even so. */
+/** Fairway consumes booking events; other clients must not do that either. */
 const consumerApi = [
   `CONSUMER.DURABLE.CREATE.${bookingStream}.spy`,
   `CONSUMER.MSG.NEXT.${bookingStream}.fairway-booking-any-created`,
@@ -89,18 +89,18 @@ describeWithNats('a server with the configuration in deploy/nats', () => {
     }
   }
 
-  /** Whether the server refuses this to the client: it says so, and the connection goes on. */
+  /** Whether the server refuses this to the client. It reports an error then, and the connection stays open. */
   async function isRefused(client: Backend, subject: string, how: 'publish' | 'subscribe'): Promise<boolean> {
     const { connection } = client;
     if (how === 'publish') connection.publish(subject, '{}');
     else connection.subscribe(subject, { callback: () => undefined });
-    // The server answers in order: its refusal comes before this round trip ends, and is told in the same turn.
+    // The server answers in order: its refusal arrives before this round trip ends, and is reported in the same turn.
     await connection.flush();
     await nextTurn();
     return refusals.get(client)?.some((message) => message.includes(`"${subject}"`)) === true;
   }
 
-  /** Behind this the insider has heard what the clients have published. */
+  /** Resolves once the insider has received everything that the clients have published. */
   async function settle(): Promise<void> {
     for (const name of ['backend', 'booking', 'fairway'] as const) await (await as(name)).connection.flush();
   }
@@ -127,7 +127,7 @@ describeWithNats('a server with the configuration in deploy/nats', () => {
     const isSynced = async () =>
       (await world.database.query('SELECT FROM chat_rooms WHERE booking_id = 4711')).length === 1;
     await waitFor(isSynced, { what: 'the room of the booking', timeoutMs: 20_000 });
-    // One that finds entries in the stream when it comes.
+    // This instance finds entries in the stream when it starts.
     await world.start();
     for (const instance of world.instances) await becomesReady(instance, { status: 'ok' });
     const output = world.instances.map((instance) => instance.output()).join('');
@@ -135,7 +135,7 @@ describeWithNats('a server with the configuration in deploy/nats', () => {
   });
 
   describe.each(['backend', 'booking'] as const)('keeps the user %s', (login) => {
-    it('from speaking where the chat server speaks', async () => {
+    it('from publishing on the subjects of the chat server', async () => {
       const { connection } = await as(login);
       const mark = randomUUID();
 
@@ -178,7 +178,7 @@ describeWithNats('a server with the configuration in deploy/nats', () => {
       expect(await isRefused(await as(login), `$JS.API.${request}`, 'publish')).toBe(true);
     });
 
-    it('from having the server speak for it, by the subject of a reply', async () => {
+    it('from making the server publish for it through a reply subject', async () => {
       const client = await as(login);
       const kim = await world.client(4, 0);
       const { message } = await kim.send(await kim.group(5), 'kept');
@@ -211,7 +211,7 @@ describeWithNats('a server with the configuration in deploy/nats', () => {
     const fairway = await as('fairway');
     const closed = ['booking.7.created', 'chat.rooms.get', 'chat.messages.save', '$SYS.REQ.ACCOUNT.PING'];
     for (const subject of closed) expect(await isRefused(fairway, subject, 'publish'), subject).toBe(true);
-    // Its own streams it may change and look at.
+    // It may change and read its own streams.
     const own = ['STREAM.UPDATE.CHAT_MESSAGES', 'STREAM.MSG.GET.CHAT_MESSAGES'];
     for (const request of forbiddenApi.filter((name) => !own.includes(name))) {
       expect(await isRefused(fairway, `$JS.API.${request}`, 'publish'), request).toBe(true);
@@ -221,7 +221,7 @@ describeWithNats('a server with the configuration in deploy/nats', () => {
     }
   });
 
-  it('keeps the operator of JetStream from listening and speaking', async () => {
+  it('keeps the operator of JetStream from subscribing and publishing', async () => {
     const operator = await as('operator');
     for (const subject of ['chat.>', '>', '_INBOX_FAIRWAY.>', 'booking.>']) {
       expect(await isRefused(operator, subject, 'subscribe'), subject).toBe(true);
@@ -241,7 +241,7 @@ describeWithNats('a server with the configuration in deploy/nats', () => {
     expect(await (await as('booking')).ask('chat.rooms.syncMembers', input)).toMatchObject({ success: true });
   });
 
-  it('keeps the user backend from changing a BOOKING room by making it again', async () => {
+  it('keeps the user backend from changing a BOOKING room by creating it again', async () => {
     const [backend, booking] = [await as('backend'), await as('booking')];
     const input = { type: 'BOOKING', bookingId: 778 };
     const { data: made } = await booking.ask('chat.rooms.create', { ...input, memberIds: [101, 102], version: 1 });
@@ -254,7 +254,7 @@ describeWithNats('a server with the configuration in deploy/nats', () => {
     expect(synced).toMatchObject({ success: true, data: { applied: true, members } });
   });
 
-  it('lets both ask, and nobody without a password in', async () => {
+  it('accepts requests of both, and refuses logins without a password', async () => {
     const input = { type: 'BOOKING', bookingId: 9, memberIds: [4] };
     expect(await (await as('booking')).ask('chat.rooms.create', input)).toMatchObject({ success: true });
     expect(await (await as('backend')).ask('chat.rooms.list', { userId: 4 })).toMatchObject({ success: true });

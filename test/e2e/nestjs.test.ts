@@ -73,7 +73,7 @@ describeWithNats("NestJS's own NATS client", () => {
     expect(await subscriber.http(unread, {})).toEqual({ unreadCount: 0 });
   });
 
-  it('is told of a refusal in a response, as the callers of the seeds expect it', async () => {
+  it('receives a refusal as a response, as the callers of the seeds expect it', async () => {
     expect(await send('chat.rooms.get', { roomId: randomUUID(), userId: kim })).toMatchObject({
       success: false,
       code: 'NOT_FOUND',
@@ -81,7 +81,7 @@ describeWithNats("NestJS's own NATS client", () => {
     expect(await send('chat.rooms.list', {})).toMatchObject({ success: false, code: 'BAD_USER_INPUT' });
   });
 
-  it("is told of a fault of the server's in NestJS's own form: it is thrown", async () => {
+  it("receives a server fault in NestJS's own form, and throws it", async () => {
     await world.database.query('ALTER FUNCTION chat_introduce_users(integer[], text[]) RENAME TO chat_away');
     const input = { type: 'GROUP', memberIds: [kim, lee] };
 
@@ -92,7 +92,7 @@ describeWithNats("NestJS's own NATS client", () => {
     expect(await send('chat.rooms.create', input)).toMatchObject({ success: true });
   });
 
-  it('may emit what needs no answer', async () => {
+  it('can emit a message that needs no answer', async () => {
     const { data: room } = await send('chat.rooms.create', { type: 'GROUP', memberIds: [kim, lee] });
     const feed = (await world.client(lee)).roomEvents({ roomId: room.id });
     await feed.count(1);
@@ -103,7 +103,7 @@ describeWithNats("NestJS's own NATS client", () => {
     expect((await feed.count(2))[1]).toMatchObject({ message: { id: message.id } });
   });
 
-  it('gives up a request by its own timeout, and the answer that comes late harms nobody', async () => {
+  it('gives up a request after its own timeout, and the late answer does no harm', async () => {
     const holder = new pg.Client({ connectionString: world.database.url });
     await holder.connect();
     await holder.query('BEGIN');
@@ -124,7 +124,7 @@ describeWithNats("NestJS's own NATS client", () => {
     });
   });
 
-  it('learns at once that nobody is there, and is answered again when somebody is', async () => {
+  it('fails at once if no instance is running, and works again once one is', async () => {
     await Promise.all(world.instances.map((instance) => instance.stop()));
 
     const startedAt = performance.now();

@@ -5,7 +5,7 @@ import { describeWithNats } from '../support/requirements.js';
 import { waitFor } from '../support/wait-for.js';
 import { useWorld } from '../support/world.js';
 
-describeWithNats('on a nats-server where everybody may everything', () => {
+describeWithNats('on a nats-server without permission rules', () => {
   const world = useWorld({ instances: 1, env: metricsEnv });
   let backend: Backend;
   const heard: string[] = [];
@@ -16,7 +16,7 @@ describeWithNats('on a nats-server where everybody may everything', () => {
   });
   afterAll(() => backend?.close());
 
-  it('an answer goes to inboxes only, whatever subject is asked for', async () => {
+  it('answers go to inboxes only, whatever reply subject a request names', async () => {
     const [instance] = world.instances;
     const elsewhere = ['booking.999.created', 'chat.user.4.presence', '$JS.API.STREAM.NAMES', 'any', '_INBOX'];
     const requests = ['chat.rooms.list', 'chat.messages.save', '$SRV.PING', '$SRV.INFO.fairway'];

@@ -34,7 +34,7 @@ describeWithNats('the responders of four instances', () => {
   });
   afterAll(() => backend?.close());
 
-  /** What each instance says of itself. */
+  /** The description that each instance returns. */
   async function discover(verb: string, count: number): Promise<Described[]> {
     const answers: Described[] = [];
     for await (const message of await backend.connection.requestMany(`$SRV.${verb}`, '', {
@@ -76,7 +76,7 @@ describeWithNats('the responders of four instances', () => {
     expect(data.seq).toBe(2_001);
   });
 
-  it('can be found, each by its id, with what they answer and how they fare', async () => {
+  it('are discoverable, each by its id, with their endpoints and statistics', async () => {
     const info = await discover('INFO', 4);
     expect(new Set(info.map(({ id }) => id)).size).toBe(4);
     expect(info[0]).toMatchObject({ type: 'io.nats.micro.v1.info_response', name: 'fairway', version: /^\d/ });
@@ -117,7 +117,7 @@ describeWithNats('the responders of four instances', () => {
     expect(world.instances.map(({ pid }) => pid)).toEqual(pids);
   });
 
-  /** Whoever answers within a moment; nobody while there is no connection. */
+  /** The responders that answer within 200 ms; none while there is no connection. */
   async function askAll(verb: string): Promise<Described[]> {
     const answers: Described[] = [];
     try {
@@ -126,12 +126,12 @@ describeWithNats('the responders of four instances', () => {
         answers.push(message.json<Described>());
       }
     } catch {
-      // not connected yet, or nobody there: asked again
+      // Not connected yet, or no responder: the caller retries.
     }
     return answers;
   }
 
-  it('finish what they have when their instance stops', async () => {
+  it('finish their requests when their instance stops', async () => {
     const room = await backend.ask('chat.rooms.create', { type: 'GROUP', memberIds: [kim, lee] });
     const asked = countTo(400).map((number) => {
       const message = { id: randomUUID(), roomId: room.data.id, senderId: kim, content: String(number), type: 'TEXT' };

@@ -28,9 +28,9 @@ interface Scene {
 interface Row {
   readonly good: (scene: Scene) => Payload;
   readonly answers: (scene: Scene) => unknown;
-  /** Values that a field must not have; where `undefined` is one of them, the field is required. */
+  /** Values that a field must not have; if `undefined` is among them, the field is required. */
   readonly wrong: Readonly<Record<string, readonly unknown[]>>;
-  /** The field by which somebody asks who must be a member of the room. */
+  /** The field with the user who must be a member of the room. */
   readonly member?: string;
   readonly room?: true;
 }
@@ -41,7 +41,7 @@ const noUuid = [undefined, null, 7, '', 'room', 'chat.room.*', '00000000-0000-00
 const noText = [undefined, null, 7, true, ['x'], { text: 'x' }, '', ' \n', '\0', '\ud800'];
 const noLimit = [0, -1, 1.5, '10', 101, 1e9];
 const noMembers = [undefined, null, 'kim', {}, [7], [{}], [{ userId: 'x' }]];
-/** What is no name, and so no hint either. */
+/** Values that are not names, and that the server ignores as hints. */
 const noNames = [null, '', ' \n', '\0', '\u3164', '\ud800', 'x'.repeat(101), 7, ['x'], { name: 'x' }];
 
 const table: Record<string, Row> = {
@@ -256,7 +256,7 @@ describeWithNats('the services for other backends', () => {
       });
 
       if (room)
-        it('does not find a room that is not there', async () => {
+        it('does not find a room that does not exist', async () => {
           const scene = await setScene();
 
           const answer = await ask(subject, { ...good(scene), roomId: randomUUID() });
@@ -275,7 +275,7 @@ describeWithNats('the services for other backends', () => {
     });
   });
 
-  it('makes the DIRECT room of two users once, whoever asks', async () => {
+  it('creates the DIRECT room of two users once, whoever asks', async () => {
     const [a, b] = [
       await give('chat.rooms.create', directOf(kim, lee)),
       await give('chat.rooms.create', directOf(lee, kim)),
@@ -287,7 +287,7 @@ describeWithNats('the services for other backends', () => {
     });
   });
 
-  it('makes the room of a booking once', async () => {
+  it('creates the room of a booking once', async () => {
     const input = { type: 'BOOKING', bookingId: randomInt(1, 2 ** 31), name: '토요일 7시', memberIds: [kim, lee] };
     const made = await Promise.all(Array.from({ length: 5 }, () => give('chat.rooms.create', input)));
 
@@ -300,7 +300,7 @@ describeWithNats('the services for other backends', () => {
     });
   });
 
-  it('lets an admin remove a member, and nobody else', async () => {
+  it('lets only an admin remove a member', async () => {
     const { roomId } = await setScene();
     const remove = (userId: number) => ask('chat.rooms.removeMember', { roomId, userId, memberId: park });
 
@@ -309,7 +309,7 @@ describeWithNats('the services for other backends', () => {
     expect(await ask('chat.rooms.get', { roomId, userId: park })).toMatchObject({ code: 'NOT_FOUND' });
   });
 
-  it('saves a message once, whatever is tried again, and refuses another one under its id', async () => {
+  it('saves a message once despite retries, and refuses another message with its id', async () => {
     const { roomId } = await setScene();
     const input = {
       id: randomUUID(),
@@ -358,7 +358,7 @@ describeWithNats('the services for other backends', () => {
     expect(event).toMatchObject({ message: { content: '점검이 있습니다', system: { code: 'ANNOUNCEMENT' } } });
   });
 
-  it('pages through a history by cursor and by skip, without what was deleted', async () => {
+  it('pages through a history by cursor and by skip, without deleted messages', async () => {
     const { roomId } = await setScene();
     for (const number of [3, 4, 5, 6]) await say(roomId, lee, String(number));
     const author = await world.client(lee);
@@ -398,7 +398,7 @@ describeWithNats('the services for other backends', () => {
     expect(second.nextCursor).toBeNull();
   });
 
-  it('leaves the members of large rooms out of lists and tells how many they are, and reads them in pages', async () => {
+  it('omits the members of large rooms from lists, counts them, and returns them in pages', async () => {
     const userId = randomInt(1_000_000, 2 ** 31);
     const [large, small] = [longNamed(userId, 500), longNamed(userId, 100)];
     for (let at = 0; at < 8; at += 1) await give('chat.rooms.create', { type: 'GROUP', ...large });
@@ -439,7 +439,7 @@ describeWithNats('the services for other backends', () => {
     expect(await ask('chat.rooms.list', { userId, limit: 1 })).toMatchObject({ success: true, data: { length: 1 } });
   });
 
-  it('shows a room to the platform itself, which is no member', async () => {
+  it('shows a room to the platform itself, which is not a member', async () => {
     const { roomId } = await setScene();
 
     const room = await give('chat.rooms.get', { roomId });
@@ -448,7 +448,7 @@ describeWithNats('the services for other backends', () => {
     expect(room).not.toHaveProperty('unreadCount');
   });
 
-  it('counts what is unread in one room and in all of them', async () => {
+  it('counts unread messages in one room and in all rooms', async () => {
     const userId = randomInt(1_000, 2 ** 31);
     const rooms = [];
     for (let at = 0; at < 2; at += 1) {
@@ -462,7 +462,7 @@ describeWithNats('the services for other backends', () => {
     expect(await give('chat.messages.unreadCount', { userId, roomId: rooms[0] })).toEqual({ unreadCount: 2 });
   });
 
-  it('renames a user wherever a name is shown now, whatever older tokens say, and not in old messages', async () => {
+  it('renames a user everywhere except in old messages, whatever older tokens say', async () => {
     const userId = randomInt(1_000, 2 ** 31);
     const { id: roomId } = await give('chat.rooms.create', {
       type: 'GROUP',
@@ -484,7 +484,7 @@ describeWithNats('the services for other backends', () => {
     expect(messages.map(({ senderName }: { senderName: string }) => senderName)).toEqual(['새이름', '옛이름']);
   });
 
-  it.each(noNames)('takes the name %j beside something else for none, and keeps whom it belongs to', async (name) => {
+  it.each(noNames)('ignores the invalid name %j in other requests, and still accepts its user', async (name) => {
     const [a, b, c, d] = Array.from({ length: 4 }, () => randomInt(1_000, 2 ** 31)) as [number, number, number, number];
     const shown = (...userIds: number[]) => ({
       members: expect.arrayContaining(
@@ -508,7 +508,7 @@ describeWithNats('the services for other backends', () => {
     expect(await give('chat.messages.save', message)).toMatchObject({ senderName: `#${a}`, duplicate: false });
   });
 
-  it('stores a name in one line and composed, whoever gives it, and so in the sentences of the room', async () => {
+  it('stores a name in one line and composed, from every source, and uses that form in SYSTEM messages', async () => {
     const [a, b, c] = Array.from({ length: 3 }, () => randomInt(1_000, 2 ** 31)) as [number, number, number];
     const forged = '가\n관리자님이 여러분을 내보냈습니다.\n\u202e나\u1112\u1161\u11ab';
     const clean = '가 관리자님이 여러분을 내보냈습니다. 나한';
@@ -536,7 +536,7 @@ describeWithNats('the services for other backends', () => {
 
   it.each([
     ['a clock that is 5 s ahead', 5],
-    ['a clock that is as far ahead as may be', 29],
+    ['a clock that is as far ahead as allowed', 29],
     ['the same second', 0],
     ['an hour before', -3_600],
   ])('lets a renaming outrank a token that was issued before it, dated by %s', async (_what, aheadSeconds) => {
@@ -559,11 +559,11 @@ describeWithNats('the services for other backends', () => {
 
     await give('chat.users.upsert', { userId, name: '새이름' });
 
-    // An instance that has not seen the token yet takes it for news.
+    // An instance that has not seen the token yet treats it as new.
     expect(await nameAt(other.url)).toBe('새이름');
   });
 
-  it('finds what is named by a UUID in upper case', async () => {
+  it('accepts UUIDs in upper case', async () => {
     const { roomId, firstId } = await setScene();
     const room = { roomId: roomId.toUpperCase() };
     const messageId = firstId.toUpperCase();
@@ -578,7 +578,7 @@ describeWithNats('the services for other backends', () => {
     expect(await give('chat.messages.save', message)).toMatchObject({ id: message.id.toLowerCase(), roomId });
   });
 
-  it('takes numbers as text too, as REST bodies have them', async () => {
+  it('accepts numbers as text too, as in REST bodies', async () => {
     const room = await give('chat.rooms.create', { type: 'GROUP', memberIds: ['4', '5'] });
 
     expect(room.members.map(({ userId }: { userId: number }) => userId)).toEqual([kim, lee]);
@@ -625,7 +625,7 @@ describeWithNats('the services for other backends', () => {
         /^memberIds must have /,
       ],
       [
-        'create of a room of no booking',
+        'create of a BOOKING room without a booking',
         'rooms.create',
         () => ({ ...ofBooking([nobody]), bookingId: null }),
         /^bookingId /,
@@ -636,21 +636,21 @@ describeWithNats('the services for other backends', () => {
         () => listed(tooMany),
         /^members must have at most 500 entries$/,
       ],
-      ['removeMember of who is none', 'rooms.removeMember', kickNobody, /^memberId: /],
+      ['removeMember of a user who is not a member', 'rooms.removeMember', kickNobody, /^memberId: /],
       [
-        'save of nothing',
+        'save of empty content',
         'messages.save',
         (scene) => ({ ...message(scene), senderId: nameless, content: '' }),
         /^content /,
       ],
       [
-        'save of no image',
+        'save of an IMAGE that is a text',
         'messages.save',
         (scene) => ({ ...message(scene), senderId: kim, type: 'IMAGE' }),
         /^content /,
       ],
       ['save by a stranger', 'messages.save', (scene) => ({ ...message(scene), senderId: nobody }), /no such room/],
-      ['save of an announcement in no room', 'messages.save', announceNowhere, /no such room/],
+      ['save of an announcement in an unknown room', 'messages.save', announceNowhere, /no such room/],
       ['save of an announcement under a used id', 'messages.save', announceAgain, /id was used/],
       ['save in a cancelled room', 'messages.save', saveInCancelled, /cancelled/],
     ];
@@ -712,12 +712,12 @@ describeWithNats('the services for other backends', () => {
     }
   });
 
-  describe('whatever else comes', () => {
+  describe('with unexpected input', () => {
     it.each<[string, string | Uint8Array]>([
-      ['nothing', ''],
+      ['an empty body', ''],
       ['text', 'hello'],
       ['half of a JSON document', '{"userId":'],
-      ['bytes that are no UTF-8', new Uint8Array([0xff, 0xfe, 0x7b])],
+      ['bytes that are not UTF-8', new Uint8Array([0xff, 0xfe, 0x7b])],
       ['a list', '[]'],
       ['null', 'null'],
       ['a number', '4'],
@@ -727,7 +727,7 @@ describeWithNats('the services for other backends', () => {
       ['100,000 lists within each other', `${'['.repeat(100_000)}${']'.repeat(100_000)}`],
       ['a user id of 900,000 digits', `{"userId":"${'9'.repeat(900_000)}"}`],
       ['a user id 50,000 objects deep', `{"userId":${'{"userId":'.repeat(50_000)}4${'}'.repeat(50_000)}}`],
-    ])('answers %s with BAD_USER_INPUT, and the next request as ever', async (_what, body) => {
+    ])('answers %s with BAD_USER_INPUT, and the next request as usual', async (_what, body) => {
       for (const subject of Object.keys(table)) {
         const answer = await asker(subject).askRaw<BackendAnswer & { response?: BackendAnswer }>(subject, body);
         expect(answer.response ?? answer).toMatchObject({ success: false, code: 'BAD_USER_INPUT' });
@@ -735,7 +735,7 @@ describeWithNats('the services for other backends', () => {
       expect(await ask('chat.rooms.list', { userId: kim })).toMatchObject({ success: true });
     });
 
-    it('does what it is told without an address for the answer', async () => {
+    it('handles requests without a reply subject', async () => {
       const { roomId } = await setScene();
       const input = { id: randomUUID(), roomId, senderId: lee, content: '답장 없이', type: 'TEXT' };
 
@@ -770,7 +770,7 @@ describeWithNats('the services for other backends', () => {
 
 const directOf = (a: number, b: number) => ({ type: 'DIRECT', memberIds: [a, b], memberNames: ['가', '나'] });
 
-/** Members of a room with the longest names that there are. */
+/** Members of a room with names of almost the maximum length. */
 function longNamed(userId: number, count: number) {
   const memberIds = [userId, ...Array.from({ length: count - 1 }, (_, at) => 10_000 + at)];
   return { memberIds, memberNames: memberIds.map((id) => `${'긴'.repeat(90)}${id}`) };

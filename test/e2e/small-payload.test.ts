@@ -24,7 +24,7 @@ describeWithNats('a nats-server that carries 2 KB in a message', () => {
     await waitFor(isPublished, { what: 'the acknowledgement of the stream', timeoutMs: 30_000 });
   }
 
-  it('carries what 40 rooms send at once, and ends no instance', async () => {
+  it('carries the messages that 40 rooms send at once, and ends no instance', async () => {
     const sender = await world.client(kim, 0);
     const roomIds = await Promise.all(countTo(40).map((number) => sender.group(lee, 100 + number)));
 
@@ -36,7 +36,7 @@ describeWithNats('a nats-server that carries 2 KB in a message', () => {
     }
   });
 
-  it('carries a reference to a message that is larger, and every subscriber gets the message', async () => {
+  it('carries a reference to a larger message, and every subscriber gets the message', async () => {
     const [sender, reader] = [await world.client(kim, 0), await world.client(lee, 1)];
     const roomId = await sender.group(lee);
     const feed = reader.roomEvents({ roomId });
@@ -68,7 +68,7 @@ describeWithNats('a nats-server that carries 2 KB in a message', () => {
     expect(world.instances.map((instance) => instance.output()).join('')).not.toMatch(/could not be/);
   });
 
-  it('brings a room to the inbox of everybody whom an entry names that is larger', async () => {
+  it('brings a room to the inbox of every user that a larger entry names', async () => {
     const [maker, watcher] = [await world.client(kim, 0), await world.client(lee, 1)];
     const inbox = await InboxFollower.start(watcher);
 
@@ -78,7 +78,7 @@ describeWithNats('a nats-server that carries 2 KB in a message', () => {
     await arePublished([roomId]);
   });
 
-  it('is told of the service with as many subjects as there is room for, and requests go on', async () => {
+  it('gets service descriptions with as many subjects as fit, and requests still work', async () => {
     const backend = await Backend.connect(world.nats);
     const answers: {
       readonly endpoints: readonly unknown[];

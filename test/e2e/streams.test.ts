@@ -15,7 +15,7 @@ const [kim, lee] = [4, 5];
 const env = { ...metricsEnv, LOG_LEVEL: 'info' };
 const allStreams = 'CHAT_MESSAGES, CHAT_PRESENCE, CHAT_TYPING, CHAT_DEAD_LETTERS';
 
-/** Lines of the log that say so. */
+/** The lines of the log that contain the text. */
 const linesWith = (instance: Instance | undefined, text: string | RegExp): string[] =>
   (instance?.output() ?? '').split('\n').filter((line) => line.match(text) !== null);
 
@@ -39,7 +39,7 @@ describeWithNats('a JetStream whose store is full', () => {
   const startFull = () => startNatsWith('jetstream { store_dir: $NATS_STORE_DIR, max_file_store: 300KB }');
   const world = useWorld({ instances: 1, env, nats: startFull });
 
-  it('leaves what it refuses unpublished, which is told once, and takes it when there is room', async () => {
+  it('leaves refused entries unpublished, is logged once, and takes them when there is space', async () => {
     const [instance] = world.instances as [Instance];
     await becomesReady(instance, { status: 'ok', streams: 'ok', outbox: 'ok' });
     const [sender, reader] = [await world.client(kim), await world.client(lee)];
@@ -71,7 +71,7 @@ describeWithNats('a JetStream whose store is full', () => {
     await feed.count(6);
     const readiness = await becomesReady(instance, { outbox: 'behind' });
 
-    // NATS is connected and refuses: what it has not acknowledged is not marked as published.
+    // NATS is connected but refuses: an entry that it has not acknowledged is not marked as published.
     expect(readiness).toMatchObject({ status: 'degraded', postgres: 'ok', nats: 'ok', streams: 'ok' });
     expect(await readStoredLog(world.database, roomId)).toMatchObject({ head: 6, publishedSeq: 1 });
     const figures = await readMetrics(instance);
@@ -91,7 +91,7 @@ describeWithNats('a JetStream whose store is full', () => {
   }, 120_000);
 });
 
-describeWithNats('a stream that is there with other settings, which cannot be changed', () => {
+describeWithNats('a stream that exists with other settings, which cannot be changed', () => {
   const startSpoilt = async () => {
     const nats = await startNats();
     await asOperator(nats, async ({ manager }) => {
@@ -102,7 +102,7 @@ describeWithNats('a stream that is there with other settings, which cannot be ch
   };
   const world = useWorld({ instances: 1, env, nats: startSpoilt });
 
-  it('keeps no other from being made, is named once, and is right once it can be made', async () => {
+  it('does not keep other streams from being created, is logged once, and is correct once it can be created', async () => {
     const [instance] = world.instances as [Instance];
 
     await becomesReady(instance, { status: 'degraded', nats: 'ok', streams: 'missing: CHAT_MESSAGES' });
@@ -131,7 +131,7 @@ for (const [what, nats, more] of lacking) {
   describeWithNats(`a NATS ${what}`, () => {
     const world = useWorld({ instances: 2, env: { ...env, ...more }, nats });
 
-    it('is told of once, as degraded, and delivers live', async () => {
+    it('is logged once, makes the instance degraded, and delivers live', async () => {
       const [sender, reader] = [await world.client(kim, 0), await world.client(lee, 1)];
       const roomId = await sender.group(lee);
       const feed = reader.roomEvents({ roomId });
@@ -140,7 +140,7 @@ for (const [what, nats, more] of lacking) {
 
       expect((await feed.count(2))[1]).toMatchObject({ message: { id: message.id } });
       for (const instance of world.instances) {
-        // By then the sweep has tried again and again.
+        // By then the sweep has retried several times.
         const readiness = await becomesReady(instance, { outbox: 'behind' });
         expect(readiness).toMatchObject({ status: 'degraded', nats: 'ok', streams: `missing: ${allStreams}` });
         expect(warnings(instance).filter((line) => line.includes('Some JetStream streams'))).toHaveLength(1);
