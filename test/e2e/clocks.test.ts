@@ -20,7 +20,7 @@ for (const [what, shiftMs] of [
       instances: 0,
       env: { NODE_OPTIONS: `--import=${shiftedClock}`, CLOCK_SHIFT_MS: String(shiftMs) },
     });
-    /** Good by both clocks. */
+    /** A client whose token is valid by both clocks. */
     const clientOf = async (userId: number, instance: number, name: string) =>
       world.client(
         userId,
@@ -28,7 +28,7 @@ for (const [what, shiftMs] of [
         await forgeToken({ sub: String(userId), name, iat: nowSeconds() - 3_700, exp: nowSeconds() + 7_200 }),
       );
 
-    it('publishes what another one left, and calls authors by their present name', async () => {
+    it('publishes the entries that another instance left, and shows authors with their current names', async () => {
       const right = await world.start({ NODE_OPTIONS: '' });
       const kim = await clientOf(4, 0, '김철수');
       const roomId = await kim.group(5);
@@ -59,7 +59,7 @@ for (const [what, shiftMs] of [
 describeWithNats('a database whose clock was set back an hour behind what it has stored', () => {
   const world = useWorld({ instances: 1 });
 
-  it('shows who types, and calls authors by their present name', async () => {
+  it('shows typing users, and shows authors with their current names', async () => {
     const [kim, lee] = [await world.client(4), await world.client(5)];
     const roomId = await kim.group(5);
     await lee.send(roomId, '하나');

@@ -20,7 +20,7 @@ import { useWorld } from '../support/world.js';
 
 const noDisk = whyNoSmallDisk();
 
-describeWithNats('a PostgreSQL that only reads', () => {
+describeWithNats('a read-only PostgreSQL', () => {
   const world = useWorld({ instances: 1, env: { BOOKING_EVENTS_STREAM: bookingStream }, database: startOwnPostgres });
   let bookings: BookingSystem;
   beforeAll(async () => {
@@ -29,7 +29,7 @@ describeWithNats('a PostgreSQL that only reads', () => {
   });
   afterAll(() => bookings?.backend.close());
 
-  it('is UNAVAILABLE and not ready, sets no event aside, and is used again at once', async () => {
+  it('makes changes UNAVAILABLE and the instance unready, gives up no event, and is used again at once', async () => {
     const [instance] = world.instances as [Instance];
     const kim = await world.client(4);
     const roomId = await kim.group(5);
@@ -76,11 +76,11 @@ describeWithNats('a failover', () => {
     },
   });
 
-  it('is followed without a restart, also where the old server lives on and answers reads', async () => {
+  it('is followed without a restart, even if the old server keeps running and answers reads', async () => {
     const [instance] = world.instances as [Instance];
     const kim = await world.client(4);
     const roomId = await kim.group(5);
-    // As many connections of each kind as there will ever be.
+    // Open as many connections of each kind as the pools allow.
     await Promise.all(
       Array.from({ length: 30 }, (_, n) => Promise.all([kim.send(roomId, `${n}`), newest(kim, roomId)])),
     );
@@ -135,14 +135,14 @@ describeWithNats('a full disk of PostgreSQL', () => {
   });
 
   it.skipIf(noDisk !== '')(
-    `is UNAVAILABLE and not ready until there is room again ${noDisk && `[skipped: ${noDisk}]`}`.trim(),
+    `makes changes UNAVAILABLE and the instance unready until there is room ${noDisk && `[skipped: ${noDisk}]`}`.trim(),
     async () => {
       const [instance] = world.instances as [Instance];
       const kim = await world.client(4);
       const roomId = await kim.group(5);
       expect(await readiness(instance)).toMatchObject({ status: 200, body: { postgres: 'ok' } });
 
-      // What the server gives back meanwhile, as logs behind a checkpoint, is taken as well.
+      // Also takes the space that the server frees meanwhile, such as logs after a checkpoint.
       const isFull = async () => {
         disk.fill();
         return (await readiness(instance)).status === 503;
@@ -165,7 +165,7 @@ describeWithNats('a full disk of PostgreSQL', () => {
 async function setReadOnly(database: TestDatabase, isReadOnly: boolean): Promise<void> {
   await database.query(`ALTER SYSTEM SET default_transaction_read_only = ${isReadOnly ? 'on' : 'off'}`);
   await database.query('SELECT pg_reload_conf()');
-  // The server reads it a moment later, and has all connections do so.
+  // The server reloads its settings a moment later, and so do all its connections.
   const isDone = async () => {
     const [row] = await database.query<{ value: string }>(
       `SELECT current_setting('default_transaction_read_only') AS value`,
@@ -180,7 +180,7 @@ async function readiness({ url }: Instance): Promise<{ status: number; body: unk
   return { status: response.status, body: await response.json() };
 }
 
-/** The code with which it was refused, or undefined where it was done. */
+/** The code of the refusal, or undefined if the change was done. */
 const refusal = (change: Promise<unknown>): Promise<string | undefined> =>
   change.then(
     () => undefined,

@@ -33,7 +33,7 @@ describeWithNats('a failover to a standby that lacks the last entries', () => {
     },
   });
 
-  it('is followed by two instances at different times, and nobody keeps what is gone or lacks what came', async () => {
+  it('is followed by two instances at different times, and no client keeps lost entries or misses new ones', async () => {
     for (const { url } of proxies) await world.start({ DATABASE_URL: url });
     const [kim, lee] = [await world.client(4, 0), await world.client(5, 1)];
     const [busy, quiet] = [await kim.group(5), await kim.group(5)];
@@ -55,11 +55,11 @@ describeWithNats('a failover to a standby that lacks the last entries', () => {
     const { epoch } = late.events[0] as RoomEvent;
     await lead(proxies[0] as TcpProxy);
     await waitFor(() => kim.send(busy, 'new 0').catch(() => undefined), { what: 'the new server to be written to' });
-    // Past where the late instance was, which hears of all of them.
+    // These pass the position of the late instance, which is notified of all of them.
     for (let n = 1; n < 8; n += 1) await kim.send(busy, `new ${n}`);
     await early.until((events) => events.at(-1)?.seq === 12, 'what came since');
     expect(late.events, 'nothing of it before the late one has found the new server').toHaveLength(6);
-    // It has heard that there is a later epoch, and takes nothing more that the server which was left behind would lose.
+    // The instance has seen that there is a later epoch, and refuses changes that the old server would lose.
     await refuses(1);
     await becomesReady(world.instances[1] as Instance, { postgres: 'away' });
     await expect(lee.send(quiet, 'to the old server')).rejects.toMatchObject({ code: 'UNAVAILABLE' });
@@ -84,7 +84,7 @@ describeWithNats('a failover to a standby that lacks the last entries', () => {
       .map(({ body }) => body['seq']);
     expect(inStream).toEqual(expect.arrayContaining([5, 6, 7, 8, 9, 10, 11, 12, 13]));
 
-    // Back to the server that was left behind, which would take it.
+    // Back to the old server, which would accept the message.
     await lead(proxies[0] as TcpProxy, primary);
     await refuses(0);
     await expect(kim.send(busy, 'to the old server')).rejects.toMatchObject({ code: 'UNAVAILABLE' });
@@ -92,7 +92,7 @@ describeWithNats('a failover to a standby that lacks the last entries', () => {
     await waitFor(() => kim.send(busy, 'and back').catch(() => undefined), { what: 'the new server' });
   });
 
-  /** The instance has been led to the server that was left behind, and says so. */
+  /** The instance was connected to the old server, and logs that. */
   const refuses = (instance: number) =>
     waitFor(() => world.instances[instance]?.output().includes('in an earlier epoch'), {
       what: 'the old server to be refused',
@@ -100,7 +100,7 @@ describeWithNats('a failover to a standby that lacks the last entries', () => {
 
   const isResync = ({ __typename }: RoomEvent) => __typename === 'RoomResync';
 
-  /** What came behind the resync, and what a query answers up to it, are the room. */
+  /** The messages that arrived after the resync are those that a query returns after its position. */
   async function shows(client: TestClient, id: string, { events }: Feed<RoomEvent>): Promise<boolean> {
     const at = events.findIndex(isResync);
     const from = events[at]?.seq ?? 0;

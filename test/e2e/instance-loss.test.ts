@@ -13,7 +13,7 @@ const killAfter = 20;
 describeWithNats('an instance that is killed in the middle of sends', () => {
   const world = useWorld({ instances: 1 });
 
-  it('takes nothing with it: what it answered is there, retries are safe elsewhere, and readers go on', async () => {
+  it('loses nothing: every answered send is stored, retries are safe elsewhere, and readers resume', async () => {
     const writer = await world.client(4, 0);
     const reader = await world.client(5, 0);
     const roomId = await writer.group(5);
@@ -43,7 +43,7 @@ describeWithNats('an instance that is killed in the middle of sends', () => {
       }
       await Promise.all(ids.map((id) => writer.send(roomId, id, id)));
 
-      // Who was at the instance that is gone goes on elsewhere, behind what it has.
+      // A reader of the killed instance resumes elsewhere, after its last event.
       const seen = lost.events.filter(isAdded).map(({ seq }) => seq);
       const { head } = await readStoredLog(world.database, roomId);
       const resumed = reader.roomEvents({ roomId, afterSeq: seen.at(-1) ?? 0 });
@@ -60,7 +60,7 @@ describeWithNats('an instance that is killed in the middle of sends', () => {
     await waitFor(isPublished, { what: 'what the killed instances left unpublished', timeoutMs: 20_000 });
   }, 120_000);
 
-  /** Resolves with the message's position, or undefined where the instance did not live to answer. */
+  /** Resolves with the message's position, or undefined if the instance died before it answered. */
   async function trySend(client: TestClient, roomId: string, id: string): Promise<number | undefined> {
     try {
       return (await client.sendOverWs(roomId, id, id)).message.seq;

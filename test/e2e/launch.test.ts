@@ -25,7 +25,7 @@ const startTimeoutMs = 120_000;
 const isRoot = process.getuid?.() === 0;
 const nobody = 65_534;
 
-/** `npm start` as a newcomer types it: in a clone, with PATH and HOME for an environment. */
+/** `npm start` by a new user: in a clone, with a minimal environment. */
 class Start {
   readonly npm: ChildProcess;
   readonly port: number;
@@ -50,7 +50,7 @@ class Start {
     return this.#output;
   }
 
-  /** Resolves once it answers; fails with what it wrote if it ends before. */
+  /** Resolves once it answers; fails with its output if it exits before. */
   async answers(): Promise<void> {
     await waitFor(
       async () => {
@@ -71,7 +71,7 @@ class Start {
     return ((await response.json()) as { data: { __typename: string } }).data.__typename;
   }
 
-  /** A client of a demo user, logged in as the embedded mode offers it. */
+  /** A client of a demo user, logged in through the development login. */
   async demoUser(userId: number): Promise<TestClient> {
     const url = `http://127.0.0.1:${this.port}`;
     const response = await fetch(`${url}/dev/login`, {
@@ -134,9 +134,9 @@ describeWithNats('npm start in a fresh clone', () => {
     expect(processes.filter(isRunning)).toEqual([]);
   });
 
-  it('serves within 4 s when everything is there', async () => {
+  it('serves within 4 s when everything is set up', async () => {
     const times: number[] = [];
-    // The best of three: the machine has other things to do as well.
+    // The best of three, because the machine is shared.
     for (let round = 1; round <= 3; round += 1) {
       const startedAt = performance.now();
       const warm = await start();
@@ -185,7 +185,7 @@ describeWithNats('npm start in a fresh clone', () => {
     expect(await two.queryTypename()).toBe('Query');
   });
 
-  it('refuses a data folder that is in use, and a port that is taken, in words', async () => {
+  it('refuses a data folder in use and a taken port, with an explanation', async () => {
     const first = await start();
     await first.answers();
 
@@ -197,7 +197,7 @@ describeWithNats('npm start in a fresh clone', () => {
     starts.push(samePort);
     expect(await exitCode(samePort)).toBe(1);
     expect(samePort.output).toContain(`Port ${first.port} of 127.0.0.1 is in use`);
-    // Before anything is started for nothing, and nothing else is said behind it.
+    // The port is checked before anything else starts, and nothing else is logged after the message.
     expect(samePort.output).not.toMatch(/PostgreSQL|Migrating|"level"/);
   });
 
@@ -262,7 +262,7 @@ function giveTo(path: string, uid: number): void {
   }
 }
 
-/** By what the system says about parents; the order is top down. */
+/** The ids of the process and all its descendants by `ps`, parents first. */
 function descendants(pid: number): number[] {
   const rows = execFileSync('ps', ['-A', '-o', 'pid=,ppid='], { encoding: 'utf8' }).trim().split('\n');
   const parents = rows.map((row) => row.trim().split(/\s+/).map(Number) as [number, number]);

@@ -13,11 +13,11 @@ import { useWorld } from '../support/world.js';
 const cycles = 2_000;
 const parallel = 16;
 const logLength = 500;
-/** Less than the time between two pings, which would find out as well. */
+/** Less than the ping interval, because a ping would detect the loss as well. */
 const goneMs = 5_000;
-/** How long a connection to PostgreSQL is kept that nobody needs. */
+/** How long the pool keeps an idle connection to PostgreSQL. */
 const poolIdleMs = 10_000;
-/** 1.5 KB a cycle: one cursor, socket or stream that is kept is more. */
+/** 1.5 KB a cycle: a cursor, socket or stream that stays takes more. */
 const maxGrownBytes = 3_000_000;
 
 describeWithNats('a subscriber that vanishes', () => {
@@ -42,7 +42,7 @@ describeWithNats('a subscriber that vanishes', () => {
   }, async () => {
     const idle = await lowest(poolIdleMs + 2_000);
     expect([...idle].slice(0, 3)).toEqual(open.slice(0, 3).map((name) => [name, 0]));
-    // As in the cycles that are measured: what has a bound fills to it first.
+    // Run the same cycles without measurement first, so that everything bounded is full.
     await whileTheyTalk(() => runCycles(cycles / 4));
     await gone();
     const inspector = await Inspector.attach(instance);
@@ -87,7 +87,7 @@ describeWithNats('a subscriber that vanishes', () => {
   const added = (roomId: string) => ({ query: messageAdded.toString(), variables: { roomId } });
   const isEvent = ({ type }: { type: string }) => type === 'next';
 
-  /** The ways to go, one a cycle in turn. */
+  /** The ways to vanish; each cycle takes the next one. */
   const vanish: ((room: string) => Promise<void>)[] = [
     async function onceItIsLive(room) {
       const socket = await RawSocket.connect(instance, kim.token);
@@ -144,7 +144,7 @@ describeWithNats('a subscriber that vanishes', () => {
     },
   ];
 
-  /** Goes once it has read enough, or after so many milliseconds. */
+  /** Aborts once it has read enough, or after `afterMs`. */
   async function abortStream(operation: unknown, isEnough: (text: string) => boolean, afterMs?: number): Promise<void> {
     const abort = new AbortController();
     if (afterMs !== undefined) setTimeout(() => abort.abort(), afterMs);
@@ -170,7 +170,7 @@ describeWithNats('a subscriber that vanishes', () => {
     abort.abort();
   }
 
-  /** The lowest of each figure in that time. */
+  /** The minimum of each figure in that time. */
   async function lowest(forMs: number): Promise<Map<string, number>> {
     const end = performance.now() + forMs;
     const found = new Map<string, number>();
@@ -182,7 +182,7 @@ describeWithNats('a subscriber that vanishes', () => {
     return found;
   }
 
-  /** Also where nothing more happens in the rooms. */
+  /** Waits until all are closed, even if nothing more happens in the rooms. */
   const gone = () => settled((figures) => open.slice(0, 3).filter((name) => figures.get(name) !== 0), goneMs);
 
   const settled = (findHeld: (figures: Map<string, number>) => string[], timeoutMs = 40_000) =>
@@ -199,7 +199,7 @@ const open = ['fairway_sockets', 'fairway_streams', 'fairway_room_feeds', 'fairw
 const held = ['Timeout', 'TCPSocketWrap', 'Immediate'].map((type) => `nodejs_active_resources{type="${type}"}`);
 const told = [...open, ...held];
 
-/** Two statements fall together now and then, and the pool has a connection more with its timer: one, not one a cycle. */
+/** Two statements sometimes coincide, and the pool opens one more connection with a timer: one, not one a cycle. */
 const spare = (name: string): number => (/Timeout|TCPSocketWrap/.test(name) ? 1 : 0);
 
 const above = (idle: Map<string, number>, figures: Map<string, number>): string[] =>

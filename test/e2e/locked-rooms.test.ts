@@ -29,7 +29,7 @@ describeWithNats('rooms that somebody else has locked', () => {
     await holder.query('SELECT FROM chat_rooms WHERE id = ANY($1::uuid[]) FOR UPDATE', [roomIds]);
   };
 
-  it('do not keep the others from being written to, and are UNAVAILABLE themselves', async () => {
+  it('are UNAVAILABLE, and do not block writes to other rooms', async () => {
     const [locked, free] = [rooms.slice(0, 4), rooms.slice(4)];
     await lock(locked);
     const until = performance.now() + lockedForMs;
@@ -55,7 +55,7 @@ describeWithNats('rooms that somebody else has locked', () => {
     for (const roomId of rooms) await kim.send(roomId, 'again');
   }, 60_000);
 
-  it('are waited for by one change at a time, however many of their messages are edited and deleted', async () => {
+  it('have one waiting change at a time, however many of their messages are edited and deleted', async () => {
     const [locked, free] = rooms as [string, string];
     const sent = await Promise.all(Array.from({ length: 48 }, (_, n) => kim.send(locked, `text ${n}`)));
     await lock([locked]);
@@ -74,13 +74,13 @@ describeWithNats('rooms that somebody else has locked', () => {
     expect(performance.now() - startedAt).toBeLessThan(2_000);
 
     expect(new Set(await Promise.all(changes))).toEqual(new Set(['UNAVAILABLE']));
-    // One wait of 3 s for all of them, not one for each few.
+    // All of them share one wait of 3 s.
     expect(performance.now() - startedAt).toBeLessThan(15_000);
     await holder.query('ROLLBACK');
     await kim.http(editMessage, { input: { messageId: sent[0]?.message.id ?? '', content: 'new' } });
   }, 60_000);
 
-  it('are changed by as few at a time as leave room for all others, and for what the outbox sweeps', async () => {
+  it('have few enough concurrent changes to leave connections for other rooms and the outbox sweep', async () => {
     const [locked, free] = rooms as [string, string];
     await lock([locked]);
     const invites = Array.from({ length: 28 }, (_, n) =>
@@ -101,7 +101,7 @@ describeWithNats('rooms that somebody else has locked', () => {
     await kim.http(inviteMembers, { input: { roomId: locked, userIds: ['8'] } });
   }, 60_000);
 
-  it('are not what new rooms wait for: where the database is slow, a few of a user go at a time', async () => {
+  it('do not hold up new rooms, of which a user creates a few at a time if the database is slow', async () => {
     await holder.query('BEGIN');
     await holder.query('LOCK TABLE chat_room_members IN SHARE MODE');
     const creations = Array.from({ length: 12 }, () =>
@@ -131,7 +131,7 @@ describeWithNats('rooms that somebody else has locked', () => {
     await kim.group(5);
   }, 60_000);
 
-  it('are UNAVAILABLE to a backend whose members cannot be read, and the instance lives on', async () => {
+  it('are UNAVAILABLE to a backend if their members cannot be read, and the instance keeps running', async () => {
     const [instance] = world.instances as [Instance];
     const [roomId] = rooms as [string];
     const backend = await Backend.connect(world.nats, { user: world.nats.user, pass: world.nats.password });

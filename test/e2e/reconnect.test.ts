@@ -15,7 +15,7 @@ const abnormalClosure = '1006';
 describeWithNats('a subscriber on each instance, cut off at 50 random moments of a load', () => {
   const world = useWorld();
 
-  it('resumes behind the newest seq it has and gets every log complete, in order, without a repeat', async () => {
+  it('resumes after its newest seq and gets every log complete, in order, without a repeat', async () => {
     const random = useRandom();
     const crowd = await gatherCrowd(world);
     const clients = [await world.client(4, 0), await world.client(5, 1)] as const;
@@ -56,7 +56,7 @@ describeWithNats('a subscriber on each instance, cut off at 50 random moments of
     follower.resume();
   }
 
-  /** Every write took exactly one position: those that no message stands for any more belonged to changes made over. */
+  /** Every write took exactly one position; one without a message belongs to a change that a later one replaced. */
   async function assertNoHoles({ roomIds }: Crowd, { sent, changes }: Load): Promise<void> {
     for (const roomId of roomIds) {
       const { head, added, changed } = await readStoredLog(world.database, roomId);

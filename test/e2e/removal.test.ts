@@ -27,14 +27,14 @@ interface Round {
   readonly feed: Feed<RoomEvent>;
   /** From the removal's answer to the end of the subscription. */
   readonly endedAfterMs: number;
-  /** Of the messages that Lee sent meanwhile, those that were not refused. */
+  /** The messages that Lee sent meanwhile and that were accepted. */
   readonly acceptedIds: readonly string[];
 }
 
 interface Plan {
   readonly rooms: number;
   readonly roundsPerRoom: number;
-  /** Whether Lee and Park write at both instances, or only at that of the removal: then nothing hints at it elsewhere. */
+  /** Whether Lee and Park write at both instances. If not, their writes give the other one no hint of the removal. */
   readonly isBusyElsewhere: boolean;
   readonly random: Random;
 }
@@ -45,7 +45,7 @@ const withoutLee = 'without Lee';
 describeWithNats("a member's removal", () => {
   const world = useWorld();
 
-  it('is the end of what they send and see, in 300 races with their own sends', async () => {
+  it('ends their sends and their feed, in 300 races with their own sends', async () => {
     const rounds = await playRounds({ rooms: 4, roundsPerRoom: 75, isBusyElsewhere: true, random: useRandom() });
     const won = rounds.filter(({ acceptedIds }) => acceptedIds.length > 0 && acceptedIds.length < sendsPerRound);
     expect(won.length, 'races with sends on both sides of the removal').toBeGreaterThan(rounds.length / 3);
@@ -58,7 +58,7 @@ describeWithNats("a member's removal", () => {
     expect(Math.max(...rounds.map(({ endedAfterMs }) => endedAfterMs))).toBeLessThan(2_500);
   }, 120_000);
 
-  it('hides the room, as it is afterwards, from what is still on its way', async () => {
+  it('hides later states of the room from events that are still on their way', async () => {
     const [kim, lee] = [await world.client(kimId, 0), await world.client(leeId, 1)];
     for (let round = 0; round < 20; round += 1) {
       const roomId = await kim.group(leeId, parkId);
@@ -81,7 +81,7 @@ describeWithNats("a member's removal", () => {
     }
   }, 60_000);
 
-  it('ends their replay within a page of what is on its way, however much of it is left', async () => {
+  it('ends their replay within a page after the buffered events, however much is left', async () => {
     const [kim, lee] = [await world.client(kimId), await world.client(leeId)];
     const roomId = await kim.group(leeId);
     const upTo = await fillRoom(roomId);
@@ -106,7 +106,7 @@ describeWithNats("a member's removal", () => {
     expect(JSON.stringify(results)).not.toContain(withoutLee);
   }, 60_000);
 
-  /** More than the operating system's buffers take. Resolves with where its log stands. */
+  /** Stores more than the operating system's buffers take. Resolves with the head of the log. */
   async function fillRoom(roomId: string): Promise<number> {
     const upTo = 2_000;
     await world.database.query(
@@ -163,13 +163,13 @@ describeWithNats("a member's removal", () => {
     return { feed, endedAfterMs: ending.endedAfterMs, acceptedIds: ids.filter((id) => id !== undefined) };
   }
 
-  /** What Lee must not see any more, nor that it was read. */
+  /** Sends a message that Lee must not see any more, and marks it as read. */
   async function sendAndRead(roomId: string, writer: TestClient, reader: TestClient): Promise<void> {
     const { message } = await writer.send(roomId, withoutLee);
     await reader.http(markRead, { input: { roomId, messageId: message.id } });
   }
 
-  /** Resolves with the message's id, or undefined where it was refused because Lee is no member. */
+  /** Resolves with the message's id, or undefined if it was refused because Lee is not a member. */
   async function sendSometime(client: TestClient, roomId: string, random: Random): Promise<string | undefined> {
     await delay(random.between(0, 30));
     try {
@@ -180,7 +180,7 @@ describeWithNats("a member's removal", () => {
     }
   }
 
-  /** Between each removal and the invitation behind it, the log has nothing of Lee's and Lee's feed has nothing at all. */
+  /** Between each removal and the next invitation, the log has no entry of Lee's and Lee's feed has no event at all. */
   async function assertSilence(roomId: string, rounds: readonly Round[]): Promise<void> {
     const log = await world.database.query<{ id: string; seq: number; senderId: number; code: string | null }>(
       `SELECT id, seq, sender_id AS "senderId", system->>'code' AS code FROM chat_messages

@@ -15,7 +15,7 @@ import { forgeToken } from '../support/tokens.js';
 import { waitFor } from '../support/wait-for.js';
 import { useWorld, type World } from '../support/world.js';
 
-describeWithNats('a database that is put back to an earlier state', () => {
+describeWithNats('a database that is restored to an earlier state', () => {
   let postgres: RestorablePostgres;
   const world = useWorld({
     instances: 1,
@@ -25,7 +25,7 @@ describeWithNats('a database that is put back to an earlier state', () => {
     },
   });
 
-  it('says so to who holds what is gone, and to nobody else, whether they are connected or away', async () => {
+  it('resyncs only the clients that hold lost entries, whether they are connected or away', async () => {
     const kim = await world.client(4);
     const [busy, quiet] = [await kim.group(5), await kim.group(5)];
     for (let n = 0; n < 4; n += 1) await kim.send(busy, `common ${n}`);
@@ -48,7 +48,7 @@ describeWithNats('a database that is put back to an earlier state', () => {
     expect(now).toMatchObject({ seq: 17 });
     expect(now.epoch > common.epoch).toBe(true);
 
-    // Connected: the one who has what is gone, and the one in a room that lost nothing.
+    // Connected: a feed that holds lost entries, and a feed of a room that lost nothing.
     await isResynced(stays);
     await stays.until((events) => events.at(-1)?.seq === 17, 'what came since');
     expect(stays.events.filter(({ __typename }) => __typename === 'RoomResync')).toMatchObject([{ epoch: now.epoch }]);
@@ -61,7 +61,7 @@ describeWithNats('a database that is put back to an earlier state', () => {
       ['MessageAdded', 2, now.epoch],
     ]);
 
-    // Away.
+    // Clients that were away.
     const resume = (position: { afterSeq: number; epoch?: string }) => replay(kim, { roomId: busy, ...position });
     const all = await resume({ afterSeq: 5, epoch: common.epoch });
     expect(all.map(tell)).toEqual([
@@ -80,17 +80,17 @@ describeWithNats('a database that is put back to an earlier state', () => {
       ['MessageAdded', 17],
       ['RoomReady', 17],
     ]);
-    // Who says no epoch cannot be told apart from who was away.
+    // A client that sends no epoch cannot be distinguished from one that was away.
     expect((await resume({ afterSeq: 11 })).map(tell)).toEqual(anew);
     expect(await resume({ afterSeq: 5 })).toHaveLength(13);
     const malformed = kim.roomEvents({ roomId: busy, afterSeq: 5, epoch: 'x' });
     expect(await malformed.ended()).toMatchObject({ code: 'BAD_USER_INPUT' });
-    // What has no event for it brings what came behind the last common entry.
+    // A subscription without a resync event replays everything after the last common entry.
     const messages = kim.subscribe(messageAdded, { roomId: busy, afterSeq: 11, epoch: lost.epoch });
     expect((await messages.count(12)).map(({ messageAdded: { seq } }) => seq)).toEqual(
       Array.from({ length: 12 }, (_, n) => 6 + n),
     );
-    // A room that is made since holds nothing of before.
+    // A room that was created since then has no earlier entries.
     const fresh = await kim.group(5);
     await kim.send(fresh, '1');
     expect((await replay(kim, { roomId: fresh, afterSeq: 1 })).map(tell)).toEqual([
@@ -103,7 +103,7 @@ describeWithNats('a database that is put back to an earlier state', () => {
       expect.arrayContaining(Array.from({ length: 12 }, (_, n) => 6 + n)),
     );
 
-    // A second one ends for nobody what the first one began, as long as that is new.
+    // A second restore changes nothing for these clients as long as the first one is recent.
     await postgres.backUp();
     await postgres.restore({ newTimeline: true });
     await waitFor(() => isLater(kim, busy, now.epoch), { what: 'the next epoch' });
@@ -116,7 +116,7 @@ describeWithNats('a database that is put back to an earlier state', () => {
     expect((await resume({ afterSeq: 11 })).map(tell)).toHaveLength(7);
   });
 
-  it('is noticed by what the stream has where nothing of the server tells, and then all fetch anew', async () => {
+  it('is detected from the stream if the server itself gives no sign, and then all clients resync', async () => {
     const kim = await world.client(4);
     const roomId = await kim.group(5);
     await kim.send(roomId, 'common');
@@ -140,7 +140,7 @@ describeWithNats('a database that is put back to an earlier state', () => {
     expect(await streamOf(world, roomId, now.epoch)).toContain(3);
   });
 
-  it('is noticed also where it is in an earlier epoch than the instance knows', async () => {
+  it('is detected as well if it is in an earlier epoch than the instance knows', async () => {
     const kim = await world.client(4);
     const roomId = await kim.group(5);
     const before = await positionOf(kim, roomId);
@@ -157,7 +157,7 @@ describeWithNats('a database that is put back to an earlier state', () => {
     ]);
   });
 
-  it('is in a later epoch than the one that is known, whatever the clocks of its servers show', async () => {
+  it('gets a later epoch than the known one, whatever the clocks of its servers show', async () => {
     const kim = await world.client(4);
     const roomId = await kim.group(5);
     await kim.send(roomId, 'common');
@@ -172,7 +172,7 @@ describeWithNats('a database that is put back to an earlier state', () => {
     await isPublished(world, roomId);
     const before = await countEpochs(postgres.database);
 
-    // On one whose clock is right.
+    // On a server whose clock is right.
     await postgres.restore({ newTimeline: true });
 
     await waitFor(() => kim.send(roomId, 'new').catch(() => undefined), { what: 'the database to be back' });
@@ -181,7 +181,7 @@ describeWithNats('a database that is put back to an earlier state', () => {
     expect(await countEpochs(postgres.database)).toBe(before);
   });
 
-  it('ends what followed a room or a membership that is gone, and takes it off the list', async () => {
+  it('ends the feeds of lost rooms and memberships, and removes the rooms from the list', async () => {
     const [kim, lee] = [await world.client(4), await world.client(5)];
     const kept = await kim.group(6);
     await postgres.backUp();
@@ -200,7 +200,7 @@ describeWithNats('a database that is put back to an earlier state', () => {
     expect(inbox.list.has(lost) || inbox.list.has(kept)).toBe(false);
   });
 
-  it('has users written down again whose rows are gone', async () => {
+  it('stores users again whose rows are lost', async () => {
     const kim = await world.client(4);
     const before = await positionOf(kim, await kim.group(5));
     await postgres.backUp();
@@ -216,7 +216,7 @@ describeWithNats('a database that is put back to an earlier state', () => {
     expect(await postgres.database.query('SELECT name FROM chat_users WHERE id = 77')).toEqual([{ name: '이준호' }]);
   });
 
-  it('is taken at its word by `npm run restored`', async () => {
+  it('gets a new epoch by `npm run restored`', async () => {
     const kim = await world.client(4);
     const roomId = await kim.group(5);
     const feed = kim.roomEvents({ roomId });
@@ -234,11 +234,11 @@ describeWithNats('a database that is put back to an earlier state', () => {
     expect(said).toContain(epoch);
     await isResynced(feed);
     await feed.until((events) => events.at(-1)?.epoch === epoch, 'events of that epoch');
-    // Who has no event for it is not sent the whole room again.
+    // A subscription without a resync event does not get the whole room again.
     const { message: second } = await kim.send(roomId, 'behind');
     await simple.until((events) => events.at(-1)?.messageAdded.id === second.id, 'the next message');
     expect(simple.events.map(({ messageAdded: { id } }) => id)).toEqual([first.id, second.id]);
-    // How long it counts as new to who says no epoch is a setting.
+    // A setting limits how long the epoch counts as new for clients that send none.
     expect((await replay(kim, { roomId, afterSeq: 3 })).map(tell)).toEqual([
       ['RoomResync', 3],
       ['RoomReady', 3],
@@ -247,10 +247,10 @@ describeWithNats('a database that is put back to an earlier state', () => {
   });
 });
 
-describeWithNats('a log that goes back under those who follow it', () => {
+describeWithNats('a log that goes back while clients follow it', () => {
   const world = useWorld({ instances: 2 });
 
-  it('is fetched anew, and what comes then is not taken for what was there', async () => {
+  it('is fetched again, and new entries are not mistaken for lost ones', async () => {
     const [kim, lee] = [await world.client(4), await world.client(5, 1)];
     const roomId = await kim.group(5);
     const inbox = await InboxFollower.start(lee);
@@ -272,7 +272,7 @@ describeWithNats('a log that goes back under those who follow it', () => {
       expect(since.filter(({ __typename }) => __typename === 'MessageAdded').map(({ seq }) => seq)).toEqual([4, 5, 6]);
       expect(feed.events.filter(isResync)).toHaveLength(1);
     }
-    // It stands where it stood before, and says something else.
+    // The log is at its old position, with other entries.
     await inbox.isRight();
     await isPublished(world, roomId);
     const { epoch } = await positionOf(kim, roomId);
@@ -280,7 +280,7 @@ describeWithNats('a log that goes back under those who follow it', () => {
   });
 });
 
-/** As if the present epoch had begun by a clock that is an hour ahead. Resolves with what it is then. */
+/** Moves the present epoch to a clock that is an hour ahead. Resolves with its new id. */
 async function beginAhead({ query }: TestDatabase, epoch: string): Promise<string> {
   const ms = Number.parseInt(epoch.replace('-', '').slice(0, 12), 16) + 3_600_000;
   const time = ms.toString(16).padStart(12, '0');
@@ -293,7 +293,7 @@ async function countEpochs({ query }: TestDatabase): Promise<number> {
   return (await query('SELECT FROM chat_epochs')).length;
 }
 
-/** What `npm run restored` prints. */
+/** The output of `npm run restored`. */
 async function restored({ database }: World): Promise<string> {
   const command = resolve('dist/commands/restored.js');
   const env = { PATH: process.env['PATH'], DATABASE_URL: database.url };
@@ -301,7 +301,7 @@ async function restored({ database }: World): Promise<string> {
   return stdout;
 }
 
-/** The present epoch, once it is another one. */
+/** The present epoch if it is later than `epoch`. */
 async function isLater(client: TestClient, roomId: string, epoch: string): Promise<string | undefined> {
   const position = await positionOf(client, roomId).catch(() => undefined);
   return position !== undefined && position.epoch > epoch ? position.epoch : undefined;
@@ -317,7 +317,7 @@ async function positionOf(client: TestClient, id: string): Promise<{ seq: number
   return room;
 }
 
-/** All that comes up to RoomReady. */
+/** All events up to RoomReady. */
 async function replay(
   client: TestClient,
   position: { roomId: string; afterSeq: number; epoch?: string },

@@ -10,11 +10,11 @@ import { useWorld } from '../support/world.js';
 
 const changeMs = 500;
 const mostOfOneUser = 4;
-/** One change that is under way where it has to go first, and its own. */
+/** A change may wait for one running change and takes its own time; the rest is slack. */
 const unnoticedMs = 4 * changeMs;
 const roomCount = 300;
 
-describeWithNats('where each change takes long in the database, one user', () => {
+describeWithNats('with a slow database, one user', () => {
   const world = useWorld({ instances: 1 });
   let floods: TestClient[];
   let other: TestClient;
@@ -28,7 +28,7 @@ describeWithNats('where each change takes long in the database, one user', () =>
     other = await world.client(7);
     own = await other.group(8);
     shared = await other.group(4);
-    // Their names are known before they all ask at once.
+    // Make their names known before they all send at once.
     for (const flood of floods) await flood.http(whoAmI, {});
     roomsOf = await Promise.all(floods.map(({ userId }) => makeRooms(userId)));
     await world.database.query(`
@@ -42,7 +42,7 @@ describeWithNats('where each change takes long in the database, one user', () =>
       FOR EACH ROW WHEN (NEW.type = 'SYSTEM') EXECUTE FUNCTION be_slow()`);
   }, 120_000);
 
-  it('has only a part of the connections, and others change and send meanwhile as ever', async () => {
+  it('gets only a part of the connections, and the changes and sends of others are not delayed', async () => {
     const [flood] = floods as [TestClient];
     const invitations = inviteToAll(flood, roomsOf[0] ?? []);
     await waitFor(async () => (await countSlow()) >= mostOfOneUser, { what: 'the first invitations' });
@@ -58,11 +58,11 @@ describeWithNats('where each change takes long in the database, one user', () =>
 
     const codes = await invitations;
     expect(codes.filter((code) => code === 'OK').length).toBeGreaterThan(50);
-    // What its user may well try again.
+    // The user may retry after these codes.
     expect(new Set([...codes, 'OK', 'RATE_LIMITED', 'UNAVAILABLE']).size).toBe(3);
   }, 120_000);
 
-  it('takes turns with others where together they have all connections', async () => {
+  it('takes turns with others if together they occupy all connections', async () => {
     const invitations = floods.map((client, index) => inviteToAll(client, roomsOf[index] ?? []));
     await waitFor(async () => (await countSlow()) > mostOfOneUser, { what: 'several users at all connections' });
     const times: number[] = [];
@@ -74,7 +74,7 @@ describeWithNats('where each change takes long in the database, one user', () =>
     await Promise.all(invitations);
   }, 120_000);
 
-  it('takes turns with others also in a room that they share', async () => {
+  it('takes turns with others in a shared room as well', async () => {
     const [flood] = floods as [TestClient];
     const invitations = inviteToAll(
       flood,
@@ -88,7 +88,7 @@ describeWithNats('where each change takes long in the database, one user', () =>
     await invitations;
   }, 120_000);
 
-  it('has only a part of the connections also for what its changes read before', async () => {
+  it('gets only a part of the connections for the reads before its changes as well', async () => {
     const [flood] = floods as [TestClient];
     const holder = new pg.Client({ connectionString: world.database.url });
     await holder.connect();
@@ -126,7 +126,7 @@ describeWithNats('where each change takes long in the database, one user', () =>
     return ids;
   }
 
-  /** Somebody new to each, so that each is a change. Resolves with the codes of the answers. */
+  /** Invites a new user to each room, so that each is a change. Resolves with the codes of the answers. */
   const inviteToAll = ({ token }: TestClient, roomIds: readonly string[]): Promise<string[]> =>
     Promise.all(
       roomIds.map(async (roomId) => {
@@ -151,7 +151,7 @@ describeWithNats('where each change takes long in the database, one user', () =>
     return performance.now() - startedAt;
   }
 
-  /** Changes that are under way in the database. */
+  /** The number of changes that are running in the database. */
   const countSlow = () => count(`wait_event = 'PgSleep'`);
   const countLocked = () => count(`wait_event_type = 'Lock' AND query LIKE '%chat_users%'`);
 

@@ -14,13 +14,13 @@ import { RawSocket, type ServerMessage } from '../support/wire.js';
 import { useWorld, type World } from '../support/world.js';
 
 const events = 20_000;
-/** The memory is looked at behind each. */
+/** The memory is measured after each part. */
 const parts = 10;
 const maxGrownBytes = 5_000_000;
 const inFlight = 48;
-/** 20,000 of them are more than the operating system's buffers take. */
+/** 20,000 of them exceed the operating system's buffers. */
 const line = 'x'.repeat(1_000);
-/** 2,000 of them are. */
+/** 2,000 of them exceed the operating system's buffers. */
 const essay = '가'.repeat(4_000);
 
 describeWithNats('a subscriber that stops reading', () => {
@@ -32,7 +32,7 @@ describeWithNats('a subscriber that stops reading', () => {
     kim = await world.client(4);
   });
 
-  it('costs less than 5 MB, and the others no time, while 20,000 events pass', { timeout: 180_000 }, async () => {
+  it('costs less than 5 MB, and does not delay others, while 20,000 events pass', { timeout: 180_000 }, async () => {
     const room = await kim.group(5);
     const burdened = await Witness.start(world, room);
     const spared = await Witness.start(world, room);
@@ -63,7 +63,7 @@ describeWithNats('a subscriber that stops reading', () => {
     expect(burdened.instance.output()).not.toMatch(/"level":[56]0/);
   });
 
-  it('is told 4490 where it reads again, and resumes behind what it has', async () => {
+  it('gets 4490 when it reads again, and resumes after its last event', async () => {
     const instance = await world.start({ MAX_LAG: '500' });
     const room = await kim.group(5);
     const slow = await stopReading(instance, room);
@@ -83,7 +83,7 @@ describeWithNats('a subscriber that stops reading', () => {
     expect(resumed).toEqual(Array.from({ length: 2_001 - last }, (_, index) => last + 1 + index));
   });
 
-  it('is cut where it never reads again, over WebSocket and over HTTP', async () => {
+  it('is cut if it never reads again, over WebSocket and over HTTP', async () => {
     const instance = await world.start({ SEND_TIMEOUT_MS: '1000' });
     const room = await kim.group(5);
     await stopReading(instance, room);
@@ -107,7 +107,7 @@ describeWithNats('a subscriber that stops reading', () => {
     expect(instance.output()).not.toMatch(/"level":[56]0/);
   });
 
-  /** One client sends as fast as the witnesses receive, so many at a time; resolves once they have all of it. */
+  /** Sends as fast as the witnesses receive, `inFlight` messages at a time; resolves once they have all of them. */
   async function talk(room: string, content: string, count: number, witnesses: readonly Witness[] = []): Promise<void> {
     let left = count;
     const worker = async () => {
@@ -141,7 +141,7 @@ describeWithNats('a subscriber that stops reading', () => {
       },
     });
     sent.end(JSON.stringify({ query: roomEvents.toString(), variables: { roomId: room } }));
-    // Nobody listens for data, so nothing is read but what the first buffers take.
+    // Without a listener for data, only the first buffers are filled.
     const [response] = (await once(sent, 'response')) as [IncomingMessage];
     onTestFinished(() => void response.destroy());
     return response;
@@ -150,13 +150,13 @@ describeWithNats('a subscriber that stops reading', () => {
   const count = async (instance: Instance, what: string) => (await readMetrics(instance)).get(what);
 });
 
-/** Where the log stood with the newest event. */
+/** The position of the newest event. */
 function lastSeq(messages: readonly ServerMessage[]): number {
   const { payload } = messages.findLast(({ type }) => type === 'next') ?? {};
   return (payload as { data: { roomEvents: { seq: number } } }).data.roomEvents.seq;
 }
 
-/** An instance with one honest subscriber, and a view of its memory. */
+/** An instance with one subscriber that keeps reading, and an inspector of its memory. */
 class Witness {
   readonly #waiting = new Map<string, () => void>();
   #latencies: number[] = [];
@@ -177,7 +177,7 @@ class Witness {
     return witness;
   }
 
-  /** To be called before the message is sent. */
+  /** Must be called before the message is sent. */
   receives(id: string): Promise<void> {
     const startedAt = performance.now();
     return new Promise((resolve) => {
@@ -189,7 +189,7 @@ class Witness {
     });
   }
 
-  /** The 95th percentile, in milliseconds, of the time from sending to receiving since the last look. */
+  /** The 95th percentile, in milliseconds, of the time from sending to receiving since the last call. */
   takeLatency(): number {
     const sorted = this.#latencies.sort((a, b) => a - b);
     this.#latencies = [];

@@ -11,7 +11,7 @@ import { forgeToken, nowSeconds } from '../support/tokens.js';
 import { postOperation } from '../support/wire.js';
 import { useWorld } from '../support/world.js';
 
-/** With what a process that starts and ends takes besides, also on a busy machine. */
+/** Includes the time that a process takes to start and stop on a busy machine. */
 const promptlyMs = 6_000;
 
 describeWithNats('a start', () => {
@@ -28,14 +28,14 @@ describeWithNats('a start', () => {
   const toSilence = () => `postgresql://fairway:secret@127.0.0.1:${silentPort}/chat`;
   const withDatabase = (databaseUrl: string) => ({ databaseUrl, nats: world.nats });
   const withEnv = (env: Record<string, string>) => ({ ...withDatabase(world.database.url), env });
-  /** What it wrote where it ended with 1. */
+  /** The output of an instance that ended with 1. */
   const refusalOf = (options: Parameters<typeof startInstance>[0]): Promise<string> =>
     startInstance(options).then(
       async (instance) => `served, and stopped with ${await instance.stop()}`,
       ({ message }: Error) => message,
     );
 
-  it('gives up on a PostgreSQL that takes connections and says nothing after 5 s, in a sentence', async () => {
+  it('gives up after 5 s on a PostgreSQL that accepts connections but never answers, with a sentence', async () => {
     const startedAt = performance.now();
 
     const refusal = await refusalOf(withDatabase(toSilence()));
@@ -76,7 +76,7 @@ describeWithNats('a start', () => {
     await asked;
   });
 
-  it('serves without a NATS and a key server that are silent, and ends promptly', async () => {
+  it('serves while NATS and the key server do not answer, and ends promptly', async () => {
     const instance = await startInstance({
       databaseUrl: world.database.url,
       nats: { ...world.nats, url: `nats://127.0.0.1:${silentPort}` },

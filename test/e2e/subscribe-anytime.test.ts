@@ -16,7 +16,7 @@ const maxUnanswered = 50;
 
 type Position = RoomPositionsSubscription['roomEvents'];
 
-/** A room and the newest position whose message was answered. */
+/** A room, and the position of the newest message that was answered. */
 interface BusyRoom {
   readonly id: string;
   head: number;
@@ -58,7 +58,7 @@ describeWithNats('a subscription that begins at a random moment, under 200 messa
     assertContinuous(feed, afterSeq, answered);
   }
 
-  /** Mostly not far back, sometimes the whole log, sometimes nothing but what is to come. */
+  /** Mostly a recent position, sometimes the whole log, sometimes live events only. */
   function chooseStart(head: number, random: Random): number | undefined {
     if (random.next() < 0.25) return undefined;
     return head - Math.floor(head * random.next() ** 6);
@@ -72,7 +72,7 @@ describeWithNats('a subscription that begins at a random moment, under 200 messa
     const events = positionsOf(feed);
     const ready = indexOfReady(feed);
     const entries = events.filter(({ __typename }) => __typename === 'MessageAdded').map(({ seq }) => seq);
-    // Live only: RoomReady tells where it starts, or entries that were there already come before.
+    // Without afterSeq, RoomReady has the start, unless entries arrived before it.
     const start = afterSeq ?? (ready === 0 ? events[ready]?.seq : (entries[0] as number) - 1);
 
     expect(start, 'what was answered before is not live').toBeGreaterThanOrEqual(afterSeq ?? answered);
@@ -87,13 +87,13 @@ describeWithNats('a subscription that begins at a random moment, under 200 messa
 const positionsOf = ({ events }: Feed<RoomPositionsSubscription>): Position[] =>
   events.map(({ roomEvents }) => roomEvents);
 
-/** The place of RoomReady; infinite while it has not come. */
+/** The index of RoomReady; infinite until it arrives. */
 function indexOfReady({ events }: Feed<RoomPositionsSubscription>): number {
   const index = events.findIndex(({ roomEvents }) => roomEvents.__typename === 'RoomReady');
   return index === -1 ? Number.POSITIVE_INFINITY : index;
 }
 
-/** Sends to each room in turn and from each client in turn, at a pace of its own while answers keep up with it. */
+/** Sends to each room in turn and from each client in turn, at a fixed rate as long as answers keep up. */
 function startLoad(clients: readonly TestClient[], rooms: readonly BusyRoom[]) {
   const sending: Promise<void>[] = [];
   const startedAt = performance.now();
