@@ -34,7 +34,7 @@ describeWithNats('an answer beyond MAX_ANSWER_BYTES', () => {
     for (let count = 0; count < 5; count += 1) await kim.send(roomId, essay);
   });
 
-  it('is refused over HTTP, and one within it comes byte for byte', async () => {
+  it('is refused over HTTP, and a smaller answer arrives byte for byte', async () => {
     for (const accept of ['application/json', 'application/graphql-response+json']) {
       const answer = await ask(instance, page(5), accept);
       expect(JSON.parse(answer.text)).toEqual(refusal);
@@ -46,7 +46,7 @@ describeWithNats('an answer beyond MAX_ANSWER_BYTES', () => {
     expect(JSON.parse(dataOf(text))).toEqual(refusal);
   });
 
-  it('is refused over a WebSocket, which goes on', async () => {
+  it('is refused over a WebSocket, and the socket stays open', async () => {
     const socket = await connect();
     expect(payloadOf(await socket.ask(page(5), 'a "large" one'))).toEqual(refusal);
     await socket.until(({ type, id }) => type === 'complete' && id === 'a "large" one', 'its completion');
@@ -54,7 +54,7 @@ describeWithNats('an answer beyond MAX_ANSWER_BYTES', () => {
     expect(JSON.stringify(data)).toContain(essay);
   });
 
-  it('says of a mutation that it is done', async () => {
+  it('says that the mutation is done', async () => {
     const send = (id: string, fields: string) => ({
       query: `mutation ($input: SendMessageInput!) { sendMessage(input: $input) { duplicate message { ${fields} } } }`,
       variables: { input: { roomId, id, content: essay } },

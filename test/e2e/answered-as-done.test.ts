@@ -54,24 +54,24 @@ const operations = {
 };
 
 const [kimId, leeId, parkId] = [4, 5, 6];
-/** Invited by Lee, and by Kim once Lee is gone. */
+/** Lee invites the friend; Kim invites the later one once Lee is gone. */
 const [friendId, laterId] = [700_000_700, 700_000_701];
 const withoutLee = 'without Lee';
 const maxRounds = 50;
 
-/** A room of which Kim and Lee are admins and Park is a member, and where each of them has written. */
+/** A room with the admins Kim and Lee and the member Park; Lee and Park have each sent a message. */
 interface Scene {
   readonly roomId: string;
-  /** Lee's own. */
+  /** Lee's message. */
   readonly messageId: string;
   readonly newestId: string;
 }
 
 interface Deed {
   readonly ask: (lee: TestClient, scene: Scene) => Promise<unknown>;
-  /** Whether it stands in the database, as a statement with the room's id. */
+  /** A statement that returns a row if the change is in the database; its parameter is the room's id. */
   readonly isDone: string;
-  /** What Lee is answered where it does. */
+  /** The answer to Lee if the change is done. */
   readonly answer: unknown;
 }
 
@@ -140,7 +140,7 @@ const deeds: Record<string, Deed> = {
   },
 };
 
-describeWithNats('what was done is answered as done', () => {
+describeWithNats('a change that is done is answered as done', () => {
   const world = useWorld({ instances: 1 });
   let kim: TestClient;
   let lee: TestClient;
@@ -164,7 +164,7 @@ describeWithNats('what was done is answered as done', () => {
   const isTrue = async (statement: string, roomId: string) =>
     (await world.database.query(statement, [roomId])).length > 0;
 
-  /** Kim removes Lee so soon after, and the room goes on without them. */
+  /** Kim removes Lee after that many milliseconds, and the others keep using the room. */
   async function withoutThem<T>(roomId: string, ask: Promise<T>, afterMs = 0): Promise<PromiseSettledResult<T>> {
     const [answer] = await Promise.allSettled([ask, delay(afterMs).then(() => goOnWithoutLee(roomId))]);
     return answer;
@@ -183,10 +183,10 @@ describeWithNats('what was done is answered as done', () => {
     [withoutLee, String(laterId)].filter((it) => JSON.stringify(answer).includes(it));
 
   it.each(Object.entries(deeds))(
-    '%s by who is removed the moment after, with what they knew then',
+    '%s by a user who is removed right after, with the state that they knew',
     async (_name, deed) => {
       let doneCount = 0;
-      // On a busy machine the removal has to come later until some are done before it.
+      // On a busy machine the removal must come later, until some changes are done before it.
       for (let round = 0; round < 10 || (doneCount <= 2 && round < maxRounds); round += 1) {
         const scene = await setScene();
 
@@ -203,14 +203,14 @@ describeWithNats('what was done is answered as done', () => {
     },
   );
 
-  it.each(Object.entries(deeds))('%s by who stays, with the room as it is then', async (_name, deed) => {
+  it.each(Object.entries(deeds))('%s by a user who stays, with the present state of the room', async (_name, deed) => {
     expect(await deed.ask(lee, await setScene())).toEqual(deed.answer);
   });
 
   it.each<[string, (scene: Scene) => object, string]>([
     ['chat.rooms.addMember', () => ({ memberIds: [friendId] }), deeds['inviteMembers']?.isDone ?? ''],
     ['chat.messages.markRead', ({ newestId }) => ({ messageId: newestId }), deeds['markRead']?.isDone ?? ''],
-  ])('%s for who is removed the moment after', async (subject, payload, statement) => {
+  ])('%s for a user who is removed right after', async (subject, payload, statement) => {
     for (let round = 0; round < 10; round += 1) {
       const scene = await setScene();
       const { roomId } = scene;
@@ -224,9 +224,9 @@ describeWithNats('what was done is answered as done', () => {
   });
 
   it.each<[string, (roomId: string) => Promise<unknown>]>([
-    ['leave', (roomId) => lee.http(leaveRoom, { input: { roomId } })],
-    ['are removed', (roomId) => kim.http(removeMember, { input: { roomId, userId: String(leeId) } })],
-  ])('a retry of what was sent before its authors %s, and tells nothing of what came then', async (_how, go) => {
+    ['leaves', (roomId) => lee.http(leaveRoom, { input: { roomId } })],
+    ['is removed', (roomId) => kim.http(removeMember, { input: { roomId, userId: String(leeId) } })],
+  ])('a retry of a message whose author %s afterwards, without showing later changes', async (_how, go) => {
     const { roomId } = await setScene();
     const input = { id: randomUUID(), roomId, content: 'once' };
     const { sendMessage: first } = await lee.http(sendMessage, { input });
@@ -258,7 +258,7 @@ describeWithNats('what was done is answered as done', () => {
     await expect(stranger.http(sendMessage, { input })).rejects.toMatchObject({ code: 'NOT_FOUND' });
   });
 
-  it('many retries at once by who has left, in one commit with the sends of others', async () => {
+  it('many retries at once by a user who has left, in one commit with the sends of others', async () => {
     const { roomId } = await setScene();
     const ids = Array.from({ length: 20 }, () => randomUUID());
     await Promise.all(ids.map((id) => lee.sendOverWs(roomId, 'once', id)));
@@ -272,7 +272,7 @@ describeWithNats('what was done is answered as done', () => {
     expect(answers.map(({ duplicate }) => duplicate)).toEqual([...ids.map(() => true), ...ids.map(() => false)]);
   });
 
-  it('no message under the id of a room or of a membership', async () => {
+  it('but not a message with the id of a room or of a membership', async () => {
     const { roomId } = await setScene();
     const { roomId: otherId } = await setScene();
     const [membership] = await waitFor(

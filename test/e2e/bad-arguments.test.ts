@@ -39,16 +39,16 @@ describeWithNats('an argument that is out of bounds', () => {
   describe.each(Object.entries(asks))('over %s', (_transport, ask) => {
     const refused: Record<string, () => Operation> = {
       'a page of 101 messages': () => ({ query: inRoom(messages('(last: 101)')) }),
-      'a page of none': () => ({ query: inRoom(messages('(first: 0)')) }),
-      'a page of fewer than none': () => ({ query: inRoom(messages('(first: -1)')) }),
+      'a page of 0 messages': () => ({ query: inRoom(messages('(first: 0)')) }),
+      'a page of -1 messages': () => ({ query: inRoom(messages('(first: -1)')) }),
       'a page at both ends': () => ({ query: inRoom(messages('(first: 1, last: 1)')) }),
-      'a page of no size': () => ({ query: inRoom(messages('')) }),
-      'a cursor that is none': () => ({ query: inRoom(messages('(first: 1, after: "x")')) }),
+      'a page without a size': () => ({ query: inRoom(messages('')) }),
+      'a text that is not a cursor': () => ({ query: inRoom(messages('(first: 1, after: "x")')) }),
       'a cursor of rooms': () => ({ query: inRoom(messages(`(last: 1, before: "${cursorOf('room 1 ', room)}")`)) }),
       'a page of 101 members': () => ({ query: inRoom(members('(first: 101)')) }),
       'a page of no members': () => ({ query: inRoom(members('(first: 0)')) }),
-      'members behind a cursor that is none': () => ({ query: inRoom(members('(after: "x")')) }),
-      'members behind a cursor of messages': () => ({
+      'members after a text that is not a cursor': () => ({ query: inRoom(members('(after: "x")')) }),
+      'members after a message cursor': () => ({
         query: inRoom(members(`(after: "${cursorOf('message ', `${room} 5`)}")`)),
       }),
       'a size in a variable': () => ({
@@ -64,7 +64,7 @@ describeWithNats('an argument that is out of bounds', () => {
       }),
     };
 
-    it.each(Object.entries(refused))('is told before anything is executed: %s', async (_what, operation) => {
+    it.each(Object.entries(refused))('is refused before anything is executed: %s', async (_what, operation) => {
       const answer = await ask(operation());
       expect(answer.errors).toEqual([
         expect.objectContaining({
@@ -72,11 +72,11 @@ describeWithNats('an argument that is out of bounds', () => {
           extensions: { code: 'BAD_USER_INPUT' },
         }),
       ]);
-      // A room that is null looks like one of which the viewer is no member.
+      // A null room would look like a room that the viewer is not a member of.
       expect('data' in answer).toBe(false);
     });
 
-    it('does not let a mutation be done whose answer cannot be made', async () => {
+    it('stops a mutation before it runs if its answer cannot be built', async () => {
       const id = randomUUID();
       const send = (size: number) => ({
         query: `mutation { sendMessage(input: { id: "${id}", roomId: "${room}", content: "x" }) {
@@ -86,7 +86,7 @@ describeWithNats('an argument that is out of bounds', () => {
       expect((await ask(send(1))).data).toMatchObject({ sendMessage: { duplicate: false } });
     });
 
-    it('does not let a subscription begin whose events cannot be made', async () => {
+    it('stops a subscription before it starts if its events cannot be built', async () => {
       const answer = await ask({
         query: `subscription { roomEvents(roomId: "${room}") {
           ... on MessageAdded { message { room { ${messages('(last: 101)')} } } } } }`,
@@ -95,7 +95,7 @@ describeWithNats('an argument that is out of bounds', () => {
       expect('data' in answer).toBe(false);
     });
 
-    it('says nothing where the field is skipped', async () => {
+    it('is ignored if the field is skipped', async () => {
       const query = `query Q($no: Boolean!, $yes: Boolean!, $n: Int) {
         room(id: "${room}") {
           a: ${messages('(first: 1000) @include(if: $no)')}

@@ -28,7 +28,7 @@ interface Variables {
 
 type Listen = (access: Access, variables: Variables, tell: (event: Event) => void) => () => void;
 
-/** What a client is made with. */
+/** The connection details of a client. */
 interface Access {
   readonly url: string;
   readonly socket: Client;
@@ -74,12 +74,12 @@ describeWithNats('a stock client', () => {
     kim = await world.client(4);
   });
 
-  describe.each(Object.entries(listens))('%s, as the recipe has it', (_name, listen) => {
+  describe.each(Object.entries(listens))('%s, as in the recipe', (_name, listen) => {
     it.each([
       ['the position of the room', 1],
       ['no position', null],
     ])(
-      'goes on behind what it has when the line is cut and when the server restarts, from %s',
+      'resumes after its last event when the connection is cut and when the server restarts, from %s',
       async (_what, afterSeq) => {
         const roomId = await kim.group(5);
         const doomed = await world.start();
@@ -114,7 +114,7 @@ describeWithNats('a stock client', () => {
         await kim.send(roomId, '3');
         await waitFor(() => added().length >= 3, { what: 'the third message' });
 
-        // Another instance takes its place; it closes its sockets with 1012.
+        // Another instance takes over; the stopping one closes its sockets with 1012.
         proxy.redirect(first.url);
         await doomed.stop();
         await kim.send(roomId, '4');
@@ -142,7 +142,7 @@ describeWithNats('a stock client', () => {
       return new ApolloClient({ link, cache: new InMemoryCache() });
     };
 
-    it('gets the events of a room in parts, and its end', async () => {
+    it('receives the events of a room in parts', async () => {
       const lee = await world.client(5);
       const roomId = await kim.group(5);
       const events: Event[] = [];
@@ -156,7 +156,7 @@ describeWithNats('a stock client', () => {
       expect(events.map(({ seq }) => seq)).toEqual([1, 1, 2]);
     });
 
-    it('sends the text of a query whose hash alone is not understood', async () => {
+    it('sends the text of a query if the server does not accept its hash alone', async () => {
       const { data } = await createClient(true).query<{ viewer: { id: string } }>({ query: gql('{ viewer { id } }') });
       expect(data?.viewer.id).toBe('4');
     });
@@ -170,7 +170,7 @@ describeWithNats('a stock client', () => {
   });
 });
 
-/** What Relay's compiler makes of the subscription. */
+/** The output of Relay's compiler for the subscription. */
 const selections = [
   {
     alias: null,

@@ -16,7 +16,7 @@ import { useWorld } from '../support/world.js';
 describeWithNats('a conversation over two instances', () => {
   const world = useWorld();
 
-  /** The kinds of room, and what only they can tell after a text of each, an edit and a deletion. */
+  /** The types of room, and the notices that only each type has after a text of each user, an edit and a deletion. */
   const kinds = {
     DIRECT: { enter: (kim: TestClient, lee: TestClient) => kim.direct(lee.userId), act: async () => [] },
     GROUP: {
@@ -77,7 +77,7 @@ describeWithNats('a conversation over two instances', () => {
     });
   });
 
-  it('tells the other instance of a read mark that moved', async () => {
+  it('shows a moved read mark on the other instance', async () => {
     const [kim, lee] = [await world.client(4, 0), await world.client(5, 1)];
     const room = await kim.group(5);
     const feeds = [kim.roomEvents({ roomId: room }), lee.roomEventsOverSse({ roomId: room })];
@@ -133,7 +133,7 @@ describeWithNats('a conversation over two instances', () => {
 
     it.each<[string, number, ReturnType<typeof tell>[]]>([
       [
-        'tells a message that was added and then changed once, as it is now',
+        'shows a message once, in its present state, if it was added and then changed',
         1,
         [
           ['MessageAdded', 2, '하나!'],
@@ -141,7 +141,7 @@ describeWithNats('a conversation over two instances', () => {
         ],
       ],
       [
-        'tells several edits of one message once, as the last',
+        'shows several edits of one message once, as the last edit',
         2,
         [
           ['MessageAdded', 5, null],
@@ -149,14 +149,14 @@ describeWithNats('a conversation over two instances', () => {
         ],
       ],
       [
-        'tells changes of messages that the client had',
+        'shows changes of messages that the client had',
         5,
         [
           ['MessageUpdated', 6, '하나!'],
           ['MessageDeleted', 7, null],
         ],
       ],
-      ['tells nothing at the head', 7, []],
+      ['is empty at the head', 7, []],
     ])('%s', async (_title, afterSeq, expected) => {
       const room = await writeHistory();
       const lee = await world.client(5, 1);
@@ -170,7 +170,7 @@ describeWithNats('a conversation over two instances', () => {
       }
     });
 
-    it('is nothing without afterSeq', async () => {
+    it('is empty without afterSeq', async () => {
       const room = await writeHistory();
       const feed = (await world.client(5, 1)).roomEvents({ roomId: room });
 
@@ -179,7 +179,7 @@ describeWithNats('a conversation over two instances', () => {
       expect(feed.events.map(tell)).toEqual([['RoomReady', 7]]);
     });
 
-    it('from beyond the head is a RoomResync, and goes on live', async () => {
+    it('from beyond the head is a RoomResync, and continues live', async () => {
       const room = await writeHistory();
       const [kim, lee] = [await world.client(4, 0), await world.client(5, 1)];
       const feed = lee.roomEvents({ roomId: room, afterSeq: 99 });

@@ -28,7 +28,7 @@ describeWithNats('the embedded mode, which is open to this machine', () => {
     rmSync(folder, { recursive: true, force: true });
   });
 
-  /** As a page asks under whose name this server's address was put. */
+  /** Sends the request of a page whose host name points to this server's address. */
   async function askAs(host: string, start: string, body = '', ...headers: readonly string[]) {
     const connection = await RawHttp.connect(instance);
     const head = [`${start} HTTP/1.1`, `Host: ${host}`, `Content-Length: ${body.length}`, ...headers];
@@ -38,7 +38,7 @@ describeWithNats('the embedded mode, which is open to this machine', () => {
     return answer;
   }
 
-  it('shows metrics under its own names alone', async () => {
+  it('shows metrics under its own host names only', async () => {
     for (const host of [`localhost:${instance.port}`, `127.0.0.1:${instance.port}`, '[::1]:4000', '192.168.1.5:4000']) {
       expect(await askAs(host, 'GET /metrics'), host).toMatchObject({ status: 200 });
     }
@@ -49,7 +49,7 @@ describeWithNats('the embedded mode, which is open to this machine', () => {
     }
   });
 
-  it('gives nobody a token under a strange name', async () => {
+  it('gives no token under a foreign host name', async () => {
     const login = '{"userId":4}';
     expect(await askAs('localhost:1', 'POST /dev/login', login)).toMatchObject({ status: 200 });
     const refused = await askAs(stranger, 'POST /dev/login', login);
@@ -59,7 +59,7 @@ describeWithNats('the embedded mode, which is open to this machine', () => {
     expect((await page(stranger)).body).not.toContain('Bearer eyJ');
   });
 
-  it('lets in the page of another server of this machine, over HTTP and WebSocket', async () => {
+  it('accepts the page of another server on this machine, over HTTP and WebSocket', async () => {
     const answer = await postOperation(instance, { query: '{ __typename }' }, { origin: vite });
     expect([answer.status, answer.headers.get('access-control-allow-origin')]).toEqual([200, vite]);
     const socket = new RawSocket(instance, { origin: vite });
@@ -69,7 +69,7 @@ describeWithNats('the embedded mode, which is open to this machine', () => {
     expect(foreign.status).toBe(403);
   });
 
-  it('lets no page show GraphiQL in a frame, nor GraphiQL ask anybody else', async () => {
+  it('lets no page frame GraphiQL, and lets GraphiQL send requests to no other server', async () => {
     const { headers } = await fetch(`${instance.url}/graphql`, { headers: { accept: 'text/html' } });
     const policy = headers.get('content-security-policy') ?? '';
     expect(policy).toContain("frame-ancestors 'none'");

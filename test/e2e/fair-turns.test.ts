@@ -9,9 +9,9 @@ import { useWorld } from '../support/world.js';
 
 const atOnce = 4;
 const maxWaiting = 100;
-/** Stops at the lock. */
+/** Waits at the lock. */
 const roomList = '{ rooms { edges { node { id title } } } }';
-/** Would not. */
+/** Does not wait at the lock. */
 const viewer = '{ viewer { id } }';
 const never = new Promise<never>(() => undefined);
 const inbox = 'subscription { inboxEvents { kind } }';
@@ -19,7 +19,7 @@ const positions = `subscription ($roomId: ID!, $afterSeq: Int = 0) {
   roomEvents(roomId: $roomId, afterSeq: $afterSeq) { __typename seq }
 }`;
 
-describeWithNats('what one user asks at the same time', () => {
+describeWithNats('the load of one user', () => {
   const world = useWorld({ instances: 1 });
   let instance: Instance;
   let asker: TestClient;
@@ -36,7 +36,7 @@ describeWithNats('what one user asks at the same time', () => {
   const ask = (client: TestClient, query: string, signal?: AbortSignal): Promise<Answer> =>
     postOperation(instance, { query }, { authorization: `Bearer ${client.token}` }, signal);
 
-  it('goes a few at a time, over HTTP and WebSocket together, and holds up nobody else', async () => {
+  it('runs a few operations at a time, over HTTP and WebSocket together, and delays nobody else', async () => {
     const socket = await connect(asker);
     const unlock = await lock();
     const lists = [ask(asker, roomList), socket.ask({ query: roomList }, 'a')];
@@ -60,13 +60,13 @@ describeWithNats('what one user asks at the same time', () => {
     for (const { errors } of await Promise.all([...lists, ...waiting])) expect(errors).toBeUndefined();
   });
 
-  it('counts each field that an operation asks for by itself', async () => {
+  it('counts each field of an operation separately', async () => {
     const unlock = await lock();
     const three = '{ a: rooms { edges { cursor } } b: rooms { edges { cursor } } c: rooms { edges { cursor } } }';
     const lists = Array.from({ length: 8 }, () => ask(asker, three));
     await waitFor(async () => (await countStopped()) === 9, { what: 'three operations at the lock' });
 
-    // A fourth one would take the last connections that there are for reading.
+    // A fourth operation would take the last connections for reading.
     expect((await ask(other, viewer)).data).toEqual({ viewer: { id: '5' } });
     expect(await countStopped()).toBe(9);
 
@@ -74,7 +74,7 @@ describeWithNats('what one user asks at the same time', () => {
     for (const { errors } of await Promise.all(lists)) expect(errors).toBeUndefined();
   });
 
-  it('is refused with how long to wait where too much waits already', async () => {
+  it('is refused with a retry delay if too much is waiting already', async () => {
     const socket = await connect(asker);
     const unlock = await lock();
     const refused: unknown[] = [];
@@ -112,16 +112,16 @@ describeWithNats('what one user asks at the same time', () => {
       if (index % 2 === 0) socket.ws.terminate();
       else for (const id of ['a', 'b']) socket.send({ type: 'complete', id });
     }
-    // As many again find a place: those that left have given it up.
+    // As many new requests find a place: the requests that left have freed theirs.
     await waitFor(async () => !(await isRefused(asker)), { what: 'a place' });
     const again = Array.from({ length: maxWaiting - atOnce }, () => ask(asker, viewer));
     await unlock();
     for (const { errors } of await Promise.all(again)) expect(errors).toBeUndefined();
   });
 
-  it('never waits for each other for ever where changes want several rooms', async () => {
+  it('does not deadlock if changes need several rooms', async () => {
     const roomIds = await Promise.all([asker.group(5), asker.group(5)]);
-    // Each operation wants two rooms, those of a socket in opposite orders.
+    // Each operation needs two rooms; those of one socket take them in opposite orders.
     const sockets = await Promise.all(Array.from({ length: 4 }, () => connect(asker)));
     const operations = sockets.flatMap((socket, index) =>
       Array.from({ length: 10 }, (_, number) => {
@@ -139,7 +139,7 @@ describeWithNats('what one user asks at the same time', () => {
     }
   });
 
-  it('waits where it was large before, and what others ask does not', async () => {
+  it('waits after large queries, and the requests of others do not', async () => {
     const strict = await world.start({ COMPLEXITY_PER_MINUTE: '60000' });
     const headers = { authorization: `Bearer ${asker.token}` };
     const others = { authorization: `Bearer ${other.token}` };
@@ -166,7 +166,7 @@ describeWithNats('what one user asks at the same time', () => {
     expect(performance.now() - startedAt).toBeLessThan(1_000);
   });
 
-  it('begins so many subscriptions a minute, over sockets and streams together, and others begin theirs', async () => {
+  it('starts a limited number of subscriptions a minute, over sockets and streams together, without limiting others', async () => {
     const strict = await world.start({ SUBSCRIPTIONS_PER_MINUTE: '4' });
     const socket = await connect(asker, strict);
     const headers = { authorization: `Bearer ${asker.token}`, accept: 'text/event-stream' };
@@ -195,7 +195,7 @@ describeWithNats('what one user asks at the same time', () => {
     expect((await socket.ask({ query: viewer })).errors).toBeUndefined();
   });
 
-  it('replays one subscription after the other, and at once for others', async () => {
+  it('replays one subscription at a time, without delaying the replays of others', async () => {
     const roomId = await asker.group(5);
     const [socket, others] = await Promise.all([connect(asker), connect(other)]);
     const follow = { query: positions, variables: { roomId } };
@@ -213,7 +213,7 @@ describeWithNats('what one user asks at the same time', () => {
     for (const id of ids) await socket.until((message) => message.id === id && isReady(message), 'RoomReady');
   });
 
-  it('waits for its replays where it has had many, and is live all the while', async () => {
+  it('waits for its replays after many of them, and stays live meanwhile', async () => {
     const strict = await world.start({ REPLAYED_PER_MINUTE: '600' });
     const roomId = await asker.group(5);
     await Promise.all(Array.from({ length: 40 }, (_, index) => asker.send(roomId, `${index}`)));
@@ -238,7 +238,7 @@ describeWithNats('what one user asks at the same time', () => {
     expect(performance.now() - startedAt).toBeGreaterThan(1_500);
   });
 
-  it('is read no faster than it may ask, in its order, and nothing is lost or refused', async () => {
+  it('is read at the allowed rate, in order, and nothing is lost or refused', async () => {
     const strict = await world.start({ OPERATIONS_PER_MINUTE: '3000' });
     const [socket, others] = await Promise.all([connect(asker, strict), connect(other, strict)]);
     const ids = Array.from({ length: 60 }, (_, index) => `${index}`);
@@ -256,7 +256,7 @@ describeWithNats('what one user asks at the same time', () => {
     expect(socket.closed).toBeUndefined();
   });
 
-  it('is read later behind a large message, on each socket, and a long text of a message is none', async () => {
+  it('is read later after a large frame, on each socket, but a long chat message is not large', async () => {
     const strict = await world.start({ OPERATIONS_PER_MINUTE: '6000' });
     const [first, second, others] = await Promise.all([
       connect(asker, strict),
@@ -288,7 +288,7 @@ describeWithNats('what one user asks at the same time', () => {
     expect(performance.now() - waitingSince).toBeGreaterThan(2_000);
   });
 
-  it('is refused over HTTP where it would wait for too long, before it is parsed', async () => {
+  it('is refused over HTTP before it is parsed if it would wait too long', async () => {
     const strict = await world.start({ OPERATIONS_PER_MINUTE: '6000' });
     const headers = { authorization: `Bearer ${asker.token}` };
     const others = { authorization: `Bearer ${other.token}` };
@@ -325,7 +325,7 @@ describeWithNats('what one user asks at the same time', () => {
     return socket;
   }
 
-  /** Resolves with how to unlock; whoever reads the table stops there until then. */
+  /** Resolves with a function that unlocks; reads of the table wait until it is called. */
   async function lock(table = 'chat_rooms'): Promise<() => Promise<void>> {
     const connection = new pg.Client({ connectionString: world.database.url });
     await connection.connect();
@@ -339,7 +339,7 @@ describeWithNats('what one user asks at the same time', () => {
     return unlock;
   }
 
-  /** Statements at the lock; lists of rooms, if nothing else is said. */
+  /** The number of statements that wait at the lock; room lists by default. */
   async function countStopped(like = '%chat_room_members m JOIN chat_rooms r%'): Promise<number> {
     const [row] = await world.database.query<{ count: number }>(`
       SELECT count(*)::int AS count FROM pg_stat_activity

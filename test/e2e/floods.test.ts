@@ -25,14 +25,14 @@ describeWithNats('a flood over a WebSocket', () => {
     'WebSocket pongs': (socket) => socket.ws.pong(),
   };
 
-  it.each(Object.entries(floods))('of %s ends the socket, whoever sends it', async (what, send) => {
+  it.each(Object.entries(floods))('of %s closes the socket, before and after authentication', async (what, send) => {
     const flood = async (socket: RawSocket) => {
       for (let count = 0; count < 50; count += 1) send(socket);
       expect(await isAnswered(socket)).toBe(true);
       for (let count = 0; count < 2_000; count += 1) send(socket);
-      // ws cuts a peer that does not take its pongs as fast as it asks for them.
+      // ws cuts a peer that reads its pongs more slowly than it requests them.
       expect(what === 'WebSocket pings' ? [1006, 4400] : [4400]).toContain(await socket.closeCode());
-      // One that floods is not read to the end.
+      // The server does not read the whole flood.
       expect(socket.messages.length).toBeLessThan(1_000);
     };
     await Promise.all([flood(await open()), flood(await connect())]);
@@ -44,7 +44,7 @@ describeWithNats('a flood over a WebSocket', () => {
     expect(await socket.closeCode()).toBe(1008);
   });
 
-  it('is not what a client sends that completes all that it has begun', async () => {
+  it('is not a client that completes everything that it starts', async () => {
     const socket = await connect();
     for (let round = 0; round < 5; round += 1) {
       for (let number = 0; number < 50; number += 1) {
@@ -55,7 +55,7 @@ describeWithNats('a flood over a WebSocket', () => {
     expect(await isAnswered(socket)).toBe(true);
   });
 
-  it('of connections that say nothing costs the oldest of them their place, and nobody else theirs', async () => {
+  it('of silent connections closes the oldest of them, and no other', async () => {
     const silent: RawSocket[] = [];
     for (let count = 0; count < maxUninitialised; count += 50) {
       silent.push(...(await Promise.all(Array.from({ length: 50 }, open))));
@@ -68,7 +68,7 @@ describeWithNats('a flood over a WebSocket', () => {
     expect(await isAnswered(second)).toBe(true);
   });
 
-  /** Whether the socket lives still: one that has not said who it is yet says it now. */
+  /** Whether the socket still works. Initialises it first if nothing has done so yet. */
   async function isAnswered(socket: RawSocket): Promise<boolean> {
     const isNew = !socket.messages.some(({ type }) => type === 'connection_ack');
     if (isNew) await socket.init({ authorization: `Bearer ${token}` });

@@ -15,7 +15,7 @@ import { useWorld } from '../support/world.js';
 describeWithBrowser('GraphiQL, cut off from the network', () => {
   const world = useWorld({ instances: 1 });
   let browser: Browser;
-  /** What the page asked of anybody but the instance. */
+  /** Requests of the page to any host but the instance. */
   const elsewhere: string[] = [];
   const faults: string[] = [];
 
@@ -39,7 +39,7 @@ describeWithBrowser('GraphiQL, cut off from the network', () => {
     page.on('request', (request) => note(request.url()));
     page.on('websocket', (socket) => note(socket.url()));
     page.on('pageerror', (error) => faults.push(String(error)));
-    // What its policy does not let it do is told there.
+    // The console reports violations of the page's content security policy.
     page.on('console', (message) => {
       if (message.type() === 'error') faults.push(message.text());
     });
@@ -122,7 +122,7 @@ const watch = (room: string) => `subscription Watch {
   roomEvents(roomId: "${room}") { __typename ... on MessageAdded { message { content } } }
 }`;
 
-/** Pastes the text over what the editor has: what is typed gets brackets and completions of the editor's own. */
+/** Replaces the editor's text by pasting: typed text would get the editor's own brackets and completions. */
 async function write(page: Page, editor: Locator, text: string): Promise<void> {
   await page.evaluate(`navigator.clipboard.writeText(${JSON.stringify(text)})`);
   await editor.click();
@@ -132,12 +132,12 @@ async function write(page: Page, editor: Locator, text: string): Promise<void> {
 
 async function run(page: Page, name: string, text: string): Promise<void> {
   await write(page, page.locator('.graphiql-query-editor .monaco-editor'), text);
-  // It finds out a moment later what there is to run; the tab is named after that.
+  // GraphiQL parses the operation a moment later and then names the tab after it.
   await page.locator('.graphiql-tab-button', { hasText: name }).waitFor();
   await page.locator('.graphiql-execute-button').click();
 }
 
-/** The editors write every space as one that does not break. */
+/** The editors write every space as a no-break space. */
 const shows = (page: Page, text: string): Promise<unknown> =>
   waitFor(
     async () =>
@@ -151,7 +151,7 @@ const shows = (page: Page, text: string): Promise<unknown> =>
 
 type Ask = (operation: { query: string }) => Promise<HttpAnswer>;
 
-/** A demo user's way to ask the instance, by the development login. */
+/** Logs a demo user in through the development login, and returns a function that sends operations. */
 async function logIn(instance: Instance, userId: number): Promise<Ask> {
   const response = await fetch(`${instance.url}/dev/login`, {
     method: 'POST',

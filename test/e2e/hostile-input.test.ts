@@ -24,7 +24,7 @@ const nest = (depth: number): string => {
 };
 const aliases = (count: number, field = 'viewer { id }') =>
   Array.from({ length: count }, (_, index) => `a${index}: ${field}`).join(' ');
-/** Operations of five tokens each, and `__typename` where some are missing. */
+/** Operations of five tokens each, filled up with `__typename`. */
 const tokens = (count: number) =>
   Array.from({ length: Math.floor(count / 5) }, (_, index) => {
     const rest = index === 0 ? ' __typename'.repeat(count % 5) : '';
@@ -41,7 +41,7 @@ describeWithNats('hostile input', () => {
   let room: string;
   let token: string;
   const sockets: RawSocket[] = [];
-  /** How much of each instance's log has been looked at. */
+  /** The length of each instance's log that has been checked. */
   const logged = new Map<Instance, number>();
 
   beforeAll(async () => {
@@ -71,7 +71,7 @@ describeWithNats('hostile input', () => {
     return socket;
   };
 
-  /** The answer, after a look that it tells nothing about the inside of the server. */
+  /** Returns the answer after checking that it reveals nothing about the server's internals. */
   async function ask(
     transport: Transport,
     operation: Operation,
@@ -203,7 +203,7 @@ describeWithNats('hostile input', () => {
     it.each([
       ['a room', oneRoom.toString(), { id: randomUUID() }, { room: null }],
       ['a message', 'query M($id: ID!) { message(id: $id) { id } }', { id: randomUUID() }, { message: null }],
-    ])('answers null for %s that is not there', async (_what, query, variables, data) => {
+    ])('answers null for %s that does not exist', async (_what, query, variables, data) => {
       expect(await ask(transport, { query, variables })).toMatchObject({ data });
     });
 
@@ -214,7 +214,7 @@ describeWithNats('hostile input', () => {
         `subscription { roomEvents(roomId: "${randomUUID()}") {
           ... on MessageAdded { message { room { messages(last: 100) { edges { node { id content } } } } } } } }`,
       ],
-    ])('does not let %s touch more than its share', async (_what, query) => {
+    ])('refuses %s that touches too many fields', async (_what, query) => {
       const answer = await ask(transport, { query });
       expect(codes(answer)).toEqual(['BAD_USER_INPUT']);
       expect(answer.errors?.[0]?.message).toMatch(/may touch \d+ fields/);
@@ -226,7 +226,7 @@ describeWithNats('hostile input', () => {
       '{ ... @include(if: false) { inboxEvents { kind } } }',
       '{ ...Root @skip(if: true) }',
       '{ ...Around }',
-    ])('refuses a subscription to what is not there: %s', async (selection) => {
+    ])('refuses a subscription whose root field is skipped: %s', async (selection) => {
       const fragments = selection.includes('...R')
         ? 'fragment Root on Subscription { inboxEvents { kind } }'
         : selection.includes('...A')
@@ -238,7 +238,7 @@ describeWithNats('hostile input', () => {
       expect(answer.errors?.[0]?.message).toMatch(/must not be used on the root field/);
     });
 
-    it('measures an event anew where a variable is left out that was null', async () => {
+    it('measures an event again if a variable that was null is left out', async () => {
       const query = `subscription ($n: Int = 100, $first: Int) { roomEvents(roomId: "${randomUUID()}") {
         ... on MessageAdded { message { room { messages(first: $first, last: $n) { edges { node { id content } } } } } } } }`;
       expect(codes(await ask(transport, { query, variables: { n: null, first: 1 } }))).toEqual(['NOT_FOUND']);
@@ -246,7 +246,7 @@ describeWithNats('hostile input', () => {
       expect(answer.errors?.[0]?.message).toMatch(/may touch \d+ fields/);
     });
 
-    it('does not tell in production what there is', async () => {
+    it('does not reveal the schema in production', async () => {
       const as = await forgeToken({ iss: issuer, aud: audience });
       const questions = [
         { query: '{ viewr { id } }' },
@@ -308,7 +308,7 @@ describeWithNats('hostile input', () => {
       });
     });
 
-    it('is not what the leeway of 30 s forgives', async () => {
+    it('is not a token within the leeway of 30 s', async () => {
       const late = await forgeToken({ exp: nowSeconds() - 10, iat: nowSeconds() - 100 });
       const early = await forgeToken({ iat: nowSeconds() + 10 });
       for (const as of [late, early]) expect(await ask('HTTP', whoAmIQuery, { as })).toMatchObject({ data: kimAnswer });
@@ -325,7 +325,7 @@ describeWithNats('hostile input', () => {
       },
     );
 
-    it('is not needed for what anybody may ask, but for everything else', async () => {
+    it('is refused as well if it is missing or not a string', async () => {
       const answer = await postOperation(open, whoAmIQuery);
       expect(codes(answer)).toEqual(['UNAUTHENTICATED']);
       for (const payload of [undefined, {}, { authorization: 7 }, []]) {
@@ -345,7 +345,7 @@ describeWithNats('hostile input', () => {
     }
   });
 
-  describe('a request of another shape', () => {
+  describe('a request of an unexpected shape', () => {
     const mutation = (content: string) => ({
       query: `mutation { sendMessage(input: { roomId: "${room}", content: "${content}" }) { duplicate } }`,
     });
@@ -396,7 +396,7 @@ describeWithNats('hostile input', () => {
       expect([answer.status, ...codes(answer)]).toEqual([400, 'BAD_USER_INPUT']);
     });
 
-    it('breaking the WebSocket protocol closes that socket', async () => {
+    it('that breaks the WebSocket protocol closes that socket', async () => {
       const breaches: [(socket: RawSocket) => void, number][] = [
         [(socket) => socket.ws.send('not JSON'), 4400],
         [(socket) => socket.ws.send('{"type":"nonsense"}'), 4400],
@@ -511,7 +511,7 @@ describeWithNats('hostile input', () => {
       }
     });
 
-    it('that is the same or on the list is let in', async () => {
+    it('that is the same or on the list is accepted', async () => {
       for (const origin of [friend, open.url]) {
         const answer = await postOperation(open, whoAmIQuery, { origin, authorization: `Bearer ${token}` });
         expect(answer).toMatchObject({ status: 200, data: kimAnswer });

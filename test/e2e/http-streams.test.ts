@@ -11,7 +11,7 @@ import { waitFor } from '../support/wait-for.js';
 import { postOperation } from '../support/wire.js';
 import { useWorld } from '../support/world.js';
 
-/** Apollo Client counts a connection as lost without any; its own protocol has one every 5 s. */
+/** Apollo Client treats a connection without heartbeats as lost; its own protocol sends one every 5 s. */
 const heartbeatMs = 5_000;
 const held = ['streams', 'room_feeds', 'typing_rooms', 'watched_users', 'inboxes'].map((name) => `fairway_${name}`);
 
@@ -20,7 +20,7 @@ describeWithNats('a subscription over HTTP', () => {
   let instance: Instance;
   let kim: TestClient;
   let room: string;
-  /** NATS subjects of an instance at which nobody subscribes. */
+  /** The number of NATS subjects of an instance without subscribers. */
   let idleSubjects: number | undefined;
 
   beforeAll(async () => {
@@ -64,7 +64,7 @@ describeWithNats('a subscription over HTTP', () => {
     await expectNothingHeld();
   });
 
-  it('is not collected by a proxy on its way', async () => {
+  it('is not buffered by a proxy on its way', async () => {
     for (const accept of ['text/event-stream', apolloAccept]) {
       const abort = new AbortController();
       const { headers, status } = await open('POST', accept, watch(), abort.signal);
@@ -106,7 +106,7 @@ describeWithNats('a subscription over HTTP', () => {
     await expectNothingHeld();
   });
 
-  it('leaves nothing behind where its client is gone before the first byte', async () => {
+  it('leaves nothing behind if its client disconnects before the first byte', async () => {
     for (const accept of ['text/event-stream', apolloAccept, 'application/json']) {
       for (let waitedMs = 0; waitedMs < 20; waitedMs += 1) {
         const sent = request(`${instance.url}/graphql`, { method: 'POST', headers: headersOf(accept) });
@@ -119,7 +119,7 @@ describeWithNats('a subscription over HTTP', () => {
     await expectNothingHeld();
   });
 
-  it('leaves nothing behind where its connection, which asked for several, is cut', async () => {
+  it('leaves nothing behind if a connection with several of them is cut', async () => {
     const body = JSON.stringify(watch());
     const head = Object.entries({ ...headersOf('text/event-stream'), host: 'chat', 'content-length': body.length });
     const one = ['POST /graphql HTTP/1.1', ...head.map(([name, value]) => `${name}: ${value}`), '', body].join('\r\n');
@@ -130,7 +130,7 @@ describeWithNats('a subscription over HTTP', () => {
     await expectNothingHeld();
   });
 
-  it('does not keep an instance from stopping where a connection with many requests ahead was cut', async () => {
+  it('does not keep an instance from stopping after a connection with many pipelined requests was cut', async () => {
     const stopping = await world.start();
     const ask = (path: string) => `GET ${path} HTTP/1.1\r\nHost: chat\r\n\r\n`;
     for (let times = 0; times < 10; times += 1) {
@@ -140,11 +140,11 @@ describeWithNats('a subscription over HTTP', () => {
     }
     const startedAt = performance.now();
     await stopping.stop();
-    // What is under way is waited for 5 s.
+    // Stopping waits up to 5 s for running requests.
     expect(performance.now() - startedAt).toBeLessThan(4_500);
   });
 
-  it('does not run a mutation whose answer its client could not take', async () => {
+  it('does not run a mutation if the client does not accept the type of its answer', async () => {
     const query = `mutation { sendMessage(input: { roomId: "${room}", content: "x" }) { duplicate } }`;
     const headers = { authorization: `Bearer ${kim.token}` };
     const before = await postOperation(instance, { query: `{ room(id: "${room}") { seq } }` }, headers);

@@ -49,12 +49,12 @@ describeWithNats('HTTP', () => {
       ...more,
     ].join('\r\n');
 
-  describe('a GET whose parameters make no sense', () => {
+  describe('a GET with invalid parameters', () => {
     const query = encodeURIComponent('{ viewer { id } }');
     const get = async (search: string, accept: string) =>
       readAnswer(await fetch(`${instance.url}/graphql?${search}`, { headers: { ...asKim(), accept } }));
 
-    it.each([['%7B'], ['nul'], ['%5B'], ['{"a":1}}'], ['undefined']])('is refused: %s is no JSON', async (value) => {
+    it.each([['%7B'], ['nul'], ['%5B'], ['{"a":1}}'], ['undefined']])('is refused: %s is not JSON', async (value) => {
       for (const name of ['variables', 'extensions']) {
         for (const accept of ['application/json', graphqlJson]) {
           for (const search of [`${name}=${value}`, `query=${query}&${name}=${value}`]) {
@@ -66,7 +66,7 @@ describeWithNats('HTTP', () => {
       expect(instance.output()).not.toContain('failed unexpectedly');
     });
 
-    it.each([['5'], ['"text"'], ['true'], ['[1]']])('is answered as a POST is: %s is no object', async (value) => {
+    it.each([['5'], ['"text"'], ['true'], ['[1]']])('is answered like a POST: %s is not an object', async (value) => {
       for (const name of ['variables', 'extensions']) {
         for (const accept of ['application/json', graphqlJson]) {
           const body = `{"query":"{ viewer { id } }","${name}":${value}}`;
@@ -78,7 +78,7 @@ describeWithNats('HTTP', () => {
       expect(instance.output()).not.toContain('failed unexpectedly');
     });
 
-    it.each([[''], ['null'], ['%7B%7D']])('is answered where they are "%s"', async (value) => {
+    it.each([[''], ['null'], ['%7B%7D']])('is answered if they are "%s"', async (value) => {
       const search = `query=${query}&variables=${value}&extensions=${value}`;
       expect(await get(search, graphqlJson)).toMatchObject({ status: 200, ...kimAnswer });
     });
@@ -95,13 +95,13 @@ describeWithNats('HTTP', () => {
       ['Connection: keep-alive, upgrade', 'Upgrade: foo/2, bar'],
     ];
 
-    it.each(upgrades)('is not taken up: %s, %s', async (...offer) => {
+    it.each(upgrades)('is ignored: %s, %s', async (...offer) => {
       const connection = await open();
       const posted = `${headOf('POST /graphql HTTP/1.1', whoAmI, ...offer)}\r\n\r\n`;
       connection.write(posted + whoAmI);
       expect(JSON.parse((await connection.answer()).body)).toEqual(kimAnswer);
 
-      // The connection is kept, and offers again; the body comes later than its head, in two pieces.
+      // The connection stays open and offers the upgrade again; the body follows its head later, in two pieces.
       connection.write(posted);
       await waitFor(() => connection.received === '', { what: 'no answer' });
       connection.write(whoAmI.slice(0, 9));
@@ -130,11 +130,11 @@ describeWithNats('HTTP', () => {
     });
   });
 
-  it('takes no WebSocket up on a connection that has yet to be answered', async () => {
+  it('opens no WebSocket on a connection with an unanswered request', async () => {
     const connection = await open();
     const offer = ['Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Version: 13'];
     const more = ['Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==', 'Sec-WebSocket-Protocol: graphql-transport-ws'];
-    // Readiness is a look at the database: its answer comes a moment later.
+    // The readiness check queries the database, so its answer comes a moment later.
     connection.write(`${headOf('GET /readyz HTTP/1.1', '')}\r\n\r\n`);
     connection.write(`${headOf('GET /graphql HTTP/1.1', '', ...offer, ...more)}\r\n\r\n`);
 
@@ -176,7 +176,7 @@ describeWithNats('HTTP', () => {
     const watch = () => JSON.stringify({ query: roomEvents.toString(), variables: { roomId: room } });
 
     it.each(Object.entries(refusals))(
-      '%s is of the type that the client wants',
+      '%s has the content type that the client wants',
       async (what, { status, code, ask }) => {
         const abort = new AbortController();
         if (what === 'of a second stream') {
@@ -197,7 +197,7 @@ describeWithNats('HTTP', () => {
       ['a document that does not validate', { query: '{ nothing }' }, 200],
       ['a variable that does not fit', { query: oneRoom.toString(), variables: { id: { no: 'id' } } }, 200],
       ['a variable that is missing', { query: oneRoom.toString() }, 200],
-      ['an operation that is not there', { query: oneRoom.toString(), operationName: 'Other' }, 400],
+      ['an operation that does not exist', { query: oneRoom.toString(), operationName: 'Other' }, 400],
     ])('of %s is 400 for clients that look at the status', async (_what, operation, jsonStatus) => {
       for (const [accept, wanted] of [
         [graphqlJson, 400],
@@ -293,11 +293,11 @@ describeWithNats('HTTP', () => {
       expect(await ask('http://chat.example.com')).toBe(403);
     });
 
-    it('of a byte order mark is passed over', async () => {
+    it('of a byte order mark is ignored', async () => {
       expect((await postBody(instance, `\ufeff${whoAmI}`, asKim())).data).toEqual(kimAnswer.data);
     });
 
-    it.each(['gzip', 'GZIP', 'x-gzip', 'identity'])('of the encoding %s is taken off', async (encoding) => {
+    it.each(['gzip', 'GZIP', 'x-gzip', 'identity'])('of the encoding %s is decoded', async (encoding) => {
       const body = encoding === 'identity' ? whoAmI : gzipSync(whoAmI);
       const answer = await postBody(instance, body, { ...asKim(), 'content-encoding': encoding });
       expect(answer.data).toEqual(kimAnswer.data);
@@ -321,9 +321,9 @@ describeWithNats('HTTP', () => {
     });
 
     it.each([
-      ['that is not what it says', Buffer.from(whoAmI), 'gzip'],
+      ['that names a wrong encoding', Buffer.from(whoAmI), 'gzip'],
       ['that breaks off', gzipSync(whoAmI).subarray(0, 20), 'gzip'],
-      ['that is no UTF-8', Buffer.from([0x7b, 0xff, 0xfe, 0x7d]), 'identity'],
+      ['that is not UTF-8', Buffer.from([0x7b, 0xff, 0xfe, 0x7d]), 'identity'],
     ])('%s is refused', async (_what, body, encoding) => {
       const answer = await postBody(instance, body, { ...asKim(), 'content-encoding': encoding });
       expect([answer.status, answer.errors?.[0]?.extensions.code]).toEqual([400, 'BAD_USER_INPUT']);
@@ -331,6 +331,6 @@ describeWithNats('HTTP', () => {
   });
 });
 
-/** In bytes, as the system counts them. */
+/** The resident memory in bytes. */
 const memoryOf = async (instance: Instance): Promise<number> =>
   (await readMetrics(instance)).get('process_resident_memory_bytes') ?? Number.NaN;

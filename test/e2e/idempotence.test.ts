@@ -13,7 +13,7 @@ import {
 import { describeWithNats } from '../support/requirements.js';
 import { useWorld } from '../support/world.js';
 
-describeWithNats('what is sent again', () => {
+describeWithNats('a repeated request', () => {
   const world = useWorld();
 
   /** 김철수 and 이영희, each at both instances. */
@@ -29,7 +29,7 @@ describeWithNats('what is sent again', () => {
     return room?.messages.edges.filter(({ node }) => node.type === 'TEXT').map(({ node }) => node.content);
   };
 
-  it('makes one DIRECT room of 100 creations at once by both users on two instances', async () => {
+  it('creates one DIRECT room from 100 concurrent creations by both users on two instances', async () => {
     const [kims, lees] = [
       [await world.client(104, 0), await world.client(104, 1)],
       [await world.client(105, 0), await world.client(105, 1)],
@@ -54,7 +54,7 @@ describeWithNats('what is sent again', () => {
     expect(answers[0]?.createRoom.room.members.map(({ user }) => user.id)).toEqual(['104', '105']);
   });
 
-  it('stores one message of 20 sends of one id at once on two instances, over HTTP and WebSocket', async () => {
+  it('stores one message from 20 concurrent sends of one id on two instances, over HTTP and WebSocket', async () => {
     const { kims } = await everybody();
     const room = await kims[0].group(5);
     const id = randomUUID();
@@ -98,7 +98,7 @@ describeWithNats('what is sent again', () => {
     expect((await kims[0].http(oneMessage, { id })).message).toMatchObject({ content, sender: { id: '4' } });
   });
 
-  it('is a duplicate of the message as it is stored, also when that was edited', async () => {
+  it('returns the stored message as a duplicate, even after an edit', async () => {
     const { kims } = await everybody();
     const room = await kims[0].group(5);
     const id = randomUUID();
@@ -112,7 +112,7 @@ describeWithNats('what is sent again', () => {
     expect(await headOf(kims[0], room)).toBe(3);
   });
 
-  it('is a duplicate of a message that was deleted, and does not bring it back', async () => {
+  it('returns a deleted message as a duplicate, and does not restore it', async () => {
     const { kims } = await everybody();
     const room = await kims[0].group(5);
     const id = randomUUID();
@@ -126,7 +126,7 @@ describeWithNats('what is sent again', () => {
     expect(await headOf(kims[0], room)).toBe(3);
   });
 
-  it('is the same id in upper and in lower case', async () => {
+  it('is recognised by its id in upper and in lower case', async () => {
     const { kims } = await everybody();
     const room = await kims[0].group(5);
     const id = randomUUID();
@@ -138,7 +138,7 @@ describeWithNats('what is sent again', () => {
     expect(again).toMatchObject({ duplicate: true, message: { id, seq: 2 } });
   });
 
-  it('is a message of its own without an id', async () => {
+  it('creates a message of its own without an id', async () => {
     const { kims } = await everybody();
     const room = await kims[0].group(5);
 

@@ -28,10 +28,10 @@ describeWithNats('an instance that is sent more than it asked for', () => {
     token = kim.token;
     inspector = await Inspector.attach(instance);
   });
-  // An instance does not end while somebody looks into it.
+  // An instance does not exit while an inspector is attached.
   afterAll(() => inspector?.detach());
 
-  it('keeps of a connection_init nothing but whose it is', async () => {
+  it('keeps only the user of a connection_init', async () => {
     await expectToKeepLittle(sockets, async () => {
       const socket = await open();
       socket.send({ type: 'connection_init', payload: { authorization: `Bearer ${token}`, junk } });
@@ -39,7 +39,7 @@ describeWithNats('an instance that is sent more than it asked for', () => {
     });
   });
 
-  it('keeps of a subscription over WebSocket the variables that it declares', async () => {
+  it('keeps only the declared variables of a subscription over WebSocket', async () => {
     const socket = await connect();
     await expectToKeepLittle(subscriptions, async (number) => {
       const operation = { query: roomEvents.toString(), variables: { roomId: room, junk }, extensions: junk };
@@ -48,7 +48,7 @@ describeWithNats('an instance that is sent more than it asked for', () => {
     });
   });
 
-  it('keeps of a subscription over SSE the variables that it declares', async () => {
+  it('keeps only the declared variables of a subscription over SSE', async () => {
     const begin = async () => {
       const abort = new AbortController();
       onTestFinished(() => abort.abort());
@@ -70,7 +70,7 @@ describeWithNats('an instance that is sent more than it asked for', () => {
     await expectToKeepLittle(sockets, begin);
   });
 
-  it('tells a user whose subscriptions would keep too much, until others are completed', async () => {
+  it('refuses subscriptions that would keep too much, until others are completed', async () => {
     const socket = await connect();
     const subscribe = (number: number) => {
       const query = `subscription S${number}($room: ID!) { roomEvents(roomId: $room) { seq } } ${'#\n'.repeat(900)}`;

@@ -8,7 +8,7 @@ import { useWorld } from '../support/world.js';
 
 const fullRooms = 60;
 
-describeWithNats(`in ${fullRooms} rooms of 500 members`, () => {
+describeWithNats(`a server with ${fullRooms} rooms of 500 members`, () => {
   const world = useWorld({ instances: 1 });
   let instance: Instance;
   let kim: TestClient;
@@ -26,22 +26,22 @@ describeWithNats(`in ${fullRooms} rooms of 500 members`, () => {
     (data as { rooms: { edges: { node: Record<string, unknown[]> }[] } }).rooms.edges.map(({ node }) => node);
 
   const tooLarge: Record<string, string> = {
-    'who is there in all rooms': inRooms(100, 'members { user { presence { status } } }'),
-    'who was ever there': inRooms(100, 'members(includeLeft: true) { user { id name } }'),
+    'the presence of all members of all rooms': inRooms(100, 'members { user { presence { status } } }'),
+    'all present and former members': inRooms(100, 'members(includeLeft: true) { user { id name } }'),
     'all members of all rooms by fragments': `{ rooms(first: 100) { edges { node { ...R } } } }
       fragment R on Room { a: members { user { ...U } } b: members { isAdmin } } fragment U on User { id name }`,
-    'all whom the first entries name': inRooms(100, 'lastMessage { system { users { id name } } }'),
-    'all who have read in all rooms': inRooms(
+    'all users that the last entries name': inRooms(100, 'lastMessage { system { users { id name } } }'),
+    'all users who have read in all rooms': inRooms(
       100,
       'messages(last: 1) { edges { node { readBy { readAt user { id } } } } }',
     ),
-    'all who have read what was last': inRooms(100, 'lastMessage { readBy { readAt user { id } } }'),
-    'who is there in several rooms, one by one': `{ ${Array.from(
+    'all readers of the last messages': inRooms(100, 'lastMessage { readBy { readAt user { id } } }'),
+    'the presence of all members of several rooms, one by one': `{ ${Array.from(
       { length: 15 },
       (_, index) => `r${index}: room(id: "${'0'.repeat(8)}") { members { user { presence { status } } } }`,
     ).join(' ')} }`,
   };
-  it.each(Object.entries(tooLarge))('refuses to answer with %s, and says what to ask for', async (_what, query) => {
+  it.each(Object.entries(tooLarge))('refuses to answer with %s, and recommends memberPage', async (_what, query) => {
     let place = 0;
     const answer = await ask(query.replaceAll('0'.repeat(8), () => String(roomIds[place++])));
 
@@ -50,11 +50,11 @@ describeWithNats(`in ${fullRooms} rooms of 500 members`, () => {
       extensions: { code: 'BAD_USER_INPUT' },
       locations: [expect.anything()],
     });
-    // A room that is null, or without its last message, looks like none.
+    // A null room, or a room without its last message, would look like a missing one.
     expect('data' in answer).toBe(false);
   });
 
-  it('answers with the faces of a list of rooms: of each a page, or all in some', async () => {
+  it('answers with the members of a list of rooms: a page of each room, or all of a few', async () => {
     const page = await ask(
       inRooms(fullRooms, 'memberPage(first: 5) { totalCount edges { node { user { id name } } } }'),
     );
@@ -70,7 +70,7 @@ describeWithNats(`in ${fullRooms} rooms of 500 members`, () => {
     expect(nodes(all).map(({ members }) => members?.length)).toEqual(Array(12).fill(500));
   });
 
-  it('answers with all of one room, by any way to it', async () => {
+  it('answers with all members of one room, by every path to them', async () => {
     const fields = 'members { id isAdmin joinedAt leftAt lastReadSeq user { id name presence { status lastSeenAt } } }';
     const room = await ask(`{ room(id: "${roomIds[0]}") { ${fields} lastMessage { readBy { readAt user { name } }
       system { users { id name } } room { memberCount ever: members(includeLeft: true) { user { id } } } } } }`);
@@ -85,7 +85,7 @@ describeWithNats(`in ${fullRooms} rooms of 500 members`, () => {
     });
   });
 
-  it('does not let a mutation be done whose answer may be too large to be given', async () => {
+  it('refuses a mutation before it runs if its answer may be too large', async () => {
     const many = Array.from({ length: 12 }, (_, index) => `a${index}: user { name presence { status } }`).join(' ');
     const rename = (fields: string) =>
       ask(`mutation { renameRoom(input: { roomId: "${roomIds[1]}", name: "renamed" }) { room { name ${fields} } } }`);
@@ -105,7 +105,7 @@ describeWithNats(`in ${fullRooms} rooms of 500 members`, () => {
     });
   });
 
-  describe('events', () => {
+  describe('sends events', () => {
     const subscribe = async (roomId: string, fields: string, afterSeq?: number) => {
       const socket = await RawSocket.connect(instance, kim.token);
       const from = afterSeq === undefined ? '' : `, afterSeq: ${afterSeq}`;
@@ -119,7 +119,7 @@ describeWithNats(`in ${fullRooms} rooms of 500 members`, () => {
     const until = (socket: RawSocket, type: string) =>
       socket.until((message) => message.type === type, `a message '${type}'`);
 
-    it('bring all members with a few fields of each, and all whom an entry names', async () => {
+    it('with a few fields of all members, and of all users that an entry names', async () => {
       const roomId = String(roomIds[2]);
       const fields = 'seq system { users { id name } } room { members { isAdmin } }';
       const socket = await subscribe(roomId, fields, 0);
@@ -131,7 +131,7 @@ describeWithNats(`in ${fullRooms} rooms of 500 members`, () => {
       socket.ws.terminate();
     });
 
-    it('are the last of a subscription that selects more of each, which says so', async () => {
+    it('until the selection has too many fields of each member, and then ends with an error', async () => {
       const roomId = String(roomIds[3]);
       const socket = await subscribe(roomId, 'seq room { members { user { name presence { status } } } }', 0);
       expect(await until(socket, 'next')).toMatchObject({
@@ -148,7 +148,7 @@ describeWithNats(`in ${fullRooms} rooms of 500 members`, () => {
       socket.ws.terminate();
     });
 
-    it('are refused where one user selects too much in too many ways', async () => {
+    it('until one user has too many large selections, and refuses another one', async () => {
       const roomId = String(roomIds[4]);
       const open = async (index: number) => {
         const socket = await RawSocket.connect(instance, kim.token);

@@ -25,7 +25,7 @@ describeWithNats('the members of a room, page by page', () => {
   };
   const numbers = (from: number, count: number) => Array.from({ length: count }, (_, index) => from + index);
 
-  it('come the longest member first, with whom and how many there are', async () => {
+  it('start with the longest member, and come with their users and the total count', async () => {
     const room = await kim.group(9, 7);
     await kim.http(inviteMembers, { input: { roomId: room, userIds: ['5'] } });
 
@@ -44,7 +44,7 @@ describeWithNats('the members of a room, page by page', () => {
     expect(two.pageInfo).toMatchObject({ hasNextPage: false, hasPreviousPage: true });
   });
 
-  it('are fifty where nobody says how many, and none behind the last', async () => {
+  it('come fifty to a page by default, and an empty page follows the last', async () => {
     const room = await kim.group(...numbers(1_000, 59));
 
     const one = await pageOf(kim, room, {});
@@ -55,7 +55,7 @@ describeWithNats('the members of a room, page by page', () => {
     expect(three.pageInfo).toEqual({ hasNextPage: false, hasPreviousPage: true, startCursor: null, endCursor: null });
   });
 
-  it('are each told once in a room of 500, while others come and go between two pages', async () => {
+  it('appear once each in a room of 500 while others join and leave between two pages', async () => {
     const room = await kim.group(...numbers(1_000, 479));
     const stays = new Set([4, ...numbers(1_000, 479)]);
     const seen: number[] = [];
@@ -65,7 +65,7 @@ describeWithNats('the members of a room, page by page', () => {
       seen.push(...page.ids);
       after = page.pageInfo.endCursor;
       if (!page.pageInfo.hasNextPage) break;
-      // One who was told, one who is due, and one who comes, all at the same time.
+      // Between two pages, a listed member and a member who is still due leave, and another one joins.
       const [told, due, comes] = [page.ids.at(-1) as number, 1_470 - place, 2_000 + place];
       stays.delete(told);
       stays.delete(due);
@@ -81,7 +81,7 @@ describeWithNats('the members of a room, page by page', () => {
     expect((await pageOf(kim, room, { first: 1 })).totalCount).toBeGreaterThan(430);
   });
 
-  it('are not shown to who has left, and none of another room is taken for a cursor', async () => {
+  it('are hidden from a former member, and have cursors of their own room only', async () => {
     const [room, other] = [await kim.group(5, 6), await kim.group(5)];
     const { pageInfo } = await pageOf(kim, other, { first: 1 });
     await expect(pageOf(kim, room, { first: 1, after: pageInfo.endCursor })).rejects.toMatchObject({
@@ -95,7 +95,7 @@ describeWithNats('the members of a room, page by page', () => {
     expect((await pageOf(kim, room, { first: 5 })).ids).toEqual([4, 6]);
   });
 
-  it('are those of who was just made one, in the answer to who made the room', async () => {
+  it('include an invited user in the answer to the invitation', async () => {
     const { createRoom: made } = await kim.http(createRoom, { input: { type: 'GROUP', participantIds: ['5', '6'] } });
     const query = `mutation { inviteMembers(input: { roomId: "${made.room.id}", userIds: ["8"] }) {
       room { members { user { id } } memberPage(first: 2) { totalCount edges { node { user { id } } } } } } }`;

@@ -8,7 +8,7 @@ import { useWorld } from '../support/world.js';
 describeWithNats('metrics', () => {
   const world = useWorld({ instances: 0 });
 
-  it('are for who has the token, and not there where none is set', async () => {
+  it('require the token, and do not exist if none is set', async () => {
     const [open, none] = [await world.start(metricsEnv), await world.start()];
     const statusOf = async ({ url }: { readonly url: string }, authorization?: string) =>
       (await fetch(`${url}/metrics`, authorization === undefined ? {} : { headers: { authorization } })).status;
@@ -18,7 +18,7 @@ describeWithNats('metrics', () => {
     expect(await statusOf(none, `Bearer ${metricsToken}`)).toBe(404);
   });
 
-  it('tell of the memory, and how late the event loop was since the last look', async () => {
+  it('show the memory, and the event loop lag since the last read', async () => {
     const instance = await world.start({ ...metricsEnv, ...inspectorEnv });
     const inspector = await Inspector.attach(instance);
     onTestFinished(() => inspector.detach());

@@ -19,7 +19,7 @@ import { waitFor } from '../support/wait-for.js';
 import { RawSocket } from '../support/wire.js';
 import { useWorld } from '../support/world.js';
 
-/** A frame, and where the log says that it took effect. */
+/** A frame, and the query for the position in the log at which it took effect. */
 interface Frame {
   readonly roomId: string;
   readonly query: { toString(): string };
@@ -70,7 +70,7 @@ describeWithNats('operations of one socket', () => {
     }
   });
 
-  it('take effect in the order of their frames, whatever they are, in each of their rooms', async () => {
+  it('of every kind take effect in the order of their frames, in each of their rooms', async () => {
     const random = useRandom();
     await connect();
     const roomIds = [await kim.group(5, 6), await kim.group(5, 6), await kim.direct(5)];
@@ -131,7 +131,7 @@ describeWithNats('operations of one socket', () => {
     }
   });
 
-  it('keep the order also of mutations that stand in one document', async () => {
+  it('keep the order of mutations in one document as well', async () => {
     await connect();
     const [a, b] = [await kim.group(5), await kim.group(5)];
     const send = (roomId: string, content: string) =>
@@ -159,7 +159,7 @@ describeWithNats('operations of one socket', () => {
     }
   });
 
-  it('let a member in and out in their order', async () => {
+  it('invite and remove a member in their order', async () => {
     await connect();
     const roomId = await kim.group(5);
     for (let round = 0; round < 20; round += 1) {
@@ -175,7 +175,7 @@ describeWithNats('operations of one socket', () => {
     }
   });
 
-  it('are not held up in other rooms by one whose row is locked', async () => {
+  it('in other rooms are not held up by a room whose row is locked', async () => {
     await connect();
     const [locked, free] = [await kim.group(5), await kim.group(5)];
     const { message } = await kim.send(locked, 'v0');

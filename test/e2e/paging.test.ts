@@ -25,7 +25,7 @@ interface PageArgs {
 describeWithNats('paging', () => {
   const world = useWorld({ instances: 1 });
 
-  /** A GROUP with so many texts behind its first entry: positions 1 to count + 1. */
+  /** A GROUP with `count` texts after its first entry: positions 1 to count + 1. */
   async function makeRoom(client: TestClient, count: number): Promise<string> {
     const room = await client.group(5);
     for (let i = 1; i <= count; i += 1) await client.send(room, `${i}`);
@@ -128,7 +128,7 @@ describeWithNats('paging', () => {
       ['garbage in before', { last: 1, before: 'bm9uc2Vuc2U' }, /not a cursor.*bm9uc2Vuc2U/],
       ['a made-up position', { first: 1, after: forged('message 99999999999') }, /not a cursor/],
       ['a negative position', { first: 1, after: forged('message -1') }, /not a cursor/],
-    ])('with %s is BAD_USER_INPUT that says so', async (_what, args, message) => {
+    ])('with %s is BAD_USER_INPUT with the reason', async (_what, args, message) => {
       const kim = await world.client(4);
       const room = await makeRoom(kim, 1);
 
@@ -137,7 +137,7 @@ describeWithNats('paging', () => {
       await expect(refused).rejects.toMatchObject({ code: 'BAD_USER_INPUT', message: expect.stringMatching(message) });
     });
 
-    it("takes neither the room list's nor another room's cursors", async () => {
+    it('refuses cursors of the room list and of another room', async () => {
       const kim = await world.client(4);
       const [room, other] = [await makeRoom(kim, 1), await makeRoom(kim, 1)];
       const { rooms } = await kim.http(roomList, { first: 1 });
@@ -217,10 +217,10 @@ describeWithNats('paging', () => {
       ['first 0', { first: 0 }, /first must be at least 1/],
       ['first -5', { first: -5 }, /first must be at least 1/],
       ['garbage in after', { after: '아무거나' }, /not a cursor/],
-      ['a time that is none', { after: `room 2026-13-45T99:00:00.000Z ${uuid}` }, /not a cursor/],
-      ['an id that is none', { after: `room 2026-01-01T00:00:00.000Z ${'-'.repeat(36)}` }, /not a cursor/],
+      ['an invalid time', { after: `room 2026-13-45T99:00:00.000Z ${uuid}` }, /not a cursor/],
+      ['an invalid id', { after: `room 2026-01-01T00:00:00.000Z ${'-'.repeat(36)}` }, /not a cursor/],
       ['a cursor of messages', { after: 'message 1' }, /not a cursor/],
-    ])('with %s is BAD_USER_INPUT that says so', async (_what, { first, after }, message) => {
+    ])('with %s is BAD_USER_INPUT with the reason', async (_what, { first, after }, message) => {
       const kim = await world.client(4);
       const forged = after === undefined ? {} : { after: Buffer.from(after).toString('base64url') };
 
@@ -251,7 +251,7 @@ describeWithNats('paging', () => {
       expect(await read(park, group)).toMatchObject({ name: '골프 모임', title: '골프 모임' });
     });
 
-    it('of many without a name is titled by ten of them, and of nobody else by the viewer', async () => {
+    it('without a name is titled by ten of many members, and by the viewer if they are alone', async () => {
       const kim = await world.client(4);
       const others = Array.from({ length: 12 }, (_, index) => 400 + index);
 
@@ -274,7 +274,7 @@ describeWithNats('paging', () => {
       expect((await kim.http(createRoom, { input })).createRoom.room.title).toBe('토요 모임');
     });
 
-    it('has as its last message the newest that is not deleted', async () => {
+    it('has the newest message that is not deleted as its last message', async () => {
       const kim = await world.client(4);
       const id = await kim.group(5);
       expect((await read(kim, id)).lastMessage?.seq).toBe(1);

@@ -40,7 +40,7 @@ describeWithNats('the routes', () => {
     async (path) => {
       for (const method of ['GET', 'POST']) {
         const response = await ask(path, { method });
-        // A path below /graphql/ may be a file's, and files are only read.
+        // A path below /graphql/ may belong to a file, and files are read-only.
         const status = path.startsWith('/graphql/') && method === 'POST' && !path.includes('%zz') ? 405 : 404;
         expect([method, response.status]).toEqual([method, status]);
         expect(response.headers.get('x-content-type-options')).toBe('nosniff');
@@ -61,7 +61,7 @@ describeWithNats('the routes', () => {
     }
   });
 
-  it('tell a browser that opens GraphQL from a client that sends an operation', async () => {
+  it('distinguish a browser that opens GraphQL from a client that sends an operation', async () => {
     const query = `/graphql?query=${encodeURIComponent('{ __typename }')}`;
     const page = await ask(query, { headers: { accept: 'text/html,application/xhtml+xml,*/*;q=0.8' } });
     expect(page.headers.get('content-type')).toBe('text/html; charset=utf-8');
@@ -90,10 +90,10 @@ describeWithNats('the routes', () => {
       expect(gunzipSync(small.body).equals(whole.body)).toBe(true);
     });
 
-    it('answer 304 where the client has them already', async () => {
+    it('answer 304 if the client has them already', async () => {
       const etag = (await read('gzip')).headers.etag as string;
       const connection = await RawHttp.connect(instance);
-      // Not by fetch, which asks caches for a fresh one where it is given a condition.
+      // Raw HTTP, because fetch bypasses caches for a conditional request.
       const head = [`GET ${script} HTTP/1.1`, `Host: ${new URL(instance.url).host}`, `Origin: ${instance.url}`];
       connection.write([...head, 'Accept-Encoding: gzip', `If-None-Match: "other", ${etag}`, '', ''].join('\r\n'));
       const answer = await connection.answer();

@@ -58,7 +58,7 @@ const outcomeOf = (attempt: Promise<unknown>): Promise<string> =>
     (error: unknown) => (error instanceof ApiError ? error.code : String(error)),
   );
 
-/** One row of a table: the mutation, and what it comes to for each of the roles. */
+/** One row of a table: the mutation, and its outcome for each of the roles. */
 type Row = [keyof typeof mutations, ...string[]];
 
 describeWithNats('the rules of rooms', () => {
@@ -135,7 +135,7 @@ describeWithNats('the rules of rooms', () => {
       expect(await attempt(name, makeBooking, [stranger, left, member, author])).toEqual(codes);
     });
 
-    it('is made by the booking system alone', async () => {
+    it('is created by the booking system only', async () => {
       const creating = as(member).http(createRoom, { input: { type: 'BOOKING', participantIds: ['8'] } });
 
       expect(await outcomeOf(creating)).toBe('FORBIDDEN');
@@ -153,7 +153,7 @@ describeWithNats('the rules of rooms', () => {
     });
   });
 
-  /** What the mutation comes to for each of the users, in a fresh room each. */
+  /** The outcomes of the mutation for the users, in a fresh room each. */
   async function attempt(name: keyof typeof mutations, makeScene: () => Promise<Scene>, users: readonly number[]) {
     const outcomes: string[] = [];
     for (const user of users) outcomes.push(await outcomeOf(mutations[name](as(user), await makeScene())));
@@ -176,13 +176,13 @@ describeWithNats('the rules of rooms', () => {
       ]);
     };
 
-    it('are at first the creator alone', async () => {
+    it('include only the creator at first', async () => {
       const roomId = await as(member).group(admin, author);
 
       expect(await adminsOf(roomId, member)).toEqual([member]);
     });
 
-    it('make others admins and no longer admins, themselves too', async () => {
+    it('grant admin rights to others, and revoke the rights of other admins', async () => {
       const roomId = await as(admin).group(member);
 
       await as(admin).http(setAdmin, { input: { roomId, userId: '5', isAdmin: true } });
@@ -195,7 +195,7 @@ describeWithNats('the rules of rooms', () => {
       ]);
     });
 
-    it('are never none: the last one cannot resign, and when they leave, the longest member becomes one', async () => {
+    it('always exist: the last one cannot resign, and when they leave, the longest member becomes one', async () => {
       const roomId = await as(admin).group(member, author);
       await as(member).http(leaveRoom, { input: { roomId } });
       await as(author).http(inviteMembers, { input: { roomId, userIds: ['5'] } });
@@ -213,7 +213,7 @@ describeWithNats('the rules of rooms', () => {
       ]);
     });
 
-    it('are not added to when one of two leaves', async () => {
+    it('get no new admin when one of two leaves', async () => {
       const roomId = await as(admin).group(member, author);
       await as(admin).http(setAdmin, { input: { roomId, userId: '7', isAdmin: true } });
 
@@ -234,8 +234,8 @@ describeWithNats('the rules of rooms', () => {
 
     it.each([
       ['remove themselves', () => ({ userId: '4' })],
-      ['remove who is not a member', () => ({ userId: '9' })],
-      ['remove who has left', () => ({ userId: '6' })],
+      ['remove a user who is not a member', () => ({ userId: '9' })],
+      ['remove a user who has left', () => ({ userId: '6' })],
     ])('cannot %s', async (_what, input) => {
       const { roomId } = await makeGroup();
 
@@ -271,7 +271,7 @@ describeWithNats('the rules of rooms', () => {
       expect(await contentOf(messageId)).toBe(before);
     });
 
-    it('are edited where they are TEXT that is not deleted', async () => {
+    it('are editable only if they are TEXT and not deleted', async () => {
       const roomId = await as(admin).group(member);
       const { sendMessage: image } = await as(admin).http(sendMessage, {
         input: { roomId, type: 'IMAGE', content: 'https://example.com/a.jpg' },
@@ -333,7 +333,7 @@ describeWithNats('the rules of rooms', () => {
       expect(ofForeign.slice(2)).toEqual(Array(10).fill(expect.stringMatching(/^NOT_FOUND: /)));
     });
 
-    it.each(['leaves', 'is removed'])('is gone for who %s, and all there again for who comes back', async (way) => {
+    it.each(['leaves', 'is removed'])('is gone for a member who %s, and complete on their return', async (way) => {
       const { roomId, messageId } = await makeGroup();
       const goer = as(member);
       if (way === 'leaves') await goer.http(leaveRoom, { input: { roomId } });
@@ -358,7 +358,7 @@ describeWithNats('the rules of rooms', () => {
       expect(replay.map(({ seq }) => seq)).toEqual([1, 2, 3, 4, 5, 6, 6]);
     });
 
-    it('does not count in what is unread', async () => {
+    it('does not count as unread', async () => {
       const reader = await world.client(60);
       const roomId = await as(admin).group(60);
       await as(admin).send(roomId, '하나');
@@ -400,7 +400,7 @@ describeWithNats('the rules of rooms', () => {
       const { room } = await as(admin).http(oneRoom, { id: roomId });
       return [room?.title, room?.members.at(-1)?.user.name];
     };
-    /** The user enters at an instance with a token that was issued so long ago. */
+    /** Connects the user to an instance with a token that was issued so many seconds ago. */
     const enter = async (userId: number, name: string | undefined, agoSeconds: number, instance = 0) => {
       const token = await forgeToken({ sub: String(userId), name, iat: nowSeconds() - agoSeconds });
       const client = await world.client(userId, instance, token);
@@ -433,14 +433,14 @@ describeWithNats('the rules of rooms', () => {
       expect(await enter(220, '둘', 200, 1)).toBe('하나');
     });
 
-    it('is taken back by a newer token, though another instance learned of the change between', async () => {
+    it('returns to the old one by a newer token, even if another instance saw a change in between', async () => {
       await enter(230, '하나', 300, 0);
       await enter(230, '둘', 200, 1);
 
       expect(await enter(230, '하나', 100, 0)).toBe('하나');
     });
 
-    it('stays without a name in a newer token, and with one in an older token it is still given', async () => {
+    it('stays if a newer token has none, and comes from an older token if there was none', async () => {
       await enter(240, undefined, 100);
 
       expect(await enter(240, '하나', 200)).toBe('하나');

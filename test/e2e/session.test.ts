@@ -71,7 +71,7 @@ describeWithNats('a session', () => {
 
     expect(await socket.closeCode()).toBe(4403);
     const socketMs = Date.now() - exp * 1_000;
-    // Not completed: its client comes back with another token.
+    // The streams are cut, not completed, so that their clients reconnect with another token.
     expect(await Promise.all(streamEnds)).toEqual(['cut', 'cut']);
     const streamMs = Date.now() - exp * 1_000;
 
@@ -81,7 +81,7 @@ describeWithNats('a session', () => {
     }
   });
 
-  it('is of whom connection_init names or, where it names nobody, of whom the header of the upgrade names', async () => {
+  it('belongs to the user of connection_init or, without a token there, of the upgrade header', async () => {
     const [kim, lee] = [`Bearer ${await forgeToken()}`, `Bearer ${await forgeToken({ sub: '5' })}`];
     const open = async (header: string, payload?: unknown) => {
       const socket = new RawSocket(instance, { authorization: header });
@@ -137,7 +137,7 @@ describeWithNats('a session', () => {
     await waitFor(() => ready() === 101, { what: 'an answer and 50 subscriptions more' });
   });
 
-  it('has one subscription of an id, however often that was used for others which have not ended yet', async () => {
+  it('has one subscription per id, even if earlier ones with that id have not ended yet', async () => {
     const socket = await connect(await forgeToken());
     const told = (event: string) => socket.messages.filter((message) => JSON.stringify(message).includes(event)).length;
     for (let times = 0; times < 20; times += 1) {
@@ -227,7 +227,7 @@ describeWithNats('a session', () => {
     await kim.close();
   });
 
-  it('counts each 50 users who are brought to a room as one change more', async () => {
+  it('counts each 50 users who are added to a room as one more change', async () => {
     const strict = await world.start({ CHANGES_PER_MINUTE: '12' });
     const users = (count: number) => Array.from({ length: count }, (_, n) => String(n + 100));
     const create = (client: TestClient, count: number) =>
@@ -245,7 +245,7 @@ describeWithNats('a session', () => {
     await Promise.all([kim.close(), lee.close()]);
   });
 
-  it('brings as many to a room as it holds also where the rate is lower than that', async () => {
+  it('can fill a room in one change even if the rate is lower than its cost', async () => {
     const strict = await world.start({ CHANGES_PER_MINUTE: '3' });
     const kim = await TestClient.create(strict, 4);
     const participantIds = Array.from({ length: 499 }, (_, n) => String(n + 100));
@@ -277,7 +277,7 @@ describeWithNats('a session', () => {
     for (const peer of peers) peer.destroy();
   });
 
-  it('ends at SIGTERM when what is under way is done: 1012, and exit code 0', async () => {
+  it('ends at SIGTERM after running requests are done: 1012, and exit code 0', async () => {
     const stopping = await world.start();
     const client = await TestClient.create(stopping, 4);
     const idle = await connect(await forgeToken({ sub: '6' }), stopping);
@@ -308,7 +308,7 @@ describeWithNats('a session', () => {
     await client.close();
   });
 
-  it('is begun with a token alone: /dev/login does not exist outside the embedded mode', async () => {
+  it('starts with a token only: /dev/login does not exist outside the embedded mode', async () => {
     for (const path of ['/dev/login', '/dev/login/', '//dev/login', '/dev/../dev/login']) {
       const response = await fetch(instance.url + path, {
         method: 'POST',
@@ -319,7 +319,7 @@ describeWithNats('a session', () => {
     }
   });
 
-  it('is told of a fault by a correlation id, which the log has, and nothing else', async () => {
+  it('receives a fault as a correlation id that is in the log, and nothing else', async () => {
     const kim = await world.client(4);
     const secret = '아무도 몰라야 하는 말';
     const failures: ApiError[] = [];
@@ -392,7 +392,7 @@ describeWithNats('a session', () => {
       return [status, errors?.[0]?.extensions.code ?? data];
     };
 
-    it('takes RS256 and ES256, and nothing that is signed in another way', async () => {
+    it('accepts RS256 and ES256, and no other signature', async () => {
       const keyed = await start(keyUrl);
       const kim = [200, { viewer: { id: '4' } }];
       expect(await ask(keyed, await sign('RS256', rs.privateKey, 'rs'))).toEqual(kim);
@@ -408,11 +408,11 @@ describeWithNats('a session', () => {
         await sign('ES256', es.privateKey, 'rs'),
       ];
       for (const token of refused) expect(await ask(keyed, token)).toEqual([401, 'UNAUTHENTICATED']);
-      // The keys were fetched a moment ago and are not fetched again yet: it may be a new one.
+      // The keys were fetched a moment ago and are not fetched again yet; the unknown key may be a new one.
       expect(await ask(keyed, await sign('RS256', rs.privateKey, 'unknown'))).toEqual([503, 'UNAVAILABLE']);
     });
 
-    it('asks to try again while the keys cannot be had', async () => {
+    it('asks for a retry while the keys are unavailable', async () => {
       const token = await sign('RS256', rs.privateKey, 'rs');
       const good = answer;
       const keyed = await start(keyUrl);
@@ -450,7 +450,7 @@ describeWithNats('a session', () => {
       },
       ['AUTH_JWT_SECRET', 'AUTH_ALGORITHMS', 'PORT', 'ALLOWED_ORIGINS', 'NATS_PASSWORD', 'LOG_LEVEL'],
     ],
-  ])('is not served with %s: the start tells all of it', async (_what, env, problems) => {
+  ])('is not served with %s: the start lists every mistake', async (_what, env, problems) => {
     const failure = await startInstance({ databaseUrl: world.database.url, nats: world.nats, env }).then(
       () => 'started',
       (error: Error) => error.message,
@@ -460,7 +460,7 @@ describeWithNats('a session', () => {
   });
 });
 
-/** Sends that wait for a lock. */
+/** The number of sends that wait for a lock. */
 async function countWaiting(query: pg.Client): Promise<number> {
   const { rows } = await query.query<{ count: number }>(
     `SELECT count(*)::int FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()`,

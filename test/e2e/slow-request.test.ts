@@ -11,7 +11,7 @@ const everyMs = 500;
 describeWithNats('a request that comes byte by byte', () => {
   const world = useWorld({ instances: 1 });
 
-  it('has 10 s for its headers and 30 s in all, and is told that it was too slow', async () => {
+  it('has 10 s for its headers and 30 s in all, and then gets a 408', async () => {
     const [instance] = world.instances as [Instance];
     const [early, late] = await Promise.all([
       dribble(instance, `${headers}X-Slow: `),
@@ -25,7 +25,7 @@ describeWithNats('a request that comes byte by byte', () => {
     expect(late.seconds).toBeLessThan(36);
   });
 
-  /** How long the connection lived that sends a byte every now and then, and what came back. */
+  /** Sends a byte every `everyMs`. Resolves with the lifetime of the connection and its answer. */
   async function dribble({ port }: Instance, start: string): Promise<{ answer: string; seconds: number }> {
     const startedAt = performance.now();
     const socket = connect(port, '127.0.0.1');

@@ -23,10 +23,10 @@ import { useWorld } from '../support/world.js';
 
 const [snoop, lee, park] = [4, 5, 6];
 
-describeWithNats('with the user directory off', () => {
+describeWithNats('a server with the user directory off', () => {
   const world = useWorld({ instances: 1, env: { USER_DIRECTORY: 'off' } });
   let backend: Backend;
-  /** Known to the chat by their tokens, and connected. */
+  /** Users whom the chat knows by their tokens, and who are connected. */
   let victims: TestClient[];
   beforeAll(async () => {
     backend = await Backend.connect(world.nats, { user: world.nats.user, pass: world.nats.password });
@@ -53,7 +53,7 @@ describeWithNats('with the user directory off', () => {
     };
   };
 
-  it('tells nothing of whom somebody invites by a number, be it in members, titles, notices or presence', async () => {
+  it('reveals nothing about a user who is invited by number, in members, titles, notices or presence', async () => {
     const client = await world.client(snoop);
     const roomId = await client.group(lee);
     await client.http(inviteMembers, { input: { roomId, userIds: [String(park)] } });
@@ -92,7 +92,7 @@ describeWithNats('with the user directory off', () => {
     await client.close();
   });
 
-  it('tells nothing of who leaves without a word, live or in the history', async () => {
+  it('reveals nothing about a user who leaves without having written, live or in the history', async () => {
     const client = await world.client(randomInt(1_000, 2 ** 31));
     const [victim] = victims as [TestClient];
     const roomId = await client.group(lee);
@@ -113,7 +113,7 @@ describeWithNats('with the user directory off', () => {
     await client.close();
   });
 
-  it('tells nothing of who types', async () => {
+  it('reveals nothing about a user who types', async () => {
     const client = await world.client(randomInt(1_000, 2 ** 31));
     const [victim] = victims as [TestClient];
     const roomId = await client.group(lee);
@@ -157,7 +157,7 @@ describeWithNats('with the user directory off', () => {
       (victim: TestClient, roomId: string) =>
         victim.http(setAdmin, { input: { roomId, userId: String(park), isAdmin: true } }),
     ],
-  ])('shows to the inviter who %s', async (_what, sentence, act) => {
+  ])('shows the inviter a user who %s', async (_what, sentence, act) => {
     const client = await world.client(randomInt(1_000, 2 ** 31));
     const roomId = await client.group(lee, park);
     await client.http(setAdmin, { input: { roomId, userId: String(lee), isAdmin: true } });
@@ -170,7 +170,7 @@ describeWithNats('with the user directory off', () => {
     await client.close();
   });
 
-  it('shows to whom is invited who they are themselves, and who invited them', async () => {
+  it('shows invited users themselves and their inviter', async () => {
     const client = await world.client(7);
     const roomId = await client.group(lee, park);
 
@@ -181,7 +181,7 @@ describeWithNats('with the user directory off', () => {
     await client.close();
   });
 
-  it('calls a room by the name of whom it is left to, also where they have done nothing there yet', async () => {
+  it('titles a room by the last remaining member, even if they have done nothing there yet', async () => {
     const client = await world.client(7);
     const roomId = await client.group(lee);
     await client.http(leaveRoom, { input: { roomId } });
@@ -204,12 +204,12 @@ describeWithNats('with the user directory off', () => {
       },
     ],
     [
-      'writes with others at once',
+      'writes several messages at once',
       async (victim: TestClient, roomId: string) => {
         await Promise.all(['누구', '세요', '?'].map((text) => victim.sendOverWs(roomId, text)));
       },
     ],
-  ])('shows to the inviter who %s', async (_what, act) => {
+  ])('shows the inviter a user who %s', async (_what, act) => {
     const client = await world.client(randomInt(1_000, 2 ** 31));
     const [victim] = victims as [TestClient];
     const roomId = await client.group(lee);
@@ -226,7 +226,7 @@ describeWithNats('with the user directory off', () => {
     await client.close();
   });
 
-  it('shows at once whom the inviter knows already, and whom the platform brings', async () => {
+  it('shows users at once whom the inviter knows already or whom the platform adds', async () => {
     const userId = randomInt(1_000, 2 ** 31);
     const client = await world.client(userId);
     await client.http(usersByIds, { ids: [] });
@@ -239,8 +239,8 @@ describeWithNats('with the user directory off', () => {
     await client.close();
   });
 
-  describe('and so many new users a day', () => {
-    it('refuses whom else somebody would bring, and does not tell by that whom the chat knows', async () => {
+  describe('and a daily limit of new users', () => {
+    it('refuses further new users, without revealing whom the chat knows', async () => {
       const limited = await world.start({ NEW_USERS_PER_DAY: '3' });
       const client = await TestClient.create(limited, randomInt(1_000, 2 ** 31));
       const fresh = () => String(randomInt(1_000, 2 ** 31));

@@ -31,7 +31,7 @@ const send = 'mutation Send($input: SendMessageInput!) { sendMessage(input: $inp
 const watch = `subscription Watch($roomId: ID!, $afterSeq: Int, $epoch: ID) {
   roomEvents(roomId: $roomId, afterSeq: $afterSeq, epoch: $epoch) { __typename seq epoch }
 }`;
-/** As Apollo Client sends it. */
+/** The document as Apollo Client sends it. */
 const people = print(
   new InMemoryCache().transformDocument(gql('query People($ids: [ID!]!) { users(ids: $ids) { id } }')),
 );
@@ -108,7 +108,7 @@ describeWithNats('trusted documents', () => {
       }
     });
 
-    it('by operationName where there are several operations', async () => {
+    it('by operationName if there are several operations', async () => {
       const socket = await openSocket();
       const ask = async (operationName?: string) => {
         const operation = { documentId: sha256(two), ...(operationName === undefined ? {} : { operationName }) };
@@ -121,7 +121,7 @@ describeWithNats('trusted documents', () => {
       expect(await ask()).toEqual(Array(3).fill('BAD_USER_INPUT'));
     });
 
-    it('and those of the project are there without a setting', async () => {
+    it('and those of the project need no setting', async () => {
       const other = await world.start();
       const roomId = await kim.group(5);
       const documentId = sha256(ownText('SendMessage'));
@@ -133,7 +133,7 @@ describeWithNats('trusted documents', () => {
       await other.stop();
     });
 
-    it('and answer what they answer when they are interpreted', async () => {
+    it('and return the same as interpreted documents', async () => {
       const roomId = await kim.group(5, 6);
       for (const content of ['1', '2', '3']) await kim.send(roomId, content);
       const variables = { roomId, first: 3, last: 2, userIds: ['5', '6'] };
@@ -146,13 +146,13 @@ describeWithNats('trusted documents', () => {
     });
   });
 
-  describe('obey what all documents obey', () => {
-    it('as to the token', async () => {
+  describe('obey the same rules as all documents', () => {
+    it('for the token', async () => {
       const answer = await postOperation(instance, { documentId: sha256(viewer) });
       expect(answer.errors?.[0]?.extensions.code).toBe('UNAUTHENTICATED');
     });
 
-    it('as to variables: of a wrong type, beyond a page, nested too deep', async () => {
+    it('for variables: of a wrong type, beyond a page, nested too deep', async () => {
       const roomId = await kim.group(5);
       const socket = await openSocket();
       const nested = JSON.parse(`${'['.repeat(40)}${']'.repeat(40)}`);
@@ -169,7 +169,7 @@ describeWithNats('trusted documents', () => {
       }
     });
 
-    it('as to prices and rates', async () => {
+    it('for prices and rates', async () => {
       const small = await world.start({ TRUSTED_DOCUMENTS: manifest, MAX_COMPLEXITY: '50', SENDS_PER_MINUTE: '1' });
       const roomId = await kim.group(5);
       const dear = await post({ documentId: sha256(page), variables: { roomId, last: 100 } }, { to: small });
@@ -182,7 +182,7 @@ describeWithNats('trusted documents', () => {
       await small.stop();
     });
 
-    it('as to changes by GET', async () => {
+    it('for changes by GET', async () => {
       const roomId = await kim.group(5);
       const { status } = await get({ documentId: sha256(send), variables: { input: { roomId, content: 'x' } } });
       expect(status).toBe(405);
@@ -210,7 +210,7 @@ describeWithNats('trusted documents', () => {
       expect((await socket.ask({ query: viewer })).data).toEqual({ viewer: { id: '4' } });
     });
 
-    it("in Apollo's form is answered so that clients send the text, which is not kept", async () => {
+    it("in Apollo's form is answered so that clients send the text, and the text is not kept", async () => {
       const socket = await openSocket();
       for (let time = 0; time < 2; time += 1) {
         for (const accept of ['application/json', graphqlJson]) {
@@ -231,7 +231,7 @@ describeWithNats('trusted documents', () => {
       }
     });
 
-    it('and no text at all ends the socket as a broken protocol does', async () => {
+    it('and no text at all closes the socket as a protocol error', async () => {
       const socket = await openSocket();
       socket.subscribe('1', { variables: {} });
       expect(await socket.closeCode()).toBe(4400);
@@ -261,7 +261,7 @@ describeWithNats('trusted documents', () => {
       }
     });
 
-    it('sends the text of another, and goes on with hashes', async () => {
+    it('sends the text of another document, and continues with hashes', async () => {
       const { client, bodies } = createClient(instance);
       const { data } = await client.query({ query: gql(unread) });
       expect(data).toEqual({ unreadCount: expect.any(Number) });
@@ -269,14 +269,14 @@ describeWithNats('trusted documents', () => {
       expect(bodies.map(({ query }) => query !== undefined)).toEqual([false, true, false]);
     });
 
-    it('is told where other documents are refused', async () => {
+    it('gets an error if other documents are refused', async () => {
       const { client, bodies } = createClient(strict);
       await expect(client.query({ query: gql(unread) })).rejects.toMatchObject({ errors: [notRegistered] });
       expect(bodies).toHaveLength(1);
     });
   });
 
-  describe('where only they are executed', () => {
+  describe('as the only allowed documents', () => {
     it.each([
       ['a text', { query: unread }],
       ['a text that differs by a space', { query: `${viewer} ` }],
@@ -284,8 +284,8 @@ describeWithNats('trusted documents', () => {
       ["a text beside Apollo's hash", { query: unread, ...byHash(unread) }],
       ["Apollo's hash", byHash(unread)],
       ['introspection', { query: '{ __schema { queryType { name } } }' }],
-      ['what is no document', { query: '{' }],
-    ])('%s is refused', async (_what, operation) => {
+      ['a text that is not a document', { query: '{' }],
+    ])('refuse %s', async (_what, operation) => {
       const socket = await openSocket(strict);
       for (const { errors } of [
         await post(operation, { to: strict }),
@@ -297,7 +297,7 @@ describeWithNats('trusted documents', () => {
       expect((await post(operation, { to: strict, accept: graphqlJson })).status).toBe(400);
     });
 
-    it('subscriptions are refused likewise, over each transport', async () => {
+    it('refuse other subscriptions over each transport', async () => {
       const roomId = await kim.group(5);
       const operation = { query: `${watch}\n`, variables: { roomId } };
       const socket = await openSocket(strict);
@@ -307,7 +307,7 @@ describeWithNats('trusted documents', () => {
       expect(sse.text).toContain(notRegistered.message);
     });
 
-    it('there is no GraphiQL', async () => {
+    it('turn GraphiQL off', async () => {
       const openPage = (to: Instance, path: string) =>
         fetch(`${to.url}${path}`, { headers: { accept: 'text/html,*/*' }, redirect: 'manual' });
       expect((await openPage(instance, '/')).status).toBe(302);
@@ -347,7 +347,7 @@ describeWithNats('trusted documents', () => {
       expect(events().map(seqs)).toEqual(Array(3).fill([3, 4, 4, 5]));
     });
 
-    it('goes on behind what it has, with the recipe, when the line is cut', async () => {
+    it('resumes after its last event, with the recipe, when the connection is cut', async () => {
       const roomId = await kim.group(5);
       const proxy = await startTcpProxy(strict.url);
       const socket = createResumingSocket(new URL('/graphql', proxy.url).href, async () => kim.token, {
@@ -404,7 +404,7 @@ describeWithNats('trusted documents', () => {
 
   describe('a manifest that cannot be used', () => {
     it.each([
-      ['no JSON', '{', /TRUSTED_DOCUMENTS: .*bad\.json: is not JSON/],
+      ['text that is not JSON', '{', /TRUSTED_DOCUMENTS: .*bad\.json: is not JSON/],
       [
         'a document that the schema does not have',
         JSON.stringify({ [sha256('query Old { gone }')]: 'query Old { gone }' }),

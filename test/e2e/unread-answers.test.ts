@@ -13,7 +13,7 @@ import { useWorld } from '../support/world.js';
 vi.setConfig({ testTimeout: 120_000 });
 
 const sendTimeoutMs = 1_000;
-/** An answer that is read a little at a time is given up after this. */
+/** The server gives up an answer that is read a little at a time after this. */
 const maxAnswerMs = 20 * sendTimeoutMs;
 const kimId = 4;
 const crowd = Array.from({ length: 20 }, (_, index) => 1_001 + index);
@@ -21,7 +21,7 @@ const crowd = Array.from({ length: 20 }, (_, index) => 1_001 + index);
 const essay = '😀'.repeat(4_000);
 const essayBytes = 16_000;
 const maxAnswerBytes = 4_194_304;
-/** More than what the system's own buffers for one connection take. */
+/** More than the operating system's buffers for one connection. */
 const huge = 700 * essayBytes;
 
 describeWithNats('an answer that is not read', () => {
@@ -40,7 +40,7 @@ describeWithNats('an answer that is not read', () => {
     await fill(roomId);
   });
 
-  it('is cut where nothing of it is taken, and what it held is given back', async () => {
+  it('is cut if nothing of it is read, and its memory is freed', async () => {
     const inspector = await Inspector.attach(instance);
     onTestFinished(() => inspector.detach());
     await postOperation(instance, pages(700), { authorization: `Bearer ${kim.token}` });
@@ -62,7 +62,7 @@ describeWithNats('an answer that is not read', () => {
     expect(instance.output()).not.toMatch(/"level":[56]0/);
   });
 
-  it('is cut where a little of it is taken every now and then', async () => {
+  it('is cut if a little of it is read now and then', async () => {
     const reader = await ask(instance, kim.token, pages(700));
     const startedAt = performance.now();
     await Promise.race([reader.read({ everyMs: 200 }), delay(2 * maxAnswerMs)]);
@@ -71,7 +71,7 @@ describeWithNats('an answer that is not read', () => {
     expect(reader.receivedBytes).toBeLessThan(huge);
   });
 
-  it('is another matter than one that is read slowly, which comes whole, and its connection is used again', async () => {
+  it('differs from one that is read slowly, which arrives whole on a connection that stays usable', async () => {
     const [quick, slow] = [await ask(instance, kim.token, pages(700)), await ask(instance, kim.token, pages(700))];
     const [atOnce, slowly] = await Promise.all([quick.answer(), slow.answer({ everyMs: 25 })]);
     expect(atOnce.body.length).toBeGreaterThan(huge);
@@ -82,7 +82,7 @@ describeWithNats('an answer that is not read', () => {
     }
   });
 
-  it('is bounded where a client asks for a thousand more ahead', async () => {
+  it('takes bounded memory if a client sends a thousand more requests ahead', async () => {
     const inspector = await Inspector.attach(instance);
     onTestFinished(() => inspector.detach());
     const before = await inspector.retainedBytes();
@@ -100,7 +100,7 @@ describeWithNats('an answer that is not read', () => {
     for (const { answers } of readers) expect(answers).toBeLessThan(40);
   });
 
-  it('is cut also where it is a file of GraphiQL', async () => {
+  it('is cut as well if it is a file of GraphiQL', async () => {
     const reader = await open(instance);
     reader.write('GET /graphql/graphiql.js HTTP/1.1\r\nHost: localhost\r\n\r\n'.repeat(8));
     await delay(4 * sendTimeoutMs);
@@ -108,9 +108,9 @@ describeWithNats('an answer that is not read', () => {
     expect(reader.answers).toBeLessThan(8);
   });
 
-  it('counts for who has asked for it: the next is refused until it is read, and those of others are not', async () => {
+  it('counts for its user: the next request is refused until it is read, and those of others are not', async () => {
     const patient = await world.start();
-    // The system's own buffers for a connection take the first.
+    // The operating system's buffers for a connection take the first answer.
     const twice = [pages(200), pages(200)];
     const readers: Reader[] = [];
     for (let count = 0; count < 3; count += 1) {
@@ -132,7 +132,7 @@ describeWithNats('an answer that is not read', () => {
     await waitFor(async () => (await viewer(patient, kim.token)).status === 200, { what: 'room for another' });
   });
 
-  it('takes its place from others only as far as there is room for all', async () => {
+  it('counts for a limit of all users together', async () => {
     const patient = await world.start();
     const twice = [pages(200), pages(200)];
     const readers = await Promise.all(
@@ -152,16 +152,16 @@ describeWithNats('an answer that is not read', () => {
       await delay(50);
     }
     expect(peak).toBeLessThanOrEqual(32 * maxAnswerBytes);
-    // The others are there, and are read.
+    // The remaining answers arrive and are read.
     const answers = await Promise.allSettled(readers.map((reader) => reader.answer()));
     expect(answers.filter(({ status }) => status === 'fulfilled').length).toBeGreaterThan(20);
   });
 
-  it('is not kept for a client that went before it was made', async () => {
+  it('is not kept for a client that disconnected before it was made', async () => {
     const readers = await Promise.all(tokens.map((token) => ask(instance, token, pages(700))));
     await delay(20);
     for (const reader of readers) reader.close();
-    // One behind the other: those before it are made by then.
+    // Answers are made one after the other, so the earlier ones are made by then.
     await waitFor(async () => (await viewer(instance, tokens.at(-1) as string)).status === 200, { what: 'an answer' });
     await waitFor(async () => (await unreadBytes(instance)) === 0, { what: 'nothing that waits' });
   });
@@ -182,7 +182,7 @@ describeWithNats('an answer that is not read', () => {
       return socket;
     };
 
-    it('is another matter than one that is read slowly, which comes whole', async () => {
+    it('differs from one that is read slowly, which arrives whole', async () => {
       const reader = await open(instance);
       reader.upgrade();
       reader.sendFrame({ type: 'connection_init', payload: { authorization: `Bearer ${kim.token}` } });
@@ -194,7 +194,7 @@ describeWithNats('an answer that is not read', () => {
       expect(performance.now() - startedAt).toBeGreaterThan(2 * sendTimeoutMs);
     });
 
-    it('is cut where nothing of it is taken, and what it held is given back', async () => {
+    it('is cut if nothing of it is read, and its memory is freed', async () => {
       const sockets = await Promise.all(tokens.slice(0, 10).map((token) => connect(instance, token)));
       for (const socket of sockets) {
         socket.ws.pause();
@@ -211,7 +211,7 @@ describeWithNats('an answer that is not read', () => {
     const refusalOf = (socket: RawSocket) =>
       waitFor(async () => (await socket.ask({ query: '{ viewer { id } }' })).errors?.[0], { what: 'a refusal' });
 
-    it('counts for who has asked for it, also where it answers a mutation', async () => {
+    it('counts for its user, even if it answers a mutation', async () => {
       const patient = await world.start();
       const room = await kim.group(5);
       await fill(room);
@@ -241,13 +241,13 @@ describeWithNats('an answer that is not read', () => {
         },
         { what: 'the end of the one that does not read', timeoutMs: 40_000 },
       );
-      // Beside the four largest that may wait, those that are being made and those of a socket that closes.
+      // Four of the largest answers may wait; others are being made or belong to a closing socket.
       expect(peak).toBeLessThan(20 * maxAnswerBytes);
       expect((await refusal).extensions).toEqual({ code: 'RATE_LIMITED', retryAfterMs: 1_000 });
     });
   });
 
-  /** With a hundred essays. */
+  /** Fills the room with a hundred essays. */
   async function fill(room: string): Promise<void> {
     await world.database.query(
       `INSERT INTO chat_messages (id, room_id, seq, changed_seq, sender_id, sender_name, type, content)
@@ -257,7 +257,7 @@ describeWithNats('an answer that is not read', () => {
     await world.database.query('UPDATE chat_rooms SET seq = 101, published_seq = 101 WHERE id = $1', [room]);
   }
 
-  /** So many essays of the room, a hundred messages as often as it takes. */
+  /** A query for so many essays of the room: a hundred messages, with as many aliases as it takes. */
   function pages(essays: number) {
     const first = Math.min(essays, 100);
     const aliases = Array.from({ length: essays / first }, (_, index) => `c${index}: content`);
