@@ -44,8 +44,17 @@ export class NewestEpoch implements EpochWatch {
 }
 
 /**
- * Begins an epoch after the database was restored. If instances were running recently or are connected, they may have written
- * to it since, so nothing counts as common. It checks both, because a recovery of the server deletes the leases.
+ * A lease `i` that instances hold in this database. A lease that was valid when the dump was taken comes with it: a dump writes
+ * the rows first and adds the primary key afterwards, so the row is no newer than the key. An instance renews its lease in a
+ * later transaction. An age below 0 is more than 2^31 transactions, so the key is older than any lease.
+ */
+const isHeldHere = `i.expires_at > clock_timestamp() AND NOT i.released AND NOT EXISTS (
+  SELECT FROM pg_constraint k WHERE k.conrelid = 'chat_instances'::regclass AND k.contype = 'p'
+    AND age(k.xmin) BETWEEN 0 AND age(i.xmin))`;
+
+/**
+ * Begins an epoch after the database was restored. If instances have held a lease in it recently or are connected, they may have
+ * written to it since, so nothing counts as common. It checks both, because a recovery of the server deletes the leases.
  * @param known - an epoch that instances know: the new one is later, whatever the server's clock shows
  * @throws {DatabaseUnreachableError} if the server does not answer within 5 s
  */
@@ -58,7 +67,7 @@ export async function beginEpoch(
     await client.query(`SET lock_timeout = '10s'`); // for writers, while all later writers wait behind it
     const { rows } = await client.query<{ epoch: string; is_sure: boolean }>(
       `SELECT chat_begin_epoch(l.is_sure, $1) AS epoch, l.is_sure FROM (
-        SELECT NOT EXISTS (SELECT FROM chat_instances i WHERE i.expires_at > clock_timestamp() AND NOT i.released)
+        SELECT NOT EXISTS (SELECT FROM chat_instances i WHERE ${isHeldHere})
           AND NOT EXISTS (
             SELECT FROM pg_stat_activity a WHERE a.datname = current_database() AND a.pid <> pg_backend_pid()
               AND a.application_name IN ($2, current_setting('application_name'))

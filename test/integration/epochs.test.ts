@@ -98,6 +98,27 @@ describe('the epoch of the logs', () => {
     expect((await epochsOf(roomId)).at(-1)).toMatchObject({ seq: 0 });
   });
 
+  it('has the whole log in common with it after a dump was restored, whose leases are still valid, until an instance renews one', async () => {
+    const { roomId } = await makeRoom();
+    const instance = randomUUID();
+    const renew = () => database.query('SELECT chat_hold_lease($1, 20000)', [instance]);
+    const leases = () => database.query('SELECT FROM chat_instances WHERE expires_at > clock_timestamp()');
+    await whileNobodyIsConnected(async () => {
+      await renew();
+      await addKeysAsARestoreDoes();
+
+      expect(await leases()).toHaveLength(1);
+      expect(await beginEpoch(database.url)).toMatchObject({ isSure: true });
+      expect((await database.query(commonSeq, [roomId]))[0]).toEqual({ seq: 3 });
+
+      await renew();
+      expect(await beginEpoch(database.url)).toMatchObject({ isSure: false });
+      await database.query('DELETE FROM chat_instances');
+    });
+
+    expect((await epochsOf(roomId)).at(-1)).toMatchObject({ seq: 0 });
+  });
+
   it('has nothing in common with it either if instances without a lease are connected', async () => {
     const { roomId } = await makeRoom();
 
@@ -210,6 +231,18 @@ describe('the epoch of the logs', () => {
       expect(db.epochs.present).toBe(presentEpoch(epochs));
     });
   });
+
+  const commonSeq = 'SELECT seq FROM chat_room_epochs WHERE room_id = $1 ORDER BY epoch DESC LIMIT 1';
+
+  /** A dump loads the rows first, and adds the keys of the tables afterwards. */
+  async function addKeysAsARestoreDoes(): Promise<void> {
+    await database.query('ALTER TABLE chat_instances DROP CONSTRAINT chat_instances_pkey CASCADE');
+    await database.query('ALTER TABLE chat_instances ADD CONSTRAINT chat_instances_pkey PRIMARY KEY (id)');
+    await database.query(
+      `ALTER TABLE chat_connections ADD CONSTRAINT chat_connections_instance_id_fkey
+        FOREIGN KEY (instance_id) REFERENCES chat_instances (id) ON UPDATE CASCADE ON DELETE CASCADE`,
+    );
+  }
 
   async function whileNobodyIsConnected(work: () => Promise<void>): Promise<void> {
     await db.close();
