@@ -1,8 +1,29 @@
-import { getIntrospectionQuery, parse } from 'graphql';
+import { type DocumentNode, getIntrospectionQuery, parse, visit } from 'graphql';
 import { describe, expect, it } from 'vitest';
 import { findOverlaps } from '../../src/server/graphql/limits/field-overlap.js';
 
 const isRefused = (text: string): boolean => findOverlaps(parse(text)) !== undefined;
+/** A document that throws once the check has read more of its selections, with repetitions, than a bounded one does. */
+function parseBounded(text: string): DocumentNode {
+  const document = parse(text);
+  let read = 0;
+  visit(document, {
+    SelectionSet: (node) => {
+      const { selections } = node;
+      Object.defineProperty(node, 'selections', {
+        get: () => {
+          read += selections.length;
+          if (read > maxRead) throw new Error('The check has no bound');
+          return selections;
+        },
+      });
+    },
+  });
+  read = 0;
+  return document;
+}
+const maxRead = 20_000;
+
 const times = (count: number, of: (index: number) => string): string =>
   Array.from({ length: count }, (_, i) => of(i)).join(' ');
 /** A chain of this many fragments, each of which spreads the next. */
@@ -54,8 +75,6 @@ describe('fields that are to be merged', () => {
     ],
     ['a second operation', `query A { id } query B { ${times(80, () => 'id')} }`],
   ])('are too many: %s', (_what, text) => {
-    const startedAt = performance.now();
-    expect(isRefused(text)).toBe(true);
-    expect(performance.now() - startedAt).toBeLessThan(100);
+    expect(findOverlaps(parseBounded(text))).toBeDefined();
   });
 });
