@@ -137,7 +137,7 @@ export async function startApp(config: CompleteConfig, documents: TrustedDocumen
   const engine = createGraphqlEngine({ ...limits, deps, documents, maskError, introspection });
   const authenticate = createAuthenticate(createTokenVerifier(config.auth), deps);
   const connectionLimit = new ConnectionLimit(limits.maxSocketsPerUser, userConnections);
-  const { sendTimeoutMs, maxStreamMs, maxBodyBytes, maxAnswerBytes } = limits;
+  const { sendTimeoutMs, keepAliveMs, maxStreamMs, maxBodyBytes, maxAnswerBytes } = limits;
   const print = createPrintResult(maskError, maxAnswerBytes);
   const shared = { engine, userTurns, subscribe, authenticate, print, connectionLimit, slices, maxAnswerBytes, unread };
   const sockets = new GraphqlSockets({
@@ -181,6 +181,7 @@ export async function startApp(config: CompleteConfig, documents: TrustedDocumen
     maskError,
     isAllowedOrigin: createOriginCheck({ allowed: config.allowedOrigins, loopback: config.embedded }),
     sendTimeoutMs,
+    keepAliveMs,
     log,
   });
 

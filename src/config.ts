@@ -106,6 +106,8 @@ export interface LimitsConfig {
    */
   readonly epochGraceMs: number;
   readonly sendTimeoutMs: number;
+  /** An idle HTTP connection is closed after this time. */
+  readonly keepAliveMs: number;
   /** An HTTP stream ends at this age, or a little earlier. */
   readonly maxStreamMs: number;
 }
@@ -315,6 +317,9 @@ export const environment = z.object({
   SEND_TIMEOUT_MS: count(15_000, 3_600_000).describe(
     'milliseconds without progress on one send before a client is disconnected (4490); 20 times that for a whole answer',
   ),
+  KEEP_ALIVE_MS: wholeNumber(1_000, 3_600_000)
+    .default(75_000)
+    .describe('milliseconds after which an idle HTTP connection is closed; longer than a proxy keeps its own idle'),
   MAX_STREAM_MS: wholeNumber(1_000, 86_400_000)
     .default(120_000)
     .describe(
@@ -476,6 +481,7 @@ function toConfig(values: Environment): Config {
       maxLag: values.MAX_LAG,
       epochGraceMs: values.EPOCH_GRACE_DAYS * dayMs,
       sendTimeoutMs: values.SEND_TIMEOUT_MS,
+      keepAliveMs: values.KEEP_ALIVE_MS,
       maxStreamMs: values.MAX_STREAM_MS,
     },
   };

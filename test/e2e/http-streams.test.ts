@@ -7,6 +7,7 @@ import { apolloAccept, MultipartStream } from '../support/multipart.js';
 import { inboxEvents, messageAdded, presence, removeMember, roomEvents, typing } from '../support/operations.js';
 import { RawHttp } from '../support/raw-http.js';
 import { describeWithNats } from '../support/requirements.js';
+import { forgeToken } from '../support/tokens.js';
 import { waitFor } from '../support/wait-for.js';
 import { postOperation } from '../support/wire.js';
 import { useWorld } from '../support/world.js';
@@ -62,6 +63,24 @@ describeWithNats('a subscription over HTTP', () => {
       expect.objectContaining({ extensions: expect.objectContaining({ code: 'FORBIDDEN' }) }),
     ]);
     await expectNothingHeld();
+  });
+
+  it('needs a token that has not expired, because it ends with it; a query is still answered for a moment', async () => {
+    const token = await forgeToken({ exp: Math.floor(Date.now() / 1_000) - 5 });
+    const authorization = { authorization: `Bearer ${token}` };
+    for (const accept of ['text/event-stream', apolloAccept]) {
+      const headers = { ...headersOf(accept), ...authorization };
+      const refused = await fetch(`${instance.url}/graphql`, {
+        method: 'POST',
+        headers,
+        body: JSON.stringify(watch()),
+      });
+      expect(refused.status).toBe(401);
+      expect(await refused.json()).toMatchObject({ errors: [{ extensions: { code: 'UNAUTHENTICATED' } }] });
+    }
+    expect((await postOperation(instance, { query: '{ viewer { id } }' }, authorization)).data).toEqual({
+      viewer: { id: '4' },
+    });
   });
 
   it('is not buffered by a proxy on its way', async () => {

@@ -130,6 +130,17 @@ describeWithNats('HTTP', () => {
     });
   });
 
+  it('keeps an idle connection for longer than a proxy does, and closes it after the configured time', async () => {
+    const ask = async (to: Instance) => {
+      const connection = await open(to);
+      connection.write('GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n');
+      return { connection, head: (await connection.answer()).head };
+    };
+    expect((await ask(instance)).head).toMatch(/^keep-alive: timeout=75\r?$/im);
+    const short = await ask(await world.start({ KEEP_ALIVE_MS: '1000' }));
+    await waitFor(() => short.connection.isClosed, { what: 'the end of the idle connection' });
+  });
+
   it('opens no WebSocket on a connection with an unanswered request', async () => {
     const connection = await open();
     const offer = ['Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Version: 13'];

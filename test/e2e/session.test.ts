@@ -144,13 +144,11 @@ describeWithNats('a session', () => {
       socket.subscribe('same', watch());
       socket.send({ id: 'same', type: 'complete' });
     }
-    const again = async () => {
-      const before = socket.messages.length;
-      socket.subscribe('same', watch());
-      const answer = () => socket.messages.slice(before).find(({ type }) => type === 'next' || type === 'error');
-      return (await waitFor(answer, { what: 'its answer' })).type === 'next';
-    };
-    await waitFor(again, { what: 'the subscription that is not completed' });
+    socket.subscribe('same', watch());
+    const whoAnswers = socket.ask(whoAmI, 'behind it');
+    await waitFor(() => told('RoomReady') > 0, { what: 'the subscription that is not completed' });
+    expect(await whoAnswers).toMatchObject({ data: { viewer: { id: '4' } } });
+    expect(socket.messages.filter(({ type }) => type === 'error')).toEqual([]);
 
     const kim = await world.client(4);
     await kim.send(room, 'once');

@@ -14,13 +14,8 @@ it('passes on postponed messages in their order, and asks once for the delay of 
   let postponed = 0;
   socket.onMessage(
     async (text) => {
-      if (text.startsWith('new') && postponed < 3) {
-        postponed += 1;
-        socket.postpone(text);
-        return;
-      }
-      if (text.startsWith('new')) postponed = 0;
-      taken.push(text);
+      if (text.startsWith('new') && socket.postpone(text, { ms: 1, times: 3 })) postponed += 1;
+      else taken.push(text);
     },
     (text) => {
       delayed.push(text);
@@ -32,6 +27,7 @@ it('passes on postponed messages in their order, and asks once for the delay of 
   await waitFor(() => taken.length === sent.length || undefined, { what: 'all messages' });
   expect(taken).toEqual(sent);
   expect(delayed).toEqual(sent);
+  expect(postponed).toBe(9);
 });
 
 /** Both ends of one connection. */

@@ -33,6 +33,7 @@ describe('negotiate', () => {
     ['parts less than SSE', `${apollo};q=0.5, ${sse}, ${json}`, json, 'sse'],
     ['parts of another protocol', `multipart/mixed;deferSpec=20220824, ${json}`, json, null],
     ['no SSE', `*/*, ${sse};q=0`, json, null],
+    ['the other name of UTF-8', `${json};charset=utf8`, json, null],
     ['another character set at first', `${graphql};charset=latin1, ${json}`, json, null],
     ['a page, as a browser', 'text/html,application/xhtml+xml,*/*;q=0.8', json, 'sse'],
   ])('finds the formats for a client that accepts %s', (_what, accept, answer, stream) => {

@@ -118,6 +118,7 @@ export class GraphqlOverHttp {
     const { engine, connectionLimit, subscribe } = this.#options;
     if (wanted.stream === null) opening.refusal = noStream;
     else if (viewer === null) opening.refusal = noToken;
+    else if (viewer.expiresAt.getTime() <= Date.now()) opening.refusal = expired;
     else if (connectionLimit.isReached(viewer.userId)) opening.refusal = tooManyConnections;
     else {
       // A new context, so that yoga's objects for the request are not kept for the life of the subscription.
@@ -181,6 +182,9 @@ const noStream: Refusal = {
   message: 'A subscription needs Accept: text/event-stream, or multipart/mixed;subscriptionSpec=1.0, or a WebSocket',
   status: 406,
 };
+
+/** A single operation has a tolerance for clocks that differ; a stream ends with its token, so it would end at once. */
+const expired: Refusal = { code: 'UNAUTHENTICATED', message: 'The token has expired' };
 
 const noToken: Refusal = { code: 'UNAUTHENTICATED', message: 'A token is needed: Authorization: Bearer ...' };
 

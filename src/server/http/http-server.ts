@@ -24,6 +24,8 @@ export interface HttpOptions {
   readonly isAllowedOrigin: IsAllowedOrigin;
   /** A connection is closed if its peer takes nothing of a response for this long. */
   readonly sendTimeoutMs: number;
+  /** An idle connection is closed after this time. */
+  readonly keepAliveMs: number;
   readonly log: Logger;
 }
 
@@ -47,10 +49,14 @@ export class HttpServer {
 
   constructor(options: HttpOptions) {
     this.#options = options;
-    const { graphql, sendTimeoutMs } = options;
+    const { graphql, sendTimeoutMs, keepAliveMs } = options;
     this.#route = createRouter(options.routes);
     this.#progress = new SendProgress({ sendTimeoutMs, isStream: (response) => graphql.isStream(response) });
-    const timeouts = { requestTimeout: requestTimeoutMs, headersTimeout: headersTimeoutMs };
+    const timeouts = {
+      requestTimeout: requestTimeoutMs,
+      headersTimeout: headersTimeoutMs,
+      keepAliveTimeout: keepAliveMs,
+    };
     this.#server = createServer({ ...timeouts, connectionsCheckingInterval: timeoutCheckMs }, (request, response) =>
       this.#pipelines.take(request, response),
     );

@@ -82,7 +82,7 @@ function parseAccept(accept: string): Range[] {
   for (const item of accept.toLowerCase().split(',')) {
     const [type = '', ...rest] = item.split(';').map((part) => part.trim());
     const parameters = new Map(rest.map(parseParameter));
-    if ((parameters.get('charset') ?? 'utf-8') !== 'utf-8') continue;
+    if (!/^utf-?8$/.test(parameters.get('charset') ?? 'utf-8')) continue;
     const weight = Number(parameters.get('q') ?? 1);
     ranges.push({
       type,

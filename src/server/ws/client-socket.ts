@@ -56,6 +56,8 @@ export class ClientSocket {
   #held: string[] = [];
   /** Whether the first of them has had its delay and was postponed by the listener. */
   #isPostponed = false;
+  /** How often the message at hand has been postponed. */
+  #postponements = 0;
   /** The frames to write at the end of this turn, in one write. */
   readonly #frames: Buffer[] = [];
   #frameBytes = 0;
@@ -145,8 +147,10 @@ export class ClientSocket {
   }
 
   #take(text: string): void {
-    const delayMs = this.#isPostponed ? 0 : this.#delayOf(text);
+    const isPostponed = this.#isPostponed;
     this.#isPostponed = false;
+    if (!isPostponed) this.#postponements = 0;
+    const delayMs = isPostponed ? 0 : this.#delayOf(text);
     if (delayMs === 0) {
       this.#listener(text).catch(this.#blame);
       return;
@@ -200,11 +204,17 @@ export class ClientSocket {
     if (!this.#isPaused) this.#socket.resume();
   }
 
-  /** Hands the message to the listener again in a moment, before all later ones. Call it in the listener. */
-  postpone(text: string): void {
+  /**
+   * Hands the message to the listener again after `ms`, before all later ones. Call it in the listener. Returns false if this
+   * message has been postponed `times` already.
+   */
+  postpone(text: string, { ms, times }: { readonly ms: number; readonly times: number }): boolean {
+    if (!this.isOpen || this.#postponements >= times) return false;
+    this.#postponements += 1;
     this.#held.unshift(text);
     this.#isPostponed = true;
-    this.rest(1);
+    this.rest(ms);
+    return true;
   }
 
   onClose(listener: (code: number, reason: string) => void): void {

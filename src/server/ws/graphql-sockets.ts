@@ -68,6 +68,12 @@ const maxTimerMs = 2 ** 31 - 1;
 /** The reason of an abort. Without one, each abort would create an exception with a stack. */
 const gone = 'The client wants no answer any more';
 
+/** A new document waits for a turn of the event loop with less work, but not for long: every turn may have much. */
+const untilFree = { ms: 1, times: 20 };
+/** An operation whose id its client has completed waits until the earlier one with that id has ended; longer frames do not. */
+const untilEnded = { ms: 10, times: 100 };
+const maxPostponedLength = 10_000;
+
 /** The state of an operation that its client has completed. */
 const completed = 'completed';
 
@@ -264,14 +270,14 @@ export class GraphqlSockets {
     try {
       const message = readMessage(text);
       if (isOperation(message)) {
-        const length = this.#lengthToParse(message);
-        if (length > 0 && slices.isOver) {
-          socket.postpone(text);
+        const isIdTaken = operations.get(message.id) === completed;
+        if (isIdTaken && text.length <= maxPostponedLength && socket.postpone(text, untilEnded))
           return Promise.resolve();
-        }
+        const length = this.#lengthToParse(message);
+        if (length > 0 && slices.isOver && socket.postpone(text, untilFree)) return Promise.resolve();
         socket.grantIdle();
         if (viewer !== null) socket.rest(userTurns.count(viewer.userId, length));
-        if (operations.get(message.id) === completed) return this.#refuse(socket, message.id);
+        if (isIdTaken) return this.#refuse(socket, message.id);
       } else if (!socket.admitIdle()) return Promise.resolve();
       if (operations.size > 0 && isCompletion(message)) {
         if (operations.has(message.id)) operations.set(message.id, completed);
