@@ -295,7 +295,7 @@ export const environment = z.object({
     'all other mutations per minute and user, per instance; every 50 users that one adds to a room count as one more',
   ),
   SUBSCRIPTIONS_PER_MINUTE: count(1_000, 1_000_000).describe(
-    'subscriptions that a user may start in a minute, over sockets and HTTP streams, per instance',
+    'subscriptions that a user may start in a minute, over sockets and HTTP streams, per instance; one to `presence` counts once more for every 50 users',
   ),
   REPLAYED_PER_MINUTE: count(240_000).describe(
     'log entries that are replayed for a user in a minute, per instance; each page counts as at least 10',

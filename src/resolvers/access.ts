@@ -96,6 +96,16 @@ export async function assertMayIntroduce(
 export const assertMaySubscribe = ({ subscriptionRate }: Deps, viewer: Viewer): Promise<void> =>
   consume(subscriptionRate, viewer);
 
+/** Reading the presence of this many users takes as long as any other subscription. */
+const usersPerSubscription = 50;
+
+/** @param users - how many users the subscription names: every 50 of them count as one subscription more */
+export async function assertMayWatch({ subscriptionRate }: Deps, viewer: Viewer, users: number): Promise<void> {
+  // The subscription itself is counted already.
+  const points = Math.min(Math.floor(users / usersPerSubscription), subscriptionRate.points - 1);
+  if (points > 0) await consume(subscriptionRate, viewer, points);
+}
+
 /** @throws {ChatError} RATE_LIMITED, with how long to wait */
 export const assertMaySearch = ({ searchRate }: Deps, viewer: Viewer): Promise<void> => consume(searchRate, viewer);
 

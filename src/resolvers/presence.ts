@@ -3,6 +3,7 @@ import { parseUserId } from '../domain/ids.js';
 import type { Presence } from '../domain/presence.js';
 import type { Source } from '../domain/source.js';
 import type { Viewer } from '../domain/viewer.js';
+import { assertMayWatch } from './access.js';
 import type { Deps } from './deps.js';
 
 /**
@@ -10,15 +11,17 @@ import type { Deps } from './deps.js';
  * @throws {ChatError} BAD_USER_INPUT for no users or too many, RATE_LIMITED if the viewer watches too many already
  */
 export async function watchPresence(
-  { presences, load, limits }: Deps,
+  deps: Deps,
   viewer: Viewer,
   { userIds }: { userIds: readonly string[] },
   isBehind: () => boolean,
 ): Promise<Source<Presence>> {
   const ids = [...new Set(userIds.map((id) => parseUserId(id, 'userIds')))];
+  const { presences, load, limits } = deps;
   const { maxWatchedUsers } = limits;
   if (ids.length === 0 || ids.length > maxWatchedUsers) {
     throw new ChatError('BAD_USER_INPUT', `userIds must name 1 to ${maxWatchedUsers} users`);
   }
+  await assertMayWatch(deps, viewer, ids.length);
   return presences.watch(viewer.userId, ids, () => load.isHigh || isBehind());
 }

@@ -31,6 +31,12 @@ const MessageType = builder.enumType('MessageType', {
   },
 });
 
+/** In a longer text, escaped characters may make a large answer: JSON prints a control character as six. */
+const shortText = 500;
+
+/** The number of UTF-16 units of the text in an answer; at least about that of a short one. */
+const printedLength = (text: string): number => (text.length <= shortText ? text.length : JSON.stringify(text).length);
+
 /** Not a Prisma type: messages come from the feed and from the database, in one shape. */
 export const Message = builder.objectRef<PagedMessage>('Message').implement({
   description: 'One message of a room, as it is now.',
@@ -60,7 +66,7 @@ export const Message = builder.objectRef<PagedMessage>('Message').implement({
       complexity: 25,
       description: "The text; null once deleted. For SYSTEM, a sentence in the server's language.",
       resolve: ({ content }, _args, context) => {
-        context.textLength = (context.textLength ?? 0) + (content?.length ?? 0);
+        context.textLength = (context.textLength ?? 0) + printedLength(content ?? '');
         return content;
       },
     }),

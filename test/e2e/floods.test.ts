@@ -1,3 +1,5 @@
+import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { beforeAll, expect, it, onTestFinished } from 'vitest';
 import type { Instance } from '../support/instance.js';
 import { inboxEvents } from '../support/operations.js';
@@ -6,6 +8,8 @@ import { RawSocket } from '../support/wire.js';
 import { useWorld } from '../support/world.js';
 
 const maxUninitialised = 1_000;
+/** Of the times in /proc on Linux. */
+const ticksPerSecond = 100;
 
 describeWithNats('a flood over a WebSocket', () => {
   const world = useWorld({ instances: 1 });
@@ -55,6 +59,24 @@ describeWithNats('a flood over a WebSocket', () => {
     expect(await isAnswered(socket)).toBe(true);
   });
 
+  it('of new documents before authentication costs no more than one of known documents', async () => {
+    const variables = { y: Array.from({ length: 3_250 }, () => ({})) };
+    /** The CPU time of the server for one frame on each of 300 sockets, in seconds. */
+    const flood = async (query: () => string) => {
+      const sockets: RawSocket[] = [];
+      for (let count = 0; count < 300; count += 50) {
+        sockets.push(...(await Promise.all(Array.from({ length: 50 }, open))));
+      }
+      const before = cpuSecondsOf(instance.pid);
+      for (const socket of sockets) socket.subscribe('1', { query: query(), variables });
+      for (const socket of sockets) expect(await socket.closeCode()).toBe(4401);
+      return cpuSecondsOf(instance.pid) - before;
+    };
+    const known = await flood(() => '{ viewer { id } }');
+    const unknown = await flood(() => `{ viewer { id } } # ${randomUUID()}`);
+    expect(unknown).toBeLessThan(3 * known + 0.5);
+  });
+
   it('of silent connections closes the oldest of them, and no other', async () => {
     const silent: RawSocket[] = [];
     for (let count = 0; count < maxUninitialised; count += 50) {
@@ -90,3 +112,10 @@ describeWithNats('a flood over a WebSocket', () => {
     return socket;
   }
 });
+
+/** The CPU time of a process so far, in all its threads. */
+function cpuSecondsOf(pid: number): number {
+  const [, fields = ''] = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ');
+  const [user, system] = fields.split(' ').slice(11, 13);
+  return (Number(user) + Number(system)) / ticksPerSecond;
+}

@@ -3,7 +3,7 @@ import { createServer, type Server } from 'node:http';
 import { type AddressInfo, connect as connectTcp } from 'node:net';
 import { exportJWK, exportSPKI, generateKeyPair, SignJWT } from 'jose';
 import pg from 'pg';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { type ApiError, TestClient } from '../support/client.js';
 import { type Instance, startInstance, testSecret } from '../support/instance.js';
 import { apolloAccept, MultipartStream } from '../support/multipart.js';
@@ -14,6 +14,7 @@ import {
   history,
   inviteMembers,
   markRead,
+  presence,
   roomEvents,
   searchUsers,
   sendMessage,
@@ -223,6 +224,23 @@ describeWithNats('a session', () => {
     for (let times = 0; times < 2; times += 1) await kim.http(searchUsers, { text: 'x' });
     await expect(kim.http(searchUsers, { text: 'x' })).rejects.toMatchObject({ code: 'RATE_LIMITED' });
     await kim.close();
+  });
+
+  it('counts every 50 users of a presence subscription as one subscription more', async () => {
+    const strict = await world.start({ SUBSCRIPTIONS_PER_MINUTE: '9' });
+    const socket = await RawSocket.connect(strict, await forgeToken());
+    onTestFinished(() => socket.ws.terminate());
+    const watchUsers = (count: number) => ({
+      query: presence.toString(),
+      variables: { userIds: Array.from({ length: count }, (_, index) => `${1_000 + index}`) },
+    });
+    for (const [id, count] of Object.entries({ small: 49, large: 300, last: 1 })) {
+      socket.subscribe(id, watchUsers(count));
+      expect(await socket.ask(whoAmI, `behind ${id}`)).toMatchObject({ data: { viewer: { id: '4' } } });
+    }
+    const refused = await socket.ask(watchUsers(1), 'refused');
+    expect(refused.errors?.[0]?.extensions).toMatchObject({ code: 'RATE_LIMITED' });
+    expect(socket.messages.filter(({ id }) => ['small', 'large', 'last'].includes(id ?? ''))).toEqual([]);
   });
 
   it('counts each 50 users who are added to a room as one more change', async () => {

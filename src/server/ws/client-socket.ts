@@ -54,10 +54,8 @@ export class ClientSocket {
   #rest: NodeJS.Timeout | undefined;
   /** The messages that were read before the rest and wait for its end. */
   #held: string[] = [];
-  /** Whether the first of them has had its delay and was postponed by the listener. */
-  #isPostponed = false;
-  /** How often the message at hand has been postponed. */
-  #postponements = 0;
+  /** Whether a message waits to be processed before all later ones. */
+  #isHolding = false;
   /** The frames to write at the end of this turn, in one write. */
   readonly #frames: Buffer[] = [];
   #frameBytes = 0;
@@ -141,16 +139,13 @@ export class ClientSocket {
         this.#isPaused = true;
         socket.pause();
       }
-      if (this.#rest === undefined) this.#take(String(data));
-      else this.#held.push(String(data));
+      if (this.#isResting) this.#held.push(String(data));
+      else this.#take(String(data));
     });
   }
 
   #take(text: string): void {
-    const isPostponed = this.#isPostponed;
-    this.#isPostponed = false;
-    if (!isPostponed) this.#postponements = 0;
-    const delayMs = isPostponed ? 0 : this.#delayOf(text);
+    const delayMs = this.#delayOf(text);
     if (delayMs === 0) {
       this.#listener(text).catch(this.#blame);
       return;
@@ -186,35 +181,41 @@ export class ClientSocket {
     if (ms === 0 || !this.isOpen) return;
     clearTimeout(this.#rest);
     this.#socket.pause();
-    this.#rest = setTimeout(() => this.#goOn(), ms);
+    this.#rest = setTimeout(() => {
+      this.#rest = undefined;
+      this.#goOn();
+    }, ms);
+  }
+
+  get #isResting(): boolean {
+    return this.#rest !== undefined || this.#isHolding;
   }
 
   #goOn(): void {
-    this.#rest = undefined;
+    if (this.#isResting) return;
     const held = this.#held;
     this.#held = [];
     for (const [index, text] of held.entries()) {
       if (!this.isOpen) return;
       this.#take(text);
-      if (this.#rest === undefined) continue;
-      // `#take` has put the message that has to wait again at the front.
+      if (!this.#isResting) continue;
+      // `#take` has put a message that has to wait again at the front.
       this.#held = [...this.#held, ...held.slice(index + 1)];
       return;
     }
     if (!this.#isPaused) this.#socket.resume();
   }
 
-  /**
-   * Hands the message to the listener again after `ms`, before all later ones. Call it in the listener. Returns false if this
-   * message has been postponed `times` already.
-   */
-  postpone(text: string, { ms, times }: { readonly ms: number; readonly times: number }): boolean {
-    if (!this.isOpen || this.#postponements >= times) return false;
-    this.#postponements += 1;
-    this.#held.unshift(text);
-    this.#isPostponed = true;
-    this.rest(ms);
-    return true;
+  /** Processes no message and reads nothing until the promise resolves; then calls `work`, and goes on behind it. */
+  hold(until: Promise<unknown>, work: () => Promise<void>): void {
+    this.#isHolding = true;
+    this.#socket.pause();
+    void until.then(() => {
+      this.#isHolding = false;
+      if (!this.isOpen) return;
+      work().catch(this.#blame);
+      this.#goOn();
+    });
   }
 
   onClose(listener: (code: number, reason: string) => void): void {
@@ -243,7 +244,7 @@ export class ClientSocket {
   ping(): void {
     const { bytesRead } = this.#stream;
     // While reading is paused, signs of life cannot be seen.
-    if (bytesRead > this.#heardBytes || this.#isPaused || this.#rest !== undefined) this.#isAlive = true;
+    if (bytesRead > this.#heardBytes || this.#isPaused || this.#isResting) this.#isAlive = true;
     this.#heardBytes = bytesRead;
     if (!this.#isAlive) this.#socket.terminate();
     else if (this.isOpen) this.#socket.ping();
@@ -312,7 +313,7 @@ export class ClientSocket {
     if (this.#waiting.size > 0) this.#wake();
     if (this.#isPaused && this.#unsentBytes < maxUnsentBytes) {
       this.#isPaused = false;
-      if (this.#rest === undefined) this.#socket.resume();
+      if (!this.#isResting) this.#socket.resume();
     }
   };
 

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
 import {
   type ExecutionArgs,
   type ExecutionResult,
@@ -68,20 +69,22 @@ const maxTimerMs = 2 ** 31 - 1;
 /** The reason of an abort. Without one, each abort would create an exception with a stack. */
 const gone = 'The client wants no answer any more';
 
-/** A new document waits for a turn of the event loop with less work, but not for long: every turn may have much. */
-const untilFree = { ms: 1, times: 20 };
-/** An operation whose id its client has completed waits until the earlier one with that id has ended; longer frames do not. */
-const untilEnded = { ms: 10, times: 100 };
-const maxPostponedLength = 10_000;
+/** A new operation waits for so long until the earlier one with its id has ended, which its client has completed. */
+const maxEndMs = 1_000;
 
 /** The state of an operation that its client has completed. */
-const completed = 'completed';
+class Ending {
+  end: () => void = () => undefined;
+  readonly ended = new Promise<void>((resolve) => {
+    this.end = resolve;
+  });
+}
 
 /** The state of a connection. */
 interface Extra extends Pick<TransportContext, 'isBehind' | 'cutOff'> {
   readonly socket: ClientSocket;
   /** Operations that have not ended here, by their ids: until then, the id cannot be used again. */
-  readonly operations: Map<string, OperationTypeNode | typeof completed>;
+  readonly operations: Map<string, OperationTypeNode | Ending>;
   /** Created by the first query. */
   queries: LimitFunction | undefined;
   /** Unanswered queries, by their ids: a query is aborted when its client completes it or disconnects. */
@@ -94,6 +97,9 @@ interface Extra extends Pick<TransportContext, 'isBehind' | 'cutOff'> {
   authorization: string | undefined;
   viewer: Viewer | null;
 }
+
+/** graphql-ws's function for a message. */
+type Listener = (message: string) => Promise<void>;
 
 type Params = Record<string, unknown> | undefined;
 type Connection = Context<Params, Extra>;
@@ -220,7 +226,7 @@ export class GraphqlSockets {
       subscribe: (args: ExecutionArgs) => this.#subscribe(args),
       onError: (_connection, _id, _payload, errors) =>
         errors.map((error) => toFormatted(this.#options.maskError(error))),
-      onComplete: ({ extra }, id) => void extra.operations.delete(id),
+      onComplete: ({ extra }, id) => this.#end(extra, id),
     });
   }
 
@@ -264,30 +270,58 @@ export class GraphqlSockets {
    * Passes a message to graphql-ws after the check for floods. Resolves when the operation has ended; an async function would
    * hold the text until then.
    */
-  #receive(extra: Extra, text: string, listener: (message: string) => Promise<void>): Promise<void> {
-    const { socket, operations, unanswered, viewer } = extra;
-    const { slices, userTurns } = this.#options;
+  #receive(extra: Extra, text: string, listener: Listener): Promise<void> {
     try {
       const message = readMessage(text);
-      if (isOperation(message)) {
-        const isIdTaken = operations.get(message.id) === completed;
-        if (isIdTaken && text.length <= maxPostponedLength && socket.postpone(text, untilEnded))
-          return Promise.resolve();
-        const length = this.#lengthToParse(message);
-        if (length > 0 && slices.isOver && socket.postpone(text, untilFree)) return Promise.resolve();
-        socket.grantIdle();
-        if (viewer !== null) socket.rest(userTurns.count(viewer.userId, length));
-        if (isIdTaken) return this.#refuse(socket, message.id);
-      } else if (!socket.admitIdle()) return Promise.resolve();
-      if (operations.size > 0 && isCompletion(message)) {
-        if (operations.has(message.id)) operations.set(message.id, completed);
-        unanswered.get(message.id)?.abort(gone);
-      }
+      if (isOperation(message)) return this.#receiveOperation(extra, message, listener);
+      if (!extra.socket.admitIdle()) return Promise.resolve();
+      if (isCompletion(message)) this.#noteCompletion(extra, message.id);
       // graphql-ws also accepts parsed messages.
       return listener(message as string);
     } catch (error) {
       return Promise.reject(error);
     }
+  }
+
+  #receiveOperation(extra: Extra, message: OperationMessage, listener: Listener): Promise<void> {
+    const begin = () => this.#begin(extra, message, listener);
+    const wait = this.#waitFor(extra, message);
+    if (wait === undefined) return begin();
+    extra.socket.hold(wait, begin);
+    return Promise.resolve();
+  }
+
+  /** What the operation has to wait for: the end of an earlier one with its id, or a turn of the event loop with less work. */
+  #waitFor({ operations, viewer }: Extra, message: OperationMessage): Promise<void> | undefined {
+    const state = operations.get(message.id);
+    if (state instanceof Ending) return Promise.race([state.ended, delay(maxEndMs, undefined, { ref: false })]);
+    const { slices } = this.#options;
+    // Before the connection is acknowledged, graphql-ws refuses every operation without reading its document.
+    if (viewer === null || this.#lengthToParse(message) === 0 || !slices.isOver) return undefined;
+    return slices.next(viewer.userId);
+  }
+
+  #begin({ socket, operations, viewer }: Extra, message: OperationMessage, listener: Listener): Promise<void> {
+    socket.grantIdle();
+    if (viewer !== null) {
+      socket.rest(this.#options.userTurns.count(viewer.userId, this.#lengthToParse(message)));
+    }
+    if (operations.get(message.id) instanceof Ending) return this.#refuse(socket, message.id);
+    return listener(message as unknown as string);
+  }
+
+  #noteCompletion({ operations, unanswered }: Extra, id: string): void {
+    const state = operations.get(id);
+    if (state === undefined) return;
+    if (!(state instanceof Ending)) operations.set(id, new Ending());
+    unanswered.get(id)?.abort(gone);
+  }
+
+  #end({ operations }: Extra, id: string): void {
+    const state = operations.get(id);
+    operations.delete(id);
+    // graphql-ws forgets the operation a moment later.
+    if (state instanceof Ending) setImmediate(state.end);
   }
 
   /** Not left to graphql-ws, which distinguishes operations by their ids alone and would confuse the two. */
@@ -398,7 +432,12 @@ function takeOperation(args: ExecutionArgs): Operation {
   return operation;
 }
 
-const isOperation = (message: unknown): message is { readonly id: string; readonly payload?: unknown } =>
+interface OperationMessage {
+  readonly id: string;
+  readonly payload?: unknown;
+}
+
+const isOperation = (message: unknown): message is OperationMessage =>
   typeof message === 'object' && message !== null && 'type' in message && message.type === 'subscribe';
 
 const isCompletion = (message: unknown): message is { readonly id: string } =>
