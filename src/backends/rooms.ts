@@ -7,7 +7,7 @@ import { platform, viewerOf } from '../domain/viewer.js';
 import { syncBooking } from '../resolvers/bookings.js';
 import type { Deps } from '../resolvers/deps.js';
 import { loadRoom } from '../resolvers/loaders.js';
-import { createRoom, listRooms } from '../resolvers/rooms.js';
+import { createRoom, listRooms, toSelection } from '../resolvers/rooms.js';
 import { introduceUsers } from '../resolvers/users.js';
 import {
   assertLimit,
@@ -92,7 +92,7 @@ export const roomServices = [
       const viewer = viewerOf(userId);
       const { maxPageSize } = deps.limits;
       const first = assertLimit(limit ?? maxPageSize, maxPageSize);
-      const page = await listRooms(deps, viewer, { type, first, after: cursor });
+      const page = await listRooms(deps, viewer, { type, first, after: cursor }, shownToUser);
       const last = page.rows.at(-1);
       return {
         data: await showRooms(deps, viewer, page.rows),
@@ -106,7 +106,8 @@ export const roomServices = [
     payload({ roomId: uuid, userId: userId.nullish() }),
     async (deps, { roomId, userId }) => {
       const reader = userId == null ? platform : viewerOf(userId);
-      return { data: await showRoom(deps, reader, await loadRoom(deps, reader, roomId)) };
+      const room = await loadRoom(deps, reader, roomId, toSelection(shownToUser, deps.limits));
+      return { data: await showRoom(deps, reader, room) };
     },
   ),
   service(

@@ -8,7 +8,7 @@ import { type MemberRow, memberDetails, memberRow, nameOfMember } from './member
 import { isPresent } from './membership.js';
 import { countMembersOf, isEver, lastMessage, listMembersOf, type Part, title, unreadCount } from './room-parts.js';
 import { type RoomRow, roomRow } from './room-row.js';
-import type { Room } from './rooms.js';
+import { partsOf, type Room, type RoomPart, type RoomSelection, roomParts } from './rooms.js';
 import type { User } from './user-row.js';
 
 /** A room as one user sees it; null is the platform, which sees every room. */
@@ -70,14 +70,93 @@ function own<Row extends RoomOfUser, Value>(rows: readonly Row[], toValue: (row:
   return (one) => values.get(keyOf(one));
 }
 
-export async function findRooms({ reads }: Database, asked: readonly RoomOfUser[]): Promise<RoomView<Room>> {
-  const rows = await reads.query<RoomRow & SharedRow>`
-    SELECT ${roomRow.select('r')}, r.id AS "roomId", me.viewer_ids AS "viewerIds"
-    FROM (${askers(asked)}) AS me JOIN chat_rooms r ON r.id = me.room_id`;
-  return shared(rows, (row) => {
+/** A room as one user sees it, and its parts to read in the same statement. */
+export interface RoomWithParts extends RoomOfUser {
+  readonly selection: Omit<RoomSelection, 'history'>;
+}
+
+/** These parts are read for each viewer, all others once for all viewers of a room. */
+const ownParts: readonly RoomPart[] = ['unreadCount', 'viewerMember'];
+const sharedParts = roomParts.filter((name) => !ownParts.includes(name));
+
+/** A set of parts as the bits of a number, so that one statement serves every selection. */
+const toBits = (names: readonly RoomPart[]): number =>
+  names.reduce((bits, name) => bits | (1 << roomParts.indexOf(name)), 0);
+const isIn = (bits: string, name: RoomPart): Prisma.Sql => Prisma.raw(`${bits} & ${toBits([name])} <> 0`);
+const noLimit = 2 ** 31 - 1;
+
+/**
+ * Reads each room with its parts for each viewer who is a member, all in one statement: parts that were loaded later would be
+ * missing if the membership ended meanwhile. All requests for one room by one user get the same object, with the parts of all
+ * of them. It has no members if there are more of them than the request's maximum.
+ */
+export async function findRooms(
+  { reads }: Database,
+  asked: readonly RoomWithParts[],
+): Promise<View<RoomWithParts, Room>> {
+  const pairs = mergeRequests(asked);
+  const details = memberDetails.filter((name) => asked.some(({ selection }) => selection.memberDetails.includes(name)));
+  const parts: Readonly<Record<RoomPart, Part<never, unknown>>> = partsOf({ parts: [], memberDetails: details });
+  const [ofRoom, ofViewer] = [sharedParts, ownParts].map((names) =>
+    names.map(
+      (name) => (bits: string) => Prisma.sql`CASE WHEN ${isIn(bits, name)} THEN ${parts[name].sql('r.id')} END`,
+    ),
+  ) as [PartSql[], PartSql[]];
+  const listed = Prisma.sql`
+    SELECT me.room_id FROM me
+    WHERE ${isIn('me.parts', 'members')} AND ${parts.memberCount.sql('me.room_id')} <= me.max_members`;
+  const rows = await reads.query<RoomWithViewers>`
+    WITH me AS MATERIALIZED (
+      SELECT a.room_id, bit_or(a.parts) AS parts, max(a.max_members) AS max_members,
+        json_agg(json_build_array(a.user_id, a.parts, ${Prisma.join(ofViewer.map((sql) => sql('a.parts')))})) AS viewers
+      FROM unnest(
+        ${pairs.map(({ roomId }) => roomId)}::uuid[], ${pairs.map(({ userId }) => userId)}::int[],
+        ${pairs.map(({ bits }) => bits)}::int[], ${pairs.map(({ maxMembers }) => maxMembers)}::int[]
+      ) AS a(room_id, user_id, parts, max_members)
+      LEFT JOIN chat_room_members m ON m.room_id = a.room_id AND m.user_id = a.user_id AND ${isPresent('m')}
+      WHERE m.user_id IS NOT NULL OR a.user_id IS NULL GROUP BY a.room_id
+    )
+    SELECT ${roomRow.select('r')}, me.viewers, json_build_array(${Prisma.join(ofRoom.map((sql) => sql('me.parts')))}) AS shared
+    FROM me JOIN chat_rooms r ON r.id = me.room_id ${parts.members.join?.(listed, 'r.id') ?? Prisma.empty}`;
+  const rooms = new Map<string, Room>();
+  for (const row of rows) {
     const room = roomRow.decode(row);
-    return () => room;
-  });
+    const read = (names: readonly RoomPart[], values: readonly unknown[]) =>
+      names.map((name, place) => [name, parts[name].read(values[place] as never, room.id)] as const);
+    const shared = read(sharedParts, row.shared);
+    for (const [userId, bits, ...own] of row.viewers) {
+      const preloaded = [...shared, ...read(ownParts, own)]
+        .filter(([name]) => (bits & toBits([name])) !== 0)
+        .map(([name, valueFor]) => [name, valueFor(userId)] as const)
+        .filter(([, value]) => value !== undefined);
+      rooms.set(keyOf({ roomId: room.id, userId }), { ...room, preloaded: Object.fromEntries(preloaded) });
+    }
+  }
+  return (one) => rooms.get(keyOf(one));
+}
+
+type PartSql = (bits: string) => Prisma.Sql;
+
+interface RoomWithViewers extends RoomRow {
+  readonly shared: readonly unknown[];
+  /** Each with the parts that they requested, and those of their own. */
+  readonly viewers: readonly (readonly [userId: number | null, bits: number, ...own: unknown[]])[];
+}
+
+/** One request for each room and user. */
+function mergeRequests(asked: readonly RoomWithParts[]) {
+  const pairs = new Map<string, RoomOfUser & { readonly bits: number; readonly maxMembers: number }>();
+  for (const { roomId, userId, selection } of asked) {
+    const key = keyOf({ roomId, userId });
+    const { bits = 0, maxMembers = 0 } = pairs.get(key) ?? {};
+    pairs.set(key, {
+      roomId,
+      userId,
+      bits: bits | toBits(selection.parts),
+      maxMembers: Math.max(maxMembers, Math.min(selection.maxMembers ?? noLimit, noLimit)),
+    });
+  }
+  return [...pairs.values()];
 }
 
 /** The position of a room's log, and its epochs. */

@@ -22,14 +22,13 @@ export interface RoomParts {
 }
 export type RoomPart = keyof RoomParts;
 export const roomParts = [
+  'title',
   'unreadCount',
   'memberCount',
   'lastMessage',
   'members',
   'viewerMember',
 ] as const satisfies readonly RoomPart[];
-/** The parts that can be read with a room that was just changed. For lists, reading titles separately is cheaper. */
-export const changedRoomParts = [...roomParts, 'title'] as const satisfies readonly RoomPart[];
 
 /** The parts of rooms that are selected, in addition to their own columns. */
 export interface RoomSelection {
@@ -192,7 +191,7 @@ const byActivity = (a: RoomRow, b: RoomRow): number => b.updatedAt - a.updatedAt
 const roundLimit = (limit: number): Prisma.Sql => Prisma.raw(String(4 ** Math.ceil(Math.log(limit) / Math.log(4))));
 
 /** The parts of room r for the reader with membership m. */
-const partsOf = ({ memberDetails: details, maxMembers: max }: RoomSelection) =>
+export const partsOf = ({ memberDetails: details, maxMembers: max }: RoomSelection) =>
   ({
     unreadCount,
     memberCount: countMembersOf(isPresent),

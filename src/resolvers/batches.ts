@@ -27,6 +27,7 @@ import {
   type LogHead,
   type MemberOfRoom,
   type RoomOfUser,
+  type RoomWithParts,
   type Writing,
 } from '../db/room-views.js';
 import { countAllUnread, type Room } from '../db/rooms.js';
@@ -75,7 +76,8 @@ export const createBatches = (db: Database) => ({
     const view = await findActors(db, asked);
     return asked.map((one) => view(one) ?? unknownUser(one.userId));
   }),
-  rooms: createView<RoomOfUser, Room | null>(findRooms, db, null),
+  /** The same object for all requests for a room by one user, with the parts of all of them; null if they are not a member. */
+  rooms: createView<RoomWithParts, Room | null>(findRooms, db, null),
   /** Without a check of the membership: only for the order of changes of a message among others of its room. */
   roomsOfMessages: createBatch<string, string | null>(async (ids) => {
     const found = await findRoomsOfMessages(db, ids);

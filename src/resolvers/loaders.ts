@@ -1,7 +1,7 @@
 import type { KnownMember } from '../db/member-row.js';
 import type { MessageReader, PagedMessage } from '../db/messages.js';
 import type { LogHead } from '../db/room-views.js';
-import type { Room } from '../db/rooms.js';
+import { noParts, type Room, type RoomSelection } from '../db/rooms.js';
 import type { User } from '../db/user-row.js';
 import { ChatError } from '../domain/errors.js';
 import type { Presence } from '../domain/presence.js';
@@ -37,9 +37,16 @@ export async function loadMemberUsers(
 export const loadActor = ({ batches }: Deps, roomId: string, userId: number): Promise<User> =>
   batches.actors.load({ roomId, userId });
 
-/** @throws {ChatError} NOT_FOUND if the viewer is not a member of the room any more */
-export const loadRoom = async ({ batches }: Deps, { userId }: Reader, roomId: string): Promise<Room> =>
-  found(await batches.rooms.load({ roomId, userId }));
+/**
+ * The room with the selected parts, as of one moment.
+ * @throws {ChatError} NOT_FOUND if the viewer is not a member of the room any more
+ */
+export const loadRoom = async (
+  { batches }: Deps,
+  { userId }: Reader,
+  roomId: string,
+  selection: RoomSelection = noParts,
+): Promise<Room> => found(await batches.rooms.load({ roomId, userId, selection }));
 
 /** The room's name, or a title from the names of its members. */
 export const loadTitle = (

@@ -71,14 +71,14 @@ export async function getRoomOfMessage(
   deps: Deps,
   viewer: Viewer,
   roomId: string,
-  written: WrittenRoom | undefined,
+  { written, request }: { readonly written: WrittenRoom | undefined; readonly request: RoomRequest },
 ): Promise<Room> {
-  if (written === undefined) return loadRoom(deps, viewer, roomId);
-  const { batches, db } = deps;
+  const { batches, db, limits } = deps;
+  const selection = toSelection(request, limits);
+  if (written === undefined) return loadRoom(deps, viewer, roomId, selection);
   const asked = { roomId, userId: viewer.userId };
-  const [room, viewerMember] = await Promise.all([batches.rooms.load(asked), batches.memberships.load(asked)]);
-  if (room !== null && viewerMember !== null) return { ...room, preloaded: { viewerMember } };
-  return written.room ?? found(await findFormerRoom(db, asked, written));
+  const room = await batches.rooms.load({ ...asked, selection });
+  return room ?? written.room ?? found(await findFormerRoom(db, asked, written));
 }
 
 export async function getBookingRoom(

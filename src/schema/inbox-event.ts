@@ -2,7 +2,7 @@ import type { Room as RoomRow } from '../db/rooms.js';
 import type { InboxEvent as Event } from '../domain/inbox.js';
 import { watchInbox } from '../resolvers/inbox.js';
 import { builder } from './builder.js';
-import { Room } from './room.js';
+import { Room, toRoomInside } from './room.js';
 
 const InboxEventKind = builder.enumType('InboxEventKind', {
   description: "The kind of a change of the viewer's rooms.",
@@ -39,7 +39,7 @@ builder.subscriptionField('inboxEvents', (t) =>
     type: InboxEvent,
     description: `Changes of all the viewer's rooms, for a room list and its badges. READY comes first. ROOM_CHANGED follows a message, an edit,
 a deletion, a rename, a change of members, a new name of a member that the list shows, and a move of the viewer's own read mark. It is sent at most once per room in 250 ms, with the newest state.`,
-    subscribe: (_root, _args, { deps, viewer }) => watchInbox(deps, viewer),
+    subscribe: (_root, _args, context, info) => watchInbox(context.deps, context.viewer, toRoomInside(context, info)),
     resolve: (event) => event,
   }),
 );

@@ -17,7 +17,7 @@ import { toConnection } from './connection.js';
 import { findMessageParts } from './message-parts.js';
 import { MessageRead } from './message-read.js';
 import { ofViewer } from './of-viewer.js';
-import { Room } from './room.js';
+import { Room, toOneRoom } from './room.js';
 import { Selection } from './selection.js';
 import { SystemNotice } from './system-notice.js';
 import { User } from './user.js';
@@ -46,8 +46,11 @@ export const Message = builder.objectRef<PagedMessage>('Message').implement({
       ...ofViewer,
       type: Room,
       description: 'The room of the message.',
-      resolve: ({ roomId }, _args, { deps, viewer, writtenRooms }) =>
-        getRoomOfMessage(deps, viewer, roomId, writtenRooms?.get(roomId)),
+      resolve: ({ roomId }, _args, context, info) =>
+        getRoomOfMessage(context.deps, context.viewer, roomId, {
+          written: context.writtenRooms?.get(roomId),
+          request: toOneRoom(context, info),
+        }),
     }),
     seq: t.exposeInt('seq', {
       description: "Position in the room's log: grows by exactly one with every entry of any kind.",

@@ -1,6 +1,6 @@
 import type { GraphQLResolveInfo } from 'graphql';
 import { memberDetails } from '../db/member-row.js';
-import { changedRoomParts, cursorOfRoom, type RoomPart, type Room as RoomShape, roomParts } from '../db/rooms.js';
+import { cursorOfRoom, type Room as RoomShape, roomParts } from '../db/rooms.js';
 import { loadMemberCount, loadMembers, loadMembership, loadTitle, loadUnreadCount } from '../resolvers/loaders.js';
 import { inviteMembers, leaveRoom, removeMember, setAdmin } from '../resolvers/members.js';
 import {
@@ -103,16 +103,15 @@ interface RoomsToRead {
   readonly room: Selection;
   readonly info: GraphQLResolveInfo;
   readonly context: Context;
-  readonly among?: readonly RoomPart[];
   /** The maximum number of rooms. */
   readonly rooms?: number;
 }
 
 /** The parts to load in the same query as the rooms: one page of messages, and all members if the operation can pay for them. */
-function toRoomRequest({ room, info, context, among = roomParts, rooms = 1 }: RoomsToRead): RoomRequest {
+function toRoomRequest({ room, info, context, rooms = 1 }: RoomsToRead): RoomRequest {
   const args = room.argumentsOf('messages');
   const members = [room.into('members', 'viewerMember'), room.into('memberPage').ofNodes];
-  const parts = room.choose(among);
+  const parts = room.choose(roomParts);
   return {
     parts,
     memberDetails: [...new Set(members.flatMap((member) => member.choose(memberDetails)))],
@@ -121,14 +120,17 @@ function toRoomRequest({ room, info, context, among = roomParts, rooms = 1 }: Ro
   };
 }
 
-const toOneRoom = (context: Context, info: GraphQLResolveInfo): RoomRequest =>
+export const toOneRoom = (context: Context, info: GraphQLResolveInfo): RoomRequest =>
   toRoomRequest({ room: Selection.of(info), info, context });
 
-/** The same for the room in a mutation's payload: its member page shows the moment of the change, so members are loaded too. */
+/** The same for the room in a payload or an event. */
+export const toRoomInside = (context: Context, info: GraphQLResolveInfo): RoomRequest =>
+  toRoomRequest({ room: Selection.of(info).into('room'), info, context });
+
+/** The same for a changed room: its member page shows the moment of the change, so members are loaded too. */
 function toChangedRoom(context: Context, info: GraphQLResolveInfo): RoomRequest {
-  const room = Selection.of(info).into('room');
-  const request = toRoomRequest({ room, info, context, among: changedRoomParts });
-  if (room.argumentsOf('memberPage') === undefined) return request;
+  const request = toRoomInside(context, info);
+  if (Selection.of(info).into('room').argumentsOf('memberPage') === undefined) return request;
   return { ...request, parts: [...new Set([...request.parts, 'members' as const])] };
 }
 

@@ -9,8 +9,9 @@ import { TestClient } from '../support/client.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { testSecret } from '../support/instance.js';
 import { startNats, type TestNats } from '../support/nats.js';
-import { inboxBadges } from '../support/operations.js';
+import { inboxBadges, inboxEvents, removeMember } from '../support/operations.js';
 import { describeWithNats } from '../support/requirements.js';
+import { afterRoomIsRead } from '../support/statements.js';
 import { waitFor } from '../support/wait-for.js';
 import { nameEverybody } from '../support/world.js';
 
@@ -108,8 +109,40 @@ describeWithNats('an inbox', () => {
     const fiveHundred = await sendTo(countFrom(2_000, 500));
 
     expect(fiveHundred.length).toBe(ten.length);
-    expect(ten.length).toBeLessThanOrEqual(8);
-    // One of them reads all unread counts.
-    expect(fiveHundred.filter((text) => text.includes('AS unread'))).toHaveLength(1);
+    expect(ten.length).toBeLessThanOrEqual(4);
+    // One of them reads the room for all of them, with every part.
+    expect(fiveHundred.filter((text) => text.includes('JOIN chat_rooms r ON r.id = me.room_id'))).toHaveLength(1);
   }, 60_000);
+
+  it('shows a room as of one moment, if the viewer is removed while the event is loaded', async () => {
+    const [admin, member] = [await connect(senderId), await connect(3_000)];
+    const roomId = await admin.group(3_000, 3_001);
+    await untilPublished(roomId);
+    await nameEverybody({ database });
+    const feed = member.subscribe(inboxEvents, {});
+    await feed.count(1);
+    const isRemoved = afterRoomIsRead(
+      () => admin.http(removeMember, { input: { roomId, userId: '3000' } }),
+      (text) => text.includes('AS a(room_id, user_id'),
+    );
+
+    await admin.send(roomId, '마지막');
+    const [, changed, removed] = await feed.count(3);
+    vi.restoreAllMocks();
+
+    expect(isRemoved()).toBe(true);
+    expect(changed?.inboxEvents).toMatchObject({
+      kind: 'ROOM_CHANGED',
+      roomId,
+      room: {
+        title: '김철수, #3001',
+        seq: 2,
+        unreadCount: 1,
+        memberCount: 3,
+        lastMessage: { content: '마지막' },
+        members: [4, 3_000, 3_001].map((id) => ({ user: { id: String(id) } })),
+      },
+    });
+    expect(removed?.inboxEvents).toEqual({ kind: 'ROOM_REMOVED', roomId, room: null });
+  });
 });

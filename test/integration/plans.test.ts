@@ -6,7 +6,7 @@ import { createLogStore } from '../../src/db/log-store.js';
 import { memberDetails } from '../../src/db/member-row.js';
 import { findMemberPages } from '../../src/db/members.js';
 import { messageParts, pageMessages } from '../../src/db/messages.js';
-import { countUnread } from '../../src/db/room-views.js';
+import { countUnread, findRooms } from '../../src/db/room-views.js';
 import { countAllUnread, findRoom, noParts, pageRooms, roomParts } from '../../src/db/rooms.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 
@@ -83,6 +83,14 @@ describe(`with ${rooms} rooms of ${messagesPerRoom} messages, all of them the vi
       'a room with a page at its end and all that can be read along',
       () =>
         findRoom(db, roomId, viewerId, { ...all, history: { page: { ...page, backward: true }, parts: messageParts } }),
+    ],
+    [
+      'a room with all its parts, for some of its viewers',
+      () =>
+        findRooms(
+          db,
+          [viewerId, 2, 3].map((userId) => ({ roomId, userId, selection: all })),
+        ),
     ],
     ['the unread count of one room', () => countUnread(db, [{ roomId, userId: viewerId }])],
     ['the unread count of all rooms', () => countAllUnread(db, viewerId)],
