@@ -63,6 +63,8 @@ function isOutage(error: unknown): boolean {
     if (isMissingFile(error, state) || isOldPlan(error, state)) return true;
   }
   if (error instanceof pg.DatabaseError) return false;
+  // The instance ends, and has closed the connections to a server that does not answer.
+  if (error.name === 'AbortError') return true;
   if (error instanceof Prisma.PrismaClientInitializationError) return true;
   if (error instanceof Prisma.PrismaClientKnownRequestError) {
     if (prismaCodes.has(error.code) || prismaKinds.has(driverCause(error)?.kind ?? '')) return true;

@@ -53,6 +53,21 @@ describe('connectDatabase', () => {
     server.close();
   });
 
+  it('fails the running queries with UNAVAILABLE if the server does not answer while the instance is ending', async () => {
+    const database = await createDatabase();
+    const db = connectDatabase({ url: database.url });
+    onTestFinished(async () => {
+      await db.close();
+      await database.drop();
+    });
+    const [{ pid } = { pid: 0 }] = await db.reads.query<{ pid: number }>`SELECT pg_backend_pid() AS pid`;
+    process.kill(pid, 'SIGSTOP');
+    onTestFinished(() => void process.kill(pid, 'SIGCONT'));
+    const answer = db.reads.query`SELECT 1`;
+    db.hurry();
+    await expect(answer).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  });
+
   it('keeps no reference to rows that it has returned', async () => {
     const database = await createDatabase();
     const db = connectDatabase({ url: database.url });

@@ -1,11 +1,14 @@
 import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import type { NatsConnection } from '@nats-io/transport-node';
 import { pino } from 'pino';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it, onTestFinished } from 'vitest';
 import { createNatsPubSub } from '../../src/pubsub/nats/nats-pub-sub.js';
 import type { PubSub } from '../../src/pubsub/nats/pub-sub.js';
 import { startNats, type TestNats } from '../support/nats.js';
 import { describeWithNats } from '../support/requirements.js';
+import { startTcpProxy } from '../support/tcp-proxy.js';
 import { waitFor } from '../support/wait-for.js';
 
 const encoder = new TextEncoder();
@@ -14,9 +17,9 @@ const decoder = new TextDecoder();
 describeWithNats('the PubSub over NATS JetStream', () => {
   let nats: TestNats;
   const open: PubSub[] = [];
-  const connect = () => {
+  const connect = (url = nats.url) => {
     const pubsub = createNatsPubSub(
-      { ...nats, creds: undefined, replicas: 1, replyPrefixes: [] },
+      { ...nats, url, creds: undefined, replicas: 1, replyPrefixes: [] },
       pino({ level: 'silent' }),
     );
     open.push(pubsub);
@@ -53,6 +56,21 @@ describeWithNats('the PubSub over NATS JetStream', () => {
 
     await waitFor(() => heard.length === 3, { what: 'three listeners' });
     expect(heard.sort()).toEqual(['0: 안녕', '1: 안녕', '2: 안녕']);
+  });
+
+  it('gives up an attempt to connect that is not answered, and makes another', { timeout: 30_000 }, async () => {
+    const silent = createServer().listen(0, '127.0.0.1');
+    await once(silent, 'listening');
+    const proxy = await startTcpProxy(`nats://127.0.0.1:${(silent.address() as AddressInfo).port}`);
+    onTestFinished(async () => {
+      await proxy.stop();
+      silent.close();
+    });
+    const attempt = once(silent, 'connection');
+    const pubsub = connect(proxy.url);
+    await attempt;
+    proxy.redirect(nats.url);
+    await waitFor(() => pubsub.isConnected, { what: 'the connection', timeoutMs: 15_000 });
   });
 
   it('holds one subscription per subject until its last listener is gone', async () => {

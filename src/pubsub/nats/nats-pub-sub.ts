@@ -40,6 +40,8 @@ const inboxPrefix = '_INBOX_FAIRWAY';
 const readyTimeoutMs = 500;
 const recentTimeoutMs = 1_000;
 const maxRecent = 1_000;
+/** An attempt that the network swallows ends after this time. */
+const connectTimeoutMs = 5_000;
 const reconnectWaitMs = 500;
 const attemptsPerWarning = 60;
 /** Headers count toward the maximum size of a message. */
@@ -342,6 +344,7 @@ const toConnectionOptions = ({ url, user, password, creds }: NatsOptions): Conne
   name: 'fairway',
   inboxPrefix,
   maxReconnectAttempts: -1,
+  timeout: connectTimeoutMs,
   reconnectTimeWait: reconnectWaitMs,
   reconnectJitter: 100,
   // The server may refuse our password for a while, for example while it is being changed: keep trying.
