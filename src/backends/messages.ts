@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { ChatError } from '../domain/errors.js';
 import { platform, viewerOf } from '../domain/viewer.js';
 import type { Deps } from '../resolvers/deps.js';
-import { found, loadMembership, loadRoom, loadUnreadCount } from '../resolvers/loaders.js';
+import { loadMembership, loadRoom, loadUnreadCount } from '../resolvers/loaders.js';
 import { announceMessage, getMessageCursor, listMessages, sendMessage } from '../resolvers/messages.js';
 import { countUnreadMessages, markRead } from '../resolvers/rooms.js';
 import { assertLimit, limit, nameHint, payload, skip, text, userId, uuid } from './payloads.js';
@@ -72,7 +72,8 @@ async function mark(deps: Deps, { userId, ...input }: { roomId: string; userId: 
 async function countUnread(deps: Deps, { userId, roomId }: { userId: number; roomId?: string | null | undefined }) {
   const viewer = viewerOf(userId);
   if (roomId == null) return { data: { unreadCount: await countUnreadMessages(deps, viewer) } };
-  return { data: { unreadCount: found(await deps.batches.unreadCounts.load({ roomId, userId })) } };
+  const room = await loadRoom(deps, viewer, roomId, { parts: ['unreadCount'], memberDetails: [] });
+  return { data: { unreadCount: await loadUnreadCount(deps, viewer, room) } };
 }
 
 export const messageServices = [

@@ -21,7 +21,7 @@ export const shownToUser: RoomRequest = {
   members: { most: 20 * maxShownMembers },
 };
 
-/** Rooms as other backends see them. Takes at most six queries for any number of rooms. */
+/** Rooms as other backends see them. Takes at most three queries for any number of rooms. */
 export async function showRooms(deps: Deps, reader: Reader, rooms: readonly Room[]) {
   const [memberLists, lastMessages, ofUser] = await Promise.all([
     Promise.all(rooms.map((room) => loadFewMembers(deps, reader, room))),

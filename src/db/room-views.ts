@@ -6,7 +6,7 @@ import { type EpochValues, epochsOfRoom, toEpochs } from './epochs.js';
 import { Prisma } from './generated/prisma/client.js';
 import { type MemberRow, memberDetails, memberRow, nameOfMember } from './member-row.js';
 import { isPresent } from './membership.js';
-import { countMembersOf, isEver, lastMessage, listMembersOf, type Part, title, unreadCount } from './room-parts.js';
+import { countMembersOf, isEver, listMembersOf, type Part } from './room-parts.js';
 import { type RoomRow, roomRow } from './room-row.js';
 import { partsOf, type Room, type RoomPart, type RoomSelection, roomParts } from './rooms.js';
 import type { User } from './user-row.js';
@@ -206,31 +206,13 @@ export async function findWriting({ reads }: Database, asked: readonly RoomOfUse
   return own(rows, ({ isOpen, seq }) => ({ isOpen, seq }));
 }
 
-/** Finds all members, the longest member first. */
-export const findMembers = (db: Database, asked: readonly RoomOfUser[]) =>
-  viewPart(db, asked, listMembersOf(isPresent, { details: memberDetails }));
-
 /** Finds all current and former members, the longest member first. */
 export const findEverMembers = (db: Database, asked: readonly RoomOfUser[]) =>
   viewPart(db, asked, listMembersOf(isEver, { details: memberDetails }));
 
-export const countMembers = (db: Database, asked: readonly RoomOfUser[]) =>
-  viewPart(db, asked, countMembersOf(isPresent));
-
 /** Counts current and former members. */
 export const countEverMembers = (db: Database, asked: readonly RoomOfUser[]) =>
   viewPart(db, asked, countMembersOf(isEver));
-
-export const findTitles = (db: Database, asked: readonly RoomOfUser[]) => viewPart(db, asked, title);
-
-export const findLastMessages = (db: Database, asked: readonly RoomOfUser[]) => viewPart(db, asked, lastMessage);
-
-/** Counts for each viewer. */
-export async function countUnread({ reads }: Database, asked: readonly RoomOfUser[]): Promise<RoomView<number>> {
-  const rows = await reads.query<RoomOfUser & { unread: number }>`
-    SELECT m.room_id AS "roomId", m.user_id AS "userId", ${unreadCount.sql('m.room_id')} AS unread FROM ${memberships(asked)}`;
-  return own(rows, ({ unread }) => unread);
-}
 
 /** A current or former member of a room. */
 export interface MemberOfRoom {

@@ -12,17 +12,12 @@ import {
 import { findPresences } from '../db/presence.js';
 import {
   countEverMembers,
-  countMembers,
-  countUnread,
   findActors,
   findEverMembers,
-  findLastMessages,
   findMemberHeads,
-  findMembers,
   findMemberships,
   findMemberUsers,
   findRooms,
-  findTitles,
   findWriting,
   type LogHead,
   type MemberOfRoom,
@@ -33,7 +28,6 @@ import {
 import { countAllUnread, type Room } from '../db/rooms.js';
 import type { User } from '../db/user-row.js';
 import { findKnownUsers, findUsers } from '../db/users.js';
-import type { Message } from '../domain/message.js';
 import type { Page } from '../domain/page.js';
 import type { Presence, ViewedUser } from '../domain/presence.js';
 import type { Member } from '../domain/room-log.js';
@@ -83,27 +77,21 @@ export const createBatches = (db: Database) => ({
     const found = await findRoomsOfMessages(db, ids);
     return ids.map((id) => found.get(id) ?? null);
   }),
-  titles: createView<RoomOfUser, string>(findTitles, db, ''),
-  members: createView<RoomOfUser, readonly KnownMember[]>(findMembers, db, []),
   everMembers: createView<RoomOfUser, readonly KnownMember[]>(findEverMembers, db, []),
   memberPages: createBatch<MemberPageOfUser, Page<KnownMember>>(async (asked) =>
     asked.map(await findMemberPages(db, asked)),
   ),
-  memberCounts: createView<RoomOfUser, number>(countMembers, db, 0),
   everMemberCounts: createView<RoomOfUser, number>(countEverMembers, db, 0),
   memberships: createView<RoomOfUser, Member | null>(findMemberships, db, null),
   /** Whether the room is open for writing, and the position of its log; null if the user is not a member. */
   writing: createView<RoomOfUser, Writing | null>(findWriting, db, null),
   /** One query for all subscriptions that start in one turn, as in a storm of reconnects. */
   memberHeads: createView<RoomOfUser, LogHead | null>(findMemberHeads, db, null, setImmediate),
-  /** Null if the user is not a member. */
-  unreadCounts: createView<RoomOfUser, number | null>(countUnread, db, null),
   /** The sum over all rooms of a user. */
   allUnread: createBatch<number, number>(async (userIds) => {
     const counts = new Map([...new Set(userIds)].map((userId) => [userId, countAllUnread(db, userId)]));
     return Promise.all(userIds.map(async (userId) => (await counts.get(userId)) ?? 0));
   }),
-  lastMessages: createView<RoomOfUser, Message | null>(findLastMessages, db, null),
   presences: createBatch<ViewedUser, Presence>(async (asked) => {
     const view = await findPresences(db, asked);
     return asked.map((one) => view(one) ?? { userId: one.userId, status: 'OFFLINE', lastSeenAt: null });

@@ -1,9 +1,10 @@
-import type { KnownMember } from '../db/member-row.js';
+import { type KnownMember, memberDetails } from '../db/member-row.js';
 import type { MessageReader, PagedMessage } from '../db/messages.js';
 import type { LogHead } from '../db/room-views.js';
-import { noParts, type Room, type RoomSelection } from '../db/rooms.js';
+import { noParts, type Room, type RoomPart, type RoomParts, type RoomSelection } from '../db/rooms.js';
 import type { User } from '../db/user-row.js';
 import { ChatError } from '../domain/errors.js';
+import type { Message } from '../domain/message.js';
 import type { Presence } from '../domain/presence.js';
 import type { Reader, Viewer } from '../domain/viewer.js';
 import type { Deps } from './deps.js';
@@ -48,15 +49,26 @@ export const loadRoom = async (
   selection: RoomSelection = noParts,
 ): Promise<Room> => found(await batches.rooms.load({ roomId, userId, selection }));
 
-/** The room's name, or a title from the names of its members. */
-export const loadTitle = (
-  { batches }: Deps,
-  { userId }: Viewer,
-  { id, name, preloaded }: Room,
-): string | Promise<string> => name ?? preloaded?.title ?? batches.titles.load({ roomId: id, userId });
-
 /** A room's id, with the parts that were loaded in the same query, if any. */
 type RoomInHand = Pick<Room, 'id' | 'preloaded'>;
+
+/**
+ * A part that was not loaded with the room. All parts that are requested in one turn are of one moment; all of them are
+ * undefined if the reader is not a member any more.
+ */
+async function loadPart<Name extends RoomPart>(
+  deps: Deps,
+  { userId }: Reader,
+  { id: roomId }: RoomInHand,
+  name: Name,
+): Promise<RoomParts[Name] | undefined> {
+  const room = await deps.batches.rooms.load({ roomId, userId, selection: { parts: [name], memberDetails } });
+  return room?.preloaded?.[name];
+}
+
+/** The room's name, or a title from the names of its members. */
+export const loadTitle = async (deps: Deps, viewer: Viewer, room: Room): Promise<string> =>
+  room.name ?? room.preloaded?.title ?? (await loadPart(deps, viewer, room, 'title')) ?? '';
 
 /** Options of a member list; without `afford` its length is not limited. */
 interface MemberList {
@@ -80,22 +92,27 @@ export async function loadMembers(
   if (afford !== undefined) {
     afford(await (includeLeft ? batches.everMemberCounts.load(asked) : loadMemberCount(deps, reader, room)));
   }
-  return (includeLeft ? batches.everMembers : batches.members).load(asked);
+  return includeLeft ? batches.everMembers.load(asked) : ((await loadPart(deps, reader, room, 'members')) ?? []);
 }
 
-export const loadMemberCount = ({ batches }: Deps, { userId }: Reader, { id, preloaded }: RoomInHand) =>
-  preloaded?.memberCount ?? preloaded?.members?.length ?? batches.memberCounts.load({ roomId: id, userId });
+export const loadMemberCount = async (deps: Deps, reader: Reader, room: RoomInHand): Promise<number> =>
+  room.preloaded?.memberCount ??
+  room.preloaded?.members?.length ??
+  (await loadPart(deps, reader, room, 'memberCount')) ??
+  0;
 
 /** The viewer's own membership. @throws {ChatError} NOT_FOUND if it has ended */
 export const loadMembership = ({ batches }: Deps, { userId }: Viewer, { id, preloaded }: RoomInHand) =>
   preloaded?.viewerMember ?? batches.memberships.load({ roomId: id, userId }).then(found);
 
 /** 0 if the viewer is not a member any more. */
-export const loadUnreadCount = ({ batches }: Deps, { userId }: Viewer, { id, preloaded }: RoomInHand) =>
-  preloaded?.unreadCount ?? batches.unreadCounts.load({ roomId: id, userId }).then((count) => count ?? 0);
+export const loadUnreadCount = async (deps: Deps, viewer: Viewer, room: RoomInHand): Promise<number> =>
+  room.preloaded?.unreadCount ?? (await loadPart(deps, viewer, room, 'unreadCount')) ?? 0;
 
-export const loadLastMessage = ({ batches }: Deps, { userId }: Reader, { id, preloaded }: RoomInHand) =>
-  preloaded?.lastMessage !== undefined ? preloaded.lastMessage : batches.lastMessages.load({ roomId: id, userId });
+export const loadLastMessage = async (deps: Deps, reader: Reader, room: RoomInHand): Promise<Message | null> =>
+  room.preloaded?.lastMessage !== undefined
+    ? room.preloaded.lastMessage
+    : ((await loadPart(deps, reader, room, 'lastMessage')) ?? null);
 
 /** Always OFFLINE for a user who shares no room with the viewer. */
 export const loadPresence = ({ batches }: Deps, viewer: Viewer, userId: number): Promise<Presence> =>

@@ -153,6 +153,12 @@ describeWithNats('inboxEvents', () => {
 
     await waitFor(() => inbox.list.size === 0, { what: 'the end of all rooms' });
     expect(inbox.feed.isEnded).toBe(false);
+    const shown = inbox.events.flatMap(({ room }) => room ?? []);
+    expect(shown.length).toBeGreaterThan(0);
+    for (const room of shown) {
+      expect(room).toMatchObject({ memberCount: 2, members: { length: 2 }, lastMessage: { seq: room.seq } });
+      expect(room.unreadCount).toBe(room.lastMessage?.content === '마지막' ? 1 : 0);
+    }
   });
 
   it('shows unpublished entries and a late invitation, even if another subscriber has already seen them', async () => {

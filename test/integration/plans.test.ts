@@ -6,7 +6,7 @@ import { createLogStore } from '../../src/db/log-store.js';
 import { memberDetails } from '../../src/db/member-row.js';
 import { findMemberPages } from '../../src/db/members.js';
 import { messageParts, pageMessages } from '../../src/db/messages.js';
-import { countUnread, findRooms } from '../../src/db/room-views.js';
+import { findRooms } from '../../src/db/room-views.js';
 import { countAllUnread, findRoom, noParts, pageRooms, roomParts } from '../../src/db/rooms.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 
@@ -92,7 +92,6 @@ describe(`with ${rooms} rooms of ${messagesPerRoom} messages, all of them the vi
           [viewerId, 2, 3].map((userId) => ({ roomId, userId, selection: all })),
         ),
     ],
-    ['the unread count of one room', () => countUnread(db, [{ roomId, userId: viewerId }])],
     ['the unread count of all rooms', () => countAllUnread(db, viewerId)],
   ])('%s is one statement that reads no table from end to end and sorts no more than a page', async (_what, read) => {
     const nodes = await explain(read);

@@ -7,13 +7,17 @@ import { syncBooking } from '../../src/db/bookings.js';
 import { connectDatabase, type Database } from '../../src/db/database.js';
 import { createPresenceStore } from '../../src/db/presence.js';
 import { appendMessage, createRoom, deleteMessage, markRead } from '../../src/db/room-log.js';
+import { roomParts } from '../../src/db/rooms.js';
 import type { ChatError } from '../../src/domain/errors.js';
 import { Slices } from '../../src/domain/slices.js';
+import { viewerOf } from '../../src/domain/viewer.js';
 import { Presences } from '../../src/pubsub/live/presence/presences.js';
 import { createNatsPubSub } from '../../src/pubsub/nats/nats-pub-sub.js';
 import type { PubSub } from '../../src/pubsub/nats/pub-sub.js';
 import { createBatches } from '../../src/resolvers/batches.js';
 import type { Deps } from '../../src/resolvers/deps.js';
+import { loadLastMessage, loadMemberCount, loadTitle, loadUnreadCount } from '../../src/resolvers/loaders.js';
+import { listRooms } from '../../src/resolvers/rooms.js';
 import type { Context } from '../../src/schema/context.js';
 import { schema } from '../../src/schema/index.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
@@ -198,6 +202,33 @@ it('loads the room of a message with its parts in one statement for all viewers 
   };
 
   expect([await tell([viewerId]), await tell([viewerId, 20, 21, 22])]).toEqual([1, 1]);
+});
+
+it('loads the parts of rooms that came without them in one statement, if they are requested in one turn', async () => {
+  const deps = { db, batches: createBatches(db), limits: largest } as unknown as Deps;
+  const viewer = viewerOf(viewerId);
+  const rooms = (await listRooms(deps, viewer, { first: 2 })).rows.map(({ preloaded, ...room }) => room);
+  const whole = await listRooms(deps, viewer, { first: 2 }, { parts: roomParts, memberDetails: [] });
+  const query = vi.spyOn(pg.Client.prototype, 'query');
+
+  const parts = await Promise.all(
+    rooms.flatMap((room) => [
+      loadTitle(deps, viewer, room),
+      loadUnreadCount(deps, viewer, room),
+      loadMemberCount(deps, viewer, room),
+      loadLastMessage(deps, viewer, room),
+    ]),
+  );
+
+  expect(query.mock.calls.filter(([statement]) => !isOfOpening(statement))).toHaveLength(1);
+  expect(parts).toEqual(
+    whole.rows.flatMap(({ name, preloaded }) => [
+      name ?? preloaded?.title,
+      preloaded?.unreadCount,
+      preloaded?.memberCount,
+      preloaded?.lastMessage,
+    ]),
+  );
 });
 
 describe('the preloaded part of a room', () => {

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { connectDatabase, type Database } from '../../src/db/database.js';
 import { findMemberPages } from '../../src/db/members.js';
 import { createRoom } from '../../src/db/room-log.js';
-import { findEverMembers, findMembers } from '../../src/db/room-views.js';
+import { findEverMembers, findRooms } from '../../src/db/room-views.js';
 import { saveUser } from '../../src/db/users.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 
@@ -36,7 +36,17 @@ describe('members whom the creator of a room does not know', () => {
   });
 
   it.each([
-    ['members', findMembers],
+    [
+      'members',
+      async (_db: Database, asked: readonly { roomId: string; userId: number | null }[]) => {
+        const selection = { parts: ['members'] as const, memberDetails: [] };
+        const roomOf = await findRooms(
+          db,
+          asked.map((each) => ({ ...each, selection })),
+        );
+        return (each: { roomId: string; userId: number | null }) => roomOf({ ...each, selection })?.preloaded?.members;
+      },
+    ],
     ['members of all times', findEverMembers],
     [
       'pages of members',

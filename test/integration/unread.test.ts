@@ -14,7 +14,7 @@ import {
   markRead,
   removeMember,
 } from '../../src/db/room-log.js';
-import { countUnread } from '../../src/db/room-views.js';
+import { findRooms } from '../../src/db/room-views.js';
 import { countAllUnread } from '../../src/db/rooms.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 
@@ -167,10 +167,11 @@ describe('the unread count and the readers', () => {
     const expected = rooms.map((room) => unreadBy(user, room));
     const ids = rooms.map(({ id }) => id);
 
-    const asked = ids.map((roomId) => ({ roomId, userId: user }));
-    const countOf = await countUnread(db, asked);
+    const selection = { parts: ['unreadCount'] as const, memberDetails: [] };
+    const asked = ids.map((roomId) => ({ roomId, userId: user, selection }));
+    const roomOf = await findRooms(db, asked);
 
-    expect(asked.map((room) => countOf(room) ?? 0)).toEqual(expected);
+    expect(asked.map((room) => roomOf(room)?.preloaded?.unreadCount ?? 0)).toEqual(expected);
     expect(await countAllUnread(db, user)).toBe(expected.reduce((sum, count) => sum + count, 0));
   }
 
