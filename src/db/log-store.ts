@@ -5,6 +5,8 @@ import {
   type LogRange,
   type LogStore,
   logPageSize,
+  type Member,
+  type NewStates,
   type PublishedRange,
   type RoomHead,
   type StoredEntry,
@@ -15,7 +17,8 @@ import type { Connection } from './connection.js';
 import type { Database } from './database.js';
 import { type EntryRow, entryColumns, toStoredEntry } from './entry-row.js';
 import { type EpochValues, epochColumn, epochsOfRoom, presentEpoch, toEpochs } from './epochs.js';
-import { areMembers, type Membership } from './membership.js';
+import { type MemberRow, memberRow } from './member-row.js';
+import { areMembers, isPresent, type Membership } from './membership.js';
 
 /** The number of rooms that are checked for the age of unpublished entries. */
 const sampleSize = 1_000;
@@ -32,6 +35,7 @@ export const createLogStore = (db: Database): LogStore => {
     replayPage: (range, viewerId, wait) => db.replayFor(viewerId, (connection) => readPage(connection, range), wait),
     readHeads: (roomIds) => readHeads(db, roomIds),
     isMember: (roomId, userId) => members.load({ roomId, userId }),
+    readMarks: (asked) => readMarks(db, asked),
     readUnpublished: (minAgeMs, count) => readUnpublished(db, minAgeMs, count),
     readBacklog: () => readBacklog(db),
     advancePublished: (ranges) => advancePublished(db, ranges),
@@ -71,6 +75,15 @@ async function readPage(connection: Connection, { roomId, base, after, upTo }: L
     ) p
     ORDER BY p.position LIMIT ${logPageSize}::int`;
   return rows.map((row) => toStoredEntry(row, { directKey: row.direct_key, epoch: row.epoch }, row.position));
+}
+
+async function readMarks({ upkeep }: Database, { roomIds, ageMs, count }: NewStates): Promise<Member[]> {
+  const rows = await upkeep.query<MemberRow>`
+    SELECT ${memberRow.select('m')}
+    FROM (SELECT clock_timestamp() - ${ageMs}::float8 * interval '1 ms' AS start) asked, chat_room_members m
+    WHERE m.room_id = ANY(${roomIds}::uuid[]) AND ${isPresent('m')} AND m.last_read_at >= asked.start
+    ORDER BY m.last_read_at DESC LIMIT ${count}::int`;
+  return rows.map((row) => memberRow.decode(row)).reverse();
 }
 
 /** An entry that is dated further ahead than rounding to milliseconds explains was written before the clock was set back. */

@@ -118,6 +118,13 @@ export interface Backlog {
   readonly oldestMs: number;
 }
 
+/** The states of rooms from the last `ageMs`, by the database's clock; at most `count`, the newest. */
+export interface NewStates {
+  readonly roomIds: readonly string[];
+  readonly ageMs: number;
+  readonly count: number;
+}
+
 export const logPageSize = 200;
 
 /** The log in PostgreSQL. The feed reads it when the live stream is not enough. */
@@ -138,6 +145,8 @@ export interface LogStore {
   replayPage(range: LogRange, viewerId: number, wait: Wait): Promise<LogEntry[]>;
   /** Whether the user is a member of the room now. */
   isMember(roomId: string, userId: number): Promise<boolean>;
+  /** The members whose read marks are among these, in the order of their reading. */
+  readMarks(asked: NewStates): Promise<Member[]>;
   /** At most `limit` rooms with an entry older than `minAgeMs` that the stream has not acknowledged. */
   readUnpublished(minAgeMs: number, limit: number): Promise<UnpublishedRoom[]>;
   /** All entries that the stream has not acknowledged, including those that are being published. */

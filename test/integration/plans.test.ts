@@ -211,6 +211,22 @@ describe(`with ${rooms} rooms of ${messagesPerRoom} messages, all of them the vi
     expect(await store.readUnpublished(0, 100)).toHaveLength(100);
   });
 
+  it('looks for new read marks only among the members of the rooms, by any plan', async () => {
+    const store = createLogStore(db);
+    const rows = await database.query('SELECT id FROM chat_rooms LIMIT 200');
+    const roomIds = rows.map(({ id }) => String(id));
+    await store.readBacklog();
+    for (const cache of ['force_custom_plan', 'force_generic_plan'] as const) {
+      const nodes = await explain(() => store.readMarks({ roomIds, ageMs: 60_000, count: 10_000 }), cache);
+      const members = nodes.filter((node) => node['Relation Name'] === 'chat_room_members');
+      expect(members.map((node) => node['Node Type'])).not.toContain('Seq Scan');
+      expect(members).toHaveLength(1);
+      for (const node of members) {
+        expect(rowsRead(node), JSON.stringify(node)).toBeLessThanOrEqual(roomIds.length * membersPerRoom);
+      }
+    }
+  });
+
   const countRooms = async () =>
     Number((await database.query('SELECT count(*) AS rooms FROM chat_rooms WHERE seq > 0'))[0]?.rooms);
 

@@ -273,6 +273,33 @@ describe('the room log', () => {
     expect(row?.lastReadSeq).toBe(21);
   });
 
+  it('returns the read marks of rooms that moved lately, the newest last', async () => {
+    const [room, other] = [await makeRoom(), await makeRoom()];
+    const [first, second, elsewhere] = [await send(room, '1'), await send(room, '2'), await send(other, '3')];
+    await markRead(db, room, member, first);
+    await markRead(db, room, admin, second);
+    await markRead(db, other, member, elsewhere);
+    const read = async (roomIds: string[], count = 10) =>
+      (await store.readMarks({ roomIds, ageMs: 30_000, count })).map(({ roomId, userId, lastReadSeq }) => [
+        roomId,
+        userId,
+        lastReadSeq,
+      ]);
+
+    const own = [
+      [room, member, 2],
+      [room, admin, 3],
+    ];
+    expect(await read([room])).toEqual(own);
+    expect(await read([room, other])).toEqual([...own, [other, member, 2]]);
+    expect(await read([room], 1)).toEqual(own.slice(1));
+    await database.query(
+      `UPDATE chat_room_members SET last_read_at = last_read_at - interval '1 minute' WHERE room_id = $1 AND user_id = $2`,
+      [room, member],
+    );
+    expect(await read([room])).toEqual(own.slice(1));
+  });
+
   it('numbers many simultaneous writes from 1 to n without a gap', async () => {
     const room = await makeRoom();
     const writes = Array.from({ length: 200 }, (_, index) => async () => {

@@ -19,5 +19,6 @@ export const nickname: StateKind<Nickname> = {
   key: ({ userId }) => userId,
   isNewer: (state, than) => state.revision > than.revision,
   seq: () => 0,
+  load: async () => [],
   event: (state, position) => ({ kind: 'nickname', ...position, state }) as unknown as RoomEvent,
 };

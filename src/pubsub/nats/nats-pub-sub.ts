@@ -11,7 +11,7 @@ import {
 import type { Logger } from 'pino';
 import { AckInbox } from './ack-inbox.js';
 import { ForeignBodyError } from './fields.js';
-import type { Listener, PubSub, Recent, Subscription } from './pub-sub.js';
+import { type Listener, maxPingsOut, type PubSub, pingIntervalMs, type Recent, type Subscription } from './pub-sub.js';
 import { Replies } from './replies.js';
 import { Seldom } from './seldom.js';
 import { StreamKeeper } from './stream-keeper.js';
@@ -349,8 +349,8 @@ const toConnectionOptions = ({ url, user, password, creds }: NatsOptions): Conne
   reconnectJitter: 100,
   // The server may refuse our password for a while, for example while it is being changed: keep trying.
   ignoreAuthErrorAbort: true,
-  pingInterval: 10_000,
-  maxPingOut: 2,
+  pingInterval: pingIntervalMs,
+  maxPingOut: maxPingsOut,
   ...(user !== undefined && password !== undefined ? { user, pass: password } : {}),
   ...(creds !== undefined ? { authenticator: credsAuthenticator(readFileSync(creds)) } : {}),
 });

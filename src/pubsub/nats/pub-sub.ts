@@ -1,5 +1,11 @@
 import type { StreamName } from './streams.js';
 
+export const pingIntervalMs = 10_000;
+/** How many pings may be unanswered before the connection is given up. */
+export const maxPingsOut = 2;
+/** A connection that passes nothing on counts as connected for this long at most: signals of that time may be lost. */
+export const maxStallMs = pingIntervalMs * (maxPingsOut + 1);
+
 /** Messages by subject between all instances. Subscribers may receive a message that no stream has stored. */
 export interface PubSub {
   /** False while the server is unreachable: then `publish` rejects, and subscriptions take effect after the reconnect. */

@@ -2,7 +2,7 @@ import type { RoomEvent } from '../../../domain/room-event.js';
 import type { RoomState, StateKind } from './room-states.js';
 
 /** The largest room has as many members; others on NATS may publish more keys. A dropped state is not sent any more. */
-const maxKept = 10_000;
+export const maxStatesKept = 10_000;
 
 /** The newest state of a key. */
 export interface LatestState {
@@ -40,7 +40,7 @@ export class LatestStates {
     this.#version += 1;
     this.#byKey.delete(key);
     this.#byKey.set(key, { version: this.#version, kind, state, seq: kind.seq(state) });
-    if (this.#byKey.size > maxKept) {
+    if (this.#byKey.size > maxStatesKept) {
       const [oldest = ''] = this.#byKey.keys();
       this.#byKey.delete(oldest);
     }

@@ -1,6 +1,7 @@
 import { every, type Loop } from '../../../domain/every.js';
 import type { LogEntry, LogStore } from '../../../domain/room-log.js';
 import { Seldom } from '../../nats/seldom.js';
+import { MissedStates } from './missed-states.js';
 import { createOutbox, type Outbox, type OutboxOptions } from './outbox.js';
 import { type CursorOptions, RoomCursor } from './room-cursor.js';
 import { RoomFeed, type RoomFeedOptions } from './room-feed.js';
@@ -23,6 +24,7 @@ export class RoomFeeds {
   readonly #outbox: Outbox;
   readonly #open = new Map<string, RoomFeed>();
   readonly #signals: StateSignals;
+  readonly #missed: MissedStates;
   readonly #listeners: ((entry: LogEntry) => void)[] = [];
   readonly #stateListeners: StateListener[] = [];
   readonly #sweeping: Loop;
@@ -33,6 +35,7 @@ export class RoomFeeds {
     this.#feedOptions = { ...options, failures: new Seldom() };
     this.#outbox = createOutbox(options);
     this.#signals = new StateSignals(pubsub);
+    this.#missed = new MissedStates({ ...options, feeds: this.#open });
     const onError = (error: unknown) =>
       log.warn({ err: error }, 'The feeds could not be compared with the database; it is tried again');
     this.#sweeping = every(sweepMs, () => this.#sweep(), { onError });
@@ -105,6 +108,7 @@ export class RoomFeeds {
 
   async close(): Promise<void> {
     this.#signals.close();
+    await this.#missed.close();
     await this.#sweeping.stop();
     await this.#outbox.close();
     for (const feed of this.#open.values()) feed.close();

@@ -1,5 +1,5 @@
 import type { RoomEvent } from '../../../domain/room-event.js';
-import type { LogPosition, Member } from '../../../domain/room-log.js';
+import type { LogPosition, LogStore, Member, NewStates } from '../../../domain/room-log.js';
 import { decodeMember, encodeMember } from '../../nats/encoding.js';
 import { ownReadSubject, readSubject } from '../../nats/subjects.js';
 
@@ -27,6 +27,8 @@ export interface StateKind<State extends RoomState = RoomState> {
   isNewer(state: State, than: State): boolean;
   /** The position of the entry that the state refers to, which subscribers get first; 0 if there is none. */
   seq(state: State): number;
+  /** Loads the newest of the states that are asked for, the oldest of them first. */
+  load(store: LogStore, asked: NewStates): Promise<readonly State[]>;
   /** The event for subscribers at this position. */
   event(state: State, position: LogPosition): RoomEvent;
 }
@@ -42,6 +44,7 @@ export const readMark: StateKind<Member> = {
   key: ({ userId }) => userId,
   isNewer: (member, than) => member.lastReadSeq > than.lastReadSeq,
   seq: ({ lastReadSeq }) => lastReadSeq,
+  load: (store, asked) => store.readMarks(asked),
   event: (member, { seq, epoch }) => ({ kind: 'read', seq, epoch, member }),
 };
 
