@@ -31,11 +31,12 @@ const MessageType = builder.enumType('MessageType', {
   },
 });
 
-/** In a longer text, escaped characters may make a large answer: JSON prints a control character as six. */
-const shortText = 500;
+/** JSON prints each of these as six characters. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is counted
+const controls = /[\u0000-\u001f]/g;
 
-/** The number of UTF-16 units of the text in an answer; at least about that of a short one. */
-const printedLength = (text: string): number => (text.length <= shortText ? text.length : JSON.stringify(text).length);
+/** The number of UTF-16 units of the text in an answer. */
+const printedLength = (text: string): number => text.length + 5 * (text.match(controls)?.length ?? 0);
 
 /** Not a Prisma type: messages come from the feed and from the database, in one shape. */
 export const Message = builder.objectRef<PagedMessage>('Message').implement({

@@ -273,7 +273,7 @@ export class ClientSocket {
   #keep(recipient: Recipient, bytes: number): void {
     const { unread } = this.#options;
     const kept = unread.keep(recipient, bytes, () => this.cutOff());
-    this.#senders.push(() => unread.forget(kept));
+    this.#senders.push((error) => (error == null ? unread.forget(kept) : unread.abandon(kept)));
   }
 
   static readonly #flushAll = (): void => {

@@ -14,6 +14,9 @@ const maxAnswers = 4;
 /** The limit for all recipients together. */
 const maxAllAnswers = 32;
 
+/** The bytes of an answer that its recipient has not read to the end count for so long after its connection has closed. */
+const abandonedMs = 10_000;
+
 interface Unread {
   readonly recipient: Recipient;
   readonly bytes: number;
@@ -29,6 +32,7 @@ export class UnreadAnswers {
   readonly #maxAnswerBytes: number;
   readonly #unread = new Set<Unread>();
   readonly #bytesOf = new Map<Recipient, number>();
+  readonly #abandonedOf = new Map<Recipient, number>();
   #bytes = 0;
 
   constructor(maxAnswerBytes: number) {
@@ -42,7 +46,8 @@ export class UnreadAnswers {
 
   /** Whether this recipient has to read answers before their next operation. */
   isFull(recipient: Recipient): boolean {
-    return this.#bytesFor(recipient) >= fullAnswers * this.#maxAnswerBytes;
+    const abandoned = this.#abandonedOf.get(recipient) ?? 0;
+    return this.#bytesFor(recipient) + abandoned >= fullAnswers * this.#maxAnswerBytes;
   }
 
   /**
@@ -89,9 +94,26 @@ export class UnreadAnswers {
     if (this.#unread.delete(unread)) this.#count(unread.recipient, -unread.bytes);
   }
 
+  /**
+   * Call it instead of `forget` when the connection has closed before the answer was read: whoever asks for large answers and
+   * reads none of them would otherwise get the next one at once.
+   */
+  abandon(unread: Unread): void {
+    this.forget(unread);
+    const { recipient, bytes } = unread;
+    this.#countAbandoned(recipient, bytes);
+    setTimeout(() => this.#countAbandoned(recipient, -bytes), abandonedMs).unref();
+  }
+
+  #countAbandoned(recipient: Recipient, bytes: number): void {
+    const left = (this.#abandonedOf.get(recipient) ?? 0) + bytes;
+    if (left > 0) this.#abandonedOf.set(recipient, left);
+    else this.#abandonedOf.delete(recipient);
+  }
+
   #keepUntilClosed(response: ServerResponse, recipient: Recipient, bytes: number): Unread {
     const unread = this.keep(recipient, bytes, () => response.destroy());
-    response.once('close', () => this.forget(unread));
+    response.once('close', () => (response.writableFinished ? this.forget(unread) : this.abandon(unread)));
     return unread;
   }
 

@@ -1,3 +1,4 @@
+import { setImmediate as endOfTurn } from 'node:timers/promises';
 import { type ExecutionArgs, type ExecutionResult, getOperationAST, OperationTypeNode } from 'graphql';
 import { ChatError } from '../../../domain/errors.js';
 import { FairTurns, type FairTurnsOptions, type TurnTaker, type Wait } from '../../../domain/fair-turns.js';
@@ -141,7 +142,9 @@ export class UserTurns {
       // Earlier answers may have become too many unread ones during the wait.
       if (this.#unread.isFull(asker.user)) throw tooMuchUnread();
       const result = await this.#execute(args);
-      this.#queries.charge(asker.user, correctionOf(args, cost));
+      this.#queries.charge(asker.user, correctionOf(args, cost) + costOfRefused(result, args));
+      // Reading long texts took long, and so does printing them: let other work run in between.
+      if (((args.contextValue as Context).textLength ?? 0) > longAnswer) await endOfTurn();
       return result;
     } catch (error) {
       if (!(error instanceof ChatError)) throw error;
@@ -177,6 +180,12 @@ const correctionOf = (args: ExecutionArgs, paid: number): number =>
   hasUnpagedLists(args.schema, args.document)
     ? toCost(args, () => complexityOf(args) + extraPriceOf(args.contextValue as Context)) - paid
     : 0;
+
+/** Texts that were read for an answer that is too large cost as much as if they were printed. */
+function costOfRefused({ data }: ExecutionResult, { contextValue }: ExecutionArgs): number {
+  const { textLength = 0 } = contextValue as Context;
+  return data === null && textLength > longAnswer ? textLength / lengthPerField : 0;
+}
 
 function toCost({ document, operationName, contextValue }: ExecutionArgs, measure: () => number): number {
   const { maxComplexity } = (contextValue as Context).deps.limits;
