@@ -22,8 +22,8 @@ export interface ViewedUser {
 }
 
 /**
- * The users' connections to all instances in PostgreSQL, by PostgreSQL's clock. Methods that change presence return the users whose
- * presence changed.
+ * The users' connections to all instances in PostgreSQL, by PostgreSQL's clock. Methods that change presence return the
+ * users whose presence changed.
  */
 export interface PresenceStore {
   /** Creates or renews an instance's lease. False if it did not exist: then no connection is attached to it. */

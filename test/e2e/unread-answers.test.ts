@@ -40,6 +40,24 @@ describeWithNats('an answer that is not read', () => {
     await fill(roomId);
   });
 
+  it('counts for ten seconds more if its connection closes, without holding memory', async () => {
+    const lee = await world.client(9);
+    const room = await lee.group(kimId);
+    await fill(room);
+    const operation = { ...pages(700), variables: { id: room } };
+    for (let times = 0; times < 3; times += 1) {
+      const reader = await ask(instance, lee.token, operation);
+      await waitFor(async () => (await unreadBytes(instance)) > huge / 2, { what: 'an unread answer' });
+      reader.close();
+      await waitFor(async () => (await unreadBytes(instance)) === 0, { what: 'the end of the answer' });
+    }
+    const refused = await viewer(instance, lee.token);
+    expect(refused.errors?.[0]?.extensions.code).toBe('RATE_LIMITED');
+    expect((await viewer(instance, kim.token)).errors).toBeUndefined();
+    const isServed = async () => (await viewer(instance, lee.token)).errors === undefined;
+    await waitFor(isServed, { what: 'the next operation', timeoutMs: 30_000 });
+  });
+
   it('is cut if nothing of it is read, and its memory is freed', async () => {
     const inspector = await Inspector.attach(instance);
     onTestFinished(() => inspector.detach());

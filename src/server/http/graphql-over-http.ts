@@ -82,6 +82,7 @@ export class GraphqlOverHttp {
     const opening: Opening = {};
     const asker: Asker = { user: recipient, signal: () => closeSignal(response) };
     await userTurns.admit(asker, (body ?? queryOf(request)).length);
+    // The document may be new, and reading it takes long. Whether it is can only be seen once the body is parsed.
     if (slices.isOver) await slices.next(recipient);
     const answer = await engine.yoga.fetch(
       `http://localhost/graphql${queryOf(request)}`,
@@ -111,8 +112,8 @@ export class GraphqlOverHttp {
   }
 
   /**
-   * Subscribes if the client accepts a stream, has a token, and its user may have another connection. The results do not pass through yoga, which
-   * would copy and print each of them for each subscriber.
+   * Subscribes if the client accepts a stream, has a token, and its user may have another connection. The results do not
+   * pass through yoga, which would copy and print each of them for each subscriber.
    */
   async #open(args: ExecutionArgs, opening: Opening, { viewer, wanted }: Asking): Promise<ExecutionResult> {
     const { engine, connectionLimit, subscribe } = this.#options;

@@ -98,8 +98,8 @@ interface Extra extends Pick<TransportContext, 'isBehind' | 'cutOff'> {
   viewer: Viewer | null;
 }
 
-/** graphql-ws's function for a message. */
-type Listener = (message: string) => Promise<void>;
+/** graphql-ws's function for a message, which it also accepts parsed. */
+type Listener = (message: unknown) => Promise<void>;
 
 type Params = Record<string, unknown> | undefined;
 type Connection = Context<Params, Extra>;
@@ -192,7 +192,7 @@ export class GraphqlSockets {
         close: (code = 1_000, reason = '') => socket.close(code, reason),
         onMessage: (listener) =>
           socket.onMessage(
-            (text) => this.#receive(extra, text, listener),
+            (text) => this.#receive(extra, text, listener as Listener),
             (text) => userTurns.delayFrame(extra.viewer?.userId ?? extra.address, text.length),
           ),
       },
@@ -276,8 +276,7 @@ export class GraphqlSockets {
       if (isOperation(message)) return this.#receiveOperation(extra, message, listener);
       if (!extra.socket.admitIdle()) return Promise.resolve();
       if (isCompletion(message)) this.#noteCompletion(extra, message.id);
-      // graphql-ws also accepts parsed messages.
-      return listener(message as string);
+      return listener(message);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -307,7 +306,7 @@ export class GraphqlSockets {
       socket.rest(this.#options.userTurns.count(viewer.userId, this.#lengthToParse(message)));
     }
     if (operations.get(message.id) instanceof Ending) return this.#refuse(socket, message.id);
-    return listener(message as unknown as string);
+    return listener(message);
   }
 
   #noteCompletion({ operations, unanswered }: Extra, id: string): void {
