@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { GraphQLError } from 'graphql';
 import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
@@ -101,13 +102,48 @@ describe('read', () => {
     expect(takeNotes()).toEqual([true, true]);
     expect(() => read('{ viewer', noteReading)).toThrow(/Syntax Error/);
     expect(takeNotes()).toEqual([true]);
-    await yoga.fetch(`http://localhost/graphql?query=${encodeURIComponent('{ nothing more }')}`, {}, { noteReading });
+    await yoga.fetch(
+      `http://localhost/graphql?query=${encodeURIComponent('{ nothing more }')}`,
+      {},
+      {
+        waitToRead: () => undefined,
+        noteReading,
+      },
+    );
     expect(takeNotes()).toContain(true);
+  });
+
+  it('waits before it reads a new document over HTTP, and not for a known one', async () => {
+    const { yoga } = createEngine();
+    const url = `http://localhost/graphql?query=${encodeURIComponent('{ __typename }')}`;
+    const steps: string[] = [];
+    const context = {
+      viewer: null,
+      isBehind: () => false,
+      cutOff: () => undefined,
+      waitToRead: async () => {
+        await delay(0);
+        steps.push('waited');
+      },
+      noteReading: () => void steps.push('read'),
+      execute: async () => ({ data: {} }),
+    };
+    await yoga.fetch(url, {}, context as never);
+    expect(steps).toEqual(['waited', 'read', 'read']);
+    steps.length = 0;
+    await yoga.fetch(url, {}, context as never);
+    expect(steps).toEqual([]);
   });
 
   it('does not treat a document as validated only because HTTP has parsed it', async () => {
     const { read, yoga } = createEngine();
-    const context = { viewer: null, isBehind: () => false, cutOff: () => undefined, subscribe: async () => ({}) };
+    const context = {
+      viewer: null,
+      isBehind: () => false,
+      cutOff: () => undefined,
+      subscribe: async () => ({}),
+      waitToRead: () => undefined,
+    };
     const refused = await yoga.fetch(`http://localhost/graphql?query=${encodeURIComponent(unknown)}`, {}, context);
     expect(refused.status).toBe(405);
     expect(read(unknown)).toEqual([expect.objectContaining({ message: expect.stringMatching(/Cannot query field/) })]);

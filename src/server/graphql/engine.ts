@@ -34,6 +34,8 @@ export type NoteReading = (ms: number) => void;
 
 /** The same for HTTP, with functions that run the operation. */
 export interface HttpContext extends TransportContext {
+  /** Called before a new document is parsed; undefined if there is nothing to wait for. */
+  readonly waitToRead: () => Promise<void> | undefined;
   readonly noteReading: NoteReading;
   readonly execute: (args: ExecutionArgs) => Promise<ExecutionResult>;
   /** Returns only errors: results are sent separately. */
@@ -71,6 +73,7 @@ export function createGraphqlEngine(options: GraphqlOptions): GraphqlEngine {
     get: (text: string) => trusted.find(text) ?? cached.get(text),
     set: (text: string, document: DocumentNode) => cached.set(text, document),
   };
+  const isKnown = (text: string) => documents.get(text) !== undefined;
   const valid = new WeakSet<DocumentNode>();
   const createContext = ({ viewer, isBehind, cutOff, turns }: TransportContext) => ({
     deps,
@@ -84,7 +87,7 @@ export function createGraphqlEngine(options: GraphqlOptions): GraphqlEngine {
     schema,
     // Copies the fields of the transport's context to a new object.
     context: createContext,
-    plugins: [createEnginePlugin(options)],
+    plugins: [createEnginePlugin(options, isKnown)],
     maskedErrors: { maskError: (error) => maskError(error) },
     // Errors are not cached: they keep a lot of memory, and finding them again is cheap.
     parserAndValidationCache: { documentCache: documents, errorCache: forgetful },
@@ -110,14 +113,13 @@ export function createGraphqlEngine(options: GraphqlOptions): GraphqlEngine {
     valid.add(document);
     return document;
   };
-  const isKnown = (text: string) => documents.get(text) !== undefined;
   const findText = (request: DocumentRequest) => trusted.findText(request) ?? '';
   return { schema, yoga, findText, read, isKnown, createContext };
 }
 
 const forgetful = { get: () => undefined, set: () => undefined };
 
-function createEnginePlugin(options: GraphqlOptions): Plugin {
+function createEnginePlugin(options: GraphqlOptions, isKnown: (text: string) => boolean): Plugin {
   const { documents, maskError } = options;
   const reader = createDocumentReader(schema, options);
   const parse = (source: string | Source) => reader.parse(source instanceof Source ? source.body : source);
@@ -129,11 +131,12 @@ function createEnginePlugin(options: GraphqlOptions): Plugin {
     onRequestParse: ({ requestParser, setRequestParser }) => {
       if (requestParser !== undefined) setRequestParser(reading(requestParser));
     },
-    onParams: ({ params, setParams }) => {
+    onParams: ({ params, setParams, context }) => {
       try {
         assertModest(params.variables);
         const text = documents.findText(params);
         if (text !== undefined) setParams({ ...params, query: text });
+        return isKnown(text ?? params.query ?? '') ? undefined : (context as unknown as HttpContext).waitToRead();
       } catch (error) {
         throw withStatus(error);
       }

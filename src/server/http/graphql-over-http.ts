@@ -82,8 +82,6 @@ export class GraphqlOverHttp {
     const opening: Opening = {};
     const asker: Asker = { user: recipient, signal: () => closeSignal(response) };
     await userTurns.admit(asker, (body ?? queryOf(request)).length);
-    // The document may be new, and reading it takes long. Whether it is can only be seen once the body is parsed.
-    if (slices.isOver) await slices.next(recipient);
     const answer = await engine.yoga.fetch(
       `http://localhost/graphql${queryOf(request)}`,
       {
@@ -95,6 +93,8 @@ export class GraphqlOverHttp {
         viewer,
         isBehind: () => response.writableNeedDrain,
         cutOff: () => response.destroy(),
+        // Reading a new document takes long.
+        waitToRead: () => (slices.isOver ? slices.next(recipient) : undefined),
         noteReading: (ms) => userTurns.chargeReading(recipient, ms),
         execute: (args) => userTurns.execute(args, asker),
         subscribe: (args) => this.#open(args, opening, { viewer, wanted }),
