@@ -184,8 +184,12 @@ const describe = ({ name, description }) => [code(name), description?.replaceAll
 async function listMetrics() {
   /** @type {typeof import('../src/server/metrics.js')} */
   const { createMetrics } = await load('server/metrics.js');
+  /** @type {typeof import('../src/workers/pool-metrics.js')} */
+  const { createPoolMetrics } = await load('workers/pool-metrics.js');
   // Only a scrape reads the sources.
-  const metrics = createMetrics(/** @type {any} */ ({})).getMetricsAsArray();
+  const sources = /** @type {any} */ ({});
+  const registries = [createMetrics(sources, 1), createPoolMetrics(sources)];
+  const metrics = registries.flatMap((registry) => registry.getMetricsAsArray());
   const own = metrics.filter(({ name }) => name.startsWith('fairway_'));
   return [['metric', 'meaning'], ...own.map((metric) => [code(metric.name), /** @type {any} */ (metric).help])];
 }

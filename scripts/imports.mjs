@@ -69,6 +69,11 @@ const rules = {
     does: 'the table of routes and what serves them, static files, bodies, streams, origins, GraphiQL',
     imports: ['server/ws', 'server/graphql', 'schema', 'resolvers', 'db', 'pubsub', 'auth', 'domain'],
   },
+  workers: {
+    does: 'several processes on one port: started, replaced and stopped by the primary process; the number of cores',
+    imports: ['config', 'domain'],
+    owns: ['node:cluster'],
+  },
   dev: {
     does: 'nothing that production needs: the PostgreSQL and the nats-server that `npm start` brings (`embedded`), the demo, the development login',
     imports: ['config', 'server/http', 'db', 'auth', 'domain'],

@@ -2,11 +2,12 @@ import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { LRUCache } from 'lru-cache';
 import type { Logger } from 'pino';
+import type { Registry } from 'prom-client';
 import { RateLimiterMemory } from 'rate-limiter-flexible';
 import { signToken } from './auth/sign-token.js';
 import { createTokenVerifier } from './auth/verify-token.js';
 import { serveBackends } from './backends/serve-backends.js';
-import type { Config } from './config.js';
+import type { CompleteConfig, Config } from './config.js';
 import { connectDatabase } from './db/database.js';
 import { FitnessCheck } from './db/fitness.js';
 import { createInboxStore } from './db/inbox.js';
@@ -58,18 +59,32 @@ export interface App {
   stop(): Promise<void>;
 }
 
-/** The configuration with the addresses of PostgreSQL and NATS. */
-export type CompleteConfig = Config & { readonly database: { readonly url: string } };
+/** For an instance that is one of the workers of a process. */
+export interface WorkerSeat {
+  readonly number: number;
+  readonly primary: {
+    /** Whether all workers have begun to serve. */
+    readonly isComplete: boolean;
+    /** Adds the metrics to the sum of all workers. Returns a function that reads the sum. */
+    shareMetrics(registry: Registry): () => Promise<string>;
+  };
+}
 
 const maxKnownNames = 100_000;
 const natsWaitMs = 1_000;
 const secondsOfDay = 24 * 60 * 60;
 
 /** Builds an instance: database, NATS, feeds, GraphQL, transports. The database must be migrated. */
-export async function startApp(config: CompleteConfig, documents: TrustedDocuments, log: Logger): Promise<App> {
+export async function startApp(
+  config: CompleteConfig,
+  documents: TrustedDocuments,
+  log: Logger,
+  seat?: WorkerSeat,
+): Promise<App> {
   const { limits, database } = config;
   const db = connectDatabase({
     ...database,
+    workers: config.workers,
     replayedPerMinute: limits.replayedPerMinute,
     onError: (error) => log.warn({ err: error }, 'A database connection failed'),
   });
@@ -156,9 +171,10 @@ export async function startApp(config: CompleteConfig, documents: TrustedDocumen
       ...(config.graphiql ? graphiqlRoutes(async (request) => sign && authorizeDemoUser(request, sign)) : []),
       ...healthRoutes({
         isStopping: () => http.isStopping,
+        isStarting: () => seat?.primary.isComplete === false,
         checkReadiness: () => checkReadiness(fitness, pubsub, feeds),
       }),
-      ...offerMetrics(config, {
+      ...offerMetrics(config, seat, {
         sockets: () => sockets.size,
         streams: () => graphql.streamCount,
         unreadBytes: () => unread.bytes,
@@ -169,6 +185,7 @@ export async function startApp(config: CompleteConfig, documents: TrustedDocumen
         natsSubjects: () => pubsub.subjectCount,
         isNatsConnected: () => pubsub.isConnected,
         natsRequests: () => backends.underWay,
+        natsTraffic: () => pubsub.traffic,
         natsIgnored: () => pubsub.ignoredCount,
         natsUnanswered: () => pubsub.replies.refusedCount,
         failingStreams: () => pubsub.failingStreams.length,
@@ -214,10 +231,19 @@ function signLocally({ embedded, auth }: Config): SignForUser | undefined {
   return (userId) => signToken(secret, { userId }, { issuer, audience });
 }
 
-/** Metrics need a token, except in embedded mode. Without a token there is no route otherwise. */
-function offerMetrics({ embedded, metricsToken, host }: Config, sources: MetricSources): Route[] {
-  if (!embedded && metricsToken === undefined) return [];
-  return metricsRoutes({ registry: createMetrics(sources), token: metricsToken, host });
+/**
+ * Metrics need a token, except in embedded mode. Without a token there is no route otherwise. A worker serves the sum of all
+ * workers.
+ */
+function offerMetrics(
+  { embedded, metricsToken: token, host }: Config,
+  seat: WorkerSeat | undefined,
+  sources: MetricSources,
+): Route[] {
+  if (!embedded && token === undefined) return [];
+  const registry = createMetrics(sources, seat?.number);
+  const read = seat?.primary.shareMetrics(registry) ?? (() => registry.metrics());
+  return metricsRoutes({ read, token, host });
 }
 
 /**

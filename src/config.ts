@@ -3,12 +3,15 @@ import { z } from 'zod';
 import { findUrlProblem } from './db/database-url.js';
 import { defaultLanguage, type Language, languages } from './domain/notice.js';
 import { normalizeOrigin } from './domain/origin.js';
+import { countUsableCores } from './workers/usable-cores.js';
 
 /** The configuration from the environment, checked once at start. Sizes are in bytes, times in milliseconds. */
 export interface Config {
   readonly port: number;
   readonly host: string;
   readonly production: boolean;
+  /** How many processes serve the port. */
+  readonly workers: number;
   /** True if neither DATABASE_URL nor NATS_URL is set: then this process starts its own servers, with demo data and login. */
   readonly embedded: boolean;
   readonly dataDir: string;
@@ -32,6 +35,9 @@ export interface Config {
   readonly metricsToken: string | undefined;
   readonly limits: LimitsConfig;
 }
+
+/** The configuration with the addresses of PostgreSQL and NATS. */
+export type CompleteConfig = Config & { readonly database: { readonly url: string } };
 
 export interface NatsConfig {
   readonly url: string | undefined;
@@ -122,6 +128,11 @@ export class ConfigError extends Error {
 
 const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 const minSecretBytes = 32;
+/**
+ * Every worker receives what it needs of every room, so each further one gains less. With this many and their default pools
+ * a process stays below the 100 connections that PostgreSQL allows by default.
+ */
+const maxDefaultWorkers = 8;
 const dayMs = 86_400_000;
 export const defaultDataDir = '.data';
 const natsUrl = /^((nats|tls):\/\/)?[\w.[\]:-]+$/;
@@ -181,6 +192,12 @@ export const environment = z.object({
     .describe(
       '`production` requires `DATABASE_URL` and `NATS_URL`, and turns GraphiQL and introspection off by default',
     ),
+  WORKERS: wholeNumber(1, 128)
+    .optional()
+    .meta({
+      description: 'processes that serve the port together, [one for each core](operations.md#several-cores)',
+      default: `in production the cores less one, 1 to ${maxDefaultWorkers}; else \`1\``,
+    }),
   DATA_DIR: z.string().default(defaultDataDir).describe('folder of the embedded servers and the development secret'),
   LOG_LEVEL: z.enum(logLevels).optional().meta({
     description: '`fatal`, `error`, `warn`, `info`, `debug`, `trace` or `silent`',
@@ -191,10 +208,10 @@ export const environment = z.object({
     .optional()
     .meta({ description: '`postgresql://user:password@host:5432/name`', default: '– (embedded)' }),
   DATABASE_POOL_SIZE: count(10, 1_000).describe(
-    "connections for changes and live delivery; one user's changes take half of them at most",
+    "connections for changes and live delivery, [shared out among the workers](operations.md#postgresql); one user's changes take half of a worker's at most",
   ),
-  READ_POOL_SIZE: count(10, 1_000).describe('further connections, for queries'),
-  REPLAY_POOL_SIZE: count(4, 1_000).describe('further connections, for replays only'),
+  READ_POOL_SIZE: count(10, 1_000).describe('further connections, for queries, shared out likewise'),
+  REPLAY_POOL_SIZE: count(4, 1_000).describe('further connections, for replays only, shared out likewise'),
   NATS_URL: natsUrls
     .optional()
     .meta({ description: '`nats://host:4222`, or several, separated by commas', default: '– (embedded)' }),
@@ -411,6 +428,9 @@ function isReadable(path: string): boolean {
   }
 }
 
+/** One core is left to the system, to the process that starts the workers, and to what else runs on the machine. */
+const countDefaultWorkers = (): number => Math.min(Math.max(countUsableCores() - 1, 1), maxDefaultWorkers);
+
 function toConfig(values: Environment): Config {
   const production = values.NODE_ENV === 'production';
   const embedded = isEmbedded(values);
@@ -418,6 +438,7 @@ function toConfig(values: Environment): Config {
     port: values.PORT,
     host: values.HOST ?? (embedded ? '127.0.0.1' : '0.0.0.0'),
     production,
+    workers: values.WORKERS ?? (production ? countDefaultWorkers() : 1),
     embedded,
     dataDir: values.DATA_DIR,
     // In embedded mode the terminal shows the welcome text instead of a log.

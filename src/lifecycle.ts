@@ -31,8 +31,13 @@ export class Lifecycle {
     this.#log = log;
   }
 
-  listen(): void {
-    for (const signal of stopSignals) process.on(signal, () => this.#onSignal(signal));
+  /** @param ignored - signals that stop nothing here, because another process gets them as well */
+  listen({ ignored = [] }: { readonly ignored?: readonly NodeJS.Signals[] } = {}): void {
+    for (const signal of stopSignals) {
+      process.on(signal, () => {
+        if (!ignored.includes(signal)) this.#onSignal(signal);
+      });
+    }
     // The parent process that opened the channel has ended, so it cannot send a signal any more.
     process.on('disconnect', () => void this.stop(0));
     for (const event of ['uncaughtException', 'unhandledRejection'] as const) {

@@ -3,8 +3,12 @@ import { type Logger, pino } from 'pino';
 /**
  * Logs only type, message, code, stack and causes of an error: other properties of library errors may contain private
  * messages, for example PostgreSQL's `detail`, which has the whole row.
+ * @param worker - is in every line
  */
-export const createLog = (level = 'info'): Logger => pino({ level, serializers: { err: describeError } });
+export function createLog(level = 'info', worker?: number): Logger {
+  const log = pino({ level, serializers: { err: describeError } });
+  return worker === undefined ? log : log.child({ worker });
+}
 
 const maxCauses = 5;
 

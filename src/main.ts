@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import type { Logger } from 'pino';
 import { startApp } from './app.js';
-import { type Config, readConfig } from './config.js';
+import { type CompleteConfig, type Config, readConfig } from './config.js';
 import { migrate } from './db/migrate.js';
 import { startEmbeddedServers } from './dev/embedded/embedded-servers.js';
 import { reportSlowStep } from './dev/report-slow-step.js';
@@ -9,18 +9,19 @@ import { seedDemo } from './dev/seed-demo.js';
 import { printWelcome } from './dev/welcome.js';
 import { Lifecycle, StartInterruptedError } from './lifecycle.js';
 import { createLog } from './log.js';
-import { schema } from './schema/index.js';
-import { TrustedDocuments } from './server/graphql/documents/trusted-documents.js';
+import { registerDocuments } from './register-documents.js';
+import type { TrustedDocuments } from './server/graphql/documents/trusted-documents.js';
 import { assertCanListen } from './server/http/listen-check.js';
 import { describeStartError } from './start-error.js';
+import { WorkerPool, type WorkerStartError } from './workers/worker-pool.js';
+import { canFork } from './workers/worker-process.js';
 
-/** For the native clients. */
-const ownOperations = fileURLToPath(new URL('../clients/operations', import.meta.url));
 const migrationsDir = fileURLToPath(new URL('../prisma/migrations', import.meta.url));
 
 /** Starts the parts of the server in order; the lifecycle stops them in reverse order. */
 async function start(config: Config, log: Logger, lifecycle: Lifecycle): Promise<void> {
   await lifecycle.startStep(() => assertCanListen(config.port, config.host));
+  // Before anything is started: a manifest that cannot be used leaves the database as it is.
   const documents = await lifecycle.startStep(async () => registerDocuments(config, log));
   const complete = await lifecycle.startStep(() => provideServers(config, log, lifecycle));
   const { url } = complete.database;
@@ -32,28 +33,32 @@ async function start(config: Config, log: Logger, lifecycle: Lifecycle): Promise
       reportSlowStep('Writing the demo', () => seedDemo(url, { language: config.language })),
     );
 
-  const port = await lifecycle.startStep(async () => {
-    const app = await startApp(complete, documents, log);
-    lifecycle.onStop({ name: 'the server', stop: () => app.stop() });
-    return app.port;
-  });
+  const workers = canFork ? config.workers : 1;
+  const served = { ...complete, workers };
+  const port = await lifecycle.startStep((signal) =>
+    workers > 1 ? serveByWorkers(served, log, lifecycle, signal) : serve(served, documents, log, lifecycle),
+  );
   if (config.embedded) printWelcome(config, port);
-  log.info({ host: config.host, port }, 'Serving');
+  log.info({ host: config.host, port, workers }, 'Serving');
   process.send?.({ type: 'ready', port });
 }
 
-/** Before anything is started: a manifest that cannot be used leaves the database as it is. */
-function registerDocuments({ trustedDocuments, introspection, limits }: Config, log: Logger): TrustedDocuments {
-  const documents = new TrustedDocuments({
-    ...limits,
-    ...trustedDocuments,
-    introspection,
-    schema,
-    own: [ownOperations],
-  });
-  const { size, interpreted } = documents;
-  log.info({ documents: size, interpreted }, 'Documents are registered');
-  return documents;
+/** Serves in this process. Resolves with the port. */
+async function serve(config: CompleteConfig, documents: TrustedDocuments, log: Logger, lifecycle: Lifecycle) {
+  const app = await startApp(config, documents, log);
+  lifecycle.onStop({ name: 'the server', stop: () => app.stop() });
+  return app.port;
+}
+
+/** Serves in several processes, which this one starts and replaces. Resolves with the port. */
+function serveByWorkers(config: CompleteConfig, log: Logger, lifecycle: Lifecycle, signal: AbortSignal) {
+  const onLost = (error: WorkerStartError) => {
+    log.fatal({ err: error }, 'No worker can start any more; stopping');
+    void lifecycle.stop(1);
+  };
+  const pool = new WorkerPool({ config, log, onLost });
+  lifecycle.onStop({ name: 'the workers', stop: () => pool.stop(), killNow: () => pool.killNow() });
+  return pool.start(signal);
 }
 
 /** Returns the configuration with all addresses: servers without an address are started here. */

@@ -6,6 +6,7 @@ import { NatsServerNotFoundError } from './dev/embedded/nats-binary.js';
 import { PostgresNotFoundError } from './dev/embedded/postgres-binaries.js';
 import { ClusterUnusableError } from './dev/embedded/postgres-cluster.js';
 import { ManifestError } from './server/graphql/documents/manifest.js';
+import { WorkerStartError } from './workers/worker-pool.js';
 
 const selfExplaining = [
   ConfigError,
@@ -17,7 +18,10 @@ const selfExplaining = [
   DatabaseUnreachableError,
   DatabaseUnusableError,
   ManifestError,
+  WorkerStartError,
 ];
+/** A worker asks the primary process to listen, and gets its error as one of bind(2). */
+const listening = ['listen', 'bind'];
 
 /** The message for an operator who can fix the error, or undefined for any other error. */
 export function describeStartError(error: unknown, config: Config | undefined): string | undefined {
@@ -26,7 +30,7 @@ export function describeStartError(error: unknown, config: Config | undefined): 
   if (config === undefined) return undefined;
   const { host, port } = config;
   if (syscall === 'getaddrinfo' && hostname === host) return `HOST: the name ${host} cannot be resolved`;
-  if (syscall !== 'listen') return undefined;
+  if (syscall === undefined || !listening.includes(syscall)) return undefined;
   if (code === 'EADDRNOTAVAIL') return `HOST: ${host} is not an address of this machine`;
   if (code === 'EADDRINUSE') return `Port ${port} of ${host} is in use. Choose another one: PORT=${port + 1} npm start`;
   if (code === 'EACCES')

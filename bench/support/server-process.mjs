@@ -28,6 +28,8 @@ export const tokenSecret = 'a-secret-for-the-bench-of-32-bytes-or-more';
 export const startFairway = ({ nats }, databaseUrl, { nodeArgs = [], isInterpreted = false } = {}) =>
   startServer(join(bench, '../dist/main.js'), ['--enable-source-maps', ...nodeArgs], {
     HOST: '127.0.0.1',
+    // One process, as its peers are.
+    WORKERS: '1',
     LOG_LEVEL: 'warn',
     DATABASE_URL: databaseUrl,
     NATS_URL: nats.url,

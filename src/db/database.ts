@@ -49,6 +49,8 @@ export interface DatabaseOptions {
   readonly poolSize?: number;
   readonly readPoolSize?: number;
   readonly replayPoolSize?: number;
+  /** How many processes share the sizes. */
+  readonly workers?: number;
   /** Rows per user. */
   readonly replayedPerMinute?: number;
   /** Called when connections fail, at most once in 10 s for one outage, and never after `close`. */
@@ -66,12 +68,20 @@ const rowsOfPage = 10;
 const renewEveryMs = 1_000;
 const tellEveryMs = 10_000;
 
+/** With two, work that takes long does not stop everything else. */
+const minShare = 2;
+
+/** A worker's part of a pool. A single process has all of it, even if that is one connection. */
+export const shareOf = (size: number, workers: number): number =>
+  workers === 1 ? size : Math.max(minShare, Math.ceil(size / workers));
+
 /** Connects lazily: the first query opens the first connection. */
 export function connectDatabase({
   url,
   poolSize = 10,
   readPoolSize = 10,
   replayPoolSize = 4,
+  workers = 1,
   replayedPerMinute = 240_000,
   onError = () => undefined,
 }: DatabaseOptions): Database {
@@ -120,15 +130,16 @@ export function connectDatabase({
   const newestSession = () => newest && { ...newest, epoch: epochs.present, seenEpoch: newest.epoch };
   const open = (max: number, settings: SessionSettings = {}) =>
     createConnection({ url, max, settings, onError: report, onSession, newestSession, onDoubt });
-  const writes = open(poolSize, moment);
-  const waits = open(waitPoolSize);
-  const reads = open(readPoolSize);
-  const upkeep = open(upkeepPoolSize);
-  const replay = open(replayPoolSize);
+  const share = (size: number) => shareOf(size, workers);
+  const writes = open(share(poolSize), moment);
+  const waits = open(share(waitPoolSize));
+  const reads = open(share(readPoolSize));
+  const upkeep = open(share(upkeepPoolSize));
+  const replay = open(share(replayPoolSize));
   const all = [writes, waits, reads, upkeep, replay];
   // Half of the pool each, so that the short queries do not wait for replays.
-  const replaysAtOnce = Math.max(1, Math.floor(replayPoolSize / 2));
-  const limitStarts = pLimit(Math.max(1, replayPoolSize - replaysAtOnce));
+  const replaysAtOnce = Math.max(1, Math.floor(share(replayPoolSize) / 2));
+  const limitStarts = pLimit(Math.max(1, share(replayPoolSize) - replaysAtOnce));
   const rowsPerSecond = replayedPerMinute / 60;
   const replays = new FairTurns({
     atOnce: replaysAtOnce,
@@ -143,7 +154,10 @@ export function connectDatabase({
   });
   return {
     writes,
-    changes: new Changes({ connection: writes, size: poolSize }, { connection: waits, size: waitPoolSize }),
+    changes: new Changes(
+      { connection: writes, size: share(poolSize) },
+      { connection: waits, size: share(waitPoolSize) },
+    ),
     reads,
     upkeep,
     replay: (query) => limitStarts(() => query(replay)),

@@ -1,4 +1,5 @@
-import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import { type Aggregator, Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import type { KindTraffic } from '../pubsub/nats/traffic.js';
 
 export interface MetricSources {
   readonly sockets: () => number;
@@ -12,19 +13,25 @@ export interface MetricSources {
   readonly isNatsConnected: () => boolean;
   readonly natsRequests: () => number;
   readonly natsIgnored: () => number;
+  readonly natsTraffic: () => ReadonlyMap<string, KindTraffic>;
   readonly natsUnanswered: () => number;
   readonly failingStreams: () => number;
   readonly backlog: () => { readonly entries: number; readonly oldestMs: number };
 }
 
-/** The metrics of this process, for Prometheus. */
-export function createMetrics(sources: MetricSources): Registry {
+/**
+ * The metrics of this instance, for Prometheus. Those of several workers are added up, except where `aggregator` says
+ * otherwise: `max` for what every instance sees of the same thing.
+ * @param worker - the number of the worker that this instance is, if it is one
+ */
+export function createMetrics(sources: MetricSources, worker?: number): Registry {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
-  const gauge = (name: string, help: string, read: () => number) =>
+  const gauge = (name: string, help: string, read: () => number, aggregator: Aggregator = 'sum') =>
     new Gauge({
       name,
       help,
+      aggregator,
       registers: [registry],
       collect() {
         this.set(read());
@@ -49,22 +56,27 @@ export function createMetrics(sources: MetricSources): Registry {
   gauge('fairway_inboxes', 'Users with an inbox subscription on this instance', sources.inboxes);
   gauge('fairway_nats_subjects', 'NATS subjects that this instance is subscribed to', sources.natsSubjects);
   gauge('fairway_nats_requests', 'Requests of other backends in progress', sources.natsRequests);
-  gauge('fairway_nats_connected', '1 while NATS is connected', () => (sources.isNatsConnected() ? 1 : 0));
+  gauge('fairway_nats_connected', '1 while NATS is connected', () => (sources.isNatsConnected() ? 1 : 0), 'min');
   gauge(
     'fairway_streams_missing',
     'JetStream streams that are missing or not configured as required',
     sources.failingStreams,
+    'max',
   );
   gauge(
     'fairway_outbox_entries',
     'Committed log entries that CHAT_MESSAGES has not acknowledged',
     () => sources.backlog().entries,
+    'max',
   );
   gauge(
     'fairway_outbox_seconds',
     'Age in seconds of the oldest entry of fairway_outbox_entries; above 10 /readyz is degraded',
     () => sources.backlog().oldestMs / 1_000,
+    'max',
   );
+  addTraffic(registry, sources.natsTraffic);
+  if (worker !== undefined) addShare(registry, worker, sources.sockets);
   counter(
     'fairway_nats_unanswered_total',
     'NATS requests ignored because their reply subject begins with none of NATS_REPLY_PREFIXES',
@@ -76,4 +88,52 @@ export function createMetrics(sources: MetricSources): Registry {
     sources.natsIgnored,
   );
   return registry;
+}
+
+/** Counters of what the instances tell each other, with the kind of subject as their label. */
+function addTraffic(registry: Registry, read: MetricSources['natsTraffic']): void {
+  const counter = (name: string, help: string, count: (traffic: KindTraffic) => number) =>
+    new Counter({
+      name,
+      help,
+      labelNames: ['kind'],
+      registers: [registry],
+      collect() {
+        this.reset();
+        for (const [kind, traffic] of read()) this.inc({ kind }, count(traffic));
+      },
+    });
+  counter(
+    'fairway_nats_published_total',
+    "Messages published to the instances, by `kind`, the subject's last word: message, read, typing, presence, acked and others",
+    ({ published }) => published.messages,
+  );
+  counter(
+    'fairway_nats_published_bytes_total',
+    'Bytes of the bodies of fairway_nats_published_total',
+    ({ published }) => published.bytes,
+  );
+  counter(
+    'fairway_nats_received_total',
+    "Messages received from the instances, this one's own included, by `kind`",
+    ({ received }) => received.messages,
+  );
+  counter(
+    'fairway_nats_received_bytes_total',
+    'Bytes of the bodies of fairway_nats_received_total',
+    ({ received }) => received.bytes,
+  );
+}
+
+/** The label shows how evenly the workers share the sockets. */
+function addShare(registry: Registry, worker: number, sockets: () => number): void {
+  new Gauge({
+    name: 'fairway_worker_sockets',
+    help: 'Open WebSocket connections of each `worker`, if `WORKERS` is more than 1',
+    labelNames: ['worker'],
+    registers: [registry],
+    collect() {
+      this.set({ worker }, sockets());
+    },
+  });
 }

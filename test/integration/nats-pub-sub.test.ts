@@ -58,6 +58,28 @@ describeWithNats('the PubSub over NATS JetStream', () => {
     expect(heard.sort()).toEqual(['0: 안녕', '1: 안녕', '2: 안녕']);
   });
 
+  it('counts messages and bytes by the kind of their subject, its own included where they are received', async () => {
+    const [a, b] = [await connected(), await connected()];
+    const [room, other] = [randomUUID(), randomUUID()];
+    const heard: string[] = [];
+    const subscriptions = [a, a, b].map((pubsub) =>
+      pubsub.subscribe(`chat.room.${room}.read`, (body) => heard.push(decoder.decode(body))),
+    );
+    await Promise.all(subscriptions.map(({ ready }) => ready));
+
+    a.signal(`chat.room.${room}.read`, encoder.encode('안녕'));
+    a.signal(`chat.room.${other}.read`, encoder.encode('bye'));
+    a.signal('chat.outbox.acked', encoder.encode('1'));
+
+    await waitFor(() => heard.length === 3, { what: 'three listeners' });
+    const flow = (messages: number, bytes: number) => ({ messages, bytes });
+    expect(Object.fromEntries(a.traffic)).toEqual({
+      read: { published: flow(2, 9), received: flow(1, 6) },
+      acked: { published: flow(1, 1), received: flow(0, 0) },
+    });
+    expect(Object.fromEntries(b.traffic)).toEqual({ read: { published: flow(0, 0), received: flow(1, 6) } });
+  });
+
   it('gives up an attempt to connect that is not answered, and makes another', { timeout: 30_000 }, async () => {
     const silent = createServer().listen(0, '127.0.0.1');
     await once(silent, 'listening');

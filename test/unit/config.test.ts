@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ConfigError, readConfig } from '../../src/config.js';
+import { countUsableCores } from '../../src/workers/usable-cores.js';
 
 const secret = 'x'.repeat(32);
 const servers = { DATABASE_URL: 'postgres://db/chat', NATS_URL: 'nats://nats:4222', AUTH_JWT_SECRET: secret };
@@ -42,6 +43,15 @@ describe('readConfig', () => {
       graphiql: false,
       allowedOrigins: [],
     });
+  });
+
+  it('starts one process, and in production one for each usable core but one, up to 8', () => {
+    expect(readConfig({}).workers).toBe(1);
+    expect(readConfig(servers).workers).toBe(1);
+    expect(readConfig({ ...servers, WORKERS: '12' }).workers).toBe(12);
+    const expected = Math.min(Math.max(countUsableCores() - 1, 1), 8);
+    expect(readConfig({ ...servers, NODE_ENV: 'production' }).workers).toBe(expected);
+    expect(blamed({ WORKERS: '0' })).toEqual(['WORKERS']);
   });
 
   it.each([

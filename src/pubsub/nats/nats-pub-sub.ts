@@ -16,6 +16,7 @@ import { Replies } from './replies.js';
 import { Seldom } from './seldom.js';
 import { StreamKeeper } from './stream-keeper.js';
 import { type StreamName, streamOf } from './streams.js';
+import { type KindTraffic, note, Traffic } from './traffic.js';
 
 export interface NatsOptions {
   readonly url: string;
@@ -70,6 +71,7 @@ class JetStreamPubSub implements NatsPubSub {
   readonly #options: ConnectionOptions;
   readonly #foreign = new Seldom();
   readonly #unsent = new Seldom();
+  readonly #traffic = new Traffic();
   #connecting: Promise<void>;
   #connection: NatsConnection | undefined;
   #jetstream: JetStreamClient | undefined;
@@ -102,8 +104,13 @@ class JetStreamPubSub implements NatsPubSub {
     return this.#topics.size;
   }
 
+  get traffic(): ReadonlyMap<string, KindTraffic> {
+    return this.#traffic.kinds;
+  }
+
   async publish(subject: string, body: Uint8Array, id: string): Promise<void> {
     if (!this.#isConnected || this.#acks === undefined) throw new Error('NATS is not connected');
+    note(this.#traffic.of(subject).published, body);
     try {
       await this.#acks.publish(streamOf(subject), subject, body, id);
     } catch (error) {
@@ -122,6 +129,7 @@ class JetStreamPubSub implements NatsPubSub {
     if (!this.#isConnected) return;
     try {
       this.#connection?.publish(subject, body);
+      note(this.#traffic.of(subject).published, body);
     } catch (error) {
       this.#unsent.note((times) => this.#log.warn({ err: error, subject, times }, 'A signal could not be sent'));
     }
@@ -283,12 +291,14 @@ class JetStreamPubSub implements NatsPubSub {
   }
 
   #open(subject: string, topic: Topic): void {
+    const { received } = this.#traffic.of(subject);
     topic.subscription = this.#connection?.subscribe(subject, {
       callback: (error, message) => {
         if (error !== null) {
           this.#log.error({ err: error, subject }, 'A NATS subscription failed');
           return;
         }
+        note(received, message.data);
         for (const listener of topic.listeners) this.#deliver(listener, subject, message.data);
       },
     });

@@ -1,4 +1,5 @@
 import type { StreamName } from './streams.js';
+import type { KindTraffic } from './traffic.js';
 
 export const pingIntervalMs = 10_000;
 /** How many pings may be unanswered before the connection is given up. */
@@ -30,6 +31,8 @@ export interface PubSub {
   readonly failingStreams: readonly string[];
   /** How many messages were ignored because Fairway had not published them. */
   readonly ignoredCount: number;
+  /** What was published and received so far, by kind of subject. */
+  readonly traffic: ReadonlyMap<string, KindTraffic>;
   close(): Promise<void>;
 }
 

@@ -1,11 +1,12 @@
 import { timingSafeEqual } from 'node:crypto';
-import type { Registry } from 'prom-client';
+import { Registry } from 'prom-client';
 import { refuse } from './answers.js';
 import { isOwnName } from './hosts.js';
 import { getAndHead, type Route } from './router.js';
 
 export interface MetricsOptions {
-  readonly registry: Registry;
+  /** Returns the metrics in Prometheus' text format. */
+  readonly read: () => Promise<string>;
   /** Readers must send this as a bearer token. */
   readonly token: string | undefined;
   /** The name or address that this server listens on. */
@@ -13,10 +14,10 @@ export interface MetricsOptions {
 }
 
 /**
- * Serves the metrics of this process to readers with the token; without a configured token, only under this machine's own
+ * Serves the metrics to readers with the token; without a configured token, only under this machine's own
  * names.
  */
-export const metricsRoutes = ({ registry, token, host }: MetricsOptions): Route[] => [
+export const metricsRoutes = ({ read, token, host }: MetricsOptions): Route[] => [
   {
     methods: getAndHead,
     path: '/metrics',
@@ -27,8 +28,9 @@ export const metricsRoutes = ({ registry, token, host }: MetricsOptions): Route[
       if (token !== undefined && !isSame(headers.authorization ?? '', `Bearer ${token}`)) {
         return refuse(response, { code: 'UNAUTHENTICATED', message: 'METRICS_TOKEN is needed as a bearer token' });
       }
-      response.writeHead(200, { 'content-type': registry.contentType, 'cache-control': 'no-store' });
-      response.end(await registry.metrics());
+      const text = await read();
+      response.writeHead(200, { 'content-type': Registry.PROMETHEUS_CONTENT_TYPE, 'cache-control': 'no-store' });
+      response.end(text);
     },
   },
 ];

@@ -1,0 +1,34 @@
+import type { MetricObjectWithValues, MetricValue } from 'prom-client';
+import type { CompleteConfig } from '../config.js';
+
+/** All metrics of one process. */
+export type ProcessMetrics = MetricObjectWithValues<MetricValue<string>>[];
+
+/** What a worker needs to serve. */
+export interface Assignment {
+  /** From 1; a worker that replaces another one has its number. */
+  readonly number: number;
+  /** With complete addresses, and the port that all workers share. */
+  readonly config: CompleteConfig;
+}
+
+export type ToWorker =
+  | ({ readonly type: 'serve' } & Assignment)
+  /** All workers of the process have begun to serve. */
+  | { readonly type: 'all-serve' }
+  | { readonly type: 'stop' }
+  | { readonly type: 'ping' }
+  | { readonly type: 'read-metrics' }
+  /** The answer to `sum-metrics`; undefined if a worker did not answer. */
+  | { readonly type: 'metrics-sum'; readonly text: string | undefined };
+
+export type ToPrimary =
+  /** The worker can receive messages. Node loses those that come earlier. */
+  | { readonly type: 'waiting' }
+  | { readonly type: 'ready'; readonly port: number }
+  | { readonly type: 'pong' }
+  /** The worker cannot start, for a reason that the operator can change. */
+  | { readonly type: 'failed'; readonly reason: string }
+  /** The answer to `read-metrics`. */
+  | { readonly type: 'metrics'; readonly metrics: ProcessMetrics }
+  | { readonly type: 'sum-metrics' };
