@@ -55,6 +55,8 @@ export interface ConnectionOptions {
   readonly onDoubt: (error: unknown) => void;
 }
 
+/** Bytes from the database in one turn of the event loop; more stay in the buffers of the system until the next one. */
+const bytesAtOnce = 131_072;
 const connectTimeoutMs = 5_000;
 const keepAliveMs = 10_000;
 const patienceMs = 2_000;
@@ -82,6 +84,7 @@ export function createConnection({
     keepAliveInitialDelayMillis: keepAliveMs,
     application_name: applicationName,
     onConnect: async (client) => {
+      readInTurns(client);
       try {
         const session = await prepareSession(client, settings, newestSession?.());
         onSession?.(session);
@@ -124,6 +127,20 @@ export function createConnection({
       await pool.end();
     },
   };
+}
+
+/** Reads a large result over several turns of the event loop, so that what others do goes on in between. */
+function readInTurns(client: pg.ClientBase): void {
+  // pg has no other access to its socket, which is another one than `Socket` over TLS.
+  const { stream } = (client as pg.ClientBase & { readonly connection: { readonly stream: Socket } }).connection;
+  let bytes = 0;
+  stream.on('data', ({ length }: Buffer) => {
+    bytes += length;
+    if (bytes < bytesAtOnce) return;
+    bytes = 0;
+    stream.pause();
+    setImmediate(() => stream.resume());
+  });
 }
 
 type Run = <Row>(sql: Prisma.Sql) => Promise<Row[]>;
