@@ -54,6 +54,31 @@ describeWithNats('an answer beyond MAX_ANSWER_BYTES', () => {
     expect(JSON.stringify(data)).toContain(essay);
   });
 
+  it('arrives byte for byte over each transport if it is large and allowed', async () => {
+    // 40 texts of 16 KB, and an error in front of them.
+    const names = Array.from({ length: 8 }, (_, index) => `c${index}: content`).join(' ');
+    const query = `query ($id: ID!) {
+      error: room(id: "${randomUUID()}") { id } room(id: $id) { messages(last: 5) { edges { node { ${names} } } } } }`;
+    const operation = { query, variables: { id: roomId } };
+    const node = Object.fromEntries(Array.from({ length: 8 }, (_, index) => [`c${index}`, essay]));
+    const edges = Array.from({ length: 5 }, () => ({ node }));
+    const expected = JSON.stringify({ data: { error: null, room: { messages: { edges } } } });
+
+    for (const accept of ['application/json', 'application/graphql-response+json']) {
+      const answer = await ask(unbounded, operation, accept);
+      expect(answer.status).toBe(200);
+      expect(answer.text).toBe(expected);
+    }
+    expect(dataOf((await ask(unbounded, operation, 'text/event-stream')).text)).toBe(expected);
+    const socket = await RawSocket.connect(unbounded, kim.token);
+    onTestFinished(() => socket.ws.terminate());
+    expect((await socket.ask(operation, 'a "large" one')).text).toBe(
+      `{"id":"a \\"large\\" one","type":"next","payload":${expected}}`,
+    );
+    await socket.until(({ type, id }) => type === 'complete' && id === 'a "large" one', 'its completion');
+    expect((await socket.ask({ query: '{ viewer { id } }', variables: {} }, 'next')).errors).toBeUndefined();
+  });
+
   it('says that the mutation is done', async () => {
     const send = (id: string, fields: string) => ({
       query: `mutation ($input: SendMessageInput!) { sendMessage(input: $input) { duplicate message { ${fields} } } }`,

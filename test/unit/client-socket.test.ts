@@ -3,6 +3,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import { pino } from 'pino';
 import { expect, it, onTestFinished, vi } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
+import { Slices } from '../../src/domain/slices.js';
 import { UnreadAnswers } from '../../src/server/graphql/limits/unread-answers.js';
 import { ClientSocket } from '../../src/server/ws/client-socket.js';
 import { waitFor } from '../support/wait-for.js';
@@ -70,6 +71,6 @@ async function connect(): Promise<{ peer: WebSocket; socket: ClientSocket }> {
   const [[webSocket, request]] = (await Promise.all([opened, once(peer, 'open')])) as unknown as [
     [WebSocket, { socket: Socket }],
   ];
-  const options = { unread: new UnreadAnswers(1_000_000), log: pino({ level: 'silent' }), pingTurn: 0 };
+  const options = { unread: new UnreadAnswers(1_000_000, new Slices()), log: pino({ level: 'silent' }), pingTurn: 0 };
   return { peer, socket: new ClientSocket(webSocket, request.socket, options) };
 }

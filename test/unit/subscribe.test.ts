@@ -238,7 +238,7 @@ describe('the results for one socket in one turn', () => {
       const stream = Object.assign(duplex, { bytesRead: 0 });
       const webSocket = Object.assign(new EventEmitter(), { OPEN: 1, readyState: 1, bufferedAmount: 0 });
       const socket = new ClientSocket(webSocket as unknown as WebSocket, stream, {
-        unread: new UnreadAnswers(4_194_304),
+        unread: new UnreadAnswers(4_194_304, new Slices()),
         log,
         pingTurn: 0,
       });

@@ -20,13 +20,13 @@ export const createPrintResult =
 
 /** Replaces the answer of an operation by an error if it is too large. The operation is done nevertheless. */
 export const limitAnswer = (text: string, maxBytes: number): string =>
-  isTooLarge(text, maxBytes) ? refusal(tooLargeMessage(maxBytes)) : text;
+  isTooLarge(text, maxBytes) ? tooLargeAnswer(maxBytes) : text;
 
 /** The same for an answer in a message of graphql-transport-ws. */
 export function limitMessage(text: string, maxBytes: number): string {
   if (!isTooLarge(text, maxBytes)) return text;
   const [, start] = nextMessage.exec(text) ?? [];
-  return start === undefined ? text : `${start}${refusal(tooLargeMessage(maxBytes))}}`;
+  return start === undefined ? text : `${start}${tooLargeAnswer(maxBytes)}}`;
 }
 
 const nextMessage = /^(\{"id":"(?:[^"\\]|\\.)*","type":"next","payload":)/;
@@ -34,6 +34,9 @@ const nextMessage = /^(\{"id":"(?:[^"\\]|\\.)*","type":"next","payload":)/;
 /** The message of an answer that is too large. */
 export const tooLargeMessage = (maxBytes: number): string =>
   `The operation is done, but its answer is larger than ${maxBytes} bytes: ask for fewer fields or shorter pages`;
+
+/** Replaces an answer that is too large. */
+export const tooLargeAnswer = (maxBytes: number): string => refusal(tooLargeMessage(maxBytes));
 
 const refusal = (message: string): string =>
   JSON.stringify({ data: null, errors: [{ message, extensions: { code: 'BAD_USER_INPUT' } }] });

@@ -5,6 +5,7 @@ import type { Viewer } from '../../domain/viewer.js';
 import type { Authenticate } from '../graphql/context.js';
 import type { GraphqlEngine, TransportContext } from '../graphql/engine.js';
 import type { ConnectionLimit } from '../graphql/limits/connection-limit.js';
+import { type Printed, toPrinted } from '../graphql/limits/large-answers.js';
 import { type Recipient, tooMuchUnread, type UnreadAnswers } from '../graphql/limits/unread-answers.js';
 import type { Asker, UserTurns } from '../graphql/limits/user-turns.js';
 import { limitAnswer, type PrintResult } from '../graphql/print.js';
@@ -13,7 +14,7 @@ import { type Refusal, refuse } from './answers.js';
 import { readText, sendResults } from './body.js';
 import { type AnswerType, type JsonType, negotiate, type Wanted } from './negotiation.js';
 import type { Route } from './router.js';
-import { type StreamFormat, streamFormats, toSseText } from './stream-formats.js';
+import { noWrap, type StreamFormat, sseWrap, streamFormats, type Wrap } from './stream-formats.js';
 import { StreamLives } from './stream-lives.js';
 import { queryOf } from './target.js';
 
@@ -96,19 +97,25 @@ export class GraphqlOverHttp {
         // Reading a new document takes long.
         waitToRead: () => (slices.isOver ? slices.next(recipient) : undefined),
         noteReading: (ms) => userTurns.chargeReading(recipient, ms),
-        execute: (args) => userTurns.execute(args, asker),
+        execute: async (args) => {
+          const { result, printed } = await userTurns.execute(args, asker);
+          opening.printed = printed;
+          return result;
+        },
         subscribe: (args) => this.#open(args, opening, { viewer, wanted }),
       },
     );
-    const { refusal, results } = opening;
+    const { refusal, results, printed } = opening;
     if (refusal !== undefined) return refuse(response, refusal);
     if (results !== undefined && wanted.stream !== null && viewer !== null) {
       return this.#stream(results, { viewer, response, format: streamFormats[wanted.stream] });
     }
-    const printed = await answer.text();
-    userTurns.chargeAnswer(recipient, printed);
-    const text = limitAnswer(printed, maxAnswerBytes);
-    return unread.send(response, recipient, begin(response, wanted.answer, answer, text));
+    const wrap = begin(response, wanted.answer, answer);
+    if (printed !== undefined)
+      return unread.send(response, recipient, toPrinted(wrap.before, ...printed.pieces, wrap.after));
+    const text = await answer.text();
+    userTurns.chargeAnswer(recipient, text);
+    return unread.send(response, recipient, `${wrap.before}${limitAnswer(text, maxAnswerBytes)}${wrap.after}`);
   }
 
   /**
@@ -155,8 +162,9 @@ export class GraphqlOverHttp {
   }
 }
 
-/** The outcome of a request for a subscription. */
+/** What does not pass through yoga: a large answer, and the outcome of a request for a subscription. */
 interface Opening {
+  printed?: Printed | undefined;
   results?: Results;
   refusal?: Refusal;
 }
@@ -197,8 +205,8 @@ const tooManyConnections: Refusal = {
 
 const jsonTypeOf = (type: AnswerType): JsonType => (type === 'text/event-stream' ? 'application/json' : type);
 
-/** Sets the status and headers of a response, and returns its body: the text, in the format of the type. */
-function begin(response: ServerResponse, type: AnswerType, answer: Response, text: string): string {
+/** Sets the status and headers of a response, and returns what the format of the type has around the answer. */
+function begin(response: ServerResponse, type: AnswerType, answer: Response): Wrap {
   for (const [name, value] of answer.headers) {
     // The length of yoga's text, which may have been replaced: node sets the length itself.
     if (name !== 'content-length') response.setHeader(name, value);
@@ -207,7 +215,7 @@ function begin(response: ServerResponse, type: AnswerType, answer: Response, tex
   if (isSse) response.setHeader('content-type', streamFormats.sse.contentType);
   response.setHeader('cache-control', 'no-store');
   response.statusCode = answer.status;
-  return isSse ? toSseText(text) : text;
+  return isSse ? sseWrap : noWrap;
 }
 
 /** Without a given reason, each abort creates an exception with a stack, which costs more than a small query. */

@@ -62,5 +62,13 @@ const multipart = createFormat({
 
 export const streamFormats: Readonly<Record<StreamType, StreamFormat>> = { sse, multipart };
 
-/** A single response for a client that accepts nothing but SSE. */
-export const toSseText = (json: string): string => `${sse.start}event: next\ndata: ${json}\n\n${sse.end}`;
+/** The text around the JSON of a single answer. */
+export interface Wrap {
+  readonly before: string;
+  readonly after: string;
+}
+
+export const noWrap: Wrap = { before: '', after: '' };
+
+/** For a client that accepts nothing but SSE. */
+export const sseWrap: Wrap = { before: `${sse.start}event: next\ndata: `, after: `\n\n${sse.end}` };

@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import type { WebSocket } from 'ws';
 import { Allowance } from '../../domain/allowance.js';
 import { ChatError } from '../../domain/errors.js';
+import type { Printed } from '../graphql/limits/large-answers.js';
 import type { Recipient, UnreadAnswers } from '../graphql/limits/unread-answers.js';
 import { closeCodes } from './close-codes.js';
 import { createTextFrame } from './text-frame.js';
@@ -57,7 +58,7 @@ export class ClientSocket {
   /** Whether a message waits to be processed before all later ones. */
   #isHolding = false;
   /** The frames to write at the end of this turn, in one write. */
-  readonly #frames: Buffer[] = [];
+  #frames: Buffer[] = [];
   #frameBytes = 0;
   /** The callbacks of that write. */
   #senders: ((error: Error | null | undefined) => void)[] = [];
@@ -103,10 +104,17 @@ export class ClientSocket {
 
   /** Resolves once the bytes have left this process. Rejects with UNAVAILABLE if the socket is closing or fails. */
   send(text: string): Promise<void> {
+    const frame = createTextFrame(text);
+    return this.sendPieces({ pieces: [frame], bytes: frame.length });
+  }
+
+  /** The same for one complete frame in pieces, which are not copied. */
+  sendPieces({ pieces, bytes }: Printed): Promise<void> {
     if (!this.isOpen) return Promise.reject(gone());
     return new Promise((resolve, reject) => {
       this.#senders.push((error) => (error == null ? resolve() : reject(gone(error))));
-      this.#write(createTextFrame(text));
+      this.#expect(bytes);
+      this.#frames.push(...pieces);
     });
   }
 
@@ -117,7 +125,8 @@ export class ClientSocket {
    */
   push(frame: Buffer): Promise<void> | undefined {
     if (!this.isOpen) throw gone();
-    this.#write(frame);
+    this.#expect(frame.length);
+    this.#frames.push(frame);
     return this.isBehind ? this.#caughtUp() : undefined;
   }
 
@@ -262,11 +271,11 @@ export class ClientSocket {
     while (this.isBehind && this.isOpen) await new Promise<void>((resolve) => this.#waiting.add(resolve));
   }
 
-  /** Joins the frames of one turn of the event loop into one write. */
-  #write(frame: Buffer): void {
-    if (frame.length > maxJoinedBytes && this.#recipient !== undefined) this.#keep(this.#recipient, frame.length);
-    this.#frameBytes += frame.length;
-    if (this.#frames.push(frame) === 1 && ClientSocket.#due.push(this) === 1) setImmediate(ClientSocket.#flushAll);
+  /** Call it before the bytes are added to the frames, which are written together at the end of this turn of the event loop. */
+  #expect(bytes: number): void {
+    if (bytes > maxJoinedBytes && this.#recipient !== undefined) this.#keep(this.#recipient, bytes);
+    if (this.#frames.length === 0 && ClientSocket.#due.push(this) === 1) setImmediate(ClientSocket.#flushAll);
+    this.#frameBytes += bytes;
   }
 
   /** Counts the frame as an unread answer until it is written. */
@@ -281,18 +290,28 @@ export class ClientSocket {
   };
 
   #flush(): void {
-    const [first] = this.#frames;
-    if (first === undefined) return;
-    const bytes = this.#frames.length === 1 ? first : Buffer.concat(this.#frames, this.#frameBytes);
-    this.#frames.length = 0;
+    const frames = this.#frames;
+    const bytes = this.#frameBytes;
+    if (frames.length === 0) return;
+    this.#frames = [];
     this.#frameBytes = 0;
     const written = this.#senders.length === 0 ? this.#noteSent : this.#createNote(this.#senders);
     if (!this.isOpen) {
       written(gone());
       return;
     }
-    this.#stream.write(bytes, written);
+    if (frames.length === 1) this.#stream.write(frames[0], written);
+    else if (bytes <= maxJoinedBytes) this.#stream.write(Buffer.concat(frames, bytes), written);
+    else this.#writeEach(frames, written);
     if (this.#stream.writableLength > 0) this.#isStalled = true;
+  }
+
+  /** One write of joined frames is cheaper, but megabytes take long to copy. */
+  #writeEach(frames: readonly Buffer[], written: (error?: Error | null) => void): void {
+    this.#stream.cork();
+    for (const frame of frames.slice(0, -1)) this.#stream.write(frame);
+    this.#stream.write(frames.at(-1), written);
+    this.#stream.uncork();
   }
 
   #createNote(senders: readonly ((error: Error | null | undefined) => void)[]) {

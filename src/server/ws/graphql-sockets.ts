@@ -23,7 +23,7 @@ import type { GraphqlEngine, TransportContext } from '../graphql/engine.js';
 import { type MaskError, toFormatted } from '../graphql/errors.js';
 import type { ConnectionLimit } from '../graphql/limits/connection-limit.js';
 import { tooMuchUnread, type UnreadAnswers } from '../graphql/limits/unread-answers.js';
-import type { Asker, UserTurns } from '../graphql/limits/user-turns.js';
+import type { Answer, Asker, UserTurns } from '../graphql/limits/user-turns.js';
 import { findMutationInputs } from '../graphql/mutation-inputs.js';
 import { limitMessage, type PrintResult } from '../graphql/print.js';
 import { ResultSender } from '../graphql/result-sender.js';
@@ -33,7 +33,7 @@ import { assertModest, declaredVariables } from '../graphql/variables.js';
 import { readMessage } from './client-message.js';
 import { ClientSocket } from './client-socket.js';
 import { closeCodes } from './close-codes.js';
-import { nextFrameOf } from './next-frames.js';
+import { nextFrameOf, toNextFrame } from './next-frames.js';
 
 export interface WebSocketOptions {
   readonly engine: GraphqlEngine;
@@ -398,7 +398,7 @@ export class GraphqlSockets {
     const { socket, unanswered } = extra;
     const query = new AbortController();
     const asker: Asker = { user: userOf(extra), signal: () => query.signal };
-    const run = async () => this.#mask(await this.#options.userTurns.execute(args, asker));
+    const run = async () => this.#finish(extra, id, await this.#options.userTurns.execute(args, asker));
     const isQuery = getOperationAST(args.document, args.operationName)?.operation === OperationTypeNode.QUERY;
     this.#underWay += 1;
     try {
@@ -413,11 +413,25 @@ export class GraphqlSockets {
     }
   }
 
+  #finish({ socket }: Extra, id: string, { result, printed }: Answer): ExecutionResult | AsyncIterable<never> {
+    return printed === undefined ? this.#mask(result) : whenIterated(() => socket.sendPieces(toNextFrame(printed, id)));
+  }
+
   #mask(result: ExecutionResult): ExecutionResult {
     const { maskError } = this.#options;
     return result.errors === undefined ? result : { ...result, errors: result.errors.map(maskError) };
   }
 }
+
+/** Yields nothing itself, so that graphql-ws still completes the operation, or ignores it if its client has left. */
+const whenIterated = (send: () => Promise<void>): AsyncIterable<never> => ({
+  [Symbol.asyncIterator]: () => ({
+    next: async () => {
+      await send();
+      return { done: true, value: undefined };
+    },
+  }),
+});
 
 /** The connection and id of an operation, passed in its root value until it begins. */
 interface Operation {

@@ -1,6 +1,7 @@
 import type { ExecutionResult } from 'graphql';
+import { type Printed, toPrinted } from '../graphql/limits/large-answers.js';
 import type { PrintResult } from '../graphql/print.js';
-import { createTextFrame } from './text-frame.js';
+import { createFrameStart, createTextFrame } from './text-frame.js';
 
 /** The frame of a result as it was last sent: only its start differs between subscribers. */
 interface Sent {
@@ -32,5 +33,10 @@ export function nextFrameOf(result: ExecutionResult, id: string, print: PrintRes
   return last.frame;
 }
 
-const createNextFrame = (id: string, payload: string | Buffer): Buffer =>
-  createTextFrame(`{"id":${JSON.stringify(id)},"type":"next","payload":`, payload);
+const createNextFrame = (id: string, payload: string | Buffer): Buffer => createTextFrame(startOf(id), payload);
+
+/** The same message for an answer that is printed already, as one frame in pieces. */
+export const toNextFrame = ({ pieces, bytes }: Printed, id: string): Printed =>
+  toPrinted(createFrameStart(startOf(id), bytes + 1), ...pieces, '}');
+
+const startOf = (id: string): string => `{"id":${JSON.stringify(id)},"type":"next","payload":`;

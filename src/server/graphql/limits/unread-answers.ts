@@ -1,7 +1,9 @@
 import type { ServerResponse } from 'node:http';
 import { setImmediate as endOfTurn } from 'node:timers/promises';
 import { ChatError } from '../../../domain/errors.js';
+import type { Slices } from '../../../domain/slices.js';
 import { maxBytesPerUnit } from '../print.js';
+import { type Printed, toPrinted } from './large-answers.js';
 import { endInPieces, pieceBytes } from './pieces.js';
 
 /** The receiver of an answer: a user's number, or the address of a client without a token. */
@@ -30,13 +32,15 @@ interface Unread {
  */
 export class UnreadAnswers {
   readonly #maxAnswerBytes: number;
+  readonly #slices: Slices;
   readonly #unread = new Set<Unread>();
   readonly #bytesOf = new Map<Recipient, number>();
   readonly #abandonedOf = new Map<Recipient, number>();
   #bytes = 0;
 
-  constructor(maxAnswerBytes: number) {
+  constructor(maxAnswerBytes: number, slices: Slices) {
     this.#maxAnswerBytes = maxAnswerBytes;
+    this.#slices = slices;
   }
 
   /** The unread bytes of all recipients. */
@@ -51,30 +55,31 @@ export class UnreadAnswers {
   }
 
   /**
-   * Ends the response with the text. Resolves when all of it is written, or the response is closed. Not an async function,
-   * which would keep the text in memory until then.
+   * Ends the response with the answer. Resolves when all of it is written, or the response is closed. Not an async function,
+   * which would keep a text in memory until then.
    */
-  send(response: ServerResponse, recipient: Recipient, text: string): Promise<void> {
+  send(response: ServerResponse, recipient: Recipient, answer: string | Printed): Promise<void> {
     // The client has disconnected, so there will be no other `close` event.
     if (response.destroyed) return Promise.resolve();
-    if (text.length * maxBytesPerUnit <= pieceBytes) {
-      response.end(text);
+    if (typeof answer !== 'string') return this.#sendLarge(response, recipient, answer);
+    if (answer.length * maxBytesPerUnit <= pieceBytes) {
+      response.end(answer);
       // The socket buffer of the operating system is full.
-      if ((response.socket?.writableLength ?? 0) > 0) this.#keepUntilClosed(response, recipient, text.length);
+      if ((response.socket?.writableLength ?? 0) > 0) this.#keepUntilClosed(response, recipient, answer.length);
       return Promise.resolve();
     }
     // A large answer took long to create: let other work run first.
-    return endOfTurn().then(() => this.#sendLarge(response, recipient, text));
+    return endOfTurn().then(() => this.#sendLarge(response, recipient, toPrinted(answer)));
   }
 
-  #sendLarge(response: ServerResponse, recipient: Recipient, text: string): Promise<void> {
+  #sendLarge(response: ServerResponse, recipient: Recipient, answer: Printed): Promise<void> {
     if (response.destroyed) return Promise.resolve();
-    const body = Buffer.from(text);
-    response.setHeader('content-length', body.length);
-    const unread = this.#keepUntilClosed(response, recipient, body.length);
-    return endInPieces(response, body, () => {
+    response.setHeader('content-length', answer.bytes);
+    const unread = this.#keepUntilClosed(response, recipient, answer.bytes);
+    const onTaken = () => {
       unread.progressAt = performance.now();
-    });
+    };
+    return endInPieces(response, answer, { slices: this.#slices, user: recipient, onTaken });
   }
 
   /**

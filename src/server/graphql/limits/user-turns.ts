@@ -8,6 +8,7 @@ import type { ChangeTurn, Context } from '../../../schema/context.js';
 import { toGraphqlError } from '../../../schema/graphql-error.js';
 import type { Execute } from '../execute.js';
 import { countRootFields } from '../root-fields.js';
+import type { LargeAnswers, Printed } from './large-answers.js';
 import { tooMuchUnread, type UnreadAnswers } from './unread-answers.js';
 
 /** Work that waits longer is refused: its client has probably given up. */
@@ -41,6 +42,8 @@ const longAnswer = 65_536;
 const complexityAtOnce = 5_000;
 
 export interface UserTurnsOptions {
+  readonly unread: UnreadAnswers;
+  readonly largeAnswers: LargeAnswers;
   /** The maximum number of running queries, and likewise of changes. */
   readonly maxOperationsAtOnce: number;
   readonly complexityPerMinute: number;
@@ -53,6 +56,12 @@ export interface Asker {
   readonly signal: () => AbortSignal;
 }
 
+/** The result of an operation. If it is large, it is printed already, and `result` has only its errors. */
+export interface Answer {
+  readonly result: ExecutionResult;
+  readonly printed?: Printed;
+}
+
 /**
  * Limits the operations of one user on this instance, over HTTP and WebSocket together: how many run at the same time and
  * how many fields they touch per minute, separately for queries and changes. Other operations wait without a database
@@ -61,13 +70,14 @@ export interface Asker {
 export class UserTurns {
   readonly #execute: Execute;
   readonly #unread: UnreadAnswers;
+  readonly #largeAnswers: LargeAnswers;
   readonly #queries: FairTurns;
   readonly #changes: FairTurns;
   /** Counts all operations, including refused ones. */
   readonly #operations: FairTurns;
 
-  constructor(execute: Execute, unread: UnreadAnswers, options: UserTurnsOptions) {
-    const { maxOperationsAtOnce, complexityPerMinute, operationsPerMinute } = options;
+  constructor(execute: Execute, options: UserTurnsOptions) {
+    const { unread, largeAnswers, maxOperationsAtOnce, complexityPerMinute, operationsPerMinute } = options;
     const operationsPerSecond = operationsPerMinute / 60;
     const perSecond = complexityPerMinute / 60;
     const bounds: Omit<FairTurnsOptions, 'maxWaitingPerUser'> = {
@@ -78,6 +88,7 @@ export class UserTurns {
     };
     this.#execute = execute;
     this.#unread = unread;
+    this.#largeAnswers = largeAnswers;
     this.#operations = new FairTurns({
       atOncePerUser: Number.POSITIVE_INFINITY,
       maxWaitingPerUser: maxWaitingRequests,
@@ -126,13 +137,13 @@ export class UserTurns {
     return this.#operations.restMs(user);
   }
 
-  /** Charges the user's allowance for the length of a long answer. */
+  /** Charges the user's allowance for the length of a long answer that was not printed here. */
   chargeAnswer(user: TurnTaker, text: string): void {
     if (text.length > longAnswer) this.#queries.charge(user, text.length / lengthPerField);
   }
 
   /** Executes a query in its turn; mutations take their turns one by one. A refusal is returned as a result. */
-  async execute(args: ExecutionArgs, asker: Asker): Promise<ExecutionResult> {
+  async execute(args: ExecutionArgs, asker: Asker): Promise<Answer> {
     const operation = getOperationAST(args.document, args.operationName)?.operation;
     if (operation === OperationTypeNode.MUTATION) return this.#change(args, asker.user);
     let leave: (() => void) | undefined;
@@ -142,19 +153,28 @@ export class UserTurns {
       // Earlier answers may have become too many unread ones during the wait.
       if (this.#unread.isFull(asker.user)) throw tooMuchUnread();
       const result = await this.#execute(args);
-      this.#queries.charge(asker.user, correctionOf(args, cost) + costOfRefused(result, args));
-      // Reading long texts took long, and so does printing them: let other work run in between.
-      if (((args.contextValue as Context).textLength ?? 0) > longAnswer) await endOfTurn();
-      return result;
+      this.#queries.charge(asker.user, correctionOf(args, cost));
+      return await this.#answer(asker.user, result, args.contextValue as Context);
     } catch (error) {
       if (!(error instanceof ChatError)) throw error;
-      return { errors: [toGraphqlError(error)] };
+      return { result: { errors: [toGraphqlError(error)] } };
     } finally {
       leave?.();
     }
   }
 
-  async #change(args: ExecutionArgs, user: TurnTaker): Promise<ExecutionResult> {
+  /** Prints a long answer within the turn of its operation, so that few answers of one user are made at the same time. */
+  async #answer(user: TurnTaker, result: ExecutionResult, { textLength = 0 }: Context): Promise<Answer> {
+    if (textLength <= longAnswer) return { result };
+    // Texts that were read for an answer that is refused cost as much as if they were printed.
+    this.#queries.charge(user, textLength / lengthPerField);
+    // Reading long texts took long: let other work run first.
+    await endOfTurn();
+    const printed = await this.#largeAnswers.print(user, result);
+    return { printed, result: result.errors === undefined ? { data: null } : { data: null, errors: result.errors } };
+  }
+
+  async #change(args: ExecutionArgs, user: TurnTaker): Promise<Answer> {
     const changeTurn = new UserChangeTurn(this.#changes, user, () => costOf(args));
     try {
       const context = args.contextValue as Context;
@@ -162,7 +182,7 @@ export class UserTurns {
       const contextValue = { ...context, deps, changeTurn };
       const result = await this.#execute({ ...args, contextValue });
       if (changeTurn.paid > 0) this.#changes.charge(user, correctionOf({ ...args, contextValue }, changeTurn.paid));
-      return result;
+      return await this.#answer(user, result, contextValue);
     } finally {
       changeTurn.end();
     }
@@ -180,12 +200,6 @@ const correctionOf = (args: ExecutionArgs, paid: number): number =>
   hasUnpagedLists(args.schema, args.document)
     ? toCost(args, () => complexityOf(args) + extraPriceOf(args.contextValue as Context)) - paid
     : 0;
-
-/** Texts that were read for an answer that is too large cost as much as if they were printed. */
-function costOfRefused({ data }: ExecutionResult, { contextValue }: ExecutionArgs): number {
-  const { textLength = 0 } = contextValue as Context;
-  return data === null && textLength > longAnswer ? textLength / lengthPerField : 0;
-}
 
 function toCost({ document, operationName, contextValue }: ExecutionArgs, measure: () => number): number {
   const { maxComplexity } = (contextValue as Context).deps.limits;
