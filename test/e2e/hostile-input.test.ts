@@ -441,6 +441,17 @@ describeWithNats('hostile input', () => {
       }
     });
 
+    it('with 80,000 values is refused under its id, and the socket stays open', async () => {
+      const operation = { query: '{ viewer { id } }', variables: { junk: Array.from({ length: 80_000 }, () => ({})) } };
+      const headers = { authorization: `Bearer ${token}` };
+      const answer = await postOperation(open, operation, headers);
+      expect(answer).toMatchObject({ status: 400, errors: [{ extensions: { code: 'BAD_USER_INPUT' } }] });
+
+      const socket = await connect(open, token);
+      expect(codes(await socket.ask(operation, 'many'))).toEqual(['BAD_USER_INPUT']);
+      expect(await socket.ask({ query: '{ viewer { id } }' })).toMatchObject({ data: kimAnswer });
+    });
+
     it('with other things nested 20,000 deep does no harm', async () => {
       const nest = (levels: number) => `${'{"a":'.repeat(levels)}1${'}'.repeat(levels)}`;
       const deep = nest(20_000);

@@ -4,12 +4,14 @@ import type { Slices } from '../../domain/slices.js';
 import type { Viewer } from '../../domain/viewer.js';
 import type { Authenticate } from '../graphql/context.js';
 import type { GraphqlEngine, TransportContext } from '../graphql/engine.js';
+import { isExcessive } from '../graphql/excessive-json.js';
 import type { ConnectionLimit } from '../graphql/limits/connection-limit.js';
 import { type Printed, toPrinted } from '../graphql/limits/large-answers.js';
 import { type Recipient, tooMuchUnread, type UnreadAnswers } from '../graphql/limits/unread-answers.js';
 import type { Asker, UserTurns } from '../graphql/limits/user-turns.js';
 import { limitAnswer, type PrintResult } from '../graphql/print.js';
 import type { Results, Subscribe } from '../graphql/subscribe.js';
+import { tooManyVariables } from '../graphql/variables.js';
 import { type Refusal, refuse } from './answers.js';
 import { readText, sendResults } from './body.js';
 import { type AnswerType, type JsonType, negotiate, type Wanted } from './negotiation.js';
@@ -83,6 +85,7 @@ export class GraphqlOverHttp {
     const opening: Opening = {};
     const asker: Asker = { user: recipient, signal: () => closeSignal(response) };
     await userTurns.admit(asker, (body ?? queryOf(request)).length);
+    if (body !== undefined && isExcessive(body)) throw tooManyVariables();
     const answer = await engine.yoga.fetch(
       `http://localhost/graphql${queryOf(request)}`,
       {

@@ -1,4 +1,6 @@
 import { ChatError } from '../../domain/errors.js';
+import { isExcessive, outlineOf } from '../graphql/excessive-json.js';
+import { excessiveVariables } from '../graphql/variables.js';
 
 const maxIdLength = 100;
 /** A pong repeats the payload of its ping up to this size. */
@@ -7,17 +9,19 @@ const maxEchoLength = 1_000;
 /**
  * Parses a message for graphql-ws, which accepts parsed messages, too. Drops fields that are not part of the protocol,
  * because graphql-ws keeps a message as long as its operation lives. Returns an invalid message as it is; graphql-ws closes
- * the socket.
+ * the socket. A message with too many values is not parsed: its operation gets `excessiveVariables`, which are refused.
  * @throws {ChatError} BAD_USER_INPUT if the id of an operation is too long to be kept and repeated
  */
 export function readMessage(text: string): unknown {
-  const message = parseIfJson(text);
-  if (!isObject(message)) return text;
+  const isTooMuch = isExcessive(text);
+  const message = parseIfJson(isTooMuch ? outlineOf(text) : text);
+  if (!isObject(message)) return isTooMuch ? '' : text;
   const { type, id, payload } = message;
   if (typeof id === 'string' && id.length > maxIdLength) {
     throw new ChatError('BAD_USER_INPUT', `The id of an operation may have at most ${maxIdLength} characters`);
   }
   if (type === 'connection_init') return { type, payload };
+  if (type === 'subscribe' && isTooMuch) return { type, id, payload: { query: '', variables: excessiveVariables } };
   if (type === 'subscribe') return { type, id, payload: isObject(payload) ? onlyRequest(payload) : payload };
   return { type, id, payload: text.length <= maxEchoLength ? payload : undefined };
 }
