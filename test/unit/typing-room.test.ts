@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import type { LogEntry } from '../../src/domain/room-log.js';
-import type { TypingStore } from '../../src/domain/typing.js';
+import type { TypingState, TypingStore } from '../../src/domain/typing.js';
 import type { RoomFeed } from '../../src/pubsub/live/room/room-feed.js';
 import { TypingRoom } from '../../src/pubsub/live/typing/typing-room.js';
 import type { PubSub } from '../../src/pubsub/nats/pub-sub.js';
@@ -84,6 +84,49 @@ it('sends one state to all watchers with the same typists, so that it is execute
   expect(ofTypist).toMatchObject({ userIds: [9] });
   expect(ofOthers[0]).toMatchObject({ userIds: [1, 9] });
   expect(new Set(ofOthers).size).toBe(1);
+});
+
+it('makes one list for all of 60 watchers who do not type, and one for each of those who type, at every change', async () => {
+  const room = open(quietFeed);
+  await room.opened;
+  const grant = { head: 0, epoch: '', isMember: async () => true, isHeldBack: () => false };
+  let sent: TypingState[] = [];
+  for (let viewer = 1; viewer <= 60; viewer += 1) {
+    const watcher = room.watch({ ...grant, viewerId: viewer }, () => {});
+    const send = () => {
+      for (let state = watcher.peek(); state !== undefined; state = watcher.peek()) {
+        watcher.skip(state);
+        sent.push(state);
+      }
+      expect(watcher.isIdle).toBe(true);
+    };
+    watcher.listen({ wake: send });
+    send();
+  }
+  expect([sent.length, new Set(sent).size]).toEqual([60, 1]);
+
+  const counts: number[][] = [];
+  for (const [userId, isTyping] of [
+    [1, true],
+    [2, true],
+    [3, true],
+    [1, false],
+  ] as const) {
+    sent = [];
+    await vi.advanceTimersByTimeAsync(500);
+    room.signal({ userId, isTyping, ageMs: 0 });
+    await vi.advanceTimersByTimeAsync(500);
+    counts.push([sent.length, new Set(sent).size]);
+  }
+  room.close();
+
+  // Each change concerns everybody except the user who begins or stops.
+  expect(counts).toEqual([
+    [59, 1],
+    [59, 2],
+    [59, 3],
+    [59, 3],
+  ]);
 });
 
 const open = (feed: RoomFeed) =>

@@ -1,4 +1,3 @@
-import { ChatError } from '../../../domain/errors.js';
 import { endsMembership } from '../../../domain/message.js';
 import type { LogEntry } from '../../../domain/room-log.js';
 import type { Listener, Source } from '../../../domain/source.js';
@@ -12,18 +11,10 @@ import {
 import { decodeTyping, type TypingSignal } from '../../nats/encoding.js';
 import type { PubSub, Subscription } from '../../nats/pub-sub.js';
 import { typingSubject } from '../../nats/subjects.js';
-import { PullSource } from '../pull-source.js';
 import type { RoomFeed } from '../room/room-feed.js';
+import { TypingList } from './typing-list.js';
+import { type TypingGrant, TypingWatcher } from './typing-watcher.js';
 import { type Said, TypingWords } from './typing-words.js';
-
-export interface TypingGrant {
-  readonly viewerId: number;
-  /** The head of the room's log when the membership was checked. */
-  readonly head: number;
-  readonly epoch: string;
-  readonly isMember: () => Promise<boolean>;
-  readonly isHeldBack: () => boolean;
-}
 
 export interface TypingRoomOptions {
   readonly feed: RoomFeed;
@@ -33,8 +24,6 @@ export interface TypingRoomOptions {
   readonly instanceId: string;
 }
 
-/** The minimum time between two lists to one subscriber, so that there are at most four a second. */
-const minGapMs = 300;
 /** How long an instance may accept signals without a new permission check, plus the time for delivery. */
 const trustMs = typingGapMs + 500;
 
@@ -49,8 +38,9 @@ export class TypingRoom implements Listener {
   readonly #options: TypingRoomOptions;
   readonly #words = new TypingWords();
   readonly #watchers = new Set<TypingWatcher>();
-  /** The states since the last change, keyed by their user ids, so that watchers share them. */
-  readonly #states = new Map<string, TypingState>();
+  /** Current until `#listedUntil`: then a signal expires. */
+  #list: TypingList;
+  #listedUntil = Number.POSITIVE_INFINITY;
   readonly #subscription: Subscription;
   #position: number;
   #epoch: string;
@@ -70,6 +60,7 @@ export class TypingRoom implements Listener {
   constructor(options: TypingRoomOptions) {
     const { feed, pubsub, instanceId } = options;
     this.#options = options;
+    this.#list = new TypingList(feed.roomId, []);
     this.#position = feed.head;
     this.#epoch = feed.epoch;
     this.#subscription = pubsub.subscribe(typingSubject(feed.roomId), (body) => {
@@ -89,22 +80,15 @@ export class TypingRoom implements Listener {
     return this.#words.typists;
   }
 
-  /** Returns the same object for the same users, so that watchers share its execution. */
-  stateOf(userIds: readonly number[]): TypingState {
-    const key = userIds.join();
-    const state = this.#states.get(key) ?? { roomId: this.roomId, userIds };
-    this.#states.set(key, state);
-    return state;
-  }
-
   signal({ ageMs, seq = null, ...said }: TypingSignal): void {
     // Read the log first: a signal from before a message must not restart what the message ended.
-    this.catchUp();
+    this.#catchUp();
     this.#hear({ ...said, seq, saidAt: performance.now() - ageMs });
   }
 
   watch(grant: TypingGrant, onEnd: () => void): Source<TypingState> {
-    const watcher = new TypingWatcher(this, grant, () => {
+    const findState = (viewerId: number) => this.#stateFor(viewerId);
+    const watcher = new TypingWatcher(grant, findState, () => {
       this.#watchers.delete(watcher);
       onEnd();
     });
@@ -146,13 +130,24 @@ export class TypingRoom implements Listener {
     }
   }
 
+  /** The current list without the viewer: the same object until it changes, for all viewers who do not type themselves. */
+  #stateFor(viewerId: number): TypingState {
+    this.#catchUp();
+    if (performance.now() >= this.#listedUntil) {
+      const userIds = this.#words.typists.map(({ userId }) => userId);
+      if (!this.#list.hasSame(userIds)) this.#list = new TypingList(this.roomId, userIds);
+      this.#listedUntil = this.#words.lapsesAt ?? Number.POSITIVE_INFINITY;
+    }
+    return this.#list.stateFor(viewerId);
+  }
+
   /** Reads what the feed already has, before anything is sent: it may have ended the membership of a watcher. */
-  catchUp(): void {
+  #catchUp(): void {
     if (this.#isOpen && this.#options.feed.changes !== this.#followed) this.#follow();
   }
 
   wake(): void {
-    this.catchUp();
+    this.#catchUp();
   }
 
   /**
@@ -259,7 +254,7 @@ export class TypingRoom implements Listener {
   }
 
   #notify(): void {
-    this.#states.clear();
+    this.#listedUntil = Number.NEGATIVE_INFINITY;
     for (const watcher of this.#watchers) watcher.wake();
   }
 }
@@ -280,62 +275,3 @@ export async function readWords(pubsub: PubSub, roomId: string): Promise<TypingW
   }
   return words;
 }
-
-/** One subscription: the current list first, then each list that differs from the previous one, without the viewer. */
-class TypingWatcher extends PullSource<TypingState> {
-  readonly viewerId: number;
-  readonly #room: TypingRoom;
-  readonly #grant: TypingGrant;
-  readonly #onEnd: () => void;
-  #sent: readonly number[] | undefined;
-  /** When the last list had been sent, which the subscriber shows by asking for more. Undefined until then. */
-  #sentAt: number | undefined = Number.NEGATIVE_INFINITY;
-  #isDoubted = false;
-  #gap: NodeJS.Timeout | undefined;
-
-  constructor(room: TypingRoom, grant: TypingGrant, onEnd: () => void) {
-    super();
-    this.viewerId = grant.viewerId;
-    this.#room = room;
-    this.#grant = grant;
-    this.#onEnd = onEnd;
-  }
-
-  /** Makes the next read check whether the viewer is still a member. */
-  doubt(): void {
-    this.#isDoubted = true;
-    this.wake();
-  }
-
-  protected override get isHeldBack(): boolean {
-    return this.#grant.isHeldBack();
-  }
-
-  protected async take(): Promise<TypingState | undefined> {
-    this.#room.catchUp();
-    if (this.#isDoubted) {
-      this.#isDoubted = false;
-      if (!(await this.#grant.isMember())) throw new ChatError('FORBIDDEN', 'Your membership in this room has ended');
-    }
-    this.#sentAt ??= performance.now();
-    const waitMs = this.#sentAt + minGapMs - performance.now();
-    if (waitMs > 0) {
-      clearTimeout(this.#gap);
-      this.#gap = setTimeout(() => this.wake(), waitMs);
-      return undefined;
-    }
-    const userIds = this.#room.typists.map(({ userId }) => userId).filter((userId) => userId !== this.viewerId);
-    if (this.#sent !== undefined && isSame(this.#sent, userIds)) return undefined;
-    this.#sent = userIds;
-    this.#sentAt = undefined;
-    return this.#room.stateOf(userIds);
-  }
-
-  protected onEnd(): void {
-    clearTimeout(this.#gap);
-    this.#onEnd();
-  }
-}
-
-const isSame = (a: readonly number[], b: readonly number[]): boolean =>
-  a.length === b.length && a.every((userId, index) => userId === b[index]);

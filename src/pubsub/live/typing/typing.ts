@@ -6,7 +6,8 @@ import type { PubSub } from '../../nats/pub-sub.js';
 import { typingSubject } from '../../nats/subjects.js';
 import type { RoomFeeds } from '../room/room-feeds.js';
 import { TypingGate } from './typing-gate.js';
-import { readWords, type TypingGrant, TypingRoom } from './typing-room.js';
+import { readWords, TypingRoom } from './typing-room.js';
+import type { TypingGrant } from './typing-watcher.js';
 import type { Said } from './typing-words.js';
 
 interface Held {
