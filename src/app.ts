@@ -19,6 +19,7 @@ import { Slices } from './domain/slices.js';
 import { Inboxes } from './pubsub/live/inbox/inboxes.js';
 import { NameNews } from './pubsub/live/inbox/name-news.js';
 import { LoadGauge } from './pubsub/live/load-gauge.js';
+import { NameSignals } from './pubsub/live/name-signals.js';
 import { Presences } from './pubsub/live/presence/presences.js';
 import { UserConnections } from './pubsub/live/presence/user-connections.js';
 import { RoomFeeds } from './pubsub/live/room/room-feeds.js';
@@ -31,6 +32,7 @@ import { StreamComparison } from './pubsub/nats/stream-comparison.js';
 import { createBatches } from './resolvers/batches.js';
 import type { Deps } from './resolvers/deps.js';
 import { findRoomOfMessage } from './resolvers/messages.js';
+import { NameCache } from './resolvers/name-cache.js';
 import { createAuthenticate } from './server/graphql/context.js';
 import type { TrustedDocuments } from './server/graphql/documents/trusted-documents.js';
 import { createGraphqlEngine } from './server/graphql/engine.js';
@@ -94,11 +96,17 @@ export async function startApp(
   const store = createLogStore(db);
   const { epochs } = db;
   const knownNames: Deps['knownNames'] = new LRUCache({ max: maxKnownNames });
+  const names = new NameSignals(pubsub);
+  const nameCache = new NameCache(names);
+  names.onNamed((userId) => nameCache.forget(userId));
+  // Names may have changed while no signal arrived.
+  pubsub.onConnect(() => nameCache.clear());
   const seal = new EntrySeal(() => db.newestSession()?.entryKey);
   epochs.onChange(() => {
     log.warn({ epoch: epochs.present }, 'The epoch has changed: the database was restored, or it is another server');
     // Names that were stored before may be lost.
     knownNames.clear();
+    nameCache.clear();
   });
   const comparison = new StreamComparison({ pubsub, store, epochs, seal, log });
   pubsub.onConnect(() => comparison.start());
@@ -119,7 +127,7 @@ export async function startApp(
   const isTrusted = () => userConnections.isHeld;
   const presences = new Presences({ pubsub, store: presenceStore, log, maxWatchedUsers, isTrusted });
   feeds.onPublish((entry) => presences.noteEntry(entry));
-  const names = new NameNews({ pubsub, presences, inboxes, store: inboxStore, load, log });
+  const nameNews = new NameNews({ signals: names, presences, inboxes, store: inboxStore, load, log });
   const slices = new Slices();
   const deps: Deps = {
     db,
@@ -128,6 +136,7 @@ export async function startApp(
     presences,
     inboxes,
     names,
+    nameCache,
     load,
     slices,
     limits,
@@ -138,7 +147,7 @@ export async function startApp(
     searchRate: new RateLimiterMemory({ points: limits.searchesPerMinute, duration: 60 }),
     typingRate: new RateLimiterMemory({ points: limits.changesPerMinute, duration: 60 }),
     knownNames,
-    batches: createBatches(db),
+    batches: createBatches(db, nameCache),
     userDirectory: config.userDirectory,
     language: config.language,
   };
@@ -184,6 +193,7 @@ export async function startApp(
         typingRooms: () => typing.size,
         watchedUsers: () => presences.size,
         inboxes: () => inboxes.size,
+        keptNames: () => nameCache.size,
         natsSubjects: () => pubsub.subjectCount,
         isNatsConnected: () => pubsub.isConnected,
         natsRequests: () => backends.underWay,
@@ -214,6 +224,7 @@ export async function startApp(
       // Presence is released in parallel: a socket that closes slowly must not keep its user online.
       await Promise.all([userConnections.close(), http.stop(), backends.close()]);
       load.close();
+      nameNews.close();
       names.close();
       presences.close();
       inboxes.close();

@@ -1,15 +1,16 @@
 -- p_vouched: all invited users may be shown by name, whoever invites them. p_names: the users' names, if a backend
--- mentions them; a refused invitation stores none.
+-- mentions them; a refused invitation stores none. renamed: the users who have another name now.
 CREATE OR REPLACE FUNCTION chat_invite_members(
   p_room uuid, p_actor integer, p_users integer[], p_max_members integer, p_message_id uuid, p_vouched boolean DEFAULT true,
   p_language text DEFAULT 'ko', p_names text[] DEFAULT NULL
-) RETURNS TABLE (outcome text, direct_key text, entry chat_messages)
+) RETURNS TABLE (outcome text, direct_key text, entry chat_messages, renamed integer[])
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
   v_room chat_rooms;
   v_new integer[];
   v_entry chat_messages;
+  v_renamed integer[] := '{}';
   v_outcome text;
 BEGIN
   SELECT r.* INTO v_room FROM chat_rooms r WHERE r.id = p_room FOR NO KEY UPDATE;
@@ -23,7 +24,7 @@ BEGIN
          > p_max_members THEN 'FULL'
     ELSE 'OK' END;
   IF v_outcome IN ('OK', 'UNCHANGED') AND p_names IS NOT NULL THEN
-    PERFORM chat_introduce_users(p_users, p_names);
+    v_renamed := chat_introduce_users(p_users, p_names);
   END IF;
   IF v_outcome = 'OK' THEN
     PERFORM chat_confirm_member(p_room, p_actor);
@@ -32,6 +33,6 @@ BEGIN
     v_entry := chat_append_system(p_message_id, p_room, p_actor, 'MEMBERS_JOINED', v_new,
       jsonb_build_object('language', p_language));
   END IF;
-  RETURN QUERY SELECT v_outcome, v_room.direct_key, v_entry;
+  RETURN QUERY SELECT v_outcome, v_room.direct_key, v_entry, v_renamed;
 END;
 $$;

@@ -8,10 +8,12 @@
 --
 -- With p_only_makes it fills a room without known members, including one that was cancelled before it was created, and
 -- changes no other room, whatever the version: an earlier list, even an empty one, counts as newer.
+--
+-- renamed: the users who have another name now.
 CREATE OR REPLACE FUNCTION chat_sync_booking(
   p_id uuid, p_booking integer, p_name text, p_users integer[], p_names text[], p_version bigint, p_cancelled boolean,
   p_only_makes boolean, p_message_ids uuid[], p_language text DEFAULT 'ko'
-) RETURNS TABLE (room_id uuid, created boolean, applied boolean, entry chat_messages)
+) RETURNS TABLE (room_id uuid, created boolean, applied boolean, entry chat_messages, renamed integer[])
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -24,6 +26,7 @@ DECLARE
   v_actor integer;
   v_gone integer[];
   v_new integer[];
+  v_renamed integer[] := '{}';
   v_entries chat_messages[] := '{}';
   v_details jsonb := jsonb_build_object('language', p_language, 'isByBooking', true);
 BEGIN
@@ -51,7 +54,7 @@ BEGIN
   v_actor := coalesce(v_actor, p_users[1]);
 
   IF v_applies THEN
-    PERFORM chat_introduce_users(p_users, p_names);
+    v_renamed := chat_introduce_users(p_users, p_names);
     SELECT array_agg(m.user_id ORDER BY m.user_id) INTO v_gone FROM chat_room_members m
     WHERE m.room_id = v_room.id AND m.left_at IS NULL AND m.user_id <> ALL (p_users);
     UPDATE chat_room_members m SET left_version = NULL
@@ -88,9 +91,9 @@ BEGIN
   END IF;
 
   IF cardinality(v_entries) = 0 THEN
-    RETURN QUERY SELECT v_room.id, false, v_applies, NULL::chat_messages;
+    RETURN QUERY SELECT v_room.id, false, v_applies, NULL::chat_messages, v_renamed;
   ELSE
-    RETURN QUERY SELECT v_room.id, v_begins, v_applies, e FROM unnest(v_entries) AS e;
+    RETURN QUERY SELECT v_room.id, v_begins, v_applies, e, v_renamed FROM unnest(v_entries) AS e;
   END IF;
 END;
 $$;

@@ -25,6 +25,8 @@ export interface SyncedBooking {
   /** Whether the members were applied: false if the same or a newer version was known. */
   readonly applied: boolean;
   readonly entries: readonly LogEntry[];
+  /** The known users whose name has changed. */
+  readonly renamed: readonly number[];
 }
 
 /** Updates the booking's room to that state, in one round trip and one transaction; creates it if there is none. */
@@ -39,7 +41,7 @@ export async function syncBooking(
   const rows = await changes.change(
     `booking ${bookingId}`,
     ({ query }) => query<SyncRow>`
-    SELECT w.room_id AS synced_id, w.created, w.applied, ${epochColumn}, ${entryColumns('(w.entry)')}
+    SELECT w.room_id AS synced_id, w.created, w.applied, w.renamed, ${epochColumn}, ${entryColumns('(w.entry)')}
     FROM chat_sync_booking(
       ${ids.roomId}::uuid, ${bookingId}::int, ${name}::text, ${userIds}::int[], ${names}::text[], ${version}::bigint,
       ${cancelled}::boolean, ${onlyMakes}::boolean, ${ids.messageIds}::uuid[], ${language}::text) AS w`,
@@ -49,7 +51,10 @@ export async function syncBooking(
   const entries = rows.flatMap((each) =>
     each.id === null ? [] : [toStoredEntry(each, { directKey: null, epoch: each.epoch })],
   );
-  return { roomId: row.synced_id, created: row.created, applied: row.applied, entries };
+  return { roomId: row.synced_id, created: row.created, applied: row.applied, entries, renamed: row.renamed };
 }
 
-type SyncRow = { synced_id: string; created: boolean; applied: boolean; epoch: string } & (EntryRow | { id: null });
+type SyncRow = Pick<SyncedBooking, 'created' | 'applied' | 'renamed'> & { synced_id: string; epoch: string } & (
+    | EntryRow
+    | { id: null }
+  );

@@ -42,6 +42,8 @@ export interface LogWrite {
   readonly outcome: Outcome;
   readonly message: Message | null;
   readonly entries: readonly LogEntry[];
+  /** The known users whose name the write has changed, if it can. */
+  readonly renamed?: readonly number[];
 }
 
 export interface NewMessage {
@@ -183,15 +185,18 @@ export interface Invitation extends Pick<NewRoom, 'isVouched'> {
   readonly maxMembers: number;
 }
 
-export const inviteMembers = (
-  db: Writer,
+export async function inviteMembers(
+  { writes }: Writer,
   { roomId, actorId, messageId, language = defaultLanguage }: MembershipChange,
   { userIds, names, maxMembers, isVouched = true }: Invitation,
-) =>
-  write(
-    db,
-    Prisma.sql`chat_invite_members(${roomId}::uuid, ${actorId}::int, ${userIds}::int[], ${maxMembers}::int, ${messageId}::uuid, ${isVouched}::boolean, ${language}::text, ${names ?? null}::text[])`,
-  );
+): Promise<LogWrite> {
+  const rows = await writes.query<WriteRow & { renamed: readonly number[] }>`
+    SELECT w.outcome, w.direct_key, w.renamed, ${epochColumn}, ${entryColumns('(w.entry)')}
+    FROM chat_invite_members(
+      ${roomId}::uuid, ${actorId}::int, ${userIds}::int[], ${maxMembers}::int, ${messageId}::uuid, ${isVouched}::boolean,
+      ${language}::text, ${names ?? null}::text[]) AS w`;
+  return { ...toLogWrite(rows), renamed: rows[0]?.renamed ?? [] };
+}
 
 export const removeMember = (
   db: Writer,

@@ -220,42 +220,33 @@ export interface MemberOfRoom {
   readonly userId: number;
 }
 
+/** A user with the name that is shown in the room. */
+export interface UserOfRoom extends User {
+  readonly roomId: string;
+  /** Whether they are or were a confirmed member. It never becomes false again. */
+  readonly isConfirmed: boolean;
+}
+
 /** Finds members with the names that are shown in the room. */
-export async function findMemberUsers(
-  { reads }: Database,
-  asked: readonly MemberOfRoom[],
-): Promise<View<MemberOfRoom, User>> {
-  const rows = await reads.query<UserOfRoomRow>`
-    SELECT m.room_id, u.id, ${nameOfMember('m', 'u')} AS name
+export const findMemberUsers = ({ reads }: Database, asked: readonly MemberOfRoom[]): Promise<UserOfRoom[]> =>
+  reads.query<UserOfRoom>`
+    SELECT m.room_id AS "roomId", u.id, ${nameOfMember('m', 'u')} AS name, m.is_confirmed AS "isConfirmed"
     FROM ${usersOfRooms(asked)}
     JOIN chat_room_members m ON m.room_id = a.room_id AND m.user_id = a.user_id JOIN chat_users u ON u.id = m.user_id`;
-  return ofRooms(rows);
-}
 
 /** Finds actors of entries with the names that are shown in the room; users who were never in it keep theirs. */
-export async function findActors(
-  { reads }: Database,
-  asked: readonly MemberOfRoom[],
-): Promise<View<MemberOfRoom, User>> {
-  const rows = await reads.query<UserOfRoomRow>`
-    SELECT a.room_id, u.id, CASE WHEN m.is_confirmed IS NOT FALSE THEN u.name END AS name
+export const findActors = ({ reads }: Database, asked: readonly MemberOfRoom[]): Promise<UserOfRoom[]> =>
+  reads.query<UserOfRoom>`
+    SELECT a.room_id AS "roomId", u.id, CASE WHEN m.is_confirmed IS NOT FALSE THEN u.name END AS name,
+      m.is_confirmed IS TRUE AS "isConfirmed"
     FROM ${usersOfRooms(asked)} JOIN chat_users u ON u.id = a.user_id
     LEFT JOIN chat_room_members m ON m.room_id = a.room_id AND m.user_id = a.user_id`;
-  return ofRooms(rows);
-}
-
-type UserOfRoomRow = User & { readonly room_id: string };
 
 /** Each pair once, as `a`, because many viewers may request the same list. */
 function usersOfRooms(asked: readonly MemberOfRoom[]): Prisma.Sql {
   const distinct = [...new Map(asked.map((one) => [keyOf(one), one])).values()];
   return Prisma.sql`unnest(
     ${distinct.map(({ roomId }) => roomId)}::uuid[], ${distinct.map(({ userId }) => userId)}::int[]) AS a(room_id, user_id)`;
-}
-
-function ofRooms(rows: readonly UserOfRoomRow[]): View<MemberOfRoom, User> {
-  const users = new Map(rows.map(({ room_id, id, name }) => [keyOf({ roomId: room_id, userId: id }), { id, name }]));
-  return (one) => users.get(keyOf(one));
 }
 
 const keyOf = ({ roomId, userId }: RoomOfUser): string => `${roomId} ${userId}`;

@@ -86,15 +86,20 @@ export interface MentionedUser {
 
 /**
  * Adds unknown users. Their names apply until a token or an upsert gives another one, because a mention has the lowest
- * precedence.
+ * precedence. Resolves with the known users whose name has changed.
  */
-export async function introduceUsers({ changes }: Database, users: readonly MentionedUser[]): Promise<void> {
+export async function introduceUsers({ changes }: Database, users: readonly MentionedUser[]): Promise<number[]> {
   const ids = users.map(({ userId }) => userId);
   const names = users.map(({ userName }) => userName);
-  await changes.change(
+  const rows = await changes.change(
     `users ${ids.join()}`,
-    ({ query }) => query`SELECT chat_introduce_users(${ids}::int[], ${names}::text[])::text`,
+    ({ query }) => query<Introduced>`SELECT chat_introduce_users(${ids}::int[], ${names}::text[]) AS renamed`,
   );
+  return rows.flatMap(({ renamed }) => renamed);
+}
+
+interface Introduced {
+  readonly renamed: readonly number[];
 }
 
 /** A message that is about to be written. */
@@ -110,15 +115,16 @@ export async function introduceAuthor(
   { changes }: Database,
   { userId, userName }: MentionedUser,
   { id, roomId, isByMember }: MessageToWrite,
-): Promise<void> {
-  await changes.change(
+): Promise<number[]> {
+  const rows = await changes.change(
     `users ${userId}`,
-    ({ query }) => query`
-    SELECT chat_introduce_users(ARRAY[${userId}::int], ARRAY[${userName}::text])::text FROM chat_rooms r
+    ({ query }) => query<Introduced>`
+    SELECT chat_introduce_users(ARRAY[${userId}::int], ARRAY[${userName}::text]) AS renamed FROM chat_rooms r
     WHERE r.id = ${roomId}::uuid AND r.seq > 0 AND r.cancelled_at IS NULL
       AND (NOT ${isByMember}::boolean OR chat_is_member(r.id, ${userId}::int))
       AND NOT EXISTS (SELECT FROM chat_messages c WHERE c.id = ${id}::uuid)`,
   );
+  return rows.flatMap(({ renamed }) => renamed);
 }
 
 /**

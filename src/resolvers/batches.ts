@@ -23,6 +23,7 @@ import {
   type MemberOfRoom,
   type RoomOfUser,
   type RoomWithParts,
+  type UserOfRoom,
   type Writing,
 } from '../db/room-views.js';
 import { countAllUnread, type Room } from '../db/rooms.js';
@@ -31,6 +32,7 @@ import { findKnownUsers, findUsers } from '../db/users.js';
 import type { Page } from '../domain/page.js';
 import type { Presence, ViewedUser } from '../domain/presence.js';
 import type { Member } from '../domain/room-log.js';
+import type { NameCache } from './name-cache.js';
 
 /** Users who are or were members of a room. */
 interface MembersOfRoom {
@@ -40,14 +42,15 @@ interface MembersOfRoom {
 
 /**
  * The loaders of fields. One query loads the values that all requests and subscribers of this process need in the same turn:
- * a message for a thousand subscribers changes a thousand unread counts. Nothing is cached, so that changes show at once, and
- * each query checks the memberships again.
+ * a message for a thousand subscribers changes a thousand unread counts. Each query checks the memberships again. The only
+ * values that are kept are names; the loaders look there first.
  */
 export type Batches = ReturnType<typeof createBatches>;
 
-export const createBatches = (db: Database) => ({
+export const createBatches = (db: Database, names: NameCache) => ({
   users: createBatch<number, User>(async (ids) => {
-    const byId = new Map((await findUsers(db, [...new Set(ids)])).map((user) => [user.id, user]));
+    const users = await names.read(() => findUsers(db, [...new Set(ids)]));
+    const byId = new Map(users.map((user) => [user.id, user]));
     return ids.map((id) => byId.get(id) ?? unknownUser(id));
   }),
   knownUsers: createBatch<ViewedUser, User>(async (asked) => {
@@ -59,7 +62,7 @@ export const createBatches = (db: Database) => ({
     const users: User[][] = [];
     for (const lists of splitBatch(asked, ({ userIds }) => userIds.length)) {
       const members = lists.flatMap(({ roomId, userIds }) => userIds.map((userId) => ({ roomId, userId })));
-      const view = await findMemberUsers(db, members);
+      const view = viewOfRooms(await names.read(() => findMemberUsers(db, members)));
       for (const { roomId, userIds } of lists) {
         users.push(userIds.map((userId) => view({ roomId, userId }) ?? unknownUser(userId)));
       }
@@ -67,7 +70,7 @@ export const createBatches = (db: Database) => ({
     return users;
   }),
   actors: createBatch<MemberOfRoom, User>(async (asked) => {
-    const view = await findActors(db, asked);
+    const view = viewOfRooms(await names.read(() => findActors(db, asked)));
     return asked.map((one) => view(one) ?? unknownUser(one.userId));
   }),
   /** The same object for all requests for a room by one user, with the parts of all of them; null if they are not a member. */
@@ -111,5 +114,10 @@ const createView = <Asked, Value>(
     const view = await query(db, asked);
     return asked.map((one) => view(one) ?? absent);
   }, schedule);
+
+function viewOfRooms(users: readonly UserOfRoom[]): View<MemberOfRoom, User> {
+  const byPair = new Map(users.map(({ roomId, id, name }) => [`${roomId} ${id}`, { id, name }]));
+  return ({ roomId, userId }) => byPair.get(`${roomId} ${userId}`);
+}
 
 const unknownUser = (id: number): User => ({ id, name: null });

@@ -15,13 +15,13 @@ export async function syncBooking(
   deps: Deps,
   state: BookingState,
 ): Promise<{ room: Room; created: boolean; applied: boolean }> {
-  const { db, feeds, limits, language } = deps;
+  const { db, feeds, names, limits, language } = deps;
   const name = state.name === null ? null : parseName(state.name, 'name');
   if (state.members !== null && state.members.length > limits.maxRoomMembers) {
     throw new ChatError('BAD_USER_INPUT', `members must have at most ${limits.maxRoomMembers} entries`);
   }
 
-  const { roomId, created, applied, entries } = await sync(
+  const { roomId, created, applied, entries, renamed } = await sync(
     db,
     { ...state, name },
     {
@@ -31,6 +31,7 @@ export async function syncBooking(
     language,
   );
 
+  names.announce(renamed);
   feeds.publish(entries);
   return { room: await loadRoom(deps, platform, roomId), created, applied };
 }

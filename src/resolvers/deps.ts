@@ -4,12 +4,13 @@ import type { Database } from '../db/database.js';
 import type { Language } from '../domain/notice.js';
 import type { Slices } from '../domain/slices.js';
 import type { Inboxes } from '../pubsub/live/inbox/inboxes.js';
-import type { NameNews } from '../pubsub/live/inbox/name-news.js';
 import type { LoadGauge } from '../pubsub/live/load-gauge.js';
+import type { NameSignals } from '../pubsub/live/name-signals.js';
 import type { Presences } from '../pubsub/live/presence/presences.js';
 import type { RoomFeeds } from '../pubsub/live/room/room-feeds.js';
 import type { Typing } from '../pubsub/live/typing/typing.js';
 import type { Batches } from './batches.js';
+import type { NameCache } from './name-cache.js';
 
 /** The dependencies of the business logic, created once in app.ts. */
 export interface Deps {
@@ -18,8 +19,9 @@ export interface Deps {
   readonly typing: Typing;
   readonly presences: Presences;
   readonly inboxes: Inboxes;
-  /** Notifies subscribers of new names. */
-  readonly names: NameNews;
+  /** Notifies all instances of new names. */
+  readonly names: NameSignals;
+  readonly nameCache: NameCache;
   /** While it is high, less urgent events are delayed. */
   readonly load: LoadGauge;
   /** Divides the completion of long lists. */

@@ -13,9 +13,19 @@ import type { Deps } from './deps.js';
 export const loadUsers = ({ batches }: Deps, ids: readonly number[]): Promise<(User | Error)[]> =>
   batches.users.loadMany(ids);
 
+/** The user, or only their number if the name has to be read, for `loadUsers`. A viewer who sees the number may see the name. */
+export const keptUser = ({ nameCache }: Deps, userId: number): User | number => nameCache.get(userId) ?? userId;
+
 /** The user as the viewer may see them: "#5" if the user directory is off and they share no room. */
-export const loadShownUser = ({ batches, userDirectory }: Deps, viewer: Viewer, userId: number): Promise<User> =>
-  userDirectory ? batches.users.load(userId) : batches.knownUsers.load({ viewerId: viewer.userId, userId });
+export function loadShownUser(
+  { batches, nameCache, userDirectory }: Deps,
+  viewer: Viewer,
+  userId: number,
+): User | Promise<User> {
+  if (userDirectory || userId === viewer.userId) return nameCache.get(userId) ?? batches.users.load(userId);
+  // Not kept: it ends with the last room that they share.
+  return batches.knownUsers.load({ viewerId: viewer.userId, userId });
+}
 
 /**
  * Charges the operation for the entries of a list, before they are loaded or returned.
@@ -24,19 +34,20 @@ export const loadShownUser = ({ batches, userDirectory }: Deps, viewer: Viewer, 
 export type Afford = (entries: number) => void;
 
 /** Current and former members, as they are shown in the room, which is the same for every viewer. @throws as `afford` does */
-export async function loadMemberUsers(
-  { batches }: Deps,
+export function loadMemberUsers(
+  { batches, nameCache }: Deps,
   roomId: string,
   userIds: readonly number[],
   afford: Afford,
-): Promise<User[]> {
+): User[] | Promise<User[]> {
   afford(userIds.length);
-  return userIds.length === 0 ? [] : batches.memberUsers.load({ roomId, userIds });
+  const kept = userIds.map((userId) => nameCache.getMember(roomId, userId));
+  return kept.every((user) => user !== undefined) ? kept : batches.memberUsers.load({ roomId, userIds });
 }
 
 /** The user who caused an entry, as they are shown in its room; a user who was never in it, by their name. */
-export const loadActor = ({ batches }: Deps, roomId: string, userId: number): Promise<User> =>
-  batches.actors.load({ roomId, userId });
+export const loadActor = ({ batches, nameCache }: Deps, roomId: string, userId: number): User | Promise<User> =>
+  nameCache.getMember(roomId, userId) ?? batches.actors.load({ roomId, userId });
 
 /**
  * The room with the selected parts, as of one moment.

@@ -45,14 +45,16 @@ export async function sendMessage(
   input: SendMessageInput,
   name: string | null = null,
 ): Promise<{ message: Message; duplicate: boolean }> {
-  const { db, feeds, typing, limits } = deps;
+  const { db, feeds, typing, names, limits } = deps;
   const id = input.id == null ? uuidv7() : parseUuid(input.id, 'id');
   const roomId = parseUuid(input.roomId, 'roomId');
   const { type, content } = parseContent(input, limits.maxContentLength);
   await assertMaySend(deps, viewer);
   // Before the write, because the message stores the name.
-  if (name !== null)
-    await introduceAuthor(db, { userId: viewer.userId, userName: name }, { id, roomId, isByMember: true });
+  if (name !== null) {
+    const author = { userId: viewer.userId, userName: name };
+    names.announce(await introduceAuthor(db, author, { id, roomId, isByMember: true }));
+  }
 
   const written = await appendMessage(db, { id, roomId, senderId: viewer.userId, type, content });
   assertAllowed(written.outcome);
@@ -65,7 +67,7 @@ export async function sendMessage(
 
 /** Writes a SYSTEM message of the platform; the sender need not be a member. The same id again returns the stored one. */
 export async function announceMessage(
-  { db, feeds, limits }: Deps,
+  { db, feeds, names, limits }: Deps,
   viewer: Viewer,
   input: { id: string; roomId: string; content: string },
   name: string | null = null,
@@ -73,8 +75,10 @@ export async function announceMessage(
   const id = parseUuid(input.id, 'id');
   const roomId = parseUuid(input.roomId, 'roomId');
   assertText(input.content, 'content', limits.maxContentLength);
-  if (name !== null)
-    await introduceAuthor(db, { userId: viewer.userId, userName: name }, { id, roomId, isByMember: false });
+  if (name !== null) {
+    const author = { userId: viewer.userId, userName: name };
+    names.announce(await introduceAuthor(db, author, { id, roomId, isByMember: false }));
+  }
 
   const written = await db.changes.change(`room ${roomId}`, (writes) =>
     announce({ writes }, { id, roomId, senderId: viewer.userId, content: input.content }),

@@ -208,18 +208,19 @@ export async function changeRoom(
   { roomId: roomIdText, request, named }: { roomId: string; request: RoomRequest; named?: number },
   write: (db: Writer, change: MembershipChange) => Promise<LogWrite>,
 ): Promise<{ room: Room }> {
-  const { db, feeds, limits, language, onHeldUp } = deps;
+  const { db, feeds, names, limits, language, onHeldUp } = deps;
   const roomId = parseUuid(roomIdText, 'roomId');
   const changer = { user: viewer.userId, onHeldUp };
   const selection = toSelection(request, limits, roomId);
   await assertMayChange(deps, viewer, named);
 
-  const { outcome, entries, room } = await change(db, `room ${roomId}`, changer, selection, async (writer) => {
+  const { outcome, entries, renamed, room } = await change(db, `room ${roomId}`, changer, selection, async (writer) => {
     const written = await write(writer, { roomId, actorId: viewer.userId, messageId: uuidv7(), language });
     return { ...written, roomId: isDone(written.outcome) ? roomId : null };
   });
   assertAllowed(outcome);
 
+  if (renamed !== undefined) names.announce(renamed);
   feeds.publish(entries);
   return { room: found(room) };
 }

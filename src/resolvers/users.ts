@@ -21,7 +21,7 @@ export async function rememberViewer({ db, knownNames, names }: Deps, viewer: Vi
   const known = knownNames.get(userId);
   if (known !== undefined && !isNews(known, viewer)) return;
   const isRenamed = await saveUser(db, { id: userId, name, namedAt: issuedAt });
-  if (isRenamed) names.announce(userId);
+  if (isRenamed) names.announce([userId]);
   knownNames.set(userId, { name, issuedAt });
 }
 
@@ -38,12 +38,14 @@ function isNews(known: Pick<Viewer, 'name' | 'issuedAt'>, { name, issuedAt }: Vi
 export async function renameUser({ db, names }: Deps, user: { userId: number; name: string }): Promise<string> {
   const name = parseName(user.name, 'name');
   const isRenamed = await rename(db, { id: user.userId, name });
-  if (isRenamed) names.announce(user.userId);
+  if (isRenamed) names.announce([user.userId]);
   return name;
 }
 
 /** Stores users that a backend mentions. */
-export const introduceUsers = ({ db }: Deps, users: readonly MentionedUser[]): Promise<void> => introduce(db, users);
+export async function introduceUsers({ db, names }: Deps, users: readonly MentionedUser[]): Promise<void> {
+  names.announce(await introduce(db, users));
+}
 
 /** @throws {ChatError} BAD_USER_INPUT if the ids are invalid */
 export function parseUserIds({ ids }: { readonly ids: readonly string[] }, { maxPageSize }: Limits): number[] {

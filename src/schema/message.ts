@@ -1,6 +1,6 @@
 import { cursorOfMessage, type PagedMessage } from '../db/messages.js';
 import type { Message as MessageShape } from '../domain/message.js';
-import { loadActor, loadLastMessage, loadReadCount, loadReaders } from '../resolvers/loaders.js';
+import { keptUser, loadActor, loadLastMessage, loadReadCount, loadReaders } from '../resolvers/loaders.js';
 import {
   assertHistoryArgs,
   deleteMessage,
@@ -61,7 +61,7 @@ export const Message = builder.objectRef<PagedMessage>('Message').implement({
       type: User,
       description: 'The author; for SYSTEM, the user who caused it.',
       resolve: ({ type, sender, senderId, roomId }, _args, { deps }) =>
-        sender ?? (type === 'SYSTEM' ? loadActor(deps, roomId, senderId) : senderId),
+        sender ?? (type === 'SYSTEM' ? loadActor(deps, roomId, senderId) : keptUser(deps, senderId)),
     }),
     senderName: t.exposeString('senderName', { description: "The author's name when the message was sent." }),
     content: t.string({

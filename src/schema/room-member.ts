@@ -1,16 +1,19 @@
 import type { KnownMember } from '../db/member-row.js';
+import { keptUser } from '../resolvers/loaders.js';
 import { builder } from './builder.js';
 import { RoomEvent, roomEventRef } from './room-event.js';
 import { User } from './user.js';
-
-const userOf = ({ user, userId }: Pick<KnownMember, 'user' | 'userId'>) => user ?? userId;
 
 /** Not a Prisma type: some columns are only for the booking system. */
 export const RoomMember = builder.objectRef<KnownMember>('RoomMember').implement({
   description: "A user's membership in a room, and how far they have read.",
   fields: (t) => ({
     id: t.exposeID('id', { description: 'A UUID; it stays the same when the user leaves and rejoins.' }),
-    user: t.field({ type: User, description: 'The user.', resolve: userOf }),
+    user: t.field({
+      type: User,
+      description: 'The user.',
+      resolve: ({ user, userId }, _args, { deps }) => user ?? keptUser(deps, userId),
+    }),
     isAdmin: t.exposeBoolean('isAdmin', {
       description: 'Admins may remove members, rename the room, appoint admins and delete any message.',
     }),

@@ -1,5 +1,5 @@
 import type { User as UserRow } from '../db/user-row.js';
-import { loadUsers } from '../resolvers/loaders.js';
+import { keptUser, loadUsers } from '../resolvers/loaders.js';
 import { getUsers, parseUserIds, parseUserSearch, searchUsers, shownName } from '../resolvers/users.js';
 import { builder } from './builder.js';
 import { checked } from './checked.js';
@@ -26,7 +26,7 @@ builder.queryFields((t) => ({
   viewer: t.field({
     type: User,
     description: 'The authenticated user.',
-    resolve: (_root, _args, { viewer }) => viewer.userId,
+    resolve: (_root, _args, { deps, viewer }) => keptUser(deps, viewer.userId),
   }),
   users: t.field({
     ...checked(parseUserIds),

@@ -9,6 +9,7 @@ export interface MetricSources {
   readonly typingRooms: () => number;
   readonly watchedUsers: () => number;
   readonly inboxes: () => number;
+  readonly keptNames: () => number;
   readonly natsSubjects: () => number;
   readonly isNatsConnected: () => boolean;
   readonly natsRequests: () => number;
@@ -54,6 +55,7 @@ export function createMetrics(sources: MetricSources, worker?: number): Registry
   gauge('fairway_typing_rooms', 'Rooms with a typing subscription on this instance', sources.typingRooms);
   gauge('fairway_watched_users', 'Users with a presence subscription on them on this instance', sources.watchedUsers);
   gauge('fairway_inboxes', 'Users with an inbox subscription on this instance', sources.inboxes);
+  gauge('fairway_kept_names', 'Names of users and confirmed memberships that this instance keeps', sources.keptNames);
   gauge('fairway_nats_subjects', 'NATS subjects that this instance is subscribed to', sources.natsSubjects);
   gauge('fairway_nats_requests', 'Requests of other backends in progress', sources.natsRequests);
   gauge('fairway_nats_connected', '1 while NATS is connected', () => (sources.isNatsConnected() ? 1 : 0), 'min');

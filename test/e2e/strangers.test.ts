@@ -135,6 +135,50 @@ describeWithNats('a server with the user directory off', () => {
     await client.close();
   });
 
+  it('reveals nothing about a user whose name the server knows already', async () => {
+    const client = await world.client(randomInt(1_000, 2 ** 31));
+    const [victim] = victims as [TestClient];
+    const other = await victim.group(park);
+    const { message } = await victim.send(other, '여기는 알아요');
+    const inOther = watch(victims[1] as TestClient, other);
+    const roomId = await client.group(lee);
+    const feed = watch(client, roomId);
+    const events = client.subscribe(roomEvents, { roomId });
+    await Promise.all([feed.count(1), inOther.count(1), events.count(1)]);
+
+    for (let round = 0; round < 3; round += 1) {
+      await type(victim, other);
+      await untilListed(inOther, victim);
+      expect(inOther.events.at(-1)?.typing.users).toEqual([{ id: '5', name: '이영희' }]);
+      expect((await victim.http(oneMessage, { id: message.id })).message?.sender.name).toBe('이영희');
+
+      await type(victim, roomId);
+      await untilListed(feed, victim);
+      expect(feed.events.at(-1)?.typing.users).toEqual([{ id: '5', name: '#5' }]);
+      expect((await client.http(typingIn, { id: roomId })).room?.typing).toEqual([{ id: '5', name: '#5' }]);
+      await client.http(setAdmin, { input: { roomId, userId: String(lee), isAdmin: round % 2 === 0 } });
+      const { members, notices } = await people(client, roomId);
+      expect(members).toContainEqual(['5', '#5', 'OFFLINE']);
+      expect(notices.at(-1)?.[1]).toEqual([['#5', 'OFFLINE']]);
+      await Promise.all([stop(victim, other), stop(victim, roomId)]);
+      await Promise.all([untilListed(inOther), untilListed(feed)]);
+    }
+
+    await victim.http(leaveRoom, { input: { roomId } });
+    await events.until((all) => JSON.stringify(all).includes('MEMBER_LEFT'), 'the notice');
+    const left = events.events.at(-1)?.roomEvents;
+    expect(left).toMatchObject({ message: { senderName: '#5', sender: { id: '5', name: '#5' } } });
+    expect((await client.http(usersByIds, { ids: ['5'] })).users).toEqual([null]);
+    const watched = client.subscribe(presence, { userIds: ['5', String(client.userId)] });
+    await watched.until(
+      (all) => all.some(({ presence: { user } }) => user.id === String(client.userId)),
+      'the own one',
+    );
+    expect(watched.events.map((event) => event.presence.user.id)).not.toContain('5');
+    for (const each of [feed, inOther, events, watched]) each.stop();
+    await client.close();
+  });
+
   it.each([
     [
       'renames the room',

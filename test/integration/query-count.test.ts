@@ -14,13 +14,13 @@ import { viewerOf } from '../../src/domain/viewer.js';
 import { Presences } from '../../src/pubsub/live/presence/presences.js';
 import { createNatsPubSub } from '../../src/pubsub/nats/nats-pub-sub.js';
 import type { PubSub } from '../../src/pubsub/nats/pub-sub.js';
-import { createBatches } from '../../src/resolvers/batches.js';
 import type { Deps } from '../../src/resolvers/deps.js';
 import { loadLastMessage, loadMemberCount, loadTitle, loadUnreadCount } from '../../src/resolvers/loaders.js';
 import { listRooms } from '../../src/resolvers/rooms.js';
 import type { Context } from '../../src/schema/context.js';
 import { schema } from '../../src/schema/index.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
+import { createLoaders } from '../support/loaders.js';
 import { startNats, type TestNats } from '../support/nats.js';
 import { history, presenceOf, roomList } from '../support/operations.js';
 import { describeWithNats } from '../support/requirements.js';
@@ -91,10 +91,7 @@ async function ask(
   variableValues: Record<string, unknown>,
   { limits = largest, userId = viewerId } = {},
 ) {
-  const contextValue = contextOf(
-    { db, batches: createBatches(db), slices: new Slices(), limits } as unknown as Deps,
-    userId,
-  );
+  const contextValue = contextOf({ db, ...createLoaders(db), slices: new Slices(), limits } as unknown as Deps, userId);
   const query = vi.spyOn(pg.Client.prototype, 'query');
   const { data, errors } = await execute({ schema, document: parse(`${document}`), variableValues, contextValue });
   const statements = query.mock.calls.filter(([statement]) => !isOfOpening(statement)).length;
@@ -187,7 +184,7 @@ it('loads the room of a message with its parts in one statement for all viewers 
   const document = parse(`subscription { messageAdded(roomId: "${roomIds[1]}") {
     id room { title members { id isAdmin user { id name } } } } }`);
   const tell = async (viewerIds: readonly number[]) => {
-    const deps = { db, batches: createBatches(db), limits: largest } as unknown as Deps;
+    const deps = { db, ...createLoaders(db), limits: largest } as unknown as Deps;
     const query = vi.spyOn(pg.Client.prototype, 'query');
     const told = await Promise.all(
       viewerIds.map((userId) => execute({ schema, document, rootValue: event, contextValue: contextOf(deps, userId) })),
@@ -205,7 +202,7 @@ it('loads the room of a message with its parts in one statement for all viewers 
 });
 
 it('loads the parts of rooms that came without them in one statement, if they are requested in one turn', async () => {
-  const deps = { db, batches: createBatches(db), limits: largest } as unknown as Deps;
+  const deps = { db, ...createLoaders(db), limits: largest } as unknown as Deps;
   const viewer = viewerOf(viewerId);
   const rooms = (await listRooms(deps, viewer, { first: 2 })).rows.map(({ preloaded, ...room }) => room);
   const whole = await listRooms(deps, viewer, { first: 2 }, { parts: roomParts, memberDetails: [] });

@@ -7,10 +7,10 @@ import { syncBooking } from '../../src/db/bookings.js';
 import { connectDatabase, type Database } from '../../src/db/database.js';
 import { appendMessage } from '../../src/db/room-log.js';
 import { Slices } from '../../src/domain/slices.js';
-import { createBatches } from '../../src/resolvers/batches.js';
 import type { Deps } from '../../src/resolvers/deps.js';
 import { schema } from '../../src/schema/index.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
+import { createLoaders } from '../support/loaders.js';
 import { afterRoomIsRead } from '../support/statements.js';
 
 const [viewerId, bookingId] = [4, 7];
@@ -49,7 +49,7 @@ const endMembership = () =>
 const createDeps = () =>
   ({
     db,
-    batches: createBatches(db),
+    ...createLoaders(db),
     slices: new Slices(),
     limits: { maxPageSize: 100, maxComplexity: 1_000_000, maxEventComplexity: 1_000, maxRoomMembers: 500 },
   }) as unknown as Deps;

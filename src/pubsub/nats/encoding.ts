@@ -170,11 +170,14 @@ export function decodeMembersSignal(body: Uint8Array): MembersSignal {
 /** A user's name changed. */
 export interface Named {
   readonly userId: number;
+  /** The publishing instance, which ignores the signal when it comes back. */
+  readonly from?: string | undefined;
 }
 export const encodeNamed = (named: Named): Uint8Array => encode(named);
-export const decodeNamed = (body: Uint8Array): Named => ({
-  userId: asUserId(asFields<keyof Named>(parseBody(body)).userId),
-});
+export function decodeNamed(body: Uint8Array): Named {
+  const { userId, from } = asFields<keyof Named>(parseBody(body));
+  return { userId: asUserId(userId), from: from === undefined ? undefined : asUuid(from) };
+}
 
 /** A user began or stopped typing. */
 export interface TypingSignal {

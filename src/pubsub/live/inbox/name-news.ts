@@ -1,15 +1,13 @@
 import type { Logger } from 'pino';
 import { every, type Loop } from '../../../domain/every.js';
 import type { InboxStore } from '../../../domain/inbox.js';
-import { decodeNamed, encodeNamed } from '../../nats/encoding.js';
-import type { PubSub, Subscription } from '../../nats/pub-sub.js';
-import { allNamedSubjects, namedSubject } from '../../nats/subjects.js';
 import type { LoadGauge } from '../load-gauge.js';
+import type { NameSignals } from '../name-signals.js';
 import type { Presences } from '../presence/presences.js';
 import type { Inboxes } from './inboxes.js';
 
 export interface NameNewsOptions {
-  readonly pubsub: PubSub;
+  readonly signals: NameSignals;
   readonly presences: Presences;
   readonly inboxes: Inboxes;
   readonly store: InboxStore;
@@ -29,7 +27,6 @@ const maxWaiting = 10_000;
 /** Notifies subscribers who see a user's name when it changes: watchers of the presence, and inboxes with rooms that show it. */
 export class NameNews {
   readonly #options: NameNewsOptions;
-  readonly #subscription: Subscription;
   /** Users with a new name, the longest waiting first. */
   readonly #users = new Set<number>();
   /** When subscribers were last notified of each user, the oldest first. */
@@ -41,21 +38,12 @@ export class NameNews {
 
   constructor(options: NameNewsOptions) {
     this.#options = options;
-    this.#subscription = options.pubsub.subscribe(allNamedSubjects, (body) => this.#hear(decodeNamed(body).userId));
-  }
-
-  /** Call it once the name is stored. */
-  announce(userId: number): void {
-    const { pubsub } = this.#options;
-    // The signal comes back to this instance as well.
-    if (pubsub.isConnected) pubsub.signal(namedSubject(userId), encodeNamed({ userId }));
-    else this.#hear(userId);
+    options.signals.onNamed((userId) => this.#hear(userId));
   }
 
   close(): void {
     this.#isClosed = true;
     void this.#ticking?.stop();
-    this.#subscription.close();
   }
 
   #hear(userId: number): void {

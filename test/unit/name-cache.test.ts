@@ -1,0 +1,98 @@
+import { afterEach, expect, it, vi } from 'vitest';
+import type { ReadUser } from '../../src/resolvers/name-cache.js';
+import { NameCache } from '../../src/resolvers/name-cache.js';
+
+const room = '0190a0a0-0000-7000-8000-000000000001';
+const kim = { id: 4, name: '김철수' };
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+it('returns what was read, until the user has a new name', async () => {
+  const cache = new NameCache({ isComplete: true });
+  expect(cache.get(4)).toBeUndefined();
+  await read(cache, kim, { id: 5, name: null });
+  expect([cache.get(4), cache.get(5)]).toEqual([kim, { id: 5, name: null }]);
+
+  cache.forget(4);
+
+  expect([cache.get(4), cache.get(5)]).toEqual([undefined, { id: 5, name: null }]);
+});
+
+it.each<[string, (cache: NameCache) => void]>([
+  ['a name changed', (cache) => cache.forget(4)],
+  ['everything was cleared', (cache) => cache.clear()],
+])('does not keep what a query returns that was under way when %s', async (_what, change) => {
+  const cache = new NameCache({ isComplete: true });
+  let answer = (_users: ReadUser[]): void => undefined;
+  const reading = cache.read(
+    () =>
+      new Promise<ReadUser[]>((resolve) => {
+        answer = resolve;
+      }),
+  );
+
+  change(cache);
+  answer([{ id: 4, name: 'the old name' }]);
+
+  expect(await reading).toEqual([{ id: 4, name: 'the old name' }]);
+  expect(cache.get(4)).toBeUndefined();
+});
+
+it('returns and keeps nothing while signals may be missing', async () => {
+  const signals = { isComplete: true };
+  const cache = new NameCache(signals);
+  await read(cache, { ...kim, roomId: room, isConfirmed: true });
+
+  signals.isComplete = false;
+  expect([cache.get(4), cache.getMember(room, 4)]).toEqual([undefined, undefined]);
+  await read(cache, { id: 5, name: '이영희' });
+
+  signals.isComplete = true;
+  expect([cache.get(4), cache.get(5)]).toEqual([kim, undefined]);
+});
+
+it('returns a member of a room only if a query has shown them as confirmed there', async () => {
+  const cache = new NameCache({ isComplete: true });
+  await read(cache, kim, { id: 5, name: '이영희' });
+  await read(cache, { id: 5, name: null, roomId: room, isConfirmed: false });
+  expect([cache.getMember(room, 4), cache.getMember(room, 5)]).toEqual([undefined, undefined]);
+  expect(cache.get(5)).toEqual({ id: 5, name: '이영희' });
+
+  await read(cache, { ...kim, roomId: room, isConfirmed: true });
+
+  expect([cache.getMember(room, 4), cache.getMember(room, 5)]).toEqual([kim, undefined]);
+  expect(cache.getMember(room.replace('1', '2'), 4)).toBeUndefined();
+});
+
+it('forgets everything after a minute, used or not, in case that a signal was lost', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+  // The cache takes an entry from time 0 for one without an end.
+  vi.advanceTimersByTime(1);
+  const cache = new NameCache({ isComplete: true });
+  await read(cache, { ...kim, roomId: room, isConfirmed: true });
+  vi.advanceTimersByTime(59_000);
+  expect([cache.get(4), cache.getMember(room, 4)]).toEqual([kim, kim]);
+
+  vi.advanceTimersByTime(2_000);
+
+  expect([cache.get(4), cache.getMember(room, 4)]).toEqual([undefined, undefined]);
+});
+
+it('keeps at most 50,000 users and as many memberships, the last used ones', async () => {
+  const cache = new NameCache({ isComplete: true });
+  const many = Array.from({ length: 60_000 }, (_, index) => index + 1);
+
+  await read(cache, { ...kim, roomId: room, isConfirmed: true });
+  for (let from = 0; from < many.length; from += 1_000) {
+    const ids = many.slice(from, from + 1_000);
+    await read(cache, ...ids.map((id) => ({ id, name: `user ${id}`, roomId: room, isConfirmed: true })));
+    expect(cache.getMember(room, 4)).toBeDefined();
+  }
+
+  expect(cache.size).toBe(100_000);
+  expect([cache.get(5), cache.get(60_000)]).toEqual([undefined, { id: 60_000, name: 'user 60000' }]);
+});
+
+const read = (cache: NameCache, ...users: ReadUser[]) => cache.read(async () => users);
