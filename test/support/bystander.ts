@@ -14,7 +14,7 @@ export type Attack = (signal: AbortSignal) => Promise<unknown>;
 const program = resolve(import.meta.dirname, 'bystander-process.mjs');
 const everyMs = { send: 20, read: 40, subscribe: 100 };
 const phaseMs = 5_000;
-const maxPhases = 3;
+const maxPhases = 6;
 const warmUpMs = 2_000;
 /**
  * Nobody notices a tenth of a second in a chat. Usual times are some 10 ms; one more garbage collection would double them.
@@ -92,8 +92,8 @@ export class Bystander {
   }
 
   /**
-   * The times of phases under the attack, up to the first that is not slow. Another program on this machine may slow down one
-   * or two of them; an attack without a limit slows down all.
+   * The times of phases under the attack, up to the first that is not slow. Another program on this machine may slow down some
+   * of them; an attack without a limit slows down all.
    */
   async #attackedTimes(attacking: Promise<void>, isSlow: (times: Percentiles) => boolean): Promise<Percentiles[]> {
     const phases: Percentiles[] = [];
