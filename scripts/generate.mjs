@@ -7,8 +7,9 @@ import { root, runQuietly } from './run-command.mjs';
  *
  * `prisma generate` requires the schema engine, although it never runs it, and would download it. Any executable satisfies
  * it, so it gets one that always exists, and needs no network.
+ * @param {string[]} options of `prisma generate`
  */
-export async function generate() {
+export async function generate(...options) {
   const env = {
     ...process.env,
     // Prisma looks for the Pothos generator on PATH. npm would add the folder, but this may run without npm.
@@ -17,9 +18,8 @@ export async function generate() {
     PRISMA_HIDE_UPDATE_MESSAGE: '1',
     CHECKPOINT_DISABLE: '1',
   };
-  await runQuietly(process.execPath, [join(root, 'node_modules/prisma/build/index.js'), 'generate', '--no-hints'], {
-    env,
-  });
+  const prisma = join(root, 'node_modules/prisma/build/index.js');
+  await runQuietly(process.execPath, [prisma, 'generate', '--no-hints', ...options], { env });
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) await generate();
