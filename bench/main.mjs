@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { inspect, parseArgs } from 'node:util';
 import { fingerprint, readStamp } from '../scripts/fingerprint.mjs';
+import { generate } from '../scripts/generate.mjs';
 import { step } from '../scripts/progress.mjs';
 import { root, runQuietly } from '../scripts/run-command.mjs';
 import { setUp } from '../scripts/setup.mjs';
@@ -13,11 +14,12 @@ import { setUp } from '../scripts/setup.mjs';
  */
 
 /** `npm run bench -- fanout bursts` runs these two. Without names, all run, and the results are written. */
-const benches = ['fanout', 'bursts', 'subscribe', 'send', 'reads', 'memory', 'latency', 'growth', 'services'];
+const benches = ['fanout', 'bursts', 'subscribe', 'send', 'reads', 'memory', 'latency', 'growth', 'services', 'day'];
 
 const minRounds = 5;
+const seedsSources = ['auth.ts', 'bff.ts', 'gateway.ts', 'nats.ts', 'service.ts', 'schema.prisma', 'tsconfig.json'];
 
-const usage = `npm run bench -- [--rounds 7] [--quick] [name ...]\nThere are: ${benches.join(', ')}`;
+const usage = `npm run bench -- [--rounds 7] [--quick] [--at messages-a-second] [name ...]\nThere are: ${benches.join(', ')}`;
 
 const { values, positionals } = readArguments();
 const { quick } = values;
@@ -26,10 +28,12 @@ if (values.help) {
   process.exit();
 }
 const rounds = Number(values.rounds);
+const at = values.at === undefined ? undefined : Number(values.at);
 const names = positionals.length > 0 ? positionals : benches;
 const unknown = names.filter((name) => !benches.includes(name));
-if (unknown.length > 0 || !Number.isInteger(rounds) || rounds < 1) {
-  const why = unknown.length > 0 ? `There is no bench ${unknown.join(', ')}` : '--rounds is a whole number from 1';
+if (unknown.length > 0 || !isCount(rounds) || !isCount(at ?? 1)) {
+  const why =
+    unknown.length > 0 ? `There is no bench ${unknown.join(', ')}` : '--rounds and --at are whole numbers from 1';
   process.stderr.write(`${why}\n${usage}\n`);
   process.exit(1);
 }
@@ -50,7 +54,7 @@ try {
   for (const name of names) {
     process.stderr.write(`  ${name} ...\n`);
     const { run } = /** @type {Bench} */ (await import(`./${name}.mjs`));
-    const measurements = await run({ stack, rounds, quick });
+    const measurements = await run({ stack, rounds, quick, at });
     for (const measurement of measurements) print(measurement);
     results.push(...measurements);
   }
@@ -60,9 +64,14 @@ try {
   process.exit(1);
 }
 await stack.stop();
-if (positionals.length === 0 && !quick && rounds >= minRounds) write(results, rounds);
+if (positionals.length === 0 && !quick && at === undefined && rounds >= minRounds) write(results, rounds);
 else process.stderr.write(`\nNot written: only a run of all benches with ${minRounds} rounds or more is.\n`);
 process.exit();
+
+/** @param {number} value */
+function isCount(value) {
+  return Number.isInteger(value) && value >= 1;
+}
 
 function readArguments() {
   try {
@@ -71,6 +80,7 @@ function readArguments() {
       options: {
         rounds: { type: 'string', default: '7' },
         quick: { type: 'boolean', default: false },
+        at: { type: 'string' },
         help: { type: 'boolean', default: false },
       },
     });
@@ -80,12 +90,30 @@ function readArguments() {
   }
 }
 
-/** Installs the packages that only the peers need, if they are missing or out of date. */
+/** Installs the packages that only the peers need and builds the one that is written in TypeScript, if out of date. */
 async function installPeers() {
-  const stamp = 'bench/node_modules/.fingerprint';
-  const wanted = fingerprint(['bench/package-lock.json']);
+  const packages = ['bench/package-lock.json'];
+  await unlessFresh('bench/node_modules/.fingerprint', packages, 'Installing the peers', () => {
+    const options = ['--prefix', import.meta.dirname, '--no-fund', '--no-audit', '--no-progress', '--loglevel=error'];
+    return runQuietly('npm', ['ci', ...options]);
+  });
+  const seeds = join(import.meta.dirname, 'peers/seeds');
+  const sources = [...packages, 'package-lock.json', ...seedsSources.map((name) => `bench/peers/seeds/${name}`)];
+  await unlessFresh('bench/peers/seeds/dist/.fingerprint', sources, "Building the seeds' system", async () => {
+    await generate('--config', join(seeds, 'prisma.config.ts'));
+    await runQuietly(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', seeds]);
+  });
+}
+
+/**
+ * @param {string} stamp
+ * @param {string[]} sources
+ * @param {string} what
+ * @param {() => Promise<unknown>} run
+ */
+async function unlessFresh(stamp, sources, what, run) {
+  const wanted = fingerprint(sources);
   if (readStamp(stamp) === wanted) return;
-  const options = ['--prefix', import.meta.dirname, '--no-fund', '--no-audit', '--no-progress', '--loglevel=error'];
-  await step('Installing the peers', () => runQuietly('npm', ['ci', ...options]));
+  await step(what, run);
   writeFileSync(join(root, stamp), wanted);
 }

@@ -18,6 +18,36 @@ export const documents = {
   } }`,
 };
 
+/**
+ * The documents of the day: the data that the clients of the replaced system get, no more and no less. `documentIdOf` has
+ * their ids, which a client sends in place of the texts.
+ */
+export const dayDocuments = {
+  roomEvents: `subscription ($roomId: ID!, $afterSeq: Int, $epoch: ID) { roomEvents(roomId: $roomId, afterSeq: $afterSeq, epoch: $epoch) {
+    __typename seq ... on RoomReady { epoch } ... on MessageAdded { message { id type content senderName createdAt sender { id } } }
+    ... on MessageUpdated { message { id content editedAt } } ... on MemberRead { member { user { id } lastReadSeq } }
+  } }`,
+  typing: 'subscription ($roomId: ID!) { typing(roomId: $roomId) { users { id name } } }',
+  inbox: `subscription { inboxEvents { kind roomId room { id type title seq updatedAt unreadCount lastMessage { id type content senderName createdAt } } } }`,
+  send: 'mutation ($input: SendMessageInput!) { sendMessage(input: $input) { message { id seq createdAt } } }',
+  edit: 'mutation ($input: EditMessageInput!) { editMessage(input: $input) { message { id seq } } }',
+  markRead: 'mutation ($input: MarkReadInput!) { markRead(input: $input) { room { id } } }',
+  setTyping: 'mutation ($input: SetTypingInput!) { setTyping(input: $input) { expiresInMs } }',
+  list: `query { rooms(first: 20) { edges { node { id type name createdAt updatedAt unreadCount
+    memberPage(first: 5) { edges { node { id joinedAt user { id name } } } } lastMessage { id type content createdAt senderName sender { id } } } } } }`,
+  open: `query ($id: ID!) { room(id: $id) { id type name seq epoch createdAt updatedAt
+    memberPage(first: 50) { edges { node { id isAdmin joinedAt lastReadSeq user { id name } } } }
+    messages(last: 50) { edges { node { id type content createdAt senderName sender { id } } } pageInfo { hasPreviousPage startCursor } } } }`,
+  pageBack: `query ($id: ID!, $before: String!) { room(id: $id) { messages(last: 50, before: $before) {
+    edges { node { id type content createdAt senderName sender { id } } } pageInfo { hasPreviousPage startCursor } } } }`,
+};
+
+/** @param {string} text */
+const hashOf = (text) => createHash('sha256').update(text).digest('hex');
+
+/** @param {keyof typeof dayDocuments} name */
+export const documentIdOf = (name) => `sha256:${hashOf(dayDocuments[name])}`;
+
 /** @type {string | undefined} */
 let path;
 
@@ -27,7 +57,7 @@ export function manifestPath() {
     const folder = mkdtempSync(join(tmpdir(), 'fairway-bench-documents-'));
     process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
     path = join(folder, 'manifest.json');
-    const entries = Object.values(documents).map((text) => [createHash('sha256').update(text).digest('hex'), text]);
+    const entries = [...Object.values(documents), ...Object.values(dayDocuments)].map((text) => [hashOf(text), text]);
     writeFileSync(path, JSON.stringify(Object.fromEntries(entries)));
   }
   return path;

@@ -14,3 +14,6 @@ export const { migrate } = /** @type {typeof import('../../src/db/migrate.js')} 
 export const { startEmbeddedServers } = /** @type {typeof import('../../src/dev/embedded/embedded-servers.js')} */ (
   await load('dev/embedded/embedded-servers.js')
 );
+export const { startNatsServer } = /** @type {typeof import('../../src/dev/embedded/nats-server.js')} */ (
+  await load('dev/embedded/nats-server.js')
+);

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 
 /** The unit in which Linux reports times, whatever the kernel's own clock. */
 const ticksPerSecond = 100;
@@ -13,6 +13,31 @@ export function cpuSeconds(pid) {
   // The second field may contain spaces and parentheses, so fields are counted from the last parenthesis. See proc(5).
   const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(')').at(-1)?.trim().split(' ') ?? [];
   return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
+}
+
+/**
+ * The CPU time of a process and its children so far, including children that have ended, in seconds. For PostgreSQL, whose
+ * connections are processes. Linux only.
+ * @param {number} pid
+ */
+export function treeCpuSeconds(pid) {
+  const ticks = readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map((name) => readStat(Number(name)))
+    .filter((stat) => stat !== undefined && (stat.pid === pid || stat.parent === pid))
+    .reduce((sum, stat) => sum + (stat?.own ?? 0) + (stat?.ended ?? 0), 0);
+  return ticks / ticksPerSecond;
+}
+
+/** Undefined if the process has ended meanwhile. @param {number} pid */
+function readStat(pid) {
+  try {
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(')').at(-1)?.trim().split(' ').map(Number) ?? [];
+    const at = (/** @type {number} */ index) => fields[index] ?? 0;
+    return { pid, parent: at(1), own: at(11) + at(12), ended: at(13) + at(14) };
+  } catch {
+    return undefined;
+  }
 }
 
 /**

@@ -10,13 +10,14 @@ import { format, summarize } from './statistics.mjs';
  * @property {import('./stack.mjs').Stack} stack
  * @property {number} rounds the number of rounds that count
  * @property {boolean} quick small sizes, for a trial
+ * @property {number | undefined} at the only rate to run the day at, in messages a second
  */
 
 /**
- * The ratio of medians to reach; without a limit it is only printed.
+ * The ratio of medians to reach, or the median itself if it is against nobody; without a limit it is only printed.
  * @typedef {object} Bar
  * @property {string} [of] 'Fairway' by default
- * @property {string} against
+ * @property {string} [against]
  * @property {number} [atLeast]
  * @property {number} [atMost]
  */
@@ -33,7 +34,7 @@ import { format, summarize } from './statistics.mjs';
 /**
  * @typedef {object} Verdict
  * @property {Bar} bar
- * @property {number | undefined} ratio undefined if a figure is missing
+ * @property {number | undefined} ratio or the median; undefined if a figure is missing
  * @property {boolean | undefined} reached undefined if there is no bar or no figure
  */
 
@@ -44,7 +45,8 @@ const markers = ['<!-- results -->', '<!-- /results -->'];
 /** @param {Measurement} measurement @returns {Verdict[]} */
 export const judge = ({ samples, bars }) =>
   bars.map((bar) => {
-    const [own, other] = [bar.of ?? 'Fairway', bar.against].map((name) => samples[name]);
+    const own = samples[bar.of ?? 'Fairway'];
+    const other = bar.against === undefined ? [1] : samples[bar.against];
     if (own === undefined || other === undefined) return { bar, ratio: undefined, reached: undefined };
     const ratio = summarize(own).median / summarize(other).median;
     if (bar.atLeast !== undefined) return { bar, ratio, reached: ratio >= bar.atLeast };
@@ -66,9 +68,15 @@ export function print(measurement) {
 
 /** @param {Verdict} verdict */
 function describe({ bar, ratio, reached }) {
-  const what = `${bar.of ?? 'Fairway'} : ${bar.against}`;
+  const what = [bar.of ?? 'Fairway', ...(bar.against === undefined ? [] : [bar.against])].join(' : ');
   if (ratio === undefined) return `${what}: no figure`;
   return `${what} = ${formatRatio(ratio)}${reached === undefined ? '' : `, ${barText(bar)}: ${reached ? 'reached' : 'NOT reached'}`}`;
+}
+
+/** @param {Verdict} verdict */
+function ratioText({ bar: { of, against }, ratio }) {
+  if (ratio === undefined || against === undefined) return '';
+  return `${of === undefined ? '' : `${of} to this: `}${formatRatio(ratio)}`;
 }
 
 /** @param {Bar} bar */
@@ -120,15 +128,15 @@ function tableRows(measurements) {
     const verdicts = judge(measurement);
     for (const [who, values] of Object.entries(samples)) {
       const { min, median, max } = summarize(values);
-      const verdict = verdicts.find(({ bar }) => bar.against === who);
-      const { ratio, reached, bar } = verdict ?? {};
+      // A bar stands beside the peer or, if it is against nobody, beside its own figure.
+      const beside = verdicts.filter(({ bar }) => (bar.against ?? bar.of ?? 'Fairway') === who);
       const cells = [
         name,
         who,
         ...[min, median, max].map(format),
-        ratio === undefined ? '' : `${bar?.of === undefined ? '' : `${bar.of} to this: `}${formatRatio(ratio)}`,
-        bar === undefined ? '' : barText(bar),
-        reached === undefined ? '' : reached ? 'yes' : '**no**',
+        beside.map(ratioText).join(' '),
+        beside.map(({ bar }) => barText(bar)).join('; '),
+        beside.map(({ reached }) => (reached === undefined ? '' : reached ? 'yes' : '**no**')).join('; '),
       ];
       rows.push(`| ${cells.join(' | ')} |`);
       name = '';

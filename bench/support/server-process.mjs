@@ -21,7 +21,7 @@ export const tokenSecret = 'a-secret-for-the-bench-of-32-bytes-or-more';
  * Starts Fairway as `npm start` runs it, in production. It checks tokens and memberships; only limits of one user are raised:
  * those per minute, and the number of sockets. The documents of the bench are registered, as those of an application are, and
  * so compiled.
- * @param {Stack} stack
+ * @param {Pick<Stack, 'nats'>} stack
  * @param {string} databaseUrl
  * @param {{ nodeArgs?: string[], isInterpreted?: boolean | undefined }} [options] `isInterpreted`: no documents are registered
  */
@@ -38,6 +38,7 @@ export const startFairway = ({ nats }, databaseUrl, { nodeArgs = [], isInterpret
     AUTH_JWT_SECRET: tokenSecret,
     SENDS_PER_MINUTE: '1000000',
     COMPLEXITY_PER_MINUTE: '1000000000',
+    CHANGES_PER_MINUTE: '1000000',
     OPERATIONS_PER_MINUTE: '1000000000',
     REPLAYED_PER_MINUTE: '1000000000',
     SUBSCRIPTIONS_PER_MINUTE: '1000000',
@@ -51,6 +52,21 @@ export const startFairway = ({ nats }, databaseUrl, { nodeArgs = [], isInterpret
  */
 export const startPeer = (name, { nodeArgs = [], env = {} } = {}) =>
   startServer(join(bench, `peers/${name}.mjs`), nodeArgs, env);
+
+/**
+ * Starts a process of the system that Fairway replaces.
+ * @param {'gateway' | 'service' | 'bff'} name
+ * @param {Pick<Stack, 'nats'>} stack
+ * @param {string} databaseUrl
+ */
+export const startSeeds = (name, { nats }, databaseUrl) =>
+  startServer(join(bench, `peers/seeds/dist/${name}.js`), ['--enable-source-maps'], {
+    DATABASE_URL: databaseUrl,
+    NATS_URL: nats.url,
+    NATS_USER: nats.user,
+    NATS_PASSWORD: nats.password,
+    JWT_SECRET: tokenSecret,
+  });
 
 /**
  * Resolves once the server has sent by IPC that it is ready, with its port.

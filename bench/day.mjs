@@ -1,0 +1,130 @@
+import { planDay, profiles } from './support/day-profile.mjs';
+import { openSide, peerName } from './support/day-sides.mjs';
+import { findLimit, latencyLimitMs, measureStep, printStep } from './support/day-steps.mjs';
+import { mapValues } from './support/statistics.mjs';
+
+/** @typedef {import('./support/day-profile.mjs').Profile} Profile */
+/** @typedef {import('./support/day-steps.mjs').Step} Step */
+/** @typedef {import('./support/results.mjs').BenchContext} BenchContext */
+/** @typedef {import('./support/results.mjs').Measurement} Measurement */
+
+const warmUp = { perSecond: 20, ms: 3_000 };
+/** Statements of a day with few people and one with many are compared at a rate that all sides stand. */
+const countedPerSecond = 20;
+
+/**
+ * Runs the days on the system that Fairway replaces and on Fairway, one after the other, at a rising number of messages a
+ * second until the limit of each is found. Each round starts both anew.
+ * @param {BenchContext} context
+ * @returns {Promise<Measurement[]>}
+ */
+export async function run(context) {
+  if (context.at !== undefined) return runDay(context, profiles.club, {});
+  const club = await runDay(context, profiles.club, { limit: 3, cpu: 0.5, p99: 0.5, bytes: 1.2 });
+  const platform = await runDay(context, profiles.platform, {});
+  return [...club, ...platform, await countStatements(context)];
+}
+
+/**
+ * @param {BenchContext} context
+ * @param {Profile} profile
+ * @param {{ limit?: number, cpu?: number, p99?: number, bytes?: number }} bars
+ * @returns {Promise<Measurement[]>}
+ */
+async function runDay({ stack, rounds, quick, at }, profile, bars) {
+  const ms = quick ? 4_000 : 10_000;
+  const day = planDay(profile);
+  /** @type {Record<string, number[]>} */
+  const limits = { Fairway: [], [peerName]: [] };
+  /** At the peer's limit. @type {Record<string, Step[]>} */
+  const steps = { Fairway: [], [peerName]: [] };
+  /** @type {Record<string, number[]>} */
+  const wrong = { Fairway: [], [peerName]: [] };
+  for (let round = 0; round < rounds; round += 1) {
+    // The peer first, because Fairway is also measured at the peer's limit.
+    let peerLimit = Number.NaN;
+    for (const name of [peerName, 'Fairway']) {
+      const side = await openSide(stack, name, day);
+      await side.load.call('step', warmUp.perSecond, warmUp.ms);
+      const found = at === undefined ? await findLimit(side, ms) : { limit: at, steps: [] };
+      if (name === peerName) peerLimit = found.limit;
+      limits[name]?.push(found.limit);
+      const same =
+        found.steps.find(({ perSecond }) => perSecond === peerLimit) ?? (await measureAt(side, peerLimit, ms));
+      steps[name]?.push(same);
+      const all = found.steps.includes(same) ? found.steps : [...found.steps, same];
+      wrong[name]?.push(all.reduce((sum, step) => sum + Object.values(step.wrong).reduce((a, b) => a + b, 0), 0));
+      await side.stop();
+    }
+  }
+  /** @param {string} what @param {string} unit @param {(step: Step) => number} read @param {number} [atMost] @returns {Measurement} */
+  const atPeerLimit = (what, unit, read, atMost) => ({
+    title: `${profile.name}, ${at === undefined ? `at the limit of ${peerName}` : `${at} messages a second`}, ${what}`,
+    unit,
+    samples: mapValues(steps, (taken) => taken.map(read)),
+    bars: [{ against: peerName, ...(atMost === undefined ? {} : { atMost }) }],
+  });
+  const p99 =
+    (/** @type {string} */ kind) =>
+    (/** @type {Step} */ { times }) =>
+      times[kind]?.p99 ?? Number.NaN;
+  /** @type {Measurement} */
+  const limit = {
+    title: `${profile.name}, messages a second with 99 % of receipts within ${latencyLimitMs} ms`,
+    unit: 'messages/s',
+    samples: limits,
+    bars: [{ against: peerName, ...(bars.limit === undefined ? {} : { atLeast: bars.limit }) }],
+  };
+  return [
+    ...(at === undefined ? [limit] : []),
+    {
+      title: `${profile.name}, receipts lost, repeated, misordered or not stored, in all steps`,
+      unit: 'receipts',
+      samples: wrong,
+      bars: [{ atMost: 0 }, { against: peerName }],
+    },
+    atPeerLimit('CPU of all processes', 'ms a message', ({ totalCpuMs }) => totalCpuMs, bars.cpu),
+    atPeerLimit('statements', 'a message', ({ statements }) => statements ?? Number.NaN),
+    atPeerLimit('p99 of receipts', 'ms', p99('receive')),
+    atPeerLimit('p99 of room lists', 'ms', p99('list'), bars.p99),
+    atPeerLimit('p99 of opened rooms', 'ms', p99('open'), bars.p99),
+    atPeerLimit('frame of a delivered message', 'bytes', ({ messageBytes }) => messageBytes, bars.bytes),
+    atPeerLimit('resident set of its own processes', 'MB', ({ residentMb }) => residentMb),
+  ];
+}
+
+/** @param {import('./support/day-sides.mjs').Side} side @param {number} perSecond @param {number} ms */
+async function measureAt(side, perSecond, ms) {
+  const step = await measureStep(side, perSecond, ms);
+  printStep(side.name, step);
+  return step;
+}
+
+/**
+ * Counts Fairway's statements on days with few people and with many, which must not differ.
+ * @param {BenchContext} context
+ * @returns {Promise<Measurement>}
+ */
+async function countStatements({ stack, rounds, quick }) {
+  const { smallClub, platform } = profiles;
+  /** @type {Record<string, number[]>} */
+  const samples = { [smallClub.name]: [], [platform.name]: [] };
+  for (let round = 0; round < rounds; round += 1) {
+    for (const profile of [smallClub, platform]) {
+      const side = await openSide(stack, 'Fairway', planDay(profile));
+      const { statements } = await measureAt(side, countedPerSecond, quick ? 4_000 : 10_000);
+      samples[profile.name]?.push(statements ?? Number.NaN);
+      await side.stop();
+    }
+  }
+  return {
+    title: `Fairway, ${countedPerSecond} messages a second, statements`,
+    unit: 'a message',
+    samples,
+    bars: [
+      { of: smallClub.name, atMost: 3 },
+      { of: platform.name, atMost: 3 },
+      { of: platform.name, against: smallClub.name, atMost: 1.1 },
+    ],
+  };
+}

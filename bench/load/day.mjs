@@ -1,0 +1,135 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { mapValues } from '../support/statistics.mjs';
+import { serveCalls } from '../support/worker.mjs';
+import { Crowd } from './day-crowd.mjs';
+import { dialects } from './day-dialects.mjs';
+import { DayRecord, percentiles } from './day-record.mjs';
+import { runSchedule } from './day-schedule.mjs';
+
+/** The load of the day: all people in one process. See `support/day-profile.mjs` for what they do. */
+
+/** @typedef {{ dialect: keyof typeof dialects, port: number, httpPort: number }} DayTarget */
+
+/** A step ends when nothing is unanswered and nothing has arrived for `quietMs`, or after `drainMs`. */
+const quietMs = 1_000;
+const drainMs = 40_000;
+const checkMs = 30_000;
+
+const record = new DayRecord();
+/** @type {Crowd} */
+let crowd;
+let firstOfStep = 1;
+
+function beginStep() {
+  record.begin();
+  firstOfStep = crowd.lastNumber + 1;
+  crowd.caughtUp.clear();
+}
+
+/** Resolves once all is answered and nothing more arrives, with whether it came to that. */
+async function drain() {
+  const deadline = performance.now() + drainMs;
+  let seen = -1;
+  for (let quietSince = performance.now(); performance.now() < deadline; await delay(50)) {
+    const isQuiet = record.receipts === seen && record.waiting.size === 0 && crowd.asking === 0;
+    seen = record.receipts;
+    if (!isQuiet) quietSince = performance.now();
+    else if (performance.now() - quietSince >= quietMs) return true;
+  }
+  return false;
+}
+
+/** What the load saw since the step began. */
+function summarize() {
+  const times = mapValues(record.times, percentiles);
+  const { receipts, messageBytes, bytes, marks, refusals, closes, waiting, reasons } = record;
+  return {
+    ...{ times, receipts, messageBytes, bytes, marks, refusals, closes },
+    messages: crowd.lastNumber - firstOfStep + 1,
+    unanswered: waiting.size,
+    lateness: percentiles(record.lateness),
+    reasons: [...reasons],
+  };
+}
+
+/**
+ * Compares what the devices showed since the step began with the database.
+ * @param {Record<string, number[]>} stored the numbers of the messages of each room, in the order of its history
+ */
+function compare(stored) {
+  const places = new Map(Object.values(stored).flatMap((numbers) => numbers.map((number, place) => [number, place])));
+  const notStored = new Set();
+  const wrong = { lost: 0, repeated: 0, misordered: 0 };
+  for (const device of crowd.devices) {
+    for (const [room, { got }] of device.watches) {
+      const numbers = got.filter((number) => number >= firstOfStep);
+      const seen = new Set(numbers);
+      wrong.repeated += numbers.length - seen.size;
+      let last = -1;
+      for (const number of seen) {
+        const place = places.get(number);
+        if (place === undefined) notStored.add(number);
+        else if (place < last) wrong.misordered += 1;
+        last = Math.max(last, place ?? -1);
+      }
+      const due = stored[device.roomIdOf(room)] ?? [];
+      const found = crowd.caughtUp.get(device);
+      wrong.lost += due.filter((number) => !seen.has(number) && found?.has(number) !== true).length;
+    }
+  }
+  const sent = Array.from({ length: crowd.lastNumber - firstOfStep + 1 }, (_, index) => firstOfStep + index);
+  const lostAfterAck = sent.filter((number) => record.acknowledged.has(number) && !places.has(number)).length;
+  return { ...wrong, shownNotStored: notStored.size, acknowledgedNotStored: lostAfterAck };
+}
+
+/** Sends one message to each room that somebody watches, and requires that each of its devices gets it once. */
+async function checkDelivery() {
+  beginStep();
+  const rooms = crowd.watchers.flatMap((watchers, room) => (watchers.length === 0 ? [] : [room]));
+  for (const room of rooms) crowd.send(performance.now(), room);
+  const deadline = performance.now() + checkMs;
+  const isMissing = () =>
+    record.waiting.size > 0 ||
+    rooms.some((room, index) =>
+      crowd.watchers[room]?.some(({ watches }) => watches.get(room)?.got.at(-1) !== firstOfStep + index),
+    );
+  while (isMissing()) {
+    if (performance.now() > deadline)
+      throw new Error(`Not every device gets the messages of its rooms: ${JSON.stringify(summarize())}`);
+    await delay(20);
+  }
+}
+
+serveCalls({
+  /** @param {DayTarget} target @param {import('../support/day-profile.mjs').Day} day @param {Record<number, string>} tokens by user */
+  async open({ dialect, port, httpPort }, day, tokens) {
+    const roomIds = day.rooms.map(({ id }) => id);
+    const roomNumbers = new Map(roomIds.map((id, room) => [id, room]));
+    crowd = new Crowd({ dialect: dialects[dialect], port, roomIds, roomNumbers, record }, httpPort, day, tokens);
+    await crowd.connect();
+  },
+
+  /** What the list of a user says, and the newest page of their first room. @param {number} userId */
+  async read(userId) {
+    const device = crowd.devices.find((other) => other.userId === userId);
+    const [room] = device?.watches.keys() ?? [];
+    if (device === undefined || room === undefined) throw new Error(`No device of ${userId} watches a room`);
+    const list = crowd.world.dialect.readList(await crowd.ask(device, crowd.world.dialect.list()));
+    const { contents } = await crowd.loadPage(device, room);
+    return { list, roomId: device.roomIdOf(room), contents };
+  },
+
+  check: checkDelivery,
+
+  /** Runs the day at so many messages a second. @param {number} perSecond @param {number} ms */
+  async step(perSecond, ms) {
+    beginStep();
+    const startedAt = performance.now();
+    await runSchedule(crowd, perSecond, ms);
+    const isDrained = await drain();
+    return { ...summarize(), isDrained, ms: performance.now() - startedAt };
+  },
+
+  compare,
+  firstNumber: () => firstOfStep,
+});
