@@ -29,7 +29,13 @@ export interface Database {
    * Runs a query of one user's replay on the same pool: users take turns, and each has an allowance of rows.
    * @throws {ChatError} RATE_LIMITED if too many replays of the user wait
    */
-  replayFor<Row>(userId: number, query: (connection: Connection) => Promise<Row[]>, wait?: Wait): Promise<Row[]>;
+  replayFor<Row>(
+    userId: number,
+    query: (connection: Connection) => Promise<readonly Row[]>,
+    wait?: Wait,
+  ): Promise<readonly Row[]>;
+  /** Takes rows that were read for another user from the allowance. False if it is spent: then nothing is taken. */
+  chargeReplay(userId: number, rows: number): boolean;
   /** The time in milliseconds by the database's clock, which dates all rows, as the newest connection has read it. */
   now(): number;
   /** The newest known epoch. Connections in an earlier epoch are not used. */
@@ -165,6 +171,11 @@ export function connectDatabase({
       const rows = await replays.take(userId, () => query(replay), { cost: rowsOfPage, ...wait });
       replays.charge(userId, rows.length);
       return rows;
+    },
+    chargeReplay: (userId, rows) => {
+      if (replays.restMs(userId) > 0) return false;
+      replays.charge(userId, rows);
+      return true;
     },
     epochs,
     newestSession,

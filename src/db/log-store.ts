@@ -19,6 +19,7 @@ import { type EntryRow, entryColumns, toStoredEntry } from './entry-row.js';
 import { type EpochValues, epochColumn, epochsOfRoom, presentEpoch, toEpochs } from './epochs.js';
 import { type MemberRow, memberRow } from './member-row.js';
 import { areMembers, isPresent, type Membership } from './membership.js';
+import { ReplayPages } from './replay-pages.js';
 
 /** The number of rooms that are checked for the age of unpublished entries. */
 const sampleSize = 1_000;
@@ -29,10 +30,11 @@ export const createLogStore = (db: Database): LogStore => {
   const heads = createBatch<string, RoomHead | null>((roomIds) => readHeadsOf(db, roomIds), setImmediate);
   // One query for all subscribers whose membership is checked in one turn, as after a change of the epoch.
   const members = createBatch<Membership, boolean>((asked) => areMembers(db, asked), setImmediate);
+  const pages = new ReplayPages(db, readPage);
   return {
     readHead: (roomId) => heads.load(roomId),
     readPage: (range) => readPage(db.writes, range),
-    replayPage: (range, viewerId, wait) => db.replayFor(viewerId, (connection) => readPage(connection, range), wait),
+    replayPage: (range, viewerId, wait) => pages.load(range, viewerId, wait),
     readHeads: (roomIds) => readHeads(db, roomIds),
     isMember: (roomId, userId) => members.load({ roomId, userId }),
     readMarks: (asked) => readMarks(db, asked),

@@ -139,10 +139,11 @@ export interface LogStore {
    */
   readPage(range: LogRange): Promise<StoredEntry[]>;
   /**
-   * The same for one subscriber's replay, when its user's turn comes: other requests do not wait for replays.
+   * The same for one subscriber's replay, when its user's turn comes: other requests do not wait for replays. Subscribers who
+   * ask for the same range within seconds get the same entries.
    * @throws {ChatError} RATE_LIMITED if too many replays of this user wait
    */
-  replayPage(range: LogRange, viewerId: number, wait: Wait): Promise<LogEntry[]>;
+  replayPage(range: LogRange, viewerId: number, wait: Wait): Promise<readonly LogEntry[]>;
   /** Whether the user is a member of the room now. */
   isMember(roomId: string, userId: number): Promise<boolean>;
   /** The members whose read marks are among these, in the order of their reading. */

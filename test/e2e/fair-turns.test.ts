@@ -198,13 +198,15 @@ describeWithNats('the load of one user', () => {
   it('replays one subscription at a time, without delaying the replays of others', async () => {
     const roomId = await asker.group(5);
     const [socket, others] = await Promise.all([connect(asker), connect(other)]);
-    const follow = { query: positions, variables: { roomId } };
+    const ids = Array.from({ length: 20 }, (_, index) => `${index}`);
+    for (const id of ids) await asker.send(roomId, id);
+    // From different positions: replays of the same range share one page.
+    const follow = (afterSeq: number) => ({ query: positions, variables: { roomId, afterSeq } });
     const countPages = () => countStopped('%p.position%');
     const unlock = await lock('chat_messages');
-    const ids = Array.from({ length: 20 }, (_, index) => `${index}`);
-    for (const id of ids) socket.subscribe(id, follow);
+    for (const [place, id] of ids.entries()) socket.subscribe(id, follow(place));
     await waitFor(async () => (await countPages()) === 1, { what: 'a page at the lock' });
-    others.subscribe('a', follow);
+    others.subscribe('a', follow(ids.length));
     await waitFor(async () => (await countPages()) === 2, { what: "the other's page at the lock" });
 
     await unlock();

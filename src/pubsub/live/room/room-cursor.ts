@@ -213,7 +213,7 @@ export class RoomCursor extends PullSource<RoomEvent> {
         await delay(otherEpochMs, undefined, { ref: false });
         return undefined;
       }
-      replay.page = page;
+      replay.page = [...page];
       replay.isRead = replay.page.length < logPageSize;
       replay.pages += 1;
       // After the end of the membership, a long replay must send one more page at most.
