@@ -1,6 +1,6 @@
 import { planDay, profiles } from './support/day-profile.mjs';
 import { openSide, peerName } from './support/day-sides.mjs';
-import { findLimit, latencyLimitMs, measureStep, printStep } from './support/day-steps.mjs';
+import { findLimit, latencyLimitMs, measureStep, printStep, warmUp } from './support/day-steps.mjs';
 import { mapValues } from './support/statistics.mjs';
 
 /** @typedef {import('./support/day-profile.mjs').Profile} Profile */
@@ -8,7 +8,6 @@ import { mapValues } from './support/statistics.mjs';
 /** @typedef {import('./support/results.mjs').BenchContext} BenchContext */
 /** @typedef {import('./support/results.mjs').Measurement} Measurement */
 
-const warmUp = { perSecond: 20, ms: 3_000 };
 /** Statements of a day with few people and one with many are compared at a rate that all sides stand. */
 const countedPerSecond = 20;
 
@@ -45,7 +44,7 @@ async function runDay({ stack, rounds, quick, at }, profile, bars) {
     let peerLimit = Number.NaN;
     for (const name of [peerName, 'Fairway']) {
       const side = await openSide(stack, name, day);
-      await side.load.call('step', warmUp.perSecond, warmUp.ms);
+      await warmUp(side);
       const found = at === undefined ? await findLimit(side, ms) : { limit: at, steps: [] };
       if (name === peerName) peerLimit = found.limit;
       limits[name]?.push(found.limit);

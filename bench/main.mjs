@@ -14,7 +14,20 @@ import { setUp } from '../scripts/setup.mjs';
  */
 
 /** `npm run bench -- fanout bursts` runs these two. Without names, all run, and the results are written. */
-const benches = ['fanout', 'bursts', 'subscribe', 'send', 'reads', 'memory', 'latency', 'growth', 'services', 'day'];
+const benches = [
+  'fanout',
+  'bursts',
+  'subscribe',
+  'send',
+  'reads',
+  'memory',
+  'latency',
+  'growth',
+  'services',
+  'day',
+  'storm',
+  'morning',
+];
 
 const minRounds = 5;
 const seedsSources = ['auth.ts', 'bff.ts', 'gateway.ts', 'nats.ts', 'service.ts', 'schema.prisma', 'tsconfig.json'];

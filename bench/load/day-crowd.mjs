@@ -28,6 +28,8 @@ export class Crowd {
   random = createRandom(1);
   #lastOp = 0;
   #httpPort;
+  /** By room. @type {Device[]} */
+  #writers = [];
   /** @type {Set<string>} */
   #typing = new Set();
   /** Of the newest page of each room. @type {Map<number, string | null>} */
@@ -69,6 +71,17 @@ export class Crowd {
     return this.#busy.find(({ upTo }) => at < upTo)?.room ?? 0;
   }
 
+  /**
+   * Opens a device for each room that watches nothing and never drops: it writes while everybody else is away.
+   * @param {Record<number, string>} tokens by user
+   */
+  async openWriters(tokens) {
+    this.#writers = this.day.rooms.map(({ memberIds: [userId = 0] }) => {
+      return new Device(this.world, { userId, token: tokens[userId] ?? '', roomIndexes: [], hasInbox: false });
+    });
+    await mapLimited(this.#writers, connectAtOnce, (writer) => writer.connect());
+  }
+
   /** @param {number} room */
   #pickConnected(room) {
     const watchers = this.watchers[room] ?? [];
@@ -81,8 +94,9 @@ export class Crowd {
     return `m${this.#lastOp}`;
   }
 
-  /** @param {number} due */
-  send(due, room = this.pickRoom(), device = this.#pickConnected(room)) {
+  /** @param {number} due @param {number} room @param {(isGood: boolean) => void} [onDone] */
+  send(due, room, onDone) {
+    const device = this.#writers[room] ?? this.#pickConnected(room);
     if (device === undefined) return;
     const { record, dialect } = this.world;
     this.lastNumber += 1;
@@ -91,7 +105,14 @@ export class Crowd {
     this.messages[number] = { id, room, device };
     record.dueOf[number] = due;
     const op = this.#nextOp();
-    record.await(op, { due, kind: 'ack', onDone: (isGood) => void (isGood && record.acknowledged.add(number)) });
+    record.await(op, {
+      due,
+      kind: 'ack',
+      onDone: (isGood) => {
+        if (isGood) record.acknowledged.add(number);
+        onDone?.(isGood);
+      },
+    });
     dialect.send(device, op, room, id, `${number} ${text}`);
   }
 

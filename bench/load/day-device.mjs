@@ -33,6 +33,7 @@ export class Device {
   watches = new Map();
   /** @type {WireSocket | undefined} */
   #socket;
+  #isGreeted = false;
   #lastNumber = 0;
   #world;
   #place;
@@ -60,8 +61,9 @@ export class Device {
   get hasInbox() {
     return this.#place.hasInbox;
   }
+  /** Whether the server has accepted its token on the open socket. */
   get isConnected() {
-    return this.#socket !== undefined;
+    return this.#isGreeted;
   }
 
   /** Resolves once the server has accepted the token. */
@@ -70,7 +72,10 @@ export class Device {
     const socket = new WireSocket({ port, path: dialect.path, protocol: dialect.protocol });
     await socket.ready;
     await withPatience('No greeting', (resolve, reject) => {
-      this.greeted = resolve;
+      this.greeted = () => {
+        this.#isGreeted = true;
+        resolve();
+      };
       socket.onClose = (reason) => {
         this.#forget();
         record.closed(reason);
@@ -109,6 +114,7 @@ export class Device {
 
   #forget() {
     this.#socket = undefined;
+    this.#isGreeted = false;
     this.isInboxOpen = false;
     for (const watch of this.watches.values()) {
       watch.isLive = false;

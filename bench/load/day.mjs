@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { mapValues } from '../support/statistics.mjs';
 import { serveCalls } from '../support/worker.mjs';
+import { mapLimited } from './client.mjs';
 import { Crowd } from './day-crowd.mjs';
 import { dialects } from './day-dialects.mjs';
 import { DayRecord, percentiles } from './day-record.mjs';
@@ -14,6 +15,11 @@ import { runSchedule } from './day-schedule.mjs';
 const quietMs = 1_000;
 const drainMs = 40_000;
 const checkMs = 30_000;
+const missedAtOnce = 64;
+/** The storm begins so long after the load, and a device tries again after `retryMs` for `stormMs`. */
+const stormAfterMs = 1_000;
+const retryMs = 1_000;
+const stormMs = 60_000;
 
 const record = new DayRecord();
 /** @type {Crowd} */
@@ -26,7 +32,7 @@ function beginStep() {
   crowd.caughtUp.clear();
 }
 
-/** Resolves once all is answered and nothing more arrives, with whether it came to that. */
+/** Resolves once all is answered and nothing more arrives. */
 async function drain() {
   const deadline = performance.now() + drainMs;
   let seen = -1;
@@ -34,9 +40,8 @@ async function drain() {
     const isQuiet = record.receipts === seen && record.waiting.size === 0 && crowd.asking === 0;
     seen = record.receipts;
     if (!isQuiet) quietSince = performance.now();
-    else if (performance.now() - quietSince >= quietMs) return true;
+    else if (performance.now() - quietSince >= quietMs) return;
   }
-  return false;
 }
 
 /** What the load saw since the step began. */
@@ -100,21 +105,55 @@ async function checkDelivery() {
   }
 }
 
+/** @param {number} userId */
+function deviceOf(userId) {
+  const device = crowd.devices.find((other) => other.userId === userId);
+  if (device === undefined) throw new Error(`${userId} has no device`);
+  return device;
+}
+
+/** @param {import('./day-device.mjs').Device} device */
+function firstRoomOf(device) {
+  const [room] = device.watches.keys();
+  if (room === undefined) throw new Error(`${device.userId} watches no room`);
+  return room;
+}
+
+/**
+ * Returns again and again until all rooms are live. Resolves with the time since the storm began, in ms; undefined if it has
+ * not worked for `stormMs`.
+ * @param {import('./day-device.mjs').Device} device
+ * @param {number} startedAt
+ */
+async function persist(device, startedAt) {
+  while (performance.now() - startedAt < stormMs) {
+    try {
+      await crowd.comeBack(device);
+      return performance.now() - startedAt;
+    } catch (error) {
+      record.refused(String(error));
+      device.drop();
+      await delay(retryMs);
+    }
+  }
+  return undefined;
+}
+
 serveCalls({
   /** @param {DayTarget} target @param {import('../support/day-profile.mjs').Day} day @param {Record<number, string>} tokens by user */
-  async open({ dialect, port, httpPort }, day, tokens) {
+  prepare({ dialect, port, httpPort }, day, tokens) {
     const roomIds = day.rooms.map(({ id }) => id);
     const roomNumbers = new Map(roomIds.map((id, room) => [id, room]));
     crowd = new Crowd({ dialect: dialects[dialect], port, roomIds, roomNumbers, record }, httpPort, day, tokens);
-    await crowd.connect();
   },
+
+  connect: () => crowd.connect(),
 
   /** What the list of a user says, and the newest page of their first room. @param {number} userId */
   async read(userId) {
-    const device = crowd.devices.find((other) => other.userId === userId);
-    const [room] = device?.watches.keys() ?? [];
-    if (device === undefined || room === undefined) throw new Error(`No device of ${userId} watches a room`);
+    const device = deviceOf(userId);
     const list = crowd.world.dialect.readList(await crowd.ask(device, crowd.world.dialect.list()));
+    const room = firstRoomOf(device);
     const { contents } = await crowd.loadPage(device, room);
     return { list, roomId: device.roomIdOf(room), contents };
   },
@@ -124,10 +163,54 @@ serveCalls({
   /** Runs the day at so many messages a second. @param {number} perSecond @param {number} ms */
   async step(perSecond, ms) {
     beginStep();
-    const startedAt = performance.now();
     await runSchedule(crowd, perSecond, ms);
-    const isDrained = await drain();
-    return { ...summarize(), isDrained, ms: performance.now() - startedAt };
+    await drain();
+    return summarize();
+  },
+
+  /** Everybody vanishes, and so many messages are written in each room meanwhile. @param {number} perRoom @param {Record<number, string>} tokens */
+  async miss(perRoom, tokens) {
+    await crowd.openWriters(tokens);
+    beginStep();
+    for (const device of crowd.devices) device.drop();
+    const rooms = Array.from({ length: perRoom }, () => crowd.watchers.keys()).flatMap((keys) => [...keys]);
+    await mapLimited(rooms, missedAtOnce, (room) => {
+      return new Promise((resolve) => crowd.send(performance.now(), room, () => resolve(undefined)));
+    });
+  },
+
+  /** Everybody returns at once, in the middle of the day. @param {number} perSecond @param {number} ms */
+  async storm(perSecond, ms) {
+    const running = runSchedule(crowd, perSecond, ms);
+    await delay(stormAfterMs);
+    const startedAt = performance.now();
+    const liveAfter = await Promise.all(crowd.devices.map((device) => persist(device, startedAt)));
+    await running;
+    await drain();
+    const live = liveAfter.filter((after) => after !== undefined);
+    return {
+      ...summarize(),
+      live: percentiles(live),
+      allLiveMs: Math.max(...live),
+      neverLive: liveAfter.length - live.length,
+    };
+  },
+
+  /** One person opens the app: the list, a room with its members, messages and events, and a first message. @param {number} userId */
+  async visit(userId) {
+    const device = deviceOf(userId);
+    const room = firstRoomOf(device);
+    const { dialect } = crowd.world;
+    const startedAt = performance.now();
+    await crowd.ask(device, dialect.list());
+    const listedAt = performance.now();
+    const live = device.connect().then(() => device.watchRooms());
+    await Promise.all([live, ...dialect.open(device.roomIdOf(room)).map((call) => crowd.ask(device, call))]);
+    const openedAt = performance.now();
+    const number = crowd.lastNumber + 1;
+    crowd.send(openedAt, room);
+    while (device.watches.get(room)?.got.at(-1) !== number) await new Promise((resolve) => setImmediate(resolve));
+    return { list: listedAt - startedAt, room: openedAt - listedAt, message: performance.now() - openedAt };
   },
 
   compare,

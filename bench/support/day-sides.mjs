@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expectedList, seedFairwayDay, seedSeedsDay } from './day-seed.mjs';
-import { cpuSeconds, residentBytes, treeCpuSeconds } from './process-usage.mjs';
+import { cpuSeconds, treeCpuSeconds, treeResidentBytes } from './process-usage.mjs';
 import { tokenOf } from './seed.mjs';
 import { startFairway, startSeeds } from './server-process.mjs';
 import { ownMark } from './stack.mjs';
@@ -82,6 +82,8 @@ export async function startSide(stack, name, day) {
   const nats = await stack.startNats();
   const system = await start({ nats }, database.url);
   const load = startWorker('day');
+  const { dialect, port, httpPort } = system;
+  await load.call('prepare', { dialect, port, httpPort }, day, await tokensOf(day));
   const servers = Object.entries(system.servers);
   return {
     ...{ name, system, database, load, day },
@@ -91,7 +93,7 @@ export async function startSide(stack, name, day) {
       NATS: cpuSeconds(nats.pid),
       load: cpuSeconds(load.pid),
     }),
-    residentMb: () => servers.reduce((sum, [, { pid }]) => sum + residentBytes(pid), 0) / 2 ** 20,
+    residentMb: () => servers.reduce((sum, [, { pid }]) => sum + treeResidentBytes(pid), 0) / 2 ** 20,
     stop: async () => {
       await load.stop();
       for (const [, server] of servers) await server.stop();
@@ -111,7 +113,7 @@ export async function startSide(stack, name, day) {
 export async function openSide(stack, name, day) {
   const side = await startSide(stack, name, day);
   try {
-    await connectPeople(side);
+    await side.load.call('connect');
     for (const { userId } of day.devices.slice(0, 10)) assertHistory(day, await side.load.call('read', userId), userId);
     await side.load.call('check');
   } catch (cause) {
@@ -121,11 +123,9 @@ export async function openSide(stack, name, day) {
   return side;
 }
 
-/** @param {Side} side */
-export async function connectPeople({ load, system: { dialect, port, httpPort }, day }) {
-  const tokens = await Promise.all(day.userIds.map(async (userId) => [userId, await tokenOf(userId)]));
-  await load.call('open', { dialect, port, httpPort }, day, Object.fromEntries(tokens));
-}
+/** The tokens of all people, by user. @param {Day} day @returns {Promise<Record<number, string>>} */
+export const tokensOf = async ({ userIds }) =>
+  Object.fromEntries(await Promise.all(userIds.map(async (userId) => [userId, await tokenOf(userId)])));
 
 /** @param {Day} day @param {{ list: object, roomId: string, contents: string[] }} read @param {number} userId */
 function assertHistory(day, { list, roomId, contents }, userId) {

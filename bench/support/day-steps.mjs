@@ -26,6 +26,7 @@ import { format } from './statistics.mjs';
 export const latencyLimitMs = 200;
 
 const lowest = 25;
+const warmUpMs = 3_000;
 const bisections = 3;
 
 /**
@@ -56,6 +57,9 @@ export async function measureStep(side, perSecond, ms) {
     bytes: seen.bytes / receipts,
   };
 }
+
+/** Lets the compilers of a side do their work. @param {Side} side */
+export const warmUp = (side) => side.load.call('step', lowest, warmUpMs);
 
 /** Wrong messages are counted beside it: they come from how a system is built as well as from too much load. @param {Step} step */
 const isInTime = ({ times, failed }) =>

@@ -16,18 +16,23 @@ export function cpuSeconds(pid) {
 }
 
 /**
- * The CPU time of a process and its children so far, including children that have ended, in seconds. For PostgreSQL, whose
- * connections are processes. Linux only.
+ * The CPU time of a process and its children so far, including children that have ended, in seconds: the connections of
+ * PostgreSQL and the workers of Fairway are processes. Linux only.
  * @param {number} pid
  */
 export function treeCpuSeconds(pid) {
-  const ticks = readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .map((name) => readStat(Number(name)))
-    .filter((stat) => stat !== undefined && (stat.pid === pid || stat.parent === pid))
-    .reduce((sum, stat) => sum + (stat?.own ?? 0) + (stat?.ended ?? 0), 0);
-  return ticks / ticksPerSecond;
+  return treeOf(pid).reduce((sum, { own, ended }) => sum + own + ended, 0) / ticksPerSecond;
 }
+
+/** The resident sets of a process and its children, in bytes. Linux only. @param {number} pid */
+export const treeResidentBytes = (pid) => treeOf(pid).reduce((sum, process) => sum + residentBytes(process.pid), 0);
+
+/** @param {number} pid */
+const treeOf = (pid) =>
+  readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((name) => readStat(Number(name)) ?? [])
+    .filter((stat) => stat.pid === pid || stat.parent === pid);
 
 /** Undefined if the process has ended meanwhile. @param {number} pid */
 function readStat(pid) {
