@@ -1,8 +1,8 @@
 import pg from 'pg';
 import { pino } from 'pino';
 import { type MockInstance, vi } from 'vitest';
-import { type App, type CompleteConfig, startApp } from '../../src/app.js';
-import { readConfig } from '../../src/config.js';
+import { type App, startApp } from '../../src/app.js';
+import { type CompleteConfig, readConfig } from '../../src/config.js';
 import { schema } from '../../src/schema/index.js';
 import { TrustedDocuments } from '../../src/server/graphql/documents/trusted-documents.js';
 import type { TestDatabase } from './database.js';
