@@ -13,6 +13,7 @@ import { FitnessCheck } from './db/fitness.js';
 import { createInboxStore } from './db/inbox.js';
 import { createLogStore } from './db/log-store.js';
 import { createPresenceStore } from './db/presence.js';
+import type { Room } from './db/rooms.js';
 import { createTypingStore } from './db/typing.js';
 import { authorizeDemoUser, devLoginRoutes, type SignForUser } from './dev/dev-login.js';
 import { Slices } from './domain/slices.js';
@@ -114,7 +115,7 @@ export async function startApp(
   const feeds = new RoomFeeds({ pubsub, store, seal, stateKinds: roomStates, log });
   const typing = new Typing(feeds, pubsub, createTypingStore(db));
   const inboxStore = createInboxStore(db);
-  const inboxes = new Inboxes({ pubsub, feeds, store: inboxStore, epochs, seal, log });
+  const inboxes = new Inboxes<Room>({ pubsub, feeds, store: inboxStore, epochs, seal, log });
   const load = new LoadGauge();
   const presenceStore = createPresenceStore(db);
   const userConnections = new UserConnections({

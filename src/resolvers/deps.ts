@@ -1,6 +1,7 @@
 import type { LRUCache } from 'lru-cache';
 import type { RateLimiterMemory } from 'rate-limiter-flexible';
 import type { Database } from '../db/database.js';
+import type { Room } from '../db/rooms.js';
 import type { Language } from '../domain/notice.js';
 import type { Slices } from '../domain/slices.js';
 import type { Inboxes } from '../pubsub/live/inbox/inboxes.js';
@@ -18,7 +19,7 @@ export interface Deps {
   readonly feeds: RoomFeeds;
   readonly typing: Typing;
   readonly presences: Presences;
-  readonly inboxes: Inboxes;
+  readonly inboxes: Inboxes<Room>;
   /** Notifies all instances of new names. */
   readonly names: NameSignals;
   readonly nameCache: NameCache;

@@ -18,7 +18,7 @@ import {
 import { useRandom } from '../support/random.js';
 import { describeWithNats } from '../support/requirements.js';
 import { waitFor } from '../support/wait-for.js';
-import { useWorld } from '../support/world.js';
+import { nameEverybody, useWorld } from '../support/world.js';
 
 const [viewer, friend, third] = [4, 5, 6];
 
@@ -138,28 +138,42 @@ describeWithNats('inboxEvents', () => {
     for (const inbox of inboxes) await inbox.isRight();
   });
 
-  it('notifies a removed member that the room is gone, without an error if the removal comes during an event', async () => {
-    const random = useRandom();
-    const [admin, mine] = [await world.client(60, 0), await world.client(61, 0)];
-    const roomIds = await Promise.all(Array.from({ length: 60 }, () => admin.group(61)));
-    const inbox = await InboxFollower.start(mine);
+  it.each([{ members: false }, { members: true }])(
+    'notifies a removed member that the room is gone, and shows nothing after the removal, $members',
+    async (shown) => {
+      const random = useRandom();
+      const [admin, other] = [await world.client(60, 0), await world.client(60, 1)];
+      const mine = await world.client(61, 0);
+      const roomIds = await Promise.all(Array.from({ length: 60 }, () => admin.group(61, 62)));
+      await nameEverybody(world);
+      const inbox = await InboxFollower.start(mine, shown);
+      // The state of each room is known then.
+      await Promise.all(roomIds.map((roomId) => admin.send(roomId, '처음')));
+      for (const roomId of roomIds) {
+        await inbox.room(roomId, ({ lastMessage }) => lastMessage?.content === '처음', 'the first message');
+      }
 
-    for (const roomId of roomIds) {
-      // The event looks up the room, and the removal comes before its selection is loaded.
-      await admin.sendOverWs(roomId, '마지막');
-      await delay(random.between(0, 80));
-      await admin.http(removeMember, { input: { roomId, userId: '61' } });
-    }
+      for (const roomId of roomIds) {
+        // The removal comes at any moment of the event, from this instance or the other one.
+        await admin.sendOverWs(roomId, '마지막');
+        await delay(random.between(0, 80));
+        const remover = random.pick([admin, other]);
+        await remover.http(removeMember, { input: { roomId, userId: '61' } });
+        await remover.send(roomId, '비밀');
+      }
 
-    await waitFor(() => inbox.list.size === 0, { what: 'the end of all rooms' });
-    expect(inbox.feed.isEnded).toBe(false);
-    const shown = inbox.events.flatMap(({ room }) => room ?? []);
-    expect(shown.length).toBeGreaterThan(0);
-    for (const room of shown) {
-      expect(room).toMatchObject({ memberCount: 2, members: { length: 2 }, lastMessage: { seq: room.seq } });
-      expect(room.unreadCount).toBe(room.lastMessage?.content === '마지막' ? 1 : 0);
-    }
-  });
+      await waitFor(() => inbox.list.size === 0, { what: 'the end of all rooms' });
+      expect(inbox.feed.isEnded).toBe(false);
+      const rooms = inbox.events.flatMap(({ room }) => room ?? []);
+      expect(rooms.length).toBeGreaterThan(60);
+      for (const room of rooms) {
+        expect(room).toMatchObject({ memberCount: 3, lastMessage: { seq: room.seq } });
+        expect(room.lastMessage?.content).not.toBe('비밀');
+        expect(room.unreadCount).toBe(['처음', '마지막'].indexOf(room.lastMessage?.content ?? '') + 1);
+        expect(room.members?.length).toBe(shown.members ? 3 : undefined);
+      }
+    },
+  );
 
   it('shows unpublished entries and a late invitation, even if another subscriber has already seen them', async () => {
     const [mine, theirs, late] = await Promise.all([30, 31, 32].map((id) => world.client(id, 0)));

@@ -2,6 +2,7 @@ import { randomInt } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Backend } from '../support/backend.js';
 import { TestClient } from '../support/client.js';
+import { InboxFollower } from '../support/inbox.js';
 import {
   createRoom,
   inviteMembers,
@@ -280,6 +281,22 @@ describeWithNats('a server with the user directory off', () => {
     const roomId = await client.group(lee, park);
 
     expect((await people(client, roomId)).title).toBe('이영희, #6');
+    await client.close();
+  });
+
+  it('shows the name in room lists with the next event once its user has read there, which is no entry', async () => {
+    const client = await world.client(randomInt(1_000, 2 ** 31));
+    const [victim] = victims as [TestClient];
+    const roomId = await client.direct(lee);
+    const inbox = await InboxFollower.start(client);
+    const { message } = await client.send(roomId, '누구세요');
+    await inbox.room(roomId, ({ seq, title }) => seq === message.seq && title === '#5', 'the number');
+
+    await victim.http(markRead, { input: { roomId, messageId: message.id } });
+    const { message: next } = await client.send(roomId, '여보세요');
+
+    const { title } = await inbox.room(roomId, ({ seq }) => seq === next.seq, 'the next event');
+    expect(title).toBe('이영희');
     await client.close();
   });
 

@@ -1,19 +1,24 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect } from 'vitest';
-import type { InboxQuery, InboxRoomFragment, OnInboxSubscription } from '../e2e/generated/graphql.js';
+import type { ListedRoomFragment, ListQuery, OnListSubscription } from '../e2e/generated/graphql.js';
 import type { Feed, TestClient } from './client.js';
-import { inbox, inboxEvents } from './operations.js';
+import { inbox, inboxEvents, list, listEvents } from './operations.js';
 import { waitFor } from './wait-for.js';
 
-export type InboxRoom = InboxRoomFragment;
-type InboxEvent = OnInboxSubscription['inboxEvents'];
+export type InboxRoom = ListedRoomFragment & { readonly members?: readonly unknown[] };
+type InboxEvent = OnListSubscription['inboxEvents'] & { readonly room?: InboxRoom | null };
+
+/** The fields of a room list, nearly all of whose changes follow from the log; with the members, each change is read. */
+export interface Shown {
+  readonly members?: boolean;
+}
 
 /** Reads all rooms of a viewer, page by page. */
-export async function readInbox(client: TestClient): Promise<Map<string, InboxRoom>> {
+async function readInbox(client: TestClient, { members = false }: Shown): Promise<Map<string, InboxRoom>> {
   const rooms = new Map<string, InboxRoom>();
   let after: string | null = null;
   do {
-    const { rooms: page }: InboxQuery = await client.http(inbox, { after });
+    const { rooms: page }: ListQuery = await client.http(members ? inbox : list, { after });
     for (const { node } of page.edges) rooms.set(node.id, node);
     after = page.pageInfo.hasNextPage ? (page.pageInfo.endCursor ?? null) : null;
   } while (after !== null);
@@ -23,21 +28,26 @@ export async function readInbox(client: TestClient): Promise<Map<string, InboxRo
 /** A client that keeps a room list as documented: subscribe, wait for READY, query, then apply the events. */
 export class InboxFollower {
   readonly rooms: Map<string, InboxRoom>;
-  readonly feed: Feed<OnInboxSubscription>;
-  readonly #client: TestClient;
+  readonly feed: Feed<OnListSubscription>;
+  readonly #read: () => Promise<Map<string, InboxRoom>>;
   #applied = 0;
 
-  private constructor(client: TestClient, feed: Feed<OnInboxSubscription>, rooms: Map<string, InboxRoom>) {
-    this.#client = client;
+  private constructor(
+    feed: Feed<OnListSubscription>,
+    rooms: Map<string, InboxRoom>,
+    read: () => Promise<Map<string, InboxRoom>>,
+  ) {
     this.feed = feed;
     this.rooms = rooms;
+    this.#read = read;
   }
 
-  static async start(client: TestClient): Promise<InboxFollower> {
-    const feed = client.subscribe(inboxEvents, {});
+  static async start(client: TestClient, shown: Shown = {}): Promise<InboxFollower> {
+    const feed: Feed<OnListSubscription> = client.subscribe(shown.members === true ? inboxEvents : listEvents, {});
     const [first] = await feed.count(1);
     expect(first?.inboxEvents).toEqual({ kind: 'READY', roomId: null, room: null });
-    return new InboxFollower(client, feed, await readInbox(client));
+    const read = () => readInbox(client, shown);
+    return new InboxFollower(feed, await read(), read);
   }
 
   get events(): InboxEvent[] {
@@ -70,7 +80,7 @@ export class InboxFollower {
   async isRight(timeoutMs = 20_000): Promise<void> {
     const deadline = performance.now() + timeoutMs;
     for (;;) {
-      const fresh = await readInbox(this.#client);
+      const fresh = await this.#read();
       try {
         expect(sorted(this.list)).toEqual(sorted(fresh));
         return;

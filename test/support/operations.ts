@@ -72,6 +72,13 @@ export const markRead = graphql(`
   }
 `);
 
+/** The same without reading the room again. */
+export const moveMark = graphql(`
+  mutation MoveMark($input: MarkReadInput!) {
+    markRead(input: $input) { room { id } }
+  }
+`);
+
 export const roomList = graphql(`
   query RoomList($first: Int, $after: String, $type: RoomType) {
     rooms(first: $first, after: $after, type: $type) {
@@ -231,14 +238,7 @@ export const inboxEvents = graphql(`
   }
 
   fragment InboxRoom on Room {
-    id
-    title
-    name
-    seq
-    unreadCount
-    memberCount
-    lastMessage { id seq content sender { id name } }
-    viewerMember { lastReadSeq isAdmin }
+    ...ListedRoom
     members { user { id } }
   }
 `);
@@ -246,6 +246,35 @@ export const inboxEvents = graphql(`
 export const inbox = graphql(`
   query Inbox($after: String) {
     rooms(first: 100, after: $after) { edges { node { ...InboxRoom } } pageInfo { hasNextPage endCursor } }
+  }
+`);
+
+export const listEvents = graphql(`
+  subscription OnList {
+    inboxEvents { kind roomId room { ...ListedRoom } }
+  }
+
+  fragment ListedRoom on Room {
+    id
+    type
+    name
+    title
+    bookingId
+    seq
+    epoch
+    unreadCount
+    memberCount
+    cancelledAt
+    createdAt
+    updatedAt
+    lastMessage { id seq type content senderName createdAt editedAt deletedAt sender { id name } }
+    viewerMember { id isAdmin joinedAt leftAt lastReadSeq lastReadMessageId lastReadAt user { id name } }
+  }
+`);
+
+export const list = graphql(`
+  query List($after: String) {
+    rooms(first: 100, after: $after) { edges { node { ...ListedRoom } } pageInfo { hasNextPage endCursor } }
   }
 `);
 

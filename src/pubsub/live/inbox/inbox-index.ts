@@ -44,6 +44,16 @@ export class InboxIndex {
     this.#rooms.get(roomId)?.viewerIds.delete(viewerId);
   }
 
+  /** The newest known position of the room's log, and the viewer's newest known read mark. */
+  positionOf(roomId: string, viewerId: number): RoomPosition & { readonly lastReadSeq: number } {
+    return { ...this.headOf(roomId), lastReadSeq: this.#reads.get(viewerId)?.get(roomId) ?? 0 };
+  }
+
+  /** The newest known position of the room's log. */
+  headOf(roomId: string): RoomPosition {
+    return { roomId, seq: this.#rooms.get(roomId)?.seq ?? 0 };
+  }
+
   /** The known rooms of the viewer. */
   roomsOf(viewerId: number): Iterable<string> {
     return this.#reads.get(viewerId)?.keys() ?? [];

@@ -4,16 +4,17 @@ import { PullSource } from '../pull-source.js';
 
 export interface InboxWatcherOptions<Room extends object> {
   readonly viewerId: number;
-  /** The room as it is now; null if the viewer is not a member any more. */
-  readonly findRoom: (roomId: string) => Promise<Room | null>;
-  /** Called after each lookup. */
-  readonly onLook: (roomId: string, isMember: boolean) => void;
+  /** The room as it is now, without a query; undefined if it has to be read. */
+  readonly showRoom: (roomId: string) => Room | undefined;
+  /** Reads the room as it is now; null if the viewer is not a member any more. */
+  readonly readRoom: (roomId: string) => Promise<Room | null>;
   readonly onEnd: () => void;
 }
 
 /** The minimum time between two events of one room, from the sending of the first. */
 const minGapMs = 250;
 const retryMs = 1_000;
+const ready = { kind: 'READY' } as const;
 
 /** One subscription to an inbox: READY, then each changed room once, in its state at the time of sending. */
 export class InboxWatcher<Room extends object> extends PullSource<InboxEvent<Room>> {
@@ -22,7 +23,8 @@ export class InboxWatcher<Room extends object> extends PullSource<InboxEvent<Roo
   readonly #due = new Set<string>();
   /** When each room was last sent; removed when the room may be sent again. */
   readonly #sentAt = new Map<string, number>();
-  #isReady = false;
+  /** The event that the subscriber is shown until it skips it. */
+  #next: InboxEvent<Room> | undefined = ready;
   #underWay: string | undefined;
   #waiting: NodeJS.Timeout | undefined;
 
@@ -37,15 +39,24 @@ export class InboxWatcher<Room extends object> extends PullSource<InboxEvent<Roo
     this.wake();
   }
 
+  override peek(): InboxEvent<Room> | undefined {
+    if (this.isEnded) return undefined;
+    this.#next ??= this.#show();
+    return this.#next;
+  }
+
+  override skip(shown: InboxEvent<Room>): void {
+    this.#next = undefined;
+    if (shown.kind !== 'READY') this.#underWay = shown.roomId;
+  }
+
+  override get isIdle(): boolean {
+    return !this.isEnded && this.#next === undefined && this.#nextDue(performance.now()) === undefined;
+  }
+
   protected async take(): Promise<InboxEvent<Room> | undefined> {
-    if (!this.#isReady) {
-      this.#isReady = true;
-      return { kind: 'READY' };
-    }
-    const now = performance.now();
-    this.#noteSent(now);
-    const roomId = this.#nextDue(now);
-    return roomId === undefined ? undefined : this.#look(roomId);
+    const roomId = this.#nextDue(performance.now());
+    return roomId === undefined ? undefined : this.#read(roomId);
   }
 
   protected onEnd(): void {
@@ -71,11 +82,20 @@ export class InboxWatcher<Room extends object> extends PullSource<InboxEvent<Roo
     return undefined;
   }
 
-  async #look(roomId: string): Promise<InboxEvent<Room> | undefined> {
+  #show(): InboxEvent<Room> | undefined {
+    const now = performance.now();
+    this.#noteSent(now);
+    const roomId = this.#nextDue(now);
+    const room = roomId === undefined ? undefined : this.#options.showRoom(roomId);
+    if (roomId === undefined || room === undefined) return undefined;
+    this.#due.delete(roomId);
+    return changeOf(room, roomId);
+  }
+
+  async #read(roomId: string): Promise<InboxEvent<Room> | undefined> {
     this.#due.delete(roomId);
     try {
-      const room = await this.#options.findRoom(roomId);
-      this.#options.onLook(roomId, room !== null);
+      const room = await this.#options.readRoom(roomId);
       this.#underWay = roomId;
       return room === null ? { kind: 'ROOM_REMOVED', roomId } : changeOf(room, roomId);
     } catch (error) {
@@ -94,7 +114,7 @@ export class InboxWatcher<Room extends object> extends PullSource<InboxEvent<Roo
   }
 }
 
-/** Keyed by the room object of one lookup: all watchers of that viewer share its event. */
+/** Keyed by the room object: all watchers of that viewer share its event. */
 const changes = new WeakMap<object, InboxEvent<unknown>>();
 
 function changeOf<Room extends object>(room: Room, roomId: string): InboxEvent<Room> {

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import type { EpochWatch } from '../../../domain/epoch.js';
 import { every, type Loop } from '../../../domain/every.js';
-import type { InboxEvent, InboxRoom, InboxStore } from '../../../domain/inbox.js';
+import type { InboxEvent, InboxRoom, InboxStore, ListedRoom } from '../../../domain/inbox.js';
 import type { SystemCode } from '../../../domain/message.js';
 import type { LogEntry, Member } from '../../../domain/room-log.js';
 import type { Source } from '../../../domain/source.js';
@@ -12,6 +12,7 @@ import { allMessageSubjects, ownReadSubject } from '../../nats/subjects.js';
 import type { RoomFeeds } from '../room/room-feeds.js';
 import { readMark } from '../room/room-states.js';
 import { InboxIndex } from './inbox-index.js';
+import { InboxStates } from './inbox-states.js';
 import { InboxWatcher } from './inbox-watcher.js';
 
 export interface InboxesOptions {
@@ -34,21 +35,31 @@ const roomsPerQuery = 5_000;
 const tidyMs = 60_000;
 const viewersPerQuery = 200;
 
-interface Inbox {
-  readonly watchers: Set<InboxWatcher<object>>;
+/** How a watcher gets the rooms that it shows. */
+export interface RoomLookup<Room> {
+  /** The room as the viewer sees it now; null if they are not a member. */
+  readonly read: (roomId: string) => Promise<Room | null>;
+  /** Whether the watcher shows only the parts of a list, which follow from the log: then few changes have to be read. */
+  readonly isListed: boolean;
+}
+
+interface Inbox<Room extends object> {
+  readonly watchers: Set<InboxWatcher<Room>>;
   readonly reads: Subscription;
   readonly opened: Promise<void>;
 }
 
 /**
  * The inboxes that are watched in this process. Two NATS subscriptions receive the entries of all rooms, and an index finds
- * the viewers of each: a message costs one lookup, whatever the number of rooms and viewers. Changed rooms are read from
- * the database when they are sent, for all viewers of one tick in one query.
+ * the viewers of each: a message costs one lookup, whatever the number of rooms and viewers. What an entry changes in a list
+ * follows from the entry. A room is read from the database when it is sent if its state is not known, for all viewers of one
+ * tick in one query.
  */
-export class Inboxes {
+export class Inboxes<Room extends ListedRoom> {
   readonly #options: InboxesOptions;
   readonly #index = new InboxIndex();
-  readonly #inboxes = new Map<number, Inbox>();
+  readonly #states = new InboxStates<Room>();
+  readonly #inboxes = new Map<number, Inbox<Room>>();
   /** The viewers to notify, by changed room. */
   readonly #changed = new Map<string, Set<number>>();
   /** When each viewer's memberships were last compared with the database, the oldest first. */
@@ -69,12 +80,14 @@ export class Inboxes {
 
   constructor(options: InboxesOptions) {
     this.#options = options;
-    const { feeds, pubsub } = options;
+    const { feeds, pubsub, epochs } = options;
     feeds.onPublish((entry) => this.#accept(entry));
     feeds.onState(readMark, (member) => this.#acceptRead(member));
     pubsub.onConnect(() => {
       this.#mustCompareAll = true;
+      this.forgetStates();
     });
+    epochs.onChange(() => this.forgetStates());
     this.#comparing = every(compareMs, () => this.#compareWithDatabase());
     this.#tidying = every(tidyMs, () => this.#index.forgetEmpty());
   }
@@ -84,22 +97,17 @@ export class Inboxes {
     return this.#inboxes.size;
   }
 
-  /**
-   * READY once no later commit can be missed, then the viewer's rooms as they change.
-   * @param findRoom - the room as the viewer sees it now; null if they are not a member
-   */
-  async watch<Room extends object>(
-    viewerId: number,
-    findRoom: (roomId: string) => Promise<Room | null>,
-  ): Promise<Source<InboxEvent<Room>>> {
+  /** READY once no later commit can be missed, then the viewer's rooms as they change. */
+  async watch(viewerId: number, lookup: RoomLookup<Room>): Promise<Source<InboxEvent<Room>>> {
     const inbox = this.#open(viewerId);
+    const { read, isListed } = lookup;
     const watcher = new InboxWatcher<Room>({
       viewerId,
-      findRoom,
-      onLook: (roomId, isMember) => this.#learn(roomId, viewerId, isMember),
-      onEnd: () => this.#leave(viewerId, inbox, watcher as InboxWatcher<object>),
+      showRoom: (roomId) => (isListed ? this.#show(roomId, viewerId) : undefined),
+      readRoom: (roomId) => (isListed ? this.#read(roomId, viewerId, read) : this.#look(roomId, viewerId, read)),
+      onEnd: () => this.#leave(viewerId, inbox, watcher),
     });
-    inbox.watchers.add(watcher as InboxWatcher<object>);
+    inbox.watchers.add(watcher);
     try {
       await inbox.opened;
     } catch (error) {
@@ -111,9 +119,20 @@ export class Inboxes {
 
   /** Notifies the room's viewers that it looks different, without a new log entry. Returns their number. */
   touch(roomId: string): number {
+    this.#states.drop(roomId);
     const viewerIds = this.#index.viewersOf(roomId);
     for (const viewerId of viewerIds) this.#change(roomId, viewerId);
     return viewerIds.size;
+  }
+
+  /** The viewer's own name has changed, which their rooms contain. */
+  forgetViewer(viewerId: number): void {
+    for (const roomId of this.#index.roomsOf(viewerId)) this.#states.forget(roomId, viewerId);
+  }
+
+  /** Something may have changed that nothing told: each room is read when it is sent next. */
+  forgetStates(): void {
+    this.#states.clear();
   }
 
   close(): void {
@@ -125,7 +144,7 @@ export class Inboxes {
     for (const { reads } of this.#inboxes.values()) reads.close();
   }
 
-  #open(viewerId: number): Inbox {
+  #open(viewerId: number): Inbox<Room> {
     const known = this.#inboxes.get(viewerId);
     if (known !== undefined) return known;
     const { pubsub } = this.#options;
@@ -135,7 +154,7 @@ export class Inboxes {
     // Register before reading the rooms: the entry of a membership that begins meanwhile names the viewer.
     this.#index.open(viewerId);
     const reads = pubsub.subscribe(ownReadSubject(viewerId), (body) => this.#receiveRead(viewerId, body));
-    const inbox: Inbox = { watchers: new Set(), reads, opened: this.#readRooms(viewerId, reads) };
+    const inbox: Inbox<Room> = { watchers: new Set(), reads, opened: this.#readRooms(viewerId, reads) };
     this.#inboxes.set(viewerId, inbox);
     return inbox;
   }
@@ -162,23 +181,25 @@ export class Inboxes {
     for (const viewerId of this.#index.viewersOf(roomId)) this.#change(roomId, viewerId);
   }
 
-  #leave(viewerId: number, inbox: Inbox, watcher: InboxWatcher<object>): void {
+  #leave(viewerId: number, inbox: Inbox<Room>, watcher: InboxWatcher<Room>): void {
     inbox.watchers.delete(watcher);
     if (inbox.watchers.size > 0 || this.#inboxes.get(viewerId) !== inbox) return;
     this.#inboxes.delete(viewerId);
+    this.forgetViewer(viewerId);
     this.#index.close(viewerId);
     this.#comparedAt.delete(viewerId);
     inbox.reads.close();
     if (this.#inboxes.size > 0) return;
     for (const subscription of this.#entries) subscription.close();
     this.#entries = [];
+    this.forgetStates();
   }
 
   #receive(body: Uint8Array): void {
     const entry = decodeEntry(body);
     const type = entry.kind === 'reference' ? entry.type : entry.message.type;
     // Only a SYSTEM message can concern a user who is not in the room yet.
-    if (type !== 'SYSTEM' && !this.#index.isNewsHere(roomOf(entry), entry.seq) && entry.epoch === this.#epoch) return;
+    if (type !== 'SYSTEM' && !this.#isNews(roomOf(entry), entry.seq) && entry.epoch === this.#epoch) return;
     if (!this.#options.seal.isOn(body)) {
       // Without a valid seal any client may have published it: compare with the database instead.
       this.#mustCompareAll = true;
@@ -188,8 +209,14 @@ export class Inboxes {
       if (this.#isOfOtherLog(entry.epoch)) return;
       // The users that it names are only in the database.
       if (entry.type === 'SYSTEM') this.#mustCompareAll = true;
+      if (this.#states.lacks(entry.roomId, entry.seq)) this.#states.drop(entry.roomId);
       this.#noteSeq(entry.roomId, entry.seq);
     } else this.#accept(entry);
+  }
+
+  /** Also true for an entry that a later one has overtaken. */
+  #isNews(roomId: string, seq: number): boolean {
+    return this.#index.isNewsHere(roomId, seq) || this.#states.lacks(roomId, seq);
   }
 
   /** Whether a position belongs to another epoch than the index. A newer epoch triggers a complete comparison. */
@@ -202,8 +229,11 @@ export class Inboxes {
     return true;
   }
 
-  #accept({ seq, epoch, message: { roomId, system } }: LogEntry): void {
+  #accept(entry: LogEntry): void {
+    const { seq, epoch, message } = entry;
+    const { roomId, system } = message;
     if (this.#isOfOtherLog(epoch)) return;
+    this.#states.accept(entry);
     // A user who joins is indexed now, without waiting for a lookup, so that later entries notify them.
     const joined = system !== null && joins.has(system.code) ? system.userIds : [];
     for (const userId of joined) if (this.#index.add(roomId, userId)) this.#change(roomId, userId);
@@ -215,8 +245,11 @@ export class Inboxes {
     if (member.userId === viewerId) this.#acceptRead(member);
   }
 
-  #acceptRead({ roomId, userId, lastReadSeq }: Member): void {
-    if (this.#index.advanceRead(roomId, userId, lastReadSeq)) this.#change(roomId, userId);
+  #acceptRead(member: Member): void {
+    const { roomId, userId, lastReadSeq } = member;
+    if (!this.#index.advanceRead(roomId, userId, lastReadSeq)) return;
+    this.#states.read(member);
+    this.#change(roomId, userId);
   }
 
   #change(roomId: string, viewerId: number): void {
@@ -235,7 +268,7 @@ export class Inboxes {
       this.#sentAt.delete(roomId);
     }
     for (const [roomId, viewerIds] of this.#changed) {
-      if (this.#sentAt.has(roomId)) continue;
+      if (this.#sentAt.has(roomId) || this.#states.isWorthWaiting(this.#index.headOf(roomId))) continue;
       this.#changed.delete(roomId);
       this.#sentAt.set(roomId, now);
       for (const viewerId of viewerIds) {
@@ -245,10 +278,29 @@ export class Inboxes {
     if (this.#changed.size > 0) this.#tick = setTimeout(() => this.#notify(), tickMs);
   }
 
-  #learn(roomId: string, viewerId: number, isMember: boolean): void {
-    if (!isMember) this.#index.remove(roomId, viewerId);
+  /** Names may have changed unheard while NATS is away. */
+  #show(roomId: string, viewerId: number): Room | undefined {
+    if (!this.#options.pubsub.isConnected) return undefined;
+    return this.#states.show(viewerId, { ...this.#index.positionOf(roomId, viewerId), epoch: this.#epoch });
+  }
+
+  async #read(roomId: string, viewerId: number, read: RoomLookup<Room>['read']): Promise<Room | null> {
+    const reading = this.#states.beginReading(roomId, viewerId);
+    let room: Room | null = null;
+    try {
+      room = await this.#look(roomId, viewerId, read);
+      return room;
+    } finally {
+      reading.end(this.#inboxes.has(viewerId) ? room : null);
+    }
+  }
+
+  async #look(roomId: string, viewerId: number, read: RoomLookup<Room>['read']): Promise<Room | null> {
+    const room = await read(roomId);
+    if (room === null) this.#index.remove(roomId, viewerId);
     // Changes since the lookup were not routed to this viewer: look the room up again.
     else if (this.#index.add(roomId, viewerId)) this.#change(roomId, viewerId);
+    return room;
   }
 
   /**
@@ -329,6 +381,7 @@ export class Inboxes {
       const thought = new Map(part.map(({ roomId, seq }) => [roomId, seq]));
       for (const { roomId, seq } of await this.#options.store.readMovedRooms(part, this.#epoch)) {
         if (!this.#index.correct(roomId, thought.get(roomId) ?? 0, seq)) continue;
+        if (!this.#states.lacks(roomId, seq)) this.#states.drop(roomId);
         for (const viewerId of this.#index.viewersOf(roomId)) this.#change(roomId, viewerId);
       }
     }

@@ -9,7 +9,7 @@ import type { Inboxes } from './inboxes.js';
 export interface NameNewsOptions {
   readonly signals: NameSignals;
   readonly presences: Presences;
-  readonly inboxes: Inboxes;
+  readonly inboxes: Pick<Inboxes<never>, 'size' | 'touch' | 'forgetViewer' | 'forgetStates'>;
   readonly store: InboxStore;
   readonly load: LoadGauge;
   readonly log: Logger;
@@ -21,7 +21,7 @@ const userGapMs = 5_000;
 /** About how many subscribers are notified in one tick: names are less urgent than everything else. */
 const notifiedPerTick = 200;
 const usersPerQuery = 50;
-/** Beyond this, a new name shows only with the next change of the room or the user. */
+/** Beyond this, a new name shows only with the next change of the room or the user: then each room is read again. */
 const maxWaiting = 10_000;
 
 /** Notifies subscribers who see a user's name when it changes: watchers of the presence, and inboxes with rooms that show it. */
@@ -48,10 +48,17 @@ export class NameNews {
 
   #hear(userId: number): void {
     const { presences, inboxes } = this.#options;
-    if (this.#isClosed || (presences.size === 0 && inboxes.size === 0) || this.#users.size >= maxWaiting) return;
+    if (this.#isClosed || (presences.size === 0 && inboxes.size === 0)) return;
+    inboxes.forgetViewer(userId);
+    if (this.#users.size >= maxWaiting) {
+      inboxes.forgetStates();
+      return;
+    }
     this.#users.add(userId);
-    const onError = (error: unknown) =>
+    const onError = (error: unknown) => {
+      inboxes.forgetStates();
       this.#options.log.debug({ err: error }, 'The rooms that show a new name could not be read');
+    };
     this.#ticking ??= every(tickMs, () => this.#tick(), { onError });
   }
 
@@ -69,6 +76,7 @@ export class NameNews {
     if (userIds.length === 0 || this.#options.inboxes.size === 0) return;
     for (const roomId of await this.#options.store.readRoomsThatName(userIds)) {
       if (this.#rooms.size < maxWaiting) this.#rooms.add(roomId);
+      else this.#options.inboxes.forgetStates();
     }
   }
 
