@@ -22,6 +22,7 @@ const tables = {
   'room events': listRoomEvents,
   'inbox events': listInboxEvents,
   metrics: listMetrics,
+  intervals: listIntervals,
   folders: listFolders,
 };
 
@@ -192,6 +193,21 @@ async function listMetrics() {
   const metrics = registries.flatMap((registry) => registry.getMetricsAsArray());
   const own = metrics.filter(({ name }) => name.startsWith('fairway_'));
   return [['metric', 'meaning'], ...own.map((metric) => [code(metric.name), /** @type {any} */ (metric).help])];
+}
+
+/** Each row is a kind, each column a step. */
+async function listIntervals() {
+  /** @type {typeof import('../src/pubsub/live/intervals.js')} */
+  const { laterKinds, steps, kindNames } = await load('pubsub/live/intervals.js');
+  const head = steps.map(({ lateMs }) => (lateMs === 0 ? 'in time' : `${lateMs} ms late`));
+  const rows = laterKinds.map((kind) => [kindNames[kind], ...steps.map((step) => showInterval(step[kind]))]);
+  return [['', ...head], ...rows];
+}
+
+/** @param {number} ms */
+function showInterval(ms) {
+  if (ms === 0) return 'at once';
+  return ms < 1_000 ? `${ms} ms` : `${ms / 1_000} s`;
 }
 
 function listFolders() {

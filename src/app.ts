@@ -16,6 +16,7 @@ import { createPresenceStore } from './db/presence.js';
 import type { Room } from './db/rooms.js';
 import { createTypingStore } from './db/typing.js';
 import { authorizeDemoUser, devLoginRoutes, type SignForUser } from './dev/dev-login.js';
+import { SendGate } from './domain/send-gate.js';
 import { Slices } from './domain/slices.js';
 import { Inboxes } from './pubsub/live/inbox/inboxes.js';
 import { NameNews } from './pubsub/live/inbox/name-news.js';
@@ -112,11 +113,13 @@ export async function startApp(
   const comparison = new StreamComparison({ pubsub, store, epochs, seal, log });
   pubsub.onConnect(() => comparison.start());
   db.onReturn(() => comparison.start());
-  const feeds = new RoomFeeds({ pubsub, store, seal, stateKinds: roomStates, log });
-  const typing = new Typing(feeds, pubsub, createTypingStore(db));
-  const inboxStore = createInboxStore(db);
-  const inboxes = new Inboxes<Room>({ pubsub, feeds, store: inboxStore, epochs, seal, log });
   const load = new LoadGauge();
+  const sendGate = new SendGate(() => load.entriesLateMs);
+  const feeds = new RoomFeeds({ pubsub, store, seal, stateKinds: roomStates, log });
+  load.measureEntries((loopLateMs) => feeds.lateEntries.measure(loopLateMs));
+  const typing = new Typing({ feeds, pubsub, store: createTypingStore(db), load });
+  const inboxStore = createInboxStore(db);
+  const inboxes = new Inboxes<Room>({ pubsub, feeds, store: inboxStore, epochs, seal, load, log });
   const presenceStore = createPresenceStore(db);
   const userConnections = new UserConnections({
     store: presenceStore,
@@ -126,7 +129,7 @@ export async function startApp(
   });
   const { maxWatchedUsers } = limits;
   const isTrusted = () => userConnections.isHeld;
-  const presences = new Presences({ pubsub, store: presenceStore, log, maxWatchedUsers, isTrusted });
+  const presences = new Presences({ pubsub, store: presenceStore, load, log, maxWatchedUsers, isTrusted });
   feeds.onPublish((entry) => presences.noteEntry(entry));
   const nameNews = new NameNews({ signals: names, presences, inboxes, store: inboxStore, load, log });
   const slices = new Slices();
@@ -138,7 +141,7 @@ export async function startApp(
     inboxes,
     names,
     nameCache,
-    load,
+    sendGate,
     slices,
     limits,
     sendRate: new RateLimiterMemory({ points: limits.sendsPerMinute, duration: 60 }),
@@ -203,6 +206,9 @@ export async function startApp(
         natsUnanswered: () => pubsub.replies.refusedCount,
         failingStreams: () => pubsub.failingStreams.length,
         backlog: () => feeds.unpublished.backlog,
+        worstLateMs: (what) => load.takeWorst(what),
+        intervalMs: (kind) => load.intervalMs(kind),
+        sends: sendGate,
       }),
       ...(sign === undefined ? [] : devLoginRoutes(sign)),
     ],
@@ -224,6 +230,7 @@ export async function startApp(
       db.hurry();
       // Presence is released in parallel: a socket that closes slowly must not keep its user online.
       await Promise.all([userConnections.close(), http.stop(), backends.close()]);
+      sendGate.close();
       load.close();
       nameNews.close();
       names.close();

@@ -88,6 +88,7 @@ export const messageServices = [
     'the message and `duplicate`; `messageType` means the same as `type`',
     savePayload,
     save,
+    { isBatched: true },
   ),
   service(
     'chat.messages.markRead',

@@ -28,11 +28,13 @@ export const service = <Payload>(
   answer: string,
   payload: z.ZodType<Payload>,
   ask: (deps: Deps, payload: Payload) => Promise<Result>,
+  options: Pick<Endpoint, 'isBatched'> = {},
 ): Service => ({
   subject,
   payload,
   answer,
   createEndpoint: (deps, log) => ({
+    ...options,
     subject,
     answer: async (request) => {
       try {
@@ -46,7 +48,10 @@ export const service = <Payload>(
 
 /** Returns a ChatError unchanged. Any other error is a bug, which is logged and returned as INTERNAL, as over GraphQL. */
 function toRefusal(error: unknown, subject: string, log: Logger): Answer {
-  if (error instanceof ChatError) return { success: false, error: error.message, code: error.code };
+  if (error instanceof ChatError) {
+    const { message, code, retryAfterMs } = error;
+    return { success: false, error: message, code, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
+  }
   const correlationId = randomUUID();
   log.error({ err: error, correlationId, subject }, 'A request failed unexpectedly');
   return { success: false, error: 'Something went wrong on our side', code: 'INTERNAL', correlationId };

@@ -22,7 +22,8 @@ export const errorCodes = {
     retry: 'no',
   },
   RATE_LIMITED: {
-    meaning: 'too many sends, changes, connections, operations or unread answers; `retryAfterMs` is the wait',
+    meaning:
+      'too many sends, changes, connections, operations or unread answers, or messages are delivered late at the moment; `retryAfterMs` is the wait',
     retry: 'yes, after `retryAfterMs`',
   },
   UNAVAILABLE: {

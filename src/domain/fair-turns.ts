@@ -16,6 +16,8 @@ export interface FairTurnsOptions {
   readonly maxWaitMs?: number;
   /** How much a user's work may cost; without it, there is no limit. A user who has spent it waits for the refill. */
   readonly allowance?: AllowanceOptions;
+  /** The error for refused work; `restMs` is the time until the user's allowance is positive again. */
+  readonly refuse?: (restMs: number) => ChatError;
 }
 
 export interface Wait {
@@ -72,6 +74,7 @@ export class FairTurns {
       costAtOnce: unbounded,
       maxWaitMs: unbounded,
       allowance: { burst: unbounded, perSecond: 0 },
+      refuse: tooMuch,
       ...options,
     };
   }
@@ -163,8 +166,9 @@ export class FairTurns {
     queue: Queue,
     { cost, claim, signal, isPatient = false }: Wait & Pick<Waiter, 'cost' | 'claim'>,
   ): Promise<void> {
-    const { maxWaitingPerUser, maxWaitMs } = this.#options;
-    if (!isPatient && queue.waiting.size >= maxWaitingPerUser) throw tooMuch(queue);
+    const { maxWaitingPerUser, maxWaitMs, refuse } = this.#options;
+    const refusal = () => refuse(queue.allowance.restMs);
+    if (!isPatient && queue.waiting.size >= maxWaitingPerUser) throw refusal();
     return new Promise((resolve, reject) => {
       const departure = signal?.();
       const stopWaiting = () => {
@@ -179,7 +183,7 @@ export class FairTurns {
       };
       const depart = () => give(departure?.reason instanceof ChatError ? departure.reason : gone());
       const isBounded = !isPatient && maxWaitMs !== Number.POSITIVE_INFINITY;
-      const timer = isBounded ? setTimeout(() => give(tooMuch(queue)), maxWaitMs) : undefined;
+      const timer = isBounded ? setTimeout(() => give(refusal()), maxWaitMs) : undefined;
       const waiter: Waiter = {
         cost,
         claim,
@@ -257,7 +261,7 @@ const gone = () => new ChatError('UNAVAILABLE', 'The client has disconnected');
 const minRetryMs = 1_000;
 
 /** The user's allowance may be negative: a retry before it is refilled would be refused again. */
-const tooMuch = ({ allowance }: Queue) =>
+const tooMuch = (restMs: number) =>
   new ChatError('RATE_LIMITED', 'Too many requests of this user are waiting already', {
-    retryAfterMs: Math.max(minRetryMs, allowance.restMs),
+    retryAfterMs: Math.max(minRetryMs, restMs),
   });

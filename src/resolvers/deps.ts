@@ -3,9 +3,9 @@ import type { RateLimiterMemory } from 'rate-limiter-flexible';
 import type { Database } from '../db/database.js';
 import type { Room } from '../db/rooms.js';
 import type { Language } from '../domain/notice.js';
+import type { SendGate } from '../domain/send-gate.js';
 import type { Slices } from '../domain/slices.js';
 import type { Inboxes } from '../pubsub/live/inbox/inboxes.js';
-import type { LoadGauge } from '../pubsub/live/load-gauge.js';
 import type { NameSignals } from '../pubsub/live/name-signals.js';
 import type { Presences } from '../pubsub/live/presence/presences.js';
 import type { RoomFeeds } from '../pubsub/live/room/room-feeds.js';
@@ -23,8 +23,8 @@ export interface Deps {
   /** Notifies all instances of new names. */
   readonly names: NameSignals;
   readonly nameCache: NameCache;
-  /** While it is high, less urgent events are delayed. */
-  readonly load: LoadGauge;
+  /** Slows down sends while messages are delivered late. */
+  readonly sendGate: SendGate;
   /** Divides the completion of long lists. */
   readonly slices: Slices;
   readonly limits: Limits;

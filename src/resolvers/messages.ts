@@ -38,6 +38,8 @@ export interface SendMessageInput {
 /**
  * Resolves once the message is on disk. Sending the same id again returns the stored message, at any time.
  * @param name - the author's name, as a backend mentions it
+ * @throws {ChatError} RATE_LIMITED also while messages are delivered late; whether this one is a repeated one is not looked
+ * up before, because statements are what such a time lacks
  */
 export async function sendMessage(
   deps: Deps,
@@ -45,10 +47,11 @@ export async function sendMessage(
   input: SendMessageInput,
   name: string | null = null,
 ): Promise<{ message: Message; duplicate: boolean }> {
-  const { db, feeds, typing, names, limits } = deps;
+  const { db, feeds, sendGate, typing, names, limits } = deps;
   const id = input.id == null ? uuidv7() : parseUuid(input.id, 'id');
   const roomId = parseUuid(input.roomId, 'roomId');
   const { type, content } = parseContent(input, limits.maxContentLength);
+  await sendGate.enter(viewer.userId);
   await assertMaySend(deps, viewer);
   // Before the write, because the message stores the name.
   if (name !== null) {
@@ -67,7 +70,7 @@ export async function sendMessage(
 
 /** Writes a SYSTEM message of the platform; the sender need not be a member. The same id again returns the stored one. */
 export async function announceMessage(
-  { db, feeds, names, limits }: Deps,
+  { db, feeds, sendGate, names, limits }: Deps,
   viewer: Viewer,
   input: { id: string; roomId: string; content: string },
   name: string | null = null,
@@ -75,6 +78,7 @@ export async function announceMessage(
   const id = parseUuid(input.id, 'id');
   const roomId = parseUuid(input.roomId, 'roomId');
   assertText(input.content, 'content', limits.maxContentLength);
+  await sendGate.enter(viewer.userId);
   if (name !== null) {
     const author = { userId: viewer.userId, userName: name };
     names.announce(await introduceAuthor(db, author, { id, roomId, isByMember: false }));

@@ -17,11 +17,11 @@ export async function watchPresence(
   isBehind: () => boolean,
 ): Promise<Source<Presence>> {
   const ids = [...new Set(userIds.map((id) => parseUserId(id, 'userIds')))];
-  const { presences, load, limits } = deps;
+  const { presences, limits } = deps;
   const { maxWatchedUsers } = limits;
   if (ids.length === 0 || ids.length > maxWatchedUsers) {
     throw new ChatError('BAD_USER_INPUT', `userIds must name 1 to ${maxWatchedUsers} users`);
   }
   await assertMayWatch(deps, viewer, ids.length);
-  return presences.watch(viewer.userId, ids, () => load.isHigh || isBehind());
+  return presences.watch(viewer.userId, ids, isBehind);
 }

@@ -6,6 +6,7 @@ import type { RoomEvent } from '../domain/room-event.js';
 import type { LogEntry } from '../domain/room-log.js';
 import { filterSource, type Source } from '../domain/source.js';
 import type { Viewer } from '../domain/viewer.js';
+import type { CursorOptions } from '../pubsub/live/room/room-cursor.js';
 import type { Deps } from './deps.js';
 import { found, loadMemberHead } from './loaders.js';
 
@@ -20,17 +21,26 @@ export interface WatchRoomInput {
  * All events of the room after `afterSeq`, or from now on: each entry once and in order, then live without a gap.
  * @throws {ChatError} NOT_FOUND if the viewer is not a member; the source throws FORBIDDEN when the membership ends
  */
-export async function watchRoom(deps: Deps, viewer: Viewer, input: WatchRoomInput): Promise<Source<RoomEvent>> {
+export async function watchRoom(
+  deps: Deps,
+  viewer: Viewer,
+  input: WatchRoomInput,
+  isBehind: () => boolean,
+): Promise<Source<RoomEvent>> {
   const { epochGraceMs } = deps.limits;
-  return watch(deps, viewer, input, { graceMs: epochGraceMs, mayResync: true });
+  return watch(deps, viewer, input, { graceMs: epochGraceMs, mayResync: true, isBehind });
 }
 
-/** @param graceMs - how long an epoch counts as new: a client that resumes without an epoch may have lost entries then */
+interface WatchOptions extends Pick<CursorOptions, 'mayResync' | 'isBehind'> {
+  /** How long an epoch counts as new: a client that resumes without an epoch may have lost entries then. */
+  readonly graceMs: number;
+}
+
 async function watch(
   deps: Deps,
   viewer: Viewer,
   { roomId, afterSeq, epoch }: WatchRoomInput,
-  { graceMs, mayResync }: { readonly graceMs: number; readonly mayResync: boolean },
+  { graceMs, mayResync, isBehind }: WatchOptions,
 ): Promise<Source<RoomEvent>> {
   const { feeds, limits } = deps;
   const id = parseUuid(roomId, 'roomId');
@@ -47,6 +57,7 @@ async function watch(
       commonSeq: afterSeq == null ? log.seq : Math.min(findCommonSeq(log, epochId, graceMs), log.seq),
       maxLag: limits.maxLag,
       mayResync,
+      isBehind,
     };
   });
 }
@@ -65,7 +76,12 @@ function findCommonSeq({ epochs, epochAgesMs }: LogHead, epoch: string | undefin
  * The same, but only added messages. There is no event for a changed epoch: a client that has lost entries gets the messages
  * after the last common one again, and a client without an epoch continues from `afterSeq`.
  */
-export async function watchMessages(deps: Deps, viewer: Viewer, input: WatchRoomInput): Promise<Source<LogEntry>> {
-  const events = await watch(deps, viewer, input, { graceMs: 0, mayResync: false });
+export async function watchMessages(
+  deps: Deps,
+  viewer: Viewer,
+  input: WatchRoomInput,
+  isBehind: () => boolean,
+): Promise<Source<LogEntry>> {
+  const events = await watch(deps, viewer, input, { graceMs: 0, mayResync: false, isBehind });
   return filterSource(events, (event): event is LogEntry => event.kind === 'added');
 }

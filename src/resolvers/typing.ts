@@ -47,7 +47,7 @@ export async function watchTyping(
   input: { roomId: string },
   isBehind: () => boolean,
 ): Promise<Source<TypingState>> {
-  const { db, typing, load } = deps;
+  const { db, typing } = deps;
   const roomId = parseUuid(input.roomId, 'roomId');
   return typing.watch(roomId, async () => {
     const head = found(await loadMemberHead(deps, viewer, roomId));
@@ -56,7 +56,7 @@ export async function watchTyping(
       head: head.seq,
       epoch: presentEpoch(head.epochs),
       isMember: () => isMember(db, roomId, viewer.userId),
-      isHeldBack: () => load.isHigh || isBehind(),
+      isBehind,
     };
   });
 }

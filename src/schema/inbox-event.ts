@@ -10,7 +10,7 @@ const InboxEventKind = builder.enumType('InboxEventKind', {
     READY: { description: 'Every change from now on is delivered: query rooms now.' },
     ROOM_CHANGED: {
       description:
-        'The viewer joined the room, or the room changed. It is sent as it is now, at most once per room in 250 ms.',
+        'The viewer joined the room, or the room changed. It is sent as it is now, at most once per room in 250 ms, under load in up to 5 seconds.',
     },
     ROOM_REMOVED: { description: 'The viewer is no longer a member: remove the room from the list.' },
   },
@@ -38,7 +38,7 @@ builder.subscriptionField('inboxEvents', (t) =>
   t.field({
     type: InboxEvent,
     description: `Changes of all the viewer's rooms, for a room list and its badges. READY comes first. ROOM_CHANGED follows a message, an edit,
-a deletion, a rename, a change of members, a new name of a member that the list shows, and a move of the viewer's own read mark. It is sent at most once per room in 250 ms, with the newest state.`,
+a deletion, a rename, a change of members, a new name of a member that the list shows, and a move of the viewer's own read mark. It is sent at most once per room in 250 ms, under load in up to 5 seconds, with the newest state.`,
     subscribe: (_root, _args, context, info) => watchInbox(context.deps, context.viewer, toRoomInside(context, info)),
     resolve: (event) => event,
   }),

@@ -38,7 +38,7 @@ to an earlier state, the messages behind that state are sent again.`,
       afterSeq: t.arg.int({ description: 'The newest seq that the client has; absent, messages are live only.' }),
       epoch: t.arg.id({ description: epochDescription }),
     },
-    subscribe: (_root, args, { deps, viewer }) => watchMessages(deps, viewer, args),
+    subscribe: (_root, args, { deps, viewer, isBehind }) => watchMessages(deps, viewer, args, isBehind),
     resolve: ({ message }, _args, { deps }) => nameAuthor(deps, message),
   }),
 );

@@ -218,7 +218,7 @@ builder.mutationFields((t) => ({
   sendMessage: t.field({
     type: SendMessagePayload,
     description:
-      'Sends a message. Returns once the message is on disk, over HTTP and WebSocket alike. The same id with different content, room or author is CONFLICT.',
+      'Sends a message. Returns once the message is on disk, over HTTP and WebSocket alike. The same id with different content, room or author is CONFLICT. While the server delivers messages late, a send waits for up to a second and is then RATE_LIMITED: send it again with the same id.',
     args: { input: t.arg({ type: SendMessageInput, required: true, description: 'The message and its room.' }) },
     resolve: (_root, { input }, { deps, viewer }) => sendMessage(deps, viewer, input),
   }),

@@ -50,7 +50,7 @@ Ends with FORBIDDEN when the viewer's membership ends.`,
       afterSeq: t.arg.int({ description: 'The newest seq that the client has; absent, events are live only.' }),
       epoch: t.arg.id({ description: epochDescription }),
     },
-    subscribe: (_root, args, { deps, viewer }) => watchRoom(deps, viewer, args),
+    subscribe: (_root, args, { deps, viewer, isBehind }) => watchRoom(deps, viewer, args, isBehind),
     resolve: (event) => event,
   }),
 }));

@@ -69,7 +69,7 @@ builder.mutationField('setTyping', (t) =>
 builder.subscriptionField('typing', (t) =>
   t.field({
     type: TypingState,
-    description: `The complete list of users who are typing: the current one first, then a new one after every change, at most four per second.
+    description: `The complete list of users who are typing: the current one first, then a new one after every change, at most four per second, and under load one in 5 seconds.
 Ends with FORBIDDEN when the viewer's membership ends.`,
     args: { roomId: t.arg.id({ required: true, description: 'The room.' }) },
     subscribe: (_root, args, { deps, viewer, isBehind }) => watchTyping(deps, viewer, args, isBehind),

@@ -1,4 +1,5 @@
 import { type Aggregator, Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import { type LaterKind, laterKinds } from '../pubsub/live/intervals.js';
 import type { KindTraffic } from '../pubsub/nats/traffic.js';
 
 export interface MetricSources {
@@ -18,6 +19,10 @@ export interface MetricSources {
   readonly natsUnanswered: () => number;
   readonly failingStreams: () => number;
   readonly backlog: () => { readonly entries: number; readonly oldestMs: number };
+  /** The worst value since the last call. */
+  readonly worstLateMs: (what: 'loopMs' | 'entriesMs') => number;
+  readonly intervalMs: (kind: LaterKind) => number;
+  readonly sends: { readonly waiting: number; readonly slowed: number; readonly refused: number };
 }
 
 /**
@@ -89,6 +94,35 @@ export function createMetrics(sources: MetricSources, worker?: number): Registry
     'NATS messages ignored because they are not in the form that Fairway publishes',
     sources.natsIgnored,
   );
+  gauge(
+    'fairway_loop_late_seconds',
+    'How late the event loop was at worst since the last read',
+    () => sources.worstLateMs('loopMs') / 1_000,
+    'max',
+  );
+  gauge(
+    'fairway_entries_late_seconds',
+    'How late log entries were delivered at worst since the last read; peers that do not read, and the worst of a hundred users, do not count',
+    () => sources.worstLateMs('entriesMs') / 1_000,
+    'max',
+  );
+  new Gauge({
+    name: 'fairway_interval_seconds',
+    help: 'The present interval of what is delivered after the log entries, by kind',
+    labelNames: ['kind'],
+    aggregator: 'max',
+    registers: [registry],
+    collect() {
+      for (const kind of laterKinds) this.set({ kind }, sources.intervalMs(kind) / 1_000);
+    },
+  });
+  gauge('fairway_sends_waiting', 'Sends that wait because log entries are delivered late', () => sources.sends.waiting);
+  counter(
+    'fairway_sends_slowed_total',
+    'Sends that had to wait for that reason, with those that were refused',
+    () => sources.sends.slowed,
+  );
+  counter('fairway_sends_refused_total', 'Sends that were refused for that reason', () => sources.sends.refused);
   return registry;
 }
 

@@ -11,6 +11,7 @@ import { roomParts } from '../../src/db/rooms.js';
 import type { ChatError } from '../../src/domain/errors.js';
 import { Slices } from '../../src/domain/slices.js';
 import { viewerOf } from '../../src/domain/viewer.js';
+import { LoadGauge } from '../../src/pubsub/live/load-gauge.js';
 import { Presences } from '../../src/pubsub/live/presence/presences.js';
 import { createNatsPubSub } from '../../src/pubsub/nats/nats-pub-sub.js';
 import type { PubSub } from '../../src/pubsub/nats/pub-sub.js';
@@ -415,6 +416,7 @@ describeWithNats('presence', () => {
   let nats: TestNats;
   let pubsub: PubSub;
   let presences: Presences;
+  let load: LoadGauge;
 
   beforeAll(async () => {
     await createRoom(db, {
@@ -430,9 +432,11 @@ describeWithNats('presence', () => {
     const log = pino({ level: 'silent' });
     pubsub = createNatsPubSub({ ...nats, creds: undefined, replicas: 1, replyPrefixes: [] }, log);
     await waitFor(() => pubsub.isConnected, { what: 'the connection' });
+    load = new LoadGauge();
     presences = new Presences({
       pubsub,
       store: createPresenceStore(db),
+      load,
       log,
       maxWatchedUsers: 500,
       isTrusted: () => true,
@@ -440,6 +444,7 @@ describeWithNats('presence', () => {
   });
   afterAll(async () => {
     presences.close();
+    load.close();
     await pubsub.close();
     await nats.stop();
   });

@@ -8,6 +8,7 @@ export interface BackendAnswer {
   readonly data?: any;
   readonly error?: string;
   readonly code?: string;
+  readonly retryAfterMs?: number;
   readonly nextCursor?: string | null;
 }
 

@@ -1,6 +1,7 @@
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Presence, PresenceStore, ViewedUser } from '../../src/domain/presence.js';
+import { LoadGauge } from '../../src/pubsub/live/load-gauge.js';
 import { Presences } from '../../src/pubsub/live/presence/presences.js';
 import { encodeMembersSignal, encodePresence } from '../../src/pubsub/nats/encoding.js';
 import type { PubSub } from '../../src/pubsub/nats/pub-sub.js';
@@ -12,14 +13,17 @@ const maxWatchedUsers = 3_000;
 describe('the presence of watched users', () => {
   let world: FakeWorld;
   let presences: Presences;
+  let load: LoadGauge;
 
   beforeEach(() => {
     vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
     world = new FakeWorld();
     const { pubsub, store } = world;
+    load = new LoadGauge();
     presences = new Presences({
       pubsub,
       store,
+      load,
       log: pino({ level: 'silent' }),
       maxWatchedUsers,
       isTrusted: () => true,
@@ -27,6 +31,7 @@ describe('the presence of watched users', () => {
   });
   afterEach(() => {
     presences.close();
+    load.close();
     vi.useRealTimers();
   });
 

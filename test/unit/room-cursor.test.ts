@@ -176,6 +176,49 @@ describe("a room's feed", () => {
   });
 });
 
+describe("a subscriber's wait for entries", () => {
+  it('lasts from the arrival until the subscriber asks for more, and does not count while the peer is slow', async () => {
+    const feed = openFeed(nothing);
+    await feed.opened;
+    let isBehind = false;
+    const cursor = open(feed, { isBehind: () => isBehind });
+    feed.accept(entryAt(1));
+    expect(cursor.waitsSince, 'before the end of the replay').toBeUndefined();
+    while ((await cursor.next()).value?.kind !== 'ready');
+    const reading = cursor.next();
+    await turn();
+    expect(cursor.waitsSince).toBeUndefined();
+
+    const before = performance.now();
+    feed.accept(entryAt(2));
+    const since = cursor.waitsSince ?? 0;
+    expect(since).toBeGreaterThanOrEqual(before);
+    await turn();
+    feed.accept(entryAt(3));
+    expect((await reading).value).toMatchObject({ seq: 2 });
+    expect(cursor.waitsSince, 'while the first is executed and written').toBe(since);
+    isBehind = true;
+    expect(cursor.waitsSince).toBeUndefined();
+    isBehind = false;
+    expect((await cursor.next()).value).toMatchObject({ seq: 3 });
+    expect(cursor.waitsSince).toBeGreaterThan(since);
+    void cursor.next();
+    await turn();
+    expect(cursor.waitsSince).toBeUndefined();
+    await cursor.return();
+  });
+
+  it('begins with the oldest entry in memory if earlier ones have left it', async () => {
+    const feed = openFeed(nothing);
+    await feed.opened;
+    const cursor = open(feed, {});
+    await cursor.next();
+    for (let seq = 1; seq <= 300; seq += 1) feed.accept(entryAt(seq));
+    expect(cursor.waitsSince).toBe(feed.arrivalAfter(feed.floor));
+    await cursor.return();
+  });
+});
+
 /** The feed of a quiet room, which counts its holders and listeners. */
 class CountedFeed {
   readonly roomId = roomId;
@@ -219,7 +262,8 @@ class CountedFeed {
 function open(feed: CountedFeed | RoomFeed, position: Partial<CursorOptions>, log = store): RoomCursor {
   feed.hold();
   const start = { viewerId: 4, head: 0, epoch, afterSeq: 0, commonSeq: 0, maxLag: 500, mayResync: true };
-  return new RoomCursor({ ...start, ...position, feed: feed as RoomFeed, store: log } as CursorOptions);
+  const isBehind = () => false;
+  return new RoomCursor({ ...start, isBehind, ...position, feed: feed as RoomFeed, store: log } as CursorOptions);
 }
 
 /** A log whose pages have two messages. */
@@ -240,6 +284,7 @@ const openFeed = (onClose: () => void): RoomFeed =>
     stateKinds: [readMark, nickname],
     log: pino({ level: 'silent' }),
     failures: new Seldom(),
+    onEntry: nothing,
     onClose,
   });
 

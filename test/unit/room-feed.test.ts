@@ -30,6 +30,7 @@ beforeEach(async () => {
     stateKinds: [readMark, nickname],
     log: pino({ level: 'silent' }),
     failures: new Seldom(),
+    onEntry: () => {},
     onClose: () => {},
   });
   await feed.opened;

@@ -1,16 +1,20 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import type { LogEntry } from '../../src/domain/room-log.js';
 import type { TypingState, TypingStore } from '../../src/domain/typing.js';
+import { LoadGauge } from '../../src/pubsub/live/load-gauge.js';
 import type { RoomFeed } from '../../src/pubsub/live/room/room-feed.js';
 import { TypingRoom } from '../../src/pubsub/live/typing/typing-room.js';
 import type { PubSub } from '../../src/pubsub/nats/pub-sub.js';
 
 const viewerId = 1;
+let load: LoadGauge;
 
 beforeEach(() => {
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'performance'] });
+  load = new LoadGauge();
 });
 afterEach(() => {
+  load.close();
   vi.useRealTimers();
 });
 
@@ -18,7 +22,7 @@ it.each([0, 100, 500])('waits 300 ms between two lists for a subscriber that tak
   const room = open(quietFeed);
   await room.opened;
   const states = room.watch(
-    { viewerId, head: 0, epoch: '', isMember: async () => true, isHeldBack: () => false },
+    { viewerId, head: 0, epoch: '', isMember: async () => true, isBehind: () => false },
     () => {},
   );
   const sent: { from: number; until: number }[] = [];
@@ -48,7 +52,7 @@ it('sends nothing more to a removed member, even before the feed has woken the r
   await room.opened;
   let isMember = true;
   const states = room.watch(
-    { viewerId, head: 0, epoch: '', isMember: async () => isMember, isHeldBack: () => false },
+    { viewerId, head: 0, epoch: '', isMember: async () => isMember, isBehind: () => false },
     () => {},
   );
   expect(await states.next()).toMatchObject({ value: { userIds: [] } });
@@ -68,7 +72,7 @@ it('sends nothing more to a removed member, even before the feed has woken the r
 it('sends one state to all watchers with the same typists, so that it is executed once', async () => {
   const room = open(quietFeed);
   await room.opened;
-  const grant = { head: 0, epoch: '', isMember: async () => true, isHeldBack: () => false };
+  const grant = { head: 0, epoch: '', isMember: async () => true, isBehind: () => false };
   const watchers = [1, 2, 3, 4].map((viewer) => room.watch({ ...grant, viewerId: viewer }, () => {}));
   const next = async () => (await Promise.all(watchers.map((watcher) => watcher.next()))).map(({ value }) => value);
 
@@ -89,7 +93,7 @@ it('sends one state to all watchers with the same typists, so that it is execute
 it('makes one list for all of 60 watchers who do not type, and one for each of those who type, at every change', async () => {
   const room = open(quietFeed);
   await room.opened;
-  const grant = { head: 0, epoch: '', isMember: async () => true, isHeldBack: () => false };
+  const grant = { head: 0, epoch: '', isMember: async () => true, isBehind: () => false };
   let sent: TypingState[] = [];
   for (let viewer = 1; viewer <= 60; viewer += 1) {
     const watcher = room.watch({ ...grant, viewerId: viewer }, () => {});
@@ -130,7 +134,7 @@ it('makes one list for all of 60 watchers who do not type, and one for each of t
 });
 
 const open = (feed: RoomFeed) =>
-  new TypingRoom({ feed, pubsub: silentPubsub, store: trustingStore, instanceId: 'here' });
+  new TypingRoom({ feed, pubsub: silentPubsub, store: trustingStore, load, instanceId: 'here' });
 
 const trustingStore: TypingStore = { keepTyping: async (_roomId, typists) => [...typists] };
 

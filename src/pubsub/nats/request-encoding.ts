@@ -7,6 +7,8 @@ export type Answer =
       readonly success: false;
       readonly error: string;
       readonly code: ErrorCode;
+      /** How long to wait before a retry; for RATE_LIMITED only. */
+      readonly retryAfterMs?: number;
       /** Finds the cause in the log; for INTERNAL only. */
       readonly correlationId?: string;
     };

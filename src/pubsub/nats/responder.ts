@@ -10,6 +10,8 @@ import { type Answer, decodeRequest, encodeAnswer, type Request } from './reques
 /** A subject whose requests are answered. */
 export interface Endpoint {
   readonly subject: string;
+  /** Whether its requests begin at once: they share statements, and may have to wait for something else than the database. */
+  readonly isBatched?: boolean;
   /** Never rejects for a bad request: a refusal is an answer, too. */
   answer(payload: unknown): Promise<Answer>;
 }
@@ -25,7 +27,7 @@ export interface Responder {
 
 export const queueGroup = 'fairway';
 
-/** More requests wait, which protects the database. Beyond `maxUnderWay` they are refused. */
+/** More requests wait, which protects the database, unless they are batched. Beyond `maxUnderWay` they are refused. */
 const maxConcurrent = 32;
 const maxUnderWay = 10_000;
 const drainTimeoutMs = 5_000;
@@ -111,7 +113,8 @@ class QueueResponder implements Responder {
       this.#respond(message, refuse(new ChatError('UNAVAILABLE', 'Too many requests at once; try again')), null);
       return;
     }
-    const work = this.#limit(() => this.#answer(message, endpoint, stats))
+    const answer = () => this.#answer(message, endpoint, stats);
+    const work = (endpoint.isBatched === true ? answer() : this.#limit(answer))
       .catch((error: unknown) =>
         this.#log.error({ err: error, subject: endpoint.subject }, 'A request could not be answered'),
       )

@@ -9,6 +9,7 @@ import { decodeEntry, roomOf } from '../../nats/encoding.js';
 import type { EntrySeal } from '../../nats/entry-seal.js';
 import type { PubSub, Subscription } from '../../nats/pub-sub.js';
 import { allMessageSubjects, ownReadSubject } from '../../nats/subjects.js';
+import type { LoadGauge } from '../load-gauge.js';
 import type { RoomFeeds } from '../room/room-feeds.js';
 import { readMark } from '../room/room-states.js';
 import { InboxIndex } from './inbox-index.js';
@@ -21,13 +22,12 @@ export interface InboxesOptions {
   readonly store: InboxStore;
   readonly epochs: EpochWatch;
   readonly seal: EntrySeal;
+  readonly load: LoadGauge;
   readonly log: Logger;
 }
 
 /** Rooms that change within this time are sent together, so that they share queries. */
 const tickMs = 50;
-/** A little more than the 250 ms that each subscriber keeps between two events of a room. */
-const roomGapMs = 300;
 const compareMs = 1_000;
 /** A change dated before the last comparison may have been committed after it. */
 const lateCommitMs = 30_000;
@@ -263,8 +263,10 @@ export class Inboxes<Room extends ListedRoom> {
     const now = performance.now();
     this.#tick = undefined;
     this.#tickedAt = now;
+    // A little more than the 250 ms that each subscriber keeps between two events of a room.
+    const gapMs = this.#options.load.intervalMs('inbox') + tickMs;
     for (const [roomId, sentAt] of this.#sentAt) {
-      if (sentAt + roomGapMs > now) break;
+      if (sentAt + gapMs > now) break;
       this.#sentAt.delete(roomId);
     }
     for (const [roomId, viewerIds] of this.#changed) {

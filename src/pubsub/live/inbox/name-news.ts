@@ -18,7 +18,7 @@ export interface NameNewsOptions {
 const tickMs = 50;
 /** At most one notification per user in this time, however often the name changes; the newest name is shown. */
 const userGapMs = 5_000;
-/** About how many subscribers are notified in one tick: names are less urgent than everything else. */
+/** About how many subscribers are notified in one tick, or interval under load: names are less urgent than all else. */
 const notifiedPerTick = 200;
 const usersPerQuery = 50;
 /** Beyond this, a new name shows only with the next change of the room or the user: then each room is read again. */
@@ -34,6 +34,7 @@ export class NameNews {
   /** Rooms whose viewers are still to be notified. */
   readonly #rooms = new Set<string>();
   #ticking: Loop | undefined;
+  #tickedAt = Number.NEGATIVE_INFINITY;
   #isClosed = false;
 
   constructor(options: NameNewsOptions) {
@@ -63,7 +64,9 @@ export class NameNews {
   }
 
   async #tick(): Promise<void> {
-    if (this.#options.load.isHigh) return;
+    const now = performance.now();
+    if (this.#tickedAt + this.#options.load.intervalMs('names') > now) return;
+    this.#tickedAt = now;
     if (this.#rooms.size === 0) await this.#notifyOfUsers();
     this.#notifyRooms();
     if (this.#users.size > 0 || this.#rooms.size > 0) return;

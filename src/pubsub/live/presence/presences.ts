@@ -14,11 +14,13 @@ import {
 } from '../../nats/encoding.js';
 import type { PubSub, Subscription } from '../../nats/pub-sub.js';
 import { allMembersSubjects, allPresenceSubjects, membersSubject, presenceSubject } from '../../nats/subjects.js';
+import type { LoadGauge } from '../load-gauge.js';
 import { PresenceWatcher } from './presence-watcher.js';
 
 export interface PresencesOptions {
   readonly pubsub: PubSub;
   readonly store: PresenceStore;
+  readonly load: LoadGauge;
   readonly log: Logger;
   /** The maximum number of users in one subscription; a viewer may watch ten times as many in this process. */
   readonly maxWatchedUsers: number;
@@ -131,9 +133,10 @@ export class Presences {
    * no change is missed in between.
    * @throws {ChatError} RATE_LIMITED if the viewer watches too many users already
    */
-  async watch(viewerId: number, userIds: readonly number[], isHeldBack: () => boolean): Promise<Source<Presence>> {
+  async watch(viewerId: number, userIds: readonly number[], isBehind: () => boolean): Promise<Source<Presence>> {
     const viewer = this.#takePlaces(viewerId, userIds.length);
-    const watcher = new PresenceWatcher({ viewerId, userIds, isHeldBack, onEnd: () => this.#forget(watcher) });
+    const { load } = this.#options;
+    const watcher = new PresenceWatcher({ viewerId, userIds, load, isBehind, onEnd: () => this.#forget(watcher) });
     viewer.watchers.add(watcher);
     for (const userId of userIds) this.#register(userId, watcher);
     if (this.#subscriptions.length === 0) this.#subscriptions = this.#subscribe();

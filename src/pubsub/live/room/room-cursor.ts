@@ -22,6 +22,8 @@ export interface CursorOptions {
   readonly maxLag: number;
   /** Whether the subscription can send a resync event; otherwise the entries after `commonSeq` are sent again. */
   readonly mayResync: boolean;
+  /** Whether the peer is too slow for what is sent to it. */
+  readonly isBehind: () => boolean;
 }
 
 const retryMs = 1_000;
@@ -38,14 +40,17 @@ const otherEpochMs = 100;
 export class RoomCursor extends PullSource<RoomEvent> {
   // Separate fields instead of the options object, which is created for each subscriber: reading it cost more than all else
   // in the delivery of an event.
+  readonly viewerId: number;
   readonly #feed: RoomFeed;
   readonly #store: LogStore;
-  readonly #viewerId: number;
   readonly #maxLag: number;
   readonly #mayResync: boolean;
+  readonly #isBehind: () => boolean;
   #head: number;
   #epoch: string;
   #position: number;
+  /** The position when the subscriber last asked for more, and so had been sent everything up to there. */
+  #given: number;
   /** Entries that were sent already may include changes up to this position. */
   #reach: number;
   /** The version of the last state that the subscriber got, or of the newest one at its start. */
@@ -62,18 +67,21 @@ export class RoomCursor extends PullSource<RoomEvent> {
   /** Cancels a read that waits for its turn; created by the first one. */
   #ending: AbortController | undefined;
 
-  constructor({ feed, store, viewerId, head, epoch, afterSeq, commonSeq, maxLag, mayResync }: CursorOptions) {
+  constructor(options: CursorOptions) {
     super();
+    const { feed, store, viewerId, head, epoch, afterSeq, commonSeq, maxLag, mayResync, isBehind } = options;
     this.#feed = feed;
     this.#store = store;
-    this.#viewerId = viewerId;
+    this.viewerId = viewerId;
     this.#head = head;
     this.#epoch = epoch;
     this.#maxLag = maxLag;
     this.#mayResync = mayResync;
+    this.#isBehind = isBehind;
     this.#stateVersion = feed.states.version;
     this.#position = Math.min(afterSeq, commonSeq);
     this.#reach = this.#position;
+    this.#given = this.#position;
     if (afterSeq > commonSeq && mayResync) this.#resyncAt = head;
     else if (this.#position < head) this.#startReplay(head);
     feed.listen(this);
@@ -81,12 +89,20 @@ export class RoomCursor extends PullSource<RoomEvent> {
 
   /** Returns the next entry if it is in the feed's memory and needs no query, which is nearly always the case. */
   override peek(): LogEntry | undefined {
+    this.#given = this.#position;
     const entry = this.#isLive ? this.#feed.entryAfter(this.#position) : undefined;
     return entry === undefined || this.#mustAssertMember(entry) ? undefined : entry;
   }
 
   override skip(shown: RoomEvent): void {
     this.#position = shown.seq;
+  }
+
+  /** When the oldest entry arrived that this process has not sent yet to the live subscriber, whose peer reads. */
+  get waitsSince(): number | undefined {
+    const feed = this.#feed;
+    if (this.#given >= feed.head || !this.#isReady || this.#epoch !== feed.epoch || this.#isBehind()) return undefined;
+    return feed.arrivalAfter(this.#given);
   }
 
   override get isIdle(): boolean {
@@ -165,7 +181,7 @@ export class RoomCursor extends PullSource<RoomEvent> {
 
   /** The membership has to be checked, because a replay may contain an earlier end of it, before the viewer returned. */
   #mustAssertMember(entry: LogEntry): boolean {
-    return endsMembership(entry.message, this.#viewerId) || this.#isFromLater(entry);
+    return endsMembership(entry.message, this.viewerId) || this.#isFromLater(entry);
   }
 
   /** Whether the entry was read from the database after a later change of its message. */
@@ -174,7 +190,7 @@ export class RoomCursor extends PullSource<RoomEvent> {
   }
 
   async #assertMember(): Promise<void> {
-    if (await this.#patiently(() => this.#store.isMember(this.#feed.roomId, this.#viewerId))) return;
+    if (await this.#patiently(() => this.#store.isMember(this.#feed.roomId, this.viewerId))) return;
     throw new ChatError('FORBIDDEN', 'Your membership in this room has ended');
   }
 
@@ -207,7 +223,7 @@ export class RoomCursor extends PullSource<RoomEvent> {
       const range = { roomId: this.#feed.roomId, base, after: this.#position, upTo };
       // A subscriber that was live before and has fallen behind waits for its turn without a limit.
       const wait = { isPatient: this.#isReady || this.#wasReady, signal: this.#endSignal };
-      const page = await this.#patiently(() => this.#store.replayPage(range, this.#viewerId, wait));
+      const page = await this.#patiently(() => this.#store.replayPage(range, this.viewerId, wait));
       if (page.some(({ epoch }) => epoch !== this.#epoch)) {
         this.#feed.doubt();
         await delay(otherEpochMs, undefined, { ref: false });

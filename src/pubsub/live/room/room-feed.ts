@@ -29,6 +29,12 @@ const maxStateAhead = 10_000;
 /** The epochs of a room that does not exist any more, as after a restore: later than any epoch, and in common with none. */
 const goneFor: Epochs = [{ epoch: 'gone', seq: 0 }];
 
+/** A subscriber also says for whom it waits, and since when: when the oldest entry arrived that it should have by now. */
+export interface FeedListener extends Listener {
+  readonly viewerId?: number;
+  readonly waitsSince?: number | undefined;
+}
+
 export interface RoomFeedOptions {
   readonly pubsub: PubSub;
   readonly store: LogStore;
@@ -38,6 +44,8 @@ export interface RoomFeedOptions {
   readonly log: Logger;
   /** Shared by all rooms: an outage of the database affects all of them. */
   readonly failures: Seldom;
+  /** Called with each new entry. */
+  readonly onEntry: (feed: RoomFeed) => void;
   readonly onClose: () => void;
 }
 
@@ -52,14 +60,17 @@ export class RoomFeed {
   readonly opened: Promise<void>;
   /** What subscribers get beside the entries. */
   readonly states = new LatestStates();
+  readonly listeners = new Set<FeedListener>();
   readonly #store: LogStore;
   readonly #seal: EntrySeal;
   readonly #log: Logger;
   readonly #failures: Seldom;
+  readonly #onEntry: (feed: RoomFeed) => void;
   readonly #onClose: () => void;
   readonly #ring: LogEntry[] = [];
+  /** When each entry of the ring arrived, by `performance.now()`. */
+  readonly #arrivals: number[] = [];
   readonly #ahead = new Map<number, LogEntry>();
-  readonly #listeners = new Set<Listener>();
   readonly #subscriptions: Subscription[] = [];
   #holders = 0;
   #floor = 0;
@@ -79,12 +90,13 @@ export class RoomFeed {
   #isRepairing = false;
   #isClosed = false;
 
-  constructor(roomId: string, { pubsub, store, seal, stateKinds, log, failures, onClose }: RoomFeedOptions) {
+  constructor(roomId: string, { pubsub, store, seal, stateKinds, log, failures, onEntry, onClose }: RoomFeedOptions) {
     this.roomId = roomId;
     this.#store = store;
     this.#seal = seal;
     this.#log = log;
     this.#failures = failures;
+    this.#onEntry = onEntry;
     this.#onClose = onClose;
     this.opened = this.#open(pubsub, stateKinds);
   }
@@ -133,6 +145,15 @@ export class RoomFeed {
 
   /** Returns the first entry in memory after the position. */
   entryAfter(seq: number): LogEntry | undefined {
+    return this.#ring[this.#indexAfter(seq)];
+  }
+
+  /** Returns when that entry arrived. */
+  arrivalAfter(seq: number): number | undefined {
+    return this.#arrivals[this.#indexAfter(seq)];
+  }
+
+  #indexAfter(seq: number): number {
     const ring = this.#ring;
     let low = 0;
     let high = ring.length;
@@ -141,7 +162,7 @@ export class RoomFeed {
       if ((ring[middle] as LogEntry).seq <= seq) low = middle + 1;
       else high = middle;
     }
-    return ring[low];
+    return low;
   }
 
   /** Increases with every change of the feed. */
@@ -150,12 +171,12 @@ export class RoomFeed {
   }
 
   /** Wakes the listener after every change, until it is removed with `forget`. */
-  listen(listener: Listener): void {
-    this.#listeners.add(listener);
+  listen(listener: FeedListener): void {
+    this.listeners.add(listener);
   }
 
-  forget(listener: Listener): void {
-    this.#listeners.delete(listener);
+  forget(listener: FeedListener): void {
+    this.listeners.delete(listener);
   }
 
   accept(entry: LogEntry): void {
@@ -271,9 +292,12 @@ export class RoomFeed {
 
   #append(entry: LogEntry): void {
     this.#ring.push(entry);
+    this.#arrivals.push(performance.now());
     this.#head = entry.seq;
-    const dropped = this.#ring.length > ringSize ? this.#ring.shift() : undefined;
-    if (dropped !== undefined) this.#floor = dropped.seq;
+    this.#onEntry(this);
+    if (this.#ring.length <= ringSize) return;
+    this.#floor = this.#ring.shift()?.seq ?? this.#floor;
+    this.#arrivals.shift();
   }
 
   #takeAhead(): void {
@@ -288,6 +312,7 @@ export class RoomFeed {
 
   #skipTo(seq: number): void {
     this.#ring.length = 0;
+    this.#arrivals.length = 0;
     this.#floor = seq;
     this.#head = seq;
   }
@@ -403,7 +428,7 @@ export class RoomFeed {
     this.#changes += 1;
     this.#waking ??= setImmediate(() => {
       this.#waking = undefined;
-      for (const listener of this.#listeners) this.#rouse(listener);
+      for (const listener of this.listeners) this.#rouse(listener);
     });
   }
 

@@ -1,6 +1,7 @@
 import { every, type Loop } from '../../../domain/every.js';
 import type { LogEntry, LogStore } from '../../../domain/room-log.js';
 import { Seldom } from '../../nats/seldom.js';
+import { LateEntries } from './late-entries.js';
 import { MissedStates } from './missed-states.js';
 import { createOutbox, type Outbox, type OutboxOptions } from './outbox.js';
 import { type CursorOptions, RoomCursor } from './room-cursor.js';
@@ -19,6 +20,8 @@ interface StateListener {
 
 /** The feeds of all rooms with listeners in this process, and the publishing of changes that are committed here. */
 export class RoomFeeds {
+  /** How late entries are delivered. */
+  readonly lateEntries = new LateEntries();
   readonly #store: LogStore;
   readonly #feedOptions: Omit<RoomFeedOptions, 'onClose'>;
   readonly #outbox: Outbox;
@@ -32,7 +35,7 @@ export class RoomFeeds {
   constructor(options: RoomFeedsOptions) {
     const { pubsub, store, log } = options;
     this.#store = store;
-    this.#feedOptions = { ...options, failures: new Seldom() };
+    this.#feedOptions = { ...options, failures: new Seldom(), onEntry: this.lateEntries.note };
     this.#outbox = createOutbox(options);
     this.#signals = new StateSignals(pubsub);
     this.#missed = new MissedStates({ ...options, feeds: this.#open });

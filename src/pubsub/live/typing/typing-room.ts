@@ -11,6 +11,7 @@ import {
 import { decodeTyping, type TypingSignal } from '../../nats/encoding.js';
 import type { PubSub, Subscription } from '../../nats/pub-sub.js';
 import { typingSubject } from '../../nats/subjects.js';
+import type { LoadGauge } from '../load-gauge.js';
 import type { RoomFeed } from '../room/room-feed.js';
 import { TypingList } from './typing-list.js';
 import { type TypingGrant, TypingWatcher } from './typing-watcher.js';
@@ -20,6 +21,7 @@ export interface TypingRoomOptions {
   readonly feed: RoomFeed;
   readonly pubsub: PubSub;
   readonly store: TypingStore;
+  readonly load: LoadGauge;
   /** Marks this instance's own signals, which it has applied already when they come back. */
   readonly instanceId: string;
 }
@@ -87,10 +89,13 @@ export class TypingRoom implements Listener {
   }
 
   watch(grant: TypingGrant, onEnd: () => void): Source<TypingState> {
-    const findState = (viewerId: number) => this.#stateFor(viewerId);
-    const watcher = new TypingWatcher(grant, findState, () => {
-      this.#watchers.delete(watcher);
-      onEnd();
+    const watcher = new TypingWatcher(grant, {
+      load: this.#options.load,
+      findState: (viewerId) => this.#stateFor(viewerId),
+      onEnd: () => {
+        this.#watchers.delete(watcher);
+        onEnd();
+      },
     });
     this.#watchers.add(watcher);
     // An entry after the grant may have ended the membership.

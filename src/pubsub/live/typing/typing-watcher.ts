@@ -1,5 +1,6 @@
 import { ChatError } from '../../../domain/errors.js';
 import type { TypingState } from '../../../domain/typing.js';
+import type { LoadGauge } from '../load-gauge.js';
 import { PullSource } from '../pull-source.js';
 import { isSameList } from './typing-list.js';
 
@@ -9,14 +10,19 @@ export interface TypingGrant {
   readonly head: number;
   readonly epoch: string;
   readonly isMember: () => Promise<boolean>;
-  readonly isHeldBack: () => boolean;
+  /** Whether the peer is too slow for what is sent to it. */
+  readonly isBehind: () => boolean;
 }
 
-/** The current list in the room, as the viewer sees it, after everything that may have ended their membership. */
-type FindState = (viewerId: number) => TypingState;
-
-/** The minimum time between two lists to one subscriber, so that there are at most four a second. */
-const minGapMs = 300;
+export interface TypingWatcherOptions {
+  readonly load: LoadGauge;
+  /**
+   * The current list in the room, as the viewer sees it, after everything that may have ended their membership. May call
+   * `doubt` of the watcher.
+   */
+  readonly findState: (viewerId: number) => TypingState;
+  readonly onEnd: () => void;
+}
 
 /**
  * One subscription: the current list first, then each list that differs from the previous one, without the viewer. Another
@@ -24,20 +30,16 @@ const minGapMs = 300;
  */
 export class TypingWatcher extends PullSource<TypingState> {
   readonly #grant: TypingGrant;
-  readonly #findState: FindState;
-  readonly #onEnd: () => void;
+  readonly #options: TypingWatcherOptions;
   #sent: TypingState | undefined;
   /** When the last list had been sent, which the subscriber shows by asking for more. Undefined until then. */
   #sentAt: number | undefined = Number.NEGATIVE_INFINITY;
   #isDoubted = false;
-  #gap: NodeJS.Timeout | undefined;
 
-  /** @param findState - may call `doubt` of this watcher */
-  constructor(grant: TypingGrant, findState: FindState, onEnd: () => void) {
+  constructor(grant: TypingGrant, options: TypingWatcherOptions) {
     super();
     this.#grant = grant;
-    this.#findState = findState;
-    this.#onEnd = onEnd;
+    this.#options = options;
   }
 
   get viewerId(): number {
@@ -53,10 +55,10 @@ export class TypingWatcher extends PullSource<TypingState> {
   override peek(): TypingState | undefined {
     if (this.isEnded || this.isHeldBack) return undefined;
     this.#sentAt ??= performance.now();
-    const state = this.#findState(this.viewerId);
+    const state = this.#options.findState(this.viewerId);
     if (this.#isDoubted || (this.#sent !== undefined && isSameList(this.#sent.userIds, state.userIds)))
       return undefined;
-    return this.#isGapOver(this.#sentAt) ? state : undefined;
+    return this.#options.load.isDue('typing', this.#sentAt, this) ? state : undefined;
   }
 
   override skip(shown: TypingState): void {
@@ -70,7 +72,7 @@ export class TypingWatcher extends PullSource<TypingState> {
   }
 
   protected override get isHeldBack(): boolean {
-    return this.#grant.isHeldBack();
+    return this.#grant.isBehind();
   }
 
   protected async take(): Promise<undefined> {
@@ -82,18 +84,8 @@ export class TypingWatcher extends PullSource<TypingState> {
   }
 
   protected onEnd(): void {
-    clearTimeout(this.#gap);
-    this.#onEnd();
-  }
-
-  /** If not, wakes the subscriber when it is. */
-  #isGapOver(sentAt: number): boolean {
-    const waitMs = sentAt + minGapMs - performance.now();
-    if (waitMs <= 0) return true;
-    this.#gap ??= setTimeout(() => {
-      this.#gap = undefined;
-      this.wake();
-    }, waitMs);
-    return false;
+    const { load, onEnd } = this.#options;
+    load.forget(this);
+    onEnd();
   }
 }

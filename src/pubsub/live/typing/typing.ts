@@ -4,11 +4,19 @@ import { type TypingState, type TypingStore, typingExpiresInMs } from '../../../
 import { encodeTyping } from '../../nats/encoding.js';
 import type { PubSub } from '../../nats/pub-sub.js';
 import { typingSubject } from '../../nats/subjects.js';
+import type { LoadGauge } from '../load-gauge.js';
 import type { RoomFeeds } from '../room/room-feeds.js';
 import { TypingGate } from './typing-gate.js';
 import { readWords, TypingRoom } from './typing-room.js';
 import type { TypingGrant } from './typing-watcher.js';
 import type { Said } from './typing-words.js';
+
+export interface TypingOptions {
+  readonly feeds: RoomFeeds;
+  readonly pubsub: PubSub;
+  readonly store: TypingStore;
+  readonly load: LoadGauge;
+}
 
 interface Held {
   readonly room: TypingRoom;
@@ -17,18 +25,14 @@ interface Held {
 
 /** Publishes the typing signals of this process's users, and holds the rooms that are watched here. */
 export class Typing {
-  readonly #feeds: RoomFeeds;
-  readonly #pubsub: PubSub;
-  readonly #store: TypingStore;
+  readonly #options: TypingOptions;
   readonly #instanceId = randomUUID();
   readonly #rooms = new Map<string, Held>();
   /** By user and room: the gates of users who sent a signal here in the last seconds. */
   readonly #gates = new Map<number, Map<string, TypingGate>>();
 
-  constructor(feeds: RoomFeeds, pubsub: PubSub, store: TypingStore) {
-    this.#feeds = feeds;
-    this.#pubsub = pubsub;
-    this.#store = store;
+  constructor(options: TypingOptions) {
+    this.#options = options;
   }
 
   /** How many rooms are watched. */
@@ -86,9 +90,9 @@ export class Typing {
   async list(roomId: string): Promise<readonly number[]> {
     const room = this.#rooms.get(roomId)?.room;
     await room?.opened;
-    const { typists } = room ?? (await readWords(this.#pubsub, roomId));
+    const { typists } = room ?? (await readWords(this.#options.pubsub, roomId));
     // Only the database knows every message and membership at once.
-    const kept = typists.length === 0 ? [] : await this.#store.keepTyping(roomId, typists);
+    const kept = typists.length === 0 ? [] : await this.#options.store.keepTyping(roomId, typists);
     return kept.map(({ userId }) => userId);
   }
 
@@ -119,7 +123,7 @@ export class Typing {
     const signal = { ...said, ageMs: performance.now() - saidAt };
     if (signal.ageMs > typingExpiresInMs) return;
     this.#rooms.get(roomId)?.room.signal(signal);
-    this.#pubsub.signal(typingSubject(roomId), encodeTyping({ ...signal, from: this.#instanceId }));
+    this.#options.pubsub.signal(typingSubject(roomId), encodeTyping({ ...signal, from: this.#instanceId }));
   }
 
   #acquire(roomId: string): TypingRoom {
@@ -128,12 +132,8 @@ export class Typing {
       known.holders += 1;
       return known.room;
     }
-    const room = new TypingRoom({
-      feed: this.#feeds.hold(roomId),
-      pubsub: this.#pubsub,
-      store: this.#store,
-      instanceId: this.#instanceId,
-    });
+    const { feeds, ...options } = this.#options;
+    const room = new TypingRoom({ ...options, feed: feeds.hold(roomId), instanceId: this.#instanceId });
     this.#rooms.set(roomId, { room, holders: 1 });
     return room;
   }
