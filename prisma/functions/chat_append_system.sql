@@ -10,7 +10,7 @@ DECLARE
   v_now timestamptz := clock_timestamp();
   v_entry chat_messages;
 BEGIN
-  UPDATE chat_rooms r SET seq = r.seq + 1, updated_at = v_now WHERE r.id = p_room RETURNING r.seq INTO v_seq;
+  UPDATE chat_rooms r SET seq = r.seq + 1, updated_at = v_now, is_settled = false WHERE r.id = p_room RETURNING r.seq INTO v_seq;
   INSERT INTO chat_messages (id, room_id, seq, changed_seq, sender_id, sender_name, type, content, system, created_at)
   VALUES (p_id, p_room, v_seq, v_seq, p_actor, chat_shown_member(p_room, p_actor), 'SYSTEM', p_content,
           jsonb_build_object('code', p_code, 'userIds', p_users, 'names', ARRAY(

@@ -24,7 +24,7 @@ BEGIN
     SET content = NULL, deleted_at = v_now, change = 'DELETED', changed_at = v_now, changed_seq = v_room.seq + 1,
         sent_digest = coalesce(m.sent_digest, sha256(convert_to(m.content, 'UTF8')))
     WHERE m.id = p_id RETURNING * INTO v_entry;
-    UPDATE chat_rooms r SET seq = r.seq + 1 WHERE r.id = v_room.id;
+    UPDATE chat_rooms r SET seq = r.seq + 1, is_settled = false WHERE r.id = v_room.id;
   END IF;
   RETURN QUERY SELECT v_outcome, v_room.direct_key, v_entry;
 END;

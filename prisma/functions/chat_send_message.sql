@@ -31,7 +31,7 @@ BEGIN
     ON CONFLICT (id) DO NOTHING
     RETURNING * INTO v_entry;
     IF FOUND THEN
-      UPDATE chat_rooms r SET seq = v_seq, updated_at = v_now WHERE r.id = p_room;
+      UPDATE chat_rooms r SET seq = v_seq, updated_at = v_now, is_settled = false WHERE r.id = p_room;
       IF NOT v_confirmed THEN PERFORM chat_confirm_member(p_room, p_sender); END IF;
       RETURN QUERY SELECT 'OK', v_direct_key, v_entry;
       RETURN;

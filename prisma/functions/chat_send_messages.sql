@@ -66,7 +66,7 @@ BEGIN
     ORDER BY n.id
     RETURNING *
   ), moved AS (
-    UPDATE chat_rooms r SET seq = h.seq, updated_at = v_now
+    UPDATE chat_rooms r SET seq = h.seq, updated_at = v_now, is_settled = false
     FROM (SELECT w.room_id, max(w.seq) AS seq FROM written w GROUP BY w.room_id) h
     WHERE r.id = h.room_id
   ), confirmed AS (

@@ -41,6 +41,7 @@ export const createLogStore = (db: Database): LogStore => {
     readUnpublished: (minAgeMs, count) => readUnpublished(db, minAgeMs, count),
     readBacklog: () => readBacklog(db),
     advancePublished: (ranges) => advancePublished(db, ranges),
+    settleRooms: (quietMs, limit) => settleRooms(db, quietMs, limit),
     noteEpoch: (epoch) => db.epochs.note(epoch),
     doubtEpoch: (evidence) => doubtEpoch(db, evidence),
   };
@@ -104,7 +105,7 @@ async function readUnpublished({ upkeep }: Database, minAgeMs: number, count: nu
       SELECT now.time - ${minAgeMs}::int * interval '1 ms' AS until, now.time + ${maxAheadMs}::int * interval '1 ms' AS beyond
       FROM (SELECT clock_timestamp() AS time) now
     ) due
-    WHERE r.published_seq < r.seq AND (
+    WHERE NOT r.is_settled AND r.published_seq < r.seq AND (
       EXISTS (SELECT FROM chat_messages m
               WHERE m.room_id = r.id AND m.seq > r.published_seq AND NOT (m.created_at > due.until AND m.created_at <= due.beyond))
       OR EXISTS (SELECT FROM chat_messages m
@@ -117,14 +118,14 @@ async function readUnpublished({ upkeep }: Database, minAgeMs: number, count: nu
 async function readBacklog({ upkeep, epochs }: Database): Promise<Backlog> {
   const [row] = await upkeep.query<Backlog & { epoch: string }>`
     SELECT ${epochColumn},
-      (SELECT coalesce(sum(r.seq - r.published_seq), 0)::float8 FROM chat_rooms r WHERE r.published_seq < r.seq) AS entries,
+      (SELECT coalesce(sum(r.seq - r.published_seq), 0)::float8 FROM chat_rooms r WHERE NOT r.is_settled AND r.published_seq < r.seq) AS entries,
       coalesce(max(extract(epoch FROM CASE
         WHEN first.written_at > now.time + ${maxAheadMs}::int * interval '1 ms'
         THEN greatest(first.written_at - now.time, ${agePastStep}::interval)
         ELSE now.time - first.written_at
       END)), 0)::float8 * 1000 AS "oldestMs"
     FROM (SELECT clock_timestamp() AS time) now, (
-      SELECT r.id, r.published_seq FROM chat_rooms r WHERE r.published_seq < r.seq
+      SELECT r.id, r.published_seq FROM chat_rooms r WHERE NOT r.is_settled AND r.published_seq < r.seq
       ORDER BY r.updated_at LIMIT ${sampleSize}::int
     ) r, LATERAL (VALUES
       ((SELECT m.created_at FROM chat_messages m
@@ -136,6 +137,22 @@ async function readBacklog({ upkeep, epochs }: Database): Promise<Backlog> {
   // This is how each instance learns of an epoch that another instance, or the operator, has begun.
   if (row !== undefined) epochs.note(row.epoch);
   return row ?? { entries: 0, oldestMs: 0 };
+}
+
+/** Activity that is dated ahead of the clock is from before the clock was set back: it counts as old. */
+async function settleRooms({ upkeep }: Database, quietMs: number, limit: number): Promise<number> {
+  const [row] = await upkeep.query<{ settled: number }>`
+    WITH quiet AS MATERIALIZED (
+      SELECT r.id FROM chat_rooms r, (SELECT clock_timestamp() AS time) now
+      WHERE NOT r.is_settled AND r.published_seq >= r.seq
+        AND NOT (r.updated_at > now.time - ${quietMs}::int * interval '1 ms'
+          AND r.updated_at <= now.time + ${maxAheadMs}::int * interval '1 ms')
+      ORDER BY r.id LIMIT ${limit}::int FOR NO KEY UPDATE OF r SKIP LOCKED
+    ), settled AS (
+      UPDATE chat_rooms r SET is_settled = true FROM quiet WHERE r.id = quiet.id RETURNING 1
+    )
+    SELECT count(*)::int AS settled FROM settled`;
+  return row?.settled ?? 0;
 }
 
 async function doubtEpoch({ upkeep, epochs }: Database, evidence: Evidence): Promise<void> {

@@ -123,7 +123,11 @@ const roomCursor = /^(\d{1,14}) ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/;
 export const assertRoomCursor = (cursor: string): void => void decodeCursor('room', cursor, roomCursor);
 export const cursorOfRoom = ({ id, updatedAt }: Room): string => encodeCursor('room', updatedAt.getTime(), id);
 
-/** Reads a page of the user's rooms with the selection, newest activity first, in one statement. */
+/**
+ * Reads a page of the user's rooms with the selection, newest activity first, in one statement. Walks the index of
+ * `listed_at`, the minute of `updated_at`, and sorts only the rooms of one minute: an index of `updated_at` would have to
+ * move with every message.
+ */
 export async function pageRooms(
   db: Database,
   userId: number,
@@ -131,17 +135,25 @@ export async function pageRooms(
   type: RoomType | undefined,
   selection: RoomSelection,
 ): Promise<Page<Room>> {
-  const [millis, id] = page.after === undefined ? [] : decodeCursor('room', page.after, roomCursor);
-  const time = millis === undefined ? undefined : new Date(Number(millis)).toISOString();
+  const cursor = page.after === undefined ? undefined : decodeCursor('room', page.after, roomCursor);
   const newest = Prisma.sql`
     SELECT * FROM (
       SELECT r.*, m AS membership FROM chat_room_members m JOIN chat_rooms r ON r.id = m.room_id
       WHERE m.user_id = ${userId}::int AND ${isPresent('m')}
         ${type === undefined ? Prisma.empty : Prisma.sql`AND r.type = ${type}::chat_room_type`}
-        ${time === undefined ? Prisma.empty : Prisma.sql`AND (r.updated_at, r.id) < (${time}::timestamptz, ${id}::uuid)`}
-      ORDER BY r.updated_at DESC, r.id DESC LIMIT ${roundLimit(page.count + 1)}
+        ${cursor === undefined ? Prisma.empty : isBehind(cursor)}
+      ORDER BY r.listed_at DESC, r.updated_at DESC, r.id DESC LIMIT ${roundLimit(page.count + 1)}
     ) newest LIMIT ${page.count + 1}::int`;
   return toPage(await selectRooms(db.reads, userId, newest, selection), page);
+}
+
+const minuteMs = 60_000;
+
+/** Whether room r comes after the cursor. Its minute is where the walk begins. */
+function isBehind([millis, id]: readonly string[]): Prisma.Sql {
+  const time = Number(millis);
+  const [minute, exact] = [time - (time % minuteMs), time].map((ms) => new Date(ms).toISOString());
+  return Prisma.sql`AND r.listed_at <= ${minute}::timestamptz AND (r.updated_at, r.id) < (${exact}::timestamptz, ${id}::uuid)`;
 }
 
 /**

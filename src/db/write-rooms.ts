@@ -43,8 +43,11 @@ async function write(
 
   // Rooms before users, as in chat_create_room: in the other order, a server that creates the same room could deadlock.
   const rooms = histories.map(({ room }) => room);
+  // By name: the database computes some of the columns itself.
+  const columns = Prisma.raw(Object.keys(rooms[0] ?? {}).join(', '));
   const created = await tx.$queryRaw<{ id: string }[]>`
-    INSERT INTO chat_rooms ${rowsOf('chat_rooms', rooms)} ON CONFLICT DO NOTHING RETURNING id`;
+    INSERT INTO chat_rooms (${columns}) SELECT ${columns} FROM (${rowsOf('chat_rooms', rooms)}) AS d
+    ON CONFLICT DO NOTHING RETURNING id`;
   const createdIds = new Set(created.map(({ id }) => id));
   const written = histories.filter(({ room }) => createdIds.has(room.id));
 

@@ -157,6 +157,12 @@ export interface LogStore {
    * epoch that is not the current one is ignored. Resolves with the marks of these rooms afterwards.
    */
   advancePublished(ranges: readonly PublishedRange[]): Promise<Map<string, number>>;
+  /**
+   * Settles rooms whose entries are all acknowledged and whose newest activity is older than `quietMs`: `readUnpublished` and
+   * `readBacklog` do not look at them until their next entry. Skips locked rooms.
+   * @returns the number of rooms, at most `limit`
+   */
+  settleRooms(quietMs: number, limit: number): Promise<number>;
   /** Reports an epoch in which another instance has seen the database. */
   noteEpoch(epoch: string): void;
   /** Begins a new epoch if the current log lacks an entry that it is known to have had. */

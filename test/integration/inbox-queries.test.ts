@@ -57,7 +57,7 @@ describeWithNats('an inbox', () => {
 
   /** Periodic statements, which run whether anything is sent or not. */
   const byTheClock =
-    /chat_advance_published|published_seq < r\.seq|chat_hold_lease|chat_expire_|chat_connect|chat_disconnect|r\.id = ANY|AS k\(id, seq\)|since\.time|u\.online_since/;
+    /chat_advance_published|is_settled|chat_hold_lease|chat_expire_|chat_connect|chat_disconnect|r\.id = ANY|AS k\(id, seq\)|since\.time|u\.online_since/;
 
   /** Waits until later subscribers do not receive the room's creation any more. */
   const untilPublished = (roomId: string) =>

@@ -71,6 +71,25 @@ describe('migrate', () => {
     ]);
   });
 
+  it('leaves rooms with unpublished entries to the sweep, and no others', async () => {
+    for (const name of names.filter((each) => each >= '20261130025510'))
+      rmSync(join(ownDir, name), { recursive: true });
+    await migrate(database.url, ownDir);
+    await database.query(
+      `INSERT INTO chat_rooms (id, type, seq, published_seq, updated_at)
+       SELECT gen_random_uuid(), 'GROUP', r.seq, r.mark, '2026-11-29T12:34:56.789Z' FROM (VALUES (3, 3), (3, 2)) AS r(seq, mark)`,
+    );
+
+    await migrate(database.url, migrationsDir);
+
+    expect(
+      await database.query('SELECT published_seq, is_settled, listed_at FROM chat_rooms ORDER BY published_seq'),
+    ).toEqual([
+      { published_seq: 2, is_settled: false, listed_at: new Date('2026-11-29T12:34:00Z') },
+      { published_seq: 3, is_settled: true, listed_at: new Date('2026-11-29T12:34:00Z') },
+    ]);
+  });
+
   it('applies only what is new', async () => {
     await migrate(database.url, ownDir);
     addMigration(more, 'CREATE TABLE more (id int); CREATE INDEX ON more (id);');

@@ -7,7 +7,15 @@ import { memberDetails } from '../../src/db/member-row.js';
 import { findMemberPages } from '../../src/db/members.js';
 import { messageParts, pageMessages } from '../../src/db/messages.js';
 import { findRooms } from '../../src/db/room-views.js';
-import { countAllUnread, findRoom, noParts, pageRooms, roomParts } from '../../src/db/rooms.js';
+import {
+  countAllUnread,
+  cursorOfRoom,
+  findRoom,
+  noParts,
+  pageRooms,
+  type Room,
+  roomParts,
+} from '../../src/db/rooms.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 
 const rooms = 1_000;
@@ -26,7 +34,7 @@ interface Plan {
   readonly Alias?: string;
   readonly 'Rows Removed by Filter'?: number;
   readonly 'Subplan Name'?: string;
-  readonly 'Plan Rows': number;
+  readonly 'Parent Relationship'?: string;
   /** In kilobytes. */
   readonly 'Sort Space Used'?: number;
   readonly 'Actual Rows': number;
@@ -101,7 +109,7 @@ describe(`with ${rooms} rooms of ${messagesPerRoom} messages, all of them the vi
       scanned.filter((table) => table !== 'chat_epochs'),
       JSON.stringify(nodes),
     ).toEqual([]);
-    const sorted = nodes.filter((node) => node['Node Type'].includes('Sort')).map((node) => node['Plan Rows']);
+    const sorted = nodes.filter((node) => node['Node Type'].includes('Sort')).map(rowsGiven);
     expect(Math.max(0, ...sorted)).toBeLessThanOrEqual((pageSize + 1) * membersPerRoom);
   });
 
@@ -230,24 +238,67 @@ describe(`with ${rooms} rooms of ${messagesPerRoom} messages, all of them the vi
   const countRooms = async () =>
     Number((await database.query('SELECT count(*) AS rooms FROM chat_rooms WHERE seq > 0'))[0]?.rooms);
 
-  /** The plan of the one statement that `read` sends, made for its values or for any values. */
-  async function explain(read: () => Promise<unknown>, cache = 'force_custom_plan'): Promise<Plan[]> {
-    const statements = await statementsOf(read);
-    expect(statements).toHaveLength(1);
-    const [{ text, values }] = statements as [(typeof statements)[number]];
-    const connection = new pg.Client({ connectionString: database.url });
-    await connection.connect();
-    try {
-      await connection.query(`SET plan_cache_mode = ${cache}`);
-      await connection.query(`PREPARE asked AS ${text}`);
-      const { rows } = await connection.query<{ 'QUERY PLAN': [{ Plan: Plan }] }>(
-        `EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE asked(${values.map(toLiteral).join(', ')})`,
-      );
-      return flatten(rows[0]?.['QUERY PLAN'][0].Plan as Plan);
-    } finally {
-      await connection.end();
+  const explain = (read: () => Promise<unknown>, cache?: string) => explainOn(database.url, read, cache);
+});
+
+describe('with 100,000 rooms, six of them in each minute', () => {
+  let database: TestDatabase;
+  let db: Database;
+  const [everywhere, often, seldom] = [1, 2, 3];
+
+  beforeAll(async () => {
+    database = await createDatabase();
+    await database.query("INSERT INTO chat_users (id, name) SELECT n, 'user ' || n FROM generate_series(1, 3) n");
+    await database.query(`
+      INSERT INTO chat_rooms (id, type, name, updated_at)
+      SELECT gen_random_uuid(), 'GROUP', 'room ' || n, now() - n * interval '10 s' FROM generate_series(1, 100000) n`);
+    await database.query(`
+      INSERT INTO chat_room_members (room_id, user_id, joined_seq)
+      SELECT r.id, u.id, 0 FROM (SELECT id, row_number() OVER (ORDER BY id) AS place FROM chat_rooms) r
+      JOIN (VALUES (${everywhere}, 1), (${often}, 20), (${seldom}, 5000)) AS u(id, step) ON r.place % u.step = 0`);
+    await database.query('VACUUM ANALYZE');
+    db = connectDatabase({ url: database.url });
+    await db.reads.query`SELECT 1`;
+  }, 120_000);
+  afterAll(async () => {
+    await db?.close();
+    await database?.drop();
+  });
+
+  /** The rows that are read of each table for the first page, and for the one behind it. */
+  async function readList(userId: number) {
+    const page = { count: 20, backward: false, after: undefined, before: undefined };
+    const last = (await pageRooms(db, userId, page, undefined, noParts)).rows.at(-1) as Room;
+    const read = [];
+    for (const after of [undefined, cursorOfRoom(last)]) {
+      const nodes = await explainOn(database.url, () => pageRooms(db, userId, { ...page, after }, undefined, noParts));
+      const rowsOf = (table: string) =>
+        nodes.filter((node) => node['Relation Name'] === table).reduce((sum, node) => sum + rowsRead(node), 0);
+      const indexes = nodes.map((node) => node['Index Name']);
+      read.push({ rooms: rowsOf('chat_rooms'), members: rowsOf('chat_room_members'), indexes });
     }
+    return read;
   }
+
+  it('the list of a user with 20 rooms reads these rooms', async () => {
+    for (const { rooms, members } of await readList(seldom)) expect([rooms, members]).toEqual([20, 20]);
+  });
+
+  it('the list of a user with 5,000 rooms reads no more than these rooms', async () => {
+    for (const { rooms, members } of await readList(often)) {
+      expect(rooms).toBeLessThanOrEqual(5_000);
+      expect(members).toBeLessThanOrEqual(5_000);
+    }
+  });
+
+  it('the list of a user with all rooms reads a page and the rest of its last minute', async () => {
+    for (const { rooms, members, indexes } of await readList(everywhere)) {
+      expect(indexes).toContain('chat_rooms_listed_at_idx');
+      // The limit of 21 is rounded up to 64; a minute in the middle has six rooms, and so may the next one.
+      expect(rooms).toBeLessThanOrEqual(64 + 2 * 6);
+      expect(members).toBeLessThanOrEqual(64 + 2 * 6);
+    }
+  });
 });
 
 describe('with thousands of rooms for everybody', () => {
@@ -323,6 +374,25 @@ describe('sends that began with an empty table', () => {
   });
 });
 
+/** The plan of the one statement that `read` sends, made for its values or for any values. */
+async function explainOn(url: string, read: () => Promise<unknown>, cache = 'force_custom_plan'): Promise<Plan[]> {
+  const statements = await statementsOf(read);
+  expect(statements).toHaveLength(1);
+  const [{ text, values }] = statements as [(typeof statements)[number]];
+  const connection = new pg.Client({ connectionString: url });
+  await connection.connect();
+  try {
+    await connection.query(`SET plan_cache_mode = ${cache}`);
+    await connection.query(`PREPARE asked AS ${text}`);
+    const { rows } = await connection.query<{ 'QUERY PLAN': [{ Plan: Plan }] }>(
+      `EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE asked(${values.map(toLiteral).join(', ')})`,
+    );
+    return flatten(rows[0]?.['QUERY PLAN'][0].Plan as Plan);
+  } finally {
+    await connection.end();
+  }
+}
+
 /** The statements that `read` sends to the database. */
 async function statementsOf(read: () => Promise<unknown>) {
   const spy = vi.spyOn(pg.Client.prototype, 'query');
@@ -338,5 +408,12 @@ const toLiteral = (value: unknown): string => `'${Array.isArray(value) ? `{${val
 
 const rowsRead = (node: Plan): number =>
   (node['Actual Rows'] + (node['Rows Removed by Filter'] ?? 0)) * node['Actual Loops'];
+
+/** The rows that the node got from the one below it. */
+const rowsGiven = ({ Plans = [] }: Plan): number =>
+  Plans.filter((node) => node['Parent Relationship'] === 'Outer').reduce(
+    (sum, node) => sum + node['Actual Rows'] * node['Actual Loops'],
+    0,
+  );
 
 const flatten = (plan: Plan): Plan[] => [plan, ...(plan.Plans ?? []).flatMap(flatten)];

@@ -586,6 +586,90 @@ describe('the room log', () => {
     });
   });
 
+  describe('a settled room', () => {
+    const present = () => db.epochs.present;
+    const isSettled = async (roomId: string) =>
+      (await database.query('SELECT is_settled AS is FROM chat_rooms WHERE id = $1', [roomId]))[0]?.['is'];
+
+    /** A room with three published entries, the last of them a message. */
+    async function makePublished() {
+      const roomId = await makeRoom();
+      const id = await send(roomId, '하나');
+      await send(roomId, '둘');
+      await store.advancePublished([{ roomId, epoch: present(), from: 1, to: 3 }]);
+      return { roomId, id };
+    }
+
+    it.each<[string, (room: { roomId: string; id: string }) => Promise<unknown>]>([
+      ['a message', ({ roomId }) => send(roomId, '셋')],
+      [
+        'several messages in one commit',
+        ({ roomId }) => Promise.all(['셋', '넷', '다섯'].map((content) => send(roomId, content))),
+      ],
+      ['an edit', ({ id }) => editMessage(db, id, admin, '고침')],
+      ['a deletion', ({ id }) => deleteMessage(db, id, admin)],
+      ['a SYSTEM message', ({ roomId }) => renameRoom(db, change(roomId), '이름')],
+    ])('is swept again after %s', async (_what, write) => {
+      const room = await makePublished();
+      await store.settleRooms(0, 1_000);
+      expect(await isSettled(room.roomId)).toBe(true);
+
+      await write(room);
+
+      expect(await isSettled(room.roomId)).toBe(false);
+      const isBehind = async () => (await store.readUnpublished(0, 1_000)).some(({ roomId }) => roomId === room.roomId);
+      await waitFor(isBehind, { what: 'the new entry to be old enough' });
+    });
+
+    it('is swept again after every statement that moves the position of its log', async () => {
+      const rows = await database.query<{ name: string; text: string }>(
+        "SELECT proname AS name, prosrc AS text FROM pg_proc WHERE pronamespace = 'public'::regnamespace",
+      );
+      const moving = rows.flatMap(({ name, text }) =>
+        [...text.matchAll(/UPDATE chat_rooms r\s+SET seq = [^;]*/g)].map(([statement]) => ({ name, statement })),
+      );
+      expect(moving.length).toBeGreaterThanOrEqual(5);
+      expect(moving.filter(({ statement }) => !statement.includes('is_settled = false'))).toEqual([]);
+    });
+
+    it('has published all of its entries, and was quiet for as long as demanded', async () => {
+      const [published, unpublished] = [(await makePublished()).roomId, await makeRoom()];
+      await store.settleRooms(60_000, 1_000);
+      expect(await isSettled(published), 'the newest entry is young').toBe(false);
+
+      // As if it was written before the clock was set back.
+      await database.query("UPDATE chat_rooms SET updated_at = updated_at + interval '1 hour' WHERE id = $1", [
+        published,
+      ]);
+      await store.settleRooms(60_000, 1_000);
+      await store.settleRooms(0, 1_000);
+
+      expect([await isSettled(published), await isSettled(unpublished)]).toEqual([true, false]);
+    });
+
+    it('is none that a change has locked', async () => {
+      const [{ roomId }, other] = [await makePublished(), await makePublished()];
+      const holder = new pg.Client({ connectionString: database.url });
+      await holder.connect();
+      await holder.query('BEGIN');
+      await holder.query('SELECT FROM chat_rooms WHERE id = $1 FOR NO KEY UPDATE', [roomId]);
+
+      await store.settleRooms(0, 1_000);
+      await holder.end();
+
+      expect([await isSettled(roomId), await isSettled(other.roomId)]).toEqual([false, true]);
+    });
+
+    it('is one of a limited number at a time', async () => {
+      await store.settleRooms(0, 1_000);
+      for (let times = 0; times < 3; times += 1) await makePublished();
+
+      expect([await store.settleRooms(0, 2), await store.settleRooms(0, 2), await store.settleRooms(0, 2)]).toEqual([
+        2, 1, 0,
+      ]);
+    });
+  });
+
   describe('the published mark', () => {
     const markOf = async (id: string) => (await db.writes.prisma.chatRoom.findUnique({ where: { id } }))?.publishedSeq;
 

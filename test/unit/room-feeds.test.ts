@@ -133,4 +133,5 @@ function createPubSub() {
 const idleStore = {
   readUnpublished: async () => [],
   readBacklog: async () => ({ entries: 0, oldestMs: 0 }),
+  settleRooms: async () => 0,
 } as unknown as LogStore;

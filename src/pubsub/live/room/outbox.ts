@@ -30,6 +30,10 @@ const tickMs = 1_000;
 const sweepAgeMs = 2_000;
 const roomsPerSweep = 100;
 const pagesPerSweep = 25;
+const settleEveryMs = 10_000;
+/** A room that is settled and written to again costs two updates of its indexes, so a busy room stays unsettled. */
+const quietMs = 60_000;
+const roomsPerSettling = 1_000;
 /**
  * With more unacknowledged publishes the server is not keeping up: leaving entries to the sweep saves its load and our
  * memory.
@@ -64,6 +68,7 @@ class PubSubOutbox implements Outbox {
   readonly watch: BacklogWatch;
   readonly #failures = new Seldom();
   readonly #ticking: Loop;
+  readonly #settling: Loop;
   readonly #peers: Subscription;
   readonly #inFlight = new Set<Promise<void>>();
   /** By room and epoch: the positions that the stream has acknowledged to any instance, and when each was noted. */
@@ -88,6 +93,7 @@ class PubSubOutbox implements Outbox {
       this.#news = [];
     });
     this.#ticking = every(tickMs, () => this.#runTick());
+    this.#settling = every(settleEveryMs, () => this.#patiently(() => this.#settle()));
   }
 
   publish(entry: LogEntry): void {
@@ -101,9 +107,9 @@ class PubSubOutbox implements Outbox {
   }
 
   async close(): Promise<void> {
-    const ticked = this.#ticking.stop();
+    const ended = [this.#ticking.stop(), this.#settling.stop()];
     this.#peers.close();
-    await ticked;
+    await Promise.all(ended);
     await Promise.all(this.#inFlight);
     await this.#patiently(() => this.#advance());
   }
@@ -188,6 +194,11 @@ class PubSubOutbox implements Outbox {
         this.#log.debug({ err: error, roomId: room.roomId }, 'A room could not be swept; it is tried again'),
       );
     }
+  }
+
+  /** Ends: each round settles other rooms. */
+  async #settle(): Promise<void> {
+    while ((await this.#store.settleRooms(quietMs, roomsPerSettling)) === roomsPerSettling);
   }
 
   /**
