@@ -1,3 +1,5 @@
+-- For instances of the release before; the others call chat_move_mark and chat_mark_reads.
+--
 -- A read mark is no entry of the log, so the room is not locked; the lock on the member's row orders the marks of
 -- several connections. Returns the room as of the mark, so that a user who is removed right after it still gets an answer.
 -- Confirms the member, because they read in the room.

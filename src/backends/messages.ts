@@ -62,7 +62,7 @@ async function save(deps: Deps, { id, roomId, senderId, senderName, content, ...
 
 async function mark(deps: Deps, { userId, ...input }: { roomId: string; userId: number; messageId: string }) {
   const viewer = viewerOf(userId);
-  const { room } = await markRead(deps, viewer, input);
+  const { room } = await markRead(deps, viewer, input, { parts: ['unreadCount'] });
   const { lastReadMessageId, lastReadSeq, lastReadAt } = await loadMembership(deps, viewer, room);
   const unreadCount = await loadUnreadCount(deps, viewer, room);
   return { data: { roomId: room.id, userId, lastReadMessageId, lastReadSeq, lastReadAt, unreadCount } };

@@ -10,6 +10,10 @@ export class LockedError extends ChatError {
   }
 }
 
+/** Whether the error leaves it open what a statement has written. */
+export const isUncertain = (error: unknown): boolean =>
+  error instanceof ChatError && error.code === 'UNAVAILABLE' && !(error instanceof LockedError);
+
 /**
  * Throws UNAVAILABLE if the database is unreachable, full, read-only or too busy; other errors belong to the statement.
  * @throws {ChatError | unknown} a LockedError, another UNAVAILABLE, or the error as it is

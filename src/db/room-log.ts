@@ -1,17 +1,14 @@
-import { ChatError } from '../domain/errors.js';
 import type { Message } from '../domain/message.js';
 import { defaultLanguage, type Language } from '../domain/notice.js';
-import type { LogEntry, Member } from '../domain/room-log.js';
+import type { LogEntry } from '../domain/room-log.js';
 import type { Changer } from './changes.js';
 import type { Queries } from './connection.js';
 import type { Database } from './database.js';
-import { LockedError } from './database-errors.js';
+import { isUncertain, LockedError } from './database-errors.js';
 import { type EntryRow, entryColumns, toStoredEntry } from './entry-row.js';
 import { epochColumn } from './epochs.js';
 import { Prisma } from './generated/prisma/client.js';
 import { GroupCommit } from './group-commit.js';
-import { type MemberRow, memberRow } from './member-row.js';
-import { type RoomJson, roomRow } from './room-row.js';
 import { findRoomBy, type Room, type RoomSelection } from './rooms.js';
 
 /** The outcome that a function of the room log returns. All except the first three are refusals. */
@@ -106,8 +103,7 @@ export function appendMessage(db: Database, message: NewMessage): Promise<LogWri
       },
       isLocked: (error) => error instanceof LockedError,
       queueOf: ({ roomId }) => roomId,
-      isUncertain: (error) =>
-        error instanceof ChatError && error.code === 'UNAVAILABLE' && !(error instanceof LockedError),
+      isUncertain,
     });
     commits.set(db, commit);
   }
@@ -243,29 +239,6 @@ export async function createRoom(
   if (row === undefined) throw new Error('chat_create_room answered nothing');
   const entries = row.id === null ? [] : [toStoredEntry(row, { directKey: row.direct_key, epoch: row.epoch })];
   return { roomId: row.created_id, created: row.outcome === 'OK', entries };
-}
-
-/**
- * Moves the member's read mark forward to the message; UNCHANGED if it was there or further already. Resolves with the room
- * at that time and the user's membership; both are null if the user is not a member.
- */
-export async function markRead(
-  { writes }: Writer,
-  roomId: string,
-  userId: number,
-  messageId: string,
-): Promise<{ outcome: Outcome; member: Member | null; room: Room | null }> {
-  const [row] = await writes.query<{ outcome: Outcome; room: RoomJson } & (MemberRow | { id: null })>`
-    SELECT w.outcome, ${memberRow.select('(w.member)')}, json_build_array(${roomRow.values('(w.room)')}) AS room
-    FROM chat_mark_read(${roomId}::uuid, ${userId}::int, ${messageId}::uuid) AS w`;
-  if (row === undefined) throw new Error('chat_mark_read answered nothing');
-  if (row.id === null) return { outcome: row.outcome, member: null, room: null };
-  const member = memberRow.decode(row);
-  return {
-    outcome: row.outcome,
-    member,
-    room: { ...roomRow.decodeJson(row.room, {}), preloaded: { viewerMember: member } },
-  };
 }
 
 /**

@@ -1,11 +1,11 @@
 import { v7 as uuidv7 } from 'uuid';
+import { markRead as mark } from '../db/read-marks.js';
 import {
   changeRoom as change,
   createRoom as create,
   isDone,
   type LogWrite,
   type MembershipChange,
-  markRead as mark,
   renameRoom as rename,
   type Writer,
 } from '../db/room-log.js';
@@ -225,22 +225,20 @@ export async function changeRoom(
   return { room: found(room) };
 }
 
-/** Moves the viewer's read mark forward to the message, never back. */
+/** Moves the viewer's read mark forward to the message, never back. Returns the room right after it, with the unread count if selected. */
 export async function markRead(
   deps: Deps,
   viewer: Viewer,
   input: { roomId: string; messageId: string },
+  { parts }: Pick<RoomRequest, 'parts'>,
 ): Promise<{ room: Room }> {
   const { db, feeds, onHeldUp } = deps;
   const roomId = parseUuid(input.roomId, 'roomId');
   const messageId = parseUuid(input.messageId, 'messageId');
   await assertMayChange(deps, viewer);
 
-  const { outcome, member, room } = await db.changes.change(
-    `mark ${roomId} ${viewer.userId}`,
-    (writes) => mark({ writes }, roomId, viewer.userId, messageId),
-    { user: viewer.userId, onHeldUp },
-  );
+  const isCounted = parts.includes('unreadCount');
+  const { outcome, member, room } = await mark(db, { roomId, userId: viewer.userId, messageId, isCounted, onHeldUp });
   assertAllowed(outcome);
 
   if (outcome === 'OK' && member !== null) feeds.publishState(readMark, member);

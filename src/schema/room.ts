@@ -309,6 +309,7 @@ builder.mutationFields((t) => ({
     args: {
       input: t.arg({ type: MarkReadInput, required: true, description: 'The room and the newest message read.' }),
     },
-    resolve: (_root, { input }, { deps, viewer }) => markRead(deps, viewer, input),
+    resolve: (_root, { input }, context, info) =>
+      markRead(context.deps, context.viewer, input, toRoomInside(context, info)),
   }),
 }));

@@ -751,12 +751,11 @@ describeWithNats('the services for other backends', () => {
     it('masks a fault of its own, in the form of the caller, and logs it', async () => {
       const { roomId, firstId } = await setScene();
       const payload = { roomId, userId: kim, messageId: firstId };
-      const rename = 'ALTER FUNCTION chat_mark_read(uuid, integer, uuid) RENAME TO';
-      await world.database.query(`${rename} chat_mark_read_away`);
+      await world.database.query('ALTER FUNCTION chat_move_mark RENAME TO chat_move_mark_away');
       const plain = await backend.ask('chat.messages.markRead', payload);
       const packet = JSON.stringify({ pattern: 'x', id: '7', data: payload });
       const nest = await backend.askRaw<unknown>('chat.messages.markRead', packet);
-      await world.database.query('ALTER FUNCTION chat_mark_read_away(uuid, integer, uuid) RENAME TO chat_mark_read');
+      await world.database.query('ALTER FUNCTION chat_move_mark_away RENAME TO chat_move_mark');
 
       const masked = { code: 'INTERNAL', correlationId: expect.any(String) };
       expect(plain).toEqual({ success: false, error: 'Something went wrong on our side', ...masked });

@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { connectDatabase, type Database } from '../../src/db/database.js';
 import { createLogStore } from '../../src/db/log-store.js';
-import { appendMessage, createRoom, editMessage, markRead } from '../../src/db/room-log.js';
+import { markRead } from '../../src/db/read-marks.js';
+import { appendMessage, createRoom, editMessage } from '../../src/db/room-log.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { waitFor } from '../support/wait-for.js';
 
@@ -50,9 +51,10 @@ describe('a busy room', () => {
   it("has its members' read marks without their indexes", async () => {
     const ids = [];
     for (let times = 0; times < 10; times += 1) ids.push(await send());
-    for (const userId of memberIds) await markRead(db, roomId, userId, ids[0] as string);
+    for (const userId of memberIds) await markRead(db, { roomId, userId, messageId: ids[0] as string });
     const before = await readUpdates('chat_room_members');
-    for (const id of ids.slice(1)) for (const userId of memberIds) await markRead(db, roomId, userId, id);
+    for (const messageId of ids.slice(1))
+      for (const userId of memberIds) await markRead(db, { roomId, userId, messageId });
     const after = await readUpdates('chat_room_members');
 
     const [all, hot] = [after.all - before.all, after.hot - before.hot];

@@ -6,7 +6,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest
 import { syncBooking } from '../../src/db/bookings.js';
 import { connectDatabase, type Database } from '../../src/db/database.js';
 import { createPresenceStore } from '../../src/db/presence.js';
-import { appendMessage, createRoom, deleteMessage, markRead } from '../../src/db/room-log.js';
+import { markRead as mark } from '../../src/db/read-marks.js';
+import { appendMessage, createRoom, deleteMessage } from '../../src/db/room-log.js';
 import { roomParts } from '../../src/db/rooms.js';
 import type { ChatError } from '../../src/domain/errors.js';
 import { Slices } from '../../src/domain/slices.js';
@@ -23,7 +24,7 @@ import { schema } from '../../src/schema/index.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { createLoaders } from '../support/loaders.js';
 import { startNats, type TestNats } from '../support/nats.js';
-import { history, presenceOf, roomList } from '../support/operations.js';
+import { history, markRead, presenceOf, roomList } from '../support/operations.js';
 import { describeWithNats } from '../support/requirements.js';
 import { waitFor } from '../support/wait-for.js';
 
@@ -66,8 +67,9 @@ async function writeRoom(index: number): Promise<string> {
     await appendMessage(db, { id, roomId, senderId, type: 'TEXT', content: `${place}` });
     if (place === messagesPerRoom - 1) await deleteMessage(db, id, senderId);
   }
-  await markRead(db, roomId, viewerId, ids[10] ?? '');
-  for (const [place, userId] of others.entries()) await markRead(db, roomId, userId, ids.at(-1 - 10 * place) ?? '');
+  await mark(db, { roomId, userId: viewerId, messageId: ids[10] ?? '' });
+  for (const [place, userId] of others.entries())
+    await mark(db, { roomId, userId, messageId: ids.at(-1 - 10 * place) ?? '' });
   return roomId;
 }
 
@@ -90,9 +92,12 @@ const contextOf = (deps: Deps, userId = viewerId): Context => ({
 async function ask(
   document: { toString(): string },
   variableValues: Record<string, unknown>,
-  { limits = largest, userId = viewerId } = {},
+  { limits = largest, userId = viewerId, feeds = {} } = {},
 ) {
-  const contextValue = contextOf({ db, ...createLoaders(db), slices: new Slices(), limits } as unknown as Deps, userId);
+  const contextValue = contextOf(
+    { db, ...createLoaders(db), slices: new Slices(), limits, feeds, changeRate: null } as unknown as Deps,
+    userId,
+  );
   const query = vi.spyOn(pg.Client.prototype, 'query');
   const { data, errors } = await execute({ schema, document: parse(`${document}`), variableValues, contextValue });
   const statements = query.mock.calls.filter(([statement]) => !isOfOpening(statement)).length;
@@ -116,6 +121,25 @@ it('lists 20 rooms with title, last message, unread count and members in as many
   expect(twenty.data.rooms.edges.every(({ node }) => node.title !== '' && node.unreadCount > 0)).toBe(true);
   expect(twenty.statements).toBe(two.statements);
   expect(twenty.statements).toBeLessThanOrEqual(8);
+});
+
+it('moves a read mark, and answers with the room, the membership and the unread count, in one query', async () => {
+  const roomId = roomIds[1] ?? '';
+  const { data: page } = await ask(history, { id: roomId, last: 3 });
+  const { edges } = (page as { room: { messages: { edges: { node: { id: string; seq: number } }[] } } }).room.messages;
+  const node = edges[0]?.node;
+  const feeds = { publishState: vi.fn() };
+
+  const input = { roomId, messageId: node?.id };
+  const [moved, repeated] = [await ask(markRead, { input }, { feeds }), await ask(markRead, { input }, { feeds })];
+
+  expect([moved.errors, moved.statements, repeated.statements]).toEqual([undefined, 1, 1]);
+  const lastReadSeq = node?.seq;
+  expect(moved.data).toMatchObject({
+    markRead: { room: { id: roomId, unreadCount: 1, viewerMember: { lastReadSeq, lastReadMessageId: node?.id } } },
+  });
+  expect(repeated.data).toEqual(moved.data);
+  expect(feeds.publishState).toHaveBeenCalledTimes(1);
 });
 
 it('pages 50 messages with their readers and read counts in as many queries as 2', async () => {

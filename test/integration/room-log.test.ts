@@ -3,6 +3,7 @@ import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { connectDatabase, type Database } from '../../src/db/database.js';
 import { createLogStore } from '../../src/db/log-store.js';
+import { markRead } from '../../src/db/read-marks.js';
 import {
   announce,
   appendMessage,
@@ -11,7 +12,6 @@ import {
   editMessage,
   inviteMembers,
   leaveRoom,
-  markRead,
   type NewMessage,
   removeMember,
   renameRoom,
@@ -175,8 +175,12 @@ describe('the room log', () => {
       ['an admin made admin', 'UNCHANGED', ({ roomId }) => setAdmin(db, change(roomId), admin, true)],
       ['the last admin made a plain member', 'LAST_ADMIN', ({ roomId }) => setAdmin(db, change(roomId), admin, false)],
       ['a stranger who leaves', 'NOT_FOUND', ({ roomId }) => leaveRoom(db, change(roomId, stranger), randomUUID())],
-      ['a read mark', 'OK', ({ roomId, sent }) => markRead(db, roomId, member, sent.id)],
-      ['a read mark up to nothing', 'FOREIGN_MESSAGE', ({ roomId }) => markRead(db, roomId, member, randomUUID())],
+      ['a read mark', 'OK', ({ roomId, sent }) => markRead(db, { roomId, userId: member, messageId: sent.id })],
+      [
+        'a read mark up to nothing',
+        'FOREIGN_MESSAGE',
+        ({ roomId }) => markRead(db, { roomId, userId: member, messageId: randomUUID() }),
+      ],
     ])('for %s: %s', async (_what, expected, write) => {
       const roomId = await makeRoom();
       const sent = text(roomId, '안녕');
@@ -267,7 +271,7 @@ describe('the room log', () => {
     const room = await makeRoom();
     const ids = await Promise.all(Array.from({ length: 20 }, (_, index) => send(room, `${index}`)));
 
-    await Promise.all(ids.map((id) => markRead(db, room, member, id)));
+    await Promise.all(ids.map((id) => markRead(db, { roomId: room, userId: member, messageId: id })));
 
     const row = await db.writes.prisma.chatRoomMember.findFirst({ where: { roomId: room, userId: member } });
     expect(row?.lastReadSeq).toBe(21);
@@ -276,9 +280,9 @@ describe('the room log', () => {
   it('returns the read marks of rooms that moved lately, the newest last', async () => {
     const [room, other] = [await makeRoom(), await makeRoom()];
     const [first, second, elsewhere] = [await send(room, '1'), await send(room, '2'), await send(other, '3')];
-    await markRead(db, room, member, first);
-    await markRead(db, room, admin, second);
-    await markRead(db, other, member, elsewhere);
+    await markRead(db, { roomId: room, userId: member, messageId: first });
+    await markRead(db, { roomId: room, userId: admin, messageId: second });
+    await markRead(db, { roomId: other, userId: member, messageId: elsewhere });
     const read = async (roomIds: string[], count = 10) =>
       (await store.readMarks({ roomIds, ageMs: 30_000, count })).map(({ roomId, userId, lastReadSeq }) => [
         roomId,

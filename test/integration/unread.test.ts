@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { connectDatabase, type Database } from '../../src/db/database.js';
 import { countReaders, findReaders, pageMessages } from '../../src/db/messages.js';
+import { markRead } from '../../src/db/read-marks.js';
 import {
   appendMessage,
   createRoom,
@@ -11,7 +12,6 @@ import {
   inviteMembers,
   type LogWrite,
   leaveRoom,
-  markRead,
   removeMember,
 } from '../../src/db/room-log.js';
 import { findRooms } from '../../src/db/room-views.js';
@@ -118,11 +118,14 @@ describe('the unread count and the readers', () => {
       case 'delete':
         return note(room, await deleteMessage(db, target.id, actorId));
       case 'read': {
-        const read = await markRead(db, room.id, actorId, target.id);
+        const read = await markRead(db, { roomId: room.id, userId: actorId, messageId: target.id, isCounted: true });
         expect(read.outcome === 'NOT_FOUND').toBe(member?.isIn !== true);
-        if (member?.isIn !== true || target.seq <= member.readSeq) return;
-        member.readSeq = target.seq;
-        member.marks.push({ seq: target.seq, at: read.member?.lastReadAt as Date });
+        if (member?.isIn !== true) return;
+        if (target.seq > member.readSeq) {
+          member.readSeq = target.seq;
+          member.marks.push({ seq: target.seq, at: read.member?.lastReadAt as Date });
+        }
+        expect(read.room?.preloaded?.unreadCount).toBe(unreadBy(actorId, room));
         return;
       }
       case 'leave':
