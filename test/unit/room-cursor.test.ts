@@ -59,6 +59,26 @@ describe("a cursor's replay", () => {
     expect(waits[0]?.signal?.().aborted).toBe(true);
   });
 
+  it('has the rest of a page at hand, except an entry for which the membership is checked', async () => {
+    const removal = entryAt(4);
+    Object.assign(removal.message, { system: { code: 'MEMBER_REMOVED', userIds: [7] } });
+    const page = [entryAt(1), entryAt(2), entryAt(3), removal, entryAt(5)];
+    const log = { replayPage: async () => page, isMember: async () => false } as Partial<LogStore> as LogStore;
+    const cursor = open(new CountedFeed(), { viewerId: 7, head: 5 }, log);
+
+    expect(cursor.peek()).toBeUndefined();
+    expect((await cursor.next()).value).toBe(page[0]);
+    for (const entry of page.slice(1, 3)) {
+      expect(cursor.peek()).toBe(entry);
+      cursor.skip(entry);
+    }
+
+    expect(cursor.peek()).toBeUndefined();
+    await expect(cursor.next()).rejects.toMatchObject({ code: 'FORBIDDEN' });
+    expect(cursor.peek()).toBeUndefined();
+    expect(page).toHaveLength(5);
+  });
+
   it('waits without a limit if the subscriber was live already and has fallen behind', async () => {
     const waits: Asked[] = [];
     const feed = new CountedFeed();

@@ -87,15 +87,23 @@ export class RoomCursor extends PullSource<RoomEvent> {
     feed.listen(this);
   }
 
-  /** Returns the next entry if it is in the feed's memory and needs no query, which is nearly always the case. */
+  /** Returns the next entry if it is in memory and needs no query, which is nearly always the case. */
   override peek(): LogEntry | undefined {
     this.#given = this.#position;
-    const entry = this.#isLive ? this.#feed.entryAfter(this.#position) : undefined;
+    const entry = this.#isLive ? this.#feed.entryAfter(this.#position) : this.#nextOfPage;
     return entry === undefined || this.#mustAssertMember(entry) ? undefined : entry;
   }
 
   override skip(shown: RoomEvent): void {
     this.#position = shown.seq;
+    const replayed = this.#replay?.page.shift();
+    if (replayed !== undefined) this.#reach = Math.max(this.#reach, replayed.message.changedSeq);
+  }
+
+  /** The next entry of the page that a replay has read: a page of the same entries is sent to many who return together. */
+  get #nextOfPage(): LogEntry | undefined {
+    if (this.isEnded || this.#epoch !== this.#feed.epoch || this.#resyncAt !== undefined) return undefined;
+    return this.#replay?.page[0];
   }
 
   /** When the oldest entry arrived that this process has not sent yet to the live subscriber, whose peer reads. */
