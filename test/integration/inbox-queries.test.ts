@@ -113,7 +113,8 @@ describeWithNats('an inbox', () => {
   }
 
   /** The statements of the changes themselves. */
-  const ofChanges = /chat_(send_message|edit_message|delete_message|mark_read)|FROM chat_messages c WHERE c.id = ANY/;
+  const ofChanges =
+    /chat_(send_message|edit_message|delete_message|move_mark|mark_reads)|FROM chat_messages c WHERE c.id = ANY/;
 
   interface Day {
     readonly firstId: number;
