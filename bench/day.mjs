@@ -70,6 +70,7 @@ async function runDay({ stack, rounds, quick, at }, profile, bars) {
   /** @type {Measurement} */
   const limit = {
     title: `${profile.name}, messages a second with 99 % of receipts within ${latencyLimitMs} ms`,
+    ...(bars.limit === undefined ? {} : { headline: `Messages a second on a day of ${profile.name}, in time` }),
     unit: 'messages/s',
     samples: limits,
     bars: [{ against: peerName, ...(bars.limit === undefined ? {} : { atLeast: bars.limit }) }],
@@ -80,9 +81,12 @@ async function runDay({ stack, rounds, quick, at }, profile, bars) {
       title: `${profile.name}, receipts lost, repeated, misordered or not stored, in all steps`,
       unit: 'receipts',
       samples: wrong,
-      bars: [{ atMost: 0 }, { against: peerName }],
+      bars: [{ atMost: 0 }],
     },
-    atPeerLimit('CPU of all processes', 'ms a message', ({ totalCpuMs }) => totalCpuMs, bars.cpu),
+    {
+      ...atPeerLimit('CPU of all processes', 'ms a message', ({ totalCpuMs }) => totalCpuMs, bars.cpu),
+      ...(bars.cpu === undefined ? {} : { headline: 'CPU of all processes for a message with all that goes with it' }),
+    },
     atPeerLimit('statements', 'a message', ({ statements }) => statements ?? Number.NaN),
     atPeerLimit('p99 of receipts', 'ms', p99('receive')),
     atPeerLimit('p99 of room lists', 'ms', p99('list'), bars.p99),

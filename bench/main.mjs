@@ -112,7 +112,7 @@ async function installPeers() {
   });
   const seeds = join(import.meta.dirname, 'peers/seeds');
   const sources = [...packages, 'package-lock.json', ...seedsSources.map((name) => `bench/peers/seeds/${name}`)];
-  await unlessFresh('bench/peers/seeds/dist/.fingerprint', sources, "Building the seeds' system", async () => {
+  await unlessFresh('bench/peers/seeds/dist/.fingerprint', sources, 'Building the replaced system', async () => {
     await generate('--config', join(seeds, 'prisma.config.ts'));
     await runQuietly(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', seeds]);
   });

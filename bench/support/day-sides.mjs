@@ -33,7 +33,7 @@ import { startWorker } from './worker.mjs';
  * @property {() => Promise<void>} stop
  */
 
-export const peerName = "the seeds' system";
+export const peerName = 'NestJS + Socket.IO + Prisma';
 const tables = join(import.meta.dirname, '../peers/seeds/tables.sql');
 const storedWithinMs = 40_000;
 

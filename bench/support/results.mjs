@@ -29,6 +29,7 @@ import { format, summarize } from './statistics.mjs';
  * @property {Record<string, number[]>} samples one for each round, by peer
  * @property {Bar[]} bars
  * @property {Record<string, string>} [missing] why a peer has no figures
+ * @property {string} [headline] its title in the picture that shows the day at a glance
  */
 
 /**
@@ -107,6 +108,11 @@ export function write(measurements, rounds) {
   const json = JSON.stringify({ date, machine, rounds, measurements: verdicts }, null, 2);
   writeFileSync(join(folder, `${date}.json`), `${json}\n`);
   writeFileSync(join(folder, `${date}.svg`), drawChart(measurements));
+  const headlines = measurements.flatMap(({ headline, ...rest }) =>
+    headline === undefined ? [] : [{ ...rest, title: headline }],
+  );
+  // Always under the same name, so that other pages can show it.
+  writeFileSync(join(folder, 'day.svg'), drawChart(headlines));
 
   const about = `Run on ${date}: ${machine.cpu}, ${machine.cores} cores, ${machine.memoryGb} GB, Node ${machine.node}, ${rounds} rounds. All samples: [results/${date}.json](results/${date}.json).`;
   const table = [about, '', `![Fairway beside its peers](results/${date}.svg)`, '', ...tableRows(measurements)];

@@ -40,7 +40,7 @@ class TokenGuard implements CanActivate {
   }
 }
 
-/** The seeds' user-api: each route verifies the token and passes a request to the service over NATS. */
+/** The user-api of the replaced system: each route verifies the token and passes a request to the service over NATS. */
 @Controller('api/user/chat')
 @UseGuards(TokenGuard)
 class ChatController {

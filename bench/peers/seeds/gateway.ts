@@ -27,9 +27,10 @@ interface JoinedRoom {
 type ChatSocket = Socket & { data: { user?: ChatUser; rooms: Set<string> } };
 
 /**
- * The seeds' chat-gateway: a message is delivered to the room at once, and stored in parallel by the service, which reads it
- * from JetStream. As documented, the sender is answered before it is stored, joining a room checks no membership, and a closed
- * socket leaves its rooms. Added for speed: WebSocket only, and no echo of this gateway's own publications.
+ * The chat-gateway of the replaced system: a message is delivered to the room at once, and stored in parallel by the service,
+ * which reads it from JetStream. As documented, the sender is answered before it is stored, joining a room checks no
+ * membership, and a closed socket leaves its rooms. Added for speed: WebSocket only, and no echo of this gateway's own
+ * publications.
  */
 @WebSocketGateway({ namespace: '/chat', transports: ['websocket'], serveClient: false })
 class ChatGateway implements OnGatewayConnection<ChatSocket>, OnGatewayDisconnect<ChatSocket> {

@@ -42,9 +42,9 @@ const prisma = new PrismaClient({
 });
 
 /**
- * The seeds' chat-service: their request patterns over Prisma, on their tables. As a good engineer writes it: a list is one
- * joined query for rooms, members and last messages, and one for all unread counts; a message and its room's date are one
- * transaction.
+ * The chat-service of the replaced system: its request patterns over Prisma, on its tables. As a good engineer writes it: a list
+ * is one joined query for rooms, members and last messages, and one for all unread counts; a message and its room's date are
+ * one transaction.
  */
 @Controller()
 class ChatController {
