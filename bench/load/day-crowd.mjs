@@ -107,6 +107,7 @@ export class Crowd {
     const op = this.#nextOp();
     record.await(op, {
       due,
+      by: device,
       kind: 'ack',
       onDone: (isGood) => {
         if (isGood) record.acknowledged.add(number);
@@ -122,7 +123,7 @@ export class Crowd {
     const newest = device?.watches.get(room)?.got.at(-1);
     if (device === undefined || newest === undefined) return;
     const op = this.#nextOp();
-    this.world.record.await(op, { due, kind: 'read' });
+    this.world.record.await(op, { due, by: device, kind: 'read' });
     this.world.dialect.markRead(device, op, room, this.messages[newest]?.id ?? '');
   }
 
@@ -137,7 +138,7 @@ export class Crowd {
     record.beginTyping(room, device.userId, due);
     const signal = (/** @type {number} */ at, /** @type {boolean} */ isTyping) => {
       const op = this.#nextOp();
-      record.await(op, { due: at });
+      record.await(op, { due: at, by: device });
       dialect.setTyping(device, op, room, isTyping);
     };
     signal(due, true);
@@ -175,7 +176,7 @@ export class Crowd {
     const { record, dialect } = this.world;
     if (!dialect.canEdit || message?.device.isConnected !== true || !record.acknowledged.has(number)) return;
     const op = this.#nextOp();
-    record.await(op, { due });
+    record.await(op, { due, by: message.device });
     dialect.edit(message.device, op, message.id, `${number} ${text} (고침)`);
   }
 
@@ -184,6 +185,7 @@ export class Crowd {
     const device = this.pick(this.devices);
     if (!device.isConnected) return undefined;
     device.drop();
+    this.world.record.abandon(device);
     return () => void this.comeBack(device).catch((error) => this.world.record.refused(String(error)));
   }
 

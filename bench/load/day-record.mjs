@@ -1,6 +1,7 @@
 /**
  * What is timed, from when it was due until it was answered or seen.
  * @typedef {'receive' | 'ack' | 'read' | 'typing' | 'inbox' | 'list' | 'open'} Timed
+ * @typedef {{ due: number, by: object, kind?: Timed, onDone?: (isGood: boolean) => void }} Operation
  */
 
 const frameHeaderBytes = 4;
@@ -10,7 +11,7 @@ const maxReasons = 5;
 export class DayRecord {
   /** @type {Record<Timed, number[]>} */
   times = emptyTimes();
-  /** Operations without an answer. @type {Map<string, { due: number, kind?: Timed, onDone?: (isGood: boolean) => void }>} */
+  /** Operations without an answer. @type {Map<string, Operation>} */
   waiting = new Map();
   /** When each message was due, by its number. @type {number[]} */
   dueOf = [];
@@ -70,9 +71,14 @@ export class DayRecord {
     this.#time('typing', this.#typingDue.get(`${room}:${userId}`));
   }
 
-  /** @param {string} op @param {{ due: number, kind?: Timed, onDone?: (isGood: boolean) => void }} operation */
+  /** @param {string} op @param {Operation} operation */
   await(op, operation) {
     this.waiting.set(op, operation);
+  }
+
+  /** Expects no answers any more for a device that has lost its connection. @param {object} device */
+  abandon(device) {
+    for (const [op, { by }] of this.waiting) if (by === device) this.waiting.delete(op);
   }
 
   /** @param {Timed} kind @param {number} due */
