@@ -31,45 +31,6 @@ describe('slices of long work', () => {
     expect(turns.filter((names) => names.length > 0)).toEqual([['a1'], ['b1'], ['c1'], ['a2'], ['a3']]);
   });
 
-  it('run short functions at once, and together in later turns if there are many', async () => {
-    const slices = new Slices();
-    expect(slices.run('a', () => 'at once')).toBe('at once');
-    const turns: string[][] = [];
-    const run = (user: string, name: string) =>
-      Promise.resolve(
-        slices.run(user, () => {
-          spin(0.6);
-          turns.at(-1)?.push(name);
-        }),
-      );
-    turns.push([]);
-    const names = Array.from({ length: 20 }, (_, index) => `a${index}`);
-    const all = Promise.all([...names.map((name) => run('a', name)), run('b', 'b0')]);
-    let isDone = false;
-    void all.then(() => {
-      isDone = true;
-    });
-    while (!isDone) {
-      await turn();
-      turns.push([]);
-    }
-    expect(turns.flat()).toHaveLength(21);
-    // 12 ms of work, 2 in each slice; b does not wait for all of a.
-    expect(turns.filter((together) => together.length > 0).length).toBeGreaterThanOrEqual(3);
-    expect(turns.flat().indexOf('b0')).toBeLessThan(8);
-    expect(turns.flat().filter((name) => name !== 'b0')).toEqual(names);
-  });
-
-  it('reject with what a later function throws', async () => {
-    const slices = new Slices();
-    expect(slices.isOver).toBe(false);
-    spin(5);
-    const failing = slices.run('a', () => {
-      throw new Error('no');
-    });
-    await expect(failing).rejects.toThrow('no');
-  });
-
   it('do not share a turn with work that has begun in it', async () => {
     const slices = new Slices();
     expect(slices.isOver).toBe(false);

@@ -25,26 +25,13 @@ export class SharedExecution {
   readonly settled: Promise<ExecutionResult>;
   /** Undefined until the execution has ended. */
   result: ExecutionResult | undefined;
-  isBegun = false;
-  readonly #run: () => ExecutionResult | Promise<ExecutionResult>;
-  #resolve: (result: ExecutionResult) => void = () => undefined;
   #listeners: Listener[] = [];
 
-  constructor(run: () => ExecutionResult | Promise<ExecutionResult>) {
-    this.#run = run;
-    this.settled = new Promise((resolve) => {
-      this.#resolve = resolve;
-    });
+  constructor(executed: ExecutionResult | Promise<ExecutionResult>) {
+    this.settled = Promise.resolve(executed).catch(toResult);
+    if (executed instanceof Promise) void this.settled.then((result) => this.#settle(result));
+    else this.result = executed;
   }
-
-  /** Executes, unless that has begun already. */
-  readonly begin = (): void => {
-    if (this.isBegun) return;
-    this.isBegun = true;
-    const executed = this.#run();
-    if (executed instanceof Promise) void executed.catch(toResult).then((result) => this.#settle(result));
-    else this.#settle(executed);
-  };
 
   /** Wakes the listener when the result is ready. */
   listen(listener: Listener): void {
@@ -53,7 +40,6 @@ export class SharedExecution {
 
   #settle(result: ExecutionResult): void {
     this.result = result;
-    this.#resolve(result);
     for (const listener of this.#listeners) listener.wake();
     this.#listeners = [];
   }
@@ -80,13 +66,11 @@ export class EventExecutions {
 
   /** Retries while the database is unavailable, for up to `patienceMs`. */
   execute(args: ExecutionArgs, event: unknown, noteContext?: NoteContext): ExecutionResult | Promise<ExecutionResult> {
-    const run = () => {
+    return executePatiently(() => {
       const contextValue: RequestContext = { ...(args.contextValue as RequestContext) };
       noteContext?.(contextValue);
       return this.#execute({ ...args, rootValue: event, contextValue });
-    };
-    const { deps, turnTaker } = args.contextValue as RequestContext;
-    return deps.slices.run(turnTaker, () => executePatiently(run));
+    });
   }
 
   #executeForAll(args: ExecutionArgs, event: object): ExecutionResult | Promise<ExecutionResult> {
@@ -96,25 +80,15 @@ export class EventExecutions {
     });
   }
 
-  /**
-   * Executes once for all subscribers with this key, for as long as the event is new. If there are many executions, each
-   * subscriber's user may have the turn for it: one with too many selections does not delay those who share one of them.
-   */
+  /** Executes once for all subscribers with this key, for as long as the event is new. */
   share(args: ExecutionArgs, event: object, key: string): SharedExecution {
-    const execution = this.#findShared(args, event, key);
-    const { deps, turnTaker } = args.contextValue as RequestContext;
-    if (!execution.isBegun) void deps.slices.run(turnTaker, execution.begin);
-    return execution;
-  }
-
-  #findShared(args: ExecutionArgs, event: object, key: string): SharedExecution {
     const last = this.#last;
     if (last?.event === event && last.key === key && performance.now() - last.at < sharedMs) return last.execution;
     const byKey = this.#events.get(event) ?? new Map<string, SharedExecution>();
     if (byKey.size === 0) this.#events.set(event, byKey);
     let execution = byKey.get(key);
     if (execution === undefined) {
-      execution = new SharedExecution(() => this.#executeForAll(args, event));
+      execution = new SharedExecution(this.#executeForAll(args, event));
       byKey.set(key, execution);
       this.#last = { event, key, at: performance.now(), execution };
     }
@@ -128,8 +102,7 @@ export class EventExecutions {
     this.#own.set(event, byKey);
     let execution = byKey.get(key);
     if (execution === undefined) {
-      execution = new SharedExecution(() => this.executeInTurn(args, event, cost));
-      execution.begin();
+      execution = new SharedExecution(this.executeInTurn(args, event, cost));
       byKey.set(key, execution);
     }
     return execution;
