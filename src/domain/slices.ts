@@ -1,7 +1,9 @@
 import type { TurnTaker } from './fair-turns.js';
 
-/** A turn of the event loop in which lists have been processed for so long leaves the rest to later turns. */
-const sliceMs = 2;
+/** Long work leaves the rest to later turns once a turn of the event loop has spent so long on it. */
+const minSliceMs = 2;
+/** On a busy machine turns are long: the slice is half of the last one then, so that long work still gets its share of time. */
+const maxSliceMs = 10;
 
 /**
  * Divides long work that does not wait for anything over many turns of the event loop, so that what others do goes on in
@@ -12,14 +14,15 @@ export class Slices {
   readonly #waiting = new Map<TurnTaker, (() => void)[]>();
   /** When the work of this turn of the event loop began; undefined if there was none. */
   #startedAt: number | undefined;
+  #sliceMs = minSliceMs;
 
   /** Whether this turn of the event loop has done enough. */
   get isOver(): boolean {
     if (this.#startedAt === undefined) this.#begin();
-    return performance.now() - (this.#startedAt ?? 0) > sliceMs;
+    return performance.now() - (this.#startedAt ?? 0) > this.#sliceMs;
   }
 
-  /** Resolves in a later turn of the event loop, which no other slice shares. */
+  /** Resolves in a later turn of the event loop, when those who waited before have used less than a slice of it. */
   next(user: TurnTaker): Promise<void> {
     if (this.#startedAt === undefined) this.#begin();
     return new Promise((resolve) => {
@@ -34,15 +37,27 @@ export class Slices {
     setImmediate(this.#takeTurn);
   }
 
-  /** What resolves runs right after this function. */
   readonly #takeTurn = (): void => {
+    const lastMs = performance.now() - (this.#startedAt ?? 0);
+    this.#sliceMs = Math.min(Math.max(lastMs / 2, minSliceMs), maxSliceMs);
     this.#startedAt = undefined;
+    if (this.#waiting.size === 0) return;
+    this.#begin();
+    this.#resolveFirst();
+  };
+
+  #resolveFirst(): void {
     const next = this.#waiting.entries().next();
     if (next.done === true) return;
     const [user, waiting] = next.value;
-    this.#begin();
     waiting.shift()?.();
     this.#waiting.delete(user);
     if (waiting.length > 0) this.#waiting.set(user, waiting);
+    // A tick that a microtask adds comes after all microtasks, and so after what has been resolved.
+    queueMicrotask(() => process.nextTick(this.#continue));
+  }
+
+  readonly #continue = (): void => {
+    if (!this.isOver) this.#resolveFirst();
   };
 }

@@ -12,11 +12,17 @@ describe('slices of long work', () => {
     expect(slices.isOver).toBe(false);
   });
 
-  it('have a turn each, and the users take turns', async () => {
+  it.each([
+    ['have a turn each if they are long', 12, [['a1'], ['b1'], ['c1'], ['a2'], ['a3']]],
+    ['share a turn if they are short', 0, [['a1', 'b1', 'c1', 'a2', 'a3']]],
+  ])('%s, and the users take turns', async (_what, ms, expected) => {
     const slices = new Slices();
     const turns: string[][] = [];
     const work = async (user: string, name: string) => {
       await slices.next(user);
+      // What is resolved may continue in many steps.
+      for (let step = 0; step < 20; step += 1) await undefined;
+      spin(ms);
       turns.at(-1)?.push(name);
     };
     const all = Promise.all([work('a', 'a1'), work('a', 'a2'), work('a', 'a3'), work('b', 'b1'), work('c', 'c1')]);
@@ -28,7 +34,28 @@ describe('slices of long work', () => {
       turns.push([]);
       await turn();
     }
-    expect(turns.filter((names) => names.length > 0)).toEqual([['a1'], ['b1'], ['c1'], ['a2'], ['a3']]);
+    expect(turns.filter((names) => names.length > 0)).toEqual(expected);
+  });
+
+  it('get a share of the time where other work makes the turns long', async () => {
+    const slices = new Slices();
+    let rounds = 0;
+    let isOver = false;
+    const other = async () => {
+      for (; !isOver; rounds += 1) {
+        spin(20);
+        await turn();
+      }
+    };
+    const working = other();
+    for (let piece = 0; piece < 40; piece += 1) {
+      if (slices.isOver) await slices.next(4);
+      spin(1);
+    }
+    isOver = true;
+    await working;
+    // With slices of 2 ms it would be a turn for two pieces at most.
+    expect(rounds).toBeLessThan(15);
   });
 
   it('do not share a turn with work that has begun in it', async () => {

@@ -10,6 +10,7 @@ import { describe, expect, it, vi } from 'vitest';
 import type { WebSocket } from 'ws';
 import { ChatError } from '../../src/domain/errors.js';
 import type { RoomEvent } from '../../src/domain/room-event.js';
+import { Slices } from '../../src/domain/slices.js';
 import { PullSource } from '../../src/pubsub/live/pull-source.js';
 import type { Deps } from '../../src/resolvers/deps.js';
 import { schema } from '../../src/schema/index.js';
