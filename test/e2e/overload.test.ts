@@ -33,6 +33,7 @@ describeWithNats('an instance that is asked for more than it can deliver', () =>
     [instance] = world.instances as [Instance];
     backend = await Backend.connect(world.nats);
     senders = await Promise.all(senderIds.map((userId) => world.client(userId)));
+    for (const sender of senders) sender.isPatient = false;
   });
   afterAll(() => backend?.close());
 
