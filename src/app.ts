@@ -115,7 +115,9 @@ export async function startApp(
   db.onReturn(() => comparison.start());
   const load = new LoadGauge();
   const sendGate = new SendGate(() => load.entriesLateMs);
-  const feeds = new RoomFeeds({ pubsub, store, seal, stateKinds: roomStates, log });
+  const maxStatesPerEvent = limits.maxRoomMembers;
+  const stateGapMs = () => load.intervalMs('marks');
+  const feeds = new RoomFeeds({ pubsub, store, seal, stateKinds: roomStates, maxStatesPerEvent, stateGapMs, log });
   load.measureEntries((loopLateMs) => feeds.lateEntries.measure(loopLateMs));
   const typing = new Typing({ feeds, pubsub, store: createTypingStore(db), load });
   const inboxStore = createInboxStore(db);

@@ -5,4 +5,5 @@ export type RoomEvent =
   | LogEntry
   | { readonly kind: 'ready'; readonly seq: number; readonly epoch: string }
   | { readonly kind: 'resync'; readonly seq: number; readonly epoch: string }
-  | { readonly kind: 'read'; readonly seq: number; readonly epoch: string; readonly member: Member };
+  | { readonly kind: 'read'; readonly seq: number; readonly epoch: string; readonly member: Member }
+  | { readonly kind: 'reads'; readonly seq: number; readonly epoch: string; readonly members: readonly Member[] };

@@ -7,6 +7,7 @@ import type { LogEntry } from '../domain/room-log.js';
 import { filterSource, type Source } from '../domain/source.js';
 import type { Viewer } from '../domain/viewer.js';
 import type { CursorOptions } from '../pubsub/live/room/room-cursor.js';
+import { readMark, type StateSubscription } from '../pubsub/live/room/room-states.js';
 import type { Deps } from './deps.js';
 import { found, loadMemberHead } from './loaders.js';
 
@@ -17,21 +18,31 @@ export interface WatchRoomInput {
   readonly epoch?: string | null | undefined;
 }
 
+/** How a subscription gets read marks: an event for each, one for all that moved, or none. */
+export type ReadDelivery = 'EACH' | 'BATCHED' | 'NONE';
+
+const statesOf: Readonly<Record<ReadDelivery, readonly StateSubscription[]>> = {
+  EACH: [{ kind: readMark, delivery: 'each' }],
+  BATCHED: [{ kind: readMark, delivery: 'batched' }],
+  NONE: [],
+};
+
 /**
- * All events of the room after `afterSeq`, or from now on: each entry once and in order, then live without a gap.
+ * All events of the room after `afterSeq`, or from now on: each entry once and in order, then live without a gap. Read marks
+ * come only live.
  * @throws {ChatError} NOT_FOUND if the viewer is not a member; the source throws FORBIDDEN when the membership ends
  */
 export async function watchRoom(
   deps: Deps,
   viewer: Viewer,
-  input: WatchRoomInput,
+  { reads, ...input }: WatchRoomInput & { readonly reads?: ReadDelivery | null | undefined },
   isBehind: () => boolean,
 ): Promise<Source<RoomEvent>> {
-  const { epochGraceMs } = deps.limits;
-  return watch(deps, viewer, input, { graceMs: epochGraceMs, mayResync: true, isBehind });
+  const states = statesOf[reads ?? 'EACH'];
+  return watch(deps, viewer, input, { graceMs: deps.limits.epochGraceMs, mayResync: true, states, isBehind });
 }
 
-interface WatchOptions extends Pick<CursorOptions, 'mayResync' | 'isBehind'> {
+interface WatchOptions extends Pick<CursorOptions, 'mayResync' | 'states' | 'isBehind'> {
   /** How long an epoch counts as new: a client that resumes without an epoch may have lost entries then. */
   readonly graceMs: number;
 }
@@ -40,7 +51,7 @@ async function watch(
   deps: Deps,
   viewer: Viewer,
   { roomId, afterSeq, epoch }: WatchRoomInput,
-  { graceMs, mayResync, isBehind }: WatchOptions,
+  { graceMs, mayResync, states, isBehind }: WatchOptions,
 ): Promise<Source<RoomEvent>> {
   const { feeds, limits } = deps;
   const id = parseUuid(roomId, 'roomId');
@@ -57,6 +68,7 @@ async function watch(
       commonSeq: afterSeq == null ? log.seq : Math.min(findCommonSeq(log, epochId, graceMs), log.seq),
       maxLag: limits.maxLag,
       mayResync,
+      states,
       isBehind,
     };
   });
@@ -82,6 +94,6 @@ export async function watchMessages(
   input: WatchRoomInput,
   isBehind: () => boolean,
 ): Promise<Source<LogEntry>> {
-  const events = await watch(deps, viewer, input, { graceMs: 0, mayResync: false, isBehind });
+  const events = await watch(deps, viewer, input, { graceMs: 0, mayResync: false, states: [], isBehind });
   return filterSource(events, (event): event is LogEntry => event.kind === 'added');
 }

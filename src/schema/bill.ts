@@ -3,7 +3,15 @@ import { ChatError } from '../domain/errors.js';
 import type { Afford } from '../resolvers/loaders.js';
 import type { Context } from './context.js';
 import { toGraphqlError } from './graphql-error.js';
-import { maxPriceOf, type Pricing, prepaidEntries, priceOf, priceOfEntry, priceOfOperation } from './price.js';
+import {
+  maxPriceOf,
+  type Pricing,
+  prepaidEntries,
+  priceOf,
+  priceOfEntry,
+  priceOfOperation,
+  unpagedLists,
+} from './price.js';
 import type { Selection } from './selection.js';
 
 /** Charges the operation for all entries of the resolved list. Call the result with their number before they are loaded. */
@@ -12,6 +20,16 @@ export const affordable =
   (entries) => {
     if (entries > prepaidEntries) billOf(info, context).payFor(info, entries - prepaidEntries);
   };
+
+/** The list, which needs no look-up, after the operation was charged for its entries. */
+export function affordableList<Entry>(
+  entries: readonly Entry[],
+  info: GraphQLResolveInfo,
+  context: Context,
+): readonly Entry[] {
+  affordable(info, context)(entries.length);
+  return entries;
+}
 
 /** The limit on the lists below the resolved field, all of them together. */
 export interface Affordable {
@@ -71,11 +89,12 @@ class Bill {
   }
 
   /** @throws {ChatError} BAD_USER_INPUT if the operation would touch more fields than allowed */
-  payFor({ fieldNodes, returnType }: GraphQLResolveInfo, entries: number): void {
+  payFor({ fieldNodes, returnType, parentType, fieldName }: GraphQLResolveInfo, entries: number): void {
     let price = this.#prices.get(fieldNodes);
     if (price === undefined) {
       const sets = fieldNodes.flatMap(({ selectionSet }) => selectionSet ?? []);
-      price = priceOf(getNamedType(returnType), sets, this.#pricing) + priceOfEntry;
+      const own = unpagedLists.get(`${parentType.name}.${fieldName}`) ?? priceOfEntry;
+      price = priceOf(getNamedType(returnType), sets, this.#pricing) + own;
       this.#prices.set(fieldNodes, price);
     }
     this.#total += entries * price;

@@ -11,22 +11,25 @@ import {
 import type { Context } from './context.js';
 import { findField, findFragment, type Operation } from './operation.js';
 
-/**
- * Every list that is not paged: its length is unknown before it is looked up. None is longer than a room has members, except
- * `members(includeLeft: true)`, which only its price limits.
- */
-export const unpagedLists: ReadonlySet<string> = new Set([
-  'Message.readBy',
-  'Room.members',
-  'Room.typing',
-  'SystemNotice.users',
-  'TypingState.users',
-]);
-
 /** An operation pays for this many entries of each list before execution, and for the rest when they are counted. */
 export const prepaidEntries = 10;
-/** The price of looking up one more entry, on top of its selected fields. */
+/** The price of looking up one more entry. */
 export const priceOfEntry = 1;
+
+/**
+ * Every list that is not paged, because its length is unknown before it is looked up, with the price of one more entry on top
+ * of its selected fields. None is longer than a room has members, except `members(includeLeft: true)`, which only its price
+ * limits. The members of MembersRead need no look-up: so an event with four fields of each member of the largest room
+ * is allowed beside anything else that a subscription may select.
+ */
+export const unpagedLists: ReadonlyMap<string, number> = new Map([
+  ['MembersRead.members', 0],
+  ['Message.readBy', priceOfEntry],
+  ['Room.members', priceOfEntry],
+  ['Room.typing', priceOfEntry],
+  ['SystemNotice.users', priceOfEntry],
+  ['TypingState.users', priceOfEntry],
+]);
 
 /** A query for all members of a room, with this many fields of each, is allowed however large rooms may be. */
 const fieldsOfEachMember = 5;
@@ -113,7 +116,7 @@ function priceOfField(parent: GraphQLNamedType, node: FieldNode, operation: Oper
   // `__typename`
   if (field === undefined) return 1;
   const { complexity = 1 } = field.extensions as { readonly complexity?: Complexity | ComplexityOfArguments };
-  const isUnpaged = unpagedLists.has(`${parent.name}.${field.name}`);
+  const priceOfMore = unpagedLists.get(`${parent.name}.${field.name}`);
   const inner = node.selectionSet && findPrice(getNamedType(field.type), node.selectionSet, operation);
   const count = (given: Given): number => {
     const own =
@@ -121,10 +124,12 @@ function priceOfField(parent: GraphQLNamedType, node: FieldNode, operation: Oper
     const { field: price = 1, multiplier = 1 } = typeof own === 'number' ? { field: own } : own;
     if (inner === undefined) return price;
     const { entries } = given;
-    if (!isUnpaged) return price + Math.max(multiplier, 0) * evaluate(inner, given);
-    return price + entries * evaluate(inner, given) + Math.max(entries - prepaidEntries, 0) * priceOfEntry;
+    if (priceOfMore === undefined) return price + Math.max(multiplier, 0) * evaluate(inner, given);
+    return price + entries * evaluate(inner, given) + Math.max(entries - prepaidEntries, 0) * priceOfMore;
   };
-  return typeof complexity === 'function' || typeof inner === 'function' || isUnpaged ? count : count(nothing);
+  return typeof complexity === 'function' || typeof inner === 'function' || priceOfMore !== undefined
+    ? count
+    : count(nothing);
 }
 
 type Complexity = number | { readonly field?: number; readonly multiplier?: number };

@@ -1,5 +1,5 @@
 import type { RoomEvent as Event } from '../domain/room-event.js';
-import { watchRoom } from '../resolvers/room-events.js';
+import { type ReadDelivery as Delivery, watchRoom } from '../resolvers/room-events.js';
 import { builder } from './builder.js';
 
 const typeNames = new Map<Event['kind'], string>();
@@ -39,6 +39,18 @@ afterSeq was never a position of it: load the room again.`,
 export const epochDescription =
   'The epoch of the log in which afterSeq is a position: the epoch of the newest event, or Room.epoch. The replay starts there only if the log still has the entries of the client.';
 
+const ReadDelivery = builder.enumType('ReadDelivery', {
+  description: 'How a subscription gets the read marks of a room.',
+  values: {
+    EACH: { description: "A MemberRead for each member's newest mark, at most one a second for each member." },
+    BATCHED: {
+      description:
+        'A MembersRead with all marks that moved, at most one a second. Best for rooms of about ten members or more.',
+    },
+    NONE: { description: 'No read marks.' },
+  } satisfies Record<Delivery, object>,
+});
+
 builder.subscriptionFields((t) => ({
   roomEvents: t.field({
     type: RoomEvent,
@@ -49,6 +61,11 @@ Ends with FORBIDDEN when the viewer's membership ends.`,
       roomId: t.arg.id({ required: true, description: 'The room.' }),
       afterSeq: t.arg.int({ description: 'The newest seq that the client has; absent, events are live only.' }),
       epoch: t.arg.id({ description: epochDescription }),
+      reads: t.arg({
+        type: ReadDelivery,
+        defaultValue: 'EACH',
+        description: 'How read marks are sent. Each comes after the message that it refers to; none is replayed.',
+      }),
     },
     subscribe: (_root, args, { deps, viewer, isBehind }) => watchRoom(deps, viewer, args, isBehind),
     resolve: (event) => event,

@@ -1,5 +1,6 @@
 import type { KnownMember } from '../db/member-row.js';
 import { keptUser } from '../resolvers/loaders.js';
+import { affordableList } from './bill.js';
 import { builder } from './builder.js';
 import { RoomEvent, roomEventRef } from './room-event.js';
 import { User } from './user.js';
@@ -38,8 +39,22 @@ export const RoomMember = builder.objectRef<KnownMember>('RoomMember').implement
 
 builder.objectType(roomEventRef('read', 'MemberRead'), {
   interfaces: [RoomEvent],
-  description: "A member's read mark moved. It is not part of the log and is not replayed.",
+  description: "A member's read mark moved; for reads: EACH. It is not part of the log and is not replayed.",
   fields: (t) => ({
     member: t.expose('member', { type: RoomMember, description: 'The member, with the new mark.' }),
+  }),
+});
+
+builder.objectType(roomEventRef('reads', 'MembersRead'), {
+  interfaces: [RoomEvent],
+  description:
+    'The read marks of several members moved; for reads: BATCHED. It is not part of the log and is not replayed.',
+  fields: (t) => ({
+    members: t.field({
+      type: [RoomMember],
+      description:
+        'The members whose marks have moved since the last such event, with their newest marks: at most limits.maxRoomMembers.',
+      resolve: ({ members }, _args, context, info) => affordableList(members, info, context),
+    }),
   }),
 });

@@ -1,9 +1,12 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { connect } from '@nats-io/transport-node';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { TestClient } from '../support/client.js';
 import { makeFullRooms } from '../support/full-rooms.js';
 import type { Instance } from '../support/instance.js';
 import { describeWithNats } from '../support/requirements.js';
-import { type Answer, postOperation, RawSocket } from '../support/wire.js';
+import { type Answer, postOperation, RawSocket, type ServerMessage } from '../support/wire.js';
 import { useWorld } from '../support/world.js';
 
 const fullRooms = 60;
@@ -145,6 +148,34 @@ describeWithNats(`a server with ${fullRooms} rooms of 500 members`, () => {
         },
       });
       await until(socket, 'complete');
+      socket.ws.terminate();
+    });
+
+    it('with the read marks of all members at once, beside all other events that a client shows', async () => {
+      const roomId = String(roomIds[5]);
+      const query = readFileSync(join(import.meta.dirname, '../../clients/operations/RoomEvents.graphql'), 'utf8');
+      const socket = await RawSocket.connect(instance, kim.token);
+      socket.send({ id: '1', type: 'subscribe', payload: { query, variables: { roomId, reads: 'BATCHED' } } });
+      await until(socket, 'next');
+      const marks = await world.database.query<object>(
+        `SELECT id, room_id AS "roomId", user_id AS "userId", is_admin AS "isAdmin", joined_at AS "joinedAt",
+           joined_seq AS "joinedSeq", left_at AS "leftAt", last_read_seq AS "lastReadSeq",
+           last_read_message_id AS "lastReadMessageId", last_read_at AS "lastReadAt"
+         FROM chat_room_members WHERE room_id = $1`,
+        [roomId],
+      );
+      const { url, user, password } = world.nats;
+      const connection = await connect({ servers: url, user, pass: password });
+      for (const mark of marks) connection.publish(`chat.room.${roomId}.read`, JSON.stringify(mark));
+      await connection.drain();
+
+      // Normally it is one event; on a slow machine the last marks may come a second later.
+      const marksIn = ({ payload }: ServerMessage) =>
+        (payload as { data?: { roomEvents?: { members?: object[] } } } | undefined)?.data?.roomEvents?.members
+          ?.length ?? 0;
+      const received = () => socket.messages.reduce((sum, message) => sum + marksIn(message), 0);
+      await socket.until(() => received() >= marks.length, 'all marks');
+      expect([received(), JSON.stringify(socket.messages).includes('"errors"')]).toEqual([500, false]);
       socket.ws.terminate();
     });
 

@@ -144,7 +144,7 @@ describeWithNats("a member's removal", () => {
       [1, 0],
     ] as const);
     const atWork = (user: Everywhere) => (isBusyElsewhere ? random.pick(user) : user[here]);
-    const feed = lee[there].roomEvents({ roomId });
+    const feed = lee[there].roomEvents({ roomId, reads: random.pick(['EACH', 'BATCHED']) });
     await feed.until((events) => events.some(({ __typename }) => __typename === 'RoomReady'), 'RoomReady');
 
     const { message } = await atWork(park).send(roomId, 'to all');
@@ -204,6 +204,7 @@ describeWithNats("a member's removal", () => {
 
   function tellsOfMoreThan(event: RoomEvent, seq: number): boolean {
     if (event.__typename === 'MemberRead') return event.member.lastReadSeq > seq;
+    if (event.__typename === 'MembersRead') return event.members.some(({ lastReadSeq }) => lastReadSeq > seq);
     return event.seq > seq || ('message' in event && event.message.content === withoutLee);
   }
 

@@ -148,8 +148,8 @@ export const unread = graphql(`
 `);
 
 export const roomEvents = graphql(`
-  subscription RoomEvents($roomId: ID!, $afterSeq: Int, $epoch: ID) {
-    roomEvents(roomId: $roomId, afterSeq: $afterSeq, epoch: $epoch) {
+  subscription RoomEvents($roomId: ID!, $afterSeq: Int, $epoch: ID, $reads: ReadDelivery) {
+    roomEvents(roomId: $roomId, afterSeq: $afterSeq, epoch: $epoch, reads: $reads) {
       __typename
       seq
       epoch
@@ -157,6 +157,7 @@ export const roomEvents = graphql(`
       ... on MessageUpdated { message { ...EventMessage } }
       ... on MessageDeleted { message { ...EventMessage } }
       ... on MemberRead { member { user { id } lastReadSeq } }
+      ... on MembersRead { members { user { id } lastReadSeq } }
     }
   }
 

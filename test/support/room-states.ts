@@ -21,4 +21,5 @@ export const nickname: StateKind<Nickname> = {
   seq: () => 0,
   load: async () => [],
   event: (state, position) => ({ kind: 'nickname', ...position, state }) as unknown as RoomEvent,
+  batch: (states, position) => ({ kind: 'nicknames', ...position, states }) as unknown as RoomEvent,
 };

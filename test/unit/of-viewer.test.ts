@@ -13,6 +13,7 @@ describe('findWhatEventsDependOn', () => {
     ['fields that are the same for all', 'seq ... on MessageAdded { message { id content sender { id name } } }', ''],
     ['a fragment of such fields', '...F', 'fragment F on MessageAdded { message { system { users { name } } } }'],
     ["somebody's read mark", '... on MemberRead { member { lastReadSeq user { name } } }', ''],
+    ['the read marks of several members', '... on MembersRead { members { lastReadSeq user { name } } }', ''],
   ])('shares %s', (_what, selection, more) => {
     expect(findWhatEventsDependOn(schema, inRoom(selection, more))).toEqual({ viewer: false, variables: [] });
   });

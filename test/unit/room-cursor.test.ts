@@ -1,13 +1,13 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { pino } from 'pino';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { Wait } from '../../src/domain/fair-turns.js';
+import type { RoomEvent } from '../../src/domain/room-event.js';
 import type { LogEntry, LogStore, Member } from '../../src/domain/room-log.js';
 import type { Listener } from '../../src/domain/source.js';
-import { LatestStates } from '../../src/pubsub/live/room/latest-states.js';
 import { type CursorOptions, RoomCursor } from '../../src/pubsub/live/room/room-cursor.js';
 import { RoomFeed } from '../../src/pubsub/live/room/room-feed.js';
-import { readMark } from '../../src/pubsub/live/room/room-states.js';
+import { readMark, type StateKind, type StateSubscription } from '../../src/pubsub/live/room/room-states.js';
 import { EntrySeal } from '../../src/pubsub/nats/entry-seal.js';
 import type { PubSub } from '../../src/pubsub/nats/pub-sub.js';
 import { Seldom } from '../../src/pubsub/nats/seldom.js';
@@ -120,7 +120,7 @@ describe("a room's feed", () => {
   it('sends a read mark as one event to all cursors at the same position, so that it is executed once', async () => {
     const feed = openFeed(nothing);
     await feed.opened;
-    const cursors = [4, 5, 6].map((viewerId) => open(feed, { viewerId }));
+    const cursors = [4, 5, 6].map((viewerId) => open(feed, { viewerId, states: each }));
     const next = async () => (await Promise.all(cursors.map((cursor) => cursor.next()))).map(({ value }) => value);
     await next();
     feed.accept(entryAt(1));
@@ -143,40 +143,113 @@ describe("a room's feed", () => {
     for (const events of told) expect(new Set(events).size).toBe(1);
   });
 
-  it('sends the states of all kinds in their order, each after the entry that it refers to', async () => {
+  it('sends the states of all kinds, each after the entry that it refers to', async () => {
     const feed = openFeed(nothing);
     await feed.opened;
     feed.acceptState(nickname, nicknameOf(9, 1));
-    const cursor = open(feed, {});
+    const cursor = open(feed, { states: each });
     const next = async () => (await cursor.next()).value;
     expect(await next(), 'nothing from before its start').toMatchObject({ kind: 'ready' });
 
     feed.acceptState(nickname, nicknameOf(4, 1));
     expect(await next()).toEqual({ kind: 'nickname', seq: 0, epoch, state: nicknameOf(4, 1) });
     feed.acceptState(readMark, markOf(4, 1));
-    feed.acceptState(nickname, nicknameOf(4, 2));
-    feed.acceptState(nickname, nicknameOf(4, 3));
+    feed.acceptState(nickname, nicknameOf(5, 1));
+    expect(await next(), 'that waits for no entry').toEqual({
+      kind: 'nickname',
+      seq: 0,
+      epoch,
+      state: nicknameOf(5, 1),
+    });
     const waiting = cursor.next();
     await turn();
     feed.accept(entryAt(1));
 
     expect((await waiting).value).toMatchObject({ kind: 'added', seq: 1 });
     expect(await next()).toEqual({ kind: 'read', seq: 1, epoch, member: markOf(4, 1) });
-    expect(await next()).toEqual({ kind: 'nickname', seq: 1, epoch, state: nicknameOf(4, 3) });
     expect(cursor.isIdle).toBe(true);
+    await cursor.return();
+  });
+
+  it('sends each kind as its subscriber wants it, and wakes nobody for the others', async () => {
+    const feed = openFeed(nothing);
+    await feed.opened;
+    const [batched, none] = [open(feed, { states: [{ kind: readMark, delivery: 'batched' }] }), open(feed, {})];
+    for (const cursor of [batched, none]) await cursor.next();
+    let woken = 0;
+    const count = {
+      wake: () => {
+        woken += 1;
+      },
+    };
+    for (const cursor of [batched, none]) cursor.listen(count);
+
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+    feed.acceptState(nickname, nicknameOf(4, 1));
+    for (const userId of [4, 5, 6]) feed.acceptState(readMark, markOf(userId, 0));
+    await turn();
+    expect([woken, batched.peek(), none.peek()]).toEqual([0, undefined, undefined]);
+    await vi.advanceTimersByTimeAsync(1_000);
+    vi.useRealTimers();
+    await turn();
+
+    expect(woken).toBe(1);
+    const shown = batched.peek();
+    expect(shown).toEqual({ kind: 'reads', seq: 0, epoch, members: [markOf(4, 0), markOf(5, 0), markOf(6, 0)] });
+    batched.skip(shown as RoomEvent);
+    expect([batched.isIdle, none.isIdle]).toEqual([true, true]);
+    await Promise.all([batched.return(), none.return()]);
+  });
+
+  it('sends the newest state of each key to a subscriber that has not asked for a while, in one event or one by one', async () => {
+    const feed = openFeed(nothing);
+    await feed.opened;
+    const cursors = (['batched', 'each'] as const).map((delivery) =>
+      open(feed, { states: [{ kind: readMark as StateKind, delivery }] }),
+    );
+    for (const cursor of cursors) await cursor.next();
+
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+    for (let seq = 1; seq <= 5; seq += 1) {
+      feed.accept(entryAt(seq));
+      for (const userId of [4, 5, 6]) feed.acceptState(readMark, markOf(userId, seq));
+      await vi.advanceTimersByTimeAsync(1_100);
+    }
+    vi.useRealTimers();
+    const [batched, single] = await Promise.all(cursors.map(takeAll));
+
+    const entries = [1, 2, 3, 4, 5].map((seq) => entryAt(seq));
+    const newest = [4, 5, 6].map((userId) => markOf(userId, 5));
+    expect(batched).toEqual([...entries, { kind: 'reads', seq: 5, epoch, members: newest }]);
+    expect(single).toEqual([...entries, ...newest.map((member) => ({ kind: 'read', seq: 5, epoch, member }))]);
+    await Promise.all(cursors.map((cursor) => cursor.return()));
+  });
+
+  it('can show a state without a promise, until it is skipped', async () => {
+    const feed = openFeed(nothing);
+    await feed.opened;
+    const cursor = open(feed, { states: each });
+    await cursor.next();
+    feed.acceptState(readMark, markOf(4, 0));
+
+    const shown = cursor.peek();
+    expect(shown).toMatchObject({ kind: 'read' });
+    expect([cursor.peek(), cursor.isIdle]).toEqual([shown, false]);
+    cursor.skip(shown as RoomEvent);
+    expect([cursor.peek(), cursor.isIdle]).toEqual([undefined, true]);
     await cursor.return();
   });
 
   it('ignores a state that refers to an entry which cannot exist, so that it does not hold up the others', async () => {
     const feed = openFeed(nothing);
     await feed.opened;
-    const cursor = open(feed, {});
+    const cursor = open(feed, { states: each });
     await cursor.next();
 
     feed.acceptState(readMark, markOf(4, 10_001));
-    feed.acceptState(nickname, nicknameOf(4, 1));
+    feed.acceptState(readMark, markOf(5, 0));
 
-    expect((await cursor.next()).value).toMatchObject({ kind: 'nickname' });
+    expect((await cursor.next()).value).toMatchObject({ member: markOf(5, 0) });
     await cursor.return();
   });
 
@@ -239,13 +312,24 @@ describe("a subscriber's wait for entries", () => {
   });
 });
 
+/** All events that the cursor has now. */
+async function takeAll(cursor: RoomCursor): Promise<unknown[]> {
+  const events: unknown[] = [];
+  while (!cursor.isIdle) events.push((await cursor.next()).value);
+  return events;
+}
+
+const each: readonly StateSubscription[] = [readMark, nickname].map((kind) => ({
+  kind: kind as StateKind,
+  delivery: 'each',
+}));
+
 /** The feed of a quiet room, which counts its holders and listeners. */
 class CountedFeed {
   readonly roomId = roomId;
   readonly head = 0;
   readonly floor = 0;
   readonly epoch = epoch;
-  readonly states = new LatestStates();
   readonly #listeners = new Set<Listener>();
   #holders = 0;
 
@@ -281,7 +365,7 @@ class CountedFeed {
 /** Holds the feed for the cursor, as every caller that opens one does. */
 function open(feed: CountedFeed | RoomFeed, position: Partial<CursorOptions>, log = store): RoomCursor {
   feed.hold();
-  const start = { viewerId: 4, head: 0, epoch, afterSeq: 0, commonSeq: 0, maxLag: 500, mayResync: true };
+  const start = { viewerId: 4, head: 0, epoch, afterSeq: 0, commonSeq: 0, maxLag: 500, mayResync: true, states: [] };
   const isBehind = () => false;
   return new RoomCursor({ ...start, isBehind, ...position, feed: feed as RoomFeed, store: log } as CursorOptions);
 }
@@ -302,6 +386,8 @@ const openFeed = (onClose: () => void): RoomFeed =>
     store,
     seal: new EntrySeal(() => undefined),
     stateKinds: [readMark, nickname],
+    maxStatesPerEvent: 500,
+    stateGapMs: () => 1_000,
     log: pino({ level: 'silent' }),
     failures: new Seldom(),
     onEntry: nothing,

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import type { EpochStart } from '../../src/domain/epoch.js';
 import type { Evidence, LogEntry, LogRange, LogStore } from '../../src/domain/room-log.js';
 import { RoomFeed } from '../../src/pubsub/live/room/room-feed.js';
-import { readMark } from '../../src/pubsub/live/room/room-states.js';
+import { readMark, type StateKind } from '../../src/pubsub/live/room/room-states.js';
 import { EntrySeal } from '../../src/pubsub/nats/entry-seal.js';
 import type { PubSub } from '../../src/pubsub/nats/pub-sub.js';
 import { Seldom } from '../../src/pubsub/nats/seldom.js';
@@ -28,6 +28,8 @@ beforeEach(async () => {
     store,
     seal: new EntrySeal(() => undefined),
     stateKinds: [readMark, nickname],
+    maxStatesPerEvent: 500,
+    stateGapMs: () => 1_000,
     log: pino({ level: 'silent' }),
     failures: new Seldom(),
     onEntry: () => {},
@@ -105,12 +107,13 @@ it('receives the states of all kinds on their own subjects, and none of another 
   publish(nickname.subject(roomId), nickname.encode({ roomId, userId: 4, nickname: 'kim', revision: 1 }));
   publish(readMark.subject(roomId), readMark.encode({ ...mark, userId: 5, roomId: mark.id }));
 
-  const [first, second] = [feed.states.after(0), feed.states.after(1)];
-  expect([first?.state, second?.state]).toEqual([
-    { ...mark, lastReadSeq: 3 },
-    { roomId, userId: 4, nickname: 'kim', revision: 1 },
+  const [marks, nicknames] = [readMark, nickname as StateKind].map((kind) => feed.states.of(kind as StateKind, 'each'));
+  const here = { seq: feed.head, epoch: feed.epoch };
+  expect([marks?.next(0, here)?.event, nicknames?.next(0, here)?.event]).toMatchObject([
+    { member: { ...mark, lastReadSeq: 3 } },
+    { state: { roomId, userId: 4, nickname: 'kim', revision: 1 } },
   ]);
-  expect(feed.states.version).toBe(2);
+  expect([marks?.version, nicknames?.version]).toEqual([1, 1]);
 });
 
 it('forgets the states of an earlier epoch, so that a mark of the current log may be lower', async () => {
@@ -119,11 +122,18 @@ it('forgets the states of an earlier epoch, so that a mark of the current log ma
   beginSecond(1);
   feed.accept(entryAt(2, second));
   await vi.advanceTimersByTimeAsync(100);
-  expect([feed.epoch, feed.states.after(0)]).toEqual([second, undefined]);
+  const nextEvents = () =>
+    (['each', 'batched'] as const).map((delivery) =>
+      feed.states.of(readMark as StateKind, delivery).next(0, { seq: feed.head, epoch: feed.epoch }),
+    );
+  expect([feed.epoch, ...nextEvents()]).toEqual([second, undefined, undefined]);
 
   feed.acceptState(readMark, { ...mark, lastReadSeq: 2 });
 
-  expect(feed.states.after(0)?.state).toMatchObject({ lastReadSeq: 2 });
+  expect(nextEvents()).toMatchObject([
+    { event: { member: { lastReadSeq: 2 } } },
+    { event: { members: [{ lastReadSeq: 2 }] } },
+  ]);
 });
 
 const mark = {

@@ -100,6 +100,8 @@ const createFeeds = (pubsub: PubSub): RoomFeeds =>
     store: idleStore,
     seal: new EntrySeal(() => undefined),
     stateKinds: [readMark, nickname],
+    maxStatesPerEvent: 500,
+    stateGapMs: () => 1_000,
     log: pino({ level: 'silent' }),
   });
 

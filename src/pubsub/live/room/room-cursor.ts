@@ -5,6 +5,8 @@ import type { RoomEvent } from '../../../domain/room-event.js';
 import { type LogEntry, type LogStore, logPageSize } from '../../../domain/room-log.js';
 import { PullSource } from '../pull-source.js';
 import type { RoomFeed } from './room-feed.js';
+import type { StateSubscription } from './room-states.js';
+import type { StateNews, StateOutlet } from './state-outlet.js';
 
 export interface CursorOptions {
   /** Held by the caller for the cursor; the cursor releases it. */
@@ -22,8 +24,17 @@ export interface CursorOptions {
   readonly maxLag: number;
   /** Whether the subscription can send a resync event; otherwise the entries after `commonSeq` are sent again. */
   readonly mayResync: boolean;
+  /** The states that the subscriber gets beside the entries. */
+  readonly states: readonly StateSubscription[];
   /** Whether the peer is too slow for what is sent to it. */
   readonly isBehind: () => boolean;
+}
+
+/** A subscriber's position among the states of one kind. */
+interface Followed {
+  readonly outlet: StateOutlet;
+  /** Of the last state that the subscriber got, or of the newest one at its start. */
+  version: number;
 }
 
 const retryMs = 1_000;
@@ -53,8 +64,9 @@ export class RoomCursor extends PullSource<RoomEvent> {
   #given: number;
   /** Entries that were sent already may include changes up to this position. */
   #reach: number;
-  /** The version of the last state that the subscriber got, or of the newest one at its start. */
-  #stateVersion: number;
+  readonly #followed: readonly Followed[];
+  /** The event of states that `peek` has returned. */
+  #peeked: { readonly followed: Followed; readonly news: StateNews } | undefined;
   /** The current read from the database: a replay, or entries that have left the feed's memory. */
   #replay:
     | { readonly base: number; readonly upTo: number; pages: number; page: LogEntry[]; isRead: boolean }
@@ -69,7 +81,7 @@ export class RoomCursor extends PullSource<RoomEvent> {
 
   constructor(options: CursorOptions) {
     super();
-    const { feed, store, viewerId, head, epoch, afterSeq, commonSeq, maxLag, mayResync, isBehind } = options;
+    const { feed, store, viewerId, head, epoch, afterSeq, commonSeq, maxLag, mayResync, states, isBehind } = options;
     this.#feed = feed;
     this.#store = store;
     this.viewerId = viewerId;
@@ -78,23 +90,35 @@ export class RoomCursor extends PullSource<RoomEvent> {
     this.#maxLag = maxLag;
     this.#mayResync = mayResync;
     this.#isBehind = isBehind;
-    this.#stateVersion = feed.states.version;
+    this.#followed = states.map(({ kind, delivery }) => {
+      const outlet = feed.states.of(kind, delivery);
+      return { outlet, version: outlet.version };
+    });
     this.#position = Math.min(afterSeq, commonSeq);
     this.#reach = this.#position;
     this.#given = this.#position;
     if (afterSeq > commonSeq && mayResync) this.#resyncAt = head;
     else if (this.#position < head) this.#startReplay(head);
     feed.listen(this);
+    for (const { outlet } of this.#followed) outlet.listen(this);
   }
 
-  /** Returns the next entry if it is in memory and needs no query, which is nearly always the case. */
-  override peek(): LogEntry | undefined {
+  /** Returns the next event if it is in memory and needs no query, which is nearly always the case. */
+  override peek(): RoomEvent | undefined {
     this.#given = this.#position;
-    const entry = this.#isLive ? this.#feed.entryAfter(this.#position) : this.#nextOfPage;
-    return entry === undefined || this.#mustAssertMember(entry) ? undefined : entry;
+    const isLive = this.#isLive;
+    const entry = isLive ? this.#feed.entryAfter(this.#position) : this.#nextOfPage;
+    if (entry !== undefined) return this.#mustAssertMember(entry) ? undefined : entry;
+    return isLive && this.#isReady ? this.#peekStates() : undefined;
   }
 
   override skip(shown: RoomEvent): void {
+    const { followed, news } = this.#peeked ?? {};
+    this.#peeked = undefined;
+    if (followed !== undefined && news?.event === shown) {
+      followed.version = news.version;
+      return;
+    }
     this.#position = shown.seq;
     const replayed = this.#replay?.page.shift();
     if (replayed !== undefined) this.#reach = Math.max(this.#reach, replayed.message.changedSeq);
@@ -114,9 +138,22 @@ export class RoomCursor extends PullSource<RoomEvent> {
   }
 
   override get isIdle(): boolean {
-    const feed = this.#feed;
-    const { version } = feed.states;
-    return this.#isReady && this.#isLive && this.#position === feed.head && this.#stateVersion === version;
+    if (!this.#isReady || !this.#isLive || this.#position !== this.#feed.head) return false;
+    for (const { outlet, version } of this.#followed) if (version !== outlet.version) return false;
+    return true;
+  }
+
+  /** Returns the next event of states. It comes after all entries in the feed's memory. */
+  #peekStates(): RoomEvent | undefined {
+    for (const followed of this.#followed) {
+      const { outlet, version } = followed;
+      if (version === outlet.version) continue;
+      const news = outlet.next(version, { seq: this.#position, epoch: this.#epoch });
+      if (news === undefined) continue;
+      this.#peeked = { followed, news };
+      return news.event;
+    }
+    return undefined;
   }
 
   /** Whether the next event, if there is one, is in the feed's memory. */
@@ -151,11 +188,9 @@ export class RoomCursor extends PullSource<RoomEvent> {
       this.#isReady = true;
       return feed.readyAt(this.#position);
     }
-    const latest = feed.states.after(this.#stateVersion);
-    // If the entry that the state refers to lies ahead, the viewer's membership may end before it: the state comes after both.
-    if (latest === undefined || latest.seq > this.#position) return undefined;
-    this.#stateVersion = latest.version;
-    return feed.stateAt(latest, this.#position);
+    const event = this.#peekStates();
+    if (event !== undefined) this.skip(event);
+    return event;
   }
 
   /** Checks the membership first if the entry may contain more than a former member may see. */
@@ -274,6 +309,7 @@ export class RoomCursor extends PullSource<RoomEvent> {
     this.#ending?.abort('The subscription has ended');
     this.#replay = undefined;
     this.#feed.forget(this);
+    for (const { outlet } of this.#followed) outlet.forget(this);
     this.#feed.release();
   }
 }

@@ -15,7 +15,8 @@ import type { EntrySeal } from '../../nats/entry-seal.js';
 import type { PubSub, Subscription } from '../../nats/pub-sub.js';
 import type { Seldom } from '../../nats/seldom.js';
 import { messageSubject } from '../../nats/subjects.js';
-import { type LatestState, LatestStates } from './latest-states.js';
+import { Listeners } from '../listeners.js';
+import { RoomOutlets, type RoomOutletsOptions } from './room-outlets.js';
 import type { RoomState, StateKind } from './room-states.js';
 
 /** Entries kept in memory per room; a subscriber further behind reads the database. Also the longest gap that is filled. */
@@ -35,12 +36,11 @@ export interface FeedListener extends Listener {
   readonly waitsSince?: number | undefined;
 }
 
-export interface RoomFeedOptions {
+/** With the kinds of state that subscribers get beside the entries. */
+export interface RoomFeedOptions extends RoomOutletsOptions {
   readonly pubsub: PubSub;
   readonly store: LogStore;
   readonly seal: EntrySeal;
-  /** The kinds of state that subscribers get beside the entries. */
-  readonly stateKinds: readonly StateKind[];
   readonly log: Logger;
   /** Shared by all rooms: an outage of the database affects all of them. */
   readonly failures: Seldom;
@@ -59,8 +59,8 @@ export class RoomFeed {
   /** Resolves once no entry committed from then on can be missed. Rejects if the database cannot be read. */
   readonly opened: Promise<void>;
   /** What subscribers get beside the entries. */
-  readonly states = new LatestStates();
-  readonly listeners = new Set<FeedListener>();
+  readonly states: RoomOutlets;
+  readonly listeners: Listeners<FeedListener>;
   readonly #store: LogStore;
   readonly #seal: EntrySeal;
   readonly #log: Logger;
@@ -84,13 +84,13 @@ export class RoomFeed {
   #evidence: Evidence | undefined;
   #changes = 0;
   #repairTimer: NodeJS.Timeout | undefined;
-  #waking: NodeJS.Immediate | undefined;
   #ready: (RoomEvent & { kind: 'ready' }) | undefined;
   #isOpen = false;
   #isRepairing = false;
   #isClosed = false;
 
-  constructor(roomId: string, { pubsub, store, seal, stateKinds, log, failures, onEntry, onClose }: RoomFeedOptions) {
+  constructor(roomId: string, options: RoomFeedOptions) {
+    const { pubsub, store, seal, stateKinds, log, failures, onEntry, onClose } = options;
     this.roomId = roomId;
     this.#store = store;
     this.#seal = seal;
@@ -98,6 +98,10 @@ export class RoomFeed {
     this.#failures = failures;
     this.#onEntry = onEntry;
     this.#onClose = onClose;
+    const createListeners = () =>
+      new Listeners<FeedListener>((error) => log.error({ err: error, roomId }, 'A listener of a room failed'));
+    this.listeners = createListeners();
+    this.states = new RoomOutlets(options, createListeners);
     this.opened = this.#open(pubsub, stateKinds);
   }
 
@@ -135,14 +139,6 @@ export class RoomFeed {
     return this.#ready;
   }
 
-  /** Returns the event for a state: one object for all subscribers that get it at the same position. */
-  stateAt(latest: LatestState, seq: number): RoomEvent {
-    if (latest.event?.seq !== seq || latest.event.epoch !== this.#epoch) {
-      latest.event = latest.kind.event(latest.state, { seq, epoch: this.#epoch });
-    }
-    return latest.event;
-  }
-
   /** Returns the first entry in memory after the position. */
   entryAfter(seq: number): LogEntry | undefined {
     return this.#ring[this.#indexAfter(seq)];
@@ -165,12 +161,12 @@ export class RoomFeed {
     return low;
   }
 
-  /** Increases with every change of the feed. */
+  /** Increases with every change of the log. */
   get changes(): number {
     return this.#changes;
   }
 
-  /** Wakes the listener after every change, until it is removed with `forget`. */
+  /** Wakes the listener after every change of the log, until it is removed with `forget`. */
   listen(listener: FeedListener): void {
     this.listeners.add(listener);
   }
@@ -204,8 +200,8 @@ export class RoomFeed {
 
   acceptState<State extends RoomState>(kind: StateKind<State>, state: State): void {
     // States are sent in order, each after its entry: one without a possible entry would block all later ones.
-    if (kind.seq(state) > this.#head + maxStateAhead) return;
-    if (this.states.accept(kind, state)) this.#wake();
+    if (this.#isClosed || kind.seq(state) > this.#head + maxStateAhead) return;
+    this.states.accept(kind, state);
   }
 
   /** Compares this feed with the database. `before` is the feed's position from before that query. */
@@ -233,6 +229,7 @@ export class RoomFeed {
     this.#onClose();
     clearTimeout(this.#repairTimer);
     for (const subscription of this.#subscriptions) subscription.close();
+    this.states.close();
     this.#wake();
   }
 
@@ -426,18 +423,6 @@ export class RoomFeed {
   /** Wakes the listeners at the end of this turn of the event loop, once for all entries that are committed together. */
   #wake(): void {
     this.#changes += 1;
-    this.#waking ??= setImmediate(() => {
-      this.#waking = undefined;
-      for (const listener of this.listeners) this.#rouse(listener);
-    });
-  }
-
-  /** A failing listener must not keep the others from being woken. */
-  #rouse(listener: Listener): void {
-    try {
-      listener.wake();
-    } catch (error) {
-      this.#log.error({ err: error, roomId: this.roomId }, 'A listener of a room failed');
-    }
+    this.listeners.wake();
   }
 }

@@ -6,12 +6,13 @@ import { MissedStates } from './missed-states.js';
 import { createOutbox, type Outbox, type OutboxOptions } from './outbox.js';
 import { type CursorOptions, RoomCursor } from './room-cursor.js';
 import { RoomFeed, type RoomFeedOptions } from './room-feed.js';
+import type { RoomOutletsOptions } from './room-outlets.js';
 import type { RoomState, StateKind } from './room-states.js';
 import { StateSignals } from './state-signals.js';
 
 const sweepMs = 1_000;
 
-export interface RoomFeedsOptions extends OutboxOptions, Pick<RoomFeedOptions, 'stateKinds'> {}
+export interface RoomFeedsOptions extends OutboxOptions, RoomOutletsOptions {}
 
 interface StateListener {
   readonly kind: StateKind;

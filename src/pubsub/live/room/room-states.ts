@@ -31,6 +31,17 @@ export interface StateKind<State extends RoomState = RoomState> {
   load(store: LogStore, asked: NewStates): Promise<readonly State[]>;
   /** The event for subscribers at this position. */
   event(state: State, position: LogPosition): RoomEvent;
+  /** The event of several states. */
+  batch(states: readonly State[], position: LogPosition): RoomEvent;
+}
+
+/** How a subscriber gets the states of a kind: an event for each, or one for all that changed. */
+export type StateDelivery = 'each' | 'batched';
+
+/** The states of one kind for a subscriber, who gets no other kinds. */
+export interface StateSubscription {
+  readonly kind: StateKind;
+  readonly delivery: StateDelivery;
 }
 
 /** How far a member has read. */
@@ -46,6 +57,7 @@ export const readMark: StateKind<Member> = {
   seq: ({ lastReadSeq }) => lastReadSeq,
   load: (store, asked) => store.readMarks(asked),
   event: (member, { seq, epoch }) => ({ kind: 'read', seq, epoch, member }),
+  batch: (members, { seq, epoch }) => ({ kind: 'reads', seq, epoch, members }),
 };
 
 /** All kinds. */
