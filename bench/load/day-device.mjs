@@ -10,6 +10,7 @@ import { WireSocket } from '../support/wire-socket.mjs';
  * @property {number} port
  * @property {string[]} roomIds
  * @property {Map<string, number>} roomNumbers
+ * @property {number[]} roomSizes the numbers of members
  * @property {import('./day-record.mjs').DayRecord} record
  *
  * A room on a device.
@@ -135,6 +136,11 @@ export class Device {
   /** @param {number} room */
   roomIdOf(room) {
     return /** @type {string} */ (this.#world.roomIds[room]);
+  }
+
+  /** @param {number} room */
+  sizeOf(room) {
+    return /** @type {number} */ (this.#world.roomSizes[room]);
   }
 
   /** @param {string} roomId */

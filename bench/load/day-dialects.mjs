@@ -61,6 +61,9 @@ const query = (name, variables = {}) => ({
   body: JSON.stringify({ documentId: documentIdOf(name), variables }),
 });
 
+/** In larger rooms, read marks come together, as docs/clients.md advises. */
+const largestWithEach = 10;
+
 const seqIn = /"seq":(\d+)/;
 const epochIn = /"epoch":"([^"]+)"/;
 
@@ -79,7 +82,8 @@ const fairway = {
   watch: (device, room) => {
     const roomId = device.roomIdOf(room);
     const { seq: afterSeq, epoch } = device.positionOf(room);
-    operate(device, `e${room}`, ids.roomEvents, { roomId, afterSeq, epoch });
+    const reads = device.sizeOf(room) > largestWithEach ? 'BATCHED' : 'EACH';
+    operate(device, `e${room}`, ids.roomEvents, { roomId, afterSeq, epoch, reads });
     operate(device, `t${room}`, ids.typing, { roomId });
     if (device.hasInbox && !device.isInboxOpen) {
       device.isInboxOpen = true;

@@ -144,7 +144,9 @@ serveCalls({
   prepare({ dialect, port, httpPort }, day, tokens) {
     const roomIds = day.rooms.map(({ id }) => id);
     const roomNumbers = new Map(roomIds.map((id, room) => [id, room]));
-    crowd = new Crowd({ dialect: dialects[dialect], port, roomIds, roomNumbers, record }, httpPort, day, tokens);
+    const roomSizes = day.rooms.map(({ memberIds }) => memberIds.length);
+    const world = { dialect: dialects[dialect], port, roomIds, roomNumbers, roomSizes, record };
+    crowd = new Crowd(world, httpPort, day, tokens);
   },
 
   connect: () => crowd.connect(),

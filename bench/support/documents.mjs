@@ -19,13 +19,15 @@ export const documents = {
 };
 
 /**
- * The documents of the day: the data that the clients of the replaced system get, no more and no less. `documentIdOf` has
- * their ids, which a client sends in place of the texts.
+ * The documents of the day: the data that the clients of the replaced system get, no more and no less, except that read marks
+ * come at most once a second. `documentIdOf` has their ids, which a client sends in place of the texts.
  */
 export const dayDocuments = {
-  roomEvents: `subscription ($roomId: ID!, $afterSeq: Int, $epoch: ID) { roomEvents(roomId: $roomId, afterSeq: $afterSeq, epoch: $epoch) {
+  roomEvents: `subscription ($roomId: ID!, $afterSeq: Int, $epoch: ID, $reads: ReadDelivery) {
+  roomEvents(roomId: $roomId, afterSeq: $afterSeq, epoch: $epoch, reads: $reads) {
     __typename seq ... on RoomReady { epoch } ... on MessageAdded { message { id type content senderName createdAt sender { id } } }
     ... on MessageUpdated { message { id content editedAt } } ... on MemberRead { member { user { id } lastReadSeq } }
+    ... on MembersRead { members { user { id } lastReadSeq } }
   } }`,
   typing: 'subscription ($roomId: ID!) { typing(roomId: $roomId) { users { id name } } }',
   inbox: `subscription { inboxEvents { kind roomId room { id type title seq updatedAt unreadCount lastMessage { id type content senderName createdAt } } } }`,
