@@ -1,9 +1,7 @@
 import type { TurnTaker } from './fair-turns.js';
 
 /** Long work leaves the rest to later turns once a turn of the event loop has spent so long on it. */
-const minSliceMs = 2;
-/** On a busy machine turns are long: the slice is half of the last one then, so that long work still gets its share of time. */
-const maxSliceMs = 10;
+const sliceMs = 2;
 
 /**
  * Divides long work that does not wait for anything over many turns of the event loop, so that what others do goes on in
@@ -14,12 +12,14 @@ export class Slices {
   readonly #waiting = new Map<TurnTaker, (() => void)[]>();
   /** When the work of this turn of the event loop began; undefined if there was none. */
   #startedAt: number | undefined;
-  #sliceMs = minSliceMs;
+  #startedUsage = process.cpuUsage();
 
-  /** Whether this turn of the event loop has done enough. */
+  /** Whether this turn of the event loop has done enough. Time in which another program had the processor does not count. */
   get isOver(): boolean {
     if (this.#startedAt === undefined) this.#begin();
-    return performance.now() - (this.#startedAt ?? 0) > this.#sliceMs;
+    if (performance.now() - (this.#startedAt ?? 0) <= sliceMs) return false;
+    const { user, system } = process.cpuUsage(this.#startedUsage);
+    return user + system > sliceMs * 1_000;
   }
 
   /** Resolves in a later turn of the event loop, when those who waited before have used less than a slice of it. */
@@ -34,12 +34,11 @@ export class Slices {
 
   #begin(): void {
     this.#startedAt = performance.now();
+    this.#startedUsage = process.cpuUsage();
     setImmediate(this.#takeTurn);
   }
 
   readonly #takeTurn = (): void => {
-    const lastMs = performance.now() - (this.#startedAt ?? 0);
-    this.#sliceMs = Math.min(Math.max(lastMs / 2, minSliceMs), maxSliceMs);
     this.#startedAt = undefined;
     if (this.#waiting.size === 0) return;
     this.#begin();
