@@ -92,7 +92,8 @@ export class ReplayPages {
     for (const place of this.#waiting.get(key) ?? []) {
       if (!this.#db.chargeReplay(place.viewerId, page.length)) continue;
       place.page = page;
-      place.departure.abort();
+      // Without a reason, each abort would create an exception with a stack.
+      place.departure.abort('Somebody else has read the page');
     }
   }
 
