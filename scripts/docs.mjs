@@ -26,7 +26,7 @@ const tables = {
   folders: listFolders,
 };
 
-const marker = /(<!-- generated: ([\w ]+) -->\n\n)[\s\S]*?\n(?=\n<!-- end -->)/g;
+const marker = /(<!-- generated: ([\w ]+) -->\n)[\s\S]*?(?=<!-- end -->)/g;
 
 /** @returns {Promise<{ path: string, text: string, wanted: string }[]>} all pages, with their generated text as `wanted` */
 async function renderPages() {
@@ -37,7 +37,7 @@ async function renderPages() {
     const text = readFileSync(path, 'utf8');
     const wanted = text.replace(marker, (_section, open, name) => {
       if (!rendered.has(name)) throw new Error(`${relative(root, path)}: no table is called "${name}"`);
-      return open + rendered.get(name);
+      return `${open}\n${rendered.get(name)}\n`;
     });
     return { path, text, wanted };
   });
