@@ -254,7 +254,7 @@ describe('with 100,000 rooms, six of them in each minute', () => {
       SELECT gen_random_uuid(), 'GROUP', 'room ' || n, now() - n * interval '10 s' FROM generate_series(1, 100000) n`);
     await database.query(`
       INSERT INTO chat_room_members (room_id, user_id, joined_seq)
-      SELECT r.id, u.id, 0 FROM (SELECT id, row_number() OVER (ORDER BY id) AS place FROM chat_rooms) r
+      SELECT r.id, u.id, 0 FROM (SELECT id, row_number() OVER (ORDER BY updated_at) AS place FROM chat_rooms) r
       JOIN (VALUES (${everywhere}, 1), (${often}, 20), (${seldom}, 5000)) AS u(id, step) ON r.place % u.step = 0`);
     await database.query('VACUUM ANALYZE');
     db = connectDatabase({ url: database.url });

@@ -147,9 +147,9 @@ describe('read marks', () => {
       members.slice(1).map((userId) => markRead(db, { roomId, userId, messageId: third, onHeldUp })),
     );
     expect(others.map(({ outcome }) => outcome)).toEqual(others.map(() => 'OK'));
-    const waits = async () => (await waiting()) === 1;
-    await waitFor(waits, { what: 'the held mark to wait' });
-    expect(heldUp, 'they give up their turns').toBe(true);
+    // The first attempt waits shortly in PostgreSQL as well, and keeps its turn.
+    const waits = async () => heldUp && (await waiting()) === 1;
+    await waitFor(waits, { what: 'the held mark to wait, without its turn' });
 
     await holder.query('ROLLBACK');
     expect((await Promise.all(held)).map(({ outcome }) => outcome)).toEqual(['OK', 'OK']);
