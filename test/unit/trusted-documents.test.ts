@@ -95,6 +95,12 @@ describe('a manifest', () => {
     expect(documents.interpreted).toEqual(['Named']);
   });
 
+  it('has all documents of the project compiled', () => {
+    const documents = register([], { own: [join(import.meta.dirname, '../../clients/operations')], maxDepth: 10 });
+    expect(documents.size).toBeGreaterThan(10);
+    expect(documents.interpreted).toEqual([]);
+  });
+
   it.each([
     ['that is not there', () => join(folder, 'nowhere.json'), /nowhere.json: cannot be read \(ENOENT\)/],
     ['that is no JSON', () => write('text.json', '{ "a'), /text.json: is not JSON: /],
