@@ -33,6 +33,15 @@ import { format, summarize } from './statistics.mjs';
  */
 
 /**
+ * A complete run, as it is in a file of the folder results.
+ * @typedef {object} Results
+ * @property {string} date
+ * @property {{ cpu: string, cores: number, memoryGb: number, os: string, node: string }} machine
+ * @property {number} rounds
+ * @property {Measurement[]} measurements
+ */
+
+/**
  * @typedef {object} Verdict
  * @property {Bar} bar
  * @property {number | undefined} ratio or the median; undefined if a figure is missing
@@ -114,12 +123,26 @@ export function write(measurements, rounds) {
   // Always under the same name, so that other pages can show it.
   writeFileSync(join(folder, 'day.svg'), drawChart(headlines));
 
-  const about = `Run on ${date}: ${machine.cpu}, ${machine.cores} cores, ${machine.memoryGb} GB, Node ${machine.node}, ${rounds} rounds. All samples: [results/${date}.json](results/${date}.json).`;
-  const table = [about, '', `![Fairway beside its peers](results/${date}.svg)`, '', ...tableRows(measurements)];
   const [start = '', end = ''] = markers;
   const text = readFileSync(readme, 'utf8');
   const [before, rest = ''] = text.split(start);
-  writeFileSync(readme, `${before}${start}\n\n${table.join('\n')}\n\n${end}${rest.split(end)[1]}`);
+  const section = describeResults({ date, machine, rounds, measurements });
+  writeFileSync(readme, `${before}${start}\n\n${section}\n\n${end}${rest.split(end)[1]}`);
+}
+
+/**
+ * The section of the README that shows a complete run, before it is formatted.
+ * @param {Results} results
+ */
+export function describeResults({ date, machine, rounds, measurements }) {
+  const { cpu, cores, memoryGb, node } = machine;
+  return [
+    `Run on ${date}: ${cpu}, ${cores} cores, ${memoryGb} GB, Node ${node}, ${rounds} rounds. All samples: [results/${date}.json](results/${date}.json).`,
+    '',
+    `![Fairway beside its peers](results/${date}.svg)`,
+    '',
+    ...tableRows(measurements),
+  ].join('\n');
 }
 
 /** @param {Measurement[]} measurements */
