@@ -202,7 +202,11 @@ describeWithNats('clients that do not read', () => {
 });
 
 /** How many messages a second reach the whole audience if each is sent after the one before has arrived. */
-async function measureDeliveries(sender: TestClient, roomId: string, listenings: readonly Listening[]): Promise<number> {
+async function measureDeliveries(
+  sender: TestClient,
+  roomId: string,
+  listenings: readonly Listening[],
+): Promise<number> {
   const tries = 5;
   const startedAt = performance.now();
   for (let number = 0; number < tries; number += 1) {
