@@ -10,21 +10,29 @@ const sliceMs = 2;
 export class Slices {
   /** Users with waiting slices, in the order of their turns. */
   readonly #waiting = new Map<TurnTaker, (() => void)[]>();
-  /** When the work of this turn of the event loop began; undefined if there was none. */
-  #startedAt: number | undefined;
+  /** Whether work of this turn of the event loop has begun. */
+  #hasBegun = false;
   #startedUsage = process.cpuUsage();
+  /** Before this time, the work cannot have taken a slice of CPU time: asking for that takes as long as many a piece of work. */
+  #earliestEnd = 0;
+  #isOver = false;
 
   /** Whether this turn of the event loop has done enough. Time in which another program had the processor does not count. */
   get isOver(): boolean {
-    if (this.#startedAt === undefined) this.#begin();
-    if (performance.now() - (this.#startedAt ?? 0) <= sliceMs) return false;
+    if (!this.#hasBegun) this.#begin();
+    if (this.#isOver) return true;
+    const now = performance.now();
+    if (now < this.#earliestEnd) return false;
     const { user, system } = process.cpuUsage(this.#startedUsage);
-    return user + system > sliceMs * 1_000;
+    const leftMs = sliceMs - (user + system) / 1_000;
+    this.#earliestEnd = now + leftMs;
+    this.#isOver = leftMs <= 0;
+    return this.#isOver;
   }
 
   /** Resolves in a later turn of the event loop, when those who waited before have used less than a slice of it. */
   next(user: TurnTaker): Promise<void> {
-    if (this.#startedAt === undefined) this.#begin();
+    if (!this.#hasBegun) this.#begin();
     return new Promise((resolve) => {
       const waiting = this.#waiting.get(user);
       if (waiting === undefined) this.#waiting.set(user, [resolve]);
@@ -33,13 +41,15 @@ export class Slices {
   }
 
   #begin(): void {
-    this.#startedAt = performance.now();
+    this.#hasBegun = true;
+    this.#isOver = false;
     this.#startedUsage = process.cpuUsage();
+    this.#earliestEnd = performance.now() + sliceMs;
     setImmediate(this.#takeTurn);
   }
 
   readonly #takeTurn = (): void => {
-    this.#startedAt = undefined;
+    this.#hasBegun = false;
     if (this.#waiting.size === 0) return;
     this.#begin();
     this.#resolveFirst();
