@@ -178,7 +178,8 @@ export class UserTurns {
     const changeTurn = new UserChangeTurn(this.#changes, user, () => costOf(args));
     try {
       const context = args.contextValue as Context;
-      const deps = { ...context.deps, onHeldUp: () => changeTurn.end() };
+      // Inherits the rest: copying twenty properties takes longer than the turn.
+      const deps: Context['deps'] = Object.assign(Object.create(context.deps), { onHeldUp: () => changeTurn.end() });
       const contextValue = { ...context, deps, changeTurn };
       const result = await this.#execute({ ...args, contextValue });
       if (changeTurn.paid > 0) this.#changes.charge(user, correctionOf({ ...args, contextValue }, changeTurn.paid));
