@@ -166,7 +166,9 @@ const eventSubject = z.string().regex(/^(?:[\w-]+|\*)(?:\.(?:[\w-]+|\*))*\.(?:cr
 const replyPrefix = z.string().regex(/^(?!chat\.|_INBOX_FAIRWAY\.)[\w-]+\.(?:[\w-]+\.)*$/, {
   error: 'must be a list of subject prefixes that end in a dot, such as _INBOX., without those of Fairway itself',
 });
-const onOff = z.enum(['on', 'off', 'true', 'false']).transform((value) => value === 'on' || value === 'true');
+const onOff = z
+  .enum(['on', 'off', 'true', 'false'], { error: 'must be on or off' })
+  .transform((value) => value === 'on' || value === 'true');
 
 const origin = z.string().transform((value, { addIssue }) => {
   const normalized = normalizeOrigin(value);
@@ -199,10 +201,13 @@ export const environment = z.object({
       default: `in production the cores less one, 1 to ${maxDefaultWorkers}; else \`1\``,
     }),
   DATA_DIR: z.string().default(defaultDataDir).describe('folder of the embedded servers and the development secret'),
-  LOG_LEVEL: z.enum(logLevels).optional().meta({
-    description: '`fatal`, `error`, `warn`, `info`, `debug`, `trace` or `silent`',
-    default: '`warn` embedded, else `info`',
-  }),
+  LOG_LEVEL: z
+    .enum(logLevels, { error: `must be one of ${logLevels.join(', ')}` })
+    .optional()
+    .meta({
+      description: '`fatal`, `error`, `warn`, `info`, `debug`, `trace` or `silent`',
+      default: '`warn` embedded, else `info`',
+    }),
   DATABASE_URL: url('postgres:', 'postgresql:')
     .superRefine(refuseParameters)
     .optional()
@@ -279,7 +284,11 @@ export const environment = z.object({
   TRUSTED_DOCUMENTS_ONLY: onOff
     .default(false)
     .meta({ description: '`true`: all other documents are refused; GraphiQL is off', default: '`false`' }),
-  METRICS_TOKEN: z.string().min(16).optional().describe('bearer token for `/metrics`, at least 16 characters'),
+  METRICS_TOKEN: z
+    .string()
+    .min(16, { error: 'must have at least 16 characters' })
+    .optional()
+    .describe('bearer token for `/metrics`, at least 16 characters'),
   MAX_BODY_BYTES: count(262_144).describe('bytes of an HTTP body or a WebSocket frame'),
   MAX_ANSWER_BYTES: wholeNumber(65_536, 1_000_000_000)
     .default(4_194_304)

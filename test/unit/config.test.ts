@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ConfigError, readConfig } from '../../src/config.js';
+import { ConfigError, environment, readConfig } from '../../src/config.js';
 import { countUsableCores } from '../../src/workers/usable-cores.js';
 
 const secret = 'x'.repeat(32);
@@ -161,6 +161,14 @@ describe('readConfig', () => {
       'NATS_USER',
       'PORT',
     ]);
+  });
+
+  it('says in its own words what each variable must be', () => {
+    const problems = Object.keys(environment.shape).flatMap((name) => problemsOf({ [name]: '!' }));
+    expect(
+      problems.filter((problem) => problem.startsWith('LOG_LEVEL') || problem.startsWith('METRICS_TOKEN')),
+    ).toHaveLength(2);
+    expect(problems.filter((problem) => /Invalid|expected/i.test(problem))).toEqual([]);
   });
 
   it('says how to correct each problem, one per line', () => {
