@@ -9,7 +9,7 @@ export class BacklogWatch {
   readonly #log: Logger;
   #backlog: Backlog = { entries: 0, oldestMs: 0 };
   #isBehind = false;
-  #refusal = '';
+  #refusal: string | undefined;
 
   constructor(log: Logger) {
     this.#log = log;
@@ -24,7 +24,7 @@ export class BacklogWatch {
     return this.#isBehind;
   }
 
-  /** Notes why the stream refused an entry; the log line contains the last reason. */
+  /** Notes why the stream refused an entry; the log line contains the last reason, if there is one since it had everything. */
   noteRefusal(error: unknown): void {
     this.#refusal = String(error);
   }
@@ -32,14 +32,18 @@ export class BacklogWatch {
   /** Keeps `isBehind` while NATS is disconnected: nothing can be published then, which is logged elsewhere. */
   note(backlog: Backlog, isConnected: boolean): void {
     this.#backlog = backlog;
+    if (backlog.entries === 0) this.#refusal = undefined;
     const isBehind = isConnected ? backlog.oldestMs > behindAfterMs : this.#isBehind;
     if (isBehind === this.#isBehind) return;
     this.#isBehind = isBehind;
     if (isBehind) {
       this.#log.warn(
-        { ...backlog, reason: this.#refusal },
+        { ...backlog, oldestMs: Math.round(backlog.oldestMs), reason: this.#refusal },
         'CHAT_MESSAGES does not take what is committed; it is published as soon as it does',
       );
-    } else this.#log.info('CHAT_MESSAGES has everything again');
+    } else {
+      this.#refusal = undefined;
+      this.#log.info('CHAT_MESSAGES has everything again');
+    }
   }
 }
