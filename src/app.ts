@@ -39,6 +39,7 @@ import { createAuthenticate } from './server/graphql/context.js';
 import type { TrustedDocuments } from './server/graphql/documents/trusted-documents.js';
 import { createGraphqlEngine } from './server/graphql/engine.js';
 import { createMaskError } from './server/graphql/errors.js';
+import { createEventTurns } from './server/graphql/event-executions.js';
 import { execute } from './server/graphql/execute.js';
 import { ConnectionLimit } from './server/graphql/limits/connection-limit.js';
 import { LargeAnswers } from './server/graphql/limits/large-answers.js';
@@ -117,7 +118,18 @@ export async function startApp(
   const sendGate = new SendGate(() => load.entriesLateMs);
   const maxStatesPerEvent = limits.maxRoomMembers;
   const stateGapMs = () => load.intervalMs('marks');
-  const feeds = new RoomFeeds({ pubsub, store, seal, stateKinds: roomStates, maxStatesPerEvent, stateGapMs, log });
+  const eventTurns = createEventTurns(limits);
+  const heldUntil = (userId: number) => Math.max(eventTurns.heldUntil(userId), db.replaysHeldUntil(userId));
+  const feeds = new RoomFeeds({
+    pubsub,
+    store,
+    seal,
+    stateKinds: roomStates,
+    maxStatesPerEvent,
+    stateGapMs,
+    heldUntil,
+    log,
+  });
   load.measureEntries((loopLateMs) => feeds.lateEntries.measure(loopLateMs));
   const typing = new Typing({ feeds, pubsub, store: createTypingStore(db), load });
   const inboxStore = createInboxStore(db);
@@ -161,7 +173,8 @@ export async function startApp(
   const backends = serveBackends(pubsub, deps, { version: readVersion(), bookingEvents }, log);
 
   const maskError = createMaskError(log, { suggestions: config.introspection });
-  const subscribe = createSubscribe(execute, new SubscriptionBudget(limits.maxSubscriptionBytes));
+  const budget = new SubscriptionBudget(limits.maxSubscriptionBytes);
+  const subscribe = createSubscribe(execute, { budget, turns: eventTurns });
   const { introspection } = config;
   const unread = new UnreadAnswers(limits.maxAnswerBytes, slices);
   const largeAnswers = new LargeAnswers({ slices, maskError, maxAnswerBytes: limits.maxAnswerBytes });

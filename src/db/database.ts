@@ -36,6 +36,8 @@ export interface Database {
   ): Promise<readonly Row[]>;
   /** Takes rows that were read for another user from the allowance. False if it is spent: then nothing is taken. */
   chargeReplay(userId: number, rows: number): boolean;
+  /** When the user's own limits last held up a replay, as `heldUntil` of `FairTurns`. */
+  replaysHeldUntil(userId: number): number;
   /** The time in milliseconds by the database's clock, which dates all rows, as the newest connection has read it. */
   now(): number;
   /** The newest known epoch. Connections in an earlier epoch are not used. */
@@ -177,6 +179,7 @@ export function connectDatabase({
       replays.charge(userId, rows);
       return true;
     },
+    replaysHeldUntil: (userId) => replays.heldUntil(userId),
     epochs,
     newestSession,
     onReturn: (action) => void returnActions.push(action),

@@ -47,6 +47,8 @@ interface Queue {
   cost: number;
   /** In the order of arrival. */
   readonly waiting: Set<Waiter>;
+  /** When the user's own limits last held up work, or will when the allowance is positive again. */
+  heldUntil: number;
 }
 
 const sweepMs = 10_000;
@@ -120,6 +122,22 @@ export class FairTurns {
     return this.#queues.get(user)?.allowance.restMs ?? 0;
   }
 
+  /**
+   * The last moment at which work of the user waited because of the user's own limits, and not for work of others: now, if
+   * some does. By `performance.now()`; minus infinity if none did lately.
+   */
+  heldUntil(user: TurnTaker): number {
+    const queue = this.#queues.get(user);
+    if (queue === undefined) return Number.NEGATIVE_INFINITY;
+    const now = performance.now();
+    return this.#isHeld(queue) ? now : Math.min(now, queue.heldUntil);
+  }
+
+  #isHeld(queue: Queue): boolean {
+    const [first] = queue.waiting;
+    return first !== undefined && (!this.#hasOwnRoom(queue, first.cost) || queue.allowance.restMs > 0);
+  }
+
   #queueOf(user: TurnTaker): Queue {
     const known = this.#queues.get(user);
     if (known !== undefined) return known;
@@ -128,6 +146,7 @@ export class FairTurns {
       underWay: 0,
       cost: 0,
       waiting: new Set<Waiter>(),
+      heldUntil: Number.NEGATIVE_INFINITY,
     };
     this.#queues.set(user, queue);
     this.#sweeping ??= every(sweepMs, () => this.#sweep());
@@ -141,8 +160,12 @@ export class FairTurns {
   }
 
   #hasRoom(queue: Queue, cost: number): boolean {
-    const { atOnce, atOncePerUser, costAtOnce } = this.#options;
-    if (this.#underWay >= atOnce || queue.underWay >= atOncePerUser) return false;
+    return this.#underWay < this.#options.atOnce && this.#hasOwnRoom(queue, cost);
+  }
+
+  #hasOwnRoom(queue: Queue, cost: number): boolean {
+    const { atOncePerUser, costAtOnce } = this.#options;
+    if (queue.underWay >= atOncePerUser) return false;
     return queue.underWay === 0 || queue.cost + cost <= costAtOnce;
   }
 
@@ -155,6 +178,7 @@ export class FairTurns {
   }
 
   #end(queue: Queue, cost: number): void {
+    if (this.#isHeld(queue)) queue.heldUntil = Math.max(queue.heldUntil, performance.now());
     queue.cost -= cost;
     queue.underWay -= 1;
     this.#underWay -= 1;
@@ -218,6 +242,7 @@ export class FairTurns {
       const rest = queue.allowance.restMs;
       if (rest > 0) {
         restMs = Math.min(restMs, rest);
+        queue.heldUntil = performance.now() + rest;
         continue;
       }
       const next = this.#claimFirst(queue);

@@ -196,6 +196,38 @@ describe('turns by user, in time', () => {
     expect(begun).toContain('b2');
   });
 
+  it('say until when the own limits of a user have held up the work', async () => {
+    const { begun, turns, take, end } = createCrowd({ atOnce: 2, allowance: { burst: 100, perSecond: 100 } });
+    const never = Number.NEGATIVE_INFINITY;
+    const passMs = (ms: number) => vi.advanceTimersByTimeAsync(ms);
+    void take('a', 'a1');
+    void take('b', 'b1');
+    void take('c', 'c1');
+    await passMs(100);
+    expect([turns.heldUntil('a'), turns.heldUntil('c'), turns.heldUntil('d')], 'for others').toEqual([
+      never,
+      never,
+      never,
+    ]);
+    void take('a', 'a2', { cost: 150 });
+    await passMs(100);
+    expect(turns.heldUntil('a'), 'for a turn').toBe(performance.now());
+    const freeAt = performance.now();
+    void end('a1');
+    await passMs(50);
+    void end('c1');
+    await passMs(50);
+    expect(begun).toEqual(['a1', 'b1', 'c1', 'a2']);
+    expect(turns.heldUntil('a')).toBe(freeAt);
+    expect(turns.heldUntil('c')).toBe(never);
+    void take('a', 'a3', { cost: 1 });
+    void end('a2');
+    await passMs(100);
+    expect(turns.heldUntil('a'), 'for the allowance').toBe(performance.now());
+    await passMs(1_000);
+    expect(turns.heldUntil('a')).toBeLessThan(performance.now() - 400);
+  });
+
   it('forget a user whose allowance is full again', async () => {
     const { turns } = createCrowd({ allowance: { burst: 100, perSecond: 10 } });
     for (let user = 0; user < 100; user += 1) await turns.take(user, () => undefined, { cost: 50 });

@@ -4,10 +4,12 @@ import type { FeedListener, RoomFeed } from '../../src/pubsub/live/room/room-fee
 
 describe('the lateness of entries', () => {
   let late: LateEntries;
+  const heldUntil = new Map<number, number>();
 
   beforeEach(() => {
     vi.useFakeTimers({ toFake: ['performance'] });
-    late = new LateEntries();
+    heldUntil.clear();
+    late = new LateEntries((userId) => heldUntil.get(userId) ?? Number.NEGATIVE_INFINITY);
   });
   afterEach(() => {
     vi.useRealTimers();
@@ -48,6 +50,16 @@ describe('the lateness of entries', () => {
   it('counts nobody who does not wait, nor one whose entry has just arrived', () => {
     late.note(feedOf({ 1: undefined, 2: 50, 3: 90 }));
     expect(measure()).toBe(0);
+  });
+
+  it('counts a wait from the moment when the limits of its user allow it', () => {
+    const now = performance.now();
+    heldUntil
+      .set(1, now + 100)
+      .set(2, now - 300)
+      .set(3, now - 9_000);
+    late.note(feedOf({ 1: 5_000, 2: 5_000, 3: 200, 4: 300, 5: 10 }));
+    expect(measure()).toBe(300);
   });
 
   it('looks at a room until nobody waits there any more', () => {

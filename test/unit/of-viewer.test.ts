@@ -2,7 +2,7 @@ import { GraphQLID, GraphQLObjectType, GraphQLSchema, parse } from 'graphql';
 import { describe, expect, it } from 'vitest';
 import { schema } from '../../src/schema/index.js';
 import { findWhatEventsDependOn } from '../../src/schema/of-viewer.js';
-import { EventExecutions } from '../../src/server/graphql/event-executions.js';
+import { createEventTurns, EventExecutions } from '../../src/server/graphql/event-executions.js';
 import { execute } from '../../src/server/graphql/execute.js';
 
 describe('findWhatEventsDependOn', () => {
@@ -47,7 +47,7 @@ describe('the execution of a shared event', () => {
     const deps = { limits: { maxEventComplexity: 1_000, maxComplexity: 1_000, maxRoomMembers: 10 } };
     const contextValue = { deps, viewer: { userId: 4 } };
     const args = { schema, document: parse('subscription { mine }'), contextValue };
-    const executions = new EventExecutions(execute);
+    const executions = new EventExecutions(execute, createEventTurns({ complexityPerMinute: 1_000_000 }));
 
     const shared = await executions.share(args, {}, 'key').settled;
     const own = await executions.execute(args, {});

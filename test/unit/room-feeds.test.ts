@@ -102,6 +102,7 @@ const createFeeds = (pubsub: PubSub): RoomFeeds =>
     stateKinds: [readMark, nickname],
     maxStatesPerEvent: 500,
     stateGapMs: () => 1_000,
+    heldUntil: () => Number.NEGATIVE_INFINITY,
     log: pino({ level: 'silent' }),
   });
 

@@ -16,6 +16,7 @@ import type { Deps } from '../../src/resolvers/deps.js';
 import { schema } from '../../src/schema/index.js';
 import { findWhatEventsDependOn } from '../../src/schema/of-viewer.js';
 import { createMaskError } from '../../src/server/graphql/errors.js';
+import { createEventTurns } from '../../src/server/graphql/event-executions.js';
 import { execute as realExecute } from '../../src/server/graphql/execute.js';
 import { SubscriptionBudget } from '../../src/server/graphql/limits/subscription-budget.js';
 import { UnreadAnswers } from '../../src/server/graphql/limits/unread-answers.js';
@@ -42,7 +43,8 @@ function createRoom(events: readonly RoomEvent[] = [{ kind: 'ready', epoch: '', 
   const subscriptionRate = new RateLimiterMemory({ points: 1_000, duration: 60 });
   const deps = { limits, subscriptionRate, feeds: { subscribe: async () => new Told(events) } } as unknown as Deps;
   const execute = vi.fn(realExecute);
-  const subscribe = createSubscribe(execute, new SubscriptionBudget(1_000_000));
+  const turns = createEventTurns({ complexityPerMinute: 1_000_000 });
+  const subscribe = createSubscribe(execute, { budget: new SubscriptionBudget(1_000_000), turns });
   let lastUserId = 0;
   const transport = (userId?: number) => {
     lastUserId += 1;

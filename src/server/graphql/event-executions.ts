@@ -47,21 +47,31 @@ export class SharedExecution {
 
 type ByKey = Map<string, SharedExecution>;
 
+/** The turns of executions for one viewer alone. */
+export function createEventTurns({ complexityPerMinute }: { readonly complexityPerMinute: number }): FairTurns {
+  const perSecond = complexityPerMinute / 60;
+  return new FairTurns({
+    atOncePerUser: maxOwnAtOnce,
+    maxWaitingPerUser: Number.POSITIVE_INFINITY,
+    allowance: { burst: perSecond, perSecond },
+  });
+}
+
 /** Executes the events of all subscriptions. */
 export class EventExecutions {
   readonly #execute: Execute;
   readonly #events = new LRUCache<object, ByKey>({ max: maxSharedEvents, ttl: sharedMs });
   /** Recent executions that depend on one viewer. */
   readonly #own = new Map<object, ByKey>();
-  /** Created by the first execution for one viewer alone. */
-  #turns: FairTurns | undefined;
+  readonly #turns: FairTurns;
   /** The last shared execution, because the subscribers of one event usually follow each other. */
   #last:
     | { readonly event: object; readonly key: string; readonly at: number; readonly execution: SharedExecution }
     | undefined;
 
-  constructor(execute: Execute) {
+  constructor(execute: Execute, turns: FairTurns) {
     this.#execute = execute;
+    this.#turns = turns;
   }
 
   /** Retries while the database is unavailable, for up to `patienceMs`. */
@@ -114,14 +124,8 @@ export class EventExecutions {
    * @param cost - the estimated number of fields; further entries of unpaged lists are charged afterwards
    */
   async executeInTurn(args: ExecutionArgs, event: unknown, cost: number): Promise<ExecutionResult> {
-    const { viewer, deps } = args.contextValue as RequestContext;
+    const { viewer } = args.contextValue as RequestContext;
     const userId = viewer?.userId ?? 0;
-    const perSecond = deps.limits.complexityPerMinute / 60;
-    this.#turns ??= new FairTurns({
-      atOncePerUser: maxOwnAtOnce,
-      maxWaitingPerUser: Number.POSITIVE_INFINITY,
-      allowance: { burst: perSecond, perSecond },
-    });
     const leave = await this.#turns.enter(userId, { cost, isPatient: true });
     let context: RequestContext | undefined;
     try {

@@ -6,6 +6,7 @@ import {
   OperationTypeNode,
 } from 'graphql';
 import { SlowConsumerError } from '../../domain/errors.js';
+import type { FairTurns } from '../../domain/fair-turns.js';
 import type { Listener, Source } from '../../domain/source.js';
 import { assertMaySubscribe } from '../../resolvers/access.js';
 import { findBadArgument } from '../../schema/checked.js';
@@ -40,8 +41,11 @@ export type Subscribe = (args: ExecutionArgs) => Promise<ExecutionResult | Resul
  * because loaders cache. And the result is not an async generator: `return()` reaches the source at once, even while `next()`
  * waits for it. An error of the source, or an event that is too large, is the last result; the stream ends after it.
  */
-export function createSubscribe(execute: Execute, budget: SubscriptionBudget): Subscribe {
-  const executions = new EventExecutions(execute);
+export function createSubscribe(
+  execute: Execute,
+  { budget, turns }: { readonly budget: SubscriptionBudget; readonly turns: FairTurns },
+): Subscribe {
+  const executions = new EventExecutions(execute, turns);
   const events = new EventBudget();
   return async (given) => {
     let giveBack = () => {};

@@ -1,7 +1,7 @@
 import { every, type Loop } from '../../../domain/every.js';
 import type { LogEntry, LogStore } from '../../../domain/room-log.js';
 import { Seldom } from '../../nats/seldom.js';
-import { LateEntries } from './late-entries.js';
+import { type HeldUntil, LateEntries } from './late-entries.js';
 import { MissedStates } from './missed-states.js';
 import { createOutbox, type Outbox, type OutboxOptions } from './outbox.js';
 import { type CursorOptions, RoomCursor } from './room-cursor.js';
@@ -12,7 +12,9 @@ import { StateSignals } from './state-signals.js';
 
 const sweepMs = 1_000;
 
-export interface RoomFeedsOptions extends OutboxOptions, RoomOutletsOptions {}
+export interface RoomFeedsOptions extends OutboxOptions, RoomOutletsOptions {
+  readonly heldUntil: HeldUntil;
+}
 
 interface StateListener {
   readonly kind: StateKind;
@@ -22,7 +24,7 @@ interface StateListener {
 /** The feeds of all rooms with listeners in this process, and the publishing of changes that are committed here. */
 export class RoomFeeds {
   /** How late entries are delivered. */
-  readonly lateEntries = new LateEntries();
+  readonly lateEntries: LateEntries;
   readonly #store: LogStore;
   readonly #feedOptions: Omit<RoomFeedOptions, 'onClose'>;
   readonly #outbox: Outbox;
@@ -36,6 +38,7 @@ export class RoomFeeds {
   constructor(options: RoomFeedsOptions) {
     const { pubsub, store, log } = options;
     this.#store = store;
+    this.lateEntries = new LateEntries(options.heldUntil);
     this.#feedOptions = { ...options, failures: new Seldom(), onEntry: this.lateEntries.note };
     this.#outbox = createOutbox(options);
     this.#signals = new StateSignals(pubsub);
