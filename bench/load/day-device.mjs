@@ -163,6 +163,11 @@ export class Device {
     this.#world.record.received(number, length, watch.isLive);
   }
 
+  /** @param {number} room @param {number} committedAt in ms since 1970 */
+  onCommitted(room, committedAt) {
+    if (this.#watch(room).isLive) this.#world.record.delivered(committedAt);
+  }
+
   /** @param {number} room @param {number} seq */
   onEdited(room, seq) {
     this.#watch(room).seq = seq;

@@ -40,6 +40,16 @@ function numberIn(bytes, start, end) {
   return Number.parseInt(bytes.toString('latin1', from, from + 10), 10);
 }
 
+const createdAtMark = Buffer.from('"createdAt":"');
+const isoLength = '2026-01-01T00:00:00.000Z'.length;
+
+/** When a message was committed, in ms since 1970; NaN if the frame does not say it. @param {Buffer} bytes @param {number} start @param {number} end */
+function createdAtIn(bytes, start, end) {
+  const at = bytes.subarray(start, end).indexOf(createdAtMark);
+  const from = start + at + createdAtMark.length;
+  return at === -1 ? Number.NaN : Date.parse(bytes.toString('latin1', from, from + isoLength));
+}
+
 const ids = {
   send: documentIdOf('send'),
   edit: documentIdOf('edit'),
@@ -147,8 +157,10 @@ const fairway = {
 /** @param {Device} device @param {number} room @param {string} head @param {Buffer} bytes @param {number} start @param {number} end */
 function readRoomEvent(device, room, head, bytes, start, end) {
   const seq = Number(seqIn.exec(head)?.[1]);
-  if (head.includes('"MessageAdded"')) device.onMessage(room, numberIn(bytes, start, end), end - start, seq);
-  else if (head.includes('"MessageUpdated"')) device.onEdited(room, seq);
+  if (head.includes('"MessageAdded"')) {
+    device.onMessage(room, numberIn(bytes, start, end), end - start, seq);
+    device.onCommitted(room, createdAtIn(bytes, start, end));
+  } else if (head.includes('"MessageUpdated"')) device.onEdited(room, seq);
   else if (head.includes('"MemberRead"') || head.includes('"MembersRead"')) device.onMark();
   else if (head.includes('"RoomReady"')) device.onLive(room, { seq, epoch: epochIn.exec(head)?.[1] });
   else device.onEnded(bytes.toString('utf8', start, end));

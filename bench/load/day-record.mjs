@@ -1,6 +1,7 @@
 /**
- * What is timed, from when it was due until it was answered or seen.
- * @typedef {'receive' | 'ack' | 'read' | 'typing' | 'inbox' | 'list' | 'open'} Timed
+ * What is timed, from when it was due until it was answered or seen; `delivery` is the time from the commit of a message to
+ * its arrival, and `recovered` is `receive` of the messages that were due after an overload.
+ * @typedef {'receive' | 'recovered' | 'delivery' | 'ack' | 'read' | 'typing' | 'inbox' | 'list' | 'open'} Timed
  * @typedef {{ due: number, by: object, kind?: Timed, onDone?: (isGood: boolean) => void }} Operation
  */
 
@@ -24,7 +25,11 @@ export class DayRecord {
   bytes = 0;
   marks = 0;
   refusals = 0;
+  /** The refusals that say why and for how long to wait. */
+  told = 0;
   closes = 0;
+  /** Messages that are due from this time on have `recovered`. */
+  recoveredFrom = Number.POSITIVE_INFINITY;
   /** How late the load itself began an operation, in ms. @type {number[]} */
   lateness = [];
   /** @type {Map<string, number>} */
@@ -40,7 +45,9 @@ export class DayRecord {
     this.bytes = 0;
     this.marks = 0;
     this.refusals = 0;
+    this.told = 0;
     this.closes = 0;
+    this.recoveredFrom = Number.POSITIVE_INFINITY;
     this.reasons.clear();
   }
 
@@ -53,7 +60,15 @@ export class DayRecord {
   received(number, length, isLive) {
     this.receipts += 1;
     this.messageBytes += length + frameHeaderBytes;
-    if (isLive) this.#time('receive', this.dueOf[number]);
+    if (!isLive) return;
+    const due = this.dueOf[number];
+    this.#time('receive', due);
+    if (due !== undefined && due >= this.recoveredFrom) this.#time('recovered', due);
+  }
+
+  /** @param {number} committedAt in ms since 1970, by the clock of this machine */
+  delivered(committedAt) {
+    this.times.delivery.push(Date.now() - committedAt);
   }
 
   /** @param {number} number */
@@ -99,6 +114,7 @@ export class DayRecord {
   /** @param {string} text */
   refused(text) {
     this.refusals += 1;
+    if (text.includes('"RATE_LIMITED"') && text.includes('"retryAfterMs"')) this.told += 1;
     this.#note(text.slice(0, 300));
   }
 
@@ -123,11 +139,22 @@ export class DayRecord {
 }
 
 /** @returns {Record<Timed, number[]>} */
-const emptyTimes = () => ({ receive: [], ack: [], read: [], typing: [], inbox: [], list: [], open: [] });
+const emptyTimes = () => ({
+  receive: [],
+  recovered: [],
+  delivery: [],
+  ack: [],
+  read: [],
+  typing: [],
+  inbox: [],
+  list: [],
+  open: [],
+});
 
 /** @param {number[]} times */
 export function percentiles(times) {
   const sorted = [...times].sort((a, b) => a - b);
   const at = (/** @type {number} */ share) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))];
-  return { count: sorted.length, p50: at(0.5) ?? Number.NaN, p99: at(0.99) ?? Number.NaN };
+  const { NaN: none } = Number;
+  return { count: sorted.length, p50: at(0.5) ?? none, p99: at(0.99) ?? none, max: sorted.at(-1) ?? none };
 }

@@ -47,9 +47,9 @@ async function drain() {
 /** What the load saw since the step began. */
 function summarize() {
   const times = mapValues(record.times, percentiles);
-  const { receipts, messageBytes, bytes, marks, refusals, closes, waiting, reasons } = record;
+  const { receipts, messageBytes, bytes, marks, refusals, told, closes, waiting, reasons } = record;
   return {
-    ...{ times, receipts, messageBytes, bytes, marks, refusals, closes },
+    ...{ times, receipts, messageBytes, bytes, marks, refusals, told, closes },
     messages: crowd.lastNumber - firstOfStep + 1,
     unanswered: waiting.size,
     lateness: percentiles(record.lateness),
@@ -166,6 +166,20 @@ serveCalls({
   async step(perSecond, ms) {
     beginStep();
     await runSchedule(crowd, perSecond, ms);
+    await drain();
+    return summarize();
+  },
+
+  /**
+   * Runs the day at more than the system stands, and then at a lower rate without a pause between the two.
+   * @param {{ perSecond: number, ms: number }} overload @param {{ perSecond: number, ms: number }} calm
+   * @param {number} recoveryMs after this time of the calm, messages count as `recovered`
+   */
+  async overload(overload, calm, recoveryMs) {
+    beginStep();
+    await runSchedule(crowd, overload.perSecond, overload.ms);
+    record.recoveredFrom = performance.now() + recoveryMs;
+    await runSchedule(crowd, calm.perSecond, calm.ms);
     await drain();
     return summarize();
   },

@@ -3,7 +3,7 @@ import { format } from './statistics.mjs';
 
 /**
  * @typedef {import('./day-sides.mjs').Side} Side
- * @typedef {{ count: number, p50: number, p99: number }} Times in ms
+ * @typedef {{ count: number, p50: number, p99: number, max: number }} Times in ms
  *
  * What one step showed.
  * @typedef {object} Step
@@ -97,9 +97,7 @@ export async function findLimit(side, ms) {
 
 /** @param {string} name @param {Step} step */
 export function printStep(name, step) {
-  const pair = (
-    /** @type {Times | undefined} */ { p50, p99, count } = { p50: Number.NaN, p99: Number.NaN, count: 0 },
-  ) => (count === 0 ? '–' : `${format(p50)}/${format(p99)}`);
+  const pair = (/** @type {Times} */ { p50, p99 }) => `${format(p50)}/${format(p99)}`;
   const list = (/** @type {[string, number][]} */ entries) =>
     entries.map(([what, value]) => `${what} ${format(value)}`).join(', ');
   const { times, cpuMs, totalCpuMs, statements, residentMb, messageBytes, bytes, failed, wrong, lateness, reasons } =
@@ -108,6 +106,7 @@ export function printStep(name, step) {
   const lines = [
     `  ${name}, ${step.perSecond}/s: ${isInTime(step) ? 'in time' : 'LATE or failed'}`,
     `    ms p50/p99: ${Object.entries(times)
+      .filter(([, { count }]) => count > 0)
       .map(([kind, value]) => `${kind} ${pair(value)}`)
       .join(', ')}; the load began ${pair(lateness)} late`,
     `    a message: CPU ${format(totalCpuMs)} ms (${list(Object.entries(cpuMs))}), statements ${statements === undefined ? 'not counted' : format(statements)}`,

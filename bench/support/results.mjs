@@ -50,7 +50,14 @@ import { format, summarize } from './statistics.mjs';
 
 const folder = join(import.meta.dirname, '../results');
 const readme = join(import.meta.dirname, '../README.md');
-const markers = ['<!-- results -->', '<!-- /results -->'];
+
+/** Where the results of a group of benches are: the end of the names of their files, and their section of the README. */
+const places = {
+  paths: { suffix: '', markers: ['<!-- results -->', '<!-- /results -->'] },
+  day: { suffix: '-day', markers: ['<!-- results of the day -->', '<!-- /results of the day -->'] },
+};
+
+/** @typedef {keyof typeof places} Group */
 
 /** @param {Measurement} measurement @returns {Verdict[]} */
 export const judge = ({ samples, bars }) =>
@@ -99,11 +106,13 @@ function barText({ atLeast, atMost }) {
 const formatRatio = (ratio) => ratio.toLocaleString('en', { maximumFractionDigits: ratio >= 10 ? 0 : 2 });
 
 /**
- * Writes the results of a complete run: the samples as JSON, the table of the README, the chart.
+ * Writes the results of a complete run of a group: the samples as JSON, the table of the README, the chart.
+ * @param {Group} group
  * @param {Measurement[]} measurements
  * @param {number} rounds
  */
-export function write(measurements, rounds) {
+export function write(group, measurements, rounds) {
+  const { suffix, markers } = places[group];
   mkdirSync(folder, { recursive: true });
   const date = new Date().toISOString().slice(0, 10);
   const machine = {
@@ -115,31 +124,33 @@ export function write(measurements, rounds) {
   };
   const verdicts = measurements.map((measurement) => ({ ...measurement, verdicts: judge(measurement) }));
   const json = JSON.stringify({ date, machine, rounds, measurements: verdicts }, null, 2);
-  writeFileSync(join(folder, `${date}.json`), `${json}\n`);
-  writeFileSync(join(folder, `${date}.svg`), drawChart(measurements));
+  const name = `${date}${suffix}`;
+  writeFileSync(join(folder, `${name}.json`), `${json}\n`);
+  writeFileSync(join(folder, `${name}.svg`), drawChart(measurements));
   const headlines = measurements.flatMap(({ headline, ...rest }) =>
     headline === undefined ? [] : [{ ...rest, title: headline }],
   );
   // Always under the same name, so that other pages can show it.
-  writeFileSync(join(folder, 'day.svg'), drawChart(headlines));
+  if (headlines.length > 0) writeFileSync(join(folder, `${group}.svg`), drawChart(headlines));
 
   const [start = '', end = ''] = markers;
   const text = readFileSync(readme, 'utf8');
   const [before, rest = ''] = text.split(start);
-  const section = describeResults({ date, machine, rounds, measurements });
+  const section = describeResults({ date, machine, rounds, measurements }, name);
   writeFileSync(readme, `${before}${start}\n\n${section}\n\n${end}${rest.split(end)[1]}`);
 }
 
 /**
  * The section of the README that shows a complete run, before it is formatted.
  * @param {Results} results
+ * @param {string} name of its files
  */
-export function describeResults({ date, machine, rounds, measurements }) {
+export function describeResults({ date, machine, rounds, measurements }, name = date) {
   const { cpu, cores, memoryGb, node } = machine;
   return [
-    `Run on ${date}: ${cpu}, ${cores} cores, ${memoryGb} GB, Node ${node}, ${rounds} rounds. All samples: [results/${date}.json](results/${date}.json).`,
+    `Run on ${date}: ${cpu}, ${cores} cores, ${memoryGb} GB, Node ${node}, ${rounds} rounds. All samples: [results/${name}.json](results/${name}.json).`,
     '',
-    `![Fairway beside its peers](results/${date}.svg)`,
+    `![Fairway beside its peers](results/${name}.svg)`,
     '',
     ...tableRows(measurements),
   ].join('\n');
