@@ -50,7 +50,23 @@ const followTimeoutMs = 120_000;
 /** Longer than the server's own limit: only a connection that broke without notice reaches it. */
 export const queryTimeoutMs = statementTimeoutMs + answerTimeoutMs;
 
+/** An instance needs milliseconds between two statements of a transaction, whose locks stop others meanwhile. */
+const idleTransactionTimeoutMs = 5_000;
+
+/**
+ * An instance that is frozen, or whose host or network is gone, keeps no lock: the server rolls its transaction back. It
+ * closes the connections of such a host within a minute; by default that takes two hours.
+ */
+const untilLost: SessionSettings = {
+  idle_in_transaction_session_timeout: String(idleTransactionTimeoutMs),
+  tcp_keepalives_idle: '30',
+  tcp_keepalives_interval: '10',
+  tcp_keepalives_count: '3',
+  tcp_user_timeout: '60000',
+};
+
 const defaults: SessionSettings = {
+  ...untilLost,
   statement_timeout: String(statementTimeoutMs),
   lock_timeout: String(lockTimeoutMs),
   // The driver and the statements rely on these, regardless of the defaults of the database or the role.

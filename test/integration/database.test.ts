@@ -68,6 +68,28 @@ describe('connectDatabase', () => {
     await expect(answer).rejects.toMatchObject({ code: 'UNAVAILABLE' });
   });
 
+  it('lets the server close connections of a host that is gone within a minute, and roll back its transaction sooner', async () => {
+    const database = await createDatabase();
+    const db = connectDatabase({ url: database.url });
+    onTestFinished(async () => {
+      await db.close();
+      await database.drop();
+    });
+    // The server returns what is set on the connection's socket.
+    const [limits] = await db.writes.query<Record<string, number>>`
+      SELECT current_setting('tcp_keepalives_idle')::int AS idle,
+        current_setting('tcp_keepalives_interval')::int * current_setting('tcp_keepalives_count')::int AS probing,
+        (SELECT setting::int / 1000 FROM pg_settings WHERE name = 'tcp_user_timeout') AS unacknowledged,
+        (SELECT setting::int / 1000 FROM pg_settings WHERE name = 'idle_in_transaction_session_timeout') AS transaction`;
+    const { idle = 0, probing = 0, unacknowledged = 0, transaction = 0 } = limits ?? {};
+    for (const seconds of [idle + probing, unacknowledged]) {
+      expect(seconds).toBeGreaterThan(0);
+      expect(seconds).toBeLessThanOrEqual(60);
+    }
+    expect(transaction).toBeGreaterThan(0);
+    expect(transaction).toBeLessThanOrEqual(10);
+  });
+
   it('keeps no reference to rows that it has returned', async () => {
     const database = await createDatabase();
     const db = connectDatabase({ url: database.url });
