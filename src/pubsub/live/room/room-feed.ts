@@ -56,6 +56,8 @@ export interface RoomFeedOptions extends RoomOutletsOptions {
  */
 export class RoomFeed {
   readonly roomId: string;
+  /** By `performance.now()`. */
+  readonly openedAt = performance.now();
   /** Resolves once no entry committed from then on can be missed. Rejects if the database cannot be read. */
   readonly opened: Promise<void>;
   /** What subscribers get beside the entries. */

@@ -8,6 +8,7 @@ import { type CursorOptions, RoomCursor } from './room-cursor.js';
 import { RoomFeed, type RoomFeedOptions } from './room-feed.js';
 import type { RoomOutletsOptions } from './room-outlets.js';
 import type { RoomState, StateKind } from './room-states.js';
+import { StateComparison } from './state-comparison.js';
 import { StateSignals } from './state-signals.js';
 
 const sweepMs = 1_000;
@@ -31,6 +32,7 @@ export class RoomFeeds {
   readonly #open = new Map<string, RoomFeed>();
   readonly #signals: StateSignals;
   readonly #missed: MissedStates;
+  readonly #comparison: StateComparison;
   readonly #listeners: ((entry: LogEntry) => void)[] = [];
   readonly #stateListeners: StateListener[] = [];
   readonly #sweeping: Loop;
@@ -43,6 +45,7 @@ export class RoomFeeds {
     this.#outbox = createOutbox(options);
     this.#signals = new StateSignals(pubsub);
     this.#missed = new MissedStates({ ...options, feeds: this.#open });
+    this.#comparison = new StateComparison({ ...options, feeds: this.#open });
     const onError = (error: unknown) =>
       log.warn({ err: error }, 'The feeds could not be compared with the database; it is tried again');
     this.#sweeping = every(sweepMs, () => this.#sweep(), { onError });
@@ -116,6 +119,7 @@ export class RoomFeeds {
   async close(): Promise<void> {
     this.#signals.close();
     await this.#missed.close();
+    await this.#comparison.close();
     await this.#sweeping.stop();
     await this.#outbox.close();
     for (const feed of this.#open.values()) feed.close();

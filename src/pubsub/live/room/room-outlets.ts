@@ -29,6 +29,12 @@ export class RoomOutlets {
     );
   }
 
+  /** Whether anybody gets states here. */
+  get areWatched(): boolean {
+    for (const { each, batched } of this.#outlets.values()) if (each.isWatched || batched.isWatched) return true;
+    return false;
+  }
+
   of(kind: StateKind, delivery: StateDelivery): StateOutlet {
     const outlets = this.#outlets.get(kind);
     if (outlets === undefined) throw new Error(`There are no states of the kind ${kind.name}`);

@@ -42,6 +42,10 @@ export abstract class StateOutlet<State extends RoomState = RoomState> {
     return this.shown.version;
   }
 
+  get isWatched(): boolean {
+    return this.#listeners.size > 0;
+  }
+
   /**
    * Returns the next event after the version for a subscriber at this position; undefined if there is none, or if it refers
    * to an entry ahead: the viewer's membership may end before that entry, so the event comes after both.
