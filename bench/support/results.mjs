@@ -55,6 +55,7 @@ const readme = join(import.meta.dirname, '../README.md');
 const places = {
   paths: { suffix: '', markers: ['<!-- results -->', '<!-- /results -->'] },
   day: { suffix: '-day', markers: ['<!-- results of the day -->', '<!-- /results of the day -->'] },
+  platform: { suffix: '-platform', markers: ['<!-- results of the platform -->', '<!-- /results of the platform -->'] },
 };
 
 /** @typedef {keyof typeof places} Group */
