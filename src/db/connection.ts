@@ -1,8 +1,9 @@
 import { setMaxListeners } from 'node:events';
-import { Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { PrismaPg } from '@prisma/adapter-pg';
 import pg from 'pg';
 import { every } from '../domain/every.js';
+import { createAbortableSocket } from './abortable-socket.js';
 import { isDoubtful, isOldPlan, rethrow, unavailable } from './database-errors.js';
 import { Prisma, PrismaClient } from './generated/prisma/client.js';
 import {
@@ -72,10 +73,10 @@ export function createConnection({
   onDoubt,
 }: ConnectionOptions): Connection {
   const end = new AbortController();
-  // One listener per connection; the pool limits their number.
+  // One listener per open connection; the pool limits their number.
   setMaxListeners(0, end.signal);
   const pool = new pg.Pool({
-    stream: () => new Socket({ signal: end.signal }),
+    stream: () => createAbortableSocket(end.signal),
     connectionString: url,
     max,
     connectionTimeoutMillis: connectTimeoutMs,

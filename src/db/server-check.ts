@@ -1,5 +1,5 @@
-import { Socket } from 'node:net';
 import pg from 'pg';
+import { createAbortableSocket } from './abortable-socket.js';
 
 /** The server can be reached but not used; the message says what to do. */
 export class DatabaseUnusableError extends Error {
@@ -20,7 +20,7 @@ const rounds = 3;
  * @throws {DatabaseUnreachableError}
  */
 export async function connectClient(url: string, signal?: AbortSignal): Promise<pg.Client> {
-  const cut = signal === undefined ? {} : { stream: () => new Socket({ signal }) };
+  const cut = signal === undefined ? {} : { stream: () => createAbortableSocket(signal) };
   const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: connectTimeoutMs, ...cut });
   client.on('error', () => undefined); // a lost connection also fails the running query
   try {

@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
+import { queryObjects } from 'node:v8';
+import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import type { Connection } from '../../src/db/connection.js';
 import { connectDatabase, type Database } from '../../src/db/database.js';
@@ -101,6 +103,22 @@ describe('connectDatabase', () => {
     await expect.poll(() => collectGarbage(answers)).toEqual([undefined, undefined]);
     await db.close();
     await database.drop();
+  });
+
+  it('keeps nothing of connections that were closed', async () => {
+    const database = await createDatabase();
+    const db = connectDatabase({ url: database.url, readPoolSize: 1 });
+    onTestFinished(async () => {
+      await db.close();
+      await database.drop();
+    });
+    const failure = new Error('not to be committed');
+    const before = Number(queryObjects(pg.Client));
+    for (let count = 0; count < 10; count += 1) {
+      await expect(db.reads.transaction(() => Promise.reject(failure))).rejects.toBe(failure);
+    }
+    // The last one is perhaps still closing.
+    await expect.poll(() => Number(queryObjects(pg.Client)) - before, { timeout: 20_000 }).toBeLessThan(2);
   });
 
   it('keeps no more than a few hundred statements prepared, and always the newest', async () => {
