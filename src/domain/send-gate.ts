@@ -11,6 +11,11 @@ const calmMs = 1_000;
 /** The change of the rate with each tick, by which it follows what the process delivers. */
 const growth = 1.05;
 const decline = 0.9;
+/**
+ * A tick counts for so much time at most where it changes the rate. One that comes later is still one measurement, and the
+ * process may have been suspended: that says nothing about what it can deliver.
+ */
+const maxTickMs = 500;
 /** Some sends begin in any case: a wrong measure must not end all conversations. */
 const minPerSecond = 1;
 /** The part of a second's sends that may begin in one tick. */
@@ -25,8 +30,9 @@ const retryMs = { from: 1_000, to: 4_000 };
 /**
  * Slows down sends while entries are delivered late, so that acknowledgements and delivery never get far apart. While they are
  * in time, the gate is open and costs nothing. Otherwise sends wait, users take turns, and they begin at the rate at which
- * entries are delivered in time: it is that of the last second at first, less in proportion to the lateness, and is corrected
- * while the lateness stays. None begins while the oldest entry is not delivered: what has begun already is too much. A send that has waited for 1 s is refused, and so is one that finds 1,000 others waiting, or 20
+ * entries are delivered in time: it is that of the last second at first, less in proportion to the lateness, is corrected while the
+ * lateness stays, and grows only as far as sends ask for more. None begins while the oldest entry is not delivered: what has
+ * begun already is too much. A send that has waited for 1 s is refused, and so is one that finds 1,000 others waiting, or 20
  * of its user.
  */
 export class SendGate {
@@ -112,12 +118,14 @@ export class SendGate {
 
   #tick(): void {
     const now = performance.now();
-    const seconds = (now - this.#tickedAt) / 1_000;
+    const passedMs = now - this.#tickedAt;
+    const seconds = Math.min(passedMs, maxTickMs) / 1_000;
     this.#tickedAt = now;
     const lateMs = this.#latenessMs();
-    const isStuck = lateMs >= slowMs && lateMs - this.#lateMs > (seconds * 1_000) / 2;
+    const isStuck = lateMs >= slowMs && lateMs - this.#lateMs > passedMs / 2;
+    const isScarce = this.#waiting > 0 && this.#lateMs < slowMs;
     this.#lateMs = lateMs;
-    const perSecond = this.#begun / seconds;
+    const perSecond = (this.#begun * 1_000) / passedMs;
     this.#begun = 0;
     if (this.#perSecond === undefined) {
       this.#usual += (perSecond - this.#usual) * (1 - Math.exp(-seconds));
@@ -126,15 +134,15 @@ export class SendGate {
       this.#tokens = 0;
       this.#calmFor = 0;
     }
-    this.#perSecond = corrected(this.#perSecond, lateMs, seconds);
+    this.#perSecond = corrected(this.#perSecond, { lateMs, seconds, isScarce });
     const allowed = Math.max(minPerSecond, isStuck ? 0 : this.#perSecond * shareAt(lateMs));
-    this.#tokens = Math.min(this.#tokens + allowed * seconds, Math.max(1, allowed * burstSeconds));
+    this.#tokens = Math.min(this.#tokens + (allowed * passedMs) / 1_000, Math.max(1, allowed * burstSeconds));
     this.#turns.call();
-    this.#openIfCalm(lateMs, seconds);
+    this.#openIfCalm(lateMs, passedMs);
   }
 
-  #openIfCalm(lateMs: number, seconds: number): void {
-    this.#calmFor = lateMs < slowMs && this.#waiting === 0 ? this.#calmFor + seconds * 1_000 : 0;
+  #openIfCalm(lateMs: number, passedMs: number): void {
+    this.#calmFor = lateMs < slowMs && this.#waiting === 0 ? this.#calmFor + passedMs : 0;
     if (this.#calmFor >= calmMs) this.#perSecond = undefined;
   }
 }
@@ -142,10 +150,17 @@ export class SendGate {
 /** The part of the rate that may begin at this lateness. */
 const shareAt = (lateMs: number): number => Math.min(1, Math.max(0, (stopMs - lateMs) / (stopMs - slowMs)));
 
+interface Tick {
+  readonly lateMs: number;
+  readonly seconds: number;
+  /** Whether sends still wait after a tick at the full rate: only then is it worth to find out whether more is possible. */
+  readonly isScarce: boolean;
+}
+
 /** The rate for the next tick: what is in time allows more, and what is too late less. */
-function corrected(perSecond: number, lateMs: number, seconds: number): number {
+function corrected(perSecond: number, { lateMs, seconds, isScarce }: Tick): number {
   const ticks = (seconds * 1_000) / tickMs;
-  if (lateMs < slowMs) return Math.max(minPerSecond, perSecond * growth ** ticks);
+  if (lateMs < slowMs) return Math.max(minPerSecond, isScarce ? perSecond * growth ** ticks : perSecond);
   return lateMs < stopMs ? perSecond : Math.max(minPerSecond, perSecond * decline ** ticks);
 }
 

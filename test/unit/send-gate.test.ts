@@ -17,6 +17,7 @@ describe('the gate of sends', () => {
   });
   afterEach(() => {
     gate.close();
+    vi.restoreAllMocks();
     vi.useRealTimers();
   });
 
@@ -151,6 +152,36 @@ describe('the gate of sends', () => {
     lateMs = 0;
     await pass(3_000);
     expect(await slowedWith(0)).toBe(false);
+  });
+
+  it('lets as many begin as before soon after the process stood still for a while', async () => {
+    await talk(50, 5);
+    const { now } = performance;
+    vi.spyOn(performance, 'now').mockImplementation(() => now.call(performance) + 10_000);
+    lateMs = 10_000;
+    await pass(100);
+    lateMs = 0;
+    const before = begun.length;
+    await talk(50, 3);
+    expect(begun.length - before).toBeGreaterThan(100);
+  });
+
+  it('does not let more begin than were asked for in time, however long entries are late now and then', async () => {
+    const spikes = async (times: number) => {
+      for (let at = 0; at < times; at += 1) {
+        lateMs = 300;
+        await pass(100);
+        lateMs = 0;
+        await talk(20, 0.8);
+      }
+    };
+    await talk(20, 5);
+    await spikes(200);
+    lateMs = 600;
+    await pass(100);
+    const before = begun.length;
+    await talk(400, 2);
+    expect(begun.length - before).toBeLessThan(50);
   });
 
   it.each([1.5, 2])('holds the delay under two seconds at %f times what the process delivers', async (factor) => {
