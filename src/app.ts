@@ -58,9 +58,10 @@ import type { Route } from './server/http/router.js';
 import { createMetrics, type MetricSources } from './server/metrics.js';
 import { GraphqlSockets } from './server/ws/graphql-sockets.js';
 
-/** A running server instance. It keeps no state that another instance needs. */
+/** A server instance that is ready to serve. It keeps no state that another instance needs. */
 export interface App {
-  readonly port: number;
+  /** Resolves with the port once connections are accepted. */
+  listen(): Promise<number>;
   /** Finishes running requests, closes sockets with 1012, and releases everything in reverse order. */
   stop(): Promise<void>;
 }
@@ -69,8 +70,6 @@ export interface App {
 export interface WorkerSeat {
   readonly number: number;
   readonly primary: {
-    /** Whether all workers have begun to serve. */
-    readonly isComplete: boolean;
     /** Adds the metrics to the sum of all workers. Returns a function that reads the sum. */
     shareMetrics(registry: Registry): () => Promise<string>;
   };
@@ -201,7 +200,6 @@ export async function startApp(
       ...(config.graphiql ? graphiqlRoutes(async (request) => sign && authorizeDemoUser(request, sign)) : []),
       ...healthRoutes({
         isStopping: () => http.isStopping,
-        isStarting: () => seat?.primary.isComplete === false,
         checkReadiness: () => checkReadiness(fitness, pubsub, feeds),
       }),
       ...offerMetrics(config, seat, {
@@ -236,11 +234,10 @@ export async function startApp(
     log,
   });
 
-  // Requests over NATS are answered as soon as the server listens. If NATS is unreachable, the start waits for 1 s at most.
+  // Requests over NATS are answered before the server listens. If NATS is unreachable, the start waits for 1 s at most.
   await Promise.race([backends.ready, delay(natsWaitMs, undefined, { ref: false })]);
-  const port = await http.listen(config.port, config.host);
   return {
-    port,
+    listen: () => http.listen(config.port, config.host),
     stop: async () => {
       db.hurry();
       // Presence is released in parallel: a socket that closes slowly must not keep its user online.

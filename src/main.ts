@@ -47,7 +47,7 @@ async function start(config: Config, log: Logger, lifecycle: Lifecycle): Promise
 async function serve(config: CompleteConfig, documents: TrustedDocuments, log: Logger, lifecycle: Lifecycle) {
   const app = await startApp(config, documents, log);
   lifecycle.onStop({ name: 'the server', stop: () => app.stop() });
-  return app.port;
+  return app.listen();
 }
 
 /** Serves in several processes, which this one starts and replaces. Resolves with the port. */

@@ -18,11 +18,14 @@ async function work(): Promise<void> {
   primary.onStop(() => void lifecycle.stop(0));
   try {
     const documents = await lifecycle.startStep(async () => registerDocuments(config, log));
-    const port = await lifecycle.startStep(async () => {
-      const app = await startApp(config, documents, log, { number, primary });
-      lifecycle.onStop({ name: 'the server', stop: () => app.stop() });
-      return app.port;
+    const app = await lifecycle.startStep(async () => {
+      const prepared = await startApp(config, documents, log, { number, primary });
+      lifecycle.onStop({ name: 'the server', stop: () => prepared.stop() });
+      return prepared;
     });
+    log.info('Prepared; all workers begin to serve together');
+    await lifecycle.startStep((signal) => primary.waitForAll(signal));
+    const port = await lifecycle.startStep(() => app.listen());
     log.info({ host: config.host, port }, 'Serving');
     await primary.send({ type: 'ready', port });
   } catch (error) {

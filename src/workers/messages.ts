@@ -13,9 +13,9 @@ export interface Assignment {
 }
 
 export type ToWorker =
-  | ({ readonly type: 'serve' } & Assignment)
-  /** All workers of the process have begun to serve. */
-  | { readonly type: 'all-serve' }
+  | ({ readonly type: 'prepare' } & Assignment)
+  /** All workers of the process are prepared: accept connections. */
+  | { readonly type: 'serve' }
   | { readonly type: 'stop' }
   | { readonly type: 'ping' }
   | { readonly type: 'read-metrics' }
@@ -25,6 +25,8 @@ export type ToWorker =
 export type ToPrimary =
   /** The worker can receive messages. Node loses those that come earlier. */
   | { readonly type: 'waiting' }
+  /** The worker could serve at once. */
+  | { readonly type: 'prepared' }
   | { readonly type: 'ready'; readonly port: number }
   | { readonly type: 'pong' }
   /** The worker cannot start, for a reason that the operator can change. */

@@ -13,9 +13,9 @@ export class PrimaryLink {
   /** Resolves with what this worker has to serve. */
   readonly assignment: Promise<Assignment>;
   #assign: (assignment: Assignment) => void = ignore;
+  #serve: () => void = ignore;
   #stop: () => void = ignore;
   #mustStop = false;
-  #isComplete = false;
   #registry: Registry | undefined;
   /** Wait for the sum of the metrics. */
   #readers: Reader[] = [];
@@ -36,9 +36,13 @@ export class PrimaryLink {
     if (cluster.worker !== undefined) cluster.worker.exitedAfterDisconnect = true;
   }
 
-  /** Whether all workers of the process have begun to serve. */
-  get isComplete(): boolean {
-    return this.#isComplete;
+  /** Reports that this worker is prepared. Resolves once all are; rejects when the signal aborts. */
+  async waitForAll(signal: AbortSignal): Promise<void> {
+    const allPrepared = new Promise<void>((resolve, reject) => {
+      this.#serve = resolve;
+      signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+    });
+    await Promise.all([allPrepared, this.send({ type: 'prepared' })]);
   }
 
   /** Reports the metrics when the primary process adds them up. Returns a function that reads the sum. */
@@ -54,8 +58,8 @@ export class PrimaryLink {
   }
 
   #take(message: ToWorker): void {
-    if (message.type === 'serve') this.#assign(message);
-    else if (message.type === 'all-serve') this.#isComplete = true;
+    if (message.type === 'prepare') this.#assign(message);
+    else if (message.type === 'serve') this.#serve();
     else if (message.type === 'stop') {
       this.#mustStop = true;
       this.#stop();

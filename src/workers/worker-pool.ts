@@ -98,7 +98,8 @@ export class WorkerPool {
     const worker: WorkerProcess = new WorkerProcess(
       { number: seat.number, config: this.#options.config },
       {
-        onReady: (port) => this.#welcome(worker, port),
+        onPrepared: () => this.#admit(worker),
+        onReady: (port) => this.#welcome(port),
         onEnd: (end) => this.#note(seat, worker, end),
         onSumWanted: () => void this.#sendSum(worker),
       },
@@ -106,12 +107,20 @@ export class WorkerPool {
     seat.worker = worker;
   }
 
-  #welcome(worker: WorkerProcess, port: number): void {
-    const isFirstTime = !this.#isComplete;
-    this.#isComplete ||= this.#serving.length === this.#seats.length;
-    if (!this.#isComplete) return;
-    for (const each of isFirstTime ? this.#serving : [worker]) each.send({ type: 'all-serve' });
-    if (isFirstTime) this.#onComplete(port);
+  /**
+   * At the start, the workers begin to accept connections together: otherwise the first one would get all clients that wait
+   * for the end of a restart, and keep them for hours.
+   */
+  #admit(worker: WorkerProcess): void {
+    const prepared = this.#isComplete ? [worker] : this.#alive.filter(({ isPrepared }) => isPrepared);
+    if (!this.#isComplete && prepared.length < this.#seats.length) return;
+    for (const each of prepared) each.send({ type: 'serve' });
+  }
+
+  #welcome(port: number): void {
+    if (this.#isComplete || this.#serving.length < this.#seats.length) return;
+    this.#isComplete = true;
+    this.#onComplete(port);
   }
 
   #note(seat: Seat, worker: WorkerProcess, { reason, hasServed }: { reason: string; hasServed: boolean }): void {

@@ -3,6 +3,8 @@ import { fileURLToPath } from 'node:url';
 import type { Assignment, ProcessMetrics, ToPrimary, ToWorker } from './messages.js';
 
 export interface WorkerEvents {
+  /** The worker waits for the order to serve. */
+  readonly onPrepared: () => void;
   readonly onReady: (port: number) => void;
   /** Called once. The reason is for the operator. */
   readonly onEnd: (end: { readonly reason: string; readonly hasServed: boolean }) => void;
@@ -31,6 +33,7 @@ export class WorkerProcess {
   readonly #worker: Worker;
   readonly #assignment: Assignment;
   readonly #events: WorkerEvents;
+  #isPrepared = false;
   #isServing = false;
   #isAssigned = false;
   #hasEnded = false;
@@ -62,6 +65,10 @@ export class WorkerProcess {
 
   get pid(): number | undefined {
     return this.#worker.process.pid;
+  }
+
+  get isPrepared(): boolean {
+    return this.#isPrepared;
   }
 
   get isServing(): boolean {
@@ -110,7 +117,10 @@ export class WorkerProcess {
   #take(message: ToPrimary): void {
     if (message.type === 'waiting') {
       this.#isAssigned = true;
-      this.send({ type: 'serve', ...this.#assignment });
+      this.send({ type: 'prepare', ...this.#assignment });
+    } else if (message.type === 'prepared') {
+      this.#isPrepared = true;
+      this.#events.onPrepared();
     } else if (message.type === 'ready') {
       this.#isServing = true;
       this.#events.onReady(message.port);

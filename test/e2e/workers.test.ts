@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { expect, it, onTestFinished } from 'vitest';
 import { WebSocket } from 'ws';
@@ -20,6 +21,8 @@ import { useWorld } from '../support/world.js';
 const migrationLock = 72_707_369;
 const kim = 4;
 const lee = 5;
+const waitingClients = 60;
+const maxRetryMs = 2_000;
 
 describeWithNats('two workers', () => {
   // The log names the process of each worker.
@@ -118,12 +121,15 @@ describeWithNats('two workers', () => {
     expect(processes.filter(isRunning)).toEqual([]);
   });
 
-  it('are ready when both serve, and end when the primary process is killed', async () => {
+  it('share those who wait for the start, also if one is slow, and end when the primary process is killed', {
+    timeout: 120_000,
+  }, async () => {
     const port = await findOwnPort();
-    const { child } = spawnInstance({
+    const url = `http://127.0.0.1:${port}`;
+    const { child, output } = spawnInstance({
       databaseUrl: world.database.url,
       nats: world.nats,
-      env: { WORKERS: '2', PORT: String(port) },
+      env: { WORKERS: '2', PORT: String(port), LOG_LEVEL: 'info', ...metricsEnv },
     });
     const pids = await waitFor(() => pairOf(childrenOf(child.pid ?? -1)), {
       what: 'two processes',
@@ -135,15 +141,22 @@ describeWithNats('two workers', () => {
       for (const left of processes.filter(isRunning)) process.kill(left.pid, 'SIGKILL');
     });
     process.kill(pids[1], 'SIGSTOP');
-    const readiness = () => fetch(`http://127.0.0.1:${port}/readyz`, { headers: { connection: 'close' } });
-    const first = await waitFor(() => readiness().catch(() => undefined), {
-      what: 'the first worker',
-      timeoutMs: 30_000,
+    const sockets: WebSocket[] = [];
+    onTestFinished(() => {
+      for (const socket of sockets) socket.terminate();
     });
-    expect([first.status, await first.json()]).toEqual([503, { status: 'starting' }]);
+    const waiting = countTo(waitingClients).map(async () => sockets.push(await connectPatiently(url)));
+    await waitFor(() => output().includes('"Prepared') || sockets.length === waitingClients, {
+      what: 'the first worker',
+      timeoutMs: 60_000,
+    });
 
     process.kill(pids[1], 'SIGCONT');
-    await waitFor(async () => (await readiness()).status === 200, { what: 'readiness', timeoutMs: 30_000 });
+    await Promise.all(waiting);
+    const metrics = await readMetrics({ url });
+    const shares = [1, 2].map((worker) => metrics.get(`fairway_worker_sockets{worker="${worker}"}`) ?? 0);
+    expect(Math.min(...shares), `of ${shares}`).toBeGreaterThanOrEqual(waitingClients / 10);
+    for (const socket of sockets) socket.terminate();
     child.kill('SIGKILL');
 
     await waitFor(() => processes.every((each) => !isRunning(each)), { what: 'the end of the workers' });
@@ -175,6 +188,20 @@ describeWithNats('two workers', () => {
     expect(output().match(new RegExp(`Port ${port} of 127.0.0.1 is in use`, 'g'))).toHaveLength(1);
     expect(output()).not.toMatch(/\n\s+at /);
   });
+
+  /** Tries again at some moment of the next seconds until the port is open, as clients do during a restart. */
+  async function connectPatiently(url: string): Promise<WebSocket> {
+    for (;;) {
+      const socket = new WebSocket(`${url.replace('http', 'ws')}/graphql`, 'graphql-transport-ws');
+      const isOpen = await once(socket, 'open').then(
+        () => true,
+        () => false,
+      );
+      socket.on('error', () => undefined);
+      if (isOpen) return socket;
+      await delay(Math.random() * maxRetryMs);
+    }
+  }
 
   /** A client whose socket is on the worker with this number. */
   async function clientOf(worker: number, userId: number): Promise<TestClient> {

@@ -13,7 +13,7 @@ import type { TestNats } from './nats.js';
 export async function startOwnApp(
   { database, nats }: { readonly database: TestDatabase; readonly nats: TestNats },
   env: Readonly<Record<string, string>> = {},
-): Promise<App & { readonly url: string }> {
+): Promise<Pick<App, 'stop'> & { readonly url: string }> {
   const config = readConfig({
     DATABASE_URL: database.url,
     NATS_URL: nats.url,
@@ -26,8 +26,8 @@ export async function startOwnApp(
   }) as CompleteConfig;
   const { limits, introspection } = config;
   const documents = new TrustedDocuments({ ...limits, introspection, schema, own: [], manifests: [], only: false });
-  const app = await startApp(config, documents, pino({ level: 'silent' }));
-  return { ...app, url: `http://127.0.0.1:${app.port}` };
+  const { listen, stop } = await startApp(config, documents, pino({ level: 'silent' }));
+  return { stop, url: `http://127.0.0.1:${await listen()}` };
 }
 
 /** Runs `work`, and returns the texts of the statements that this process sent to PostgreSQL meanwhile. */

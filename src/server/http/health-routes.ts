@@ -8,19 +8,16 @@ export interface Readiness {
 
 export interface HealthOptions {
   readonly isStopping: () => boolean;
-  /** Whether other workers of the process do not serve yet. */
-  readonly isStarting: () => boolean;
   readonly checkReadiness: () => Promise<Readiness>;
 }
 
 /** The routes for liveness and readiness: whether the process runs, and whether it should get requests. */
-export const healthRoutes = ({ isStopping, isStarting, checkReadiness }: HealthOptions): Route[] => [
+export const healthRoutes = ({ isStopping, checkReadiness }: HealthOptions): Route[] => [
   { methods: getAndHead, path: '/healthz', handler: (_request, response) => sendJson(response, 200, { status: 'ok' }) },
   {
     methods: getAndHead,
     path: '/readyz',
     handler: async (_request, response) => {
-      if (isStarting()) return sendJson(response, 503, { status: 'starting' });
       if (isStopping()) return sendJson(response, 503, { status: 'stopping' });
       const { ready, body } = await checkReadiness();
       return sendJson(response, ready ? 200 : 503, body);
