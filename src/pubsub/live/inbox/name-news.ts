@@ -77,9 +77,19 @@ export class NameNews {
   async #notifyOfUsers(): Promise<void> {
     const userIds = this.#takeUsers();
     if (userIds.length === 0 || this.#options.inboxes.size === 0) return;
-    for (const roomId of await this.#options.store.readRoomsThatName(userIds)) {
+    for (const roomId of await this.#readRooms(userIds)) {
       if (this.#rooms.size < maxWaiting) this.#rooms.add(roomId);
       else this.#options.inboxes.forgetStates();
+    }
+  }
+
+  async #readRooms(userIds: readonly number[]): Promise<readonly string[]> {
+    try {
+      return await this.#options.store.readRoomsThatName(userIds);
+    } catch (error) {
+      // They are taken again after their gap, until the database answers.
+      for (const userId of userIds) this.#users.add(userId);
+      throw error;
     }
   }
 
