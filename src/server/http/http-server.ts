@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import { type AddressInfo, type Socket, Server as TcpServer } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { setImmediate as endOfTurn } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { drain } from '../../domain/drain.js';
 import type { ErrorCode } from '../../domain/errors.js';
@@ -83,14 +84,27 @@ export class HttpServer {
     return this.#isStopping;
   }
 
-  /** Reports not ready, accepts no new connections, waits for running requests, then closes sockets and streams. */
+  /**
+   * Reports not ready, accepts no new connections, waits for running requests, then closes sockets and streams. Requests that
+   * have arrived already are answered, also if they are not read yet.
+   */
   async stop(): Promise<void> {
     this.#isStopping = true;
-    const closed = new Promise((resolve) => this.#server.close(resolve));
-    await Promise.all([this.#options.sockets.stop(), drain(() => !this.#isUnderWay(), drainTimeoutMs)]);
+    await readArrived();
+    // The server's own close() also closes idle connections at once, and those with an unread request are idle to it.
+    const closed = new Promise((resolve) => TcpServer.prototype.close.call(this.#server, resolve));
+    await Promise.all([this.#options.sockets.stop(), this.#finish()]);
     this.#options.graphql.cutStreams();
     this.#server.closeAllConnections();
     await closed;
+  }
+
+  async #finish(): Promise<void> {
+    const deadline = performance.now() + drainTimeoutMs;
+    do {
+      await drain(() => !this.#isUnderWay(), deadline - performance.now());
+      await readArrived();
+    } while (this.#isUnderWay() && performance.now() < deadline);
   }
 
   #isUnderWay(): boolean {
@@ -102,6 +116,7 @@ export class HttpServer {
     const { isAllowedOrigin, maskError } = this.#options;
     readTarget(request);
     this.#identify(request, response);
+    if (this.#isStopping) response.setHeader('connection', 'close');
     this.#progress.begin(response);
     try {
       if (!isAllowedOrigin(request)) {
@@ -146,6 +161,15 @@ export class HttpServer {
     else if (!this.#options.isAllowedOrigin(request)) refuseSocket(socket, '403 Forbidden');
     else this.#options.sockets.upgrade(request, socket, head, (cut) => this.#progress.watch(socket as Socket, cut));
   }
+}
+
+/**
+ * Resolves once everything has been read that had arrived before the call: the first turn of the event loop accepts
+ * connections and reads from those that are open, the second one reads from the accepted ones.
+ */
+async function readArrived(): Promise<void> {
+  await endOfTurn();
+  await endOfTurn();
 }
 
 /** The status for a request that node:http could not parse. */
