@@ -28,12 +28,12 @@ const maxWaitMs = 1_000;
 const retryMs = { from: 1_000, to: 4_000 };
 
 /**
- * Slows down sends while entries are delivered late, so that acknowledgements and delivery never get far apart. While they are
- * in time, the gate is open and costs nothing. Otherwise sends wait, users take turns, and they begin at the rate at which
- * entries are delivered in time: it is that of the last second at first, less in proportion to the lateness, is corrected while the
- * lateness stays, and grows only as far as sends ask for more. None begins while the oldest entry is not delivered: what has
- * begun already is too much. A send that has waited for 1 s is refused, and so is one that finds 1,000 others waiting, or 20
- * of its user.
+ * Slows down sends while entries are delivered late, so that acknowledgements and delivery never get far apart. Edits and other
+ * changes that bring entries count as sends. While entries are in time, the gate is open and costs nothing. Otherwise sends
+ * wait, users take turns, and they begin at the rate at which entries are delivered in time: it is that of the last second at
+ * first, less in proportion to the lateness, is corrected while the lateness stays, and grows only as far as sends ask for
+ * more. None begins while the oldest entry is not delivered: what has begun already is too much. A send that has waited for
+ * 1 s is refused, and so is one that finds 1,000 others waiting, or 20 of its user.
  */
 export class SendGate {
   readonly #latenessMs: () => number;
@@ -165,6 +165,6 @@ function corrected(perSecond: number, { lateMs, seconds, isScarce }: Tick): numb
 }
 
 const busy = (): ChatError =>
-  new ChatError('RATE_LIMITED', 'Messages are delivered late at the moment: send this one again a little later', {
+  new ChatError('RATE_LIMITED', 'Messages are delivered late at the moment: send it again a little later', {
     retryAfterMs: Math.round(retryMs.from + Math.random() * (retryMs.to - retryMs.from)),
   });

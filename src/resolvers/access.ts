@@ -63,7 +63,8 @@ export const assertMaySend = ({ sendRate }: Deps, viewer: Viewer): Promise<void>
 const membersPerChange = 50;
 
 /**
- * For every change except sending.
+ * For every change except sending. One that adds an entry to a log, and that the user could repeat for ever, needs
+ * `assertMayAppend`.
  * @param named - how many users the change names: every 50 of them count as one more change
  * @throws {ChatError} RATE_LIMITED, with how long to wait
  */
@@ -72,6 +73,17 @@ export async function assertMayChange({ changeRate }: Deps, viewer: Viewer, name
   // A change may cost the whole rate at most, or it could never be made.
   const points = Math.min(1 + Math.floor(named / membersPerChange), changeRate.points);
   await consume(changeRate, viewer, points);
+}
+
+/**
+ * The same for a change that the members of a room get as an entry of its log, like a message: while messages are delivered
+ * late, it waits as sends do. Deleting, leaving and removing never wait, because they end something. Changes of backends do
+ * not wait either.
+ * @throws {ChatError} RATE_LIMITED, with how long to wait
+ */
+export async function assertMayAppend(deps: Deps, viewer: Viewer, named?: number): Promise<void> {
+  if (deps.changeRate !== null) await deps.sendGate.enter(viewer.userId);
+  await assertMayChange(deps, viewer, named);
 }
 
 /**

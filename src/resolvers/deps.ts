@@ -23,7 +23,7 @@ export interface Deps {
   /** Notifies all instances of new names. */
   readonly names: NameSignals;
   readonly nameCache: NameCache;
-  /** Slows down sends while messages are delivered late. */
+  /** Slows down sends, and other changes that bring entries, while messages are delivered late. */
   readonly sendGate: SendGate;
   /** Divides the completion of long lists. */
   readonly slices: Slices;

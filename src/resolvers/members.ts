@@ -59,9 +59,10 @@ export async function inviteMembers(
   if (userIds.length > maxRoomMembers) {
     throw new ChatError('BAD_USER_INPUT', `userIds must have at most ${maxRoomMembers} entries`);
   }
-  await assertMayIntroduce(deps, viewer, userIds);
   const invitation = { userIds, names: input.names, maxMembers: maxRoomMembers, isVouched: deps.userDirectory };
-  return changeRoom(deps, viewer, { ...input, request, named: userIds.length }, (db, change) =>
+  const assertMore = () => assertMayIntroduce(deps, viewer, userIds);
+  const { roomId } = input;
+  return changeRoom(deps, viewer, { roomId, request, named: userIds.length, assertMore }, (db, change) =>
     invite(db, change, invitation),
   );
 }
@@ -75,7 +76,7 @@ export async function removeMember(
 ): Promise<{ room: Room }> {
   const userId = parseUserId(input.userId, 'userId');
   if (userId === viewer.userId) throw new ChatError('BAD_USER_INPUT', 'To leave the room yourself, use leaveRoom');
-  return changeRoom(deps, viewer, { ...input, request }, (db, change) => remove(db, change, userId));
+  return changeRoom(deps, viewer, { ...input, request, isRemoval: true }, (db, change) => remove(db, change, userId));
 }
 
 export async function setAdmin(

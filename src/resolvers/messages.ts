@@ -25,7 +25,7 @@ import { isUuid, parseUuid } from '../domain/ids.js';
 import type { Message, MessageType } from '../domain/message.js';
 import { type Page, type PageArgs, type PageRequest, parsePageArgs } from '../domain/page.js';
 import type { Reader, Viewer } from '../domain/viewer.js';
-import { assertAllowed, assertMayChange, assertMaySend } from './access.js';
+import { assertAllowed, assertMayAppend, assertMayChange, assertMaySend } from './access.js';
 import type { Deps, Limits } from './deps.js';
 
 export interface SendMessageInput {
@@ -101,7 +101,7 @@ export async function editMessage(
   const { feeds, limits } = deps;
   const id = parseUuid(messageId, 'messageId');
   assertText(content, 'content', limits.maxContentLength);
-  await assertMayChange(deps, viewer);
+  await assertMayAppend(deps, viewer);
 
   const written = await changeMessage(deps, viewer, id, (db) => edit(db, id, viewer.userId, content));
   assertAllowed(written.outcome);

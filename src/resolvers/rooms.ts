@@ -25,7 +25,7 @@ import { parseUserId, parseUuid } from '../domain/ids.js';
 import { type Page, type PageArgs, type PageRequest, parsePageArgs } from '../domain/page.js';
 import type { Viewer } from '../domain/viewer.js';
 import { readMark } from '../pubsub/live/room/room-states.js';
-import { assertAllowed, assertMayChange, assertMayCreate, assertMayIntroduce } from './access.js';
+import { assertAllowed, assertMayAppend, assertMayChange, assertMayCreate, assertMayIntroduce } from './access.js';
 import type { Deps, Limits } from './deps.js';
 import { found, loadRoom } from './loaders.js';
 import { type HistoryArgs, parseHistoryPage } from './messages.js';
@@ -201,18 +201,29 @@ export async function renameRoom(
   return changeRoom(deps, viewer, { ...input, request }, (db, change) => rename(db, change, name));
 }
 
+interface RoomChange {
+  readonly roomId: string;
+  readonly request: RoomRequest;
+  /** How many users it names. */
+  readonly named?: number;
+  readonly isRemoval?: boolean;
+  /** Checks a limit of its own, once the change may be made otherwise: a refused change must not count. */
+  readonly assertMore?: () => Promise<void>;
+}
+
 /** Returns the room right after the change, so that a viewer who is removed afterwards still gets the answer. */
 export async function changeRoom(
   deps: Deps,
   viewer: Viewer,
-  { roomId: roomIdText, request, named }: { roomId: string; request: RoomRequest; named?: number },
+  { roomId: roomIdText, request, named, isRemoval = false, assertMore }: RoomChange,
   write: (db: Writer, change: MembershipChange) => Promise<LogWrite>,
 ): Promise<{ room: Room }> {
   const { db, feeds, names, limits, language, onHeldUp } = deps;
   const roomId = parseUuid(roomIdText, 'roomId');
   const changer = { user: viewer.userId, onHeldUp };
   const selection = toSelection(request, limits, roomId);
-  await assertMayChange(deps, viewer, named);
+  await (isRemoval ? assertMayChange(deps, viewer) : assertMayAppend(deps, viewer, named));
+  await assertMore?.();
 
   const { outcome, entries, renamed, room } = await change(db, `room ${roomId}`, changer, selection, async (writer) => {
     const written = await write(writer, { roomId, actorId: viewer.userId, messageId: uuidv7(), language });

@@ -224,7 +224,8 @@ builder.mutationFields((t) => ({
   }),
   editMessage: t.field({
     type: MessagePayload,
-    description: "Changes the text of one of the viewer's own messages. Sending the same text again changes nothing.",
+    description:
+      "Changes the text of one of the viewer's own messages. Sending the same text again changes nothing. While the server delivers messages late, an edit waits as a send does.",
     args: { input: t.arg({ type: EditMessageInput, required: true, description: 'The message and its new text.' }) },
     resolve: (_root, { input }, { deps, viewer }) => editMessage(deps, viewer, input),
   }),

@@ -6,7 +6,20 @@ import { ApiError, type TestClient, tokenFor } from '../support/client.js';
 import { gatherAudience, type Listening } from '../support/expensive-audience.js';
 import type { Instance } from '../support/instance.js';
 import { metricsEnv, readMetrics } from '../support/metrics.js';
-import { inboxBadges, markRead, roomEvents, setTyping, typing } from '../support/operations.js';
+import {
+  deleteMessage,
+  editMessage,
+  inboxBadges,
+  inviteMembers,
+  leaveRoom,
+  markRead,
+  removeMember,
+  renameRoom,
+  roomEvents,
+  setAdmin,
+  setTyping,
+  typing,
+} from '../support/operations.js';
 import { range } from '../support/presence-watch.js';
 import { describeWithNats } from '../support/requirements.js';
 import { waitFor } from '../support/wait-for.js';
@@ -137,6 +150,58 @@ describeWithNats('an instance that is asked for more than it can deliver', () =>
   it('refuses requests of backends with the time to wait, and answers those that send nothing meanwhile', {
     timeout: 120_000,
   }, async () => {
+    const { roomId, answers, stop } = await flood();
+    await waitFor(async () => (await backend.ask('chat.rooms.get', { roomId })).success, {
+      what: 'the room',
+      timeoutMs: 60_000,
+    });
+    await stop();
+
+    const refusals = answers.filter(({ success }) => !success);
+    for (const refusal of refusals) {
+      expect(refusal).toMatchObject({ code: 'RATE_LIMITED', retryAfterMs: expect.any(Number) });
+    }
+  });
+
+  it('slows edits and other new entries as well, but nothing that ends something', { timeout: 120_000 }, async () => {
+    const reader = await world.client(readerId);
+    const own = await reader.group(...senderIds);
+    const { message } = await reader.send(own, 'a message');
+    const { message: slip } = await reader.send(own, 'a slip');
+    const { stop } = await flood();
+    const changes = {
+      edit: (number: number) => reader.http(editMessage, { input: { messageId: message.id, content: `${number}` } }),
+      rename: (number: number) => reader.http(renameRoom, { input: { roomId: own, name: `${number}` } }),
+      invite: () => reader.http(inviteMembers, { input: { roomId: own, userIds: [String(watcherId)] } }),
+      appoint: (number: number) =>
+        reader.ws(setAdmin, { input: { roomId: own, userId: String(senderIds[0]), isAdmin: number % 2 === 0 } }),
+    };
+    for (const [what, change] of Object.entries(changes)) {
+      let number = 0;
+      const refusal = await waitFor(
+        () => {
+          number += 1;
+          return change(number).then(
+            () => undefined,
+            (error: ApiError) => (error.code === 'RATE_LIMITED' ? error : undefined),
+          );
+        },
+        { what: `the refusal of an ${what}`, timeoutMs: 60_000 },
+      );
+      expect(refusal.extensions, what).toMatchObject({ retryAfterMs: expect.any(Number) });
+    }
+    const userId = String(senderIds[0]);
+    const ends = [
+      () => reader.http(deleteMessage, { input: { messageId: slip.id } }),
+      () => reader.http(removeMember, { input: { roomId: own, userId } }),
+      () => reader.http(leaveRoom, { input: { roomId: own } }),
+    ];
+    for (const end of ends) await end();
+    await stop();
+  });
+
+  /** Backends send as fast as they can to a room with an expensive audience. Resolves once a send was refused. */
+  async function flood() {
     const reader = await world.client(readerId);
     const roomId = await reader.group(...senderIds, ...listenerIds);
     const audience = await gatherAudience(instance, roomId, { userIds: listenerIds, documentsPerUser: 3 });
@@ -156,15 +221,12 @@ describeWithNats('an instance that is asked for more than it can deliver', () =>
       while (!isOver) answers.push(await save(senderId));
     });
     await waitFor(() => answers.some(({ success }) => !success), { what: 'a refusal', timeoutMs: 60_000 });
-    await waitFor(async () => (await backend.ask('chat.rooms.get', { roomId })).success, { what: 'the room' });
-    isOver = true;
-    await Promise.all(saving);
-
-    const refusals = answers.filter(({ success }) => !success);
-    for (const refusal of refusals) {
-      expect(refusal).toMatchObject({ code: 'RATE_LIMITED', retryAfterMs: expect.any(Number) });
-    }
-  });
+    const stop = async () => {
+      isOver = true;
+      await Promise.all(saving);
+    };
+    return { roomId, answers, stop };
+  }
 });
 
 describeWithNats('clients that do not read', () => {
