@@ -32,10 +32,15 @@ export interface Wait {
   readonly claim?: () => boolean;
   /** Ignores `maxWaitingPerUser` and `maxWaitMs`. */
   readonly isPatient?: boolean;
+  /** Large by the user's own choice: until it ends, `heldUntil` counts the user as held up. */
+  readonly isLarge?: boolean;
 }
+
+type Work = Pick<Waiter, 'cost' | 'isLarge'>;
 
 interface Waiter {
   readonly cost: number;
+  readonly isLarge: boolean;
   readonly claim: () => boolean;
   readonly begin: () => void;
 }
@@ -45,6 +50,8 @@ interface Queue {
   underWay: number;
   /** The total cost of the running work. */
   cost: number;
+  /** How much of the running work is large. */
+  large: number;
   /** In the order of arrival. */
   readonly waiting: Set<Waiter>;
   /** When the user's own limits last held up work, or will when the allowance is positive again. */
@@ -101,13 +108,14 @@ export class FairTurns {
    * @throws {ChatError} RATE_LIMITED if too much of the user's work waits, or for too long; UNAVAILABLE if the client has left
    */
   async enter(user: TurnTaker, wait: Wait = {}): Promise<() => void> {
-    const { cost = 0, claim = free } = wait;
+    const { cost = 0, isLarge = false, claim = free } = wait;
     const queue = this.#queueOf(user);
-    if (this.#isFree(queue, cost) && claim()) this.#begin(queue, cost);
-    else await this.#wait(user, queue, { ...wait, cost, claim });
+    const work = { cost, isLarge };
+    if (this.#isFree(queue, cost) && claim()) this.#begin(queue, work);
+    else await this.#wait(user, queue, { ...wait, ...work, claim });
     let isUnderWay = true;
     return () => {
-      if (isUnderWay) this.#end(queue, cost);
+      if (isUnderWay) this.#end(queue, work);
       isUnderWay = false;
     };
   }
@@ -123,8 +131,8 @@ export class FairTurns {
   }
 
   /**
-   * The last moment at which work of the user waited because of the user's own limits, and not for work of others: now, if
-   * some does. By `performance.now()`; minus infinity if none did lately.
+   * The last moment at which work of the user waited because of the user's own limits, and not for work of others, or was
+   * large: now, if some does. By `performance.now()`; minus infinity if none did lately.
    */
   heldUntil(user: TurnTaker): number {
     const queue = this.#queues.get(user);
@@ -134,6 +142,7 @@ export class FairTurns {
   }
 
   #isHeld(queue: Queue): boolean {
+    if (queue.large > 0) return true;
     const [first] = queue.waiting;
     return first !== undefined && (!this.#hasOwnRoom(queue, first.cost) || queue.allowance.restMs > 0);
   }
@@ -145,6 +154,7 @@ export class FairTurns {
       allowance: new Allowance(this.#options.allowance),
       underWay: 0,
       cost: 0,
+      large: 0,
       waiting: new Set<Waiter>(),
       heldUntil: Number.NEGATIVE_INFINITY,
     };
@@ -170,16 +180,18 @@ export class FairTurns {
   }
 
   /** Begins even if less of the allowance is left than the work costs: the next work waits for the difference. */
-  #begin(queue: Queue, cost: number): void {
+  #begin(queue: Queue, { cost, isLarge }: Work): void {
     queue.allowance.spend(cost);
     queue.cost += cost;
+    if (isLarge) queue.large += 1;
     queue.underWay += 1;
     this.#underWay += 1;
   }
 
-  #end(queue: Queue, cost: number): void {
+  #end(queue: Queue, { cost, isLarge }: Work): void {
     if (this.#isHeld(queue)) queue.heldUntil = Math.max(queue.heldUntil, performance.now());
     queue.cost -= cost;
+    if (isLarge) queue.large -= 1;
     queue.underWay -= 1;
     this.#underWay -= 1;
     this.#callLater();
@@ -188,7 +200,7 @@ export class FairTurns {
   #wait(
     user: TurnTaker,
     queue: Queue,
-    { cost, claim, signal, isPatient = false }: Wait & Pick<Waiter, 'cost' | 'claim'>,
+    { cost, isLarge, claim, signal, isPatient = false }: Wait & Pick<Waiter, 'cost' | 'isLarge' | 'claim'>,
   ): Promise<void> {
     const { maxWaitingPerUser, maxWaitMs, refuse } = this.#options;
     const refusal = () => refuse(queue.allowance.restMs);
@@ -210,6 +222,7 @@ export class FairTurns {
       const timer = isBounded ? setTimeout(() => give(refusal()), maxWaitMs) : undefined;
       const waiter: Waiter = {
         cost,
+        isLarge,
         claim,
         begin: () => {
           stopWaiting();
@@ -247,7 +260,7 @@ export class FairTurns {
       }
       const next = this.#claimFirst(queue);
       if (next === undefined) continue;
-      this.#begin(queue, next.cost);
+      this.#begin(queue, next);
       next.begin();
       if (!this.#waiting.delete(user)) continue;
       this.#waiting.set(user, queue);

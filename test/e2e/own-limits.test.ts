@@ -1,9 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import pg from 'pg';
 import { beforeAll, expect, it, onTestFinished } from 'vitest';
 import { type TestClient, tokenFor } from '../support/client.js';
 import type { Instance } from '../support/instance.js';
 import { metricsEnv, readMetrics } from '../support/metrics.js';
-import { roomEvents } from '../support/operations.js';
+import { editMessage, markRead, roomEvents } from '../support/operations.js';
 import { range } from '../support/presence-watch.js';
 import { describeWithNats } from '../support/requirements.js';
 import { waitFor } from '../support/wait-for.js';
@@ -20,7 +21,7 @@ const maxLateSeconds = 2;
 /** 12 KB. */
 const essay = '가'.repeat(4_000);
 
-describeWithNats('a few users whose deliveries wait for their own limits', () => {
+describeWithNats('a few users whose deliveries take long by their own choice', () => {
   // Each of their events below takes several seconds of such an allowance, and each page of a replay.
   const limits = { COMPLEXITY_PER_MINUTE: '60000', REPLAYED_PER_MINUTE: '600' };
   const world = useWorld({ instances: 1, env: { ...metricsEnv, ...limits } });
@@ -83,6 +84,27 @@ describeWithNats('a few users whose deliveries wait for their own limits', () =>
     const lateSeconds = await observe();
 
     for (const socket of sockets) expect(countOf(socket), 'they still wait').toBeLessThan((1 + sent) * queries.length);
+    expect(lateSeconds).toBeLessThan(maxLateSeconds);
+  });
+
+  it('slow down nobody by large selections that take long', { timeout: 60_000 }, async () => {
+    const roomId = await sender.group(readerId, ...greedyIds);
+    const { message } = await sender.send(roomId, 'read by one');
+    await (await world.client(readerId)).http(markRead, { input: { roomId, messageId: message.id } });
+    const sockets = await listen(roomId, [
+      `subscription ($roomId: ID!) {
+        roomEvents(roomId: $roomId) { seq ... on MessageUpdated { message { readBy { user { id } } } } }
+      }`,
+    ]);
+    const lock = new pg.Client({ connectionString: world.database.url });
+    await lock.connect();
+    onTestFinished(() => lock.end());
+    await lock.query('BEGIN; LOCK TABLE message_reads IN ACCESS EXCLUSIVE MODE');
+    await sender.http(editMessage, { input: { messageId: message.id, content: 'edited' } });
+
+    const lateSeconds = await observe();
+
+    for (const socket of sockets) expect(countOf(socket), 'they still wait').toBe(1);
     expect(lateSeconds).toBeLessThan(maxLateSeconds);
   });
 

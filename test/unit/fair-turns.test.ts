@@ -226,6 +226,13 @@ describe('turns by user, in time', () => {
     expect(turns.heldUntil('a'), 'for the allowance').toBe(performance.now());
     await passMs(1_000);
     expect(turns.heldUntil('a')).toBeLessThan(performance.now() - 400);
+    void end('b1');
+    void take('d', 'd1', { isLarge: true });
+    await passMs(100);
+    expect(turns.heldUntil('d'), 'for large work').toBe(performance.now());
+    void end('d1');
+    await passMs(100);
+    expect(turns.heldUntil('d')).toBe(performance.now() - 100);
   });
 
   it('forget a user whose allowance is full again', async () => {

@@ -7,6 +7,7 @@ import type { Listener } from '../../domain/source.js';
 import { extraPriceOf } from '../../schema/bill.js';
 import type { RequestContext } from './context.js';
 import { toResult } from './errors.js';
+import type { EventSelection } from './event-selection.js';
 import type { Execute } from './execute.js';
 
 /** Subscribers take an event within moments of each other; a later one gets a new execution with the current names. */
@@ -16,6 +17,8 @@ const maxSharedEvents = 1_000;
 const ownSharedMs = 100;
 /** The maximum number of running executions for one viewer alone. */
 const maxOwnAtOnce = 4;
+/** Such an event of one viewer does not count as late while it is executed: it takes that long because of its selection. */
+const maxCountedPrice = 100;
 /** An unavailable database delays an event; after `patienceMs` the subscription ends, and the client has to subscribe again. */
 const retryMs = 1_000;
 const patienceMs = 120_000;
@@ -44,6 +47,8 @@ export class SharedExecution {
     this.#listeners = [];
   }
 }
+
+type EventPrice = Pick<EventSelection, 'cost' | 'price'>;
 
 type ByKey = Map<string, SharedExecution>;
 
@@ -106,13 +111,13 @@ export class EventExecutions {
   }
 
   /** Executes once for all subscriptions of one viewer with this key, for a moment; a few per viewer at a time. */
-  shareOwn(args: ExecutionArgs, event: object, key: string, cost: number): SharedExecution {
+  shareOwn(args: ExecutionArgs, event: object, key: string, price: EventPrice): SharedExecution {
     if (this.#own.size === 0) setTimeout(() => this.#own.clear(), ownSharedMs).unref();
     const byKey: ByKey = this.#own.get(event) ?? new Map();
     this.#own.set(event, byKey);
     let execution = byKey.get(key);
     if (execution === undefined) {
-      execution = new SharedExecution(this.executeInTurn(args, event, cost));
+      execution = new SharedExecution(this.executeInTurn(args, event, price));
       byKey.set(key, execution);
     }
     return execution;
@@ -121,12 +126,12 @@ export class EventExecutions {
   /**
    * Executes a few events of a viewer at a time, and as many fields per minute as their queries may touch, so that other
    * viewers get their turns.
-   * @param cost - the estimated number of fields; further entries of unpaged lists are charged afterwards
+   * Charges further entries of unpaged lists afterwards.
    */
-  async executeInTurn(args: ExecutionArgs, event: unknown, cost: number): Promise<ExecutionResult> {
+  async executeInTurn(args: ExecutionArgs, event: unknown, { cost, price }: EventPrice): Promise<ExecutionResult> {
     const { viewer } = args.contextValue as RequestContext;
     const userId = viewer?.userId ?? 0;
-    const leave = await this.#turns.enter(userId, { cost, isPatient: true });
+    const leave = await this.#turns.enter(userId, { cost, isPatient: true, isLarge: price > maxCountedPrice });
     let context: RequestContext | undefined;
     try {
       return await this.execute(args, event, (created) => {

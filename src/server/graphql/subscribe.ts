@@ -173,7 +173,7 @@ class Subscription implements Results {
   #execute(event: unknown): ExecutionResult | Promise<ExecutionResult> {
     if (this.#key === null || !isObject(event)) {
       return this.#selected.isOfViewer
-        ? this.#executions.executeInTurn(this.#args, event, this.#selected.cost)
+        ? this.#executions.executeInTurn(this.#args, event, this.#selected)
         : this.#executions.execute(this.#args, event);
     }
     const { result, settled } = this.#findExecution(event, this.#key);
@@ -184,9 +184,8 @@ class Subscription implements Results {
   /** Returns the execution that is waited for already, even if it is not shared with new subscribers any more. */
   #findExecution(event: object, key: string): SharedExecution {
     if (this.#executing?.event === event) return this.#executing.execution;
-    const { isOfViewer, cost } = this.#selected;
-    const execution = isOfViewer
-      ? this.#executions.shareOwn(this.#args, event, key, cost)
+    const execution = this.#selected.isOfViewer
+      ? this.#executions.shareOwn(this.#args, event, key, this.#selected)
       : this.#executions.share(this.#args, event, key);
     this.#executing = execution.result === undefined ? { event, execution } : undefined;
     if (this.#executing !== undefined && this.#listener !== undefined) execution.listen(this.#listener);

@@ -15,7 +15,7 @@ export type HeldUntil = (userId: number) => number;
  * Measures how late this process delivers entries. Looks now and then at the subscribers of the rooms with new entries, which
  * costs the deliveries themselves nothing. Only waits for this process count: turns of the event loop, executions, the
  * database. A subscriber whose peer does not read does not wait, nor does one in the replay at its start, nor one whose user
- * has asked for more than the limits of a user allow: then the wait counts from the moment when they allow it.
+ * has asked for more than the limits of a user allow, or for large results of their own: then the wait counts from the end of that.
  *
  * The users with the longest waits are left out, one of a hundred and at least one: nobody can slow down the senders of all
  * by making the own deliveries expensive.
