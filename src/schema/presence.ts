@@ -49,7 +49,7 @@ builder.objectField(User, 'presence', (t) =>
 builder.subscriptionField('presence', (t) =>
   t.field({
     type: Presence,
-    description: `The current state of each user first, then every change. A user who shares no room with the viewer is OFFLINE, and becomes OFFLINE when the last shared room ends.
+    description: `The current state of each user who shares a room with the viewer first, then every change. Nothing is sent of the others: show them as OFFLINE. A user becomes OFFLINE when the last shared room ends.
 The state is sent again when the user's name changes.
 A state that a newer one replaced before the client could receive it is skipped.`,
     args: { userIds: t.arg.idList({ required: true, description: "Users' numbers, at most limits.maxWatchedUsers." }) },
