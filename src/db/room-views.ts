@@ -159,9 +159,14 @@ function mergeRequests(asked: readonly RoomWithParts[]) {
   return [...pairs.values()];
 }
 
-/** The position of a room's log, and its epochs. */
-export interface LogHead {
+/** Whether a room is open for writing, and the position of its log. */
+export interface Writing {
+  readonly isOpen: boolean;
   readonly seq: number;
+}
+
+/** The same with the log's epochs. */
+export interface LogHead extends Writing {
   readonly epochs: Epochs;
   /** How long ago each epoch began; if the clock was set back to before that, how far its start is dated ahead. */
   readonly epochAgesMs: readonly number[];
@@ -171,17 +176,18 @@ export interface LogHead {
 export async function findMemberHeads(db: Database, asked: readonly RoomOfUser[]): Promise<RoomView<LogHead>> {
   const rows = await db.replay(
     (connection) => connection.query<HeadRow>`
-      SELECT m.room_id AS "roomId", m.user_id AS "userId", r.seq, ${epochsOfRoom} AS epochs, age.ms AS "epochAgesMs"
+      SELECT m.room_id AS "roomId", m.user_id AS "userId", ${writing}, ${epochsOfRoom} AS epochs, age.ms AS "epochAgesMs"
       FROM ${memberships(asked)} JOIN chat_rooms r ON r.id = m.room_id, (
         SELECT array_agg(abs(extract(epoch FROM clock_timestamp() - e.began_at))::float8 * 1000 ORDER BY e.number) AS ms
         FROM chat_epochs e
       ) age`,
   );
-  return own(rows, ({ seq, epochs, epochAgesMs }) => ({ seq, epochs: toEpochs(epochs), epochAgesMs }));
+  return own(rows, ({ isOpen, seq, epochs, epochAgesMs }) => ({ isOpen, seq, epochs: toEpochs(epochs), epochAgesMs }));
 }
 
-interface HeadRow extends RoomOfUser {
-  readonly seq: number;
+const writing = Prisma.sql`r.cancelled_at IS NULL AS "isOpen", r.seq`;
+
+interface HeadRow extends RoomOfUser, Writing {
   readonly epochs: EpochValues;
   readonly epochAgesMs: readonly number[];
 }
@@ -192,16 +198,10 @@ export async function findMemberships({ reads }: Database, asked: readonly RoomO
   return own(rows, memberRow.decode);
 }
 
-/** Whether a room is open for writing, and the position of its log. */
-export interface Writing {
-  readonly isOpen: boolean;
-  readonly seq: number;
-}
-
 /** Finds this for each viewer who is a member, as of one moment. */
 export async function findWriting({ reads }: Database, asked: readonly RoomOfUser[]): Promise<RoomView<Writing>> {
   const rows = await reads.query<RoomOfUser & Writing>`
-    SELECT m.room_id AS "roomId", m.user_id AS "userId", r.cancelled_at IS NULL AS "isOpen", r.seq
+    SELECT m.room_id AS "roomId", m.user_id AS "userId", ${writing}
     FROM ${memberships(asked)} JOIN chat_rooms r ON r.id = m.room_id`;
   return own(rows, ({ isOpen, seq }) => ({ isOpen, seq }));
 }

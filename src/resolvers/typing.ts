@@ -20,21 +20,27 @@ export async function setTyping(
   viewer: Viewer,
   input: { roomId: string; isTyping: boolean },
 ): Promise<{ expiresInMs: number }> {
-  const { batches, typing } = deps;
+  const { typing } = deps;
   const { userId } = viewer;
   const said = { userId, isTyping: input.isTyping, saidAt: performance.now() };
   const roomId = parseUuid(input.roomId, 'roomId');
-  let seq: number | null = null;
-  if (!typing.isKnown(roomId, userId)) {
+  const isKnown = typing.isKnown(roomId, userId);
+  if (!isKnown) {
     await assertMayType(deps, viewer);
     typing.hear(roomId, said);
-    const room = await batches.writing.load({ roomId, userId });
-    assertMayWrite(room);
-    seq = room.seq;
   }
+  let seq = typing.seqForWriter(roomId, userId);
+  if (!isKnown) seq ??= await loadSeqForWriter(deps, viewer, roomId);
 
   typing.signal(roomId, { ...said, seq });
   return { expiresInMs: typingExpiresInMs };
+}
+
+/** The head of the room's log. @throws as `assertMayWrite` does */
+async function loadSeqForWriter({ batches }: Deps, { userId }: Viewer, roomId: string): Promise<number> {
+  const room = await batches.writing.load({ roomId, userId });
+  assertMayWrite(room);
+  return room.seq;
 }
 
 /**
@@ -55,6 +61,7 @@ export async function watchTyping(
       viewerId: viewer.userId,
       head: head.seq,
       epoch: presentEpoch(head.epochs),
+      isOpen: head.isOpen,
       isMember: () => isMember(db, roomId, viewer.userId),
       isBehind,
     };

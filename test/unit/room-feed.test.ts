@@ -54,7 +54,7 @@ it('asks whether the log still has a known entry if another one is at its positi
 });
 
 it('asks the same if the log is shorter than before', async () => {
-  feed.compareWith({ seq: 2, epoch: first }, { seq: 3, epoch: first });
+  feed.compareWith({ seq: 2, epoch: first }, { seq: 3, epoch: first }, performance.now());
   database.seq = 2;
   beginSecond(0);
   await vi.advanceTimersByTimeAsync(100);
@@ -65,7 +65,7 @@ it('asks the same if the log is shorter than before', async () => {
 
 it('asks again if the database did not answer', async () => {
   vi.spyOn(store, 'readHead').mockRejectedValueOnce(new Error('away'));
-  feed.compareWith({ seq: 2, epoch: first }, { seq: 3, epoch: first });
+  feed.compareWith({ seq: 2, epoch: first }, { seq: 3, epoch: first }, performance.now());
   await vi.advanceTimersByTimeAsync(2_000);
 
   expect(doubts).toHaveLength(2);
@@ -95,11 +95,31 @@ it('accepts no entry of another epoch, and moves to a later epoch once the datab
 it('begins a later epoch at once if a comparison with the database finds one', async () => {
   database.seq = 3;
   beginSecond(3);
-  feed.compareWith({ seq: 3, epoch: second }, { seq: 3, epoch: first });
+  feed.compareWith({ seq: 3, epoch: second }, { seq: 3, epoch: first }, performance.now());
   await vi.advanceTimersByTimeAsync(100);
   await turn();
 
   expect([feed.epoch, feed.commonWith(first), doubts]).toEqual([second, 3, []]);
+});
+
+it('is current up to the last comparison with the database, unless it lacks an entry', async () => {
+  expect(feed.isCurrent(5_000), 'just opened').toBe(true);
+
+  feed.accept(entryAt(5, first));
+  expect(feed.isCurrent(5_000), 'without entry 4').toBe(false);
+  feed.accept(entryAt(4, first));
+  expect(feed.isCurrent(5_000)).toBe(true);
+
+  const position = { seq: 5, epoch: first };
+  feed.compareWith(position, position, performance.now() - 6_000);
+  expect(feed.isCurrent(5_000), 'not compared for 6 s').toBe(false);
+  feed.compareWith(position, position, performance.now());
+  expect(feed.isCurrent(5_000)).toBe(true);
+  database.seq = 6;
+  feed.compareWith({ seq: 6, epoch: first }, position, performance.now());
+  expect(feed.isCurrent(5_000), 'behind the database').toBe(false);
+  await vi.advanceTimersByTimeAsync(1_000);
+  expect([feed.head, feed.isCurrent(5_000)]).toEqual([6, true]);
 });
 
 it('receives the states of all kinds on their own subjects, and none of another room', async () => {

@@ -85,6 +85,8 @@ export class RoomFeed {
   /** A position or entry of this log that the database may not have. */
   #evidence: Evidence | undefined;
   #changes = 0;
+  /** Entries that were committed before this time are in the log, or known to be missing; by `performance.now()`. */
+  #comparedAt = Number.NEGATIVE_INFINITY;
   #repairTimer: NodeJS.Timeout | undefined;
   #ready: (RoomEvent & { kind: 'ready' }) | undefined;
   #isOpen = false;
@@ -120,6 +122,11 @@ export class RoomFeed {
   /** Changes if the log is replaced by another one, as after a restore of the database from a backup. */
   get epoch(): string {
     return this.#epoch;
+  }
+
+  /** Whether it has all entries that were committed until this long ago. */
+  isCurrent(maxAgeMs: number): boolean {
+    return this.#isOpen && !this.#isToRepair && performance.now() - this.#comparedAt < maxAgeMs;
   }
 
   /** Returns the position up to which the log in that epoch and this log are the same. */
@@ -206,12 +213,17 @@ export class RoomFeed {
     this.states.accept(kind, state);
   }
 
-  /** Compares this feed with the database. `before` is the feed's position from before that query. */
-  compareWith(database: LogPosition, before: LogPosition): void {
+  /**
+   * Compares this feed with the database.
+   * @param before - the feed's position from before that query
+   * @param askedAt - the time before that query, by `performance.now()`
+   */
+  compareWith(database: LogPosition, before: LogPosition, askedAt: number): void {
     if (!this.#isOpen || before.epoch !== this.#epoch) return;
     if (database.epoch > this.#epoch) this.doubt();
-    else if (database.epoch < this.#epoch) return;
-    else if (database.seq < before.seq) this.#contradict({ ...before, messageId: null, isAdded: false });
+    if (database.epoch !== this.#epoch) return;
+    this.#comparedAt = askedAt;
+    if (database.seq < before.seq) this.#contradict({ ...before, messageId: null, isAdded: false });
     else if (database.seq > this.#head) this.#expect(database.seq, sweepPatienceMs);
   }
 
@@ -245,11 +257,13 @@ export class RoomFeed {
       ),
     );
     await Promise.all(this.#subscriptions.map(({ ready }) => ready));
+    const askedAt = performance.now();
     // Reads again after subscribing: an entry committed in between is either before this head or will be received.
     const start = (await this.#store.readHead(this.roomId)) ?? head;
     this.#epochs = start.epochs;
     this.#epoch = presentEpoch(start.epochs);
     this.#skipTo(start.seq);
+    this.#comparedAt = askedAt;
     this.#isOpen = true;
     this.#takeAhead();
     if (this.#target > this.#head) this.#expect(this.#target, gapPatienceMs);

@@ -139,12 +139,13 @@ export class RoomFeeds {
     this.#signals.forgetOld();
     if (this.#open.size === 0) return;
     const before = new Map([...this.#open].map(([roomId, { head, epoch }]) => [roomId, { seq: head, epoch }]));
+    const askedAt = performance.now();
     const heads = await this.#store.readHeads([...before.keys()]);
     for (const [roomId, position] of before) {
       const feed = this.#open.get(roomId);
       const head = heads.get(roomId);
       if (head === undefined) feed?.doubt();
-      else feed?.compareWith(head, position);
+      else feed?.compareWith(head, position, askedAt);
     }
   }
 }

@@ -26,6 +26,8 @@ export interface TypingRoomOptions {
   readonly instanceId: string;
 }
 
+/** Of a user who watches the room, signals are accepted without a statement if its feed has all entries up to this age. */
+const maxLogAgeMs = 2_000;
 /** How long an instance may accept signals without a new permission check, plus the time for delivery. */
 const trustMs = typingGapMs + 500;
 
@@ -52,6 +54,8 @@ export class TypingRoom implements Listener {
   #knowsFrom = Number.POSITIVE_INFINITY;
   /** The newest beginning of each user that still has to be checked in the database. */
   readonly #unchecked = new Map<number, Typist>();
+  /** The position at which each user's membership last ended. An instance that was behind it may have accepted later signals. */
+  readonly #endedAt = new Map<number, number>();
   #checking: Promise<void> | undefined;
   #verifying: Promise<void> | undefined;
   #isOpen = false;
@@ -98,10 +102,30 @@ export class TypingRoom implements Listener {
       },
     });
     this.#watchers.add(watcher);
-    // An entry after the grant may have ended the membership.
-    const { head, epoch } = this.#options.feed;
-    if (head > grant.head || epoch !== grant.epoch) watcher.doubt();
+    if (this.#mayHaveEnded(grant)) watcher.doubt();
     return watcher;
+  }
+
+  /**
+   * The head of the room's log if this process knows that the user may write in the room: they watch it here, and the feed
+   * shows that nothing has ended that. Null if the permission has to be read.
+   */
+  seqForWriter(userId: number): number | null {
+    this.#catchUp();
+    const { feed } = this.#options;
+    if (!this.#isOpen || this.#isCancelled || !feed.isCurrent(maxLogAgeMs)) return null;
+    for (const { viewerId, mayWrite } of this.#watchers) if (viewerId === userId && mayWrite) return feed.head;
+    return null;
+  }
+
+  /** Whether an entry after the grant has ended the membership, or one that is not in memory may have. */
+  #mayHaveEnded({ viewerId, head, epoch }: TypingGrant): boolean {
+    const { feed } = this.#options;
+    if (epoch !== feed.epoch || head < feed.floor) return true;
+    for (let entry = feed.entryAfter(head); entry !== undefined; entry = feed.entryAfter(entry.seq)) {
+      if (endsMembership(entry.message, viewerId)) return true;
+    }
+    return false;
   }
 
   close(): void {
@@ -126,7 +150,8 @@ export class TypingRoom implements Listener {
   }
 
   #hear(said: Said): void {
-    const { userId, isTyping, saidAt } = said;
+    const { userId, isTyping, saidAt, seq } = said;
+    if (isTyping && seq !== null && seq < (this.#endedAt.get(userId) ?? 0)) return;
     if (!isTyping || saidAt >= this.#knowsFrom) {
       this.#note(said);
     } else {
@@ -207,6 +232,7 @@ export class TypingRoom implements Listener {
       this.#epoch = feed.epoch;
       this.#position = feed.floor;
       this.#isCancelled = false;
+      this.#endedAt.clear();
       for (const watcher of this.#watchers) watcher.doubt();
       void this.verify();
     }
@@ -217,13 +243,14 @@ export class TypingRoom implements Listener {
     this.#position = feed.head;
   }
 
-  #applyEntry({ message, kind }: LogEntry): void {
+  #applyEntry({ message, kind, seq }: LogEntry): void {
     const now = performance.now();
     const { system } = message;
     if (kind === 'added' && system === null) this.#end(message.senderId, now);
     for (const userId of system?.userIds ?? []) {
       this.#words.pardon(userId);
       if (!endsMembership(message, userId)) continue;
+      this.#endedAt.set(userId, seq);
       // Another instance may still accept signals of this user for a moment.
       this.#end(userId, now + trustMs);
       for (const watcher of this.#watchers) if (watcher.viewerId === userId) watcher.doubt();

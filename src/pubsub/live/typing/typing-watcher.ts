@@ -9,6 +9,8 @@ export interface TypingGrant {
   /** The head of the room's log when the membership was checked. */
   readonly head: number;
   readonly epoch: string;
+  /** Whether the room was open for writing then. */
+  readonly isOpen: boolean;
   readonly isMember: () => Promise<boolean>;
   /** Whether the peer is too slow for what is sent to it. */
   readonly isBehind: () => boolean;
@@ -35,10 +37,12 @@ export class TypingWatcher extends PullSource<TypingState> {
   /** When the last list had been sent, which the subscriber shows by asking for more. Undefined until then. */
   #sentAt: number | undefined = Number.NEGATIVE_INFINITY;
   #isDoubted = false;
+  #mayWrite: boolean;
 
   constructor(grant: TypingGrant, options: TypingWatcherOptions) {
     super();
     this.#grant = grant;
+    this.#mayWrite = grant.isOpen;
     this.#options = options;
   }
 
@@ -46,9 +50,15 @@ export class TypingWatcher extends PullSource<TypingState> {
     return this.#grant.viewerId;
   }
 
+  /** Whether the viewer may write in the room, unless it has been closed since. False if that is not known for certain. */
+  get mayWrite(): boolean {
+    return this.#mayWrite;
+  }
+
   /** Makes the next read check whether the viewer is still a member. */
   doubt(): void {
     this.#isDoubted = true;
+    this.#mayWrite = false;
     this.wake();
   }
 

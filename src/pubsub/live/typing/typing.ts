@@ -45,6 +45,14 @@ export class Typing {
     return this.#gates.get(userId)?.get(roomId)?.isFresh === true;
   }
 
+  /**
+   * The head of the room's log if this process knows that the user may write in the room, because they watch the typing there
+   * on this process. Null if the permission has to be read.
+   */
+  seqForWriter(roomId: string, userId: number): number | null {
+    return this.#rooms.get(roomId)?.room.seqForWriter(userId) ?? null;
+  }
+
   /** Registers a signal before its permission check. A stop or a message during the check ends this signal as well. */
   hear(roomId: string, { userId, isTyping, saidAt }: Omit<Said, 'seq'>): void {
     this.#gateOf(roomId, userId).hear(isTyping, saidAt);
