@@ -1,5 +1,6 @@
 import {
   type Backlog,
+  backlogSampleSize,
   type Evidence,
   type LogPosition,
   type LogRange,
@@ -20,9 +21,6 @@ import { type EpochValues, epochColumn, epochsOfRoom, presentEpoch, toEpochs } f
 import { type MemberRow, memberRow } from './member-row.js';
 import { areMembers, isPresent, type Membership } from './membership.js';
 import { ReplayPages } from './replay-pages.js';
-
-/** The number of rooms that are checked for the age of unpublished entries. */
-const sampleSize = 1_000;
 
 /** The log as the feed reads it. */
 export const createLogStore = (db: Database): LogStore => {
@@ -114,7 +112,6 @@ async function readUnpublished({ upkeep }: Database, minAgeMs: number, count: nu
     ORDER BY r.updated_at LIMIT ${count}::int`;
 }
 
-/** The age is that of a limited sample: the rooms that have been silent longest. */
 async function readBacklog({ upkeep, epochs }: Database): Promise<Backlog> {
   const [row] = await upkeep.query<Backlog & { epoch: string }>`
     SELECT ${epochColumn},
@@ -126,7 +123,7 @@ async function readBacklog({ upkeep, epochs }: Database): Promise<Backlog> {
       END)), 0)::float8 * 1000 AS "oldestMs"
     FROM (SELECT clock_timestamp() AS time) now, (
       SELECT r.id, r.published_seq FROM chat_rooms r WHERE NOT r.is_settled AND r.published_seq < r.seq
-      ORDER BY r.updated_at LIMIT ${sampleSize}::int
+      ORDER BY r.updated_at LIMIT ${backlogSampleSize}::int
     ) r, LATERAL (VALUES
       ((SELECT m.created_at FROM chat_messages m
         WHERE m.room_id = r.id AND m.seq > r.published_seq ORDER BY m.seq LIMIT 1)),

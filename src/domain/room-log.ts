@@ -111,10 +111,13 @@ export interface PublishedRange {
   readonly to: number;
 }
 
+/** The number of rooms that are checked for the age of unpublished entries. */
+export const backlogSampleSize = 1_000;
+
 /** The entries of all rooms that the stream has not acknowledged yet. */
 export interface Backlog {
   readonly entries: number;
-  /** The age of the oldest of them. */
+  /** The age of the oldest of them; in more than `backlogSampleSize` rooms, of those that have been silent longest. */
   readonly oldestMs: number;
 }
 

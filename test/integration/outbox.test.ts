@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { pino } from 'pino';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it, onTestFinished, vi } from 'vitest';
 import { connectDatabase, type Database } from '../../src/db/database.js';
 import { createLogStore } from '../../src/db/log-store.js';
 import { appendMessage, createRoom, editMessage } from '../../src/db/room-log.js';
-import type { LogEntry } from '../../src/domain/room-log.js';
+import type { LogEntry, LogStore } from '../../src/domain/room-log.js';
 import { createOutbox, type Outbox } from '../../src/pubsub/live/room/outbox.js';
 import { EntrySeal } from '../../src/pubsub/nats/entry-seal.js';
 import { createNatsPubSub } from '../../src/pubsub/nats/nats-pub-sub.js';
@@ -23,13 +23,15 @@ describeWithNats('the outbox', () => {
   let db: Database;
   let pubsub: PubSub;
   let outbox: Outbox;
+  let store: LogStore;
   beforeAll(async () => {
     [database, nats] = await Promise.all([createDatabase(), startNats()]);
     db = connectDatabase({ url: database.url });
     pubsub = createNatsPubSub({ ...nats, creds: undefined, replicas: 1, replyPrefixes: [] }, log);
+    store = createLogStore(db);
     outbox = createOutbox({
       pubsub,
-      store: createLogStore(db),
+      store,
       seal: new EntrySeal(() => db.newestSession()?.entryKey),
       log,
     });
@@ -77,6 +79,48 @@ describeWithNats('the outbox', () => {
     await waitFor(isPublished, { what: 'the published mark', timeoutMs: 20_000 });
     // The second message was added and edited.
     expect(await storedSeqs(roomId)).toEqual([1, 2, 2, 4]);
+  });
+
+  it('leaves an entry that this instance is publishing to itself, however long that takes', async () => {
+    const { roomId } = (await makeEntry()).message;
+    const entries = await store.readPage({ roomId, base: 2, after: 0, upTo: 2 });
+    let release = () => {};
+    const held = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const publish = pubsub.publish.bind(pubsub);
+    const publishing = vi.spyOn(pubsub, 'publish').mockImplementation(async (...args) => {
+      await held;
+      return publish(...args);
+    });
+    const [reading, looking] = [vi.spyOn(store, 'readPage'), vi.spyOn(store, 'readUnpublished')];
+    onTestFinished(() => void vi.restoreAllMocks());
+
+    for (const entry of entries) outbox.publish(entry);
+    const found = async () => {
+      const rooms = await Promise.all(
+        looking.mock.results.map(({ value }) => value as ReturnType<LogStore['readUnpublished']>),
+      );
+      return rooms.filter((due) => due.some((room) => room.roomId === roomId)).length;
+    };
+    await waitFor(async () => (await found()) >= 2, { what: 'the sweep to see the room', timeoutMs: 20_000 });
+    expect(reading.mock.calls.filter(([range]) => range.roomId === roomId)).toEqual([]);
+    expect(publishing).toHaveBeenCalledTimes(2);
+    release();
+
+    const isPublished = async () => (await readStoredLog(database, roomId)).publishedSeq === 2;
+    await waitFor(isPublished, { what: 'the published mark', timeoutMs: 20_000 });
+    expect(await storedSeqs(roomId)).toEqual([1, 2]);
+  });
+
+  it('looks for unpublished entries only if one is old enough', async () => {
+    await waitFor(async () => (await store.readBacklog()).entries === 0, { what: 'no backlog', timeoutMs: 20_000 });
+    const [looking, counting] = [vi.spyOn(store, 'readUnpublished'), vi.spyOn(store, 'readBacklog')];
+    onTestFinished(() => void vi.restoreAllMocks());
+
+    await waitFor(() => counting.mock.calls.length >= 3, { what: 'three rounds' });
+
+    expect(looking).not.toHaveBeenCalled();
   });
 
   it('publishes entries again if the server that acknowledged them came back without its store', async () => {

@@ -1,6 +1,8 @@
 import type { Logger } from 'pino';
 import { every, type Loop } from '../../../domain/every.js';
 import {
+  type Backlog,
+  backlogSampleSize,
   type LogEntry,
   type LogStore,
   logPageSize,
@@ -71,6 +73,8 @@ class PubSubOutbox implements Outbox {
   readonly #settling: Loop;
   readonly #peers: Subscription;
   readonly #inFlight = new Set<Promise<void>>();
+  /** The keys of the entries that this instance is publishing. */
+  readonly #sending = new Set<string>();
   /** By room and epoch: the positions that the stream has acknowledged to any instance, and when each was noted. */
   readonly #acked = new Map<string, Acked>();
   /** Acknowledged to this instance and not yet sent to the other instances. */
@@ -98,11 +102,16 @@ class PubSubOutbox implements Outbox {
 
   publish(entry: LogEntry): void {
     if (!this.#pubsub.isConnected || this.#inFlight.size >= maxInFlight) return;
+    const place = placeOf({ ...entry, roomId: entry.message.roomId });
+    this.#sending.add(place);
     const publishing = this.#send(entry)
       .catch((error: unknown) => {
         this.#log.debug({ err: error, roomId: entry.message.roomId, seq: entry.seq }, 'A publish is left to the sweep');
       })
-      .finally(() => this.#inFlight.delete(publishing));
+      .finally(() => {
+        this.#sending.delete(place);
+        this.#inFlight.delete(publishing);
+      });
     this.#inFlight.add(publishing);
   }
 
@@ -141,8 +150,11 @@ class PubSubOutbox implements Outbox {
       this.#tellPeers();
       await this.#advance();
     });
-    if (this.#pubsub.isConnected) await this.#patiently(() => this.#sweep());
-    await this.#patiently(async () => this.watch.note(await this.#store.readBacklog(), this.#pubsub.isConnected));
+    await this.#patiently(async () => {
+      const backlog = await this.#store.readBacklog();
+      this.watch.note(backlog, this.#pubsub.isConnected);
+      if (this.#pubsub.isConnected && mayBeDue(backlog)) await this.#sweep();
+    });
   }
 
   async #patiently(work: () => Promise<void>): Promise<void> {
@@ -207,12 +219,19 @@ class PubSubOutbox implements Outbox {
   async #sweepRoom(room: UnpublishedRoom): Promise<void> {
     const { roomId, epoch, seq: upTo } = room;
     let mark = room.publishedSeq;
+    if (this.#isUnderway({ roomId, epoch, seq: mark + 1 })) return;
     for (let page = 1; page <= pagesPerSweep && mark < upTo; page += 1) {
       const next = await this.#sweepPage(room, mark);
       if (next === mark) return;
       await this.#store.advancePublished([{ roomId, epoch, from: mark + 1, to: next }]);
       mark = next;
     }
+  }
+
+  /** Whether the next rounds move the mark past the entry anyway: it is acknowledged, or this instance is publishing it. */
+  #isUnderway(place: LogPlace): boolean {
+    const { roomId, epoch, seq } = place;
+    return this.#sending.has(placeOf(place)) || this.#acked.get(`${roomId} ${epoch}`)?.seqs.has(seq) === true;
   }
 
   /** Resolves with the position up to which the stream has all entries after `mark`. */
@@ -230,6 +249,9 @@ class PubSubOutbox implements Outbox {
   }
 }
 
+/** Whether there may be an entry that is old enough for the sweep. */
+const mayBeDue = ({ entries, oldestMs }: Backlog): boolean => oldestMs >= sweepAgeMs || entries > backlogSampleSize;
+
 /** Whether the instance that wrote the entry may still publish it. */
 function isYoung({ writtenAt }: StoredEntry, { dueUntil, dueBeyond }: UnpublishedRoom): boolean {
   const time = writtenAt.getTime();
@@ -243,6 +265,8 @@ interface Acked extends Pick<PublishedRange, 'roomId' | 'epoch'> {
 }
 
 type LogPlace = Pick<PublishedRange, 'roomId' | 'epoch'> & { readonly seq: number };
+
+const placeOf = ({ roomId, epoch, seq }: LogPlace): string => `${roomId} ${epoch} ${seq}`;
 
 function toRanges({ roomId, epoch }: Omit<LogPlace, 'seq'>, seqs: Iterable<number>): PublishedRange[] {
   const ranges: { roomId: string; epoch: string; from: number; to: number }[] = [];
