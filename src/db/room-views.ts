@@ -172,22 +172,30 @@ export interface LogHead extends Writing {
   readonly epochAgesMs: readonly number[];
 }
 
+/** The head of a room's log, beside a member who may see it. */
+export interface MemberHead extends UserOfRoom {
+  readonly head: LogHead;
+}
+
 /** Finds the head for each viewer who is a member, as of one moment. Waits for its turn, as replays do. */
-export async function findMemberHeads(db: Database, asked: readonly RoomOfUser[]): Promise<RoomView<LogHead>> {
+export async function findMemberHeads(db: Database, asked: readonly RoomOfUser[]): Promise<MemberHead[]> {
   const rows = await db.replay(
     (connection) => connection.query<HeadRow>`
-      SELECT m.room_id AS "roomId", m.user_id AS "userId", ${writing}, ${epochsOfRoom} AS epochs, age.ms AS "epochAgesMs"
-      FROM ${memberships(asked)} JOIN chat_rooms r ON r.id = m.room_id, (
+      SELECT ${shownMember}, ${writing}, ${epochsOfRoom} AS epochs, age.ms AS "epochAgesMs"
+      FROM ${memberships(asked)} JOIN chat_rooms r ON r.id = m.room_id JOIN chat_users u ON u.id = m.user_id, (
         SELECT array_agg(abs(extract(epoch FROM clock_timestamp() - e.began_at))::float8 * 1000 ORDER BY e.number) AS ms
         FROM chat_epochs e
       ) age`,
   );
-  return own(rows, ({ isOpen, seq, epochs, epochAgesMs }) => ({ isOpen, seq, epochs: toEpochs(epochs), epochAgesMs }));
+  return rows.map(({ isOpen, seq, epochs, epochAgesMs, ...member }) => ({
+    ...member,
+    head: { isOpen, seq, epochs: toEpochs(epochs), epochAgesMs },
+  }));
 }
 
 const writing = Prisma.sql`r.cancelled_at IS NULL AS "isOpen", r.seq`;
 
-interface HeadRow extends RoomOfUser, Writing {
+interface HeadRow extends UserOfRoom, Writing {
   readonly epochs: EpochValues;
   readonly epochAgesMs: readonly number[];
 }
@@ -227,11 +235,13 @@ export interface UserOfRoom extends User {
   readonly isConfirmed: boolean;
 }
 
+const shownMember = Prisma.sql`
+  m.room_id AS "roomId", u.id, ${nameOfMember('m', 'u')} AS name, m.is_confirmed AS "isConfirmed"`;
+
 /** Finds members with the names that are shown in the room. */
 export const findMemberUsers = ({ reads }: Database, asked: readonly MemberOfRoom[]): Promise<UserOfRoom[]> =>
   reads.query<UserOfRoom>`
-    SELECT m.room_id AS "roomId", u.id, ${nameOfMember('m', 'u')} AS name, m.is_confirmed AS "isConfirmed"
-    FROM ${usersOfRooms(asked)}
+    SELECT ${shownMember} FROM ${usersOfRooms(asked)}
     JOIN chat_room_members m ON m.room_id = a.room_id AND m.user_id = a.user_id JOIN chat_users u ON u.id = m.user_id`;
 
 /** Finds actors of entries with the names that are shown in the room; users who were never in it keep theirs. */

@@ -34,6 +34,9 @@ import type { Presence, ViewedUser } from '../domain/presence.js';
 import type { Member } from '../domain/room-log.js';
 import type { NameCache } from './name-cache.js';
 
+/** A statement that reads fewer names also reads expired ones that are in use: soon they would take a statement each. */
+const namesAtOnce = 500;
+
 /** Users who are or were members of a room. */
 interface MembersOfRoom {
   readonly roomId: string;
@@ -49,7 +52,9 @@ export type Batches = ReturnType<typeof createBatches>;
 
 export const createBatches = (db: Database, names: NameCache) => ({
   users: createBatch<number, User>(async (ids) => {
-    const users = await names.read(() => findUsers(db, [...new Set(ids)]));
+    const asked = new Set(ids);
+    for (const id of names.takeExpired(Math.max(0, namesAtOnce - asked.size))) asked.add(id);
+    const users = await names.read(() => findUsers(db, [...asked]));
     const byId = new Map(users.map((user) => [user.id, user]));
     return ids.map((id) => byId.get(id) ?? unknownUser(id));
   }),
@@ -88,8 +93,11 @@ export const createBatches = (db: Database, names: NameCache) => ({
   memberships: createView<RoomOfUser, Member | null>(findMemberships, db, null),
   /** Whether the room is open for writing, and the position of its log; null if the user is not a member. */
   writing: createView<RoomOfUser, Writing | null>(findWriting, db, null),
-  /** One query for all subscriptions that start in one turn, as in a storm of reconnects. */
-  memberHeads: createView<RoomOfUser, LogHead | null>(findMemberHeads, db, null, setImmediate),
+  /** One query for all subscriptions that start in one turn, as in a storm of reconnects. Viewers may soon be named to others. */
+  memberHeads: createBatch<MemberOfRoom, LogHead | null>(async (asked) => {
+    const view = viewOfRooms(await names.read(() => findMemberHeads(db, asked)));
+    return asked.map((one) => view(one)?.head ?? null);
+  }, setImmediate),
   /** The sum over all rooms of a user. */
   allUnread: createBatch<number, number>(async (userIds) => {
     const counts = new Map([...new Set(userIds)].map((userId) => [userId, countAllUnread(db, userId)]));
@@ -108,15 +116,14 @@ const createView = <Asked, Value>(
   query: (db: Database, asked: readonly Asked[]) => Promise<View<Asked, Value>>,
   db: Database,
   absent: Value,
-  schedule?: (callback: () => void) => void,
 ) =>
   createBatch<Asked, Value>(async (asked) => {
     const view = await query(db, asked);
     return asked.map((one) => view(one) ?? absent);
-  }, schedule);
+  });
 
-function viewOfRooms(users: readonly UserOfRoom[]): View<MemberOfRoom, User> {
-  const byPair = new Map(users.map(({ roomId, id, name }) => [`${roomId} ${id}`, { id, name }]));
+function viewOfRooms<Row extends UserOfRoom>(users: readonly Row[]): View<MemberOfRoom, Row> {
+  const byPair = new Map(users.map((user) => [`${user.roomId} ${user.id}`, user]));
   return ({ roomId, userId }) => byPair.get(`${roomId} ${userId}`);
 }
 

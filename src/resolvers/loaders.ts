@@ -42,7 +42,10 @@ export function loadMemberUsers(
 ): User[] | Promise<User[]> {
   afford(userIds.length);
   const kept = userIds.map((userId) => nameCache.getMember(roomId, userId));
-  return kept.every((user) => user !== undefined) ? kept : batches.memberUsers.load({ roomId, userIds });
+  if (kept.every((user) => user !== undefined)) return kept;
+  return userIds.every((userId) => nameCache.isConfirmed(roomId, userId))
+    ? Promise.all(userIds.map((userId) => batches.users.load(userId)))
+    : batches.memberUsers.load({ roomId, userIds });
 }
 
 /** The user who caused an entry, as they are shown in its room; a user who was never in it, by their name. */

@@ -10,7 +10,12 @@ const maxConfirmed = 50_000;
  */
 const lifetimeMs = 60_000;
 
-const clock = { now: () => performance.now() };
+interface Kept {
+  readonly user: User;
+  /** By `performance.now()`. */
+  readonly readAt: number;
+  isUsed: boolean;
+}
 
 /** A user from a query: by number, or as shown in a room, with the name if they are confirmed there. */
 export type ReadUser = User & { readonly roomId?: string; readonly isConfirmed?: boolean };
@@ -22,9 +27,14 @@ export type ReadUser = User & { readonly roomId?: string; readonly isConfirmed?:
  */
 export class NameCache {
   readonly #signals: { readonly isComplete: boolean };
-  readonly #users = new LRUCache<number, User>({ max: maxUsers, ttl: lifetimeMs, perf: clock });
-  /** By `roomId userId`. */
-  readonly #confirmed = new LRUCache<string, true>({ max: maxConfirmed, ttl: lifetimeMs, perf: clock });
+  readonly #users = new LRUCache<number, Kept>({
+    max: maxUsers,
+    dispose: (_, userId) => this.#readOrder.delete(userId),
+  });
+  /** The users in the order in which they were read. */
+  readonly #readOrder = new Set<number>();
+  /** By `roomId userId`. It never becomes false again. */
+  readonly #confirmed = new LRUCache<string, true>({ max: maxConfirmed });
   /** Grows with every change: a query from before a change may have read the old name. */
   #generation = 0;
 
@@ -40,12 +50,32 @@ export class NameCache {
 
   /** The user with their name, for viewers who may see it; undefined if it has to be read. */
   get(userId: number): User | undefined {
-    return this.#signals.isComplete ? this.#users.get(userId) : undefined;
+    const kept = this.#signals.isComplete ? this.#users.get(userId) : undefined;
+    if (kept === undefined || isExpired(kept)) return undefined;
+    kept.isUsed = true;
+    return kept.user;
   }
 
   /** The same for a confirmed member of the room; undefined for everybody else, who may have to be shown as "#5" there. */
   getMember(roomId: string, userId: number): User | undefined {
-    return this.#confirmed.get(keyOf(roomId, userId)) === true ? this.get(userId) : undefined;
+    return this.isConfirmed(roomId, userId) ? this.get(userId) : undefined;
+  }
+
+  /** Whether the user is known to be a confirmed member of the room, now or formerly. */
+  isConfirmed(roomId: string, userId: number): boolean {
+    return this.#confirmed.get(keyOf(roomId, userId)) === true;
+  }
+
+  /** Drops expired names. Returns the users whose names were used, at most `count`, so that they can be read again. */
+  takeExpired(count: number): number[] {
+    const used: number[] = [];
+    for (const userId of this.#readOrder) {
+      const kept = this.#users.peek(userId);
+      if (kept === undefined || !isExpired(kept) || used.length === count) break;
+      this.#users.delete(userId);
+      if (kept.isUsed) used.push(userId);
+    }
+    return used;
   }
 
   /** Resolves with the users from a query. Keeps them, unless a name has changed meanwhile. */
@@ -72,9 +102,12 @@ export class NameCache {
 
   #keep({ id, name, roomId, isConfirmed = true }: ReadUser): void {
     if (!isConfirmed) return;
-    this.#users.set(id, { id, name });
+    this.#users.set(id, { user: { id, name }, readAt: performance.now(), isUsed: false });
+    this.#readOrder.add(id);
     if (roomId !== undefined) this.#confirmed.set(keyOf(roomId, id), true);
   }
 }
+
+const isExpired = ({ readAt }: Kept): boolean => performance.now() - readAt >= lifetimeMs;
 
 const keyOf = (roomId: string, userId: number): string => `${roomId} ${userId}`;

@@ -125,6 +125,25 @@ describeWithNats('the names in events', () => {
     for (const feed of feeds) feed.stop();
   });
 
+  it('take no statement for the first list that names a viewer of the room, since their subscription has read the name', async () => {
+    const atOne = viewers.filter((_, place) => place % 2 === 0);
+    const typist = at(atOne, 0);
+    const typeInNewRoom = async () => {
+      const newRoom = await kim().group(leeId, ...atOne.map(({ userId }) => userId));
+      const feeds = atOne.map((viewer) => watch(viewer, newRoom));
+      await Promise.all(feeds.map((feed) => feed.count(1)));
+      const statements = await nameStatementsOf(async () => {
+        await type(typist, newRoom);
+        await Promise.all(feeds.slice(1).map((feed) => untilListed(feed, typist)));
+      });
+      for (const feed of feeds) feed.stop();
+      return statements;
+    };
+
+    // No name is kept in the first seconds of a connection to NATS.
+    await waitFor(async () => (await typeInNewRoom()).length === 0, { what: 'a list without a statement' });
+  });
+
   it('take no statement in inboxes and for presence, once they are known', async () => {
     const feeds = viewers.map((viewer) => viewer.subscribe(inboxEvents, {}));
     await Promise.all(feeds.map((feed) => feed.count(1)));

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { execute, parse } from 'graphql';
 import pg from 'pg';
 import { pino } from 'pino';
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { syncBooking } from '../../src/db/bookings.js';
 import { connectDatabase, type Database } from '../../src/db/database.js';
 import { createPresenceStore } from '../../src/db/presence.js';
@@ -16,8 +16,16 @@ import { LoadGauge } from '../../src/pubsub/live/load-gauge.js';
 import { Presences } from '../../src/pubsub/live/presence/presences.js';
 import { createNatsPubSub } from '../../src/pubsub/nats/nats-pub-sub.js';
 import type { PubSub } from '../../src/pubsub/nats/pub-sub.js';
+import { createBatches } from '../../src/resolvers/batches.js';
 import type { Deps } from '../../src/resolvers/deps.js';
-import { loadLastMessage, loadMemberCount, loadTitle, loadUnreadCount } from '../../src/resolvers/loaders.js';
+import {
+  loadLastMessage,
+  loadMemberCount,
+  loadMemberUsers,
+  loadTitle,
+  loadUnreadCount,
+} from '../../src/resolvers/loaders.js';
+import { NameCache } from '../../src/resolvers/name-cache.js';
 import { listRooms } from '../../src/resolvers/rooms.js';
 import type { Context } from '../../src/schema/context.js';
 import { schema } from '../../src/schema/index.js';
@@ -169,6 +177,28 @@ it('pages the members of 20 rooms, and counts them, in as many queries as those 
   expect(firstOfAll).toHaveLength(20);
   expect([pages(twenty.data), pages(all.data)]).toEqual([firstOfAll, firstOfAll]);
   expect([two, twenty, all].map(({ statements }) => statements)).toEqual([3, 3, 1]);
+});
+
+it('reads names that expired together in one statement, if they were used', async () => {
+  vi.useFakeTimers({ toFake: ['performance'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const nameCache = new NameCache({ isComplete: true });
+  const deps = { nameCache, batches: createBatches(db, nameCache) } as unknown as Deps;
+  const [roomId = ''] = roomIds;
+  const pair = [viewerId, 10];
+  const [unused, ...used] = [20, 21, 22, 30];
+  await deps.batches.users.loadMany([unused ?? 0, ...used]);
+  await loadMemberUsers(deps, roomId, pair, () => {});
+  for (const userId of used) nameCache.get(userId);
+  vi.advanceTimersByTime(61_000);
+
+  const query = vi.spyOn(pg.Client.prototype, 'query');
+  const users = await loadMemberUsers(deps, roomId, pair, () => {});
+
+  expect(users.map(({ id }) => id)).toEqual(pair);
+  expect(query).toHaveBeenCalledTimes(1);
+  expect(used.map((userId) => nameCache.get(userId)?.id)).toEqual(used);
+  expect(nameCache.get(unused ?? 0)).toBeUndefined();
 });
 
 it('refuses a list of rooms with too many members within the statement that would read them', async () => {

@@ -1,4 +1,4 @@
-import { afterEach, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { ReadUser } from '../../src/resolvers/name-cache.js';
 import { NameCache } from '../../src/resolvers/name-cache.js';
 
@@ -66,18 +66,39 @@ it('returns a member of a room only if a query has shown them as confirmed there
   expect(cache.getMember(room.replace('1', '2'), 4)).toBeUndefined();
 });
 
-it('forgets everything after a minute, used or not, in case that a signal was lost', async () => {
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
-  // The cache takes an entry from time 0 for one without an end.
-  vi.advanceTimersByTime(1);
-  const cache = new NameCache({ isComplete: true });
-  await read(cache, { ...kim, roomId: room, isConfirmed: true });
-  vi.advanceTimersByTime(59_000);
-  expect([cache.get(4), cache.getMember(room, 4)]).toEqual([kim, kim]);
+describe('after a minute, in case that a signal was lost,', () => {
+  const lee = { id: 5, name: '이영희' };
+  let cache: NameCache;
+  beforeEach(() => {
+    vi.useFakeTimers({ toFake: ['performance'] });
+    cache = new NameCache({ isComplete: true });
+  });
 
-  vi.advanceTimersByTime(2_000);
+  it('returns no name any more, used or not, but still knows who is confirmed', async () => {
+    await read(cache, { ...kim, roomId: room, isConfirmed: true });
+    vi.advanceTimersByTime(59_000);
+    expect([cache.get(4), cache.getMember(room, 4)]).toEqual([kim, kim]);
 
-  expect([cache.get(4), cache.getMember(room, 4)]).toEqual([undefined, undefined]);
+    vi.advanceTimersByTime(2_000);
+
+    expect([cache.get(4), cache.getMember(room, 4), cache.isConfirmed(room, 4)]).toEqual([undefined, undefined, true]);
+  });
+
+  it('hands out the users whose names were used since they were read, once and at most as many as wanted', async () => {
+    const many = [6, 7, 8].map((id) => ({ id, name: `user ${id}` }));
+    await read(cache, kim, lee, ...many);
+    vi.advanceTimersByTime(30_000);
+    await read(cache, kim);
+    for (const id of [4, 6, 7, 8]) cache.get(id);
+    expect(cache.takeExpired(10)).toEqual([]);
+
+    vi.advanceTimersByTime(31_000);
+
+    expect(cache.takeExpired(2), 'nobody used 5, and 4 was read later').toEqual([6, 7]);
+    expect(cache.takeExpired(10)).toEqual([8]);
+    expect(cache.takeExpired(10)).toEqual([]);
+    expect(cache.get(4)).toEqual(kim);
+  });
 });
 
 it('keeps at most 50,000 users and as many memberships, the last used ones', async () => {
