@@ -6,7 +6,7 @@ import type { Message } from '../domain/message.js';
 import type { Reader, Viewer } from '../domain/viewer.js';
 import type { Deps } from '../resolvers/deps.js';
 import { loadLastMessage, loadMemberCount, loadMembers, loadTitle, loadUnreadCount } from '../resolvers/loaders.js';
-import { listMembers } from '../resolvers/members.js';
+import { listMembers } from '../resolvers/member-pages.js';
 import type { RoomRequest } from '../resolvers/rooms.js';
 import { nameUsers } from '../resolvers/users.js';
 

@@ -2,9 +2,15 @@ import { decodeCursor, encodeCursor, type Page, type PageRequest, toPage } from 
 import type { Member } from '../domain/room-log.js';
 import type { Database } from './database.js';
 import { Prisma } from './generated/prisma/client.js';
-import { type KnownMember, type MemberJson, memberDetails, memberJson, showMembers } from './member-row.js';
-import { isPresent } from './membership.js';
-import type { RoomOfUser } from './room-views.js';
+import {
+  type KnownMember,
+  type MemberDetail,
+  type MemberJson,
+  memberDetails,
+  memberJson,
+  showMembers,
+} from './member-row.js';
+import { isPresent, type RoomOfUser } from './membership.js';
 
 /** A position in the order of a room's members: the longest member first. */
 export type MemberPosition = Pick<Member, 'joinedSeq' | 'userId'>;
@@ -35,6 +41,34 @@ export function locateMemberPage({ count, after }: PageRequest, roomId: string):
   const [joinedSeq, userId] = decodeCursor('member', after, new RegExp(`^${roomId} ${position}$`)).map(Number);
   return { ...page, after: { joinedSeq: joinedSeq ?? 0, userId: userId ?? 0 } };
 }
+
+/** A page of a room's members, with the details that are selected. */
+export interface MemberPageRequest {
+  readonly page: MemberPage;
+  readonly details: readonly MemberDetail[];
+}
+
+/**
+ * The page as one value in the row of its room.
+ * @param room - the room's id in the query
+ */
+export const memberPageJson = (room: string, { page: { count, after }, details }: MemberPageRequest): Prisma.Sql =>
+  Prisma.sql`(
+    SELECT json_agg(${memberJson('o', Prisma.sql`u.name`, details)} ORDER BY o.joined_seq, o.user_id)
+    FROM (
+      SELECT o.* FROM chat_room_members o
+      WHERE o.room_id = ${Prisma.raw(room)} AND ${isPresent('o')}
+        AND (o.joined_seq, o.user_id) > (${after?.joinedSeq ?? -1}::bigint, ${after?.userId ?? 0}::bigint)
+      ORDER BY o.joined_seq, o.user_id LIMIT ${count + 1}::int
+    ) AS o
+    JOIN chat_users u ON u.id = o.user_id)`;
+
+/** Returns the page from its value, as the user sees it. */
+export const toMemberPage = (
+  values: readonly MemberJson[] | null,
+  { roomId, userId }: RoomOfUser,
+  { page, details }: MemberPageRequest,
+): Page<KnownMember> => toPage(showMembers(values ?? [], { roomId, details })(userId), page);
 
 /** Returns the page of a list that was read already, in the same order. */
 export function pageOfMembers(members: readonly KnownMember[], page: MemberPage): Page<KnownMember> {

@@ -13,6 +13,12 @@ export const membershipOf = (userId: number | null): Prisma.Sql =>
 /** Whether the row of `chat_room_members` is that of a current member; former members keep theirs. */
 export const isPresent = (member: string): Prisma.Sql => Prisma.raw(`${member}.left_at IS NULL`);
 
+/** A room as one user sees it; null is the platform, which sees every room. */
+export interface RoomOfUser {
+  readonly roomId: string;
+  readonly userId: number | null;
+}
+
 /** A user as a member of a room. */
 export interface Membership {
   readonly roomId: string;

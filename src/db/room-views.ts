@@ -5,17 +5,11 @@ import type { Database } from './database.js';
 import { type EpochValues, epochsOfRoom, toEpochs } from './epochs.js';
 import { Prisma } from './generated/prisma/client.js';
 import { type MemberRow, memberDetails, memberRow, nameOfMember } from './member-row.js';
-import { isPresent } from './membership.js';
+import { isPresent, type RoomOfUser } from './membership.js';
 import { countMembersOf, isEver, listMembersOf, type Part } from './room-parts.js';
 import { type RoomRow, roomRow } from './room-row.js';
 import { partsOf, type Room, type RoomPart, type RoomSelection, roomParts } from './rooms.js';
 import type { User } from './user-row.js';
-
-/** A room as one user sees it; null is the platform, which sees every room. */
-export interface RoomOfUser {
-  readonly roomId: string;
-  readonly userId: number | null;
-}
 
 type RoomView<Value> = View<RoomOfUser, Value>;
 

@@ -3,7 +3,8 @@ import { decodeCursor, encodeCursor, type Page, type PageRequest, toPage } from 
 import type { Queries } from './connection.js';
 import type { Database } from './database.js';
 import { Prisma, type RoomType } from './generated/prisma/client.js';
-import { type KnownMember, type MemberDetail, type MemberRow, memberRow } from './member-row.js';
+import { type KnownMember, type MemberDetail, type MemberJson, type MemberRow, memberRow } from './member-row.js';
+import { type MemberPage, memberPageJson, toMemberPage } from './members.js';
 import { isPresent } from './membership.js';
 import { type HistoryJson, type HistoryRequest, historyJson, type PagedMessage, toHistory } from './messages.js';
 import { countMembersOf, lastMessage, listMembersOf, ownMember, type Part, title, unreadCount } from './room-parts.js';
@@ -39,6 +40,8 @@ export interface RoomSelection {
   readonly maxMembers?: number | undefined;
   /** A page of the messages of each room. */
   readonly history?: HistoryRequest | undefined;
+  /** A page of the members of each room. */
+  readonly memberPage?: MemberPage | undefined;
 }
 export const noParts = { parts: [], memberDetails: [] } as const satisfies RoomSelection;
 
@@ -47,7 +50,12 @@ export interface Room extends StoredRoom {
 }
 
 /** The parts that were read with a room; members and messages as selected. */
-type Preloaded = Partial<RoomParts & { readonly history: History }>;
+type Preloaded = Partial<RoomParts & RoomPages>;
+
+interface RoomPages {
+  readonly history: History;
+  readonly memberPage: { readonly request: MemberPage; readonly page: Page<KnownMember> };
+}
 
 /** A page of the room's messages, and the request for it. */
 interface History {
@@ -158,32 +166,38 @@ function isBehind([millis, id]: readonly string[]): Prisma.Sql {
 
 /**
  * Reads rooms with the selection, newest activity first.
- * @param page - a query of the rooms as `r.*`, each with its reader's membership
+ * @param found - a query of the rooms as `r.*`, each with its reader's membership
  */
 async function selectRooms(
   queries: Queries,
   userId: number,
-  page: Prisma.Sql,
+  found: Prisma.Sql,
   selection: RoomSelection,
 ): Promise<Room[]> {
-  const { history } = selection;
+  const { history, memberPage: page } = selection;
+  const members = page && { page, details: selection.memberDetails };
   const parts: Readonly<Record<RoomPart, Part<never, unknown>>> = partsOf(selection);
   const names = selection.parts;
   const columns = names.map((name) => Prisma.sql`, ${parts[name].sql('r.id')} AS ${Prisma.raw(`"${name}"`)}`);
   if (history !== undefined) columns.push(Prisma.sql`, ${historyJson('r.id', history)} AS messages`);
+  if (members !== undefined) columns.push(Prisma.sql`, ${memberPageJson('r.id', members)} AS "memberPage"`);
   const joins = names.flatMap((name) => parts[name].join?.(Prisma.sql`SELECT id FROM page`, 'r.id') ?? []);
   const rows = await queries.query<SelectedRow>`
-    WITH page AS MATERIALIZED (${page})
+    WITH page AS MATERIALIZED (${found})
     SELECT ${roomRow.select('r')} ${concat(columns)}
     FROM page r CROSS JOIN LATERAL (SELECT (r.membership).*) m ${concat(joins)}`;
   const toPreloaded = (row: SelectedRow): Preloaded => {
-    const preloaded: { [Name in RoomPart]?: unknown } & { history?: History } = {};
+    const preloaded: { [Name in RoomPart | keyof RoomPages]?: unknown } = {};
     for (const name of names) {
       const value = parts[name].read(row[name] as never, row.id)(userId);
       if (value !== undefined) preloaded[name] = value;
     }
     if (history !== undefined) {
       preloaded.history = { request: history.page, page: toHistory(row.id, row.messages ?? null, history) };
+    }
+    if (members !== undefined) {
+      const read = toMemberPage(row.memberPage ?? null, { roomId: row.id, userId }, members);
+      preloaded.memberPage = { request: members.page, page: read };
     }
     return preloaded as Preloaded;
   };
@@ -214,7 +228,10 @@ export const partsOf = ({ memberDetails: details, maxMembers: max }: RoomSelecti
     title: { ...title, sql: (room) => Prisma.sql`CASE WHEN r.name IS NULL THEN ${title.sql(room)} END` },
   }) satisfies { readonly [Name in RoomPart]: Part<never, RoomParts[Name]> };
 
-type SelectedRow = RoomRow & { readonly [Name in RoomPart]?: unknown } & { readonly messages?: HistoryJson };
+type SelectedRow = RoomRow & { readonly [Name in RoomPart]?: unknown } & {
+  readonly messages?: HistoryJson;
+  readonly memberPage?: readonly MemberJson[] | null;
+};
 
 /** Counts unread messages over all rooms that the user is in now. */
 export async function countAllUnread({ reads }: Database, userId: number): Promise<number> {

@@ -2,6 +2,7 @@ import { createBatch, splitBatch, type View } from '../db/batch.js';
 import type { Database } from '../db/database.js';
 import type { KnownMember } from '../db/member-row.js';
 import { findMemberPages, type MemberPageOfUser } from '../db/members.js';
+import type { RoomOfUser } from '../db/membership.js';
 import {
   countReaders,
   findReaders,
@@ -21,7 +22,6 @@ import {
   findWriting,
   type LogHead,
   type MemberOfRoom,
-  type RoomOfUser,
   type RoomWithParts,
   type UserOfRoom,
   type Writing,

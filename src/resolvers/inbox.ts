@@ -23,9 +23,9 @@ export function watchInbox(
   { userId }: Viewer,
   request: RoomRequest,
 ): Promise<Source<InboxEvent<Room>>> {
-  const { history: _, ...asked } = toSelection(request, limits);
-  const isListed = asked.parts.every((part) => listedParts.includes(part));
-  const selection = isListed ? listed : asked;
+  const { parts, memberDetails: details, maxMembers } = toSelection(request, limits);
+  const isListed = parts.every((part) => listedParts.includes(part));
+  const selection = isListed ? listed : { parts, memberDetails: details, maxMembers };
   const read = (roomId: string) => batches.rooms.load({ roomId, userId, selection });
   return inboxes.watch(userId, { read, isListed });
 }

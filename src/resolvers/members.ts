@@ -1,6 +1,4 @@
 import { v7 as uuidv7 } from 'uuid';
-import type { KnownMember } from '../db/member-row.js';
-import { assertMemberCursor, locateMemberPage, pageOfMembers } from '../db/members.js';
 import {
   type Invitation,
   inviteMembers as invite,
@@ -11,40 +9,10 @@ import {
 import type { Room } from '../db/rooms.js';
 import { ChatError } from '../domain/errors.js';
 import { parseUserId, parseUuid } from '../domain/ids.js';
-import { type Page, type PageArgs, type PageRequest, parsePageArgs } from '../domain/page.js';
-import type { Reader, Viewer } from '../domain/viewer.js';
+import type { Viewer } from '../domain/viewer.js';
 import { assertAllowed, assertMayChange, assertMayIntroduce } from './access.js';
-import type { Deps, Limits } from './deps.js';
+import type { Deps } from './deps.js';
 import { changeRoom, type RoomRequest } from './rooms.js';
-
-export const defaultMemberPageSize = 50;
-
-type MemberPageArgs = Pick<PageArgs, 'first' | 'after'>;
-
-const parseMemberPage = ({ first, after }: MemberPageArgs, { maxPageSize }: Limits): PageRequest =>
-  parsePageArgs({ first: first ?? defaultMemberPageSize, after }, maxPageSize);
-
-/** Checks everything that does not depend on the room. @throws {ChatError} BAD_USER_INPUT */
-export function assertMemberPageArgs(args: MemberPageArgs, limits: Limits): void {
-  const { after } = parseMemberPage(args, limits);
-  if (after !== undefined) assertMemberCursor(after);
-}
-
-/**
- * A page of the room's members, the longest member first; empty if the viewer is not a member any more. All pages that are
- * requested in one turn are one statement. Members who join or leave meanwhile do not shift the page after a cursor.
- * @throws {ChatError} BAD_USER_INPUT if the cursor belongs to another room
- */
-export async function listMembers(
-  { batches, limits }: Deps,
-  { userId }: Reader,
-  { id, preloaded }: Pick<Room, 'id' | 'preloaded'>,
-  args: MemberPageArgs,
-): Promise<Page<KnownMember>> {
-  const page = locateMemberPage(parseMemberPage(args, limits), id);
-  if (preloaded?.members !== undefined) return pageOfMembers(preloaded.members, page);
-  return batches.memberPages.load({ roomId: id, userId, page });
-}
 
 /** Any member may invite to a GROUP. Users who are members already are skipped. `names` are those that a backend mentions. */
 export async function inviteMembers(

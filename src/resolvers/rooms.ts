@@ -28,6 +28,7 @@ import { readMark } from '../pubsub/live/room/room-states.js';
 import { assertAllowed, assertMayAppend, assertMayChange, assertMayCreate, assertMayIntroduce } from './access.js';
 import type { Deps, Limits } from './deps.js';
 import { found, loadRoom } from './loaders.js';
+import { type MemberPageArgs, parseMemberPage } from './member-pages.js';
 import { type HistoryArgs, parseHistoryPage } from './messages.js';
 
 type RoomType = Room['type'];
@@ -35,10 +36,11 @@ type RoomType = Room['type'];
 export const defaultRoomPageSize = 20;
 
 /** The parts to load in the same query as the rooms. */
-export interface RoomRequest extends Omit<RoomSelection, 'history' | 'maxMembers'> {
+export interface RoomRequest extends Omit<RoomSelection, 'history' | 'memberPage' | 'maxMembers'> {
   /** The maximum number of members of all rooms together, and how to refuse more; without it, there is no limit. */
   readonly members?: { readonly most: number; readonly refuse?: () => never };
   readonly history?: HistoryArgs | undefined;
+  readonly memberPage?: MemberPageArgs | undefined;
 }
 
 export async function getRoom(
@@ -122,23 +124,32 @@ function assertMembersRead({ parts, members }: RoomRequest, rooms: readonly Room
 }
 
 /**
- * Leaves out a page of messages with invalid arguments, because the field itself reports the error. Also leaves out a page
- * with a cursor if the room is not known yet, because a cursor belongs to one room.
+ * Leaves out a page with invalid arguments, because the field itself reports the error. Also leaves out a page with a cursor
+ * if the room is not known yet, because a cursor belongs to one room.
  */
 export function toSelection(
-  { history, members, ...asked }: RoomRequest,
+  { history, memberPage, members, ...asked }: RoomRequest,
   limits: Limits,
   roomId?: string,
 ): RoomSelection {
-  const request = { ...asked, maxMembers: members?.most };
-  if (history === undefined) return request;
-  const hasCursor = history.args.after != null || history.args.before != null;
-  if (hasCursor && roomId === undefined) return request;
+  const parse = <Args extends PageArgs, Parsed>(args: Args, parsed: (args: Args, roomId: string) => Parsed) =>
+    roomId === undefined && hasCursor(args) ? undefined : unlessInvalid(() => parsed(args, roomId ?? ''));
+  const page = history && parse(history.args, (args, room) => parseHistoryPage(args, limits, room));
+  return {
+    ...asked,
+    maxMembers: members?.most,
+    history: page && { page, parts: history?.findParts?.() },
+    memberPage: memberPage && parse(memberPage, (args, room) => parseMemberPage(args, limits, room)),
+  };
+}
+
+const hasCursor = ({ after, before }: PageArgs): boolean => after != null || before != null;
+
+function unlessInvalid<T>(parse: () => T): T | undefined {
   try {
-    const page = parseHistoryPage(history.args, limits, roomId ?? '');
-    return { ...request, history: { page, parts: history.findParts?.() } };
+    return parse();
   } catch (error) {
-    if (error instanceof ChatError && error.code === 'BAD_USER_INPUT') return request;
+    if (error instanceof ChatError && error.code === 'BAD_USER_INPUT') return undefined;
     throw error;
   }
 }

@@ -1,7 +1,7 @@
 import { cursorOfMember } from '../db/members.js';
 import type { Room as RoomShape } from '../db/rooms.js';
 import { loadMemberCount } from '../resolvers/loaders.js';
-import { assertMemberPageArgs, defaultMemberPageSize, listMembers } from '../resolvers/members.js';
+import { assertMemberPageArgs, defaultMemberPageSize, listMembers } from '../resolvers/member-pages.js';
 import { builder } from './builder.js';
 import { checked } from './checked.js';
 import { toConnection } from './connection.js';

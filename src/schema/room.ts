@@ -107,7 +107,7 @@ interface RoomsToRead {
   readonly rooms?: number;
 }
 
-/** The parts to load in the same query as the rooms: one page of messages, and all members if the operation can pay for them. */
+/** The parts to load in the same query as the rooms: one page of messages and one of members, and all members if the operation can pay for them. */
 function toRoomRequest({ room, info, context, rooms = 1 }: RoomsToRead): RoomRequest {
   const args = room.argumentsOf('messages');
   const members = [room.into('members', 'viewerMember'), room.into('memberPage').ofNodes];
@@ -116,6 +116,7 @@ function toRoomRequest({ room, info, context, rooms = 1 }: RoomsToRead): RoomReq
     parts,
     memberDetails: [...new Set(members.flatMap((member) => member.choose(memberDetails)))],
     members: affordableEntries(info, context, room.into('members'), rooms),
+    memberPage: room.argumentsOf('memberPage'),
     history: args && { args, findParts: () => findMessageParts(room.into('messages').ofNodes) },
   };
 }
@@ -130,8 +131,8 @@ export const toRoomInside = (context: Context, info: GraphQLResolveInfo): RoomRe
 /** The same for a changed room: its member page shows the moment of the change, so members are loaded too. */
 function toChangedRoom(context: Context, info: GraphQLResolveInfo): RoomRequest {
   const request = toRoomInside(context, info);
-  if (Selection.of(info).into('room').argumentsOf('memberPage') === undefined) return request;
-  return { ...request, parts: [...new Set([...request.parts, 'members' as const])] };
+  if (request.memberPage === undefined) return request;
+  return { ...request, memberPage: undefined, parts: [...new Set([...request.parts, 'members' as const])] };
 }
 
 builder.queryFields((t) => ({

@@ -176,7 +176,29 @@ it('pages the members of 20 rooms, and counts them, in as many queries as those 
   }));
   expect(firstOfAll).toHaveLength(20);
   expect([pages(twenty.data), pages(all.data)]).toEqual([firstOfAll, firstOfAll]);
-  expect([two, twenty, all].map(({ statements }) => statements)).toEqual([3, 3, 1]);
+  expect([two, twenty, all].map(({ statements }) => statements)).toEqual([2, 2, 1]);
+});
+
+it('reads a page of members in the statement that reads the room, and another page of the same room apart', async () => {
+  const member = 'edges { node { id isAdmin joinedAt user { id name } } } pageInfo { hasNextPage endCursor }';
+  const ofRoom = (fields: string) =>
+    `query ($id: ID!) { room(id: $id) { messages(last: 2) { edges { node { seq } } } ${fields} } }`;
+  type Page = { edges: { node: object }[]; pageInfo: { hasNextPage: boolean; endCursor: string } };
+  const pagesOf = async (fields: string) => {
+    const { data, statements } = await measure(ofRoom(fields), { id: roomIds[1] });
+    const { messages: _, ...pages } = data.room as unknown as Record<string, Page>;
+    return { ...pages, statements } as { first: Page; second?: Page; statements: number };
+  };
+
+  const { first, statements } = await pagesOf(`first: memberPage(first: 3) { ${member} }`);
+  expect([first.edges.length, first.pageInfo.hasNextPage, statements]).toEqual([3, true, 1]);
+
+  const after = `memberPage(first: 3, after: ${JSON.stringify(first.pageInfo.endCursor)}) { ${member} }`;
+  const rest = await pagesOf(`first: ${after}`);
+  expect([rest.first.edges.length, rest.first.pageInfo.hasNextPage, rest.statements]).toEqual([1, false, 1]);
+
+  const both = await pagesOf(`first: memberPage(first: 3) { ${member} } second: ${after}`);
+  expect(both).toEqual({ first, second: rest.first, statements: 2 });
 });
 
 it('reads names that expired together in one statement, if they were used', async () => {
