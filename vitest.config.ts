@@ -18,8 +18,9 @@ const project = (test: TestProjectInlineConfiguration['test']): TestProjectInlin
   resolve: { alias: [{ find: /^graphql$/, replacement: createRequire(import.meta.url).resolve('graphql') }] },
   test: {
     pool: 'forks',
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    // Far beyond what the slowest test takes: waits have limits of their own, with a name for what they wait for.
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
     ...test,
   },
 });

@@ -40,7 +40,7 @@ describeWithNats('a bystander sends, reads and subscribes as fast as ever', () =
 
   /** One thing that somebody does to everybody else. */
   const during = (what: string, attack: Attack): void =>
-    it(`while ${what}`, { timeout: 180_000 }, async ({ annotate }) => {
+    it(`while ${what}`, async ({ annotate }) => {
       const { usual, attacked } = await bystander.endures(attack);
       const told = Object.entries(usual).map(([kind, ms]) => `${kind} ${attacked[kind as Kind]} ms (${ms} as a rule)`);
       await annotate(`p99: ${told.join(', ')}`);

@@ -19,7 +19,7 @@ describeWithNats('the embedded mode, which is open to this machine', () => {
     folder = mkdtempSync(join(tmpdir(), 'fairway-embedded-'));
     chmodSync(folder, 0o755);
     instance = await startEmbeddedInstance(join(folder, 'data'));
-  }, 120_000);
+  });
   afterEach(() => {
     for (const socket of sockets.splice(0)) socket.ws.terminate();
   });

@@ -96,7 +96,7 @@ describeWithBrowser('GraphiQL, cut off from the network', () => {
     }
   });
 
-  it('opens with the token of a demo user in the embedded mode', { timeout: 120_000 }, async () => {
+  it('opens with the token of a demo user in the embedded mode', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'fairway-graphiql-'));
     chmodSync(folder, 0o755);
     const instance = await startEmbeddedInstance(join(folder, 'data'));

@@ -96,7 +96,7 @@ describeWithNats('a room list that is kept by events', () => {
     await round(true);
     for (const inbox of inboxes) await inbox.isRight();
     expect(inboxes.every(({ feed }) => !feed.isEnded)).toBe(true);
-  }, 240_000);
+  });
 });
 
 const rules = new Set(['NOT_FOUND', 'FORBIDDEN', 'CONFLICT', 'BAD_USER_INPUT']);

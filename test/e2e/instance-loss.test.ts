@@ -58,7 +58,7 @@ describeWithNats('an instance that is killed in the middle of sends', () => {
     expect(told.events.filter(isAdded).map(({ seq }) => seq)).toEqual(countTo(head));
     const isPublished = async () => (await readStoredLog(world.database, roomId)).publishedSeq === head;
     await waitFor(isPublished, { what: 'what the killed instances left unpublished', timeoutMs: 20_000 });
-  }, 120_000);
+  });
 
   /** Resolves with the message's position, or undefined if the instance died before it answered. */
   async function trySend(client: TestClient, roomId: string, id: string): Promise<number | undefined> {

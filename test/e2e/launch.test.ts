@@ -120,9 +120,7 @@ describeWithNats('npm start in a fresh clone', () => {
     return started;
   };
 
-  it('generates, builds, migrates and serves, and SIGTERM leaves no process behind', {
-    timeout: startTimeoutMs,
-  }, async () => {
+  it('generates, builds, migrates and serves, and SIGTERM leaves no process behind', async () => {
     const first = await start();
     await first.answers();
     const processes = first.processes();
@@ -210,7 +208,7 @@ describeWithNats('npm start in a fresh clone', () => {
     expect(mistaken.output).not.toMatch(/\n\s+at /);
   });
 
-  it.runIf(isRoot)('serves root from a clone that only root may enter', { timeout: startTimeoutMs }, async () => {
+  it.runIf(isRoot)('serves root from a clone that only root may enter', async () => {
     const closed = join(folder, 'closed');
     mkdirSync(closed, { mode: 0o700 });
     const closedClone = makeClone(join(closed, 'clone'));
@@ -225,7 +223,7 @@ describeWithNats('npm start in a fresh clone', () => {
     rmSync(readLink(join(closedClone, '.data/postgres')), { recursive: true });
   });
 
-  it.runIf(isRoot)('serves an ordinary user from a clone of their own', { timeout: startTimeoutMs }, async () => {
+  it.runIf(isRoot)('serves an ordinary user from a clone of their own', async () => {
     const own = makeClone(join(folder, 'own'));
     giveTo(own, nobody);
 

@@ -155,5 +155,5 @@ describeWithNats('a client that builds its state from a snapshot and events', ()
       { what: 'the presence of the visitors', timeoutMs: 20_000 },
     );
     expect(inboxes.every(({ feed }) => !feed.isEnded)).toBe(true);
-  }, 120_000);
+  });
 });

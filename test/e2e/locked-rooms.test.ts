@@ -53,7 +53,7 @@ describeWithNats('rooms that somebody else has locked', () => {
     expect(times.length).toBeGreaterThan(100);
     expect(Math.max(...times)).toBeLessThan(4_000);
     for (const roomId of rooms) await kim.send(roomId, 'again');
-  }, 60_000);
+  });
 
   it('have one waiting change at a time, however many of their messages are edited and deleted', async () => {
     const [locked, free] = rooms as [string, string];
@@ -78,7 +78,7 @@ describeWithNats('rooms that somebody else has locked', () => {
     expect(performance.now() - startedAt).toBeLessThan(15_000);
     await holder.query('ROLLBACK');
     await kim.http(editMessage, { input: { messageId: sent[0]?.message.id ?? '', content: 'new' } });
-  }, 60_000);
+  });
 
   it('have few enough concurrent changes to leave connections for other rooms and the outbox sweep', async () => {
     const [locked, free] = rooms as [string, string];
@@ -99,7 +99,7 @@ describeWithNats('rooms that somebody else has locked', () => {
     expect(new Set(await Promise.all(invites))).toEqual(new Set(['UNAVAILABLE']));
     await holder.query('ROLLBACK');
     await kim.http(inviteMembers, { input: { roomId: locked, userIds: ['8'] } });
-  }, 60_000);
+  });
 
   it('do not hold up new rooms, of which a user creates a few at a time if the database is slow', async () => {
     await holder.query('BEGIN');
@@ -129,7 +129,7 @@ describeWithNats('rooms that somebody else has locked', () => {
     expect(Math.max(...counts)).toBeGreaterThan(0);
     expect(Math.max(...counts)).toBeLessThanOrEqual(4);
     await kim.group(5);
-  }, 60_000);
+  });
 
   it('are UNAVAILABLE to a backend if their members cannot be read, and the instance keeps running', async () => {
     const [instance] = world.instances as [Instance];
@@ -145,5 +145,5 @@ describeWithNats('rooms that somebody else has locked', () => {
     await backend.close();
     await kim.send(roomId, 'still there');
     expect(instance.output()).not.toContain('Unhandled error');
-  }, 60_000);
+  });
 });

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { beforeAll, expect, it, vi } from 'vitest';
+import { beforeAll, expect, it } from 'vitest';
 import { signToken } from '../../src/auth/sign-token.js';
 import { Backend, type BackendAnswer } from '../support/backend.js';
 import { type Instance, testSecret } from '../support/instance.js';
@@ -10,8 +10,6 @@ import { describeWithNats } from '../support/requirements.js';
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.js';
 import { waitFor } from '../support/wait-for.js';
 import { useWorld } from '../support/world.js';
-
-vi.setConfig({ testTimeout: 60_000 });
 
 const authorId = 5;
 /** Shorter than the server takes to notice that a connection passes nothing on. */

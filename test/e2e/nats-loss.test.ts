@@ -54,7 +54,7 @@ describeWithNats('a load during which nats-server is killed and comes back witho
       ({ roomId, seq, startedAt }) => startedAt > killedAt && !stored.has(`${roomId}:${seq}`),
     );
     expect(unpublished, 'in CHAT_MESSAGES is whatever was sent without the old store').toEqual([]);
-  }, 120_000);
+  });
 
   it('publishes a message that was sent without NATS, though it is edited all the time', async () => {
     const kim = await world.client(4, 0);
@@ -73,7 +73,7 @@ describeWithNats('a load during which nats-server is killed and comes back witho
       },
       { what: 'message and edit to be published', timeoutMs: 20_000, pollMs: 200 },
     );
-  }, 60_000);
+  });
 
   async function loseNats(): Promise<number> {
     await world.nats.kill();

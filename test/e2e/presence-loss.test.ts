@@ -1,4 +1,4 @@
-import { beforeAll, describe, expect, it, vi } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import type { TestClient } from '../support/client.js';
 import type { Instance } from '../support/instance.js';
 import { openConnection, openConnections, PresenceWatch, quiet, range } from '../support/presence-watch.js';
@@ -7,8 +7,6 @@ import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.js';
 import { waitFor } from '../support/wait-for.js';
 import type { RawSocket } from '../support/wire.js';
 import { useWorld, type World } from '../support/world.js';
-
-vi.setConfig({ testTimeout: 120_000 });
 
 const graceMs = 10_000;
 const leaseMs = 30_000;

@@ -44,7 +44,7 @@ describeWithNats('a subscriber on each instance, cut off at 50 random moments of
         ]);
       }
     }
-  }, 120_000);
+  });
 
   /** A cut may come while the connection or a replay is still under way. */
   async function followWithCuts(follower: Follower, random: Random): Promise<void> {

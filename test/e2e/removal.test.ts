@@ -50,13 +50,13 @@ describeWithNats("a member's removal", () => {
     const won = rounds.filter(({ acceptedIds }) => acceptedIds.length > 0 && acceptedIds.length < sendsPerRound);
     expect(won.length, 'races with sends on both sides of the removal').toBeGreaterThan(rounds.length / 3);
     expect(Math.max(...rounds.map(({ endedAfterMs }) => endedAfterMs))).toBeLessThan(1_000);
-  }, 120_000);
+  });
 
   it('ends their subscription within 2.5 s while NATS is down', async () => {
     await world.nats.kill();
     const rounds = await playRounds({ rooms: 6, roundsPerRoom: 3, isBusyElsewhere: false, random: useRandom() });
     expect(Math.max(...rounds.map(({ endedAfterMs }) => endedAfterMs))).toBeLessThan(2_500);
-  }, 120_000);
+  });
 
   it('hides later states of the room from events that are still on their way', async () => {
     const [kim, lee] = [await world.client(kimId, 0), await world.client(leeId, 1)];
@@ -79,7 +79,7 @@ describeWithNats("a member's removal", () => {
       expect(seen).not.toContain(withoutLee);
       expect(seen).not.toContain('"7"');
     }
-  }, 60_000);
+  });
 
   it('ends their replay within a page after the buffered events, however much is left', async () => {
     const [kim, lee] = [await world.client(kimId), await world.client(leeId)];
@@ -104,7 +104,7 @@ describeWithNats("a member's removal", () => {
     expect(results.length).toBeGreaterThan(1);
     expect(results.length, 'what was on its way, and a page').toBeLessThan(upTo * 0.75);
     expect(JSON.stringify(results)).not.toContain(withoutLee);
-  }, 60_000);
+  });
 
   /** Stores more than the operating system's buffers take. Resolves with the head of the log. */
   async function fillRoom(roomId: string): Promise<number> {

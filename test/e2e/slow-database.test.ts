@@ -40,7 +40,7 @@ describeWithNats('with a slow database, one user', () => {
     await world.database.query(`
       CREATE TRIGGER be_slow BEFORE INSERT ON chat_messages
       FOR EACH ROW WHEN (NEW.type = 'SYSTEM') EXECUTE FUNCTION be_slow()`);
-  }, 120_000);
+  });
 
   it('gets only a part of the connections, and the changes and sends of others are not delayed', async () => {
     const [flood] = floods as [TestClient];
@@ -60,7 +60,7 @@ describeWithNats('with a slow database, one user', () => {
     expect(codes.filter((code) => code === 'OK').length).toBeGreaterThan(50);
     // The user may retry after these codes.
     expect(new Set([...codes, 'OK', 'RATE_LIMITED', 'UNAVAILABLE']).size).toBe(3);
-  }, 120_000);
+  });
 
   it('takes turns with others if together they occupy all connections', async () => {
     const invitations = floods.map((client, index) => inviteToAll(client, roomsOf[index] ?? []));
@@ -72,7 +72,7 @@ describeWithNats('with a slow database, one user', () => {
     }
     expect(Math.max(...times)).toBeLessThan(unnoticedMs);
     await Promise.all(invitations);
-  }, 120_000);
+  });
 
   it('takes turns with others in a shared room as well', async () => {
     const [flood] = floods as [TestClient];
@@ -86,7 +86,7 @@ describeWithNats('with a slow database, one user', () => {
       expect(await timeOf(() => other.send(shared, `${round}`))).toBeLessThan(unnoticedMs);
     }
     await invitations;
-  }, 120_000);
+  });
 
   it('gets only a part of the connections for the reads before its changes as well', async () => {
     const [flood] = floods as [TestClient];
@@ -102,7 +102,7 @@ describeWithNats('with a slow database, one user', () => {
     await holder.query('ROLLBACK');
     await invitations;
     expect(Math.max(...counts)).toBe(mostOfOneUser);
-  }, 120_000);
+  });
 
   /** GROUP rooms with one member. */
   async function makeRooms(userId: number): Promise<string[]> {

@@ -1,13 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { beforeAll, expect, it, vi } from 'vitest';
+import { beforeAll, expect, it } from 'vitest';
 import type { Instance } from '../support/instance.js';
 import { markRead } from '../support/operations.js';
 import { becomesReady } from '../support/readiness.js';
 import { describeWithNats } from '../support/requirements.js';
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.js';
 import { useWorld } from '../support/world.js';
-
-vi.setConfig({ testTimeout: 60_000 });
 
 /** Shorter than the server takes to notice that a connection passes nothing on. */
 const stallMs = 8_000;

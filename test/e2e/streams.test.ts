@@ -88,7 +88,7 @@ describeWithNats('a JetStream whose store is full', () => {
     expect(linesWith(instance, 'CHAT_MESSAGES does not take')).toMatchObject([expect.stringContaining('insufficient')]);
     expect(linesWith(instance, 'CHAT_MESSAGES has everything again')).toHaveLength(1);
     expect(warnings(instance)).toHaveLength(1);
-  }, 120_000);
+  });
 });
 
 describeWithNats('a stream that exists with other settings, which cannot be changed', () => {

@@ -36,7 +36,7 @@ describeWithNats('a subscription that begins at a random moment, under 200 messa
     } finally {
       await load.stop();
     }
-  }, 120_000);
+  });
 
   async function visitOften(clients: readonly TestClient[], rooms: readonly BusyRoom[], random: Random): Promise<void> {
     for (let visit = 0; visit < subscriptions / subscribers; visit += 1) {

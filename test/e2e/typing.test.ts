@@ -590,7 +590,7 @@ describeWithNats('typing that is over', () => {
     instance = world.instances[0] as Instance;
   });
 
-  it('leaves nothing behind: no feed, NATS subject, consumer or timer', { timeout: 120_000 }, async () => {
+  it('leaves nothing behind: no feed, NATS subject, consumer or timer', async () => {
     const kim = await newUser(world, 0);
     const lee = await newUser(world, 0);
     const roomIds = await Promise.all(countTo(10).map(() => kim.group(lee.userId)));

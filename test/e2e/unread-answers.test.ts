@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { type TestClient, tokenFor } from '../support/client.js';
 import { Inspector, inspectorEnv } from '../support/inspector.js';
 import type { Instance } from '../support/instance.js';
@@ -9,8 +9,6 @@ import { describeWithNats } from '../support/requirements.js';
 import { waitFor } from '../support/wait-for.js';
 import { postOperation, RawSocket } from '../support/wire.js';
 import { useWorld } from '../support/world.js';
-
-vi.setConfig({ testTimeout: 120_000 });
 
 const sendTimeoutMs = 1_000;
 /** The server gives up an answer that is read a little at a time after this. */

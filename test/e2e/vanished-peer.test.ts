@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
-import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { TestClient, tokenFor } from '../support/client.js';
 import { startFarHost } from '../support/far-host.js';
 import type { Instance } from '../support/instance.js';
@@ -10,8 +10,6 @@ import { describeWithFarHost, describeWithNats } from '../support/requirements.j
 import { startTcpProxy } from '../support/tcp-proxy.js';
 import { RawSocket } from '../support/wire.js';
 import { useWorld, type World } from '../support/world.js';
-
-vi.setConfig({ testTimeout: 120_000 });
 
 /** No user is OFFLINE before this, whatever happened to the connection. */
 const graceMs = 10_000;
@@ -87,7 +85,7 @@ describe('a client that vanished without closing its connection', () => {
       const reading = setInterval(() => {
         slow.ws.resume();
         setTimeout(() => slow.ws.pause(), 20);
-      }, 1_000);
+      });
       await delay(silentSocketMs + 12_000);
       clearInterval(reading);
       await talkers.stop();

@@ -182,7 +182,7 @@ describeWithNats('an inbox', () => {
     expect(ten.length).toBeLessThanOrEqual(4);
     // One of them reads the room for all of them, with every part.
     expect(fiveHundred.filter((text) => text.includes('JOIN chat_rooms r ON r.id = me.room_id'))).toHaveLength(1);
-  }, 60_000);
+  });
 
   it('reads nothing for messages, edits, deletions and marks, whatever the watchers, the rooms and the moments', async () => {
     const few = await spendDay({ firstId: 4_000, watchers: 2, rooms: 1, moments: 4 });
@@ -190,7 +190,7 @@ describeWithNats('an inbox', () => {
 
     // A gap between entries that stays for 50 ms, as on a busy machine, is read.
     for (const statements of [few, many]) expect(statements.length, statements.join('\n')).toBeLessThanOrEqual(3);
-  }, 120_000);
+  });
 
   it('shows a room as of one moment, if the viewer is removed while the event is loaded', async () => {
     const [admin, member] = [await connect(senderId), await connect(3_000)];

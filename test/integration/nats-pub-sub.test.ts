@@ -80,7 +80,7 @@ describeWithNats('the PubSub over NATS JetStream', () => {
     expect(Object.fromEntries(b.traffic)).toEqual({ read: { published: flow(0, 0), received: flow(1, 6) } });
   });
 
-  it('gives up an attempt to connect that is not answered, and makes another', { timeout: 30_000 }, async () => {
+  it('gives up an attempt to connect that is not answered, and makes another', async () => {
     const silent = createServer().listen(0, '127.0.0.1');
     await once(silent, 'listening');
     const proxy = await startTcpProxy(`nats://127.0.0.1:${(silent.address() as AddressInfo).port}`);

@@ -73,7 +73,7 @@ describe.each([
       }),
       { numRuns: 15 },
     );
-  }, 60_000);
+  });
 
   /** Resolves with the room behind which the next page begins. */
   async function take(next: Step, last: Room | undefined): Promise<Room | undefined> {

@@ -12,7 +12,7 @@ export interface BackendAnswer {
   readonly nextCursor?: string | null;
 }
 
-const timeoutMs = 15_000;
+const timeoutMs = 30_000;
 
 /** Another backend of the platform, with its own connection to NATS. */
 export class Backend {

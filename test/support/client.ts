@@ -9,7 +9,7 @@ import type {
 } from '../e2e/generated/graphql.js';
 import { testSecret } from './instance.js';
 import { createRoom, roomEvents, sendMessage } from './operations.js';
-import { waitFor } from './wait-for.js';
+import { patienceMs, waitFor } from './wait-for.js';
 
 export type RoomEvent = RoomEventsSubscription['roomEvents'];
 
@@ -60,7 +60,11 @@ export class Feed<Event> {
   }
 
   /** Resolves with the events once they meet the condition. */
-  async until(condition: (events: readonly Event[]) => boolean, what: string, timeoutMs = 15_000): Promise<Event[]> {
+  async until(
+    condition: (events: readonly Event[]) => boolean,
+    what: string,
+    timeoutMs = patienceMs,
+  ): Promise<Event[]> {
     await waitFor(
       () => {
         if (this.error !== undefined && !condition(this.events)) throw this.error;
@@ -76,7 +80,7 @@ export class Feed<Event> {
   }
 
   /** Resolves with the error that ended it, or undefined if it completed without one. */
-  async ended(timeoutMs = 10_000): Promise<ApiError | undefined> {
+  async ended(timeoutMs = patienceMs): Promise<ApiError | undefined> {
     await waitFor(() => this.isEnded, { what: 'the end of the subscription', timeoutMs });
     return this.error;
   }

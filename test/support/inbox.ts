@@ -3,7 +3,7 @@ import { expect } from 'vitest';
 import type { ListedRoomFragment, ListQuery, OnListSubscription } from '../e2e/generated/graphql.js';
 import type { Feed, TestClient } from './client.js';
 import { inbox, inboxEvents, list, listEvents } from './operations.js';
-import { waitFor } from './wait-for.js';
+import { patienceMs, waitFor } from './wait-for.js';
 
 export type InboxRoom = ListedRoomFragment & { readonly members?: readonly unknown[] };
 type InboxEvent = OnListSubscription['inboxEvents'] & { readonly room?: InboxRoom | null };
@@ -66,7 +66,7 @@ export class InboxFollower {
   }
 
   /** Resolves with the room once it is in the list and meets the condition. */
-  room(roomId: string, looks: (room: InboxRoom) => boolean, what: string, timeoutMs = 5_000): Promise<InboxRoom> {
+  room(roomId: string, looks: (room: InboxRoom) => boolean, what: string, timeoutMs = patienceMs): Promise<InboxRoom> {
     return waitFor(
       () => {
         const room = this.list.get(roomId);
@@ -77,7 +77,7 @@ export class InboxFollower {
   }
 
   /** Resolves once the list equals the answer of a new query. */
-  async isRight(timeoutMs = 20_000): Promise<void> {
+  async isRight(timeoutMs = patienceMs): Promise<void> {
     const deadline = performance.now() + timeoutMs;
     for (;;) {
       const fresh = await this.#read();

@@ -1,4 +1,4 @@
-import { waitFor } from './wait-for.js';
+import { patienceMs, waitFor } from './wait-for.js';
 
 /** The default `Accept` of Apollo Client for subscriptions over HTTP. */
 export const apolloAccept = 'multipart/mixed;boundary=graphql;subscriptionSpec=1.0,application/json';
@@ -40,7 +40,7 @@ export class MultipartStream {
     return waitFor(() => this.events.length >= events, { what: `${events} events in parts` });
   }
 
-  ended(timeoutMs = 10_000): Promise<'complete' | 'cut'> {
+  ended(timeoutMs = patienceMs): Promise<'complete' | 'cut'> {
     return waitFor(() => this.end, { what: 'the end of the parts', timeoutMs });
   }
 

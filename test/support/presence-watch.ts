@@ -3,7 +3,7 @@ import type { OnPresenceSubscription } from '../e2e/generated/graphql.js';
 import { type Feed, type TestClient, tokenFor } from './client.js';
 import type { Instance } from './instance.js';
 import { presence } from './operations.js';
-import { waitFor } from './wait-for.js';
+import { patienceMs, waitFor } from './wait-for.js';
 import { RawSocket } from './wire.js';
 
 type Status = 'ONLINE' | 'OFFLINE';
@@ -47,7 +47,7 @@ export class PresenceWatch {
   }
 
   /** Resolves with the last event of each user once all of them have this status. */
-  async until(status: Status, userIds: readonly number[], timeoutMs = 5_000): Promise<readonly Told[]> {
+  async until(status: Status, userIds: readonly number[], timeoutMs = patienceMs): Promise<readonly Told[]> {
     const newest = () => userIds.map((userId) => this.of(userId).at(-1));
     await waitFor(
       () => {

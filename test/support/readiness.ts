@@ -1,4 +1,4 @@
-import { waitFor } from './wait-for.js';
+import { patienceMs, waitFor } from './wait-for.js';
 
 /** The answer of `/readyz`. */
 export interface Readiness {
@@ -18,7 +18,7 @@ export async function readReadiness({ url }: { readonly url: string }): Promise<
 export function becomesReady(
   instance: { readonly url: string },
   parts: Partial<Readiness>,
-  timeoutMs = 40_000,
+  timeoutMs = patienceMs,
 ): Promise<Readiness> {
   const names = Object.keys(parts) as (keyof Readiness)[];
   return waitFor(

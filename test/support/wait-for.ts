@@ -8,12 +8,18 @@ interface WaitOptions {
 }
 
 /**
+ * How long tests wait for what comes at once on a machine of their own. On a busy one, it may take twenty times as long, and a
+ * longer limit costs nothing where the condition is met.
+ */
+export const patienceMs = 60_000;
+
+/**
  * Resolves with the first value of `condition` that is neither undefined, null nor false.
  * @throws {Error} at the timeout, with `what` and, if `condition` throws, its error as the cause
  */
 export async function waitFor<T>(
   condition: () => T | Promise<T>,
-  { what, timeoutMs = 10_000, pollMs = 20 }: WaitOptions,
+  { what, timeoutMs = patienceMs, pollMs = 20 }: WaitOptions,
 ): Promise<Exclude<T, undefined | null | false>> {
   const deadline = performance.now() + timeoutMs;
   let lastError: unknown;

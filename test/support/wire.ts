@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { WebSocket } from 'ws';
-import { waitFor } from './wait-for.js';
+import { patienceMs, waitFor } from './wait-for.js';
 
 /** An instance, or another server at that address. */
 interface Address {
@@ -127,7 +127,7 @@ export class RawSocket {
   }
 
   /** @throws {Error} if the message did not arrive, also if the socket was closed */
-  async until(condition: (message: ServerMessage) => boolean, what: string, timeoutMs = 15_000) {
+  async until(condition: (message: ServerMessage) => boolean, what: string, timeoutMs = patienceMs) {
     const closing = () => {
       throw new Error(`The socket was closed with ${JSON.stringify(this.closed)} before ${what}`);
     };
@@ -136,7 +136,7 @@ export class RawSocket {
   }
 
   /** Resolves with the close code. */
-  async closeCode(timeoutMs = 15_000): Promise<number> {
+  async closeCode(timeoutMs = patienceMs): Promise<number> {
     const { code } = await waitFor(() => this.closed, { what: 'the end of the socket', timeoutMs });
     return code;
   }
