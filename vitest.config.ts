@@ -3,15 +3,36 @@ import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config
 
 /** Files that wait for clocks, leases and lapses most of the time, and measure nothing that a neighbour could spoil. */
 const patient = [
-  'presence',
-  'presence-loss',
-  'typing',
-  'typing-order',
-  'live-state',
-  'inbox-loss',
-  'vanished-peer',
-  'slow-request',
-].map((name) => `test/e2e/${name}.test.ts`);
+  ...[
+    'booking-events',
+    'clocks',
+    'database-trouble',
+    'failover',
+    'inbox',
+    'inbox-loss',
+    'instance-loss',
+    'live-state',
+    'locked-rooms',
+    'name-loss',
+    'name-news',
+    'nats-loss',
+    'presence',
+    'presence-loss',
+    'restore',
+    'slow-database',
+    'slow-request',
+    'start',
+    'state-loss',
+    'streams',
+    'typing',
+    'typing-order',
+    'vanished-peer',
+    'workers',
+  ].map((name) => `test/e2e/${name}.test.ts`),
+  ...['consumer', 'nats-pub-sub'].map((name) => `test/integration/${name}.test.ts`),
+];
+/** Files that start no instances: they count, and do not measure times. */
+const quick = ['test/unit/**/*.test.ts', 'test/integration/**/*.test.ts'];
 
 const project = (test: TestProjectInlineConfiguration['test']): TestProjectInlineConfiguration => ({
   // Two copies of graphql refuse each other's schemas: everything takes the one that Node resolves, as in production.
@@ -21,6 +42,7 @@ const project = (test: TestProjectInlineConfiguration['test']): TestProjectInlin
     // Far beyond what the slowest test takes: waits have limits of their own, with a name for what they wait for.
     testTimeout: 300_000,
     hookTimeout: 300_000,
+    expect: { poll: { timeout: 40_000 } },
     ...test,
   },
 });
@@ -32,13 +54,14 @@ export default defineConfig({
     teardownTimeout: 30_000,
     projects: [
       project({ name: 'patient', include: patient, maxWorkers: 3, sequence: { groupOrder: 0 } }),
+      project({ name: 'quick', include: quick, exclude: patient, maxWorkers: 2, sequence: { groupOrder: 1 } }),
       project({
         name: 'alone',
         include: ['test/**/*.test.ts'],
-        exclude: patient,
+        exclude: [...patient, ...quick],
         // Tests that start servers and measure times share the machine with nobody but themselves.
         fileParallelism: false,
-        sequence: { groupOrder: 1 },
+        sequence: { groupOrder: 2 },
       }),
     ],
   },

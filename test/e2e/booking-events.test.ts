@@ -64,7 +64,7 @@ describeWithNats('booking events', () => {
     await bookings.createStream();
     await bookings.tell('created', bookingId, { bookingId, version: 1, members: [{ userId: 4, userName: '김철수' }] });
 
-    await waitFor(() => readState(bookingId), { what: 'the room', timeoutMs: 20_000 });
+    await waitFor(() => readState(bookingId), { what: 'the room' });
   });
 
   it.each(['', 'x'.repeat(101), '\u3164', 7])('bring all members into the room, even if a name is %j', async (name) => {
@@ -78,7 +78,7 @@ describeWithNats('booking events', () => {
       members: [{ userId: 4, userName: name }, { userId: 5 }],
     });
 
-    await waitFor(() => readState(bookingId), { what: 'the room', timeoutMs: 20_000 });
+    await waitFor(() => readState(bookingId), { what: 'the room' });
     expect(await readState(bookingId)).toEqual({ name: null, members: [4, 5], cancelled: false });
     expect(setAside).toHaveLength(before);
   });
@@ -101,7 +101,7 @@ describeWithNats('booking events', () => {
     await waitFor(async () => (await countRooms(events)) > 0, { what: 'the first room' });
     const killed = world.instances[0]?.kill();
     await Promise.all([killed, ...deliveries.slice(half).map(tell)]);
-    await waitFor(allAcknowledged, { what: 'every event to be dealt with', timeoutMs: 30_000 });
+    await waitFor(allAcknowledged, { what: 'every event to be dealt with' });
 
     const bookingIds = [...new Set(events.map(({ bookingId }) => bookingId))];
     for (const bookingId of bookingIds) {
@@ -115,7 +115,7 @@ describeWithNats('booking events', () => {
 
     const before = await Promise.all(bookingIds.map(readNotices));
     await Promise.all(shuffle(events, random).map(tell));
-    await waitFor(allAcknowledged, { what: 'every replayed event to be dealt with', timeoutMs: 30_000 });
+    await waitFor(allAcknowledged, { what: 'every replayed event to be dealt with' });
     expect(await Promise.all(bookingIds.map(readNotices))).toEqual(before);
   });
 
@@ -130,12 +130,11 @@ describeWithNats('booking events', () => {
     for (const poison of countTo(40).map((number) => poisons[number % poisons.length] as string)) {
       await bookings.tell('updated', poisonId, poison);
     }
-    const startedAt = performance.now();
     await bookings.tell('updated', goodId, { bookingId: goodId, version: 1, members: [{ userId: 4 }] });
 
     await waitFor(() => readState(goodId), { what: 'the room behind the poison' });
-    expect(performance.now() - startedAt).toBeLessThan(3_000);
-    await waitFor(() => setAside.length >= 40, { what: '40 dead letters', timeoutMs: 30_000 });
+    expect(setAside.length, 'dead letters while others are tried again').toBeLessThan(40);
+    await waitFor(() => setAside.length >= 40, { what: '40 dead letters' });
     await waitFor(allAcknowledged, { what: 'the end of the tries' });
 
     expect(setAside).toHaveLength(40);

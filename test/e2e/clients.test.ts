@@ -110,7 +110,7 @@ describeWithNats('a stock client', () => {
           await kim.send(roomId, '2');
           await waitFor(() => refused > 0, { what: 'an attempt in vain' });
         });
-        await waitFor(() => ready() === 2, { what: 'the line to be back', timeoutMs: 20_000 });
+        await waitFor(() => ready() === 2, { what: 'the line to be back' });
         await kim.send(roomId, '3');
         await waitFor(() => added().length >= 3, { what: 'the third message' });
 
@@ -118,7 +118,7 @@ describeWithNats('a stock client', () => {
         proxy.redirect(first.url);
         await doomed.stop();
         await kim.send(roomId, '4');
-        await waitFor(() => added().length >= 4 && ready() === 3, { what: 'the last message', timeoutMs: 20_000 });
+        await waitFor(() => added().length >= 4 && ready() === 3, { what: 'the last message' });
 
         expect(added()).toEqual([2, 3, 4, 5]);
       },

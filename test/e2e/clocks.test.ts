@@ -43,7 +43,7 @@ for (const [what, shiftMs] of [
         const { head, publishedSeq } = await readStoredLog(world.database, roomId);
         return publishedSeq === head;
       };
-      await waitFor(isPublished, { what: 'all that the other one left to be published', timeoutMs: 30_000 });
+      await waitFor(isPublished, { what: 'all that the other one left to be published' });
 
       const lee = await clientOf(5, 1, '이영희');
       await world.database.query(`UPDATE chat_users SET name = '김영수' WHERE id = 4`);

@@ -50,7 +50,7 @@ describeWithNats('a read-only PostgreSQL', () => {
 
     await waitFor(async () => (await readiness(instance)).status === 200, { what: 'the instance to be ready' });
     expect(await kim.send(roomId, 'again')).toMatchObject({ duplicate: false });
-    await waitFor(async () => (await findRoom()).length > 0, { what: 'the room of the booking', timeoutMs: 30_000 });
+    await waitFor(async () => (await findRoom()).length > 0, { what: 'the room of the booking' });
     expect((await bookings.manager.streams.info('CHAT_DEAD_LETTERS')).state.messages).toBe(0);
     expect(instance.output()).not.toContain('failed unexpectedly');
   });
@@ -94,10 +94,7 @@ describeWithNats('a failover', () => {
     await waitFor(
       async () =>
         (await kim.send(roomId, 'to the new server').catch((error) => void refusals.push(error))) !== undefined,
-      {
-        what: 'the new server to be written to',
-        timeoutMs: 5_000,
-      },
+      { what: 'the new server to be written to' },
     );
     expect(refusals.map((error) => (error as ApiError).code).filter((code) => code !== 'UNAVAILABLE')).toEqual([]);
 

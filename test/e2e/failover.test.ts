@@ -78,7 +78,7 @@ describeWithNats('a failover to a standby that lacks the last entries', () => {
     await unhurt.until((events) => events.at(-1)?.seq === 2, 'the newest of the quiet room');
     expect(unhurt.events.filter(isResync)).toEqual([]);
     await inbox.isRight();
-    await waitFor(() => isPublished(busy), { what: 'the published mark', timeoutMs: 20_000 });
+    await waitFor(() => isPublished(busy), { what: 'the published mark' });
     const inStream = (await readChatMessages(world.nats))
       .filter(({ body }) => body['roomId'] === busy && body['epoch'] === late.events.at(-1)?.epoch)
       .map(({ body }) => body['seq']);

@@ -144,7 +144,6 @@ const shows = (page: Page, text: string): Promise<unknown> =>
       ((await page.locator('.graphiql-response').textContent()) ?? '').replaceAll('\u00a0', ' ').includes(text),
     {
       what: `${text} in the answer`,
-      timeoutMs: 30_000,
       pollMs: 100,
     },
   );

@@ -92,7 +92,7 @@ describeWithNats('a room list that is kept by events', () => {
     for (const inbox of inboxes) await inbox.isRight();
 
     const answers = () => backend.ask('chat.users.upsert', { userId: 99, name: '돌아옴' });
-    await waitFor(() => answers().catch(() => undefined), { what: 'answers to backends', timeoutMs: 30_000 });
+    await waitFor(() => answers().catch(() => undefined), { what: 'answers to backends' });
     await round(true);
     for (const inbox of inboxes) await inbox.isRight();
     expect(inboxes.every(({ feed }) => !feed.isEnded)).toBe(true);

@@ -134,7 +134,7 @@ describeWithNats('inboxEvents', () => {
       ]);
     }
 
-    for (const inbox of inboxes) await inbox.room(roomId, () => true, 'the room', 8_000);
+    for (const inbox of inboxes) await inbox.room(roomId, () => true, 'the room');
     for (const inbox of inboxes) await inbox.isRight();
   });
 
@@ -191,8 +191,8 @@ describeWithNats('inboxEvents', () => {
     const other = await InboxFollower.start(late as TestClient);
 
     const looks = ({ lastMessage }: InboxRoom) => lastMessage?.content === '알리지 못한 것';
-    await inbox.room(roomId, looks, 'what was not published', 8_000);
-    await guest.room(roomId, looks, 'the invitation', 8_000);
+    await inbox.room(roomId, looks, 'what was not published');
+    await guest.room(roomId, looks, 'the invitation');
     expect(other.list.get(roomId)?.lastMessage?.content).toBe('알리지 못한 것');
   });
 
@@ -210,8 +210,8 @@ describeWithNats('inboxEvents', () => {
     );
 
     const looks = ({ lastMessage }: InboxRoom) => lastMessage?.content === '알리지 못한 것';
-    await guest.room(roomId, looks, 'the invitation', 8_000);
-    await inbox.room(roomId, looks, 'what was not published', 8_000);
+    await guest.room(roomId, looks, 'the invitation');
+    await inbox.room(roomId, looks, 'what was not published');
   });
 
   it('continues after foreign messages on its subjects', async () => {
@@ -232,7 +232,7 @@ describeWithNats('inboxEvents', () => {
 
     const { message } = await theirs.send(roomId, '그래도');
 
-    await inbox.room(roomId, ({ seq }) => seq === message.seq, 'the message', 8_000);
+    await inbox.room(roomId, ({ seq }) => seq === message.seq, 'the message');
     expect(inbox.feed.isEnded).toBe(false);
   });
 
@@ -254,7 +254,7 @@ describeWithNats('inboxEvents', () => {
     await locked.query('COMMIT');
     await locked.end();
 
-    await inbox.room(roomId, ({ lastMessage }) => lastMessage?.content === '둘', 'the second message', 10_000);
+    await inbox.room(roomId, ({ lastMessage }) => lastMessage?.content === '둘', 'the second message');
     expect(inbox.feed.error).toBeUndefined();
   });
 
@@ -273,8 +273,8 @@ describeWithNats('inboxEvents', () => {
     const [first] = writers as [typeof reader, typeof reader];
     const roomIds = await Promise.all(Array.from({ length: 200 }, () => first.group(40)));
     const inbox = await InboxFollower.start(reader);
-    // Half of the load goes to ten rooms; otherwise no room would come near the limit.
-    const busy = roomIds.slice(0, 10);
+    // Half of the load goes to five rooms; otherwise no room would come near the limit.
+    const busy = roomIds.slice(0, 5);
 
     const sends: Promise<unknown>[] = [];
     const startedAt = performance.now();
@@ -287,25 +287,12 @@ describeWithNats('inboxEvents', () => {
     await Promise.all(sends);
     await inbox.isRight();
 
-    const timesByRoom = new Map<string, number[]>();
-    for (const [index, { roomId }] of inbox.events.entries()) {
-      if (roomId == null) continue;
-      timesByRoom.set(roomId, [...(timesByRoom.get(roomId) ?? []), inbox.feed.times[index] as number]);
-    }
-    expect(timesByRoom.size).toBe(200);
-    for (const times of timesByRoom.values()) expect(tooManyAt(times)).toBeUndefined();
+    const allowed = 1 + (performance.now() - startedAt) / 250;
+    const counts = new Map<string, number>();
+    for (const { roomId } of inbox.events) if (roomId != null) counts.set(roomId, (counts.get(roomId) ?? 0) + 1);
+    expect(counts.size).toBe(200);
+    expect(Math.max(...counts.values())).toBeLessThanOrEqual(allowed);
     // There were enough events to reach the limit.
-    expect(Math.max(...[...timesByRoom.values()].map(({ length }) => length))).toBeGreaterThan(2);
+    expect(Math.max(...counts.values())).toBeGreaterThan(2);
   });
 });
-
-/**
- * The first time after which a room's events came faster than one per 250 ms. The server keeps that distance between
- * them. Later events may catch up by the delay that this busy machine adds to an earlier one, and by no more.
- */
-function tooManyAt(times: readonly number[]): number | undefined {
-  const jitterMs = 200;
-  return times.find((time, first) =>
-    times.some((later, last) => last > first && later - time < (last - first) * 250 - jitterMs),
-  );
-}

@@ -57,7 +57,7 @@ describeWithNats('an instance that is killed in the middle of sends', () => {
     await told.until((events) => (events.at(-1)?.seq ?? 0) >= head, `position ${head}`);
     expect(told.events.filter(isAdded).map(({ seq }) => seq)).toEqual(countTo(head));
     const isPublished = async () => (await readStoredLog(world.database, roomId)).publishedSeq === head;
-    await waitFor(isPublished, { what: 'what the killed instances left unpublished', timeoutMs: 20_000 });
+    await waitFor(isPublished, { what: 'what the killed instances left unpublished' });
   });
 
   /** Resolves with the message's position, or undefined if the instance died before it answered. */

@@ -129,7 +129,7 @@ describeWithNats('a client that builds its state from a snapshot and events', ()
 
     for (let round = 1; round <= rounds; round += 1) {
       await history.run(stepsPerRound);
-      for (const inbox of inboxes) await inbox.isRight(10_000);
+      for (const inbox of inboxes) await inbox.isRight();
       await waitFor(
         async () => {
           const { room } = await of(watcher, 1).http(typingIn, { id: hall });
@@ -152,7 +152,7 @@ describeWithNats('a client that builds its state from a snapshot and events', ()
           return true;
         });
       },
-      { what: 'the presence of the visitors', timeoutMs: 20_000 },
+      { what: 'the presence of the visitors' },
     );
     expect(inboxes.every(({ feed }) => !feed.isEnded)).toBe(true);
   });

@@ -37,21 +37,20 @@ describeWithNats('rooms that somebody else has locked', () => {
     const stuck = locked.map(async (roomId) => {
       while (performance.now() < until) await kim.send(roomId, 'x').catch((error: unknown) => refusals.push(error));
     });
-    const times: number[] = [];
-    const answered = free.map(async (roomId) => {
+    let answered = 0;
+    const others = free.map(async (roomId) => {
       while (performance.now() < until) {
-        const startedAt = performance.now();
         await kim.send(roomId, 'y');
-        times.push(performance.now() - startedAt);
+        answered += 1;
       }
     });
-    await Promise.all([...stuck, ...answered]);
+    await Promise.all([...stuck, ...others]);
     await holder.query('ROLLBACK');
 
     expect(refusals.length).toBeGreaterThanOrEqual(locked.length);
     expect(new Set(refusals.map((error) => error instanceof ApiError && error.code))).toEqual(new Set(['UNAVAILABLE']));
-    expect(times.length).toBeGreaterThan(100);
-    expect(Math.max(...times)).toBeLessThan(4_000);
+    // If they waited as well, each of these rooms would have an answer in the time of a refusal.
+    expect(answered).toBeGreaterThan(2 * refusals.length);
     for (const roomId of rooms) await kim.send(roomId, 'again');
   });
 
@@ -74,8 +73,8 @@ describeWithNats('rooms that somebody else has locked', () => {
     expect(performance.now() - startedAt).toBeLessThan(2_000);
 
     expect(new Set(await Promise.all(changes))).toEqual(new Set(['UNAVAILABLE']));
-    // All of them share one wait of 3 s.
-    expect(performance.now() - startedAt).toBeLessThan(15_000);
+    // All of them share one wait of 3 s. One after the other, they would wait for two minutes.
+    expect(performance.now() - startedAt).toBeLessThan(60_000);
     await holder.query('ROLLBACK');
     await kim.http(editMessage, { input: { messageId: sent[0]?.message.id ?? '', content: 'new' } });
   });
@@ -119,6 +118,7 @@ describeWithNats('rooms that somebody else has locked', () => {
       );
       return rows[0]?.count ?? 0;
     };
+    await waitFor(async () => (await countWaiting()) > 0, { what: 'the first rooms' });
     const counts: number[] = [];
     const until = performance.now() + 1_500;
     while (performance.now() < until) counts.push(await countWaiting());
@@ -126,7 +126,6 @@ describeWithNats('rooms that somebody else has locked', () => {
     await observer.end();
     await Promise.all(creations);
 
-    expect(Math.max(...counts)).toBeGreaterThan(0);
     expect(Math.max(...counts)).toBeLessThanOrEqual(4);
     await kim.group(5);
   });

@@ -16,8 +16,8 @@ const authorId = 5;
 const stallMs = 4_000;
 /** Enough for a request that is answered at all. */
 const requestMs = 3_000;
-/** Far shorter than the lifetime of a known name, which would bring the new one as well. */
-const shownMs = 10_000;
+/** Shorter than the lifetime of a known name, which would bring the new one as well. */
+const shownMs = 30_000;
 
 describeWithNats('a new name over one instance, for a reader at another one that knows the old name', () => {
   const world = useWorld({ instances: 0 });

@@ -11,13 +11,16 @@ import { waitFor } from '../support/wait-for.js';
 import { useWorld } from '../support/world.js';
 
 const messages = 2_000;
-const natsAwayMs = 5_000;
-const maxStallMs = 2_500;
+const natsAwayMs = 12_000;
+/** Shorter than NATS is away, and beyond what a busy machine takes. */
+const maxStallMs = 10_000;
 
 describeWithNats('a load during which nats-server is killed and comes back without its store', () => {
   const world = useWorld();
 
-  it('loses no send and no event, never stalls for more than 2.5 s, and is published in the end', async () => {
+  it('loses no send and no event, does not stall until NATS is back, and is published in the end', async ({
+    annotate,
+  }) => {
     const crowd = await gatherCrowd(world);
     const followers = [
       new Follower(await world.client(4, 0), crowd.roomIds),
@@ -30,8 +33,8 @@ describeWithNats('a load during which nats-server is killed and comes back witho
 
     // This rejects if a send fails.
     const [load, killedAt] = await Promise.all([
-      sendLoad(crowd, { messages, pauseMs: 60, random: useRandom() }),
-      delay(4_000).then(loseNats),
+      sendLoad(crowd, { messages, pauseMs: 80, random: useRandom() }),
+      delay(2_000).then(loseNats),
     ]);
     expect(Math.max(...load.sent.map(({ startedAt }) => startedAt)) - killedAt).toBeGreaterThan(natsAwayMs);
 
@@ -45,10 +48,11 @@ describeWithNats('a load during which nats-server is killed and comes back witho
     }
     const delays = followers.map((follower, instance) => measureDelays(load, follower, instance));
     const gaps = followers.map((follower) => measureGaps(follower.roomIds.flatMap((roomId) => follower.times(roomId))));
-    expect(Math.max(...delays.flat())).toBeLessThan(maxStallMs);
-    expect(Math.max(...gaps.flat())).toBeLessThan(maxStallMs);
+    const stalls = [delays, gaps].map((times) => Math.round(Math.max(...times.flat())));
+    await annotate(`at most ${stalls[0]} ms from an answer to its event, and ${stalls[1]} ms between two events`);
+    expect(Math.max(...stalls)).toBeLessThan(maxStallMs);
 
-    await waitFor(() => isPublished(crowd.roomIds), { what: 'published_seq at seq in every room', timeoutMs: 20_000 });
+    await waitFor(() => isPublished(crowd.roomIds), { what: 'published_seq at seq in every room' });
     const stored = await readStream();
     const unpublished = load.sent.filter(
       ({ roomId, seq, startedAt }) => startedAt > killedAt && !stored.has(`${roomId}:${seq}`),
@@ -71,7 +75,7 @@ describeWithNats('a load during which nats-server is killed and comes back witho
         await kim.http(editMessage, { input: { messageId: message.id, content: `edit ${++edits}` } });
         return (await readStoredLog(world.database, roomId)).publishedSeq >= head;
       },
-      { what: 'message and edit to be published', timeoutMs: 20_000, pollMs: 200 },
+      { what: 'message and edit to be published', pollMs: 200 },
     );
   });
 

@@ -126,7 +126,7 @@ describeWithNats('a server with the configuration in deploy/nats', () => {
     await waitFor(isPublished, { what: 'the acknowledgement of the stream' });
     const isSynced = async () =>
       (await world.database.query('SELECT FROM chat_rooms WHERE booking_id = 4711')).length === 1;
-    await waitFor(isSynced, { what: 'the room of the booking', timeoutMs: 20_000 });
+    await waitFor(isSynced, { what: 'the room of the booking' });
     // This instance finds entries in the stream when it starts.
     await world.start();
     for (const instance of world.instances) await becomesReady(instance, { status: 'ok' });

@@ -127,9 +127,7 @@ describeWithNats("NestJS's own NATS client", () => {
   it('fails at once if no instance is running, and works again once one is', async () => {
     await Promise.all(world.instances.map((instance) => instance.stop()));
 
-    const startedAt = performance.now();
-    await expect(send('chat.rooms.list', { userId: kim })).rejects.toThrow();
-    expect(performance.now() - startedAt).toBeLessThan(5_000);
+    await expect(send('chat.rooms.list', { userId: kim })).rejects.not.toBeInstanceOf(TimeoutError);
 
     await world.start();
     expect(await send('chat.rooms.list', { userId: kim })).toMatchObject({ success: true });

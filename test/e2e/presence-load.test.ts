@@ -8,7 +8,8 @@ import { describeWithNats } from '../support/requirements.js';
 import { RawSocket } from '../support/wire.js';
 import { nameEverybody, useWorld } from '../support/world.js';
 
-const busyForMs = 6_000;
+/** The minimum time between two typing lists while the event loop is late by 200 ms. */
+const listEveryMs = 2_000;
 /** 12 KB each; `essays` of them exceed the operating system's buffers. */
 const essay = '가'.repeat(4_000);
 const essays = 1_000;
@@ -42,7 +43,10 @@ describeWithNats('presence and typing under load', () => {
     const before = messages.events.length;
 
     const startedAt = performance.now();
-    const busy = inspector.keepBusy({ busyMs: 400, everyMs: 450, forMs: busyForMs });
+    let isBusy = true;
+    const busy = inspector.keepBusy({ busyMs: 400, everyMs: 450, forMs: 120_000 }).then(() => {
+      isBusy = false;
+    });
     // The first late turn shows the lag.
     await quiet(500);
     await openConnections(spared, userIds);
@@ -52,15 +56,16 @@ describeWithNats('presence and typing under load', () => {
       await quiet(200);
     }
     await messages.count(before + 5);
-    const messagesAt = messages.times.slice(before);
     const lists = typists.events.length;
+    const allowed = 2 + Math.ceil((performance.now() - startedAt) / listEveryMs);
+    expect(isBusy, 'messages came meanwhile').toBe(true);
+    await inspector.calmDown();
     await busy;
     await lee.ws(setTyping, { input: { roomId, isTyping: true } });
 
     await watch.until('ONLINE', userIds);
     await typists.until((events) => events.at(-1)?.typing.users.some(({ id }) => id === '5') === true, 'who types');
-    expect(Math.max(...messagesAt), 'messages came meanwhile').toBeLessThan(startedAt + busyForMs);
-    expect(lists, 'typing lists under load, of 16 signals').toBeLessThanOrEqual(3);
+    expect(lists, 'typing lists under load, of 16 signals').toBeLessThanOrEqual(allowed);
     for (const userId of userIds.slice(1))
       expect(watch.statuses(userId), 'once for each').toEqual(['OFFLINE', 'ONLINE']);
   });
@@ -96,7 +101,7 @@ describeWithNats('presence and typing under load', () => {
     const [visit] = await openConnections(spared, [visitorId, stayingId]);
     await watch.until('ONLINE', [visitorId, stayingId]);
     visit?.ws.close();
-    await watch.until('OFFLINE', [visitorId], 15_000);
+    await watch.until('OFFLINE', [visitorId]);
     // Longer than the server takes to send the last change.
     await quiet(1_000);
 

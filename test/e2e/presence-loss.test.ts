@@ -8,7 +8,6 @@ import { waitFor } from '../support/wait-for.js';
 import type { RawSocket } from '../support/wire.js';
 import { useWorld, type World } from '../support/world.js';
 
-const graceMs = 10_000;
 const leaseMs = 30_000;
 const sweepMs = 3_000;
 const patienceMs = 10_000;
@@ -31,7 +30,7 @@ describeWithNats('presence', () => {
   describe.concurrent('around an instance that is stopped for 40 s', () => {
     const world = useWorld();
 
-    it('is right again within 30 s, for its own users and for those elsewhere', async () => {
+    it('is right again, for its own users and for those elsewhere', async () => {
       const { here, there, connections, watches } = await gather(world);
       const [atHere, atThere] = watches;
       const [leaving, staying] = [await openConnection(here, first), await openConnection(here, second)];
@@ -43,17 +42,16 @@ describeWithNats('presence', () => {
       leaving.ws.terminate();
       connections.get(thereIds[0] as number)?.ws.terminate();
       await openConnection(there, fourth);
-      const told = await atThere.until('OFFLINE', [...hereIds, first, second], leaseMs + 5_000);
-      expect(Math.min(...told.map(({ at }) => at)) - stoppedAt).toBeGreaterThan(leaseMs - graceMs);
+      const told = await atThere.until('OFFLINE', [...hereIds, first, second], 2 * leaseMs);
+      expect(Math.min(...told.map(({ at }) => at)) - stoppedAt).toBeGreaterThan(leaseMs / 2);
       await quiet(40_000 - (performance.now() - stoppedAt));
       here.process.kill('SIGCONT');
-      const continuedAt = performance.now();
 
       const online = [...hereIds, ...thereIds.slice(1), second, third, fourth];
       const offline = [first, thereIds[0] as number];
       for (const watch of watches) {
-        await watch.until('ONLINE', online, 30_000);
-        await watch.until('OFFLINE', offline, 30_000 - (performance.now() - continuedAt));
+        await watch.until('ONLINE', online);
+        await watch.until('OFFLINE', offline);
         await watch.until('ONLINE', online, 100);
       }
       expect(staying.closed).toBeUndefined();
@@ -67,7 +65,7 @@ describeWithNats('presence', () => {
   describe.concurrent('while nats-server is away for 20 s', () => {
     const world = useWorld();
 
-    it('is updated by the sweep, and right within 5 s of the return of NATS without reconnects', async () => {
+    it('is updated by the sweep, and right after the return of NATS without reconnects', async () => {
       const { here, there, connections, watches } = await gather(world);
       const before = await openConnection(here, first);
       for (const watch of watches) await watch.until('ONLINE', [first]);
@@ -79,8 +77,8 @@ describeWithNats('presence', () => {
       connections.get(hereIds[0] as number)?.ws.close();
       connections.get(thereIds[0] as number)?.ws.terminate();
       for (const watch of watches) {
-        await watch.until('ONLINE', [second, third], sweepMs + 2_000);
-        await watch.until('OFFLINE', [first, hereIds[0] as number, thereIds[0] as number], graceMs + sweepMs + 2_000);
+        await watch.until('ONLINE', [second, third]);
+        await watch.until('OFFLINE', [first, hereIds[0] as number, thereIds[0] as number]);
       }
       // Its grace ends about when NATS is back.
       await quiet(11_000 - (performance.now() - killedAt));
@@ -89,8 +87,8 @@ describeWithNats('presence', () => {
       await openConnection(there, fourth);
       await world.nats.restart({ wipe: true });
       for (const watch of watches) {
-        await watch.until('ONLINE', [...hereIds.slice(1), ...thereIds.slice(1), second, fourth], 5_000);
-        await watch.until('OFFLINE', [first, third], 5_000);
+        await watch.until('ONLINE', [...hereIds.slice(1), ...thereIds.slice(1), second, fourth]);
+        await watch.until('OFFLINE', [first, third]);
         expect(watch.feed.isEnded).toBe(false);
       }
 
@@ -101,7 +99,7 @@ describeWithNats('presence', () => {
         await watch.until('OFFLINE', [userId]);
         const startedAt = performance.now();
         await openConnection(there, userId);
-        const [told] = await watch.until('ONLINE', [userId], sweepMs + 2_000);
+        const [told] = await watch.until('ONLINE', [userId]);
         delays.push((told?.at ?? 0) - startedAt);
       }
       expect(delays.sort((a, b) => a - b)[2]).toBeLessThan(1_000);
@@ -123,7 +121,7 @@ describeWithNats('presence', () => {
       connections.get(hereIds[0] as number)?.ws.close();
 
       // The other instance treats it as dead.
-      await atThere.until('OFFLINE', [...hereIds, second], leaseMs + 5_000);
+      await atThere.until('OFFLINE', [...hereIds, second], 2 * leaseMs);
       await quiet(60_000 - (performance.now() - cutAt));
       expect([...atHere.everTold('OFFLINE')].sort()).toEqual(others);
       await ways[0]?.restore();
@@ -132,7 +130,7 @@ describeWithNats('presence', () => {
       const anew = await subscribeAsSoonAsPossible(await world.client(4, 0), hereIds.slice(1));
       await anew.until('ONLINE', hereIds.slice(1));
       expect(anew.everTold('OFFLINE').size).toBe(0);
-      for (const watch of watches) await watch.until('ONLINE', [...hereIds.slice(1), ...thereIds, second], 10_000);
+      for (const watch of watches) await watch.until('ONLINE', [...hereIds.slice(1), ...thereIds, second]);
       // Two sweeps: late events have arrived by then.
       await quiet(2 * sweepMs);
       expect([...atHere.everTold('OFFLINE')].filter((userId) => everybody.includes(userId))).toEqual([hereIds[0]]);
@@ -167,14 +165,14 @@ describeWithNats('presence', () => {
       }
       // Presence still works.
       await openConnection(world.instances[0] as Instance, first);
-      for (const watch of watches) await watch.until('ONLINE', [first], sweepMs + 2_000);
+      for (const watch of watches) await watch.until('ONLINE', [first]);
     });
   });
 
   describe.concurrent('after a crash of PostgreSQL, which forgets the connections', () => {
     const world = useWorld();
 
-    it('is ONLINE within 15 s for users who are still connected, and OFFLINE for users who left meanwhile', async () => {
+    it('is ONLINE for users who are still connected, and OFFLINE for users who left meanwhile', async () => {
       const { here, there, connections, watches } = await gather(world);
       const ghost = 999;
       const kim = await world.client(4, 0);
@@ -190,7 +188,7 @@ describeWithNats('presence', () => {
       connections.get(hereIds[0] as number)?.ws.close();
       await openConnection(there, first);
       await openConnection(here, second);
-      for (const each of watches) await each.until('ONLINE', [first, second], 15_000);
+      for (const each of watches) await each.until('ONLINE', [first, second]);
       // By then the presence of everybody has been sent again.
       await quiet(15_000 - (performance.now() - crashedAt));
       const rest = [...hereIds.slice(1), ...thereIds];
@@ -201,9 +199,9 @@ describeWithNats('presence', () => {
       );
       expect(row?.users).toBe(rest.length);
 
-      await watch.until('OFFLINE', [ghost], 35_000);
+      await watch.until('OFFLINE', [ghost], 2 * leaseMs);
       for (const each of watches) {
-        await each.until('OFFLINE', [fourth, hereIds[0] as number], 35_000);
+        await each.until('OFFLINE', [fourth, hereIds[0] as number], 2 * leaseMs);
         await each.until('ONLINE', rest, 100);
         expect([...each.everTold('OFFLINE')].filter((userId) => rest.includes(userId))).toEqual([]);
       }
@@ -222,7 +220,7 @@ async function gather(world: World): Promise<Crowd> {
     PresenceWatch,
   ];
   for (const watch of watches) {
-    await watch.until('ONLINE', everybody, 15_000);
+    await watch.until('ONLINE', everybody);
     await watch.until('OFFLINE', others);
   }
   return { here, there, connections, watches };
@@ -239,7 +237,7 @@ async function subscribeAsSoonAsPossible(client: TestClient, userIds: readonly n
       });
       return watch.feed.error === undefined && watch;
     },
-    { what: 'PostgreSQL to be back', timeoutMs: 10_000, pollMs: 5 },
+    { what: 'PostgreSQL to be back', pollMs: 5 },
   );
 }
 
@@ -273,7 +271,7 @@ async function renewApart(world: World): Promise<void> {
         const [younger, older] = rows.map(({ age }) => age) as [number, number];
         return isRight(younger, older);
       },
-      { what, timeoutMs: 30_000, pollMs: 100 },
+      { what, timeoutMs: 60_000, pollMs: 100 },
     );
   const held = world.instances[1] as Instance;
   held.process.kill('SIGSTOP');

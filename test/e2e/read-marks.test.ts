@@ -99,7 +99,7 @@ describeWithNats(`a room of ${size} over two instances`, () => {
     for (const feed of feeds) {
       // Marks of the time before the outage may come, too.
       const ofOutage = () => feed.events.flatMap(marksIn).filter(({ lastReadSeq }) => lastReadSeq === message.seq);
-      await feed.until(() => ofOutage().length >= wanted.length, 'all marks', 30_000);
+      await feed.until(() => ofOutage().length >= wanted.length, 'all marks');
       expect(
         ofOutage()
           .map(({ user }) => user.id)
@@ -122,7 +122,7 @@ describeWithNats(`a room of ${size} over two instances`, () => {
     for (const feed of feeds) {
       const hasAll = (events: readonly RoomEvent[]) =>
         events.flatMap(marksIn).filter(({ lastReadSeq }) => lastReadSeq === head).length === members.length;
-      await feed.until(hasAll, 'all marks', 60_000);
+      await feed.until(hasAll, 'all marks');
       feed.stop();
     }
     return { feeds, head, seconds: (performance.now() - startedAt) / 1_000 };

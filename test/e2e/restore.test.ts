@@ -196,7 +196,7 @@ describeWithNats('a database that is restored to an earlier state', () => {
     await postgres.restore({ newTimeline: true });
 
     for (const feed of feeds) expect(await feed.ended()).toMatchObject({ code: 'FORBIDDEN' });
-    await inbox.isRight(20_000);
+    await inbox.isRight();
     expect(inbox.list.has(lost) || inbox.list.has(kept)).toBe(false);
   });
 
@@ -336,7 +336,7 @@ const isPublished = ({ database }: World, roomId: string) =>
       const { head, publishedSeq } = await readStoredLog(database, roomId).catch(() => ({ head: 0, publishedSeq: -1 }));
       return head === publishedSeq;
     },
-    { what: 'the published mark', timeoutMs: 20_000 },
+    { what: 'the published mark' },
   );
 
 /** Positions of the room's entries in CHAT_MESSAGES that are of the epoch, each once. */

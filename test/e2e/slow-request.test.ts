@@ -19,10 +19,11 @@ describeWithNats('a request that comes byte by byte', () => {
     ]);
     expect(early.answer).toMatch(/^HTTP\/1\.1 408 /);
     expect(early.seconds).toBeGreaterThan(9);
-    expect(early.seconds).toBeLessThan(15);
+    // With Node's defaults it would be 40 s, and 60 s in all.
+    expect(early.seconds).toBeLessThan(25);
     expect(late.answer).toMatch(/^HTTP\/1\.1 408 /);
     expect(late.seconds).toBeGreaterThan(29);
-    expect(late.seconds).toBeLessThan(36);
+    expect(late.seconds).toBeLessThan(50);
   });
 
   /** Sends a byte every `everyMs`. Resolves with the lifetime of the connection and its answer. */

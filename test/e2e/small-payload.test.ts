@@ -21,7 +21,7 @@ describeWithNats('a nats-server that carries 2 KB in a message', () => {
       const logs = await Promise.all(roomIds.map((roomId) => readStoredLog(world.database, roomId)));
       return logs.every(({ head, publishedSeq }) => publishedSeq === head);
     };
-    await waitFor(isPublished, { what: 'the acknowledgement of the stream', timeoutMs: 30_000 });
+    await waitFor(isPublished, { what: 'the acknowledgement of the stream' });
   }
 
   it('carries the messages that 40 rooms send at once, and ends no instance', async () => {

@@ -11,8 +11,8 @@ import { forgeToken, nowSeconds } from '../support/tokens.js';
 import { postOperation } from '../support/wire.js';
 import { useWorld } from '../support/world.js';
 
-/** Includes the time that a process takes to start and stop on a busy machine. */
-const promptlyMs = 6_000;
+/** Includes the time that a process takes to start and stop on a busy machine. A stop is given up after 15 s. */
+const promptlyMs = 12_000;
 
 describeWithNats('a start', () => {
   const world = useWorld({ instances: 0 });
@@ -56,7 +56,8 @@ describeWithNats('a start', () => {
     child.kill('SIGTERM');
 
     expect(await exited, output()).toEqual([0, null]);
-    expect(performance.now() - signalledAt).toBeLessThan(2_000);
+    // The wait itself would be over after 5 s.
+    expect(performance.now() - signalledAt).toBeLessThan(4_500);
   });
 
   it('ends promptly and in order at SIGTERM when PostgreSQL has become silent', async () => {

@@ -69,7 +69,7 @@ describeWithNats('a read mark over one instance, for a subscriber at another one
 
     await outage(() => kim.http(markRead, { input: { roomId, messageId: message.id } }));
 
-    await feed.until((events) => events.some(({ __typename }) => __typename === 'MemberRead'), 'MemberRead', 10_000);
+    await feed.until((events) => events.some(({ __typename }) => __typename === 'MemberRead'), 'MemberRead');
     const marks = feed.events.filter(({ __typename }) => __typename === 'MemberRead');
     expect(marks).toMatchObject([{ member: { user: { id: '4' }, lastReadSeq: message.seq } }]);
   }

@@ -52,7 +52,6 @@ describeWithNats('a subscription that begins at a random moment, under 200 messa
     const wanted = random.between(1, 30);
     await waitFor(() => feed.events.length - indexOfReady(feed) > wanted, {
       what: `${wanted} events behind RoomReady`,
-      timeoutMs: 30_000,
     });
     feed.stop();
     assertContinuous(feed, afterSeq, answered);

@@ -373,7 +373,7 @@ describeWithNats('trusted documents', () => {
       await proxy.cut();
       await kim.send(roomId, '3');
       await proxy.restore();
-      await waitFor(() => added().length === 2, { what: 'the second message', timeoutMs: 20_000 });
+      await waitFor(() => added().length === 2, { what: 'the second message' });
       await kim.send(roomId, '4');
       await waitFor(() => added().length === 3, { what: 'the third message' });
       expect(added()).toEqual([2, 3, 4]);

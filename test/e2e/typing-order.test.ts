@@ -6,12 +6,15 @@ import { sendMessage, setTyping } from '../support/operations.js';
 import { Random, useRandom } from '../support/random.js';
 import { describeWithNats } from '../support/requirements.js';
 import { countTo } from '../support/room-log.js';
-import { listsOf, signal, stop, type, typingNow, untilListed, watch } from '../support/typing.js';
+import { listsOf, signal, stop, type TypingFeed, type, typingNow, untilListed, watch } from '../support/typing.js';
+import { waitFor } from '../support/wait-for.js';
 import { RawSocket } from '../support/wire.js';
 import { useWorld, type World } from '../support/world.js';
 
 /** Longer than a signal's wait for its turn, and than its delivery. */
 const settleMs = 2_000;
+/** A signal that is not ended lapses after 6 s. */
+const beforeLapseMs = 5_000;
 
 describeWithNats('typing, in the order of its signals,', () => {
   const world = useWorld();
@@ -104,8 +107,12 @@ describeWithNats('typing, in the order of its signals,', () => {
     for (const { round } of rooms)
       await socket.until(({ id, type }) => id === `end-${round}` && type === 'complete', 'an answer');
 
+    const answeredAt = performance.now();
     await delay(settleMs);
-    const ghosts = rooms.filter(({ feeds }) => feeds.some((feed) => listsOf(feed).at(-1)?.length !== 0));
+    const areEmpty = () => rooms.every(({ feeds }) => feeds.every((feed) => listsOf(feed).at(-1)?.length === 0));
+    await waitFor(areEmpty, { what: 'the last lists' });
+    const lapsed = (feed: TypingFeed) => (feed.times.at(-1) ?? 0) > answeredAt + beforeLapseMs;
+    const ghosts = rooms.filter(({ feeds }) => feeds.some(lapsed));
     socket.ws.close();
     expect(ghosts.map(({ round }) => round)).toEqual([]);
   });

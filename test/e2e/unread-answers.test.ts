@@ -53,7 +53,7 @@ describeWithNats('an answer that is not read', () => {
     expect(refused.errors?.[0]?.extensions.code).toBe('RATE_LIMITED');
     expect((await viewer(instance, kim.token)).errors).toBeUndefined();
     const isServed = async () => (await viewer(instance, lee.token)).errors === undefined;
-    await waitFor(isServed, { what: 'the next operation', timeoutMs: 30_000 });
+    await waitFor(isServed, { what: 'the next operation' });
   });
 
   it('is cut if nothing of it is read, and its memory is freed', async () => {
@@ -67,11 +67,9 @@ describeWithNats('an answer that is not read', () => {
     await waitFor(async () => (await inspector.retainedBytes()) - before > 2 * huge, { what: 'answers that wait' });
     await waitFor(async () => (await inspector.retainedBytes()) - before < huge, {
       what: 'the memory to be free again',
-      timeoutMs: 40_000,
     });
     await waitFor(async () => (await residentBytes(instance)) - residentBefore < 10 * huge, {
       what: 'the memory to be given back to the system',
-      timeoutMs: 20_000,
     });
     await Promise.all(readers.map((reader) => reader.read()));
     for (const { receivedBytes } of readers) expect(receivedBytes).toBeLessThan(huge);
@@ -165,7 +163,7 @@ describeWithNats('an answer that is not read', () => {
         peak = Math.max(peak, bytes);
         return bytes > 30 * maxAnswerBytes;
       },
-      { what: 'much that waits', timeoutMs: 30_000 },
+      { what: 'much that waits' },
     );
     for (let look = 0; look < 20; look += 1) {
       peak = Math.max(peak, await unreadBytes(patient));
@@ -221,7 +219,7 @@ describeWithNats('an answer that is not read', () => {
         socket.subscribe('large', pages(700));
       }
       await waitFor(async () => (await unreadBytes(instance)) > huge, { what: 'answers that wait' });
-      await waitFor(async () => (await unreadBytes(instance)) === 0, { what: 'their end', timeoutMs: 20_000 });
+      await waitFor(async () => (await unreadBytes(instance)) === 0, { what: 'their end' });
       for (const socket of sockets) {
         socket.ws.resume();
         expect([1006, 4490]).toContain(await socket.closeCode());
@@ -253,13 +251,13 @@ describeWithNats('an answer that is not read', () => {
         return peak;
       };
       const refusal = refusalOf(other);
-      await waitFor(async () => (await look()) > 3 * maxAnswerBytes, { what: 'answers that wait', timeoutMs: 30_000 });
+      await waitFor(async () => (await look()) > 3 * maxAnswerBytes, { what: 'answers that wait' });
       await waitFor(
         async () => {
           await look();
           return (await readMetrics(patient)).get('fairway_sockets') === 1;
         },
-        { what: 'the end of the one that does not read', timeoutMs: 40_000 },
+        { what: 'the end of the one that does not read' },
       );
       // Four of the largest answers may wait; others are being made or belong to a closing socket.
       expect(peak).toBeLessThan(20 * maxAnswerBytes);

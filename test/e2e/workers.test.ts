@@ -95,7 +95,7 @@ describeWithNats('two workers', () => {
     const waiting = () => connections.filter(({ received }) => received === '');
     await waitFor(() => waiting().length === 1, { what: 'the answers of the other worker' });
 
-    await waitFor(() => waiting()[0]?.isClosed, { what: 'the end of the connection', timeoutMs: 40_000 });
+    await waitFor(() => waiting()[0]?.isClosed, { what: 'the end of the connection' });
     await becomesWhole({ replaced: replaced + 1 });
     expect(instance().output()).toContain('A worker hangs and is being killed');
     for (const connection of connections) connection.close();
@@ -134,7 +134,6 @@ describeWithNats('two workers', () => {
     const pids = await waitFor(() => pairOf(childrenOf(child.pid ?? -1)), {
       what: 'two processes',
       pollMs: 10,
-      timeoutMs: 30_000,
     });
     const processes = pids.map(identifyProcess);
     onTestFinished(() => {
@@ -148,7 +147,6 @@ describeWithNats('two workers', () => {
     const waiting = countTo(waitingClients).map(async () => sockets.push(await connectPatiently(url)));
     await waitFor(() => output().includes('"Prepared') || sockets.length === waitingClients, {
       what: 'the first worker',
-      timeoutMs: 60_000,
     });
 
     process.kill(pids[1], 'SIGCONT');
@@ -177,7 +175,7 @@ describeWithNats('two workers', () => {
     const exited = once(child, 'exit');
     // The port was free when it was checked, before the migration.
     const isWaiting = () => database.query('SELECT FROM pg_locks WHERE NOT granted');
-    await waitFor(async () => (await isWaiting()).length > 0, { what: 'the wait for the lock', timeoutMs: 30_000 });
+    await waitFor(async () => (await isWaiting()).length > 0, { what: 'the wait for the lock' });
     const taker = createServer().listen(port, '127.0.0.1');
     onTestFinished(() => void taker.close());
     await once(taker, 'listening');
@@ -243,7 +241,7 @@ describeWithNats('two workers', () => {
           ? { replaced }
           : undefined;
       },
-      { what: 'two workers', pollMs: 100, timeoutMs: 30_000 },
+      { what: 'two workers', pollMs: 100 },
     );
 
   const childrenOf = (pid: number): number[] =>

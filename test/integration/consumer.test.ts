@@ -49,7 +49,7 @@ describeWithNats("a consumer of another system's stream", () => {
     await bookings.tell('created', 1, '"good"');
     await bookings.tell('created', 1, { some: '이벤트' });
 
-    await waitFor(() => isDone, { what: 'the sixth try', timeoutMs: 30_000 });
+    await waitFor(() => isDone, { what: 'the sixth try' });
     const manager = await jetstreamManager(bookings.backend.connection);
     expect((await manager.streams.info('CHAT_DEAD_LETTERS')).state.messages).toBe(1);
     const letter = await manager.streams.getMessage('CHAT_DEAD_LETTERS', { seq: 1 });
@@ -68,7 +68,7 @@ describeWithNats("a consumer of another system's stream", () => {
 
     const manager = await jetstreamManager(connection);
     const isSetAside = async () => (await manager.streams.info('CHAT_DEAD_LETTERS')).state.messages === 1;
-    await waitFor(isSetAside, { what: 'the dead letter', timeoutMs: 30_000 });
+    await waitFor(isSetAside, { what: 'the dead letter' });
     const isOver = async () =>
       (await manager.consumers.info(bookingStream, 'fairway-booking-any-created')).num_ack_pending === 0;
     await waitFor(isOver, { what: 'the end of the tries' });
@@ -89,12 +89,12 @@ describeWithNats("a consumer of another system's stream", () => {
     await nats.restart({ wipe: false });
     await bookings.isBack();
     await bookings.tell('created', 1, '"between"');
-    await waitFor(() => heard.length >= 2, { what: 'the event after the restart', timeoutMs: 30_000 });
+    await waitFor(() => heard.length >= 2, { what: 'the event after the restart' });
     await nats.restart({ wipe: true });
     await bookings.isBack();
     await bookings.createStream();
     await bookings.tell('created', 1, '"after"');
 
-    await waitFor(() => heard.includes('after'), { what: 'the event in the new stream', timeoutMs: 30_000 });
+    await waitFor(() => heard.includes('after'), { what: 'the event in the new stream' });
   });
 });

@@ -298,7 +298,7 @@ describe('connectDatabase', () => {
 
     await expect(db.writes.query`SELECT 1`).rejects.toMatchObject({ code: 'UNAVAILABLE' });
 
-    expect(performance.now() - startedAt).toBeLessThan(6_500);
+    expect(performance.now() - startedAt).toBeLessThan(30_000);
     await db.close();
     silent.close();
   });

@@ -80,11 +80,11 @@ describeWithNats('an inbox', () => {
     await nameEverybody({ database });
     const members = await Promise.all(memberIds.map((userId) => connect(userId)));
     const feeds = members.map((member) => member.subscribe(inboxBadges, {}));
-    await waitFor(() => feeds.every(({ events }) => events.length > 0), { what: 'READY for all', timeoutMs: 30_000 });
+    await waitFor(() => feeds.every(({ events }) => events.length > 0), { what: 'READY for all' });
 
     const statements = countStatements();
     const { message } = await sender.send(roomId, '모두에게');
-    await waitFor(() => feeds.every(({ events }) => events.length > 1), { what: 'the event', timeoutMs: 30_000 });
+    await waitFor(() => feeds.every(({ events }) => events.length > 1), { what: 'the event' });
     const counted = statements();
 
     for (const { events } of feeds) {
@@ -143,7 +143,7 @@ describeWithNats('an inbox', () => {
     );
     const inboxes = await Promise.all(members.map((member) => InboxFollower.start(member)));
     const untilAll = (roomId: string, looks: (room: InboxRoom) => boolean) =>
-      Promise.all(inboxes.map((inbox) => inbox.room(roomId, looks, 'the change', 30_000)));
+      Promise.all(inboxes.map((inbox) => inbox.room(roomId, looks, 'the change')));
     // The first change of each room is read, and the first request of each writer stores their name.
     for (const [place, roomId] of [...roomIds, ...roomIds].entries()) {
       const { message } = await (writers[place % 2] as TestClient).send(roomId, '처음');

@@ -207,7 +207,7 @@ describeWithNats('the names in events', () => {
           await client.send(roomId, 'who is it now?');
           return (await authorOf(client, message.id)) === '이방원';
         };
-        await waitFor(isShown, { what: 'the restored name', timeoutMs: 20_000, pollMs: 200 });
+        await waitFor(isShown, { what: 'the restored name', pollMs: 200 });
       }
       await store('이영희');
     });
@@ -260,7 +260,6 @@ describeWithNats('the names in events', () => {
       for (const client of kims) {
         await waitFor(async () => (await authorOf(client, id)) === '새이름', {
           what: 'the new name',
-          timeoutMs: 5_000,
         });
       }
     });

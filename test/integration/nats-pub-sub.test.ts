@@ -92,7 +92,7 @@ describeWithNats('the PubSub over NATS JetStream', () => {
     const pubsub = connect(proxy.url);
     await attempt;
     proxy.redirect(nats.url);
-    await waitFor(() => pubsub.isConnected, { what: 'the connection', timeoutMs: 15_000 });
+    await waitFor(() => pubsub.isConnected, { what: 'the connection' });
   });
 
   it('holds one subscription per subject until its last listener is gone', async () => {
@@ -147,11 +147,11 @@ describeWithNats('the PubSub over NATS JetStream', () => {
     await nats.kill();
     const stranger = await startNats({ port: nats.port });
     // Long enough for several refused logins: the client tries twice a second.
-    await waitFor(() => stranger.refusals() >= 4, { what: 'refused logins', timeoutMs: 20_000 });
+    await waitFor(() => stranger.refusals() >= 4, { what: 'refused logins' });
     await stranger.stop();
     await nats.restart({ wipe: false });
 
-    await waitFor(() => pubsub.isConnected, { what: 'the return', timeoutMs: 20_000 });
+    await waitFor(() => pubsub.isConnected, { what: 'the return' });
   });
 
   it('accepts subscriptions after the client has given up, and before the next connection', async () => {

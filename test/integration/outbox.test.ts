@@ -76,7 +76,7 @@ describeWithNats('the outbox', () => {
     await appendMessage(db, { id: randomUUID(), roomId, senderId: 4, type: 'TEXT', content: '다음' });
 
     const isPublished = async () => (await readStoredLog(database, roomId)).publishedSeq === 4;
-    await waitFor(isPublished, { what: 'the published mark', timeoutMs: 20_000 });
+    await waitFor(isPublished, { what: 'the published mark' });
     // The second message was added and edited.
     expect(await storedSeqs(roomId)).toEqual([1, 2, 2, 4]);
   });
@@ -135,7 +135,7 @@ describeWithNats('the outbox', () => {
     await nats.restart({ wipe: true });
 
     const isPublished = async () => (await readStoredLog(database, roomId)).publishedSeq === entry.seq;
-    await waitFor(isPublished, { what: 'the published mark', timeoutMs: 20_000 });
+    await waitFor(isPublished, { what: 'the published mark' });
     // The stream has all entries up to the mark.
     expect(await storedSeqs(roomId)).toEqual([1, 2]);
   });

@@ -34,7 +34,7 @@ export class Inspector {
     return result.value;
   }
 
-  /** Blocks the event loop for `busyMs` in every `everyMs`, for `forMs` in total; resolves at the end. */
+  /** Blocks the event loop for `busyMs` in every `everyMs`, for `forMs` in total or until `calmDown`; resolves at the end. */
   async keepBusy({ busyMs, everyMs, forMs }: { busyMs: number; everyMs: number; forMs: number }): Promise<void> {
     await this.#call('Runtime.evaluate', {
       awaitPromise: true,
@@ -43,12 +43,16 @@ export class Inspector {
         const timer = setInterval(() => {
           const until = performance.now() + ${busyMs};
           while (performance.now() < until);
-          if (until < end) return;
+          if (until < end && globalThis.isToCalmDown !== true) return;
           clearInterval(timer);
           resolve();
         }, ${everyMs});
       })`,
     });
+  }
+
+  async calmDown(): Promise<void> {
+    await this.#call('Runtime.evaluate', { expression: 'globalThis.isToCalmDown = true' });
   }
 
   detach(): void {

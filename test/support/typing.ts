@@ -25,7 +25,7 @@ export const listsOf = (feed: TypingFeed): number[][] =>
 /** Resolves once the newest list has these users in this order, with the time of its arrival. */
 export async function untilListed(feed: TypingFeed, ...clients: readonly TestClient[]): Promise<number> {
   const isListed = () => isSame(listsOf(feed).at(-1), clients);
-  await feed.until(isListed, `a list of [${clients.map(({ userId }) => userId)}]`, 9_000);
+  await feed.until(isListed, `a list of [${clients.map(({ userId }) => userId)}]`);
   return feed.times.at(-1) as number;
 }
 

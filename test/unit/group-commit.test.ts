@@ -126,7 +126,7 @@ describe('GroupCommit', () => {
     void send(1, 'locked');
     void send(2, 'locked');
     void send(3, 'free');
-    await vi.waitFor(() => expect(flushes).toEqual([[1], [3]]));
+    await expect.poll(() => flushes).toEqual([[1], [3]]);
 
     await endAll();
 

@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { Slices } from '../../src/domain/slices.js';
 import type { Context } from '../../src/schema/context.js';
 import SlicedListsPlugin from '../../src/schema/sliced-lists.js';
+import { spin } from '../support/spin.js';
 
 /** The types of the project's other plugins require options here, too. */
 type SchemaOptions = ConstructorParameters<typeof SchemaBuilder<{ Context: Context }>>[0];
@@ -101,9 +102,4 @@ function createSchema(): GraphQLSchema {
     }),
   });
   return builder.toSchema();
-}
-
-function spin(ms: number): void {
-  const until = performance.now() + ms;
-  while (performance.now() < until);
 }

@@ -1,6 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { Slices } from '../../src/domain/slices.js';
+import { spin } from '../support/spin.js';
 
 describe('slices of long work', () => {
   it('end a turn of the event loop that has worked for long, and start anew in the next', async () => {
@@ -56,8 +57,3 @@ describe('slices of long work', () => {
     await next;
   });
 });
-
-function spin(ms: number): void {
-  const until = performance.now() + ms;
-  while (performance.now() < until);
-}
