@@ -42,7 +42,7 @@ const project = (test: TestProjectInlineConfiguration['test']): TestProjectInlin
     // Far beyond what the slowest test takes: waits have limits of their own, with a name for what they wait for.
     testTimeout: 300_000,
     hookTimeout: 300_000,
-    expect: { poll: { timeout: 40_000 } },
+    expect: { poll: { timeout: 90_000 } },
     ...test,
   },
 });

@@ -317,7 +317,7 @@ describeWithNats('the load of one user', () => {
       ({ errors }) => errors?.[0]?.extensions.code === 'RATE_LIMITED',
       () => false,
     );
-    setTimeout(() => leaving.abort(), 200);
+    setTimeout(() => leaving.abort(), 1_000);
     return refused;
   };
 

@@ -30,6 +30,8 @@ const nobody = 65_534;
 class Start {
   readonly npm: ChildProcess;
   readonly port: number;
+  /** Resolves once it has exited and everything that it wrote is in the output. */
+  readonly ended: Promise<unknown>;
   #output = '';
 
   constructor(clone: string, port: number, { env = {}, uid }: { env?: Record<string, string>; uid?: number } = {}) {
@@ -40,6 +42,7 @@ class Start {
       stdio: ['ignore', 'pipe', 'pipe'],
       ...(uid === undefined ? {} : { uid, gid: uid }),
     });
+    this.ended = once(this.npm, 'close');
     for (const stream of [this.npm.stdout, this.npm.stderr]) {
       stream?.setEncoding('utf8').on('data', (text: string) => {
         this.#output += text;
@@ -234,8 +237,9 @@ describeWithNats('npm start in a fresh clone', () => {
   });
 });
 
-async function exitCode({ npm }: Start): Promise<number | null> {
-  if (npm.exitCode === null) await once(npm, 'exit');
+/** The exit code of a start that is refused. */
+async function exitCode({ npm, ended }: Start): Promise<number | null> {
+  await ended;
   return npm.exitCode;
 }
 

@@ -157,6 +157,7 @@ describeWithNats('a new name over one instance, for a reader at another one that
   async function reconnected(place: number): Promise<void> {
     const instance = world.instances[place] as Instance;
     await becomesReady(instance, { nats: 'ok' });
-    await waitFor(async () => (await countKept(instance)) === 0, { what: `instance ${place} to drop the names` });
+    const areDropped = async () => (await countKept(instance)) === 0;
+    await waitFor(areDropped, { what: `instance ${place} to drop the names`, timeoutMs: shownMs });
   }
 });

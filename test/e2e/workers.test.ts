@@ -172,7 +172,7 @@ describeWithNats('two workers', () => {
       nats: world.nats,
       env: { WORKERS: '2', PORT: String(port) },
     });
-    const exited = once(child, 'exit');
+    const closed = once(child, 'close');
     // The port was free when it was checked, before the migration.
     const isWaiting = () => database.query('SELECT FROM pg_locks WHERE NOT granted');
     await waitFor(async () => (await isWaiting()).length > 0, { what: 'the wait for the lock' });
@@ -182,7 +182,7 @@ describeWithNats('two workers', () => {
 
     await holder.end();
 
-    expect(await exited, output()).toEqual([1, null]);
+    expect(await closed, output()).toEqual([1, null]);
     expect(output().match(new RegExp(`Port ${port} of 127.0.0.1 is in use`, 'g'))).toHaveLength(1);
     expect(output()).not.toMatch(/\n\s+at /);
   });

@@ -28,6 +28,8 @@ const readsNames = (text: string): boolean =>
   (text.includes('AS a(room_id, user_id)') && /JOIN chat_users u ON u\.id = [am]\./.test(text));
 
 const [kimId, leeId] = [4, 5];
+/** Shorter than the lifetime of a known name, which would bring the new one as well. */
+const shownMs = 30_000;
 
 describeWithNats('the names in events', () => {
   let database: TestDatabase;
@@ -186,7 +188,10 @@ describeWithNats('the names in events', () => {
         const token = await signToken(testSecret, { userId: 20, name });
         await (await TestClient.create(at(apps, 0), 20, token)).http(whoAmI, {});
         expect(await authorOf(kim(), message.id)).toBe(name);
-        await waitFor(async () => (await authorOf(at(kims, 1), message.id)) === name, { what: 'the new name' });
+        await waitFor(async () => (await authorOf(at(kims, 1), message.id)) === name, {
+          what: 'the new name',
+          timeoutMs: shownMs,
+        });
         await untilBothKnow(message.id);
       }
       await author.close();
@@ -207,7 +212,7 @@ describeWithNats('the names in events', () => {
           await client.send(roomId, 'who is it now?');
           return (await authorOf(client, message.id)) === '이방원';
         };
-        await waitFor(isShown, { what: 'the restored name', pollMs: 200 });
+        await waitFor(isShown, { what: 'the restored name', timeoutMs: shownMs, pollMs: 200 });
       }
       await store('이영희');
     });
@@ -260,6 +265,7 @@ describeWithNats('the names in events', () => {
       for (const client of kims) {
         await waitFor(async () => (await authorOf(client, id)) === '새이름', {
           what: 'the new name',
+          timeoutMs: shownMs,
         });
       }
     });

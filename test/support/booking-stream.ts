@@ -8,6 +8,8 @@ export const bookingStream = 'BOOKING_EVENTS';
 /** The booking system, which publishes its events in a stream. */
 export class BookingSystem {
   readonly #jetstream: JetStreamClient;
+  /** The position in the stream of the newest event of each kind. */
+  readonly #newest = new Map<string, number>();
 
   readonly #nats: TestNats;
 
@@ -40,6 +42,16 @@ export class BookingSystem {
 
   async tell(what: string, bookingId: number, payload: unknown): Promise<void> {
     const body = typeof payload === 'string' ? payload : JSON.stringify(payload);
-    await this.#jetstream.publish(`booking.${bookingId}.${what}`, body);
+    const { seq } = await this.#jetstream.publish(`booking.${bookingId}.${what}`, body);
+    this.#newest.set(what, Math.max(seq, this.#newest.get(what) ?? 0));
+  }
+
+  /** Whether Fairway has been given all events of this kind and has acknowledged them. */
+  async areAcknowledged(what: string): Promise<boolean> {
+    const consumer = await this.manager.consumers.info(bookingStream, `fairway-booking-any-${what}`);
+    const { delivered, num_pending, num_ack_pending } = consumer;
+    // The server counts a new event as pending a moment after it has acknowledged its publication.
+    const isDelivered = delivered.stream_seq >= (this.#newest.get(what) ?? 0);
+    return isDelivered && num_pending + num_ack_pending === 0;
   }
 }

@@ -109,7 +109,8 @@ function waitUntilReady(child: ChildProcess, output: () => string): Promise<numb
 
 async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
-  const exited = once(child, 'exit');
+  // A process that stops has written its last lines when its output is closed; one that is killed may leave its workers.
+  const ended = once(child, signal === 'SIGKILL' ? 'exit' : 'close');
   child.kill(signal);
-  await exited;
+  await ended;
 }

@@ -11,7 +11,7 @@ interface WaitOptions {
  * How long tests wait for what comes at once on a machine of their own. On a busy one, it may take twenty times as long, and a
  * longer limit costs nothing where the condition is met.
  */
-export const patienceMs = 40_000;
+export const patienceMs = 90_000;
 
 /**
  * Resolves with the first value of `condition` that is neither undefined, null nor false.
