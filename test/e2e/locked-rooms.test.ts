@@ -37,6 +37,22 @@ describeWithNats('rooms that somebody else has locked', () => {
     return { codes, outcomes: Promise.all(noted).then(() => codes) };
   }
 
+  /** The number of changes that wait for a lock. */
+  const countWaiting = async () =>
+    (
+      await world.database.query(
+        `SELECT FROM pg_stat_activity
+         WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%chat\\_%'`,
+      )
+    ).length;
+
+  /** The largest number of changes that wait at the same time, until the condition is met. */
+  async function findMostWaiting(isOver: () => boolean): Promise<number> {
+    let most = 0;
+    while (!isOver()) most = Math.max(most, await countWaiting());
+    return most;
+  }
+
   it('are UNAVAILABLE, and do not block writes to other rooms', async () => {
     const [locked, free] = [rooms.slice(0, 4), rooms.slice(4)];
     await lock(locked);
@@ -74,10 +90,11 @@ describeWithNats('rooms that somebody else has locked', () => {
           : kim.http(deleteMessage, { input: { messageId: message.id } }),
       ),
     );
+    const mostWaiting = findMostWaiting(() => codes.length > 0);
     await kim.send(free, 'meanwhile');
     await kim.http(inviteMembers, { input: { roomId: free, userIds: ['9'] } });
-    expect(codes, 'those that wait for 3 s').toEqual([]);
 
+    expect(await mostWaiting).toBe(1);
     expect(new Set(await outcomes)).toEqual(new Set(['UNAVAILABLE']));
     // All of them share one wait of 3 s. One after the other, they would wait for two minutes.
     expect(performance.now() - startedAt).toBeLessThan(60_000);
@@ -93,9 +110,10 @@ describeWithNats('rooms that somebody else has locked', () => {
         kim.http(inviteMembers, { input: { roomId: locked, userIds: [String(100 + n)] } }),
       ),
     );
+    const mostWaiting = findMostWaiting(() => codes.length > 0);
     const { message } = await kim.send(free, 'meanwhile');
     await kim.http(inviteMembers, { input: { roomId: free, userIds: ['7'] } });
-    expect(codes, 'those that wait for 3 s').toEqual([]);
+    expect(await mostWaiting).toBe(1);
     const isPublished = async () => (await readStoredLog(world.database, free)).publishedSeq > message.seq;
     await waitFor(isPublished, { what: 'the other room to be published' });
 
@@ -113,24 +131,13 @@ describeWithNats('rooms that somebody else has locked', () => {
         (error: ApiError) => error.code,
       ),
     );
-    const observer = new pg.Client({ connectionString: world.database.url });
-    await observer.connect();
-    const countWaiting = async () => {
-      const { rows } = await observer.query<{ count: number }>(
-        `SELECT count(*)::int FROM pg_stat_activity
-         WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%chat_create_room%'`,
-      );
-      return rows[0]?.count ?? 0;
-    };
     await waitFor(async () => (await countWaiting()) > 0, { what: 'the first rooms' });
-    const counts: number[] = [];
     const until = performance.now() + 1_500;
-    while (performance.now() < until) counts.push(await countWaiting());
+    const mostWaiting = await findMostWaiting(() => performance.now() > until);
     await holder.query('ROLLBACK');
-    await observer.end();
     await Promise.all(creations);
 
-    expect(Math.max(...counts)).toBeLessThanOrEqual(4);
+    expect(mostWaiting).toBeLessThanOrEqual(4);
     await kim.group(5);
   });
 

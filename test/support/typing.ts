@@ -22,10 +22,13 @@ export async function typingNow(client: TestClient, roomId: string): Promise<num
 export const listsOf = (feed: TypingFeed): number[][] =>
   feed.events.map(({ typing: { users } }) => users.map(({ id }) => Number(id)));
 
+/** A signal lapses after 6 s, so a list with its user does not come later. */
+const listedMs = 20_000;
+
 /** Resolves once the newest list has these users in this order, with the time of its arrival. */
 export async function untilListed(feed: TypingFeed, ...clients: readonly TestClient[]): Promise<number> {
   const isListed = () => isSame(listsOf(feed).at(-1), clients);
-  await feed.until(isListed, `a list of [${clients.map(({ userId }) => userId)}]`);
+  await feed.until(isListed, `a list of [${clients.map(({ userId }) => userId)}]`, listedMs);
   return feed.times.at(-1) as number;
 }
 
