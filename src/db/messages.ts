@@ -5,6 +5,7 @@ import type { Database } from './database.js';
 import { Prisma } from './generated/prisma/client.js';
 import { isPresent, membershipOf } from './membership.js';
 import { type MessageJson, type MessageRow, messageRow } from './message-row.js';
+import { toTime } from './row.js';
 import type { User } from './user-row.js';
 
 /** Resolves with the message, or null if the user is not a member of its room now. */
@@ -180,10 +181,10 @@ export async function findReaders(
   { reads }: Database,
   asked: readonly MessageOfUser[],
 ): Promise<View<MessageOfUser, MessageReader[]>> {
-  const rows = await reads.query<{ id: string; viewer_ids: number[]; user_ids: number[]; times: Date[] }>`
-    SELECT c.id, c.viewer_ids, r.user_ids, r.times FROM (${askedMessages(asked)}) AS c CROSS JOIN LATERAL (
-      SELECT coalesce(array_agg(f.user_id ORDER BY f.read_at, f.user_id), '{}') AS user_ids,
-        coalesce(array_agg(f.read_at ORDER BY f.read_at, f.user_id), '{}') AS times
+  // In JSON: the driver takes ten times as long to read an array of times.
+  const rows = await reads.query<{ id: string; viewer_ids: number[]; readers: ReaderJson[] | null }>`
+    SELECT c.id, c.viewer_ids, r.readers FROM (${askedMessages(asked)}) AS c CROSS JOIN LATERAL (
+      SELECT json_agg(json_build_array(f.user_id, date_part('epoch', f.read_at)) ORDER BY f.read_at, f.user_id) AS readers
       FROM (
         SELECT m.user_id, coalesce(
           (SELECT d.read_at FROM message_reads d
@@ -192,10 +193,12 @@ export async function findReaders(
         FROM ${readersOfMessage}
       ) f
     ) r`;
-  return ofMessages(rows, ({ user_ids, times }) =>
-    user_ids.map((userId, index) => ({ userId, readAt: times[index] as Date })),
+  return ofMessages(rows, ({ readers }) =>
+    (readers ?? []).map(([userId, seconds]) => ({ userId, readAt: toTime(seconds) })),
   );
 }
+
+type ReaderJson = readonly [userId: number, seconds: number];
 
 function ofMessages<Row extends { readonly id: string; readonly viewer_ids: readonly number[] }, Value>(
   rows: readonly Row[],

@@ -85,8 +85,10 @@ function toColumn(name: string, kind: string, computed?: ComputeSql): Column<str
 
 const asItIs = (value: unknown): unknown => value;
 
-const toDate = (seconds: unknown): Date | null =>
-  seconds === null ? null : new Date(Math.round((seconds as number) * 1_000));
+/** The time that `date_part('epoch', ...)` returns. */
+export const toTime = (seconds: number): Date => new Date(Math.round(seconds * 1_000));
+
+const toDate = (seconds: unknown): Date | null => (seconds === null ? null : toTime(seconds as number));
 
 /** Decodes with an object literal, which takes a fifth of the time of assigning field after field. */
 function compile<Decode>(
