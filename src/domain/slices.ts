@@ -16,11 +16,16 @@ export class Slices {
   /** Before this time, the work cannot have taken a slice of CPU time: asking for that takes as long as many a piece of work. */
   #earliestEnd = 0;
   #isOver = false;
+  /** In milliseconds. */
+  #planned = 0;
 
-  /** Whether this turn of the event loop has done enough. Time in which another program had the processor does not count. */
+  /**
+   * Whether this turn of the event loop has done enough, or has enough to do. Time in which another program had the processor
+   * does not count.
+   */
   get isOver(): boolean {
     if (!this.#hasBegun) this.#begin();
-    if (this.#isOver) return true;
+    if (this.#isOver || this.#planned >= sliceMs) return true;
     const now = performance.now();
     if (now < this.#earliestEnd) return false;
     const { user, system } = process.cpuUsage(this.#startedUsage);
@@ -28,6 +33,12 @@ export class Slices {
     this.#earliestEnd = now + leftMs;
     this.#isOver = leftMs <= 0;
     return this.#isOver;
+  }
+
+  /** Announces work for the rest of this turn, about this long, that nothing divides any more. */
+  plan(ms: number): void {
+    if (!this.#hasBegun) this.#begin();
+    this.#planned += ms;
   }
 
   /** Resolves in a later turn of the event loop, when those who waited before have used less than a slice of it. */
@@ -45,6 +56,7 @@ export class Slices {
     this.#isOver = false;
     this.#startedUsage = process.cpuUsage();
     this.#earliestEnd = performance.now() + sliceMs;
+    this.#planned = 0;
     setImmediate(this.#takeTurn);
   }
 

@@ -2,6 +2,7 @@ import type { SystemNotice as Notice } from '../domain/message.js';
 import { loadMemberUsers } from '../resolvers/loaders.js';
 import { affordable } from './bill.js';
 import { builder } from './builder.js';
+import { slowList } from './sliced-lists.js';
 import { User } from './user.js';
 
 const SystemCode = builder.enumType('SystemCode', {
@@ -24,6 +25,7 @@ export const SystemNotice = builder.objectRef<Notice & { readonly roomId: string
   fields: (t) => ({
     code: t.expose('code', { type: SystemCode, description: 'The event.' }),
     users: t.field({
+      ...slowList,
       type: [User],
       description: 'The users that the event is about.',
       resolve: ({ roomId, userIds }, _args, context, info) =>

@@ -6,6 +6,7 @@ import { builder } from './builder.js';
 import { ofViewer } from './of-viewer.js';
 import { prepaidEntries } from './price.js';
 import { Room } from './room.js';
+import { slowList } from './sliced-lists.js';
 import { User } from './user.js';
 
 const TypingState = builder.objectRef<TypingShape>('TypingState').implement({
@@ -13,6 +14,7 @@ const TypingState = builder.objectRef<TypingShape>('TypingState').implement({
   fields: (t) => ({
     roomId: t.exposeID('roomId', { description: 'The room.' }),
     users: t.field({
+      ...slowList,
       type: [User],
       description: 'All users who are typing, without the viewer.',
       resolve: ({ roomId, userIds }, _args, context, info) =>

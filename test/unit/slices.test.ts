@@ -47,6 +47,16 @@ describe('slices of long work', () => {
     expect(slices.isOver).toBe(true);
   });
 
+  it('end a turn of the event loop that has enough to do, before it is done', async () => {
+    const slices = new Slices();
+    slices.plan(1.5);
+    expect(slices.isOver).toBe(false);
+    slices.plan(1.5);
+    expect(slices.isOver).toBe(true);
+    await turn();
+    expect(slices.isOver).toBe(false);
+  });
+
   it('do not share a turn with work that has begun in it', async () => {
     const slices = new Slices();
     expect(slices.isOver).toBe(false);
