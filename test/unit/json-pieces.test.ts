@@ -49,6 +49,18 @@ describe('JSON in pieces', () => {
     expect(pieces.join('')).toBe(JSON.stringify({ data: { texts } }));
   });
 
+  it('has pieces of about the length, however small the entries of a list are', () => {
+    const members = Array.from({ length: 5_000 }, (_, number) => ({
+      user: { name: `user ${number}` },
+      isAdmin: false,
+    }));
+    const pieces = [...jsonPieces({ data: { members } }, 16_384)];
+    expect(pieces.length).toBeGreaterThan(10);
+    for (const piece of pieces.slice(0, -1)) expect(piece.length).toBeGreaterThanOrEqual(16_384);
+    for (const piece of pieces) expect(piece.length).toBeLessThan(2 * 16_384);
+    expect(pieces.join('')).toBe(JSON.stringify({ data: { members } }));
+  });
+
   it('prints deep values without recursion', () => {
     const text = `${'['.repeat(50_000)}1${']'.repeat(50_000)}`;
     expect(jsonIn(JSON.parse(text), 100)).toBe(text);

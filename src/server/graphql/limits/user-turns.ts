@@ -40,6 +40,8 @@ const lengthPerField = 128;
 const longAnswer = 65_536;
 /** A larger operation runs alone. */
 const complexityAtOnce = 5_000;
+/** An answer with more fields is long, whatever is in them. */
+const manyFields = 10_000;
 
 export interface UserTurnsOptions {
   readonly unread: UnreadAnswers;
@@ -54,6 +56,12 @@ export interface Asker {
   readonly user: TurnTaker;
   /** Aborts when the client does not wait for the answer any more. Changes are made nevertheless. */
   readonly signal: () => AbortSignal;
+}
+
+interface Executed {
+  readonly args: ExecutionArgs;
+  /** The cost of the operation with full lists. */
+  readonly paid: number;
 }
 
 /** The result of an operation. If it is large, it is printed already, and `result` has only its errors. */
@@ -154,7 +162,7 @@ export class UserTurns {
       if (this.#unread.isFull(asker.user)) throw tooMuchUnread();
       const result = await this.#execute(args);
       this.#queries.charge(asker.user, correctionOf(args, cost));
-      return await this.#answer(asker.user, result, args.contextValue as Context);
+      return await this.#answer(asker.user, result, { args, paid: cost });
     } catch (error) {
       if (!(error instanceof ChatError)) throw error;
       return { result: { errors: [toGraphqlError(error)] } };
@@ -164,13 +172,16 @@ export class UserTurns {
   }
 
   /** Prints a long answer within the turn of its operation, so that few answers of one user are made at the same time. */
-  async #answer(user: TurnTaker, result: ExecutionResult, { textLength = 0 }: Context): Promise<Answer> {
-    if (textLength <= longAnswer) return { result };
+  async #answer(user: TurnTaker, result: ExecutionResult, { args, paid }: Executed): Promise<Answer> {
+    const { textLength = 0 } = args.contextValue as Context;
     // Texts that were read for an answer that is refused cost as much as if they were printed.
-    this.#queries.charge(user, textLength / lengthPerField);
-    // Reading long texts took long: let other work run first.
+    if (textLength > longAnswer) this.#queries.charge(user, textLength / lengthPerField);
+    else if (paid <= manyFields || result.data == null || touchedBy(args) <= manyFields) return { result };
+    // Making a long answer took long: let other work run first.
     await endOfTurn();
     const printed = await this.#largeAnswers.print(user, result);
+    if (textLength <= longAnswer && printed.bytes > longAnswer)
+      this.#queries.charge(user, printed.bytes / lengthPerField);
     return { printed, result: result.errors === undefined ? { data: null } : { data: null, errors: result.errors } };
   }
 
@@ -183,7 +194,7 @@ export class UserTurns {
       const contextValue = { ...context, deps, changeTurn };
       const result = await this.#execute({ ...args, contextValue });
       if (changeTurn.paid > 0) this.#changes.charge(user, correctionOf({ ...args, contextValue }, changeTurn.paid));
-      return await this.#answer(user, result, contextValue);
+      return await this.#answer(user, result, { args: { ...args, contextValue }, paid: changeTurn.paid });
     } finally {
       changeTurn.end();
     }
@@ -198,9 +209,10 @@ const costOf = (args: ExecutionArgs): number => toCost(args, () => mostComplexit
 
 /** The difference between the real cost of its lists and what was paid for full ones. */
 const correctionOf = (args: ExecutionArgs, paid: number): number =>
-  hasUnpagedLists(args.schema, args.document)
-    ? toCost(args, () => complexityOf(args) + extraPriceOf(args.contextValue as Context)) - paid
-    : 0;
+  hasUnpagedLists(args.schema, args.document) ? toCost(args, () => touchedBy(args)) - paid : 0;
+
+/** How many fields an executed operation has touched. @throws {GraphQLError} if it was refused, because it cannot be measured */
+const touchedBy = (args: ExecutionArgs): number => complexityOf(args) + extraPriceOf(args.contextValue as Context);
 
 function toCost({ document, operationName, contextValue }: ExecutionArgs, measure: () => number): number {
   const { maxComplexity } = (contextValue as Context).deps.limits;
