@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { type AddressInfo, createServer } from 'node:net';
+import { type AddressInfo, createServer, Socket } from 'node:net';
 import { queryObjects } from 'node:v8';
 import pg from 'pg';
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { Connection } from '../../src/db/connection.js';
 import { connectDatabase, type Database } from '../../src/db/database.js';
 import { Prisma } from '../../src/db/generated/prisma/client.js';
@@ -119,6 +119,33 @@ describe('connectDatabase', () => {
     }
     // The last one is perhaps still closing.
     await expect.poll(() => Number(queryObjects(pg.Client)) - before, { timeout: 20_000 }).toBeLessThan(2);
+  });
+
+  it('reads little more than 128 KB of a result in one turn of the event loop, however much has arrived', async () => {
+    const connecting = vi.spyOn(Socket.prototype, 'connect');
+    onTestFinished(() => connecting.mockRestore());
+    const { db } = await connect();
+    await db.reads.query`SELECT 1`;
+    const sockets = connecting.mock.contexts as Socket[];
+    const bytesRead = () => sockets.reduce((sum, socket) => sum + socket.bytesRead, 0);
+
+    const perTurn: number[] = [];
+    let before = bytesRead();
+    const endTurn = () => {
+      perTurn.push(bytesRead() - before);
+      before = bytesRead();
+      // So long that the server fills all buffers of the system.
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
+      turn = setImmediate(endTurn);
+    };
+    let turn = setImmediate(endTurn);
+    const rows = await db.reads.query`SELECT repeat('x', 1000) AS text FROM generate_series(1, 4000)`;
+    clearImmediate(turn);
+
+    expect(rows).toHaveLength(4_000);
+    expect(perTurn.reduce((sum, bytes) => sum + bytes, bytesRead() - before)).toBeGreaterThan(4_000_000);
+    // The last of the pieces that the system gives has up to 64 KB.
+    expect(Math.max(...perTurn)).toBeLessThan(131_072 + 65_536);
   });
 
   it('keeps no more than a few hundred statements prepared, and always the newest', async () => {
