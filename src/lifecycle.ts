@@ -26,6 +26,7 @@ export class Lifecycle {
   #startStep: Promise<unknown> = Promise.resolve();
   readonly #interrupt = new AbortController();
   #stopping = false;
+  #hasSignal = false;
 
   constructor(log: Logger) {
     this.#log = log;
@@ -87,7 +88,10 @@ export class Lifecycle {
   }
 
   #onSignal(signal: NodeJS.Signals): void {
-    if (this.#stopping) this.#exitNow(signal === 'SIGINT' ? 130 : 143);
+    if (this.#hasSignal) this.#exitNow(signal === 'SIGINT' ? 130 : 143);
+    this.#hasSignal = true;
+    // systemd sends the signal to all processes, and the order of the primary process may overtake it.
+    if (this.#stopping) return;
     this.#log.info({ signal }, 'Stopping');
     void this.stop(0);
   }

@@ -113,10 +113,26 @@ describeWithNats('two workers', () => {
     const pids = await Promise.all([1, 2].map((number) => pidOf(number)));
     const processes = [...pids, instance().pid].map(identifyProcess);
 
-    for (const pid of pids) process.kill(pid, 'SIGINT');
-    for (const pid of pids) process.kill(pid, 'SIGTERM');
-    expect(await instance().stop()).toBe(0);
+    const author = await clientOf(1, kim);
+    const roomId = await author.group(lee);
+    const holder = new pg.Client({ connectionString: world.database.url });
+    await holder.connect();
+    await holder.query('BEGIN');
+    await holder.query('SELECT FROM chat_rooms WHERE id = $1 FOR UPDATE', [roomId]);
+    const underWay = author.sendOverWs(roomId, 'under way');
+    const waiting = `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`;
+    await waitFor(async () => (await world.database.query(waiting)).length > 0, { what: 'the send to wait' });
 
+    for (const pid of pids) process.kill(pid, 'SIGINT');
+    const stopped = instance().stop();
+    // The other worker has been ordered to stop by then, and so has the one that still waits for the send.
+    await Promise.race(closed);
+    for (const pid of pids.filter(isAlive)) process.kill(pid, 'SIGTERM');
+    await holder.query('COMMIT');
+    await holder.end();
+
+    expect(await underWay).toMatchObject({ duplicate: false });
+    expect(await stopped).toBe(0);
     expect(new Set(await Promise.all(closed))).toEqual(new Set([1012]));
     expect(processes.filter(isRunning)).toEqual([]);
   });
