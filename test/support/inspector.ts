@@ -5,6 +5,26 @@ import type { Instance } from './instance.js';
 /** Allows an `Inspector` to attach to the instance. */
 export const inspectorEnv = { NODE_OPTIONS: '--inspect=127.0.0.1:0' };
 
+/** An expression for a function that counts the objects in `this`, and the elements of maps and sets, by class. */
+const countByClass = `function () {
+  const { isMap, isSet } = process.getBuiltinModule('node:util').types;
+  const counts = {};
+  const add = (name, count) => { counts[name] = (counts[name] ?? 0) + count; };
+  const names = new Map();
+  const nameOf = (prototype) => {
+    // Only data: a getter, or a class that inherits its name, may fail.
+    const name = names.get(prototype) ?? String(Object.getOwnPropertyDescriptor(prototype, 'constructor')?.value?.name);
+    names.set(prototype, name);
+    return name;
+  };
+  for (const object of this) {
+    const name = nameOf(Object.getPrototypeOf(object));
+    add(name, 1);
+    if (isMap(object) || isSet(object)) add('elements of ' + name, object.size);
+  }
+  return counts;
+}`;
+
 /** Inspects an instance that was started with `inspectorEnv`. */
 export class Inspector {
   readonly #socket: WebSocket;
@@ -32,6 +52,31 @@ export class Inspector {
       expression: '(({ heapUsed, external }) => heapUsed + external)(process.memoryUsage())',
     })) as { result: { value: number } };
     return result.value;
+  }
+
+  /**
+   * The number of objects in memory after a full collection, by the name of their class, and of the elements of maps and
+   * sets. Unlike bytes, and lengths of arrays, these do not include tables that have grown once and do not shrink.
+   */
+  async countObjects(): Promise<Map<string, number>> {
+    const objectGroup = 'count';
+    const prototype = (await this.#call('Runtime.evaluate', { expression: 'Object.prototype', objectGroup })) as Remote;
+    const { objects } = (await this.#call('Runtime.queryObjects', {
+      prototypeObjectId: prototype.result.objectId,
+      objectGroup,
+    })) as { objects: Remote['result'] };
+    const { result } = (await this.#call('Runtime.callFunctionOn', {
+      objectId: objects.objectId,
+      functionDeclaration: countByClass,
+      returnByValue: true,
+    })) as Remote<Record<string, number>>;
+    await this.#call('Runtime.releaseObjectGroup', { objectGroup });
+    return new Map(Object.entries(result.value));
+  }
+
+  /** From now on, errors have their positions in the compiled files, and no file's source map is read and kept. */
+  async disableSourceMaps(): Promise<void> {
+    await this.#call('Runtime.evaluate', { expression: 'process.setSourceMapsEnabled(false)' });
   }
 
   /** Blocks the event loop for `busyMs` in every `everyMs`, for `forMs` in total or until `calmDown`; resolves at the end. */
@@ -73,4 +118,8 @@ export class Inspector {
       this.#socket.on('message', listen);
     });
   }
+}
+
+interface Remote<Value = unknown> {
+  readonly result: { readonly objectId: string; readonly value: Value };
 }
