@@ -15,11 +15,12 @@ import { setUp } from '../scripts/setup.mjs';
 
 /**
  * `npm run bench -- fanout bursts` runs these two; without names, all run. The results of a group are written if all of it has
- * run: single paths take half an hour, and so many days more than a whole one.
+ * run: single paths take half an hour, and the others together more than a whole one.
  */
 const groups = {
   paths: ['fanout', 'bursts', 'subscribe', 'send', 'reads', 'memory', 'latency', 'growth', 'services'],
-  day: ['day', 'storm', 'overload', 'morning'],
+  day: ['day'],
+  edges: ['storm', 'overload', 'morning'],
   platform: ['platform'],
 };
 const benches = Object.values(groups).flat();

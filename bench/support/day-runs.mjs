@@ -76,7 +76,10 @@ export async function runDay({ stack, rounds, quick, at }, profile, bars) {
     },
     atPeerLimit('statements', 'a message', ({ statements }) => statements ?? Number.NaN),
     atPeerLimit('p99 of receipts', 'ms', p99('receive')),
-    atPeerLimit('p99 of room lists', 'ms', p99('list'), bars.p99),
+    {
+      ...atPeerLimit('p99 of room lists', 'ms', p99('list'), bars.p99),
+      ...(bars.p99 === undefined ? {} : { headline: `Room list at the limit of ${peerName}, 99 of 100 within` }),
+    },
     atPeerLimit('p99 of opened rooms', 'ms', p99('open'), bars.p99),
     atPeerLimit('frame of a delivered message', 'bytes', ({ messageBytes }) => messageBytes, bars.bytes),
     atPeerLimit('resident set of its own processes', 'MB', ({ residentMb }) => residentMb),

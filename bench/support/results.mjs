@@ -55,6 +55,7 @@ const readme = join(import.meta.dirname, '../README.md');
 const places = {
   paths: { suffix: '', markers: ['<!-- results -->', '<!-- /results -->'] },
   day: { suffix: '-day', markers: ['<!-- results of the day -->', '<!-- /results of the day -->'] },
+  edges: { suffix: '-edges', markers: ['<!-- results of the edges -->', '<!-- /results of the edges -->'] },
   platform: { suffix: '-platform', markers: ['<!-- results of the platform -->', '<!-- /results of the platform -->'] },
 };
 
