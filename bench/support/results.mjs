@@ -52,7 +52,7 @@ const folder = join(import.meta.dirname, '../results');
 const readme = join(import.meta.dirname, '../README.md');
 
 /** Where the results of a group of benches are: the end of the names of their files, and their section of the README. */
-const places = {
+export const places = {
   paths: { suffix: '', markers: ['<!-- results -->', '<!-- /results -->'] },
   day: { suffix: '-day', markers: ['<!-- results of the day -->', '<!-- /results of the day -->'] },
   edges: { suffix: '-edges', markers: ['<!-- results of the edges -->', '<!-- /results of the edges -->'] },

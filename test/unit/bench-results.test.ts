@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { describeResults } from '../../bench/support/results.mjs';
+import { describeResults, places } from '../../bench/support/results.mjs';
 
 const bench = join(import.meta.dirname, '../../bench');
 
@@ -12,11 +12,19 @@ const linesOf = (text: string) =>
     .split('\n')
     .map((line) => line.replaceAll(/ *\| */g, '|').replaceAll(/-+/g, '-'));
 
-it('the page of the bench shows the results of its last complete run', () => {
-  const files = readdirSync(join(bench, 'results')).filter((file) => file.endsWith('.json'));
-  const newest = files.sort().at(-1) ?? '';
-  const page = readFileSync(join(bench, 'README.md'), 'utf8');
-  const section = /<!-- results -->([\s\S]*)<!-- \/results -->/.exec(page)?.[1] ?? '';
-  const results = JSON.parse(readFileSync(join(bench, 'results', newest), 'utf8'));
-  expect(linesOf(section)).toEqual(linesOf(describeResults(results)));
-});
+it.each(Object.values(places))(
+  'the page of the bench shows the last complete results$suffix',
+  ({ suffix, markers }) => {
+    const isOfGroup = new RegExp(`^[0-9-]{10}${suffix}\\.json$`);
+    const newest = readdirSync(join(bench, 'results'))
+      .filter((file) => isOfGroup.test(file))
+      .sort()
+      .at(-1);
+    const page = readFileSync(join(bench, 'README.md'), 'utf8');
+    const [start = '', end = ''] = markers;
+    const section = page.slice(page.indexOf(start) + start.length, page.indexOf(end));
+    if (newest === undefined) return expect(section.trim()).toBe('');
+    const results = JSON.parse(readFileSync(join(bench, 'results', newest), 'utf8'));
+    expect(linesOf(section)).toEqual(linesOf(describeResults(results, newest.replace('.json', ''))));
+  },
+);
