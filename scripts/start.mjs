@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { root } from './run-command.mjs';
+import { serverArguments } from './server-arguments.mjs';
 import { runScript, setUp } from './setup.mjs';
 
 const repeatedSignalMs = 1_000;
@@ -14,7 +15,7 @@ const orphanCheckMs = 250;
  * second are dropped, and the server receives one.
  */
 function start() {
-  const server = spawn(process.execPath, ['--enable-source-maps', join(root, 'dist/main.js')], {
+  const server = spawn(process.execPath, [...serverArguments, join(root, 'dist/main.js')], {
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     detached: true,
   });

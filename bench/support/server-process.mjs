@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
+import { serverArguments } from '../../scripts/server-arguments.mjs';
 import { manifestPath } from './documents.mjs';
 
 const bench = join(import.meta.dirname, '..');
@@ -26,7 +27,7 @@ export const tokenSecret = 'a-secret-for-the-bench-of-32-bytes-or-more';
  * @param {{ nodeArgs?: string[], isInterpreted?: boolean | undefined }} [options] `isInterpreted`: no documents are registered
  */
 export const startFairway = ({ nats }, databaseUrl, { nodeArgs = [], isInterpreted = false } = {}) =>
-  startServer(join(bench, '../dist/main.js'), ['--enable-source-maps', ...nodeArgs], {
+  startServer(join(bench, '../dist/main.js'), [...serverArguments, ...nodeArgs], {
     HOST: '127.0.0.1',
     // One process, as its peers are.
     WORKERS: '1',

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { resolve } from 'node:path';
+import { serverArguments } from '../../scripts/server-arguments.mjs';
 
 /** A server process, started as in production. */
 export interface Instance {
@@ -54,7 +55,7 @@ const toEnv = ({ databaseUrl, nats, env = {} }: InstanceOptions) => ({
 export const startEmbeddedInstance = (dataDir: string): Promise<Instance> => startProcess({ DATA_DIR: dataDir });
 
 function spawnProcess(env: Readonly<Record<string, string>>) {
-  const child = spawn(process.execPath, ['--enable-source-maps', main], {
+  const child = spawn(process.execPath, [...serverArguments, main], {
     env: { PATH: process.env.PATH, PORT: '0', HOST: '127.0.0.1', WORKERS: '1', LOG_LEVEL: 'warn', ...env },
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   });
