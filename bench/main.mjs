@@ -18,7 +18,7 @@ import { setUp } from '../scripts/setup.mjs';
  * run: single paths take half an hour, and the others together more than a whole one.
  */
 const groups = {
-  paths: ['fanout', 'bursts', 'subscribe', 'send', 'reads', 'memory', 'latency', 'growth', 'services'],
+  paths: ['fanout', 'bursts', 'subscribe', 'send', 'reads', 'memory', 'latency', 'growth', 'history', 'services'],
   day: ['day'],
   edges: ['storm', 'overload', 'morning'],
   platform: ['platform'],

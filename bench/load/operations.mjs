@@ -13,6 +13,8 @@ const text =
 /** @type {Line[]} */
 let lines = [];
 let sent = 0;
+/** A text in the result that ends a subscription. Empty while mutations are sent, which have one result. */
+let awaited = '';
 
 /** @param {Target} target @param {string} token @returns {Promise<Line>} */
 async function openSocket(target, token) {
@@ -21,9 +23,13 @@ async function openSocket(target, token) {
   /** @type {(answer: Buffer) => void} */
   let answer = () => undefined;
   client.socket.onText = (bytes, start, end) => {
-    if (bytes.toString('latin1', start, Math.min(end, start + 80)).includes('"type":"next"')) {
-      answer(Buffer.from(bytes.subarray(start, end)));
+    const head = bytes.toString('latin1', start, Math.min(end, start + 80));
+    if (!head.includes('"type":"next"') || !head.includes(`"id":"${lastId}"`)) return;
+    if (awaited !== '') {
+      if (!bytes.toString('latin1', start, end).includes(awaited)) return;
+      client.socket.send(`{"id":"${lastId}","type":"complete"}`);
     }
+    answer(Buffer.from(bytes.subarray(start, end)));
   };
   return (body) =>
     new Promise((resolve) => {
@@ -75,6 +81,7 @@ serveCalls({
 
   /** @param {number} ms @param {string[]} roomIds taken in turn */
   send(ms, roomIds) {
+    awaited = '';
     const nextBody = () => {
       sent += 1;
       const input = { id: randomUUID(), roomId: roomIds[sent % roomIds.length], content: `${sent} ${text}` };
@@ -83,6 +90,23 @@ serveCalls({
     return run(ms, nextBody, (answer) => {
       if (answer.includes('"errors"') || !answer.includes('"createdAt"')) throw new Error(String(answer));
     });
+  },
+
+  /**
+   * Subscribes and completes, again and again.
+   * @param {number} ms
+   * @param {string} body
+   * @param {string} mark a text in the result that ends it
+   */
+  follow(ms, body, mark) {
+    awaited = mark;
+    return run(
+      ms,
+      () => body,
+      (answer) => {
+        if (!answer.includes(mark)) throw new Error(String(answer));
+      },
+    );
   },
 
   /** Repeats the same request. The data do not change, so every answer has the length of the first. */

@@ -51,6 +51,47 @@ export async function seedRooms(database, { rooms = 1, memberIds, messages = 0 }
   return roomIds;
 }
 
+const clubSize = 5;
+const roomsPerClub = 20;
+const roomsAtOnce = 10_000;
+
+/**
+ * Creates rooms of clubs: five people who share 20 rooms and no other. A room's members have sent its messages in turn, and have
+ * read half of them.
+ * @param {Database} database
+ * @param {{ rooms: number, messages: number }} options `messages` of each room
+ * @returns {Promise<number[][]>} the members of each club
+ */
+export async function seedClubs(database, { rooms, messages }) {
+  const clubs = numbers(0, Math.ceil(rooms / roomsPerClub)).map((club) => numbers(1_000 + club * clubSize, clubSize));
+  await seedUsers(database, clubs.flat());
+  const club = `${clubs[0]?.[0] ?? 0} + (n - 1) / ${roomsPerClub} * ${clubSize}`;
+  for (let first = 1; first <= rooms; first += roomsAtOnce) {
+    const range = [first, Math.min(first + roomsAtOnce - 1, rooms)];
+    await database.query(
+      `INSERT INTO chat_rooms (id, name, type, seq, published_seq, updated_at)
+       SELECT md5('room ' || n)::uuid, '모임 ' || n, 'GROUP', $3, $3, now() - n * interval '1 minute'
+       FROM generate_series($1::int, $2::int) AS n`,
+      [...range, messages],
+    );
+    await database.query(
+      `INSERT INTO chat_room_members (room_id, user_id, is_admin, joined_seq, last_read_seq, last_read_at)
+       SELECT md5('room ' || n)::uuid, ${club} + m, m = 0, 0, $3::int / 2, now()
+       FROM generate_series($1::int, $2::int) AS n, generate_series(0, ${clubSize - 1}) AS m`,
+      [...range, messages],
+    );
+    await database.query(
+      `INSERT INTO chat_messages (id, room_id, seq, changed_seq, sender_id, sender_name, content, created_at)
+       SELECT gen_random_uuid(), md5('room ' || n)::uuid, m, m, s.id, '회원 ' || s.id, m || $4,
+         now() - ($3::int - m) * interval '1 minute'
+       FROM generate_series($1::int, $2::int) AS n, generate_series(1, $3::int) AS m,
+         LATERAL (SELECT ${club} + m % ${clubSize} AS id) AS s`,
+      [...range, messages, ` ${text}`],
+    );
+  }
+  return clubs;
+}
+
 /** Does what autovacuum would do later. @param {Database} database */
 export async function settle(database) {
   await database.query('VACUUM ANALYZE');
