@@ -75,7 +75,7 @@ export interface WorkerSeat {
   };
 }
 
-const maxKnownNames = 100_000;
+const maxKnownTokens = 100_000;
 const natsWaitMs = 1_000;
 const secondsOfDay = 24 * 60 * 60;
 
@@ -97,7 +97,7 @@ export async function startApp(
   const pubsub = createNatsPubSub(requireUrl(config.nats), log);
   const store = createLogStore(db);
   const { epochs } = db;
-  const knownNames: Deps['knownNames'] = new LRUCache({ max: maxKnownNames });
+  const knownTokens: Deps['knownTokens'] = new LRUCache({ max: maxKnownTokens });
   const names = new NameSignals(pubsub);
   const nameCache = new NameCache(names);
   names.onNamed((userId) => nameCache.forget(userId));
@@ -107,7 +107,7 @@ export async function startApp(
   epochs.onChange(() => {
     log.warn({ epoch: epochs.present }, 'The epoch has changed: the database was restored, or it is another server');
     // Names that were stored before may be lost.
-    knownNames.clear();
+    knownTokens.clear();
     nameCache.clear();
   });
   const comparison = new StreamComparison({ pubsub, store, epochs, seal, log });
@@ -163,7 +163,7 @@ export async function startApp(
     subscriptionRate: new RateLimiterMemory({ points: limits.subscriptionsPerMinute, duration: 60 }),
     searchRate: new RateLimiterMemory({ points: limits.searchesPerMinute, duration: 60 }),
     typingRate: new RateLimiterMemory({ points: limits.changesPerMinute, duration: 60 }),
-    knownNames,
+    knownTokens,
     batches: createBatches(db, nameCache),
     userDirectory: config.userDirectory,
     language: config.language,

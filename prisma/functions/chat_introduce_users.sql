@@ -9,7 +9,7 @@ LANGUAGE sql AS $$
   FROM unnest(p_users, p_names) AS h(id, name) ORDER BY h.id, h.name
   ON CONFLICT (id) DO UPDATE SET name = excluded.name, named_at = excluded.named_at
   WHERE excluded.name IS NOT NULL AND (u.named_at IS NULL OR u.named_at <= excluded.named_at)
-    AND u.name IS DISTINCT FROM excluded.name
+    AND u.name IS DISTINCT FROM excluded.name AND u.deleted_at IS NULL
   RETURNING u.id)
   SELECT coalesce(array_agg(w.id), '{}') FROM written w JOIN before b ON b.id = w.id;
 $$;

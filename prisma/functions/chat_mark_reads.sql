@@ -12,7 +12,7 @@
 --
 -- The plans are fixed for the reasons that chat_send_messages gives.
 CREATE OR REPLACE FUNCTION chat_mark_reads(p_rooms uuid[], p_users integer[], p_messages uuid[], p_counted boolean[])
-RETURNS TABLE (place integer, outcome text, member chat_room_members, room chat_rooms, unread integer)
+RETURNS TABLE (place integer, outcome text, member chat_room_members, room chat_rooms, unread integer, previous integer)
 LANGUAGE plpgsql
 SET enable_seqscan = off
 SET enable_hashjoin = off
@@ -24,6 +24,7 @@ DECLARE
   v_now timestamptz;
   v_held uuid[];
   v_outcomes text[];
+  v_previous integer[];
 BEGIN
   SELECT coalesce(array_agg(h.id), '{}') INTO v_held
   FROM (
@@ -62,7 +63,8 @@ BEGIN
     SELECT j.message_id, j.room_id, j.user_id, j.seq, v_now FROM judged j WHERE j.outcome = 'OK'
     ON CONFLICT (message_id, user_id) DO NOTHING
   )
-  SELECT array_agg(j.outcome ORDER BY j.place) INTO v_outcomes FROM judged j;
+  SELECT array_agg(j.outcome ORDER BY j.place), array_agg(j.last_read_seq ORDER BY j.place) INTO v_outcomes, v_previous
+  FROM judged j;
 
   RETURN QUERY
   SELECT a.place::integer,
@@ -71,9 +73,9 @@ BEGIN
     CASE WHEN a.is_counted AND m.id IS NOT NULL THEN (
       SELECT count(*) FROM chat_messages c
       WHERE c.room_id = m.room_id AND c.seq > greatest(m.last_read_seq, m.joined_seq)
-        AND c.sender_id <> m.user_id AND c.type <> 'SYSTEM' AND c.deleted_at IS NULL)::integer END
-  FROM unnest(p_rooms, p_users, p_counted, v_outcomes)
-    WITH ORDINALITY AS a(room_id, user_id, is_counted, outcome, place)
+        AND c.sender_id <> m.user_id AND c.type <> 'SYSTEM' AND c.deleted_at IS NULL)::integer END, a.previous
+  FROM unnest(p_rooms, p_users, p_counted, v_outcomes, v_previous)
+    WITH ORDINALITY AS a(room_id, user_id, is_counted, outcome, previous, place)
   LEFT JOIN chat_room_members m ON m.room_id = a.room_id AND m.user_id = a.user_id AND m.left_at IS NULL
     AND a.outcome IN ('OK', 'UNCHANGED')
   LEFT JOIN chat_rooms r ON r.id = m.room_id

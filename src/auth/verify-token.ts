@@ -7,7 +7,7 @@ import {
   jwtVerify,
 } from 'jose';
 import { LRUCache } from 'lru-cache';
-import { readName } from '../domain/content.js';
+import { readName, readUrl } from '../domain/content.js';
 import { ChatError } from '../domain/errors.js';
 import { isUserId } from '../domain/ids.js';
 import { clockLeewayMs, type Viewer } from '../domain/viewer.js';
@@ -71,12 +71,19 @@ function createKeys({ secret, jwksUrl }: VerifyOptions): Keys {
   return async () => key;
 }
 
-/** An invalid name is ignored: `sub` alone identifies the user. */
-function toViewer({ sub, name, iat = 0, exp = 0 }: JWTPayload & { name?: unknown }): Viewer {
+/** An invalid name or picture is ignored: `sub` alone identifies the user. */
+function toViewer({
+  sub,
+  name,
+  picture,
+  iat = 0,
+  exp = 0,
+}: JWTPayload & { name?: unknown; picture?: unknown }): Viewer {
   if (!isUserId(sub)) throw unauthenticated("The token's sub must be a user's number");
   return {
     userId: Number(sub),
     name: readName(name) ?? undefined,
+    avatarUrl: readUrl(picture) ?? undefined,
     issuedAt: new Date(iat * 1_000),
     expiresAt: new Date(Math.min(exp, iat + maxTokenAgeSeconds) * 1_000),
   };

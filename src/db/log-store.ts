@@ -6,7 +6,7 @@ import {
   type LogRange,
   type LogStore,
   logPageSize,
-  type Member,
+  type MarkMove,
   type NewStates,
   type PublishedRange,
   type RoomHead,
@@ -78,13 +78,16 @@ async function readPage(connection: Connection, { roomId, base, after, upTo }: L
   return rows.map((row) => toStoredEntry(row, { directKey: row.direct_key, epoch: row.epoch }, row.position));
 }
 
-async function readMarks({ upkeep }: Database, { roomIds, ageMs, count }: NewStates): Promise<Member[]> {
-  const rows = await upkeep.query<MemberRow>`
-    SELECT ${memberRow.select('m')}
+async function readMarks({ upkeep }: Database, { roomIds, ageMs, count }: NewStates): Promise<MarkMove[]> {
+  const rows = await upkeep.query<MemberRow & { previousSeq: number | null }>`
+    SELECT ${memberRow.select('m')}, (
+      SELECT d.seq FROM message_reads d
+      WHERE d.room_id = m.room_id AND d.user_id = m.user_id AND d.read_at < asked.start ORDER BY d.seq DESC LIMIT 1
+    ) AS "previousSeq"
     FROM (SELECT clock_timestamp() - ${ageMs}::float8 * interval '1 ms' AS start) asked, chat_room_members m
     WHERE m.room_id = ANY(${roomIds}::uuid[]) AND ${isPresent('m')} AND m.last_read_at >= asked.start
     ORDER BY m.last_read_at DESC LIMIT ${count}::int`;
-  return rows.map((row) => memberRow.decode(row)).reverse();
+  return rows.map((row) => ({ ...memberRow.decode(row), previousSeq: row.previousSeq })).reverse();
 }
 
 /** An entry that is dated further ahead than rounding to milliseconds explains was written before the clock was set back. */

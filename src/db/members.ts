@@ -10,7 +10,7 @@ import {
   memberJson,
   showMembers,
 } from './member-row.js';
-import { isPresent, type RoomOfUser } from './membership.js';
+import { isPresent, membershipOf, type RoomOfUser } from './membership.js';
 
 /** A position in the order of a room's members: the longest member first. */
 export type MemberPosition = Pick<Member, 'joinedSeq' | 'userId'>;
@@ -69,6 +69,17 @@ export const toMemberPage = (
   { roomId, userId }: RoomOfUser,
   { page, details }: MemberPageRequest,
 ): Page<KnownMember> => toPage(showMembers(values ?? [], { roomId, details })(userId), page);
+
+/** Resolves with the current or former member, as the user sees it; null if the user is not a member of the same room now. */
+export async function findMember({ reads }: Database, id: string, userId: number): Promise<KnownMember | null> {
+  const rows = await reads.query<{ roomId: string; member: MemberJson }>`
+    SELECT o.room_id AS "roomId", ${memberJson('o', Prisma.sql`u.name`, memberDetails)} AS member
+    FROM ${membershipOf(userId)} JOIN chat_room_members o ON o.room_id = me.room_id JOIN chat_users u ON u.id = o.user_id
+    WHERE o.id = ${id}::uuid`;
+  return (
+    rows.flatMap(({ roomId, member }) => showMembers([member], { roomId, details: memberDetails })(userId))[0] ?? null
+  );
+}
 
 /** Returns the page of a list that was read already, in the same order. */
 export function pageOfMembers(members: readonly KnownMember[], page: MemberPage): Page<KnownMember> {

@@ -51,9 +51,10 @@ export interface Omissions {
 export interface MessageParts {
   readonly sender: User;
   readonly readCount: number;
+  readonly unreadMemberCount: number;
 }
 export type MessagePart = keyof MessageParts;
-export const messageParts = ['sender', 'readCount'] as const satisfies readonly MessagePart[];
+export const messageParts = ['sender', 'readCount', 'unreadMemberCount'] as const satisfies readonly MessagePart[];
 
 export type PagedMessage = Message & Partial<MessageParts>;
 
@@ -78,7 +79,7 @@ export async function pageMessages(
 }
 
 export type HistoryJson = readonly PagedMessageJson[] | null;
-type PagedMessageJson = MessageJson<[senderName: string | null, readCount: number | null]>;
+type PagedMessageJson = MessageJson<[senderName: string | null, readCount: number | null, unreadCount: number | null]>;
 
 /**
  * The page as one value in the row of its room, which is read in half the time of as many rows.
@@ -86,42 +87,80 @@ type PagedMessageJson = MessageJson<[senderName: string | null, readCount: numbe
  */
 export function historyJson(room: string, { page, parts = [], omissions }: HistoryRequest): Prisma.Sql {
   const { after = 0, before = 2 ** 31 } = page;
-  const [withSender, withReadCount] = [parts.includes('sender'), parts.includes('readCount')];
-  // The parts are outside of the page: with a join inside, a plan for any room may read the whole room to sort it.
-  return Prisma.sql`(
-    ${withReadCount ? Prisma.sql`WITH ${readMarks(Prisma.sql`= ${Prisma.raw(room)}`)}` : Prisma.empty}
-    SELECT json_agg(json_build_array(${messageRow.values('c')}, ${withSender ? nameOfSender : Prisma.sql`NULL`},
-      ${withReadCount ? countByMarks : Prisma.sql`NULL`}))
-    FROM (
-      SELECT c.* FROM chat_messages c
-      WHERE c.room_id = ${Prisma.raw(room)} AND c.seq > ${after}::bigint AND c.seq < ${before}::bigint
-        AND (c.deleted_at IS NULL OR NOT ${omissions?.deleted ?? false}::boolean)
-      ORDER BY c.seq ${page.backward ? Prisma.sql`DESC` : Prisma.sql`ASC`}
-      OFFSET ${omissions?.skip ?? 0}::int LIMIT ${page.count + 1}::int
-    ) c)`;
+  const messages = Prisma.sql`
+    SELECT c.* FROM chat_messages c
+    WHERE c.room_id = ${Prisma.raw(room)} AND c.seq > ${after}::bigint AND c.seq < ${before}::bigint
+      AND (c.deleted_at IS NULL OR NOT ${omissions?.deleted ?? false}::boolean)
+    ORDER BY c.seq ${page.backward ? Prisma.sql`DESC` : Prisma.sql`ASC`}
+    OFFSET ${omissions?.skip ?? 0}::int LIMIT ${page.count + 1}::int`;
+  return messagesJson(room, messages, parts);
 }
 
-export function toHistory(
-  roomId: string,
-  values: HistoryJson,
-  { page, parts = [] }: HistoryRequest,
-): Page<PagedMessage> {
-  const [withSender, withReadCount] = [parts.includes('sender'), parts.includes('readCount')];
-  const toPagedMessage = (json: PagedMessageJson): PagedMessage => {
+/** @param messages - a query of messages of the room, with all columns */
+function messagesJson(room: string, messages: Prisma.Sql, parts: readonly MessagePart[]): Prisma.Sql {
+  const columns = messageParts.map((part) => (parts.includes(part) ? sqlOfPart[part] : Prisma.sql`NULL`));
+  const counts = [readCount, unreadMemberCount].filter(({ sql }) => columns.includes(sql));
+  const lists = counts.map(({ marks }) => marks);
+  // The parts are outside of the page: with a join inside, a plan for any room may read the whole room to sort it.
+  return Prisma.sql`(
+    ${lists.length > 0 ? Prisma.sql`WITH ${readMarks(Prisma.sql`= ${Prisma.raw(room)}`, lists)}` : Prisma.empty}
+    SELECT json_agg(json_build_array(${messageRow.values('c')}, ${Prisma.join(columns)})) FROM (${messages}) c)`;
+}
+
+export const toHistory = (roomId: string, values: HistoryJson, { page, parts }: HistoryRequest): Page<PagedMessage> =>
+  toPage(toPagedMessages(roomId, values, parts), page);
+
+function toPagedMessages(roomId: string, values: HistoryJson, parts: readonly MessagePart[] = []): PagedMessage[] {
+  const has = messageParts.map((part) => parts.includes(part));
+  return (values ?? []).map((json) => {
     const message: Message & { -readonly [Part in MessagePart]?: MessageParts[Part] } = messageRow.decodeJson(json, {
       roomId,
     });
-    if (withSender) message.sender = { id: message.senderId, name: messageRow.restOfJson(json, 0) };
-    if (withReadCount) message.readCount = messageRow.restOfJson(json, 1) ?? 0;
+    if (has[0]) message.sender = { id: message.senderId, name: messageRow.restOfJson(json, 0) };
+    if (has[1]) message.readCount = messageRow.restOfJson(json, 1) ?? 0;
+    if (has[2]) message.unreadMemberCount = messageRow.restOfJson(json, 2) ?? 0;
     return message;
-  };
-  return toPage((values ?? []).map(toPagedMessage), page);
+  });
+}
+
+/** A message, and how many messages before and after it make a page. */
+export interface AroundRequest {
+  readonly messageId: string;
+  readonly older: number;
+  readonly newer: number;
+  readonly parts?: readonly MessagePart[] | undefined;
+}
+
+/**
+ * Reads the message with those around it, oldest first, in one statement; null if the user is not a member now, or the message
+ * is not one of the room.
+ */
+export async function pageAround(
+  { reads }: Database,
+  roomId: string,
+  userId: number | null,
+  { messageId, older, newer, parts = [] }: AroundRequest,
+): Promise<Page<PagedMessage> | null> {
+  const messages = Prisma.sql`
+    (SELECT c.* FROM chat_messages c WHERE c.room_id = me.room_id AND c.seq < middle.seq
+     ORDER BY c.seq DESC LIMIT ${older + 1}::int)
+    UNION ALL
+    (SELECT c.* FROM chat_messages c WHERE c.room_id = me.room_id AND c.seq >= middle.seq
+     ORDER BY c.seq ASC LIMIT ${newer + 2}::int)`;
+  const rows = await reads.query<{ history: HistoryJson }>`
+    SELECT ${messagesJson('me.room_id', messages, parts)} AS history
+    FROM ${membershipOf(userId)} JOIN chat_messages middle ON middle.room_id = me.room_id AND middle.id = ${messageId}::uuid
+    WHERE me.room_id = ${roomId}::uuid`;
+  if (rows[0] === undefined) return null;
+  const found = toPagedMessages(roomId, rows[0].history, parts).sort((a, b) => a.seq - b.seq);
+  const place = found.findIndex(({ id }) => id === messageId);
+  const [first, end] = [Math.max(0, place - older), place + newer + 1];
+  return { rows: found.slice(first, end), hasPreviousPage: first > 0, hasNextPage: end < found.length };
 }
 
 /** The read marks of each room's members, read once for all messages. */
-const readMarks = (isRoom: Prisma.Sql): Prisma.Sql => Prisma.sql`marks AS MATERIALIZED (
-    SELECT m.room_id, array_agg(m.user_id) AS user_ids, array_agg(m.last_read_seq) AS seqs,
-      array_agg(m.last_read_seq ORDER BY m.last_read_seq) AS ascending
+const readMarks = (isRoom: Prisma.Sql, lists: readonly Prisma.Sql[]): Prisma.Sql => Prisma.sql`marks AS MATERIALIZED (
+    SELECT m.room_id, array_agg(m.user_id) AS user_ids, ${Prisma.join(lists)}
     FROM chat_room_members m WHERE m.room_id ${isRoom} AND ${isPresent('m')} GROUP BY m.room_id
   )`;
 
@@ -130,11 +169,41 @@ const nameOfSender = Prisma.sql`CASE WHEN c.type = 'SYSTEM' AND EXISTS (
     SELECT FROM chat_room_members m WHERE m.room_id = c.room_id AND m.user_id = c.sender_id AND NOT m.is_confirmed
   ) THEN NULL ELSE (SELECT u.name FROM chat_users u WHERE u.id = c.sender_id) END`;
 
-/** The number of `readersOfMessage` of message c, by a binary search: all marks except those below it and its author's own. */
-const countByMarks = Prisma.sql`(
-  SELECT cardinality(marks.ascending) - width_bucket(c.seq - 1, marks.ascending)
-    - coalesce((marks.seqs[array_position(marks.user_ids, c.sender_id)] >= c.seq)::int, 0)
-  FROM marks WHERE marks.room_id = c.room_id)`;
+/** A number of members for each message c, by a binary search in the sorted marks of its room. */
+interface CountByMarks {
+  /** The lists of marks that it needs. */
+  readonly marks: Prisma.Sql;
+  readonly sql: Prisma.Sql;
+}
+
+/** The number of `readersOfMessage`: all marks except those below the message and its author's own. */
+const readCount: CountByMarks = {
+  marks: Prisma.sql`array_agg(m.last_read_seq) AS seqs, array_agg(m.last_read_seq ORDER BY m.last_read_seq) AS ascending`,
+  sql: Prisma.sql`(
+    SELECT cardinality(marks.ascending) - width_bucket(c.seq - 1, marks.ascending)
+      - coalesce((marks.seqs[array_position(marks.user_ids, c.sender_id)] >= c.seq)::int, 0)
+    FROM marks WHERE marks.room_id = c.room_id)`,
+};
+
+/**
+ * The number of members other than the author who could have read the message and have not. Messages from before a member joined
+ * are their history: they are below their floor.
+ */
+const unreadMemberCount: CountByMarks = {
+  marks: Prisma.sql`array_agg(greatest(m.last_read_seq, m.joined_seq)) AS floors,
+      array_agg(greatest(m.last_read_seq, m.joined_seq) ORDER BY greatest(m.last_read_seq, m.joined_seq)) AS ascending_floors`,
+  sql: Prisma.sql`(
+    SELECT width_bucket(c.seq - 1, marks.ascending_floors)
+      - coalesce((marks.floors[array_position(marks.user_ids, c.sender_id)] < c.seq)::int, 0)
+    FROM marks WHERE marks.room_id = c.room_id)`,
+};
+
+/** Of message c. */
+const sqlOfPart: Readonly<Record<MessagePart, Prisma.Sql>> = {
+  sender: nameOfSender,
+  readCount: readCount.sql,
+  unreadMemberCount: unreadMemberCount.sql,
+};
 
 /** The fields of a message that determine its readers. */
 export type ReadPosition = Pick<Message, 'id' | 'roomId' | 'seq' | 'senderId'>;
@@ -161,13 +230,19 @@ const readersOfMessage = Prisma.sql`
   chat_room_members m
   WHERE m.room_id = c.room_id AND ${isPresent('m')} AND m.user_id <> c.sender_id AND m.last_read_seq >= c.seq`;
 
-export async function countReaders(
+export const countReaders = (db: Database, asked: readonly MessageOfUser[]) => countMembers(db, asked, readCount);
+
+export const countUnreadMembers = (db: Database, asked: readonly MessageOfUser[]) =>
+  countMembers(db, asked, unreadMemberCount);
+
+async function countMembers(
   { reads }: Database,
   asked: readonly MessageOfUser[],
+  { marks, sql }: CountByMarks,
 ): Promise<View<MessageOfUser, number>> {
   const rows = await reads.query<{ id: string; viewer_ids: number[]; count: number }>`
-    WITH c AS MATERIALIZED (${askedMessages(asked)}), ${readMarks(Prisma.sql`= ANY(ARRAY(SELECT room_id FROM c))`)}
-    SELECT c.id, c.viewer_ids, ${countByMarks} AS count FROM c`;
+    WITH c AS MATERIALIZED (${askedMessages(asked)}), ${readMarks(Prisma.sql`= ANY(ARRAY(SELECT room_id FROM c))`, [marks])}
+    SELECT c.id, c.viewer_ids, ${sql} AS count FROM c`;
   return ofMessages(rows, ({ count }) => count);
 }
 

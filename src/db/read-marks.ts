@@ -1,4 +1,4 @@
-import type { Member } from '../domain/room-log.js';
+import type { MarkMove } from '../domain/room-log.js';
 import type { Database } from './database.js';
 import { isUncertain, LockedError } from './database-errors.js';
 import { Prisma } from './generated/prisma/client.js';
@@ -22,7 +22,7 @@ export interface ReadMark {
 /** The room and the membership right after the mark; null if there is no such membership. */
 export interface MarkWrite {
   readonly outcome: Outcome;
-  readonly member: Member | null;
+  readonly member: MarkMove | null;
   readonly room: Room | null;
 }
 
@@ -69,11 +69,11 @@ async function waitAndMarkAll(db: Database, marks: readonly ReadMark[]): Promise
   return answers;
 }
 
-type MarkRow = { room: RoomJson; unread: number | null } & (MemberRow | { id: null });
+type MarkRow = { room: RoomJson; unread: number | null; previousSeq: number | null } & (MemberRow | { id: null });
 
 /** The room and the membership of an answer `w`. */
 const columns = Prisma.sql`
-  w.unread, ${memberRow.select('(w.member)')}, json_build_array(${roomRow.values('(w.room)')}) AS room`;
+  w.unread, w.previous AS "previousSeq", ${memberRow.select('(w.member)')}, json_build_array(${roomRow.values('(w.room)')}) AS room`;
 
 async function writeMark({ writes }: Writer, { roomId, userId, messageId, isCounted }: ReadMark): Promise<MarkWrite> {
   const [row] = await writes.query<MarkRow & { outcome: Outcome }>`
@@ -99,5 +99,9 @@ function toMarkWrite(outcome: Outcome, row: MarkRow): MarkWrite {
   if (row.id === null) return { outcome, member: null, room: null };
   const viewerMember = memberRow.decode(row);
   const preloaded = row.unread === null ? { viewerMember } : { viewerMember, unreadCount: row.unread };
-  return { outcome, member: viewerMember, room: { ...roomRow.decodeJson(row.room, {}), preloaded } };
+  return {
+    outcome,
+    member: { ...viewerMember, previousSeq: row.previousSeq },
+    room: { ...roomRow.decodeJson(row.room, {}), preloaded },
+  };
 }

@@ -163,14 +163,25 @@ export interface MembershipChange {
   readonly language?: Language;
 }
 
-export const renameRoom = (
+/** What changes of a GROUP; absent fields stay as they are. */
+export interface RoomUpdate {
+  readonly name?: string | undefined;
+  /** Null removes the picture. */
+  readonly imageUrl?: string | null | undefined;
+  /** The id of the entry about the picture; the change's own is for the name. */
+  readonly imageMessageId: string;
+}
+
+export const updateRoom = (
   db: Writer,
   { roomId, actorId, messageId, language = defaultLanguage }: MembershipChange,
-  name: string,
+  { name, imageUrl, imageMessageId }: RoomUpdate,
 ) =>
   write(
     db,
-    Prisma.sql`chat_rename_room(${roomId}::uuid, ${actorId}::int, ${name}::text, ${messageId}::uuid, ${language}::text)`,
+    Prisma.sql`chat_update_room(
+      ${roomId}::uuid, ${actorId}::int, ${name ?? null}::text, ${imageUrl !== undefined}::boolean, ${imageUrl ?? null}::text,
+      ${[messageId, imageMessageId]}::uuid[], ${language}::text)`,
   );
 
 /** The invited users, the maximum size of the room, and whether they are confirmed even if the actor does not know them. */

@@ -71,19 +71,28 @@ export const lastMessage: Part<MessageJson | null, Message | null> = {
   sql: (room) => Prisma.sql`(
     SELECT json_build_array(${messageRow.values('c')}) FROM chat_messages c
     WHERE c.room_id = ${Prisma.raw(room)} AND c.deleted_at IS NULL ORDER BY c.seq DESC LIMIT 1)`,
-  read: (json, roomId) => {
-    const message = json === null ? null : messageRow.decodeJson(json, { roomId });
-    return () => message;
-  },
+  read: readMessage,
 };
 
-/** The number of messages of others, neither SYSTEM nor deleted, after the read mark and the joining of member m. */
-export const unreadCount: Part<number, number> = {
-  sql: () => Prisma.sql`(
-    SELECT count(*) FROM chat_messages c
+function readMessage(json: MessageJson | null, roomId: string): () => Message | null {
+  const message = json === null ? null : messageRow.decodeJson(json, { roomId });
+  return () => message;
+}
+
+/** Messages of others, neither SYSTEM nor deleted, after the read mark and the joining of member m. */
+const unreadMessages = Prisma.sql`chat_messages c
     WHERE c.room_id = m.room_id AND c.seq > greatest(m.last_read_seq, m.joined_seq)
-      AND c.sender_id <> m.user_id AND c.type <> 'SYSTEM' AND c.deleted_at IS NULL)::int`,
+      AND c.sender_id <> m.user_id AND c.type <> 'SYSTEM' AND c.deleted_at IS NULL`;
+
+export const unreadCount: Part<number, number> = {
+  sql: () => Prisma.sql`(SELECT count(*) FROM ${unreadMessages})::int`,
   read: (count) => () => count,
+};
+
+export const firstUnreadMessage: Part<MessageJson | null, Message | null> = {
+  sql: () => Prisma.sql`(
+    SELECT json_build_array(${messageRow.values('c')}) FROM ${unreadMessages} ORDER BY c.seq LIMIT 1)`,
+  read: readMessage,
 };
 
 /** The reader's own membership. */

@@ -10,6 +10,7 @@ const bookingId: Field<number, 'bookingId'> = { kind: 'bookingId', isNullable: f
 const roomShape = {
   id: uuid,
   name: orNull(text),
+  imageUrl: orNull(text),
   type: roomType,
   bookingId: orNull(bookingId),
   seq: mark,

@@ -9,7 +9,7 @@ import { isPresent, type RoomOfUser } from './membership.js';
 import { countMembersOf, isEver, listMembersOf, type Part } from './room-parts.js';
 import { type RoomRow, roomRow } from './room-row.js';
 import { partsOf, type Room, type RoomPart, type RoomSelection, roomParts } from './rooms.js';
-import type { User } from './user-row.js';
+import type { UserProfile } from './user-row.js';
 
 type RoomView<Value> = View<RoomOfUser, Value>;
 
@@ -70,7 +70,7 @@ export interface RoomWithParts extends RoomOfUser {
 }
 
 /** These parts are read for each viewer, all others once for all viewers of a room. */
-const ownParts: readonly RoomPart[] = ['unreadCount', 'viewerMember'];
+const ownParts: readonly RoomPart[] = ['unreadCount', 'firstUnreadMessage', 'viewerMember'];
 const sharedParts = roomParts.filter((name) => !ownParts.includes(name));
 
 /** A set of parts as the bits of a number, so that one statement serves every selection. */
@@ -159,6 +159,11 @@ export interface Writing {
   readonly seq: number;
 }
 
+/** What decides what a member may do in a room. */
+export interface Permission extends Writing {
+  readonly isAdmin: boolean;
+}
+
 /** The same with the log's epochs. */
 export interface LogHead extends Writing {
   readonly epochs: Epochs;
@@ -201,11 +206,14 @@ export async function findMemberships({ reads }: Database, asked: readonly RoomO
 }
 
 /** Finds this for each viewer who is a member, as of one moment. */
-export async function findWriting({ reads }: Database, asked: readonly RoomOfUser[]): Promise<RoomView<Writing>> {
-  const rows = await reads.query<RoomOfUser & Writing>`
-    SELECT m.room_id AS "roomId", m.user_id AS "userId", ${writing}
-    FROM ${memberships(asked)} JOIN chat_rooms r ON r.id = m.room_id`;
-  return own(rows, ({ isOpen, seq }) => ({ isOpen, seq }));
+export async function findPermissions(
+  { reads }: Database,
+  asked: readonly RoomOfUser[],
+): Promise<RoomView<Permission>> {
+  const rows = await reads.query<RoomOfUser & Permission>`
+    SELECT m.room_id AS "roomId", m.user_id AS "userId", m.is_admin AS "isAdmin", ${writing}
+    FROM ${memberships(distinct(asked))} JOIN chat_rooms r ON r.id = m.room_id`;
+  return own(rows, ({ isOpen, seq, isAdmin }) => ({ isOpen, seq, isAdmin }));
 }
 
 /** Finds all current and former members, the longest member first. */
@@ -223,14 +231,15 @@ export interface MemberOfRoom {
 }
 
 /** A user with the name that is shown in the room. */
-export interface UserOfRoom extends User {
+export interface UserOfRoom extends UserProfile {
   readonly roomId: string;
   /** Whether they are or were a confirmed member. It never becomes false again. */
   readonly isConfirmed: boolean;
 }
 
 const shownMember = Prisma.sql`
-  m.room_id AS "roomId", u.id, ${nameOfMember('m', 'u')} AS name, m.is_confirmed AS "isConfirmed"`;
+  m.room_id AS "roomId", u.id, ${nameOfMember('m', 'u')} AS name, m.is_confirmed AS "isConfirmed",
+  CASE WHEN m.is_confirmed THEN u.avatar_url END AS "avatarUrl", m.is_confirmed AND u.deleted_at IS NOT NULL AS "isDeleted"`;
 
 /** Finds members with the names that are shown in the room. */
 export const findMemberUsers = ({ reads }: Database, asked: readonly MemberOfRoom[]): Promise<UserOfRoom[]> =>
@@ -242,15 +251,20 @@ export const findMemberUsers = ({ reads }: Database, asked: readonly MemberOfRoo
 export const findActors = ({ reads }: Database, asked: readonly MemberOfRoom[]): Promise<UserOfRoom[]> =>
   reads.query<UserOfRoom>`
     SELECT a.room_id AS "roomId", u.id, CASE WHEN m.is_confirmed IS NOT FALSE THEN u.name END AS name,
-      m.is_confirmed IS TRUE AS "isConfirmed"
+      CASE WHEN m.is_confirmed IS NOT FALSE THEN u.avatar_url END AS "avatarUrl",
+      m.is_confirmed IS NOT FALSE AND u.deleted_at IS NOT NULL AS "isDeleted", m.is_confirmed IS TRUE AS "isConfirmed"
     FROM ${usersOfRooms(asked)} JOIN chat_users u ON u.id = a.user_id
     LEFT JOIN chat_room_members m ON m.room_id = a.room_id AND m.user_id = a.user_id`;
 
 /** Each pair once, as `a`, because many viewers may request the same list. */
 function usersOfRooms(asked: readonly MemberOfRoom[]): Prisma.Sql {
-  const distinct = [...new Map(asked.map((one) => [keyOf(one), one])).values()];
+  const pairs = distinct(asked);
   return Prisma.sql`unnest(
-    ${distinct.map(({ roomId }) => roomId)}::uuid[], ${distinct.map(({ userId }) => userId)}::int[]) AS a(room_id, user_id)`;
+    ${pairs.map(({ roomId }) => roomId)}::uuid[], ${pairs.map(({ userId }) => userId)}::int[]) AS a(room_id, user_id)`;
 }
+
+const distinct = <One extends RoomOfUser>(asked: readonly One[]): One[] => [
+  ...new Map(asked.map((one) => [keyOf(one), one])).values(),
+];
 
 const keyOf = ({ roomId, userId }: RoomOfUser): string => `${roomId} ${userId}`;

@@ -7,7 +7,16 @@ import { type KnownMember, type MemberDetail, type MemberJson, type MemberRow, m
 import { type MemberPage, memberPageJson, toMemberPage } from './members.js';
 import { isPresent } from './membership.js';
 import { type HistoryJson, type HistoryRequest, historyJson, type PagedMessage, toHistory } from './messages.js';
-import { countMembersOf, lastMessage, listMembersOf, ownMember, type Part, title, unreadCount } from './room-parts.js';
+import {
+  countMembersOf,
+  firstUnreadMessage,
+  lastMessage,
+  listMembersOf,
+  ownMember,
+  type Part,
+  title,
+  unreadCount,
+} from './room-parts.js';
 import { type RoomJson, type RoomRow, roomRow, type StoredRoom } from './room-row.js';
 
 /** The parts that can be read with a room, as its reader sees them. */
@@ -17,6 +26,8 @@ export interface RoomParts {
   readonly unreadCount: number;
   readonly memberCount: number;
   readonly lastMessage: Message | null;
+  /** The oldest message that counts in `unreadCount`. */
+  readonly firstUnreadMessage: Message | null;
   /** The longest member first. */
   readonly members: readonly KnownMember[];
   readonly viewerMember: KnownMember;
@@ -27,6 +38,7 @@ export const roomParts = [
   'unreadCount',
   'memberCount',
   'lastMessage',
+  'firstUnreadMessage',
   'members',
   'viewerMember',
 ] as const satisfies readonly RoomPart[];
@@ -93,10 +105,18 @@ export async function findFormerRoom(
     WHERE m.room_id = ${roomId}::uuid AND m.user_id = ${userId}::int`;
   if (row === undefined) return null;
   const { cancelledAt, ...room } = roomRow.decodeJson(row.room, {});
-  const nothing = { title: '', members: [], memberCount: 0, unreadCount: 0, lastMessage: null };
+  const nothing = {
+    title: '',
+    members: [],
+    memberCount: 0,
+    unreadCount: 0,
+    lastMessage: null,
+    firstUnreadMessage: null,
+  };
   return {
     ...room,
     name: null,
+    imageUrl: null,
     seq,
     updatedAt: at,
     cancelledAt: cancelledAt !== null && cancelledAt <= at ? cancelledAt : null,
@@ -222,6 +242,7 @@ export const partsOf = ({ memberDetails: details, maxMembers: max }: RoomSelecti
     unreadCount,
     memberCount: countMembersOf(isPresent),
     lastMessage,
+    firstUnreadMessage,
     members: listMembersOf(isPresent, { details, max }),
     viewerMember: ownMember(details),
     // A room with a name needs no title from its members.

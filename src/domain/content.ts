@@ -36,12 +36,28 @@ export function readName(value: unknown): string | null {
   return findFault(name, maxNameLength) === null ? name : null;
 }
 
+/** In UTF-16 units. */
+export const maxUrlLength = 2_000;
+
+/** @throws {ChatError} BAD_USER_INPUT unless it is an absolute https URL without credentials, of at most `maxUrlLength` */
+export function assertHttpsUrl(text: string, what: string): void {
+  if (!isHttpsUrl(text)) throw badInput(`${what} must be an absolute https URL of at most ${maxUrlLength} characters`);
+}
+
+/** The same for an optional URL, as in a token: null if it is invalid. */
+export const readUrl = (value: unknown): string | null =>
+  typeof value === 'string' && isHttpsUrl(value) ? value : null;
+
 /** @throws {ChatError} BAD_USER_INPUT unless it is an absolute https URL without credentials */
 export function assertImageUrl(text: string): void {
+  if (!isAbsoluteHttps(text)) throw badInput('content of an IMAGE must be an absolute https URL');
+}
+
+const isHttpsUrl = (text: string): boolean => text.length <= maxUrlLength && isAbsoluteHttps(text);
+
+function isAbsoluteHttps(text: string): boolean {
   const url = absoluteHttps.test(text) && URL.canParse(text) ? new URL(text) : null;
-  if (url === null || url.username !== '' || url.password !== '') {
-    throw badInput('content of an IMAGE must be an absolute https URL');
-  }
+  return url !== null && url.username === '' && url.password === '';
 }
 
 /** Refuses URLs that a parser would have to repair: another parser may repair them differently. */

@@ -16,6 +16,7 @@ import {
 export const systemCodes = [
   'ROOM_CREATED',
   'ROOM_RENAMED',
+  'ROOM_IMAGE_CHANGED',
   'MEMBERS_JOINED',
   'MEMBER_LEFT',
   'MEMBER_REMOVED',

@@ -4,6 +4,9 @@ export const languages = ['ko', 'en'] as const;
 export type Language = (typeof languages)[number];
 export const defaultLanguage: Language = 'ko';
 
+/** The name of every user whom the platform has deleted. */
+export const deletedName: Readonly<Record<Language, string>> = { ko: '탈퇴한 사용자', en: 'Deleted user' };
+
 /** The stored details of a SYSTEM message, from which its content is rendered. An announcement has its own content. */
 export type StoredNotice =
   | (SystemNotice & { code: 'ANNOUNCEMENT' })
@@ -37,6 +40,7 @@ const sentences: Record<Language, Sentences> = {
       isByBooking
         ? `대화방 이름이 '${roomName}'(으)로 바뀌었습니다.`
         : `${actorName}님이 대화방 이름을 '${roomName}'(으)로 바꿨습니다.`,
+    ROOM_IMAGE_CHANGED: ({ actorName }) => `${actorName}님이 대화방 사진을 바꿨습니다.`,
     MEMBERS_JOINED: (notice) =>
       notice.isByBooking
         ? `${listKorean(notice)}이 예약에 참여했습니다.`
@@ -55,6 +59,7 @@ const sentences: Record<Language, Sentences> = {
       isByBooking ? "The booking's room is open." : `${actorName} created the room.`,
     ROOM_RENAMED: ({ actorName, roomName, isByBooking }) =>
       isByBooking ? `The room is now called '${roomName}'.` : `${actorName} renamed the room to '${roomName}'.`,
+    ROOM_IMAGE_CHANGED: ({ actorName }) => `${actorName} changed the room's picture.`,
     MEMBERS_JOINED: (notice) =>
       notice.isByBooking
         ? `${listEnglish(notice)} joined the booking.`

@@ -5,5 +5,14 @@ export type RoomEvent =
   | LogEntry
   | { readonly kind: 'ready'; readonly seq: number; readonly epoch: string }
   | { readonly kind: 'resync'; readonly seq: number; readonly epoch: string }
-  | { readonly kind: 'read'; readonly seq: number; readonly epoch: string; readonly member: Member }
+  | MemberRead
   | { readonly kind: 'reads'; readonly seq: number; readonly epoch: string; readonly members: readonly Member[] };
+
+/** A member's read mark has moved from `previousSeq`. */
+interface MemberRead {
+  readonly kind: 'read';
+  readonly seq: number;
+  readonly epoch: string;
+  readonly member: Member;
+  readonly previousSeq: number;
+}

@@ -49,6 +49,12 @@ export const memberShape = {
 /** A member as it is stored. */
 export interface Member extends Shaped<typeof memberShape> {}
 
+/** A member whose read mark has moved. */
+export interface MarkMove extends Member {
+  /** Where the mark stood before; null if an earlier release moved it. */
+  readonly previousSeq: number | null;
+}
+
 /** The head of a room's log, and the key of a DIRECT room. */
 export interface RoomHead {
   readonly seq: number;
@@ -150,7 +156,7 @@ export interface LogStore {
   /** Whether the user is a member of the room now. */
   isMember(roomId: string, userId: number): Promise<boolean>;
   /** The members whose read marks are among these, in the order of their reading. */
-  readMarks(asked: NewStates): Promise<Member[]>;
+  readMarks(asked: NewStates): Promise<MarkMove[]>;
   /** At most `limit` rooms with an entry older than `minAgeMs` that the stream has not acknowledged. */
   readUnpublished(minAgeMs: number, limit: number): Promise<UnpublishedRoom[]>;
   /** All entries that the stream has not acknowledged, including those that are being published. */

@@ -6,10 +6,15 @@ export interface Viewer {
   readonly userId: number;
   /** Undefined if the token has no valid name. */
   readonly name: string | undefined;
+  /** Undefined if the token has no valid picture. */
+  readonly avatarUrl: string | undefined;
   readonly issuedAt: Date;
   /** When the token expires: the sockets and streams that it opened end then. */
   readonly expiresAt: Date;
 }
+
+/** What the newest known token of a user says about them. */
+export type KnownToken = Pick<Viewer, 'name' | 'avatarUrl' | 'issuedAt'>;
 
 /** A user, who sees the rooms that they are a member of, or with null the platform, which sees every room. */
 export interface Reader {
@@ -22,6 +27,7 @@ export const platform: Reader = { userId: null };
 export const viewerOf = (userId: number): Viewer => ({
   userId,
   name: undefined,
+  avatarUrl: undefined,
   issuedAt: new Date(),
   expiresAt: new Date(8.64e15),
 });

@@ -10,11 +10,13 @@ export function assertAuthenticated({ viewer }: { readonly viewer?: unknown }): 
   if (viewer == null) throw new ChatError('UNAUTHENTICATED', 'A token is needed: Authorization: Bearer ...');
 }
 
+type Refusal = Exclude<Outcome, 'OK' | 'DUPLICATE' | 'UNCHANGED'>;
+
 /**
  * The errors for refusals of the room log's SQL functions (prisma/functions), which check rules that depend on stored rows
  * under the room's lock. A room that does not exist and one without the viewer look the same.
  */
-const refusals: Partial<Record<Outcome, readonly [ErrorCode, string]>> = {
+const refusals: Readonly<Record<Refusal, readonly [ErrorCode, string]>> = {
   NOT_FOUND: ['NOT_FOUND', 'There is no such room or message, or you are not a member'],
   CONFLICT: ['CONFLICT', 'This id was used before: with another author, room, type or content, or for something else'],
   NOT_AUTHOR: ['FORBIDDEN', 'Only its author may edit a message; its author or an admin may delete it'],
@@ -32,9 +34,13 @@ const refusals: Partial<Record<Outcome, readonly [ErrorCode, string]>> = {
 
 /** @throws {ChatError} the error for this refusal */
 export function assertAllowed(outcome: Outcome): void {
-  const refusal = refusals[outcome];
-  if (refusal !== undefined) throw new ChatError(...refusal);
+  if (isRefusal(outcome)) throw refusalOf(outcome);
 }
+
+/** The error for this refusal. */
+export const refusalOf = (outcome: Refusal): ChatError => new ChatError(...refusals[outcome]);
+
+const isRefusal = (outcome: Outcome): outcome is Refusal => outcome in refusals;
 
 /**
  * For actions that need the permission to send but write nothing, such as typing.

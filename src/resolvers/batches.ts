@@ -5,6 +5,7 @@ import { findMemberPages, type MemberPageOfUser } from '../db/members.js';
 import type { RoomOfUser } from '../db/membership.js';
 import {
   countReaders,
+  countUnreadMembers,
   findReaders,
   findRoomsOfMessages,
   type MessageOfUser,
@@ -18,16 +19,16 @@ import {
   findMemberHeads,
   findMemberships,
   findMemberUsers,
+  findPermissions,
   findRooms,
-  findWriting,
   type LogHead,
   type MemberOfRoom,
+  type Permission,
   type RoomWithParts,
   type UserOfRoom,
-  type Writing,
 } from '../db/room-views.js';
 import { countAllUnread, type Room } from '../db/rooms.js';
-import type { User } from '../db/user-row.js';
+import type { UserProfile } from '../db/user-row.js';
 import { findKnownUsers, findUsers } from '../db/users.js';
 import type { Page } from '../domain/page.js';
 import type { Presence, ViewedUser } from '../domain/presence.js';
@@ -51,20 +52,20 @@ interface MembersOfRoom {
 export type Batches = ReturnType<typeof createBatches>;
 
 export const createBatches = (db: Database, names: NameCache) => ({
-  users: createBatch<number, User>(async (ids) => {
+  users: createBatch<number, UserProfile>(async (ids) => {
     const asked = new Set(ids);
     for (const id of names.takeExpired(Math.max(0, namesAtOnce - asked.size))) asked.add(id);
     const users = await names.read(() => findUsers(db, [...asked]));
     const byId = new Map(users.map((user) => [user.id, user]));
     return ids.map((id) => byId.get(id) ?? unknownUser(id));
   }),
-  knownUsers: createBatch<ViewedUser, User>(async (asked) => {
+  knownUsers: createBatch<ViewedUser, UserProfile>(async (asked) => {
     const view = await findKnownUsers(db, asked);
     return asked.map((one) => view(one) ?? unknownUser(one.userId));
   }),
   /** Loads whole lists, because an entry may name all members of a room; a few long ones at a time. */
-  memberUsers: createBatch<MembersOfRoom, User[]>(async (asked) => {
-    const users: User[][] = [];
+  memberUsers: createBatch<MembersOfRoom, UserProfile[]>(async (asked) => {
+    const users: UserProfile[][] = [];
     for (const lists of splitBatch(asked, ({ userIds }) => userIds.length)) {
       const members = lists.flatMap(({ roomId, userIds }) => userIds.map((userId) => ({ roomId, userId })));
       const view = viewOfRooms(await names.read(() => findMemberUsers(db, members)));
@@ -74,7 +75,7 @@ export const createBatches = (db: Database, names: NameCache) => ({
     }
     return users;
   }),
-  actors: createBatch<MemberOfRoom, User>(async (asked) => {
+  actors: createBatch<MemberOfRoom, UserProfile>(async (asked) => {
     const view = viewOfRooms(await names.read(() => findActors(db, asked)));
     return asked.map((one) => view(one) ?? unknownUser(one.userId));
   }),
@@ -91,8 +92,8 @@ export const createBatches = (db: Database, names: NameCache) => ({
   ),
   everMemberCounts: createView<RoomOfUser, number>(countEverMembers, db, 0),
   memberships: createView<RoomOfUser, Member | null>(findMemberships, db, null),
-  /** Whether the room is open for writing, and the position of its log; null if the user is not a member. */
-  writing: createView<RoomOfUser, Writing | null>(findWriting, db, null),
+  /** The state of the room that decides what the user may do there, and its head; null if the user is not a member. */
+  permissions: createView<RoomOfUser, Permission | null>(findPermissions, db, null),
   /** One query for all subscriptions that start in one turn, as in a storm of reconnects. Viewers may soon be named to others. */
   memberHeads: createBatch<MemberOfRoom, LogHead | null>(async (asked) => {
     const view = viewOfRooms(await names.read(() => findMemberHeads(db, asked)));
@@ -108,6 +109,7 @@ export const createBatches = (db: Database, names: NameCache) => ({
     return asked.map((one) => view(one) ?? { userId: one.userId, status: 'OFFLINE', lastSeenAt: null });
   }),
   readCounts: createView<MessageOfUser, number>(countReaders, db, 0),
+  unreadMemberCounts: createView<MessageOfUser, number>(countUnreadMembers, db, 0),
   readers: createView<MessageOfUser, readonly MessageReader[]>(findReaders, db, []),
 });
 
@@ -127,4 +129,4 @@ function viewOfRooms<Row extends UserOfRoom>(users: readonly Row[]): View<Member
   return ({ roomId, userId }) => byPair.get(`${roomId} ${userId}`);
 }
 
-const unknownUser = (id: number): User => ({ id, name: null });
+const unknownUser = (id: number): UserProfile => ({ id, name: null, avatarUrl: null, isDeleted: false });

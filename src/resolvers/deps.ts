@@ -5,6 +5,7 @@ import type { Room } from '../db/rooms.js';
 import type { Language } from '../domain/notice.js';
 import type { SendGate } from '../domain/send-gate.js';
 import type { Slices } from '../domain/slices.js';
+import type { KnownToken } from '../domain/viewer.js';
 import type { Inboxes } from '../pubsub/live/inbox/inboxes.js';
 import type { NameSignals } from '../pubsub/live/name-signals.js';
 import type { Presences } from '../pubsub/live/presence/presences.js';
@@ -41,7 +42,7 @@ export interface Deps {
   /** Typing signals per minute and user, on this instance. */
   readonly typingRate: RateLimiterMemory;
   /** The newest stored token that this instance knows, by user. Only a cache: another instance may have stored a newer one. */
-  readonly knownNames: LRUCache<number, { readonly name: string | undefined; readonly issuedAt: Date }>;
+  readonly knownTokens: LRUCache<number, KnownToken>;
   readonly batches: Batches;
   /** Whether the caller may look up users without a shared room; always true for a backend. */
   readonly userDirectory: boolean;

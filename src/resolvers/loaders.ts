@@ -2,7 +2,7 @@ import { type KnownMember, memberDetails } from '../db/member-row.js';
 import type { MessageReader, PagedMessage } from '../db/messages.js';
 import type { LogHead } from '../db/room-views.js';
 import { noParts, type Room, type RoomPart, type RoomParts, type RoomSelection } from '../db/rooms.js';
-import type { User } from '../db/user-row.js';
+import type { User, UserProfile } from '../db/user-row.js';
 import { ChatError } from '../domain/errors.js';
 import type { Message } from '../domain/message.js';
 import type { Presence } from '../domain/presence.js';
@@ -15,6 +15,16 @@ export const loadUsers = ({ batches }: Deps, ids: readonly number[]): Promise<(U
 
 /** The user, or only their number if the name has to be read, for `loadUsers`. A viewer who sees the number may see the name. */
 export const keptUser = ({ nameCache }: Deps, userId: number): User | number => nameCache.get(userId) ?? userId;
+
+/**
+ * The user with the picture. Whoever sees no name sees no picture either; a viewer who sees the name may see the rest.
+ */
+export function loadProfile({ batches, nameCache }: Deps, user: User): UserProfile | Promise<UserProfile> {
+  const { id, name, avatarUrl, isDeleted } = user;
+  if (name === null) return { id, name, avatarUrl: null, isDeleted: false };
+  if (avatarUrl !== undefined && isDeleted !== undefined) return { id, name, avatarUrl, isDeleted };
+  return nameCache.get(id) ?? batches.users.load(id);
+}
 
 /** The user as the viewer may see them: "#5" if the user directory is off and they share no room. */
 export function loadShownUser(
@@ -123,6 +133,12 @@ export const loadMembership = ({ batches }: Deps, { userId }: Viewer, { id, prel
 export const loadUnreadCount = async (deps: Deps, viewer: Viewer, room: RoomInHand): Promise<number> =>
   room.preloaded?.unreadCount ?? (await loadPart(deps, viewer, room, 'unreadCount')) ?? 0;
 
+/** Null if the viewer is not a member any more. */
+export const loadFirstUnreadMessage = async (deps: Deps, viewer: Viewer, room: Room): Promise<Message | null> =>
+  room.preloaded?.firstUnreadMessage !== undefined
+    ? room.preloaded.firstUnreadMessage
+    : ((await loadPart(deps, viewer, room, 'firstUnreadMessage')) ?? null);
+
 export const loadLastMessage = async (deps: Deps, reader: Reader, room: RoomInHand): Promise<Message | null> =>
   room.preloaded?.lastMessage !== undefined
     ? room.preloaded.lastMessage
@@ -139,6 +155,10 @@ export const loadMemberHead = ({ batches }: Deps, { userId }: Viewer, roomId: st
 /** How many other members have read the message. */
 export const loadReadCount = ({ batches }: Deps, { userId }: Viewer, message: PagedMessage) =>
   message.readCount ?? batches.readCounts.load({ message, userId });
+
+/** How many members have not read the message, although they could have. */
+export const loadUnreadMemberCount = ({ batches }: Deps, { userId }: Viewer, message: PagedMessage) =>
+  message.unreadMemberCount ?? batches.unreadMemberCounts.load({ message, userId });
 
 /** The other members who have read the message, and when; counted before they are loaded. @throws as `afford` does */
 export async function loadReaders(

@@ -7,6 +7,7 @@ import {
   type MessagePart,
   type Omissions,
   type PagedMessage,
+  pageAround,
   pageMessages,
 } from '../db/messages.js';
 import {
@@ -25,7 +26,7 @@ import { isUuid, parseUuid } from '../domain/ids.js';
 import type { Message, MessageType } from '../domain/message.js';
 import { type Page, type PageArgs, type PageRequest, parsePageArgs } from '../domain/page.js';
 import type { Reader, Viewer } from '../domain/viewer.js';
-import { assertAllowed, assertMayAppend, assertMayChange, assertMaySend } from './access.js';
+import { assertAllowed, assertMayAppend, assertMayChange, assertMaySend, refusalOf } from './access.js';
 import type { Deps, Limits } from './deps.js';
 
 export interface SendMessageInput {
@@ -192,6 +193,37 @@ export async function listMessages(
 /** One document can ask for several pages of the same room. */
 const isSamePage = (a: PageRequest<number>, b: PageRequest<number>): boolean =>
   a.count === b.count && a.backward === b.backward && a.after === b.after && a.before === b.before;
+
+/** A message, and how many messages to return with it in the middle. */
+export interface AroundArgs {
+  readonly messageId: string;
+  readonly count?: number | null | undefined;
+}
+
+export const defaultAroundSize = 50;
+
+/** @throws {ChatError} BAD_USER_INPUT if the arguments are invalid */
+export function parseAround({ messageId, count }: AroundArgs, { maxPageSize }: Limits) {
+  const size = count ?? defaultAroundSize;
+  if (size < 1 || size > maxPageSize) throw new ChatError('BAD_USER_INPUT', `count must be from 1 to ${maxPageSize}`);
+  const older = Math.floor(size / 2);
+  return { messageId: parseUuid(messageId, 'messageId'), older, newer: size - older - 1 };
+}
+
+/**
+ * The message with those around it.
+ * @throws {ChatError} BAD_USER_INPUT if it is not a message of this room, or the viewer is not a member any more
+ */
+export async function listMessagesAround(
+  { db, limits }: Deps,
+  viewer: Viewer,
+  { id }: Pick<Room, 'id'>,
+  { args, findParts }: { readonly args: AroundArgs; readonly findParts: () => readonly MessagePart[] },
+): Promise<Page<PagedMessage>> {
+  const page = await pageAround(db, id, viewer.userId, { ...parseAround(args, limits), parts: findParts() });
+  if (page === null) throw refusalOf('FOREIGN_MESSAGE');
+  return page;
+}
 
 /** The cursor of a message, for callers who page by message ids. */
 export async function getMessageCursor({ db }: Deps, viewer: Reader, roomId: string, id: string): Promise<string> {

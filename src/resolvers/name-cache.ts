@@ -1,8 +1,10 @@
 import { LRUCache } from 'lru-cache';
-import type { User } from '../db/user-row.js';
+import type { UserProfile } from '../db/user-row.js';
 
-/** Both lists together take about 20 MB when they are full. */
+/** Both lists together take about 30 MB when they are full. */
 const maxUsers = 50_000;
+/** In units of 256 characters, of which every user has one: a picture may have a long URL. */
+const maxUsersSize = 60_000;
 const maxConfirmed = 50_000;
 /**
  * The latest time at which a new name shows if no signal of it arrives: for example if it was written into the table by hand,
@@ -11,17 +13,17 @@ const maxConfirmed = 50_000;
 const lifetimeMs = 60_000;
 
 interface Kept {
-  readonly user: User;
+  readonly user: UserProfile;
   /** By `performance.now()`. */
   readonly readAt: number;
   isUsed: boolean;
 }
 
 /** A user from a query: by number, or as shown in a room, with the name if they are confirmed there. */
-export type ReadUser = User & { readonly roomId?: string; readonly isConfirmed?: boolean };
+export type ReadUser = UserProfile & { readonly roomId?: string; readonly isConfirmed?: boolean };
 
 /**
- * The names of users that this process has read, and who is a confirmed member of which room, so that events need no query
+ * The names and pictures of users that this process has read, and who is a confirmed member of which room, so that events need no query
  * for them. Only users with a row are kept: all paths that change a name announce it for them. Who may see a name is not kept,
  * except that a confirmed member of a room stays confirmed there.
  */
@@ -29,6 +31,8 @@ export class NameCache {
   readonly #signals: { readonly isComplete: boolean };
   readonly #users = new LRUCache<number, Kept>({
     max: maxUsers,
+    maxSize: maxUsersSize,
+    sizeCalculation: ({ user }) => 1 + ((user.avatarUrl?.length ?? 0) >> 8),
     dispose: (_, userId) => this.#readOrder.delete(userId),
   });
   /** The users in the order in which they were read. */
@@ -49,7 +53,7 @@ export class NameCache {
   }
 
   /** The user with their name, for viewers who may see it; undefined if it has to be read. */
-  get(userId: number): User | undefined {
+  get(userId: number): UserProfile | undefined {
     const kept = this.#signals.isComplete ? this.#users.get(userId) : undefined;
     if (kept === undefined || isExpired(kept)) return undefined;
     kept.isUsed = true;
@@ -57,7 +61,7 @@ export class NameCache {
   }
 
   /** The same for a confirmed member of the room; undefined for everybody else, who may have to be shown as "#5" there. */
-  getMember(roomId: string, userId: number): User | undefined {
+  getMember(roomId: string, userId: number): UserProfile | undefined {
     return this.isConfirmed(roomId, userId) ? this.get(userId) : undefined;
   }
 
@@ -100,9 +104,9 @@ export class NameCache {
     this.#confirmed.clear();
   }
 
-  #keep({ id, name, roomId, isConfirmed = true }: ReadUser): void {
+  #keep({ roomId, isConfirmed = true, id, name, avatarUrl, isDeleted }: ReadUser): void {
     if (!isConfirmed) return;
-    this.#users.set(id, { user: { id, name }, readAt: performance.now(), isUsed: false });
+    this.#users.set(id, { user: { id, name, avatarUrl, isDeleted }, readAt: performance.now(), isUsed: false });
     this.#readOrder.add(id);
     if (roomId !== undefined) this.#confirmed.set(keyOf(roomId, id), true);
   }

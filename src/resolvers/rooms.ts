@@ -6,7 +6,7 @@ import {
   isDone,
   type LogWrite,
   type MembershipChange,
-  renameRoom as rename,
+  updateRoom as update,
   type Writer,
 } from '../db/room-log.js';
 import {
@@ -19,7 +19,7 @@ import {
   type Room,
   type RoomSelection,
 } from '../db/rooms.js';
-import { parseName } from '../domain/content.js';
+import { assertHttpsUrl, parseName } from '../domain/content.js';
 import { ChatError } from '../domain/errors.js';
 import { parseUserId, parseUuid } from '../domain/ids.js';
 import { type Page, type PageArgs, type PageRequest, parsePageArgs } from '../domain/page.js';
@@ -65,11 +65,11 @@ export interface WrittenRoom {
 }
 
 /**
- * The room of a message. If the viewer has just written to it and is not a member any more, it is the room as of that write,
+ * The room of a message or an event. If the viewer has just written to it and is not a member any more, it is the room as of that write,
  * and only the parts that never change.
  * @throws {ChatError} NOT_FOUND if the viewer has not written to it and is not a member any more
  */
-export async function getRoomOfMessage(
+export async function getRoomOf(
   deps: Deps,
   viewer: Viewer,
   roomId: string,
@@ -208,8 +208,28 @@ export async function renameRoom(
   input: { roomId: string; name: string },
   request: RoomRequest,
 ): Promise<{ room: Room }> {
-  const name = parseName(input.name, 'name');
-  return changeRoom(deps, viewer, { ...input, request }, (db, change) => rename(db, change, name));
+  return updateRoom(deps, viewer, input, request);
+}
+
+export interface UpdateRoomInput {
+  readonly roomId: string;
+  readonly name?: string | null | undefined;
+  /** Null removes the picture. */
+  readonly imageUrl?: string | null | undefined;
+}
+
+/** Changes the name, the picture, or both; absent fields stay as they are. */
+export async function updateRoom(
+  deps: Deps,
+  viewer: Viewer,
+  { roomId, ...input }: UpdateRoomInput,
+  request: RoomRequest,
+): Promise<{ room: Room }> {
+  const name = input.name == null ? undefined : parseName(input.name, 'name');
+  const { imageUrl } = input;
+  if (imageUrl != null) assertHttpsUrl(imageUrl, 'imageUrl');
+  const named = { name, imageUrl, imageMessageId: uuidv7() };
+  return changeRoom(deps, viewer, { roomId, request }, (db, change) => update(db, change, named));
 }
 
 interface RoomChange {

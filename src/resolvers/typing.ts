@@ -38,7 +38,7 @@ export async function setTyping(
 
 /** The head of the room's log. @throws as `assertMayWrite` does */
 async function loadSeqForWriter({ batches }: Deps, { userId }: Viewer, roomId: string): Promise<number> {
-  const room = await batches.writing.load({ roomId, userId });
+  const room = await batches.permissions.load({ roomId, userId });
   assertMayWrite(room);
   return room.seq;
 }

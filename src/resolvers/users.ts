@@ -1,45 +1,62 @@
 import type { User } from '../db/user-row.js';
 import {
+  deleteUser as erase,
   findKnownUsers,
   findUsers,
   introduceUsers as introduce,
   type MentionedUser,
-  renameUser as rename,
   saveUser,
   searchUsers as search,
+  updateUser as update,
 } from '../db/users.js';
-import { parseName } from '../domain/content.js';
+import { assertHttpsUrl, parseName } from '../domain/content.js';
 import { ChatError } from '../domain/errors.js';
 import { parseUserId } from '../domain/ids.js';
-import type { Viewer } from '../domain/viewer.js';
+import { deletedName } from '../domain/notice.js';
+import type { KnownToken, Viewer } from '../domain/viewer.js';
 import { assertMaySearch, assertMaySearchUsers } from './access.js';
 import type { Deps, Limits } from './deps.js';
 
-/** Stores the viewer and their name from the token. Runs a query only for a new or newer token. */
-export async function rememberViewer({ db, knownNames, names }: Deps, viewer: Viewer): Promise<void> {
-  const { userId, name, issuedAt } = viewer;
-  const known = knownNames.get(userId);
+/** Stores the viewer with the name and picture from the token. Runs a query only for a new or newer token. */
+export async function rememberViewer({ db, knownTokens, names }: Deps, viewer: Viewer): Promise<void> {
+  const { userId, name, avatarUrl, issuedAt } = viewer;
+  const known = knownTokens.get(userId);
   if (known !== undefined && !isNews(known, viewer)) return;
-  const isRenamed = await saveUser(db, { id: userId, name, namedAt: issuedAt });
-  if (isRenamed) names.announce([userId]);
-  knownNames.set(userId, { name, issuedAt });
+  const isChanged = await saveUser(db, { id: userId, name, avatarUrl, namedAt: issuedAt });
+  if (isChanged) names.announce([userId]);
+  knownTokens.set(userId, { name, avatarUrl, issuedAt });
 }
 
 /** A newer token is stored even with the same name: another instance may have stored a name from a token in between. */
-function isNews(known: Pick<Viewer, 'name' | 'issuedAt'>, { name, issuedAt }: Viewer): boolean {
-  if (name === undefined) return false;
-  if (known.name === undefined || issuedAt > known.issuedAt) return true;
-  return name !== known.name && issuedAt.getTime() === known.issuedAt.getTime();
+function isNews(known: KnownToken, { name, avatarUrl, issuedAt }: KnownToken): boolean {
+  if (name === undefined && avatarUrl === undefined) return false;
+  if ((known.name === undefined && known.avatarUrl === undefined) || issuedAt > known.issuedAt) return true;
+  const isOther = name !== known.name || avatarUrl !== known.avatarUrl;
+  return isOther && issuedAt.getTime() === known.issuedAt.getTime();
+}
+
+/** A user as a backend describes them; an absent picture stays, null removes it. */
+export interface UserInput {
+  readonly userId: number;
+  readonly name: string;
+  readonly avatarUrl?: string | null | undefined;
 }
 
 /**
- * Sets a user's name as of now; earlier messages keep their `senderName`. Resolves with the name as it is stored.
+ * Sets a user's name and picture as of now; earlier messages keep their `senderName`. Resolves with the name as it is stored.
  */
-export async function renameUser({ db, names }: Deps, user: { userId: number; name: string }): Promise<string> {
+export async function updateUser({ db, names }: Deps, { userId, avatarUrl, ...user }: UserInput): Promise<string> {
   const name = parseName(user.name, 'name');
-  const isRenamed = await rename(db, { id: user.userId, name });
-  if (isRenamed) names.announce([user.userId]);
+  if (avatarUrl != null) assertHttpsUrl(avatarUrl, 'avatarUrl');
+  const isChanged = await update(db, { id: userId, name, avatarUrl });
+  if (isChanged) names.announce([userId]);
   return name;
+}
+
+/** From now on the user has a fixed name and no picture, whatever tokens say. Deleting twice is not an error. */
+export async function deleteUser({ db, names, language }: Deps, userId: number): Promise<void> {
+  const isChanged = await erase(db, { id: userId, name: deletedName[language] });
+  if (isChanged) names.announce([userId]);
 }
 
 /** Stores users that a backend mentions. */

@@ -4,6 +4,7 @@ import './inbox-event.js';
 import './limits.js';
 import './message.js';
 import './message-event.js';
+import './node-query.js';
 import './presence.js';
 import './room.js';
 import './room-event.js';

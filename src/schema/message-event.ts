@@ -1,7 +1,8 @@
+import { cursorOfMessage } from '../db/messages.js';
 import { nameAuthor } from '../resolvers/messages.js';
 import { watchMessages } from '../resolvers/room-events.js';
 import { builder } from './builder.js';
-import { Message } from './message.js';
+import { Message, MessageEdge } from './message.js';
 import { epochDescription, RoomEvent, roomEventRef } from './room-event.js';
 
 builder.objectType(roomEventRef('added', 'MessageAdded'), {
@@ -12,6 +13,14 @@ builder.objectType(roomEventRef('added', 'MessageAdded'), {
       type: Message,
       description: 'The new message.',
       resolve: ({ message }, _args, { deps }) => nameAuthor(deps, message),
+    }),
+    edge: t.field({
+      type: MessageEdge,
+      description: 'The new message with its cursor, for clients that keep the history as a connection.',
+      resolve: ({ message }, _args, { deps }) => ({
+        cursor: cursorOfMessage(message),
+        node: nameAuthor(deps, message),
+      }),
     }),
   }),
 });

@@ -1,21 +1,34 @@
 import { cursorOfMessage, type PagedMessage } from '../db/messages.js';
 import type { Message as MessageShape } from '../domain/message.js';
-import { keptUser, loadActor, loadLastMessage, loadReadCount, loadReaders } from '../resolvers/loaders.js';
+import {
+  keptUser,
+  loadActor,
+  loadFirstUnreadMessage,
+  loadLastMessage,
+  loadReadCount,
+  loadReaders,
+  loadUnreadMemberCount,
+} from '../resolvers/loaders.js';
 import {
   assertHistoryArgs,
+  defaultAroundSize,
   deleteMessage,
   editMessage,
   getMessage,
   listMessages,
+  listMessagesAround,
+  parseAround,
   sendMessage,
 } from '../resolvers/messages.js';
-import { getRoomOfMessage } from '../resolvers/rooms.js';
+import { canDelete, canEdit } from '../resolvers/permissions.js';
+import { getRoomOf } from '../resolvers/rooms.js';
 import { affordable } from './bill.js';
 import { builder } from './builder.js';
 import { checked } from './checked.js';
 import { toConnection } from './connection.js';
 import { findMessageParts } from './message-parts.js';
 import { MessageRead } from './message-read.js';
+import { Node } from './node.js';
 import { ofViewer } from './of-viewer.js';
 import { Room, toOneRoom } from './room.js';
 import { Selection } from './selection.js';
@@ -40,6 +53,7 @@ const printedLength = (text: string): number => text.length + 5 * (text.match(co
 
 /** Not a Prisma type: messages come from the feed and from the database, in one shape. */
 export const Message = builder.objectRef<PagedMessage>('Message').implement({
+  interfaces: [Node],
   description: 'One message of a room, as it is now.',
   fields: (t) => ({
     id: t.exposeID('id', { description: 'A UUID, made by the client or the server; in lower case.' }),
@@ -48,13 +62,17 @@ export const Message = builder.objectRef<PagedMessage>('Message').implement({
       type: Room,
       description: 'The room of the message.',
       resolve: ({ roomId }, _args, context, info) =>
-        getRoomOfMessage(context.deps, context.viewer, roomId, {
+        getRoomOf(context.deps, context.viewer, roomId, {
           written: context.writtenRooms?.get(roomId),
           request: toOneRoom(context, info),
         }),
     }),
     seq: t.exposeInt('seq', {
       description: "Position in the room's log: grows by exactly one with every entry of any kind.",
+    }),
+    cursor: t.string({
+      description: 'The position in Room.messages: pass it as after or before.',
+      resolve: cursorOfMessage,
     }),
     type: t.expose('type', { type: MessageType, description: 'The kind of the message.' }),
     sender: t.field({
@@ -97,6 +115,12 @@ export const Message = builder.objectRef<PagedMessage>('Message').implement({
       description: 'How many other members have read the message.',
       resolve: (message, _args, { deps, viewer }) => loadReadCount(deps, viewer, message),
     }),
+    unreadMemberCount: t.int({
+      ...ofViewer,
+      description:
+        'How many members have not read the message. The author does not count, nor do members who joined after it: they see it as history.',
+      resolve: (message, _args, { deps, viewer }) => loadUnreadMemberCount(deps, viewer, message),
+    }),
     readBy: t.field({
       ...ofViewer,
       type: [MessageRead],
@@ -104,10 +128,21 @@ export const Message = builder.objectRef<PagedMessage>('Message').implement({
       resolve: (message, _args, context, info) =>
         loadReaders(context.deps, context.viewer, message, affordable(info, context)),
     }),
+    viewerCanEdit: t.boolean({
+      ...ofViewer,
+      description: "Whether the viewer may edit it now: the viewer's own TEXT, unless its room is closed for writing.",
+      resolve: (message, _args, { deps, viewer }) => canEdit(deps, viewer, message),
+    }),
+    viewerCanDelete: t.boolean({
+      ...ofViewer,
+      description:
+        "Whether the viewer may delete it now: the viewer's own messages, and, for an admin of the room, all except SYSTEM.",
+      resolve: (message, _args, { deps, viewer }) => canDelete(deps, viewer, message),
+    }),
   }),
 });
 
-const MessageEdge = builder.edgeObject({
+export const MessageEdge = builder.edgeObject({
   type: Message,
   name: 'MessageEdge',
   nodeNullable: false,
@@ -126,6 +161,14 @@ builder.objectFields(Room, (t) => ({
     description: 'The newest message that is not deleted; null if there is none.',
     resolve: (room, _args, { deps, viewer }) => loadLastMessage(deps, viewer, room),
   }),
+  firstUnreadMessage: t.field({
+    ...ofViewer,
+    type: Message,
+    nullable: true,
+    description:
+      'The oldest of the messages that unreadCount counts, where a client draws the line; null if there is none.',
+    resolve: (room, _args, { deps, viewer }) => loadFirstUnreadMessage(deps, viewer, room),
+  }),
   messages: t.field({
     extensions: { ...ofViewer.extensions, ...checked(assertHistoryArgs).extensions },
     type: MessageConnection,
@@ -141,6 +184,28 @@ builder.objectFields(Room, (t) => ({
     resolve: (room, args, { deps, viewer }, info) =>
       toConnection(
         listMessages(deps, viewer, room, {
+          args,
+          findParts: () => findMessageParts(Selection.of(info).ofNodes),
+        }),
+        cursorOfMessage,
+      ),
+  }),
+  messagesAround: t.field({
+    extensions: { ...ofViewer.extensions, ...checked(parseAround).extensions },
+    type: MessageConnection,
+    description:
+      'A page of the history with this message in its middle, deleted ones included. Its cursors continue in both directions in messages.',
+    args: {
+      messageId: t.arg.id({ required: true, description: 'A message of the room.' }),
+      count: t.arg.int({
+        defaultValue: defaultAroundSize,
+        description: 'How many messages, at most 100 (limits.maxPageSize).',
+      }),
+    },
+    complexity: ({ count }) => ({ field: 1, multiplier: count ?? defaultAroundSize }),
+    resolve: (room, args, { deps, viewer }, info) =>
+      toConnection(
+        listMessagesAround(deps, viewer, room, {
           args,
           findParts: () => findMessageParts(Selection.of(info).ofNodes),
         }),

@@ -2,11 +2,13 @@ import type { KnownMember } from '../db/member-row.js';
 import { keptUser } from '../resolvers/loaders.js';
 import { affordableList } from './bill.js';
 import { builder } from './builder.js';
+import { Node } from './node.js';
 import { RoomEvent, roomEventRef } from './room-event.js';
 import { User } from './user.js';
 
 /** Not a Prisma type: some columns are only for the booking system. */
 export const RoomMember = builder.objectRef<KnownMember>('RoomMember').implement({
+  interfaces: [Node],
   description: "A user's membership in a room, and how far they have read.",
   fields: (t) => ({
     id: t.exposeID('id', { description: 'A UUID; it stays the same when the user leaves and rejoins.' }),
@@ -19,6 +21,10 @@ export const RoomMember = builder.objectRef<KnownMember>('RoomMember').implement
       description: 'Admins may remove members, rename the room, appoint admins and delete any message.',
     }),
     joinedAt: t.expose('joinedAt', { type: 'DateTime', description: 'When they joined, or last rejoined.' }),
+    joinedSeq: t.exposeInt('joinedSeq', {
+      description:
+        "The position in the room's log at which they joined, or last rejoined. What came before it they read as history.",
+    }),
     leftAt: t.expose('leftAt', {
       type: 'DateTime',
       nullable: true,
@@ -42,6 +48,10 @@ builder.objectType(roomEventRef('read', 'MemberRead'), {
   description: "A member's read mark moved; for reads: EACH. It is not part of the log and is not replayed.",
   fields: (t) => ({
     member: t.expose('member', { type: RoomMember, description: 'The member, with the new mark.' }),
+    previousSeq: t.exposeInt('previousSeq', {
+      description:
+        "Where the mark stood in the member's MemberRead before: what came after it, up to member.lastReadSeq, was read since. A client that falls behind gets only the newest mark; if it knows a lower one, it counts from that.",
+    }),
   }),
 });
 

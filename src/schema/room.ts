@@ -3,6 +3,7 @@ import { memberDetails } from '../db/member-row.js';
 import { cursorOfRoom, type Room as RoomShape, roomParts } from '../db/rooms.js';
 import { loadMemberCount, loadMembers, loadMembership, loadTitle, loadUnreadCount } from '../resolvers/loaders.js';
 import { inviteMembers, leaveRoom, removeMember, setAdmin } from '../resolvers/members.js';
+import { canSend } from '../resolvers/permissions.js';
 import {
   assertRoomPageArgs,
   countUnreadMessages,
@@ -14,6 +15,7 @@ import {
   markRead,
   type RoomRequest,
   renameRoom,
+  updateRoom,
 } from '../resolvers/rooms.js';
 import { affordable, affordableEntries } from './bill.js';
 import { builder } from './builder.js';
@@ -21,6 +23,7 @@ import { checked } from './checked.js';
 import { toConnection } from './connection.js';
 import type { Context } from './context.js';
 import { findMessageParts } from './message-parts.js';
+import { Node } from './node.js';
 import { ofViewer } from './of-viewer.js';
 import { RoomMember } from './room-member.js';
 import { RoomType } from './room-type.js';
@@ -28,6 +31,7 @@ import { Selection } from './selection.js';
 
 /** Not a Prisma type: a room carries the parts that were loaded in the same query. */
 export const Room = builder.objectRef<RoomShape>('Room').implement({
+  interfaces: [Node],
   description: 'A room that the viewer is a member of.',
   fields: (t) => ({
     id: t.exposeID('id', { description: 'A UUID.' }),
@@ -37,6 +41,10 @@ export const Room = builder.objectRef<RoomShape>('Room').implement({
       ...ofViewer,
       description: "The title to show to the viewer: the name or, without one, the other members' names.",
       resolve: (room, _args, { deps, viewer }) => loadTitle(deps, viewer, room),
+    }),
+    imageUrl: t.exposeString('imageUrl', {
+      nullable: true,
+      description: 'The picture of the room, an https URL; GROUP only. Null if it has none.',
     }),
     bookingId: t.exposeInt('bookingId', { nullable: true, description: "The booking's number; BOOKING only." }),
     seq: t.exposeInt('seq', {
@@ -78,6 +86,11 @@ export const Room = builder.objectRef<RoomShape>('Room').implement({
       type: 'DateTime',
       nullable: true,
       description: 'When the booking was cancelled, which closed the room for writing. BOOKING only.',
+    }),
+    viewerCanSend: t.boolean({
+      ...ofViewer,
+      description: 'Whether the viewer may send messages now; false if the room is closed for writing.',
+      resolve: canSend,
     }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When the room was created.' }),
     updatedAt: t.expose('updatedAt', {
@@ -123,6 +136,10 @@ function toRoomRequest({ room, info, context, rooms = 1 }: RoomsToRead): RoomReq
 
 export const toOneRoom = (context: Context, info: GraphQLResolveInfo): RoomRequest =>
   toRoomRequest({ room: Selection.of(info), info, context });
+
+/** The same for a node, which may be a room. */
+export const toRoomNode = (context: Context, info: GraphQLResolveInfo): RoomRequest =>
+  toRoomRequest({ room: Selection.of(info, 'Room'), info, context });
 
 /** The same for the room in a payload or an event. */
 export const toRoomInside = (context: Context, info: GraphQLResolveInfo): RoomRequest =>
@@ -194,6 +211,17 @@ const RenameRoomInput = builder.inputType('RenameRoomInput', {
   fields: (t) => ({
     roomId: t.id({ required: true, description: 'The room; the viewer must be an admin of it.' }),
     name: t.string({ required: true, description: 'The new name, 1 to 100 characters.' }),
+  }),
+});
+
+const UpdateRoomInput = builder.inputType('UpdateRoomInput', {
+  description: 'The changes of a GROUP. Absent fields stay as they are.',
+  fields: (t) => ({
+    roomId: t.id({ required: true, description: 'The room; the viewer must be an admin of it.' }),
+    name: t.string({ description: 'The new name, 1 to 100 characters; null leaves it as it is.' }),
+    imageUrl: t.string({
+      description: 'The new picture, an absolute https URL of at most 2,000 characters; null removes the picture.',
+    }),
   }),
 });
 
@@ -276,6 +304,14 @@ builder.mutationFields((t) => ({
     args: { input: t.arg({ type: RenameRoomInput, required: true, description: 'The room and its new name.' }) },
     resolve: (_root, { input }, context, info) =>
       renameRoom(context.deps, context.viewer, input, toChangedRoom(context, info)),
+  }),
+  updateRoom: t.field({
+    type: RoomPayload,
+    description:
+      'Changes the name of a GROUP, its picture, or both. Only for admins. Each of them is an entry of the log.',
+    args: { input: t.arg({ type: UpdateRoomInput, required: true, description: 'The room and its changes.' }) },
+    resolve: (_root, { input }, context, info) =>
+      updateRoom(context.deps, context.viewer, input, toChangedRoom(context, info)),
   }),
   inviteMembers: t.field({
     type: RoomPayload,

@@ -28,9 +28,13 @@ export class Selection {
         : [...collectSubFields(schema, fragments, variableValues, this.#type, [...nodes]).fields.values()].flat();
   }
 
-  /** The selection on the resolver's return type. */
-  static of(info: GraphQLResolveInfo): Selection {
-    return new Selection(info, getNamedType(info.returnType), info.fieldNodes);
+  /**
+   * The selection on the resolver's return type.
+   * @param typeName - one of its object types, if it is an interface
+   */
+  static of(info: GraphQLResolveInfo, typeName?: string): Selection {
+    const type = typeName === undefined ? getNamedType(info.returnType) : info.schema.getType(typeName);
+    return new Selection(info, type, info.fieldNodes);
   }
 
   /** The selection below the fields with these names, which must all have the same type. */

@@ -10,6 +10,7 @@ const SystemCode = builder.enumType('SystemCode', {
   values: {
     ROOM_CREATED: { description: 'The sender created the room; users are its first members.' },
     ROOM_RENAMED: { description: 'The sender renamed the room.' },
+    ROOM_IMAGE_CHANGED: { description: 'The sender changed or removed the picture of the room.' },
     MEMBERS_JOINED: { description: 'The sender invited the users.' },
     MEMBER_LEFT: { description: 'The user left.' },
     MEMBER_REMOVED: { description: 'The sender removed the user.' },

@@ -1,11 +1,12 @@
 import type { TypingState as TypingShape } from '../domain/typing.js';
 import { loadMemberUsers } from '../resolvers/loaders.js';
+import { getRoomOf } from '../resolvers/rooms.js';
 import { listTyping, setTyping, watchTyping } from '../resolvers/typing.js';
 import { affordable } from './bill.js';
 import { builder } from './builder.js';
 import { ofViewer } from './of-viewer.js';
 import { prepaidEntries } from './price.js';
-import { Room } from './room.js';
+import { Room, toOneRoom } from './room.js';
 import { slowList } from './sliced-lists.js';
 import { User } from './user.js';
 
@@ -13,6 +14,13 @@ const TypingState = builder.objectRef<TypingShape>('TypingState').implement({
   description: 'The users who are typing in a room.',
   fields: (t) => ({
     roomId: t.exposeID('roomId', { description: 'The room.' }),
+    room: t.field({
+      ...ofViewer,
+      type: Room,
+      description: 'The room, as it is now.',
+      resolve: ({ roomId }, _args, context, info) =>
+        getRoomOf(context.deps, context.viewer, roomId, { written: undefined, request: toOneRoom(context, info) }),
+    }),
     users: t.field({
       ...slowList,
       type: [User],

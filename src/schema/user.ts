@@ -1,8 +1,9 @@
-import type { User as UserRow } from '../db/user-row.js';
-import { keptUser, loadUsers } from '../resolvers/loaders.js';
+import type { UserProfile, User as UserRow } from '../db/user-row.js';
+import { keptUser, loadProfile, loadUsers } from '../resolvers/loaders.js';
 import { getUsers, parseUserIds, parseUserSearch, searchUsers, shownName } from '../resolvers/users.js';
 import { builder } from './builder.js';
 import { checked } from './checked.js';
+import { Node } from './node.js';
 
 const defaultSearchSize = 20;
 
@@ -12,6 +13,7 @@ export const User = builder.loadableObjectRef<UserRow, number>('User', {
 });
 
 User.implement({
+  interfaces: [Node],
   description: 'A user of the host platform.',
   fields: (t) => ({
     id: t.exposeID('id', { description: "The user's number on the host platform." }),
@@ -19,8 +21,22 @@ User.implement({
       description: 'The name from the host platform, or "#5" for user 5 if the platform has not sent a name yet.',
       resolve: (user) => shownName(user),
     }),
+    avatarUrl: t.string({
+      nullable: true,
+      description:
+        'The picture from the host platform, an https URL. Null if the platform sent none, or the viewer may not see the name.',
+      resolve: (user, _args, { deps }) => fromProfile(loadProfile(deps, user), ({ avatarUrl }) => avatarUrl),
+    }),
+    isDeleted: t.boolean({
+      description: 'Whether the host platform has deleted the user. The name is then a fixed one.',
+      resolve: (user, _args, { deps }) => fromProfile(loadProfile(deps, user), ({ isDeleted }) => isDeleted),
+    }),
   }),
 });
+
+/** Known profiles take no promise: lists have hundreds of users. */
+const fromProfile = <Value>(profile: UserProfile | Promise<UserProfile>, read: (profile: UserProfile) => Value) =>
+  profile instanceof Promise ? profile.then(read) : read(profile);
 
 builder.queryFields((t) => ({
   viewer: t.field({

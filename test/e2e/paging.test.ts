@@ -2,6 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { createBookingRoom } from '../support/booking-room.js';
 import type { TestClient } from '../support/client.js';
 import {
+  addedEdges,
+  around,
   createRoom,
   deleteMessage,
   history,
@@ -41,6 +43,82 @@ describeWithNats('paging', () => {
   }
 
   describe('the history', () => {
+    it('is read around a message, with cursors that continue in both directions', async () => {
+      const kim = await world.client(4);
+      const room = await makeRoom(kim, 9);
+      const { room: found } = await kim.http(history, { id: room, first: 10, after: null, before: null });
+      const ids = found?.messages.edges.map(({ node }) => node.id) ?? [];
+      const readAround = async (place: number, count?: number) => {
+        const variables = { id: room, messageId: ids[place] ?? '', ...(count === undefined ? {} : { count }) };
+        const page = (await kim.http(around, variables)).room?.messagesAround;
+        if (page === undefined) throw new Error('The room is not there');
+        return { ...page, seqs: page.edges.map(({ node }) => node.seq) };
+      };
+
+      const middle = await readAround(4, 4);
+      expect(middle.seqs).toEqual([3, 4, 5, 6]);
+      expect(middle.pageInfo).toMatchObject({ hasPreviousPage: true, hasNextPage: true });
+      expect(middle.edges.map(({ node }) => node.cursor)).toEqual(middle.edges.map(({ cursor }) => cursor));
+      expect(middle.edges[1]?.node).toMatchObject({ sender: { name: '김철수' }, readCount: 0, unreadMemberCount: 1 });
+      const newer = await readPage(kim, room, { first: 10, after: middle.pageInfo.endCursor });
+      const older = await readPage(kim, room, { last: 10, before: middle.pageInfo.startCursor });
+      expect([...older.seqs, ...middle.seqs, ...newer.seqs]).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+
+      const [first, last, alone, all] = [
+        await readAround(0, 5),
+        await readAround(9, 5),
+        await readAround(4, 1),
+        await readAround(4),
+      ];
+      expect([first.seqs, last.seqs, alone.seqs]).toEqual([[1, 2, 3], [8, 9, 10], [5]]);
+      expect(all.seqs).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+      expect([first, last, alone, all].map(({ pageInfo }) => [pageInfo.hasPreviousPage, pageInfo.hasNextPage])).toEqual(
+        [
+          [false, true],
+          [true, false],
+          [true, true],
+          [false, false],
+        ],
+      );
+
+      await kim.http(deleteMessage, { input: { messageId: ids[4] ?? '' } });
+      expect((await readAround(4, 3)).seqs, 'around a deleted message').toEqual([4, 5, 6]);
+    });
+
+    it('is not read around a message of another room, or with a bad count', async () => {
+      const [kim, lee] = [await world.client(4), await world.client(5)];
+      const [room, other] = [await makeRoom(kim, 1), await makeRoom(lee, 0)];
+      const { message } = await kim.send(room, '여기');
+      const foreign = (await lee.send(other, '저기')).message.id;
+      const attempts = [
+        { messageId: foreign },
+        { messageId: '5f0f6e1c-0000-4000-8000-000000000000' },
+        { messageId: 'nonsense' },
+        { messageId: message.id, count: 0 },
+        { messageId: message.id, count: 101 },
+      ];
+      for (const attempt of attempts) {
+        await expect(kim.http(around, { id: room, ...attempt }), JSON.stringify(attempt)).rejects.toMatchObject({
+          code: 'BAD_USER_INPUT',
+        });
+      }
+    });
+
+    it('has a cursor in each message and in the edge of each live one', async () => {
+      const kim = await world.client(4);
+      const room = await makeRoom(kim, 1);
+      const live = kim.subscribe(addedEdges, { roomId: room });
+      await live.count(1);
+      const { message } = await kim.send(room, '새 글');
+      await kim.send(room, '더 새 글');
+      const [, added] = await live.count(3);
+      live.stop();
+
+      const edge = added?.roomEvents.__typename === 'MessageAdded' ? added.roomEvents.edge : undefined;
+      expect(edge?.node).toEqual({ id: message.id, sender: { name: '김철수' } });
+      expect((await readPage(kim, room, { first: 5, after: edge?.cursor })).seqs).toEqual([4]);
+    });
+
     it('is read forward, oldest first', async () => {
       const kim = await world.client(4);
       const room = await makeRoom(kim, 6);

@@ -1,6 +1,6 @@
 import { beforeAll, expect, it } from 'vitest';
 import type { Feed, RoomEvent, TestClient } from '../support/client.js';
-import { markRead } from '../support/operations.js';
+import { markRead, oneRoom, readMoves, roomPosition } from '../support/operations.js';
 import { describeWithNats } from '../support/requirements.js';
 import { useWorld } from '../support/world.js';
 
@@ -105,6 +105,31 @@ describeWithNats(`a room of ${size} over two instances`, () => {
           .map(({ user }) => user.id)
           .sort(),
       ).toEqual(wanted);
+      feed.stop();
+    }
+  });
+
+  it('says where each mark stood before, so that every message is told as read once', async () => {
+    const [reader, here, there] = [members[0], members[2], members[1]] as [TestClient, TestClient, TestClient];
+    const { room } = await reader.http(oneRoom, { id: roomId });
+    let standing = room?.members.find(({ user }) => user.id === String(reader.userId))?.lastReadSeq;
+    const feeds = [here, there].map((client) => client.subscribe(readMoves, { roomId }));
+    await Promise.all(feeds.map((feed) => feed.count(1)));
+    const ids: string[] = [];
+    for (let n = 0; n < 12; n += 1) ids.push((await reader.send(roomId, `${n}`)).message.id);
+    const { room: now } = await reader.http(roomPosition, { id: roomId });
+
+    for (const id of ids) await read(reader, id);
+
+    for (const feed of feeds) {
+      const moves = () =>
+        feed.events.flatMap(({ roomEvents: event }) => (event.__typename === 'MemberRead' ? [event] : []));
+      await feed.until(() => moves().at(-1)?.member.lastReadSeq === now?.seq, 'the newest mark');
+      for (const { previousSeq, member } of moves()) {
+        expect(previousSeq).toBe(standing);
+        standing = member.lastReadSeq;
+      }
+      standing = moves()[0]?.previousSeq;
       feed.stop();
     }
   });

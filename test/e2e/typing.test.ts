@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest';
 import { type ApiError, Feed, type TestClient } from '../support/client.js';
 import type { Instance } from '../support/instance.js';
 import { metricsEnv, readMetrics } from '../support/metrics.js';
-import { inviteMembers, leaveRoom, removeMember, typing, typingIn } from '../support/operations.js';
+import { inviteMembers, leaveRoom, removeMember, typing, typingIn, typingWithRoom } from '../support/operations.js';
 import { Random, useRandom } from '../support/random.js';
 import { describeWithNats } from '../support/requirements.js';
 import { countTo } from '../support/room-log.js';
@@ -51,6 +51,18 @@ describeWithNats('typing in a room', () => {
   describeLosses();
 
   function describeLists(): void {
+    it('comes with the room, as the viewer sees it', async () => {
+      const [kim, lee] = await users(world, 0, 1);
+      const roomId = await kim.group(lee.userId);
+      await lee.send(roomId, '하나');
+      const feed = kim.subscribe(typingWithRoom, { roomId });
+      await feed.count(1);
+      expect(feed.events[0]).toEqual({
+        typing: { room: { id: roomId, title: `user ${lee.userId}`, unreadCount: 1 }, users: [] },
+      });
+      feed.stop();
+    });
+
     it('arrives as the present list first, then the whole list at each change, without the viewer', async () => {
       const [kim, lee, park] = await users(world, 0, 1, 0);
       const roomId = await kim.group(lee.userId, park.userId);

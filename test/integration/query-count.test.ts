@@ -94,7 +94,7 @@ const contextOf = (deps: Deps, userId = viewerId): Context => ({
   deps,
   isBehind: () => false,
   turnTaker: userId,
-  viewer: { userId, name: undefined, issuedAt: new Date(), expiresAt: new Date() },
+  viewer: { userId, name: undefined, avatarUrl: undefined, issuedAt: new Date(), expiresAt: new Date() },
 });
 
 async function ask(

@@ -14,8 +14,8 @@ import {
   leaveRoom,
   type NewMessage,
   removeMember,
-  renameRoom,
   setAdmin,
+  updateRoom,
   type Writer,
 } from '../../src/db/room-log.js';
 import { introduceUsers } from '../../src/db/users.js';
@@ -153,8 +153,8 @@ describe('the room log', () => {
       ['a second deletion', 'UNCHANGED', ({ deletedId }) => deleteMessage(db, deletedId, admin)],
       ['a deletion by another', 'NOT_AUTHOR', ({ sent }) => deleteMessage(db, sent.id, member)],
       ['a deletion of a notice', 'NOT_TEXT', ({ noticeId }) => deleteMessage(db, noticeId, admin)],
-      ['the same name', 'UNCHANGED', ({ roomId }) => renameRoom(db, change(roomId), '모임')],
-      ['a name by a plain member', 'NOT_ADMIN', ({ roomId }) => renameRoom(db, change(roomId, member), 'x')],
+      ['the same name', 'UNCHANGED', ({ roomId }) => updateRoom(db, change(roomId), named('모임'))],
+      ['a name by a plain member', 'NOT_ADMIN', ({ roomId }) => updateRoom(db, change(roomId, member), named('x'))],
       [
         'an invitation of members',
         'UNCHANGED',
@@ -187,7 +187,7 @@ describe('the room log', () => {
       await appendMessage(db, sent);
       const deletedId = await send(roomId, '지울 것');
       await deleteMessage(db, deletedId, admin);
-      await renameRoom(db, change(roomId), '모임');
+      await updateRoom(db, change(roomId), named('모임'));
       const left = await sendAndLeave(roomId);
       const notice = await db.writes.prisma.chatMessage.findFirst({ where: { roomId, seq: 1 } });
       const membership = await db.writes.prisma.chatRoomMember.findFirst({ where: { roomId } });
@@ -203,7 +203,7 @@ describe('the room log', () => {
     });
 
     it.each([
-      ['a name', (room: string) => renameRoom(db, change(room), 'x'), 'NOT_GROUP'],
+      ['a name', (room: string) => updateRoom(db, change(room), named('x')), 'NOT_GROUP'],
       [
         'an invitation',
         (room: string) => inviteMembers(db, change(room), { userIds: [6], maxMembers: 500 }),
@@ -612,7 +612,7 @@ describe('the room log', () => {
       ],
       ['an edit', ({ id }) => editMessage(db, id, admin, '고침')],
       ['a deletion', ({ id }) => deleteMessage(db, id, admin)],
-      ['a SYSTEM message', ({ roomId }) => renameRoom(db, change(roomId), '이름')],
+      ['a SYSTEM message', ({ roomId }) => updateRoom(db, change(roomId), named('이름'))],
     ])('is swept again after %s', async (_what, write) => {
       const room = await makePublished();
       await store.settleRooms(0, 1_000);
@@ -751,3 +751,5 @@ describe('the room log', () => {
     });
   });
 });
+
+const named = (name: string) => ({ name, imageMessageId: randomUUID() });

@@ -13,7 +13,7 @@ import {
   editMessage,
   inviteMembers,
   type Outcome,
-  renameRoom,
+  updateRoom,
 } from '../../src/db/room-log.js';
 import { countAllUnread } from '../../src/db/rooms.js';
 import { saveUser } from '../../src/db/users.js';
@@ -239,7 +239,7 @@ describe('seedDemo', () => {
       } else if ('delete' in action) {
         answer = deleteMessage(db, firstTexts.get(action.delete) ?? '', userId);
       } else if ('rename' in action) {
-        answer = renameRoom(db, change, action.rename);
+        answer = updateRoom(db, change, { name: action.rename, imageMessageId: randomUUID() });
       } else {
         answer = inviteMembers(db, change, { userIds: action.invite, maxMembers: 100 });
       }

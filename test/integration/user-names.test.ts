@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { connectDatabase, type Database } from '../../src/db/database.js';
-import { findUsers, renameUser, saveUser } from '../../src/db/users.js';
+import { findUsers, saveUser, updateUser } from '../../src/db/users.js';
 import type { Deps } from '../../src/resolvers/deps.js';
 import { createAuthenticate } from '../../src/server/graphql/context.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
@@ -25,7 +25,7 @@ describe('the names of users', () => {
     const nameOf = async () => (await findUsers(db, [id]))[0]?.name;
     await saveUser(db, token);
 
-    expect(await renameUser(db, { id, name: '새이름' })).toBe(true);
+    expect(await updateUser(db, { id, name: '새이름' })).toBe(true);
     expect(await saveUser(db, token), 'on another instance').toBe(false);
     expect(await nameOf()).toBe('새이름');
 
@@ -34,8 +34,14 @@ describe('the names of users', () => {
   });
 
   it('are stored once if many requests of one user bring a new token at the same time', async () => {
-    const viewer = { userId: 5, name: '새사람', issuedAt: new Date(), expiresAt: new Date(Date.now() + 60_000) };
-    const deps = { db, knownNames: new LRUCache({ max: 10 }), names: { announce: () => undefined } };
+    const viewer = {
+      userId: 5,
+      name: '새사람',
+      avatarUrl: undefined,
+      issuedAt: new Date(),
+      expiresAt: new Date(Date.now() + 60_000),
+    };
+    const deps = { db, knownTokens: new LRUCache({ max: 10 }), names: { announce: () => undefined } };
     const authenticate = createAuthenticate(async () => viewer, deps as unknown as Deps);
 
     const viewers = await Promise.all(Array.from({ length: 1_000 }, () => authenticate('Bearer a.b.c')));

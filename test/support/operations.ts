@@ -307,3 +307,115 @@ export const usersByIds = graphql(`
     users(ids: $ids) { id name }
   }
 `);
+
+export const unreadMembers = graphql(`
+  query UnreadMembers($id: ID!) {
+    room(id: $id) { messages(last: 100) { edges { node { id type unreadMemberCount } } } }
+  }
+`);
+
+export const unreadMembersOf = graphql(`
+  query UnreadMembersOf($id: ID!) {
+    message(id: $id) { unreadMemberCount }
+  }
+`);
+
+export const firstUnread = graphql(`
+  query FirstUnread($id: ID!) {
+    room(id: $id) { unreadCount firstUnreadMessage { id content } }
+  }
+`);
+
+export const around = graphql(`
+  query Around($id: ID!, $messageId: ID!, $count: Int) {
+    room(id: $id) {
+      messagesAround(messageId: $messageId, count: $count) {
+        edges { cursor node { seq cursor sender { name } readCount unreadMemberCount } }
+        pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
+      }
+    }
+  }
+`);
+
+export const node = graphql(`
+  query Node($id: ID!) {
+    node(id: $id) {
+      __typename
+      id
+      ... on Room { seq memberCount }
+      ... on Message { content }
+      ... on RoomMember { joinedSeq user { id name avatarUrl } }
+      ... on User { name }
+    }
+  }
+`);
+
+export const roomWithCursors = graphql(`
+  query RoomWithCursors($id: ID!) {
+    room(id: $id) {
+      members { id joinedSeq user { id } }
+      messages(last: 100) { edges { cursor node { id seq cursor } } }
+    }
+  }
+`);
+
+export const addedEdges = graphql(`
+  subscription AddedEdges($roomId: ID!) {
+    roomEvents(roomId: $roomId) { __typename seq ... on MessageAdded { edge { cursor node { id sender { name } } } } }
+  }
+`);
+
+export const readMoves = graphql(`
+  subscription ReadMoves($roomId: ID!) {
+    roomEvents(roomId: $roomId) { __typename ... on MemberRead { previousSeq member { lastReadSeq user { id } } } }
+  }
+`);
+
+export const typingWithRoom = graphql(`
+  subscription OnTypingWithRoom($roomId: ID!) {
+    typing(roomId: $roomId) { room { id title unreadCount } users { id } }
+  }
+`);
+
+export const viewerCan = graphql(`
+  query ViewerCan($id: ID!) {
+    room(id: $id) {
+      viewerCanSend
+      messages(first: 100) { edges { node { id type content viewerCanEdit viewerCanDelete } } }
+    }
+  }
+`);
+
+export const profile = graphql(`
+  query Profile {
+    viewer { id name avatarUrl isDeleted }
+  }
+`);
+
+export const profilesInRoom = graphql(`
+  query ProfilesInRoom($id: ID!) {
+    room(id: $id) {
+      title
+      members { user { id name avatarUrl isDeleted } }
+      messages(last: 10) { edges { node { content sender { id name avatarUrl isDeleted } } } }
+    }
+  }
+`);
+
+export const profileEvents = graphql(`
+  subscription ProfileEvents($roomId: ID!) {
+    roomEvents(roomId: $roomId) { __typename ... on MessageAdded { message { sender { id name avatarUrl isDeleted } } } }
+  }
+`);
+
+export const updateRoom = graphql(`
+  mutation UpdateRoom($input: UpdateRoomInput!) {
+    updateRoom(input: $input) { room { id seq name imageUrl } }
+  }
+`);
+
+export const roomLook = graphql(`
+  query RoomLook($id: ID!) {
+    room(id: $id) { seq name imageUrl }
+  }
+`);

@@ -1,13 +1,13 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import type { Member } from '../../src/domain/room-log.js';
+import type { MarkMove } from '../../src/domain/room-log.js';
 import { Listeners } from '../../src/pubsub/live/listeners.js';
 import { BatchedStates } from '../../src/pubsub/live/room/batched-states.js';
 import { readMark } from '../../src/pubsub/live/room/room-states.js';
 
 const here = { seq: 100, epoch: 'epoch' };
 
-let states: BatchedStates<Member>;
+let states: BatchedStates<MarkMove>;
 let gapMs: number;
 let woken = 0;
 
@@ -98,9 +98,10 @@ it('shows a state once, however often it is repeated', async () => {
   expect([states.version, vi.getTimerCount()]).toEqual([seen, 0]);
 });
 
-async function release(marks: readonly Member[]): Promise<void> {
+async function release(marks: readonly MarkMove[]): Promise<void> {
   for (const mark of marks) states.accept(mark);
   await vi.advanceTimersByTimeAsync(1_000);
 }
 
-const markOf = (userId: number, lastReadSeq: number) => ({ roomId: 'room', userId, lastReadSeq }) as Member;
+const markOf = (userId: number, lastReadSeq: number) =>
+  ({ roomId: 'room', userId, lastReadSeq, previousSeq: null }) as MarkMove;

@@ -3,12 +3,12 @@ import type { Message, MessageChange } from '../../src/domain/message.js';
 import { toLogEntry } from '../../src/domain/room-log.js';
 import {
   decodeEntry,
-  decodeMember,
+  decodeMark,
   decodePresence,
   decodeRanges,
   decodeTyping,
   encodeEntry,
-  encodeMember,
+  encodeMark,
   encodePresence,
   encodeRanges,
   encodeReference,
@@ -94,10 +94,13 @@ const member = {
   lastReadSeq: 7,
   lastReadMessageId: sent.id,
   lastReadAt: new Date(2),
+  previousSeq: 3,
 };
 
-it('a member decodes unchanged', () => {
-  expect(decodeMember(encodeMember(member))).toEqual(member);
+it('a moved read mark decodes unchanged, and one of an earlier release without the previous position', () => {
+  expect(decodeMark(encodeMark(member))).toEqual(member);
+  const { previousSeq: _, ...earlier } = member;
+  expect(decodeMark(new TextEncoder().encode(JSON.stringify(earlier)))).toEqual({ ...earlier, previousSeq: null });
 });
 
 it.each([
@@ -200,6 +203,7 @@ describe('a body in another format', () => {
     lastReadSeq: noMark,
     lastReadMessageId: [undefined, 7, 'x'],
     lastReadAt: noDate,
+    previousSeq: ['4', -1, 0.5, 2 ** 31],
   } satisfies Record<keyof typeof member, unknown[]>;
   const presences = { userId: noUserId, status: [undefined, 'AWAY', 1], lastSeenAt: noDate };
   const signals = {
@@ -224,7 +228,7 @@ describe('a body in another format', () => {
       decodeEntry,
       spoil({ ...entry, kind: 'updated', changedSeq: 9 }, { changedSeq: [7], kind: ['deleted'] }),
     ],
-    ['a member', decodeMember, spoil(member, members)],
+    ['a member', decodeMark, spoil(member, members)],
     ['a presence', decodePresence, spoil({ userId: 4, status: 'ONLINE', lastSeenAt: null }, presences)],
     ['a typing signal', decodeTyping, spoil({ userId: 4, isTyping: true, ageMs: 0 }, signals)],
     [
@@ -243,7 +247,7 @@ describe('a body in another format', () => {
     for (const body of bodies) expect(() => decode(toBody(body)), JSON.stringify(body)).toThrow(ForeignBodyError);
   });
 
-  const decoders = { decodeEntry, decodeMember, decodePresence, decodeTyping, decodeRanges };
+  const decoders = { decodeEntry, decodeMark, decodePresence, decodeTyping, decodeRanges };
   it.each(Object.entries(decoders))('is refused by %s if it is not JSON of the expected kind', (_name, decode) => {
     const bodies = ['', 'null', '5', '"x"', '{', '[null]', '\ufeff{}'].map((text) => new TextEncoder().encode(text));
     const notUtf8 = Buffer.concat([Buffer.from('{"a":"'), Buffer.from([0xff]), Buffer.from('"}')]);

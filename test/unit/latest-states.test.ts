@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import type { Member } from '../../src/domain/room-log.js';
+import type { MarkMove } from '../../src/domain/room-log.js';
 import { LatestStates } from '../../src/pubsub/live/room/latest-states.js';
 import { type RoomState, readMark } from '../../src/pubsub/live/room/room-states.js';
 import { type Nickname, nickname } from '../support/room-states.js';
@@ -38,6 +38,16 @@ it('returns all later states at once, or as many of the oldest as are asked for'
   expect(ask(10)).toEqual([markOf(6, 1), markOf(7, 1), markOf(5, 2)]);
   expect(ask(2)).toEqual([markOf(6, 1), markOf(7, 1)]);
   expect(states.allAfter(states.version, 10)).toEqual([]);
+});
+
+it('keeps the state that was replaced beside each, and only that one', () => {
+  const states = new LatestStates(readMark);
+  for (const seq of [1, 2, 3]) states.accept(markOf(4, seq));
+  states.accept(markOf(5, 1));
+
+  const [first, second] = states.allAfter(0, 2);
+  expect([first?.state, first?.before]).toEqual([markOf(4, 3), markOf(4, 2)]);
+  expect([second?.state, second?.before]).toEqual([markOf(5, 1), undefined]);
 });
 
 it('refuses a state that is not newer by the rule of its kind', () => {
@@ -81,5 +91,6 @@ function after<State extends RoomState>(states: LatestStates<State>, version: nu
   return all;
 }
 
-const markOf = (userId: number, lastReadSeq: number) => ({ roomId, userId, lastReadSeq }) as Member;
+const markOf = (userId: number, lastReadSeq: number) =>
+  ({ roomId, userId, lastReadSeq, previousSeq: null }) as MarkMove;
 const nicknameOf = (userId: number, revision: number): Nickname => ({ roomId, userId, nickname: 'kim', revision });

@@ -3,7 +3,9 @@ import type { ReadUser } from '../../src/resolvers/name-cache.js';
 import { NameCache } from '../../src/resolvers/name-cache.js';
 
 const room = '0190a0a0-0000-7000-8000-000000000001';
-const kim = { id: 4, name: '김철수' };
+/** The rest of a profile. */
+const bare = { avatarUrl: null, isDeleted: false };
+const kim = { ...bare, id: 4, name: '김철수' };
 
 afterEach(() => {
   vi.useRealTimers();
@@ -12,12 +14,12 @@ afterEach(() => {
 it('returns what was read, until the user has a new name', async () => {
   const cache = new NameCache({ isComplete: true });
   expect(cache.get(4)).toBeUndefined();
-  await read(cache, kim, { id: 5, name: null });
-  expect([cache.get(4), cache.get(5)]).toEqual([kim, { id: 5, name: null }]);
+  await read(cache, kim, { ...bare, id: 5, name: null });
+  expect([cache.get(4), cache.get(5)]).toEqual([kim, { ...bare, id: 5, name: null }]);
 
   cache.forget(4);
 
-  expect([cache.get(4), cache.get(5)]).toEqual([undefined, { id: 5, name: null }]);
+  expect([cache.get(4), cache.get(5)]).toEqual([undefined, { ...bare, id: 5, name: null }]);
 });
 
 it.each<[string, (cache: NameCache) => void]>([
@@ -34,9 +36,9 @@ it.each<[string, (cache: NameCache) => void]>([
   );
 
   change(cache);
-  answer([{ id: 4, name: 'the old name' }]);
+  answer([{ ...bare, id: 4, name: 'the old name' }]);
 
-  expect(await reading).toEqual([{ id: 4, name: 'the old name' }]);
+  expect(await reading).toEqual([{ ...bare, id: 4, name: 'the old name' }]);
   expect(cache.get(4)).toBeUndefined();
 });
 
@@ -47,7 +49,7 @@ it('returns and keeps nothing while signals may be missing', async () => {
 
   signals.isComplete = false;
   expect([cache.get(4), cache.getMember(room, 4)]).toEqual([undefined, undefined]);
-  await read(cache, { id: 5, name: '이영희' });
+  await read(cache, { ...bare, id: 5, name: '이영희' });
 
   signals.isComplete = true;
   expect([cache.get(4), cache.get(5)]).toEqual([kim, undefined]);
@@ -55,10 +57,10 @@ it('returns and keeps nothing while signals may be missing', async () => {
 
 it('returns a member of a room only if a query has shown them as confirmed there', async () => {
   const cache = new NameCache({ isComplete: true });
-  await read(cache, kim, { id: 5, name: '이영희' });
-  await read(cache, { id: 5, name: null, roomId: room, isConfirmed: false });
+  await read(cache, kim, { ...bare, id: 5, name: '이영희' });
+  await read(cache, { ...bare, id: 5, name: null, roomId: room, isConfirmed: false });
   expect([cache.getMember(room, 4), cache.getMember(room, 5)]).toEqual([undefined, undefined]);
-  expect(cache.get(5)).toEqual({ id: 5, name: '이영희' });
+  expect(cache.get(5)).toEqual({ ...bare, id: 5, name: '이영희' });
 
   await read(cache, { ...kim, roomId: room, isConfirmed: true });
 
@@ -67,7 +69,7 @@ it('returns a member of a room only if a query has shown them as confirmed there
 });
 
 describe('after a minute, in case that a signal was lost,', () => {
-  const lee = { id: 5, name: '이영희' };
+  const lee = { ...bare, id: 5, name: '이영희' };
   let cache: NameCache;
   beforeEach(() => {
     vi.useFakeTimers({ toFake: ['performance'] });
@@ -85,7 +87,7 @@ describe('after a minute, in case that a signal was lost,', () => {
   });
 
   it('hands out the users whose names were used since they were read, once and at most as many as wanted', async () => {
-    const many = [6, 7, 8].map((id) => ({ id, name: `user ${id}` }));
+    const many = [6, 7, 8].map((id) => ({ ...bare, id, name: `user ${id}` }));
     await read(cache, kim, lee, ...many);
     vi.advanceTimersByTime(30_000);
     await read(cache, kim);
@@ -108,12 +110,12 @@ it('keeps at most 50,000 users and as many memberships, the last used ones', asy
   await read(cache, { ...kim, roomId: room, isConfirmed: true });
   for (let from = 0; from < many.length; from += 1_000) {
     const ids = many.slice(from, from + 1_000);
-    await read(cache, ...ids.map((id) => ({ id, name: `user ${id}`, roomId: room, isConfirmed: true })));
+    await read(cache, ...ids.map((id) => ({ ...bare, id, name: `user ${id}`, roomId: room, isConfirmed: true })));
     expect(cache.getMember(room, 4)).toBeDefined();
   }
 
   expect(cache.size).toBe(100_000);
-  expect([cache.get(5), cache.get(60_000)]).toEqual([undefined, { id: 60_000, name: 'user 60000' }]);
+  expect([cache.get(5), cache.get(60_000)]).toEqual([undefined, { ...bare, id: 60_000, name: 'user 60000' }]);
 });
 
 const read = (cache: NameCache, ...users: ReadUser[]) => cache.read(async () => users);

@@ -6,6 +6,8 @@ import {
   GraphQLList,
   getNamedType,
   getNullableType,
+  isCompositeType,
+  isInterfaceType,
   isObjectType,
   OperationTypeNode,
   parse,
@@ -213,6 +215,8 @@ function randomDocument(random: Random): string {
     'Room.members': () => random.pick(['', '(includeLeft: true)']),
     'Query.message': () => '(id: "x")',
     'Room.messages': () => page(random.pick(['first', 'last'])),
+    'Room.messagesAround': () => `(messageId: "x", count: ${size()})`,
+    'Query.node': () => '(id: "x")',
     'Query.room': () => '(id: "x")',
     'Query.rooms': () => page('first'),
     'Query.searchUsers': () => `(text: "x", first: ${size()})`,
@@ -221,8 +225,8 @@ function randomDocument(random: Random): string {
   let count = 0;
   const selectField = (parent: string, depth: number): string => {
     const type = schema.getType(parent);
-    const fields = isObjectType(type) ? Object.values(type.getFields()) : [];
-    const isLeaf = (field: (typeof fields)[number]) => !isObjectType(getNamedType(field.type));
+    const fields = isObjectType(type) || isInterfaceType(type) ? Object.values(type.getFields()) : [];
+    const isLeaf = (field: (typeof fields)[number]) => !isCompositeType(getNamedType(field.type));
     const leaves = fields.filter(isLeaf);
     const isInner = leaves.length === 0 || (depth > 0 && random.next() < 0.7);
     const field = random.pick(isInner ? fields : leaves);
@@ -243,9 +247,17 @@ function randomDocument(random: Random): string {
     Array.from({ length: random.between(1, 4) }, () => {
       const draw = random.next();
       if (draw < 0.15) return selectFragment(parent, depth);
-      if (draw < 0.25) return `... ${random.pick(['', `on ${parent}`])} { ${select(parent, depth)} }`;
+      if (draw < 0.25) {
+        const on = random.pick(possibleTypes(parent));
+        return `... ${on === parent ? random.pick(['', `on ${parent}`]) : `on ${on}`} { ${select(on, depth)} }`;
+      }
       return draw < 0.3 ? '__typename' : selectField(parent, depth);
     }).join(' ');
+  const possibleTypes = (parent: string): string[] => {
+    const type = schema.getType(parent);
+    const more = isInterfaceType(type) ? schema.getPossibleTypes(type).map(({ name }) => name) : [];
+    return [parent, ...more];
+  };
   const selection = select('Query', 8);
   const definitions = fragments.map(({ name, on, text }) => `fragment ${name} on ${on} { ${text} }`);
   return `query ($n: Int = 7) { used: rooms(first: $n) { edges { cursor } } ${selection} } ${definitions.join(' ')}`;

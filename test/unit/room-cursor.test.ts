@@ -3,7 +3,7 @@ import { pino } from 'pino';
 import { describe, expect, it, vi } from 'vitest';
 import type { Wait } from '../../src/domain/fair-turns.js';
 import type { RoomEvent } from '../../src/domain/room-event.js';
-import type { LogEntry, LogStore, Member } from '../../src/domain/room-log.js';
+import type { LogEntry, LogStore, MarkMove } from '../../src/domain/room-log.js';
 import type { Listener } from '../../src/domain/source.js';
 import { type CursorOptions, RoomCursor } from '../../src/pubsub/live/room/room-cursor.js';
 import { RoomFeed } from '../../src/pubsub/live/room/room-feed.js';
@@ -221,7 +221,8 @@ describe("a room's feed", () => {
     const entries = [1, 2, 3, 4, 5].map((seq) => entryAt(seq));
     const newest = [4, 5, 6].map((userId) => markOf(userId, 5));
     expect(batched).toEqual([...entries, { kind: 'reads', seq: 5, epoch, members: newest }]);
-    expect(single).toEqual([...entries, ...newest.map((member) => ({ kind: 'read', seq: 5, epoch, member }))]);
+    const events = newest.map((member) => ({ kind: 'read', seq: 5, epoch, member, previousSeq: 4 }));
+    expect(single).toEqual([...entries, ...events]);
     await Promise.all(cursors.map((cursor) => cursor.return()));
   });
 
@@ -398,5 +399,6 @@ function entryAt(seq: number): LogEntry {
   return { kind: 'added', seq, epoch, message: { seq, changedSeq: seq, roomId, system: null } } as LogEntry;
 }
 
-const markOf = (userId: number, lastReadSeq: number) => ({ roomId, userId, lastReadSeq }) as Member;
+const markOf = (userId: number, lastReadSeq: number) =>
+  ({ roomId, userId, lastReadSeq, previousSeq: null }) as MarkMove;
 const nicknameOf = (userId: number, revision: number): Nickname => ({ roomId, userId, nickname: 'kim', revision });

@@ -167,6 +167,7 @@ const mark = {
   lastReadSeq: 1,
   lastReadMessageId: null,
   lastReadAt: null,
+  previousSeq: null,
 };
 
 const beginSecond = (seq: number) => database.epochs.push({ epoch: second, seq });

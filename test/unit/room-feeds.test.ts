@@ -1,6 +1,6 @@
 import { pino } from 'pino';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import type { LogStore, Member } from '../../src/domain/room-log.js';
+import type { LogStore, MarkMove } from '../../src/domain/room-log.js';
 import { RoomFeeds } from '../../src/pubsub/live/room/room-feeds.js';
 import { readMark } from '../../src/pubsub/live/room/room-states.js';
 import { EntrySeal } from '../../src/pubsub/nats/entry-seal.js';
@@ -91,7 +91,8 @@ it('notifies the listeners of a kind only of its own states, even while NATS is 
   expect(heard).toEqual([[4, 1], 'kim']);
 });
 
-const markOf = (userId: number, lastReadSeq: number) => ({ roomId, userId, lastReadSeq }) as Member;
+const markOf = (userId: number, lastReadSeq: number) =>
+  ({ roomId, userId, lastReadSeq, previousSeq: null }) as MarkMove;
 const nicknameOf = (userId: number, revision = 1): Nickname => ({ roomId, userId, nickname: 'kim', revision });
 
 const createFeeds = (pubsub: PubSub): RoomFeeds =>

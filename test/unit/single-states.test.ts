@@ -1,6 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import type { Member } from '../../src/domain/room-log.js';
+import type { MarkMove } from '../../src/domain/room-log.js';
 import type { Listener } from '../../src/domain/source.js';
 import { Listeners } from '../../src/pubsub/live/listeners.js';
 import { readMark } from '../../src/pubsub/live/room/room-states.js';
@@ -8,7 +8,7 @@ import { SingleStates } from '../../src/pubsub/live/room/single-states.js';
 
 const here = { seq: 100, epoch: 'epoch' };
 
-let states: SingleStates<Member>;
+let states: SingleStates<MarkMove>;
 let gapMs: number;
 let woken = 0;
 const subscriber: Listener = {
@@ -144,4 +144,5 @@ function take(): unknown[] {
   return taken;
 }
 
-const markOf = (userId: number, lastReadSeq: number) => ({ roomId: 'room', userId, lastReadSeq }) as Member;
+const markOf = (userId: number, lastReadSeq: number) =>
+  ({ roomId: 'room', userId, lastReadSeq, previousSeq: null }) as MarkMove;

@@ -1,6 +1,6 @@
 import { type Message, type MessageType, maxRoomMembers, messageShape } from '../../domain/message.js';
 import type { Presence } from '../../domain/presence.js';
-import { entryKinds, type LogEntry, type Member, memberShape, type PublishedRange } from '../../domain/room-log.js';
+import { entryKinds, type LogEntry, type MarkMove, memberShape, type PublishedRange } from '../../domain/room-log.js';
 import type { Field, ListOf, ObjectOf, OneOf, Shape, Shaped } from '../../domain/shape.js';
 import { typingExpiresInMs } from '../../domain/typing.js';
 import type { EntrySeal } from './entry-seal.js';
@@ -143,8 +143,12 @@ function asDirectKey(value: unknown): string {
   return value;
 }
 
-export const encodeMember = (member: Member): Uint8Array => encode(member);
-export const decodeMember = (body: Uint8Array): Member => asMember(asFields(parseBody(body)));
+export const encodeMark = (mark: MarkMove): Uint8Array => encode(mark);
+export function decodeMark(body: Uint8Array): MarkMove {
+  const fields = asFields<keyof MarkMove>(parseBody(body));
+  // An earlier release sends no previousSeq.
+  return { ...asMember(fields), previousSeq: orNull(fields.previousSeq ?? null, asMark) };
+}
 
 export const encodePresence = (presence: Presence): Uint8Array => encode(presence);
 export function decodePresence(body: Uint8Array): Presence {

@@ -9,6 +9,8 @@ export interface LatestState<State extends RoomState = RoomState> {
   /** Increases with each state. */
   readonly version: number;
   readonly state: State;
+  /** The state that it has replaced. */
+  readonly before: State | undefined;
   /** The position of the entry that subscribers get first. */
   readonly seq: number;
   /** The event of this state alone, as last created. */
@@ -46,9 +48,10 @@ export class LatestStates<State extends RoomState = RoomState> {
   accept(state: State): boolean {
     if (!this.isNews(state)) return false;
     const key = this.#kind.key(state);
+    const before = this.#byKey.get(key)?.state;
     this.#version += 1;
     this.#byKey.delete(key);
-    this.#byKey.set(key, { version: this.#version, state, seq: this.#kind.seq(state) });
+    this.#byKey.set(key, { version: this.#version, state, before, seq: this.#kind.seq(state) });
     if (this.#byKey.size > maxStatesKept) {
       const [oldest = ''] = this.#byKey.keys();
       this.#byKey.delete(oldest);

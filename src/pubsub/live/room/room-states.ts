@@ -1,6 +1,6 @@
 import type { RoomEvent } from '../../../domain/room-event.js';
-import type { LogPosition, LogStore, Member, NewStates } from '../../../domain/room-log.js';
-import { decodeMember, encodeMember } from '../../nats/encoding.js';
+import type { LogPosition, LogStore, MarkMove, NewStates } from '../../../domain/room-log.js';
+import { decodeMark, encodeMark } from '../../nats/encoding.js';
 import { ownReadSubject, readSubject } from '../../nats/subjects.js';
 
 /** A state of a room, or of somebody in it. */
@@ -29,8 +29,11 @@ export interface StateKind<State extends RoomState = RoomState> {
   seq(state: State): number;
   /** Loads the newest of the states that are asked for, the oldest of them first. */
   load(store: LogStore, asked: NewStates): Promise<readonly State[]>;
-  /** The event for subscribers at this position. */
-  event(state: State, position: LogPosition): RoomEvent;
+  /**
+   * The event for subscribers at this position.
+   * @param before - the state of the same key that was shown last, if this process knows it
+   */
+  event(state: State, position: LogPosition, before: State | undefined): RoomEvent;
   /** The event of several states. */
   batch(states: readonly State[], position: LogPosition): RoomEvent;
 }
@@ -45,18 +48,22 @@ export interface StateSubscription {
 }
 
 /** How far a member has read. */
-export const readMark: StateKind<Member> = {
+export const readMark: StateKind<MarkMove> = {
   name: 'read mark',
   subject: readSubject,
   // The reader's other devices.
   otherSubjects: ({ userId }) => [ownReadSubject(userId)],
-  encode: encodeMember,
-  decode: decodeMember,
+  encode: encodeMark,
+  decode: decodeMark,
   key: ({ userId }) => userId,
   isNewer: (member, than) => member.lastReadSeq > than.lastReadSeq,
   seq: ({ lastReadSeq }) => lastReadSeq,
   load: (store, asked) => store.readMarks(asked),
-  event: (member, { seq, epoch }) => ({ kind: 'read', seq, epoch, member }),
+  event: (member, { seq, epoch }, before) => {
+    // What the member read before joining is not theirs to have read.
+    const previousSeq = before?.lastReadSeq ?? member.previousSeq ?? member.joinedSeq;
+    return { kind: 'read', seq, epoch, member, previousSeq };
+  },
   batch: (members, { seq, epoch }) => ({ kind: 'reads', seq, epoch, members }),
 };
 

@@ -18,7 +18,7 @@ export class SingleStates<State extends RoomState = RoomState> extends StateOutl
     const latest = this.shown.after(version);
     if (latest === undefined || latest.seq > seq) return undefined;
     if (latest.event?.seq !== seq || latest.event.epoch !== epoch) {
-      latest.event = this.kind.event(latest.state, { seq, epoch });
+      latest.event = this.kind.event(latest.state, { seq, epoch }, latest.before);
     }
     return latest as typeof latest & StateNews;
   }
