@@ -60,6 +60,10 @@ async function open(stack, rooms, ms) {
   const size = rooms * messagesPerRoom;
   const [memberIds = []] = await seedClubs(database, { rooms, messages: messagesPerRoom });
   const [id = ''] = await seedRooms(database, { memberIds, messages: size });
+  const [{ id: middle }] = await database.query('SELECT id FROM chat_messages WHERE room_id = $1 AND seq = $2', [
+    id,
+    size / 2,
+  ]);
   await settle(database);
   const server = await startFairway(stack, database.url);
   const tokens = [await tokenOf(memberIds[0] ?? 0)];
@@ -82,6 +86,7 @@ async function open(stack, rooms, ms) {
   const questions = {
     'page of 50 at the end of a room': ask('roomPage', { id }),
     'page of 50 in the middle of a room': ask('roomPage', { id, before }),
+    'page of 50 around a message': ask('around', { id, messageId: middle }),
     'list of 20 rooms': ask('roomList', { first: 20 }),
     [`subscribe, with a replay of ${missed}`]: follow('resume', { id, afterSeq: size - missed }, '"RoomReady"'),
     'subscribe to the inbox': follow('inbox', {}, '"READY"'),

@@ -12,6 +12,7 @@ export const documents = {
   roomEvents: `subscription ($roomId: ID!) { roomEvents(roomId: $roomId) { __typename seq ... on MessageAdded { message { ${message} sender { id name } } } } }`,
   roomList: `query ($first: Int!) { rooms(first: $first) { edges { node { ${roomFields} members { isAdmin lastReadSeq user { id name } } } } } }`,
   roomPage: `query ($id: ID!, $before: String) { room(id: $id) { messages(last: 50, before: $before) { edges { node { ${message} sender { id name } readCount } } } } }`,
+  around: `query ($id: ID!, $messageId: ID!) { room(id: $id) { messagesAround(messageId: $messageId) { edges { node { ${message} sender { id name } readCount } } } } }`,
   resume: `subscription ($id: ID!, $afterSeq: Int!) { roomEvents(roomId: $id, afterSeq: $afterSeq) { __typename seq ... on MessageAdded { message { ${message} sender { id name } } } } }`,
   inbox: `subscription { inboxEvents { kind roomId room { ${roomFields} } } }`,
   room: `query ($id: ID!) { room(id: $id) {
