@@ -5,7 +5,7 @@ import { connectDatabase, type Database } from '../../src/db/database.js';
 import { createLogStore } from '../../src/db/log-store.js';
 import { memberDetails } from '../../src/db/member-row.js';
 import { findMemberPages } from '../../src/db/members.js';
-import { messageParts, pageMessages } from '../../src/db/messages.js';
+import { messageParts, pageAround, pageMessages } from '../../src/db/messages.js';
 import { findRooms } from '../../src/db/room-views.js';
 import {
   countAllUnread,
@@ -188,6 +188,19 @@ describe(`with ${rooms} rooms of ${messagesPerRoom} messages, all of them the vi
       expect(messages.map(rows), cache).toEqual([pageSize + 1]);
       const aggregated = nodes.filter((node) => node['Subplan Name'] === 'CTE marks');
       expect(aggregated.map((node) => node['Actual Loops'])).toEqual([1]);
+    }
+  });
+
+  it('a page around a message reads the message and one more than it shows in each direction, by any plan', async () => {
+    const [middle] = await database.query('SELECT id FROM chat_messages WHERE room_id = $1 AND seq = 40', [roomId]);
+    const around = { messageId: String(middle?.id), older: 10, newer: 9, parts: messageParts };
+    for (const cache of ['force_custom_plan', 'force_generic_plan'] as const) {
+      const nodes = await explain(() => pageAround(db, roomId, viewerId, around), cache);
+      const messages = nodes.filter((node) => node['Relation Name'] === 'chat_messages').map(rowsRead);
+      expect(
+        messages.sort((a, b) => a - b),
+        cache,
+      ).toEqual([1, 11, 11]);
     }
   });
 

@@ -160,6 +160,28 @@ it('pages 50 messages with their readers and read counts in as many queries as 2
   expect(fifty.statements).toBeLessThanOrEqual(5);
 });
 
+it('pages 50 messages with senders, read counts and unread members in one query, with what the viewer may do in two', async () => {
+  const page = (fields: string) =>
+    `query ($id: ID!) { room(id: $id) { messages(last: 50) { edges { node { id cursor ${fields} } } } } }`;
+  const counts = 'sender { name } readCount unreadMemberCount';
+  const counted = await ask(page(counts), { id: roomIds[1] });
+  const offered = await ask(page(`${counts} viewerCanEdit viewerCanDelete`), { id: roomIds[1] });
+
+  expect([counted.errors, offered.errors]).toEqual([undefined, undefined]);
+  expect([counted.statements, offered.statements]).toEqual([1, 2]);
+});
+
+it('pages 50 messages around one of them in one query beside that of the room', async () => {
+  const { data } = await ask(history, { id: roomIds[1], last: 50 });
+  const { edges } = (data as { room: { messages: { edges: { node: { id: string } }[] } } }).room.messages;
+  const around = `query ($id: ID!, $messageId: ID!) { room(id: $id) {
+    messagesAround(messageId: $messageId) { edges { node { id sender { name } readCount unreadMemberCount } } }
+  } }`;
+  const { errors, statements } = await ask(around, { id: roomIds[1], messageId: edges[20]?.node.id });
+
+  expect([errors, statements]).toEqual([undefined, 2]);
+});
+
 it('pages the members of 20 rooms, and counts them, in as many queries as those of 2', async () => {
   const page = 'memberPage(first: 2) { totalCount edges { node { id isAdmin joinedAt lastReadAt user { id name } } } }';
   const ofRooms = (fields: string) => `query ($first: Int) { rooms(first: $first) { edges { node { ${fields} } } } }`;
