@@ -198,7 +198,7 @@ const unreadMemberCount: CountByMarks = {
     FROM marks WHERE marks.room_id = c.room_id)`,
 };
 
-/** Of message c. */
+/** Reads each part of message c. */
 const sqlOfPart: Readonly<Record<MessagePart, Prisma.Sql>> = {
   sender: nameOfSender,
   readCount: readCount.sql,

@@ -51,7 +51,7 @@ export interface Member extends Shaped<typeof memberShape> {}
 
 /** A member whose read mark has moved. */
 export interface MarkMove extends Member {
-  /** Where the mark stood before; null if an earlier release moved it. */
+  /** Where the mark stood before; null if that is not known, as from an earlier release. */
   readonly previousSeq: number | null;
 }
 

@@ -1,5 +1,6 @@
 import { cursorOfMessage, type PagedMessage } from '../db/messages.js';
 import type { Message as MessageShape } from '../domain/message.js';
+import { canDelete, canEdit } from '../resolvers/access.js';
 import {
   keptUser,
   loadActor,
@@ -20,7 +21,6 @@ import {
   parseAround,
   sendMessage,
 } from '../resolvers/messages.js';
-import { canDelete, canEdit } from '../resolvers/permissions.js';
 import { getRoomOf } from '../resolvers/rooms.js';
 import { affordable } from './bill.js';
 import { builder } from './builder.js';

@@ -1,9 +1,9 @@
 import type { GraphQLResolveInfo } from 'graphql';
 import { memberDetails } from '../db/member-row.js';
 import { cursorOfRoom, type Room as RoomShape, roomParts } from '../db/rooms.js';
+import { canSend } from '../resolvers/access.js';
 import { loadMemberCount, loadMembers, loadMembership, loadTitle, loadUnreadCount } from '../resolvers/loaders.js';
 import { inviteMembers, leaveRoom, removeMember, setAdmin } from '../resolvers/members.js';
-import { canSend } from '../resolvers/permissions.js';
 import {
   assertRoomPageArgs,
   countUnreadMessages,
