@@ -1,19 +1,29 @@
 import type { CodegenConfig } from '@graphql-codegen/cli';
 
-/** Types for every operation of the end-to-end tests, so that schema, operations and tests cannot drift apart. */
+const types = {
+  documentMode: 'string',
+  useTypeImports: true,
+  enumsAsTypes: true,
+  scalars: { DateTime: 'string', ID: 'string' },
+} as const;
+
+/**
+ * Types for every operation of the client and of the end-to-end tests, so that schema, operations and their users cannot drift
+ * apart.
+ */
 const config: CodegenConfig = {
   schema: 'schema.graphql',
-  documents: ['test/e2e/**/*.ts', 'test/support/**/*.ts', '!test/e2e/generated/**'],
   generates: {
+    'client/src/operations/generated/documents.ts': {
+      documents: ['client/src/operations/*.graphql'],
+      plugins: ['typescript-operations', 'typed-document-node'],
+      config: { ...types, inlineFragmentTypes: 'combine' },
+    },
     'test/e2e/generated/': {
+      documents: ['test/e2e/**/*.ts', 'test/support/**/*.ts', '!test/e2e/generated/**'],
       preset: 'client',
       presetConfig: { fragmentMasking: false },
-      config: {
-        documentMode: 'string',
-        useTypeImports: true,
-        enumsAsTypes: true,
-        scalars: { DateTime: 'string', ID: 'string' },
-      },
+      config: types,
     },
   },
   importExtension: '.js',

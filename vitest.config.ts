@@ -32,7 +32,7 @@ const patient = [
   ...['consumer', 'nats-pub-sub'].map((name) => `test/integration/${name}.test.ts`),
 ];
 /** Files that start no instances: they count, and do not measure times. */
-const quick = ['test/unit/**/*.test.ts', 'test/integration/**/*.test.ts'];
+const quick = ['test/unit/**/*.test.ts', 'test/integration/**/*.test.ts', 'client/test/*.test.ts'];
 /** What they count depends on the open transactions of other databases, which PostgreSQL keeps old versions of rows for. */
 const undisturbed = ['test/integration/hot-updates.test.ts'];
 
@@ -65,7 +65,7 @@ export default defineConfig({
       }),
       project({
         name: 'alone',
-        include: ['test/e2e/**/*.test.ts', ...undisturbed],
+        include: ['test/e2e/**/*.test.ts', 'client/test/e2e/**/*.test.ts', ...undisturbed],
         exclude: patient,
         // Tests that start servers and measure times share the machine with nobody but themselves.
         fileParallelism: false,

@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { checkClient } from './client.mjs';
 import { findStalePages } from './docs.mjs';
 import { findForbiddenImports } from './imports.mjs';
 import { findMissingNames } from './page-names.mjs';
@@ -15,6 +16,8 @@ const program = (script) => join(root, 'node_modules', script);
  */
 const checks = {
   types: () => run(program('typescript/bin/tsc'), '-p', 'tsconfig.json'),
+  'types of the client': () => run(program('typescript/bin/tsc'), '-p', 'client/tsconfig.test.json'),
+  client: checkClient,
   imports: async () => findForbiddenImports(),
   'format and lint': () => run(program('@biomejs/biome/bin/biome'), 'check', '--error-on-warnings', '.'),
   'dead code': () => run(program('knip/bin/knip.js'), '--no-progress'),

@@ -11,16 +11,17 @@ import { withLock } from './setup-lock.mjs';
 const requiredNode = [20, 19];
 const generatedStamp = 'src/db/generated/.fingerprint';
 const buildStamp = 'dist/.fingerprint';
+const operationFolders = ['test/e2e/generated', 'client/src/operations/generated'];
 const operationsStamp = 'test/e2e/generated/.fingerprint';
 
 const generateSources = ['package-lock.json', 'prisma.config.ts', 'prisma/schema.prisma'];
 const buildSources = [...generateSources, 'tsconfig.json', 'tsconfig.build.json', 'scripts/graphiql-files.mjs', 'src'];
-const operationSources = ['package-lock.json', 'codegen.ts', 'schema.graphql', 'test'];
+const operationSources = ['package-lock.json', 'codegen.ts', 'schema.graphql', 'client/src/operations', 'test'];
 
 /**
  * Makes a clone ready to run: packages, generated client, build. Skips every step that is up to date. Several processes may
  * call it at the same time.
- * @param {{ operations?: boolean }} [options] operations: also the types of the GraphQL operations in the tests
+ * @param {{ operations?: boolean }} [options] operations: also the types of the GraphQL operations of the client and the tests
  */
 export async function setUp({ operations = false } = {}) {
   assertNodeVersion();
@@ -105,12 +106,12 @@ async function build() {
   }
 }
 
-const operationsFingerprint = () => fingerprint(operationSources, { except: ['test/e2e/generated'] });
+const operationsFingerprint = () => fingerprint(operationSources, { except: operationFolders });
 const areOperationsTyped = () => readStamp(operationsStamp) === operationsFingerprint();
 
 async function typeOperations() {
   const stamp = operationsFingerprint();
-  mkdirSync(join(root, 'test/e2e/generated'), { recursive: true });
+  for (const folder of operationFolders) mkdirSync(join(root, folder), { recursive: true });
   await runQuietly(process.execPath, [
     join(root, 'node_modules/@graphql-codegen/cli/cjs/bin.js'),
     ...['--config', 'codegen.ts', '--silent'],

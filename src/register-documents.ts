@@ -4,8 +4,10 @@ import type { Config } from './config.js';
 import { schema } from './schema/index.js';
 import { TrustedDocuments } from './server/graphql/documents/trusted-documents.js';
 
-/** For the native clients. */
-const ownOperations = fileURLToPath(new URL('../clients/operations', import.meta.url));
+/** Of the native clients, and of the client in this repository. */
+const ownOperations = ['../clients/operations', '../client/documents.json'].map((path) =>
+  fileURLToPath(new URL(path, import.meta.url)),
+);
 
 /** @throws {ManifestError} if a manifest cannot be used */
 export function registerDocuments({ trustedDocuments, introspection, limits }: Config, log: Logger): TrustedDocuments {
@@ -14,7 +16,7 @@ export function registerDocuments({ trustedDocuments, introspection, limits }: C
     ...trustedDocuments,
     introspection,
     schema,
-    own: [ownOperations],
+    own: ownOperations,
   });
   const { size, interpreted } = documents;
   log.info({ documents: size, interpreted }, 'Documents are registered');

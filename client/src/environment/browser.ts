@@ -1,0 +1,171 @@
+import { openIndexedDb } from '../storage/indexeddb.js';
+import type { Environment, Lock, LockRequest, Page, PageEvent } from './environment.js';
+
+/** What this reads of a browser; each may be missing in Node, React Native, an old browser, or on plain http. */
+interface Globals {
+  readonly document?: Document;
+  readonly addEventListener?: typeof addEventListener;
+  readonly removeEventListener?: typeof removeEventListener;
+  readonly navigator?: { readonly locks?: LockManager };
+  readonly crypto?: { getRandomValues?: Crypto['getRandomValues'] };
+  readonly BroadcastChannel?: typeof BroadcastChannel;
+  readonly WebSocket?: unknown;
+  readonly fetch?: typeof fetch;
+  readonly indexedDB?: unknown;
+}
+
+const globals = globalThis as unknown as Globals;
+
+/** The surroundings of a browser, Node or React Native. Nothing global is touched before it is called. */
+export function createEnvironment(changes: Partial<Environment> = {}): Environment {
+  const locks = createLocalLocks();
+  return {
+    now: () => Date.now(),
+    random: () => Math.random(),
+    uuid: createUuid,
+    setTimer: (run, ms) => {
+      const timer = setTimeout(run, ms);
+      return () => clearTimeout(timer);
+    },
+    fetch: (input, init) => {
+      if (globals.fetch === undefined) return Promise.reject(new Error('There is no fetch'));
+      return globals.fetch(input, init);
+    },
+    WebSocket: globals.WebSocket,
+    page: createPage(),
+    lock: (name, request = {}) =>
+      globals.navigator?.locks === undefined ? locks(name, request) : lockTabs(globals.navigator.locks, name, request),
+    channel: openChannel,
+    openStorage: (name) => {
+      if (globals.indexedDB === undefined) return Promise.reject(new Error('There is no IndexedDB'));
+      return openIndexedDb(name);
+    },
+    ...changes,
+  };
+}
+
+/** By `getRandomValues`, which plain http has as well, unlike `randomUUID`; Hermes has neither. */
+function createUuid(): string {
+  const bytes = new Uint8Array(16);
+  if (globals.crypto?.getRandomValues !== undefined) globals.crypto.getRandomValues(bytes);
+  else for (let index = 0; index < 16; index += 1) bytes[index] = Math.random() * 256;
+  bytes[6] = ((bytes[6] as number) & 15) | 64;
+  bytes[8] = ((bytes[8] as number) & 63) | 128;
+  const hex = [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
+}
+
+function createPage(): Page {
+  const { document, addEventListener: add, removeEventListener: remove } = globals;
+  return {
+    isVisible: () => document?.visibilityState !== 'hidden',
+    isFocused: () => document?.hasFocus?.() ?? true,
+    listen: (listener) => {
+      if (add === undefined || remove === undefined) return () => undefined;
+      const names: readonly [string, () => PageEvent][] = [
+        ['online', () => 'online'],
+        ['offline', () => 'offline'],
+        ['focus', () => 'focused'],
+        ['blur', () => 'blurred'],
+        ['pagehide', () => 'leaving'],
+        ['pageshow', () => 'shown'],
+      ];
+      const handlers = names.map(([name, toEvent]) => [name, () => listener(toEvent())] as const);
+      const visibility = () => listener(document?.visibilityState === 'hidden' ? 'hidden' : 'shown');
+      for (const [name, run] of handlers) add(name, run);
+      document?.addEventListener?.('visibilitychange', visibility);
+      return () => {
+        for (const [name, run] of handlers) remove(name, run);
+        document?.removeEventListener?.('visibilitychange', visibility);
+      };
+    },
+  };
+}
+
+function openChannel(name: string, listener: (message: unknown) => void) {
+  if (globals.BroadcastChannel === undefined) return { post: () => undefined, close: () => undefined };
+  const channel = new globals.BroadcastChannel(name);
+  // In Node, an open channel would keep the process alive.
+  (channel as { unref?: () => void }).unref?.();
+  channel.onmessage = ({ data }) => listener(data);
+  return { post: (message: unknown) => channel.postMessage(message), close: () => channel.close() };
+}
+
+/** A lock of the Web Locks API, as an object. */
+async function lockTabs(locks: LockManager, name: string, request: LockRequest): Promise<Lock | undefined> {
+  const { stealAfterMs, ifAvailable, signal } = request;
+  if (ifAvailable === true) return hold(locks, name, { ifAvailable: true });
+  if (stealAfterMs === undefined) return hold(locks, name, signal === undefined ? {} : { signal });
+  const waiting = new AbortController();
+  const abort = () => waiting.abort();
+  signal?.addEventListener('abort', abort);
+  const timer = setTimeout(abort, stealAfterMs);
+  const lock = await hold(locks, name, { signal: waiting.signal });
+  clearTimeout(timer);
+  signal?.removeEventListener('abort', abort);
+  if (lock !== undefined || signal?.aborted === true) return lock;
+  return hold(locks, name, { steal: true });
+}
+
+function hold(locks: LockManager, name: string, options: LockOptions): Promise<Lock | undefined> {
+  return new Promise((resolve) => {
+    let isHeld = false;
+    const held = (granted: unknown) => {
+      if (granted === null) return undefined;
+      isHeld = true;
+      return new Promise<void>((release) => {
+        resolve({
+          isHeld: () => isHeld,
+          release: () => {
+            isHeld = false;
+            release();
+          },
+        });
+      });
+    };
+    // Rejects if the request was aborted, and if the lock was stolen.
+    locks.request(name, options, held).then(
+      () => resolve(undefined),
+      () => {
+        isHeld = false;
+        resolve(undefined);
+      },
+    );
+  });
+}
+
+/** Locks within this page, where the browser has none: on plain http, in Node and React Native. */
+export function createLocalLocks(): (name: string, request: LockRequest) => Promise<Lock | undefined> {
+  const holders = new Map<string, { waiting: (() => void)[] }>();
+  return (name, { ifAvailable, signal }) => {
+    const grant = (): Lock => {
+      let isHeld = true;
+      holders.set(name, holders.get(name) ?? { waiting: [] });
+      return {
+        isHeld: () => isHeld,
+        release: () => {
+          if (!isHeld) return;
+          isHeld = false;
+          const next = holders.get(name)?.waiting.shift();
+          if (next === undefined) holders.delete(name);
+          else next();
+        },
+      };
+    };
+    const holder = holders.get(name);
+    if (holder === undefined) return Promise.resolve(grant());
+    if (ifAvailable === true || signal?.aborted === true) return Promise.resolve(undefined);
+    return new Promise((resolve) => {
+      const enter = () => {
+        signal?.removeEventListener('abort', leave);
+        resolve(grant());
+      };
+      const leave = () => {
+        holder.waiting.splice(holder.waiting.indexOf(enter), 1);
+        resolve(undefined);
+      };
+      holder.waiting.push(enter);
+      signal?.addEventListener('abort', leave, { once: true });
+    });
+  };
+}

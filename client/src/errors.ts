@@ -1,0 +1,68 @@
+/** The server's codes, and the client's own: no answer came, the client is signed out, too old, or closed. */
+export type FairwayErrorCode =
+  | 'UNAUTHENTICATED'
+  | 'FORBIDDEN'
+  | 'NOT_FOUND'
+  | 'BAD_USER_INPUT'
+  | 'CONFLICT'
+  | 'RATE_LIMITED'
+  | 'UNAVAILABLE'
+  | 'INTERNAL'
+  | 'OFFLINE'
+  | 'NO_ANSWER'
+  | 'SIGNED_OUT'
+  | 'OUTDATED'
+  | 'CLOSED'
+  | 'OUTBOX_FULL';
+
+/** Why something was refused or could not be done. */
+export class FairwayError extends Error {
+  override readonly name = 'FairwayError';
+  /** How long to wait before a retry, if the server said so. */
+  readonly retryAfterMs: number | undefined;
+
+  constructor(
+    readonly code: FairwayErrorCode,
+    message: string,
+    retryAfterMs?: number,
+  ) {
+    super(message);
+    this.retryAfterMs = retryAfterMs;
+  }
+}
+
+const known = new Set<string>([
+  'UNAUTHENTICATED',
+  'FORBIDDEN',
+  'NOT_FOUND',
+  'BAD_USER_INPUT',
+  'CONFLICT',
+  'RATE_LIMITED',
+  'UNAVAILABLE',
+  'INTERNAL',
+]);
+
+/** The error of an answer's `errors`. A code that this client does not know is treated as INTERNAL. */
+export function toFairwayError(errors: unknown): FairwayError {
+  const [first] = Array.isArray(errors) ? errors : [];
+  const { message, path, extensions } = (first ?? {}) as {
+    message?: unknown;
+    path?: unknown;
+    extensions?: { code?: unknown; retryAfterMs?: unknown };
+  };
+  const text = typeof message === 'string' ? message : 'The server answered with an error';
+  const code = String(extensions?.code);
+  // Refused as a whole, before a field was reached: this document does not fit the schema of the server.
+  const isUnknown = code === 'DOCUMENT_NOT_REGISTERED' || (code === 'BAD_USER_INPUT' && path === undefined);
+  if (isUnknown) return new FairwayError('OUTDATED', text);
+  const wait = typeof extensions?.retryAfterMs === 'number' ? extensions.retryAfterMs : undefined;
+  return new FairwayError(known.has(code) ? (code as FairwayErrorCode) : 'INTERNAL', text, wait);
+}
+
+/** Whether repeating the same can never succeed. */
+export const isFinal = (error: FairwayError): boolean =>
+  ['FORBIDDEN', 'NOT_FOUND', 'BAD_USER_INPUT', 'CONFLICT'].includes(error.code);
+
+/** Any thrown value as an error of this client. */
+export const asFairwayError = (error: unknown): FairwayError =>
+  error instanceof FairwayError ? error : new FairwayError('INTERNAL', String(error));

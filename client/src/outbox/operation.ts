@@ -1,0 +1,41 @@
+import type { FairwayErrorCode } from '../errors.js';
+import type { Message } from '../room/log.js';
+
+interface Common {
+  /** The key of this operation: the message's id for a send. */
+  readonly id: string;
+  readonly roomId: string;
+  /** Of this device's clock, for display only. */
+  readonly createdAt: number;
+  /** Failures that the server, or its silence, caused. */
+  readonly attempts: number;
+  /** Why it was given up; null while it waits for its turn. */
+  readonly error: FairwayErrorCode | null;
+}
+
+/** One thing that the user has done and the server has not yet confirmed. */
+export type OutboxOperation = Common &
+  (
+    | { readonly kind: 'send'; readonly type: 'TEXT' | 'IMAGE'; readonly content: string }
+    | { readonly kind: 'edit'; readonly messageId: string; readonly content: string }
+    | { readonly kind: 'delete'; readonly messageId: string }
+    | { readonly kind: 'read'; readonly messageId: string; readonly seq: number }
+  );
+
+/** An operation with its place in the queue, which is the same in all tabs. */
+export type QueuedOperation = OutboxOperation & { readonly order: number };
+
+/** Operations of one queue are delivered one after the other. Read marks wait for nothing, and nothing for them. */
+export const queueOf = ({ kind, roomId }: OutboxOperation): string => (kind === 'read' ? `${roomId}:read` : roomId);
+
+/** The message that an operation is about. */
+export const messageIdOf = (operation: OutboxOperation): string =>
+  operation.kind === 'send' ? operation.id : operation.messageId;
+
+/** How an operation ended: with the message as the server has it now, where there is one. */
+export interface Outcome {
+  readonly operation: OutboxOperation;
+  readonly message?: Message;
+  /** The epoch of the room's log when the operation began, where that was known: in another one, the message means nothing. */
+  readonly epoch?: string;
+}

@@ -1,0 +1,317 @@
+import { Backoff } from '../connection/backoff.js';
+import type { Connection } from '../connection/connection.js';
+import type { Channel, Environment, Lock } from '../environment/environment.js';
+import { FairwayError, type FairwayErrorCode } from '../errors.js';
+import type { Message } from '../room/log.js';
+import type { Storage } from '../storage/storage.js';
+import { createStore, type MutableStore, type Store } from '../store.js';
+import { type Delivery, deliver } from './delivery.js';
+import { messageIdOf, type OutboxOperation, type Outcome, type QueuedOperation, queueOf } from './operation.js';
+
+/** More operations than this are not kept. */
+export const maxOperations = 500;
+/** An operation that has failed this often is given up until it is retried. */
+const maxAttempts = 5;
+/** A tab that holds a delivery longer than this is frozen. */
+const stealAfterMs = 10_000;
+/** The place of operations that the storage has not numbered yet: behind all others. */
+const provisional = 2 ** 50;
+
+/** An operation before it is queued. */
+export type NewOperation = OutboxOperation extends infer One
+  ? One extends OutboxOperation
+    ? Omit<One, 'createdAt' | 'attempts' | 'error'>
+    : never
+  : never;
+
+interface OutboxOptions {
+  readonly environment: Environment;
+  readonly connection: Connection;
+  /** The epoch of a room's log, if it is known here. */
+  epochOf(roomId: string): string | undefined;
+  /** Called in every tab when an operation has ended, before it leaves the outbox. */
+  onOutcome(outcome: Outcome): void;
+}
+
+/** What tabs say to each other. */
+type Notice = { readonly kind: 'changed' } | { readonly kind: 'ended'; readonly outcome: Outcome };
+
+/**
+ * What the user has done and the server has not confirmed: kept in the storage until it has, delivered by one tab at a time, in
+ * order for each room. One that is given up holds back what comes after it in its room.
+ */
+export class Outbox {
+  readonly operations: Store<readonly QueuedOperation[]>;
+  readonly #store: MutableStore<readonly QueuedOperation[]>;
+  readonly #running = new Set<string>();
+  /** The operations that the storage is still numbering. */
+  readonly #unnumbered = new Map<string, Promise<void>>();
+  readonly #ended = new AbortController();
+  readonly #backoff: Backoff;
+  #storage: Storage | undefined;
+  #name = '';
+  #channel: Channel | undefined;
+  #wake = new Set<() => void>();
+  #added = 0;
+
+  constructor(private readonly options: OutboxOptions) {
+    this.#store = createStore<readonly QueuedOperation[]>([]);
+    this.operations = this.#store;
+    this.#backoff = new Backoff(options.environment);
+  }
+
+  /** Loads what is stored of this user, and begins to deliver. What was added before is stored now. */
+  async open(storage: Storage, name: string): Promise<void> {
+    this.#channel?.close();
+    [this.#storage, this.#name] = [storage, name];
+    this.#channel = this.options.environment.channel(`${name}:outbox`, (notice) => this.#hear(notice as Notice));
+    const early = this.#store.getSnapshot();
+    await this.#load(storage);
+    for (const { order: _order, ...operation } of early) this.#enqueue(operation as OutboxOperation);
+    this.#deliverAll();
+  }
+
+  /** Forgets what is in memory; the storage keeps it. */
+  leave(): void {
+    this.#channel?.close();
+    this.#channel = undefined;
+    this.#storage = undefined;
+    this.#store.set([]);
+  }
+
+  /** @throws {FairwayError} OUTBOX_FULL */
+  add(operation: NewOperation): void {
+    if (this.#store.getSnapshot().length >= maxOperations) {
+      throw new FairwayError('OUTBOX_FULL', `At most ${maxOperations} operations may wait to be delivered`);
+    }
+    const queued = { ...operation, createdAt: this.options.environment.now(), attempts: 0, error: null };
+    // Only the newest mark of a room counts.
+    if (operation.kind === 'read') this.#dropReads(operation.roomId);
+    this.#enqueue(queued as OutboxOperation);
+  }
+
+  /** Delivers an operation that was given up, and what waits behind it. */
+  retry(id: string): void {
+    const operation = this.#find(id);
+    if (operation === undefined || operation.error === null) return;
+    this.#replace({ ...operation, attempts: 0, error: null });
+    this.#start(queueOf(operation));
+  }
+
+  /** Removes an operation, with the changes of its message. It may have reached the server already. */
+  discard(id: string): void {
+    const operation = this.#find(id);
+    if (operation === undefined) return;
+    const isSend = operation.kind === 'send';
+    for (const other of this.#store.getSnapshot()) {
+      if (other.id === id || (isSend && other.roomId === operation.roomId && messageIdOf(other) === id))
+        this.#remove(other);
+    }
+    this.#start(queueOf(operation));
+  }
+
+  /** The server has this message: its send is done, whoever delivered it. */
+  settle(message: Message): void {
+    const operation = this.#find(message.id);
+    if (operation?.kind === 'send') this.#remove(operation);
+  }
+
+  /** Whether the send of this message has never been attempted, or was given up. */
+  isUnsent(id: string): boolean {
+    const operation = this.#find(id);
+    const isHead = operation !== undefined && this.#head(queueOf(operation))?.id === id;
+    return operation?.kind === 'send' && (operation.error !== null || (operation.attempts === 0 && !isHead));
+  }
+
+  /** The network is back: those who wait try at once. */
+  wake(): void {
+    const waiting = [...this.#wake];
+    this.#wake.clear();
+    this.#backoff.reset();
+    for (const wake of waiting) wake();
+  }
+
+  close(): void {
+    this.#ended.abort();
+    this.#channel?.close();
+    this.wake();
+  }
+
+  #find(id: string): QueuedOperation | undefined {
+    return this.#store.getSnapshot().find((operation) => operation.id === id);
+  }
+
+  #head(queue: string): QueuedOperation | undefined {
+    return this.#store.getSnapshot().find((operation) => queueOf(operation) === queue);
+  }
+
+  #set(operations: readonly QueuedOperation[]): void {
+    this.#store.set([...operations].sort((a, b) => a.order - b.order));
+  }
+
+  /** Shows the operation at once, and delivers it once it is stored. */
+  #enqueue(operation: OutboxOperation): void {
+    this.#added += 1;
+    const order = provisional + this.#added;
+    this.#set([...this.#store.getSnapshot(), { ...operation, order }]);
+    const storage = this.#storage;
+    if (storage === undefined) return;
+    const stored = storage.append(operation).then((number) => {
+      this.#unnumbered.delete(operation.id);
+      const now = this.#store.getSnapshot();
+      // Discarded or settled meanwhile.
+      if (!now.some(({ id }) => id === operation.id)) return storage.delete('outbox', number);
+      this.#set(now.map((one) => (one.id === operation.id ? { ...one, order: number } : one)));
+      this.#say({ kind: 'changed' });
+      this.#start(queueOf(operation));
+      return undefined;
+    });
+    this.#unnumbered.set(operation.id, stored);
+    stored.catch(() => undefined);
+  }
+
+  #replace(operation: QueuedOperation): void {
+    this.#set(this.#store.getSnapshot().map((one) => (one.id === operation.id ? operation : one)));
+    const { order, ...value } = operation;
+    if (order >= provisional) return;
+    this.#write((storage) => storage.put('outbox', order, value));
+  }
+
+  #remove(operation: QueuedOperation): void {
+    this.#set(this.#store.getSnapshot().filter(({ id }) => id !== operation.id));
+    if (operation.order < provisional) this.#write((storage) => storage.delete('outbox', operation.order));
+  }
+
+  #write(use: (storage: Storage) => Promise<void>): void {
+    const storage = this.#storage;
+    if (storage === undefined) return;
+    use(storage).then(
+      () => this.#say({ kind: 'changed' }),
+      () => undefined,
+    );
+  }
+
+  #dropReads(roomId: string): void {
+    const queue = `${roomId}:read`;
+    for (const operation of this.#store.getSnapshot()) {
+      if (queueOf(operation) === queue && !this.#running.has(queue)) this.#remove(operation);
+    }
+  }
+
+  /** Reads what is stored; what the storage has not numbered yet stays. */
+  async #load(storage: Storage): Promise<void> {
+    const entries = await storage.entries('outbox');
+    if (storage !== this.#storage) return;
+    const stored = entries.map(([order, value]) => ({ ...(value as OutboxOperation), order: Number(order) }));
+    const ids = new Set(stored.map(({ id }) => id));
+    const unnumbered = this.#store.getSnapshot().filter(({ id, order }) => order >= provisional && !ids.has(id));
+    this.#set([...stored, ...(this.#unnumbered.size > 0 ? unnumbered : [])]);
+  }
+
+  #hear(notice: Notice): void {
+    const storage = this.#storage;
+    if (storage === undefined || typeof notice !== 'object' || notice === null) return;
+    if (notice.kind === 'ended') this.options.onOutcome(notice.outcome);
+    this.#load(storage).then(
+      () => this.#deliverAll(),
+      () => undefined,
+    );
+  }
+
+  #say(notice: Notice): void {
+    this.#channel?.post(notice);
+  }
+
+  #deliverAll(): void {
+    for (const queue of new Set(this.#store.getSnapshot().map(queueOf))) this.#start(queue);
+  }
+
+  #start(queue: string): void {
+    if (this.#running.has(queue) || this.#storage === undefined || this.#ended.signal.aborted) return;
+    this.#running.add(queue);
+    this.#run(queue, this.#storage)
+      .catch(() => undefined)
+      .finally(() => this.#running.delete(queue));
+  }
+
+  async #run(queue: string, storage: Storage): Promise<void> {
+    const { environment } = this.options;
+    while (!this.#ended.signal.aborted && storage === this.#storage) {
+      const head = this.#head(queue);
+      if (head === undefined || head.error !== null) return;
+      await this.#unnumbered.get(head.id);
+      const lock = await environment.lock(`${this.#name}:deliver:${queue}`, {
+        stealAfterMs,
+        signal: this.#ended.signal,
+      });
+      if (lock === undefined) return;
+      const pause = await this.#deliverHead(queue, storage, lock).finally(() => lock.release());
+      if (pause !== undefined) await this.#pause(pause);
+    }
+  }
+
+  /** Delivers the first operation of a queue as the storage has it; returns a pause before the next attempt. */
+  async #deliverHead(queue: string, storage: Storage, lock: Lock): Promise<{ ms: number } | undefined> {
+    const head = this.#head(queue);
+    if (head === undefined || head.order >= provisional) return undefined;
+    const stored = (await storage.get('outbox', head.order)) as OutboxOperation | undefined;
+    // Another tab has delivered it, or given it up, while this one waited for the lock.
+    if (stored === undefined || stored.id !== head.id || stored.error !== null) {
+      await this.#load(storage);
+      return undefined;
+    }
+    const operation = { ...stored, order: head.order };
+    const epoch = this.options.epochOf(operation.roomId);
+    const delivery = await deliver(this.options, operation);
+    if (storage !== this.#storage) return undefined;
+    if (delivery.state !== 'done') return this.#postpone(operation, delivery, lock.isHeld());
+    const { message } = delivery;
+    const outcome = { operation, ...(message && { message }), ...(epoch !== undefined && { epoch }) };
+    this.options.onOutcome(outcome);
+    if (this.#find(operation.id) !== undefined) this.#remove(operation);
+    this.#say({ kind: 'ended', outcome });
+    return undefined;
+  }
+
+  #postpone(
+    operation: QueuedOperation,
+    delivery: Exclude<Delivery, { state: 'done' }>,
+    isHeld: boolean,
+  ): { ms: number } | undefined {
+    const isWaiting = this.#find(operation.id) !== undefined;
+    // Another tab has taken over, or the user has discarded it.
+    if (!isHeld || !isWaiting) return undefined;
+    if (delivery.state === 'refused') {
+      this.#giveUp(operation, delivery.code);
+      return undefined;
+    }
+    const isFailure = delivery.state === 'later' && delivery.isFailure;
+    const attempts = operation.attempts + Number(isFailure);
+    if (attempts >= maxAttempts) {
+      this.#giveUp({ ...operation, attempts }, 'UNAVAILABLE');
+      return undefined;
+    }
+    if (isFailure) this.#replace({ ...operation, attempts });
+    return { ms: (delivery.state === 'later' ? delivery.afterMs : undefined) ?? this.#backoff.next() };
+  }
+
+  #giveUp(operation: QueuedOperation, error: FairwayErrorCode): void {
+    // Nobody can do anything about a mark, and the next one replaces it.
+    if (operation.kind === 'read') this.#remove(operation);
+    else this.#replace({ ...operation, error });
+  }
+
+  /** Waits, or until the network is back. */
+  #pause({ ms }: { ms: number }): Promise<void> {
+    return new Promise((resolve) => {
+      const wake = () => {
+        cancel();
+        this.#wake.delete(wake);
+        resolve();
+      };
+      const cancel = this.options.environment.setTimer(wake, ms);
+      this.#wake.add(wake);
+      if (this.#ended.signal.aborted) wake();
+    });
+  }
+}

@@ -1,0 +1,152 @@
+import type { FairwayErrorCode } from '../errors.js';
+import type { QueuedOperation } from '../outbox/operation.js';
+import type { User } from '../viewer.js';
+import type { Log, Message } from './log.js';
+import { countUnread, type Marks } from './read-state.js';
+
+/**
+ * `pending`: on its way. `waiting`: behind another one that has failed. `failed`: given up until it is retried or discarded.
+ * A message that is being edited or deleted has the status of the change.
+ */
+export type MessageStatus = 'sent' | 'pending' | 'waiting' | 'failed';
+
+/** A message as a client shows it. */
+export interface TimelineMessage {
+  readonly id: string;
+  /** Null for a message that the server has not confirmed. */
+  readonly seq: number | null;
+  readonly type: Message['type'];
+  /** Null once deleted. */
+  readonly content: string | null;
+  readonly sender: User;
+  readonly senderName: string;
+  readonly system: Message['system'];
+  /** ISO 8601; of this device's clock until the server has confirmed the message. */
+  readonly createdAt: string;
+  readonly editedAt: string | null;
+  readonly deletedAt: string | null;
+  readonly status: MessageStatus;
+  /** Why it has failed; null unless `status` is `failed`. */
+  readonly error: FairwayErrorCode | null;
+  /** How many members have not read it; null while that is unknown. */
+  readonly unreadMemberCount: number | null;
+  readonly canEdit: boolean;
+  readonly canDelete: boolean;
+}
+
+interface TimelineInput {
+  readonly log: Log | undefined;
+  /** Messages that the server has confirmed before their events have arrived. */
+  readonly confirmed: readonly Message[];
+  readonly operations: readonly QueuedOperation[];
+  readonly marks: Marks;
+  readonly viewer: User | null;
+  readonly isAdmin: boolean;
+  readonly canSend: boolean;
+}
+
+/** Builds the messages of a room from its log and the outbox. A message keeps its identity until something of it changes. */
+export function createTimeline(): (input: TimelineInput) => readonly TimelineMessage[] {
+  let shown = new Map<string, TimelineMessage>();
+  let list: readonly TimelineMessage[] = [];
+  return (input) => {
+    const next = new Map<string, TimelineMessage>();
+    for (const message of build(input)) {
+      const before = shown.get(message.id);
+      next.set(message.id, before !== undefined && isEqual(before, message) ? before : message);
+    }
+    shown = next;
+    const messages = [...next.values()];
+    if (messages.length !== list.length || messages.some((message, index) => message !== list[index])) list = messages;
+    return list;
+  };
+}
+
+function* build({
+  log,
+  confirmed,
+  operations,
+  marks,
+  viewer,
+  isAdmin,
+  canSend,
+}: TimelineInput): Generator<TimelineMessage> {
+  const changes = groupChanges(operations);
+  const stored = log?.messages ?? [];
+  const newest = stored.at(-1)?.seq ?? 0;
+  const early = log?.hasNewer === true ? [] : confirmed.filter(({ seq }) => seq > newest);
+  for (const message of [...stored, ...early.sort((a, b) => a.seq - b.seq)]) {
+    const isOwn = message.sender.id === viewer?.id;
+    const isThere = message.deletedAt === null;
+    const change = changes.get(message.id);
+    const isGone = change?.kind === 'delete' && change.error === null;
+    yield {
+      id: message.id,
+      seq: message.seq,
+      type: message.type,
+      content: isGone ? null : change?.kind === 'edit' ? change.content : message.content,
+      sender: message.sender,
+      senderName: message.senderName,
+      system: message.system,
+      createdAt: message.createdAt,
+      editedAt: message.editedAt,
+      deletedAt: isGone ? toIso(change.createdAt) : message.deletedAt,
+      status: change?.status ?? 'sent',
+      error: change?.error ?? null,
+      unreadMemberCount: countUnread(marks, message),
+      canEdit: isThere && isOwn && message.type === 'TEXT' && canSend,
+      canDelete: isThere && message.type !== 'SYSTEM' && (isOwn || isAdmin),
+    };
+  }
+  if (log?.hasNewer === true || viewer === null) return;
+  const known = new Set([...stored, ...early].map(({ id }) => id));
+  for (const operation of operations) {
+    if (operation.kind !== 'send' || known.has(operation.id)) continue;
+    const change = changes.get(operation.id);
+    if (change?.kind === 'delete') continue;
+    const { status, error } = stateOf(operation, operations);
+    yield {
+      id: operation.id,
+      seq: null,
+      type: operation.type,
+      content: change?.kind === 'edit' ? change.content : operation.content,
+      sender: viewer,
+      senderName: viewer.name,
+      system: null,
+      createdAt: toIso(operation.createdAt),
+      editedAt: null,
+      deletedAt: null,
+      status,
+      error,
+      unreadMemberCount: null,
+      canEdit: operation.type === 'TEXT',
+      canDelete: true,
+    };
+  }
+}
+
+type Change = QueuedOperation & { readonly status: MessageStatus };
+
+/** The newest edit or deletion of each message. */
+function groupChanges(operations: readonly QueuedOperation[]): Map<string, Change & { kind: 'edit' | 'delete' }> {
+  const changes = new Map<string, Change & { kind: 'edit' | 'delete' }>();
+  for (const operation of operations) {
+    if (operation.kind !== 'edit' && operation.kind !== 'delete') continue;
+    changes.set(operation.messageId, { ...operation, ...stateOf(operation, operations) });
+  }
+  return changes;
+}
+
+function stateOf(operation: QueuedOperation, operations: readonly QueuedOperation[]) {
+  if (operation.error !== null) return { status: 'failed' as const, error: operation.error };
+  const isBlocked = operations.some(
+    ({ order, kind, error }) => kind !== 'read' && error !== null && order < operation.order,
+  );
+  return { status: isBlocked ? ('waiting' as const) : ('pending' as const), error: null };
+}
+
+const toIso = (ms: number): string => new Date(ms).toISOString();
+
+function isEqual(a: TimelineMessage, b: TimelineMessage): boolean {
+  return (Object.keys(a) as (keyof TimelineMessage)[]).every((key) => a[key] === b[key]);
+}

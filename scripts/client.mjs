@@ -1,0 +1,119 @@
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { gzipSync } from 'node:zlib';
+import { root, runAndCollect } from './run-command.mjs';
+import { runScript, setUp } from './setup.mjs';
+
+const client = join(root, 'client');
+const manifest = join(client, 'documents.json');
+const readmeFolder = join(client, 'test/generated/readme');
+/** What an app that uses everything but React's hooks loads, compressed, with graphql-ws and idb. */
+const maxBytes = 25_000;
+
+/** Globals of browsers: a server that renders the app must be able to import the client without any of them. */
+const browserGlobals = [
+  'window',
+  'document',
+  'navigator',
+  'location',
+  'indexedDB',
+  'WebSocket',
+  'BroadcastChannel',
+  'fetch',
+];
+
+/** Builds the package into client/dist. @returns {Promise<string>} the problems, or an empty string */
+export async function buildClient() {
+  rmSync(join(client, 'dist'), { recursive: true, force: true });
+  return run('node_modules/typescript/bin/tsc', '-p', 'client/tsconfig.build.json');
+}
+
+/**
+ * Checks the built package as its users see it: its layout, its size, that a server can import it, and that the examples of
+ * its README compile.
+ * @returns {Promise<string>} the problems, one per line
+ */
+export async function checkClient() {
+  const failed = await buildClient();
+  if (failed !== '') return failed;
+  const problems = await Promise.all([
+    run('node_modules/publint/src/cli.js', 'client', '--strict'),
+    run('node_modules/@arethetypeswrong/cli/dist/index.js', '--pack', 'client', '--profile', 'esm-only', '--quiet'),
+    checkManifest(),
+    checkSize(),
+    checkImport(),
+    checkReadme(),
+  ]);
+  return problems.filter((problem) => problem !== '').join('\n');
+}
+
+/**
+ * The operations of the client by their ids, which every server registers: exactly the texts that the client sends.
+ * @returns {Promise<string>}
+ */
+async function readDocuments() {
+  const documents = await import(pathToFileURL(join(client, 'dist/operations/generated/documents.js')).href);
+  const texts = Object.entries(documents)
+    .filter(([name]) => name.endsWith('Document'))
+    .map(([, document]) => String(document));
+  const entries = texts.map((text) => [createHash('sha256').update(text).digest('hex'), text]);
+  return `${JSON.stringify(Object.fromEntries(entries), null, 2)}\n`;
+}
+
+async function checkManifest() {
+  const written = existsSync(manifest) ? readFileSync(manifest, 'utf8') : '';
+  return written === (await readDocuments()) ? '' : 'client/documents.json is out of date: npm run client:documents';
+}
+
+async function checkSize() {
+  const { build } = await import('rolldown');
+  const { output } = await build({
+    input: join(client, 'dist/fairway.js'),
+    write: false,
+    platform: 'browser',
+    output: { format: 'esm', minify: true },
+  });
+  const bytes = gzipSync(output.map((file) => ('code' in file ? file.code : '')).join('')).length;
+  return bytes <= maxBytes ? '' : `The client has ${bytes} bytes compressed, more than ${maxBytes}`;
+}
+
+function checkImport() {
+  const files = ['fairway.js', 'chat-socket.js', 'react/hooks.js'].map((file) => join(client, 'dist', file));
+  return run(
+    '--input-type=module',
+    '--eval',
+    `for (const name of ${JSON.stringify(browserGlobals)}) {
+      Object.defineProperty(globalThis, name, { get() { throw new Error('The import reads ' + name); } });
+    }
+    for (const file of ${JSON.stringify(files)}) await import(file);`,
+  );
+}
+
+/** Writes each example of the README into a file of its own, and compiles them. */
+async function checkReadme() {
+  rmSync(readmeFolder, { recursive: true, force: true });
+  mkdirSync(readmeFolder, { recursive: true });
+  const text = readFileSync(join(client, 'README.md'), 'utf8');
+  for (const [index, [, kind, code]] of [...text.matchAll(/```(tsx?)\n(.*?)```/gs)].entries()) {
+    writeFileSync(join(readmeFolder, `example-${index + 1}.${kind}`), `${code}\nexport {};\n`);
+  }
+  return run('node_modules/typescript/bin/tsc', '-p', 'client/tsconfig.readme.json');
+}
+
+/** @param {string[]} args of node */
+async function run(...args) {
+  const { code, output } = await runAndCollect(process.execPath, args);
+  return code === 0 ? '' : output.trim() || `${args[0]} ended with code ${code}`;
+}
+
+/** `npm run client:build`, and `npm run client:documents` to write the manifest as well. */
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  await runScript(async () => {
+    await setUp({ operations: true });
+    const problem = await buildClient();
+    if (problem !== '') throw new Error(problem);
+    if (process.argv.includes('--documents')) writeFileSync(manifest, await readDocuments());
+  });
+}
