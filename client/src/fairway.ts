@@ -102,8 +102,10 @@ export function createFairway({ url, getToken, environment = createEnvironment()
     environment,
     connection,
     epochOf: (roomId) => rooms.get(roomId)?.epoch,
-    onOutcome: ({ operation, message, epoch }) => {
-      if (message !== undefined) rooms.get(operation.roomId)?.confirm(message, epoch);
+    onOutcome: ({ operation, message, epoch, isRefused }) => {
+      const room = rooms.get(operation.roomId);
+      if (message !== undefined) room?.confirm(message, epoch);
+      if (isRefused === true) room?.unsee();
     },
   });
   const session: Session = {

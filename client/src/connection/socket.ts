@@ -53,7 +53,7 @@ export function openSocket(environment: Environment, { url, token, onOpen, onEnd
   let client: Client | undefined;
   client = createClient({
     url: url.replace(/^http/, 'ws'),
-    webSocketImpl: environment.WebSocket,
+    webSocketImpl: quietly(environment.WebSocket),
     connectionParams: { authorization: `Bearer ${token}` },
     lazy: false,
     retryAttempts: 0,
@@ -120,6 +120,23 @@ export function openSocket(environment: Environment, { url, token, onOpen, onEnd
     },
     check: (withinMs) => heartbeat?.check(withinMs),
     close: () => end(1000, true),
+  };
+}
+
+type WebSocketConstructor = new (
+  url: string,
+  protocols: string,
+) => {
+  addEventListener?(type: 'error', listener: () => void): void;
+};
+
+/** In Node, `ws` throws if a socket that nobody listens to fails: graphql-ws stops to listen before it closes one. */
+function quietly(constructor: unknown): unknown {
+  return class extends (constructor as WebSocketConstructor) {
+    constructor(url: string, protocols: string) {
+      super(url, protocols);
+      this.addEventListener?.('error', () => undefined);
+    }
   };
 }
 

@@ -37,9 +37,10 @@ export function createHttpLine(options: HttpLineOptions): Line & { close(): void
       throw new FairwayError('UNAVAILABLE', 'The stream ended', 0);
     } catch (error) {
       if (error instanceof CannotStream) canStream = false;
-      return error instanceof CannotStream
-        ? new FairwayError('NO_ANSWER', 'This platform cannot stream', pollMs)
-        : asFairwayError(error);
+      const failure = asFairwayError(error);
+      // The user has as many sockets and streams as they may have.
+      const isRefused = error instanceof CannotStream || failure.code === 'RATE_LIMITED';
+      return isRefused ? new FairwayError('NO_ANSWER', failure.message, pollMs) : failure;
     } finally {
       slot?.release();
     }
@@ -68,7 +69,11 @@ export function createHttpLine(options: HttpLineOptions): Line & { close(): void
 }
 
 /** `fetch` does not hand out the body before its end. */
-class CannotStream extends Error {}
+class CannotStream extends Error {
+  constructor() {
+    super('This platform cannot stream');
+  }
+}
 
 async function acquireSlot(environment: Environment, url: string): Promise<Lock | undefined> {
   for (let slot = 1; slot <= maxStreams; slot += 1) {

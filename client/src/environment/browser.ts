@@ -88,7 +88,16 @@ function openChannel(name: string, listener: (message: unknown) => void) {
   // In Node, an open channel would keep the process alive.
   (channel as { unref?: () => void }).unref?.();
   channel.onmessage = ({ data }) => listener(data);
-  return { post: (message: unknown) => channel.postMessage(message), close: () => channel.close() };
+  let isOpen = true;
+  return {
+    post: (message: unknown) => {
+      if (isOpen) channel.postMessage(message);
+    },
+    close: () => {
+      isOpen = false;
+      channel.close();
+    },
+  };
 }
 
 /** A lock of the Web Locks API, as an object. */

@@ -38,4 +38,6 @@ export interface Outcome {
   readonly message?: Message;
   /** The epoch of the room's log when the operation began, where that was known: in another one, the message means nothing. */
   readonly epoch?: string;
+  /** The server has refused it: what was shown of it is taken back. */
+  readonly isRefused?: boolean;
 }

@@ -1,7 +1,7 @@
 import { Backoff } from '../connection/backoff.js';
 import type { Connection } from '../connection/connection.js';
 import type { Channel, Environment, Lock } from '../environment/environment.js';
-import { FairwayError, type FairwayErrorCode } from '../errors.js';
+import { FairwayError } from '../errors.js';
 import type { Message } from '../room/log.js';
 import type { Storage } from '../storage/storage.js';
 import { createStore, type MutableStore, type Store } from '../store.js';
@@ -266,10 +266,7 @@ export class Outbox {
     if (storage !== this.#storage) return undefined;
     if (delivery.state !== 'done') return this.#postpone(operation, delivery, lock.isHeld());
     const { message } = delivery;
-    const outcome = { operation, ...(message && { message }), ...(epoch !== undefined && { epoch }) };
-    this.options.onOutcome(outcome);
-    if (this.#find(operation.id) !== undefined) this.#remove(operation);
-    this.#say({ kind: 'ended', outcome });
+    this.#end({ operation, ...(message && { message }), ...(epoch !== undefined && { epoch }) });
     return undefined;
   }
 
@@ -282,23 +279,28 @@ export class Outbox {
     // Another tab has taken over, or the user has discarded it.
     if (!isHeld || !isWaiting) return undefined;
     if (delivery.state === 'refused') {
-      this.#giveUp(operation, delivery.code);
+      // Nobody can do anything about a refused mark.
+      if (operation.kind === 'read') this.#end({ operation, isRefused: true });
+      else this.#replace({ ...operation, error: delivery.code });
       return undefined;
     }
     const isFailure = delivery.state === 'later' && delivery.isFailure;
     const attempts = operation.attempts + Number(isFailure);
-    if (attempts >= maxAttempts) {
-      this.#giveUp({ ...operation, attempts }, 'UNAVAILABLE');
+    // A mark is never given up: there is one for each room, and nobody would retry it.
+    if (attempts >= maxAttempts && operation.kind !== 'read') {
+      this.#replace({ ...operation, attempts, error: 'UNAVAILABLE' });
       return undefined;
     }
     if (isFailure) this.#replace({ ...operation, attempts });
     return { ms: (delivery.state === 'later' ? delivery.afterMs : undefined) ?? this.#backoff.next() };
   }
 
-  #giveUp(operation: QueuedOperation, error: FairwayErrorCode): void {
-    // Nobody can do anything about a mark, and the next one replaces it.
-    if (operation.kind === 'read') this.#remove(operation);
-    else this.#replace({ ...operation, error });
+  /** Tells the end of an operation in every tab, and forgets it. */
+  #end(outcome: Outcome): void {
+    this.options.onOutcome(outcome);
+    const operation = this.#find(outcome.operation.id);
+    if (operation !== undefined) this.#remove(operation);
+    this.#say({ kind: 'ended', outcome });
   }
 
   /** Waits, or until the network is back. */

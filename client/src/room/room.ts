@@ -120,7 +120,7 @@ export class Room implements Store<RoomSnapshot> {
   /** Counts the readings of the room: only the newest one counts. */
   #reading = 0;
   /** The marks that move while the room is being read, whose answer may be older. */
-  #movedMarks: MovedMark[] = [];
+  #movedMarks: { readonly epoch: string; readonly members: readonly MovedMark[] }[] = [];
   #cancelRead = () => {};
   /** Counts the logs: a page for an earlier one is ignored. */
   #life = 0;
@@ -319,6 +319,13 @@ export class Room implements Store<RoomSnapshot> {
     this.#show();
   }
 
+  /** The server has refused the viewer's read mark: it is where the server has it. */
+  unsee(): void {
+    this.#readSeq = 0;
+    this.#seen.reset();
+    if (this.#isLive) this.#read(false);
+  }
+
   /** Builds the snapshot again: the outbox, or the viewer, has changed. */
   refresh(): void {
     this.#show();
@@ -484,7 +491,7 @@ export class Room implements Store<RoomSnapshot> {
       this.#isLive = true;
     }
     this.#setRoom(room);
-    this.#readBy(this.#movedMarks);
+    for (const { epoch, members } of this.#movedMarks) if (epoch === room.epoch) this.#readBy(members);
     this.#movedMarks = [];
     if (this.#firstUnreadId === undefined) this.#firstUnreadId = room.firstUnreadMessage?.id ?? null;
     const early = this.#early;
@@ -530,8 +537,9 @@ export class Room implements Store<RoomSnapshot> {
     if (before === undefined) return;
     const { log, consequence } = applyEvent(before, event, this.#isLive);
     this.#log = log;
-    if (event.__typename === 'MembersRead') {
-      this.#movedMarks.push(...event.members);
+    // A mark of another epoch is a position in another log.
+    if (event.__typename === 'MembersRead' && event.epoch === log.epoch) {
+      this.#movedMarks.push({ epoch: event.epoch, members: event.members });
       this.#readBy(event.members);
     }
     if ('message' in event && log !== before) {

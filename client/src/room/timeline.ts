@@ -77,9 +77,9 @@ function* build({
   const early = log?.hasNewer === true ? [] : confirmed.filter(({ seq }) => seq > newest);
   for (const message of [...stored, ...early.sort((a, b) => a.seq - b.seq)]) {
     const isOwn = message.sender.id === viewer?.id;
-    const isThere = message.deletedAt === null;
     const change = changes.get(message.id);
     const isGone = change?.kind === 'delete' && change.error === null;
+    const isThere = message.deletedAt === null && !isGone;
     yield {
       id: message.id,
       seq: message.seq,
