@@ -30,6 +30,7 @@ const patient = [
     'workers',
   ].map((name) => `test/e2e/${name}.test.ts`),
   ...['consumer', 'nats-pub-sub'].map((name) => `test/integration/${name}.test.ts`),
+  'client/test/e2e/*.test.ts',
 ];
 /** Files that start no instances: they count, and do not measure times. */
 const quick = ['test/unit/**/*.test.ts', 'test/integration/**/*.test.ts', 'client/test/*.test.ts'];
@@ -65,7 +66,7 @@ export default defineConfig({
       }),
       project({
         name: 'alone',
-        include: ['test/e2e/**/*.test.ts', 'client/test/e2e/**/*.test.ts', ...undisturbed],
+        include: ['test/e2e/**/*.test.ts', ...undisturbed],
         exclude: patient,
         // Tests that start servers and measure times share the machine with nobody but themselves.
         fileParallelism: false,

@@ -1,5 +1,3 @@
-import type { VirtualClock } from './virtual-clock.js';
-
 /** A user's number as text, as GraphQL has it. */
 type UserId = string;
 
@@ -75,7 +73,17 @@ export class ModelServer {
   readonly #subscribers = new Set<Subscriber>();
   #ids = 0;
 
-  constructor(private readonly clock: VirtualClock) {}
+  constructor(private readonly clock: { readonly now: number }) {}
+
+  /** Refuses the next operations of that name; all of them without `times`. */
+  refuseNext(operation: string, refusal: ModelRefusal, times = Number.POSITIVE_INFINITY): void {
+    let left = times;
+    this.refuse = (name) => {
+      if (name !== operation || left <= 0) return undefined;
+      left -= 1;
+      return refusal;
+    };
+  }
 
   /** A new UUID, the same ones in each run. */
   newId(): string {
@@ -125,6 +133,16 @@ export class ModelServer {
     room.messages.push(message);
     this.#tell(room, message);
     return message;
+  }
+
+  /** Adds many messages at once that nobody hears of: the client is away. */
+  fill(roomId: string, userId: UserId, count: number): void {
+    const room = this.#roomOf(roomId, userId);
+    const first = this.send(roomId, userId, 'one of many');
+    for (let added = 1; added < count; added += 1) {
+      room.seq += 1;
+      room.messages.push({ ...first, id: this.newId(), seq: room.seq, changedSeq: room.seq });
+    }
   }
 
   edit(messageId: string, userId: UserId, content: string) {
@@ -390,8 +408,9 @@ export class ModelServer {
     const member = room.members.get(userId) as ModelMember;
     const present = [...room.members].filter(([, { hasLeft }]) => !hasLeft);
     const first = this.#unread(room, userId)[0];
+    const { lastMessage: _ofTheList, ...head } = this.#toListedRoom(room, userId);
     return {
-      ...this.#toListedRoom(room, userId),
+      ...head,
       viewerCanSend: true,
       viewerMember: { isAdmin: member.isAdmin, joinedSeq: member.joinedSeq, lastReadSeq: member.lastReadSeq },
       firstUnreadMessage: first === undefined ? null : { id: first.id, seq: first.seq },

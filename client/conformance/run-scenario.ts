@@ -4,6 +4,7 @@ import { ModelRefusal, ModelServer } from './model-server.js';
 import type { Expectation, Post, Scenario, Step } from './scenario.js';
 import { SimulatedBrowser, type SimulatedTab } from './simulated-browser.js';
 import { createToken } from './simulated-network.js';
+import { createTamper } from './tamper.js';
 import { VirtualClock } from './virtual-clock.js';
 
 /** Makes the client that is tried. */
@@ -76,6 +77,7 @@ class Play {
   async look(expected: Expectation): Promise<unknown> {
     const shown: Record<string, unknown> = {};
     for (const key of Object.keys(expected)) shown[key] = this.#read(key as keyof Expectation, expected);
+    if (expected.notOnDisk !== undefined) shown['notOnDisk'] = await this.#browser.readDisk();
     return shown;
   }
 
@@ -188,15 +190,9 @@ class Play {
       case 'unknownEvent':
         server.emitUnknown(this.#idOf(step.room));
         break;
-      case 'refuse': {
-        let left = step.times ?? Number.POSITIVE_INFINITY;
-        server.refuse = (name) => {
-          if (name !== step.operation || left <= 0) return undefined;
-          left -= 1;
-          return new ModelRefusal(step.code, step.retryAfterMs);
-        };
+      case 'refuse':
+        server.refuseNext(step.operation, new ModelRefusal(step.code, step.retryAfterMs), step.times);
         break;
-      }
       case 'refuseTokens':
         this.#tab.network.refusesTokensBefore = Math.floor(this.#clock.now / 1_000) * 1_000;
         break;
@@ -224,42 +220,11 @@ class Play {
       case 'close':
         network.drop(step.code);
         break;
-      case 'loseAnswer': {
-        const field = step.operation.charAt(0).toLowerCase() + step.operation.slice(1);
-        network.tamper = (frame) => {
-          if (!JSON.stringify(frame.payload?.['data'] ?? {}).startsWith(`{"${field}"`)) return [frame];
-          network.tamper = (other) => [other];
-          return [];
-        };
-        break;
-      }
       default:
-        this.#tamperWithEvents(step.network);
-        break;
+        network.tamper = createTamper(step, () => {
+          network.tamper = (frame) => [frame];
+        });
     }
-  }
-
-  #tamperWithEvents(how: 'loseEvent' | 'repeatEvent' | 'swapEvents'): void {
-    const { network } = this.#tab;
-    type Frame = Parameters<typeof network.tamper>[0];
-    const done = () => {
-      network.tamper = (frame) => [frame];
-    };
-    let kept: Frame | undefined;
-    network.tamper = (frame) => {
-      if (!JSON.stringify(frame.payload ?? {}).includes('roomEvents')) return [frame];
-      if (how === 'loseEvent') {
-        done();
-        return [];
-      }
-      if (kept === undefined) {
-        kept = frame;
-        return how === 'swapEvents' ? [] : [frame];
-      }
-      done();
-      // Repeated behind the next one, where an older state would come last; or swapped with it.
-      return [frame, kept];
-    };
   }
 
   #isMet(key: string, value: unknown, expected: Expectation): boolean {

@@ -1,12 +1,7 @@
 import type { ModelServer } from './model-server.js';
 import { ModelRefusal, toErrors } from './model-server.js';
+import type { Frame } from './tamper.js';
 import type { VirtualClock } from './virtual-clock.js';
-
-interface Frame {
-  readonly type: string;
-  readonly id?: string;
-  readonly payload?: Record<string, unknown>;
-}
 
 /** The socket as the client sees it. */
 interface ClientSocket {

@@ -131,8 +131,8 @@ type WebSocketConstructor = new (
 };
 
 /** In Node, `ws` throws if a socket that nobody listens to fails: graphql-ws stops to listen before it closes one. */
-function quietly(constructor: unknown): unknown {
-  return class extends (constructor as WebSocketConstructor) {
+function quietly(implementation: unknown): unknown {
+  return class extends (implementation as WebSocketConstructor) {
     constructor(url: string, protocols: string) {
       super(url, protocols);
       this.addEventListener?.('error', () => undefined);

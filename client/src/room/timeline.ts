@@ -71,7 +71,8 @@ function* build({
   isAdmin,
   canSend,
 }: TimelineInput): Generator<TimelineMessage> {
-  const changes = groupChanges(operations);
+  const stateOf = createStateOf(operations);
+  const changes = groupChanges(operations, stateOf);
   const stored = log?.messages ?? [];
   const newest = stored.at(-1)?.seq ?? 0;
   const early = log?.hasNewer === true ? [] : confirmed.filter(({ seq }) => seq > newest);
@@ -104,7 +105,7 @@ function* build({
     if (operation.kind !== 'send' || known.has(operation.id)) continue;
     const change = changes.get(operation.id);
     if (change?.kind === 'delete') continue;
-    const { status, error } = stateOf(operation, operations);
+    const { status, error } = stateOf(operation);
     yield {
       id: operation.id,
       seq: null,
@@ -128,21 +129,26 @@ function* build({
 type Change = QueuedOperation & { readonly status: MessageStatus };
 
 /** The newest edit or deletion of each message. */
-function groupChanges(operations: readonly QueuedOperation[]): Map<string, Change & { kind: 'edit' | 'delete' }> {
+function groupChanges(
+  operations: readonly QueuedOperation[],
+  stateOf: ReturnType<typeof createStateOf>,
+): Map<string, Change & { kind: 'edit' | 'delete' }> {
   const changes = new Map<string, Change & { kind: 'edit' | 'delete' }>();
   for (const operation of operations) {
     if (operation.kind !== 'edit' && operation.kind !== 'delete') continue;
-    changes.set(operation.messageId, { ...operation, ...stateOf(operation, operations) });
+    changes.set(operation.messageId, { ...operation, ...stateOf(operation) });
   }
   return changes;
 }
 
-function stateOf(operation: QueuedOperation, operations: readonly QueuedOperation[]) {
-  if (operation.error !== null) return { status: 'failed' as const, error: operation.error };
-  const isBlocked = operations.some(
-    ({ order, kind, error }) => kind !== 'read' && error !== null && order < operation.order,
-  );
-  return { status: isBlocked ? ('waiting' as const) : ('pending' as const), error: null };
+/** What comes behind the first operation that was given up waits for it. */
+function createStateOf(operations: readonly QueuedOperation[]) {
+  const failed =
+    operations.find(({ kind, error }) => kind !== 'read' && error !== null)?.order ?? Number.POSITIVE_INFINITY;
+  return ({ order, error }: QueuedOperation) => {
+    if (error !== null) return { status: 'failed' as const, error };
+    return { status: order > failed ? ('waiting' as const) : ('pending' as const), error: null };
+  };
 }
 
 const toIso = (ms: number): string => new Date(ms).toISOString();

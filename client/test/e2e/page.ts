@@ -24,6 +24,9 @@ declare global {
   }
 }
 
+const Conversation = ({ roomId }: { roomId: string }) =>
+  createElement('ul', null, String(useRoom(roomId).messages.length));
+
 let fairway: Fairway;
 
 const handle: Handle = {
@@ -59,13 +62,16 @@ const handle: Handle = {
   },
   connection: () => fairway.connection.getSnapshot(),
   mount: async (roomId, times) => {
-    const Conversation = () => createElement('ul', null, String(useRoom(roomId).messages.length));
     const element = document.createElement('div');
     document.body.append(element);
     for (let time = 0; time < times; time += 1) {
       const root = createRoot(element);
       root.render(
-        createElement(StrictMode, null, createElement(FairwayProvider, { fairway }, createElement(Conversation))),
+        createElement(
+          StrictMode,
+          null,
+          createElement(FairwayProvider, { fairway }, createElement(Conversation, { roomId })),
+        ),
       );
       await new Promise((resolve) => setTimeout(resolve));
       root.unmount();

@@ -68,4 +68,29 @@ describeWithNats('the client with a real server', () => {
     await shows('one sent 0', 'null sent 1', 'four sent 0', 'three sent 1');
     await waitFor(() => fairway.rooms.getSnapshot().rooms[0]?.unreadCount === 0, { what: 'the list' });
   });
+
+  it('is usable after 100,000 missed messages without reading them', async () => {
+    const roomId = await kim.group(5);
+    const proxy = await startTcpProxy(world.instances[0]?.url ?? '');
+    onTestFinished(() => proxy.stop());
+    const fairway = start(proxy.url.replace(/\/$/, ''));
+    const room = fairway.room(roomId);
+    room.subscribe(() => undefined);
+    await waitFor(() => room.getSnapshot().status === 'ready', { what: 'the room' });
+    await proxy.cut();
+    await waitFor(() => room.getSnapshot().status === 'stale', { what: 'the cut' });
+    await world.database.query(
+      `INSERT INTO chat_messages (id, room_id, sender_id, sender_name, type, content, seq, changed_seq)
+       SELECT gen_random_uuid(), id, 5, 'name', 'TEXT', 'text ' || n, seq + n, seq + n
+       FROM chat_rooms, generate_series(1, 100000) n WHERE id = $1`,
+      [roomId],
+    );
+    await world.database.query('UPDATE chat_rooms SET seq = seq + 100000 WHERE id = $1', [roomId]);
+    await proxy.restore();
+    fairway.reconnectNow();
+    await waitFor(() => room.getSnapshot().status === 'ready', { what: 'the room again' });
+    const { messages, hasOlder } = room.getSnapshot();
+    expect(messages.at(-1)?.content).toBe('text 100000');
+    expect([messages.length, hasOlder]).toEqual([50, true]);
+  });
 });
