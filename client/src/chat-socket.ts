@@ -1,4 +1,5 @@
 import { createFairway, type Fairway, type FairwayOptions, type Room, type TimelineMessage } from './fairway.js';
+import { call } from './store.js';
 
 /** A message as the methods of `chatSocket` always had it. */
 export interface ChatMessage {
@@ -55,8 +56,10 @@ export function createChatSocket(options: Omit<FairwayOptions, 'getToken'>): Cha
   };
   const joined = new Map<string, Joined>();
   let fairway: Fairway | undefined;
-  let stopConnection: Stop = () => {};
+  let stopWatching: Stop = () => {};
   let isConnected = false;
+  /** Settles the promises that still wait when the client ends. */
+  const waiting = new Set<Stop>();
 
   const add = <Listener>(set: Set<Listener>, listener: Listener): Stop => {
     set.add(listener);
@@ -74,12 +77,20 @@ export function createChatSocket(options: Omit<FairwayOptions, 'getToken'>): Cha
       if (fairway !== undefined) return;
       const client = createFairway({ ...options, getToken: typeof token === 'function' ? token : () => token });
       fairway = client;
-      stopConnection = client.connection.subscribe(() => {
+      const stopConnection = client.connection.subscribe(() => {
         const isUp = client.connection.getSnapshot().status === 'connected';
         if (isUp === isConnected) return;
         isConnected = isUp;
-        for (const listener of isUp ? listeners.connect : listeners.disconnect) listener();
+        for (const listener of isUp ? listeners.connect : listeners.disconnect) call(listener);
       });
+      // These methods know neither retry nor discard: what is refused, also of an earlier page, holds nothing back.
+      const stopOutbox = client.outbox.subscribe(() => {
+        for (const { id, error } of client.outbox.getSnapshot()) if (error !== null) client.outbox.discard(id);
+      });
+      stopWatching = () => {
+        stopConnection();
+        stopOutbox();
+      };
     },
     onConnect: (listener) => add(listeners.connect, listener),
     onDisconnect: (listener) => add(listeners.disconnect, listener),
@@ -87,21 +98,27 @@ export function createChatSocket(options: Omit<FairwayOptions, 'getToken'>): Cha
       const room = fairway?.room(roomId);
       if (room === undefined) return Promise.resolve(false);
       if (!joined.has(roomId)) joined.set(roomId, { room, stop: report(room, listeners) });
-      return until(room, ({ status }) => (status === 'ready' ? true : status === 'gone' ? false : undefined));
+      return until(room, waiting, false, ({ status }) =>
+        status === 'ready' ? true : status === 'gone' ? false : undefined,
+      );
     },
     leaveRoom: leave,
     sendMessage: async (roomId, content, type = 'TEXT') => {
       const client = fairway;
       if (client === undefined) return null;
       const room = client.room(roomId);
-      const id = room.send(content, type === 'IMAGE' ? 'IMAGE' : 'TEXT');
-      return until(room, ({ messages }) => {
+      let id: string;
+      try {
+        id = room.send(content, type === 'IMAGE' ? 'IMAGE' : 'TEXT');
+      } catch {
+        return null;
+      }
+      return until(room, waiting, null, ({ messages, status }) => {
         const message = messages.find((one) => one.id === id);
-        if (message?.status === 'failed') {
-          client.outbox.discard(id);
-          return null;
-        }
-        return message?.status === 'sent' ? toChatMessage(roomId, message) : undefined;
+        if (message?.status === 'sent') return toChatMessage(roomId, message);
+        const isWaiting = client.outbox.getSnapshot().some((operation) => operation.id === id);
+        // Refused and discarded, or the room is gone.
+        return status === 'gone' || (!isWaiting && message === undefined && status === 'ready') ? null : undefined;
       });
     },
     onMessage: (listener) => add(listeners.message, listener),
@@ -110,7 +127,8 @@ export function createChatSocket(options: Omit<FairwayOptions, 'getToken'>): Cha
     isConnected: () => isConnected,
     disconnect: () => {
       for (const roomId of [...joined.keys()]) leave(roomId);
-      stopConnection();
+      for (const settle of [...waiting]) settle();
+      stopWatching();
       fairway?.close();
       [fairway, isConnected] = [undefined, false];
     },
@@ -118,31 +136,49 @@ export function createChatSocket(options: Omit<FairwayOptions, 'getToken'>): Cha
   return socket;
 }
 
-/** Reports what is new in a room; what it shows when it is joined is not. */
+/** Messages that were reported are remembered up to this number. */
+const maxKnown = 5_000;
+
+/** Reports what is new in a room, each message once and in order; what it shows when it is joined is not new. */
 function report(
   room: Room,
   listeners: { message: Set<(message: ChatMessage) => void>; typing: Set<(event: TypingEvent) => void> },
 ): Stop {
-  let newest: number | undefined;
+  const known = new Set<string>();
+  let position: { readonly seq: number; readonly epoch: string } | undefined;
+  /** Messages up to here were there before. */
+  let from = 0;
   let typing = new Map<string, string>();
   const look = () => {
     const { status, messages, typing: now } = room.getSnapshot();
-    const last = Math.max(0, ...messages.map(({ seq }) => seq ?? 0));
-    if (newest === undefined) {
-      if (status === 'ready') newest = last;
-    } else {
-      const from = newest;
-      newest = Math.max(newest, last);
+    const at = room.position;
+    if (position === undefined) {
+      if (status !== 'ready' || at === undefined) return;
+      for (const { id } of messages) known.add(id);
+      from = at.seq;
+    } else if (at !== undefined) {
+      // After a restored backup, what comes behind the last message that both lives have is new.
+      if (at.epoch !== position.epoch)
+        from = Math.max(0, ...messages.map(({ id, seq }) => (known.has(id) ? (seq ?? 0) : 0)));
       for (const message of messages) {
-        if (message.seq === null || message.seq <= from) continue;
-        for (const listener of listeners.message) listener(toChatMessage(room.id, message));
+        // A confirmed message whose event has not arrived may be shown before others that come first.
+        const isNew = message.seq !== null && message.seq > from && message.seq <= at.seq && !known.has(message.id);
+        if (!isNew) continue;
+        known.add(message.id);
+        for (const listener of listeners.message) call(() => listener(toChatMessage(room.id, message)));
+      }
+      if (known.size > maxKnown) {
+        from = at.seq;
+        known.clear();
+        for (const { id } of messages) known.add(id);
       }
     }
+    position = at ?? position;
     const users = new Map(now.map(({ id, name }) => [id, name]));
     for (const [id, name] of new Map([...typing, ...users])) {
       if (typing.has(id) === users.has(id)) continue;
       const event = { roomId: room.id, userId: Number(id), userName: name, isTyping: users.has(id) };
-      for (const listener of listeners.typing) listener(event);
+      for (const listener of listeners.typing) call(() => listener(event));
     }
     typing = users;
   };
@@ -151,22 +187,29 @@ function report(
   return stop;
 }
 
-/** Resolves with the first value of the room that is not undefined, and watches it until then. */
+/** Resolves with the first value of the room that is not undefined, or with `otherwise` when the client ends. */
 function until<Value>(
   room: Room,
+  waiting: Set<Stop>,
+  otherwise: Value,
   look: (snapshot: ReturnType<Room['getSnapshot']>) => Value | undefined,
 ): Promise<Value> {
   return new Promise((resolve) => {
     let stop: Stop = () => {};
     let isDone = false;
-    const check = () => {
+    const settle = (value: Value) => {
       if (isDone) return;
-      const value = look(room.getSnapshot());
-      if (value === undefined) return;
       isDone = true;
+      waiting.delete(end);
       stop();
       resolve(value);
     };
+    const end = () => settle(otherwise);
+    const check = () => {
+      const value = look(room.getSnapshot());
+      if (value !== undefined) settle(value);
+    };
+    waiting.add(end);
     stop = room.subscribe(check);
     check();
     if (isDone) stop();

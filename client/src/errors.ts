@@ -31,6 +31,14 @@ export class FairwayError extends Error {
   }
 }
 
+/** How graphql refuses a document that does not fit the schema. Wrong arguments and variables are mistakes of the caller. */
+const unknownPattern =
+  /^(Cannot query field|Unknown (argument|type|field)|Field "[^"]*" (argument|must not|is not defined)|Value "[^"]*" does not exist)/;
+
+/** A server that says less, or more, is mistaken. */
+const shortestWaitMs = 100;
+const longestWaitMs = 10 * 60_000;
+
 const known = new Set<string>([
   'UNAUTHENTICATED',
   'FORBIDDEN',
@@ -52,10 +60,11 @@ export function toFairwayError(errors: unknown): FairwayError {
   };
   const text = typeof message === 'string' ? message : 'The server answered with an error';
   const code = String(extensions?.code);
-  // Refused as a whole, before a field was reached: this document does not fit the schema of the server.
-  const isUnknown = code === 'DOCUMENT_NOT_REGISTERED' || (code === 'BAD_USER_INPUT' && path === undefined);
-  if (isUnknown) return new FairwayError('OUTDATED', text);
-  const wait = typeof extensions?.retryAfterMs === 'number' ? extensions.retryAfterMs : undefined;
+  const isInvalid = code === 'BAD_USER_INPUT' && path === undefined && unknownPattern.test(text);
+  if (isInvalid || code === 'DOCUMENT_NOT_REGISTERED') return new FairwayError('OUTDATED', text);
+  const wait = Number.isFinite(extensions?.retryAfterMs)
+    ? Math.min(Math.max(Number(extensions?.retryAfterMs), shortestWaitMs), longestWaitMs)
+    : undefined;
   return new FairwayError(known.has(code) ? (code as FairwayErrorCode) : 'INTERNAL', text, wait);
 }
 

@@ -1,3 +1,4 @@
+import { Backoff } from './connection/backoff.js';
 import { Connection, type ConnectionSnapshot } from './connection/connection.js';
 import type { Operation } from './connection/line.js';
 import { createTabs, type Tabs } from './connection/tabs.js';
@@ -58,7 +59,10 @@ export interface Fairway {
   readonly outbox: OutboxStore;
   /** The room of that id: the same object each time. */
   room(id: string): Room;
-  /** The presence of these users, at most `limits().maxWatchedUsers`: the same object for the same users. */
+  /**
+   * The presence of these users: the same object for the same users.
+   * @throws {FairwayError} BAD_USER_INPUT for more than `limits().maxWatchedUsers`
+   */
   presence(userIds: readonly string[]): Store<PresenceSnapshot>;
   /** The server's limits; those of its defaults until it has said them. */
   limits(): Limits;
@@ -80,10 +84,19 @@ export interface Fairway {
   close(): void;
 }
 
+/** More stores of presence than these are kept only while somebody is subscribed to them. */
+const maxPresences = 100;
+/** While no token can be had, it is asked for again after this time. */
+const seekAgainMs = 30_000;
+/** A database that another tab holds is deleted when that tab lets go; nobody waits for it. */
+const eraseWithinMs = 5_000;
 const lastUserKey = 'lastUser';
 
 export function createFairway({ url, getToken, environment = createEnvironment() }: FairwayOptions): Fairway {
   const address = toAbsolute(url);
+  const viewerBackoff = new Backoff(environment);
+  let cancelViewer = () => {};
+  let cancelSeek = () => {};
   const viewer = createStore<User | null>(null);
   const rooms = new Map<string, Room>();
   const presences = new Map<string, ReturnType<typeof createPresence>>();
@@ -101,7 +114,7 @@ export function createFairway({ url, getToken, environment = createEnvironment()
   const outbox = new Outbox({
     environment,
     connection,
-    epochOf: (roomId) => rooms.get(roomId)?.epoch,
+    epochOf: (roomId) => rooms.get(roomId)?.position?.epoch,
     onOutcome: ({ operation, message, epoch, isRefused }) => {
       const room = rooms.get(operation.roomId);
       if (message !== undefined) room?.confirm(message, epoch);
@@ -116,6 +129,7 @@ export function createFairway({ url, getToken, environment = createEnvironment()
     limits: () => limits,
     storage: () => opened.promise,
     forgetMessage: (messageId) => list.forgetMessage(messageId),
+    returnTo: (roomId) => rooms.get(roomId)?.returnTo(),
     start,
   };
   const list = new Rooms(session);
@@ -123,13 +137,26 @@ export function createFairway({ url, getToken, environment = createEnvironment()
   /** Called with the user of each token. Another user than before gets a storage of their own, and sees nothing of the other. */
   function identify(id: string): void {
     if (id === userId || isClosed) return;
-    if (userId !== undefined) leaveUser();
+    const isChange = userId !== undefined;
+    if (isChange) {
+      const left = leaveUser();
+      left.promise.then((storage) => storage.close()).catch(() => undefined);
+    }
     userId = id;
-    const name = `fairway:${address}:${id}`;
-    tabs = createTabs({ environment, name, setAway: (isAway) => connection.setAway(isAway) });
+    tokens.assume(id);
+    const name = nameOf(address, id);
+    tabs = createTabs({
+      environment,
+      name,
+      setAway: (isAway) => connection.setAway(isAway),
+      onSignOut: () => {
+        connection.signOut();
+        leaveUser();
+      },
+    });
     const mine = opened;
     const open = async () => {
-      const storage = await openStorage(environment, name, () => connection.setStorage(false));
+      const storage = await openStorage(environment, name, (isDurable) => connection.setStorage(isDurable));
       if (mine !== opened || isClosed) return storage.close();
       connection.setStorage(storage.isDurable());
       mine.resolve(storage);
@@ -138,20 +165,25 @@ export function createFairway({ url, getToken, environment = createEnvironment()
       await outbox.open(storage, name);
     };
     open().catch(() => undefined);
+    for (const room of rooms.values()) room.restart();
+    list.restart();
+    if (isChange) connection.changeUser();
     rememberUser(environment, address, id).catch(() => undefined);
   }
 
-  function leaveUser(): void {
+  /** Forgets the user in memory; returns their storage. */
+  function leaveUser(): Deferred<Storage> {
     const left = opened;
+    // Rooms first: what they still have to store is of the user who leaves.
+    for (const room of rooms.values()) room.reset();
+    list.reset();
     opened = createDeferred();
     userId = undefined;
     tabs?.close();
     tabs = undefined;
     outbox.leave();
     viewer.set(null);
-    for (const room of rooms.values()) room.reset();
-    list.reset();
-    left.promise.then((storage) => storage.close()).catch(() => undefined);
+    return left;
   }
 
   function showViewer(user: User): void {
@@ -159,9 +191,22 @@ export function createFairway({ url, getToken, environment = createEnvironment()
     for (const room of rooms.values()) room.refresh();
   }
 
+  /** Reads who the viewer is, until it is known or the connection is lost. */
+  function seekViewer(): void {
+    cancelViewer();
+    readViewer().catch((error) => {
+      const { status } = connection.state.getSnapshot();
+      if (isClosed || status !== 'connected') return;
+      cancelViewer = environment.setTimer(seekViewer, asFairwayError(error).retryAfterMs ?? viewerBackoff.next());
+    });
+  }
+
   const readViewer = async () => {
     const answer = await connection.request(ViewerDocument, {});
-    limits = answer.limits;
+    viewerBackoff.reset();
+    limits = { ...defaultLimits, ...answer.limits };
+    // A token that does not name its user.
+    if (userId === undefined) identify(answer.viewer.id);
     if (answer.viewer.id !== userId) return;
     const before = viewer.getSnapshot();
     if (JSON.stringify(before) !== JSON.stringify(answer.viewer)) showViewer(answer.viewer);
@@ -181,13 +226,16 @@ export function createFairway({ url, getToken, environment = createEnvironment()
   /** Before the first subscriber, and before the first operation, nothing runs. */
   function start(): void {
     if (isStarted || isClosed) return;
+    if (!/^https?:/.test(address)) {
+      throw new FairwayError('BAD_USER_INPUT', `The url "${url}" must be absolute outside a browser`);
+    }
     isStarted = true;
     const stopPage = environment.page.listen(hear);
     let wasConnected = false;
     const stopConnection = connection.state.subscribe(() => {
       const isConnected = connection.state.getSnapshot().status === 'connected';
       if (isConnected && !wasConnected) {
-        readViewer().catch(() => undefined);
+        seekViewer();
         outbox.wake();
       }
       wasConnected = isConnected;
@@ -201,8 +249,17 @@ export function createFairway({ url, getToken, environment = createEnvironment()
         if (id !== undefined && userId === undefined) identify(id);
       })
       .catch(() => undefined);
-    // What was not delivered when the page was left needs a token even if nothing is shown.
-    tokens.get().catch((error) => connection.noteRefusal(asFairwayError(error)));
+    seekUser();
+  }
+
+  /** What was not delivered when the page was left needs a token, even if nothing is shown. */
+  function seekUser(): void {
+    tokens.get().catch((thrown) => {
+      const error = asFairwayError(thrown);
+      connection.noteRefusal(error);
+      const isWanted = !isClosed && error.code !== 'SIGNED_OUT' && !opened.isResolved;
+      if (isWanted) cancelSeek = environment.setTimer(seekUser, seekAgainMs);
+    });
   }
 
   /** A store that is connected while somebody is subscribed to it. */
@@ -235,23 +292,34 @@ export function createFairway({ url, getToken, environment = createEnvironment()
     },
     room: (id) => rooms.get(id.toLowerCase()) ?? createRoomStore(id.toLowerCase()),
     presence: (userIds) => {
+      if (userIds.length > limits.maxWatchedUsers) {
+        throw new FairwayError(
+          'BAD_USER_INPUT',
+          `The presence of at most ${limits.maxWatchedUsers} users can be followed`,
+        );
+      }
       const key = [...userIds].sort().join();
-      const known = presences.get(key);
-      if (known !== undefined) return known;
-      const presence = createPresence(session, userIds);
+      const presence = presences.get(key) ?? createPresence(session, userIds);
+      // The least recently used ones go; they are made again when they are asked for.
+      presences.delete(key);
       presences.set(key, presence);
+      for (const [oldest, { isWatched }] of presences) {
+        if (presences.size <= maxPresences) break;
+        if (!isWatched()) presences.delete(oldest);
+      }
       return presence;
     },
     limits: () => limits,
     createRoom: async (input) => {
       start();
-      const { createRoom } = await connection.request(CreateRoomDocument, { input });
-      list.add(createRoom.room);
+      const user = userId;
+      const { createRoom } = await connection.request(CreateRoomDocument, { input }, { isForeign: true });
+      if (user === userId) list.add(createRoom.room);
       return createRoom.room;
     },
     request: (document, variables) => {
       start();
-      return connection.request(document, variables);
+      return connection.request(document, variables, { isForeign: true });
     },
     reconnectNow: () => {
       connection.resume();
@@ -259,11 +327,11 @@ export function createFairway({ url, getToken, environment = createEnvironment()
       outbox.wake();
     },
     signOut: async () => {
+      const id = userId;
+      tabs?.signOut();
       connection.signOut();
-      const storage = opened.isResolved ? await opened.promise : undefined;
-      await storage?.erase();
-      leaveUser();
-      await forgetUser(environment, address);
+      const left = leaveUser();
+      await erase(environment, address, id, left);
     },
     close: () => {
       if (isClosed) return;
@@ -272,6 +340,8 @@ export function createFairway({ url, getToken, environment = createEnvironment()
       for (const presence of presences.values()) presence.close();
       list.close();
       stopListening();
+      cancelViewer();
+      cancelSeek();
       tabs?.close();
       outbox.close();
       connection.close();
@@ -283,13 +353,18 @@ export function createFairway({ url, getToken, environment = createEnvironment()
 /** Relative addresses are of the page. */
 function toAbsolute(url: string): string {
   const { location } = globalThis as { location?: { href: string } };
-  if (/^https?:/.test(url)) return url;
-  if (location === undefined)
-    throw new FairwayError('BAD_USER_INPUT', `The url "${url}" must be absolute outside a browser`);
-  return new URL(url, location.href).href;
+  if (/^(https?|wss?):/.test(url)) return url.replace(/^ws/, 'http');
+  // A server that renders the app makes a client, and never uses it.
+  return location === undefined ? url : new URL(url, location.href).href;
 }
 
-function createDeferred<Value>() {
+interface Deferred<Value> {
+  readonly promise: Promise<Value>;
+  isResolved: boolean;
+  resolve(value: Value): void;
+}
+
+function createDeferred<Value>(): Deferred<Value> {
   let resolve: (value: Value) => void = () => {};
   const promise = new Promise<Value>((done) => {
     resolve = done;
@@ -307,6 +382,33 @@ function createDeferred<Value>() {
 
 const usersName = 'fairway';
 
+/** Removes everything of a user from this device: of the last one, if nobody is known yet. */
+async function erase(
+  environment: Environment,
+  address: string,
+  userId: string | undefined,
+  opened: Deferred<Storage>,
+): Promise<void> {
+  const remove = async () => {
+    const id = userId ?? (await restoreUser(environment, address).catch(() => undefined));
+    await forgetUser(environment, address, id);
+    if (opened.isResolved) await (await opened.promise).erase();
+    else if (id !== undefined) await (await environment.openStorage(nameOf(address, id))).erase();
+  };
+  await new Promise<void>((resolve) => {
+    const cancel = environment.setTimer(resolve, eraseWithinMs);
+    remove()
+      .catch(() => undefined)
+      .finally(() => {
+        cancel();
+        resolve();
+      })
+      .catch(() => undefined);
+  });
+}
+
+const nameOf = (address: string, userId: string): string => `fairway:${address}:${userId}`;
+
 /** The user whose data is on this device, so that it can be read without a network. */
 async function restoreUser(environment: Environment, address: string): Promise<string | undefined> {
   const store = await environment.openStorage(usersName);
@@ -321,10 +423,12 @@ async function rememberUser(environment: Environment, address: string, id: strin
   store.close();
 }
 
-async function forgetUser(environment: Environment, address: string): Promise<void> {
+async function forgetUser(environment: Environment, address: string, userId: string | undefined): Promise<void> {
   try {
     const store = await environment.openStorage(usersName);
-    await store.delete('facts', `${lastUserKey}:${address}`);
+    const key = `${lastUserKey}:${address}`;
+    // Another user may have signed in meanwhile.
+    if ((await store.get('facts', key)) === userId) await store.delete('facts', key);
     store.close();
   } catch {
     // Nothing was remembered.

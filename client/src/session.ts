@@ -14,6 +14,8 @@ export interface Session {
   limits(): Limits;
   /** A message was deleted: its text leaves what is shown and stored elsewhere. */
   forgetMessage(messageId: string): void;
+  /** The viewer is a member of this room: one that was gone comes back. */
+  returnTo(roomId: string): void;
   /** Begins what runs in the background, the first time that anything is used. */
   start(): void;
   /** The storage of the user, once it is known who that is. */

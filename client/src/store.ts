@@ -11,6 +11,17 @@ export interface MutableStore<Value> extends Store<Value> {
   set(value: Value): void;
 }
 
+/** Calls somebody else's function. What it throws is reported, and is nobody else's affair. */
+export function call(run: () => void): void {
+  try {
+    run();
+  } catch (error) {
+    const { reportError } = globalThis as { reportError?: (error: unknown) => void };
+    if (reportError === undefined) console.error(error);
+    else reportError(error);
+  }
+}
+
 /** @param onWatched - called when the first listener has come, and when the last one has gone */
 export function createStore<Value>(initial: Value, onWatched?: (isWatched: boolean) => void): MutableStore<Value> {
   let current = initial;
@@ -29,7 +40,7 @@ export function createStore<Value>(initial: Value, onWatched?: (isWatched: boole
     set: (value) => {
       if (Object.is(value, current)) return;
       current = value;
-      for (const { listener } of [...listeners]) listener();
+      for (const { listener } of [...listeners]) call(listener);
     },
   };
 }

@@ -1,7 +1,7 @@
 import type { Environment } from '../environment/environment.js';
 import { asFairwayError, FairwayError } from '../errors.js';
 import { ViewerDocument } from '../operations/generated/documents.js';
-import { createStore, type Store } from '../store.js';
+import { call, createStore, type Store } from '../store.js';
 import { Backoff } from './backoff.js';
 import type { Line, Operation, Sink, Transport } from './line.js';
 import { requestOverHttp } from './request.js';
@@ -112,7 +112,7 @@ export class Connection {
   async request<Result, Variables>(
     document: Operation<Result, Variables>,
     variables: Variables,
-    { overHttp = false, isLastWord = false } = {},
+    { overHttp = false, isLastWord = false, isForeign = false } = {},
   ): Promise<Result> {
     if (this.#isClosed) throw new FairwayError('CLOSED', 'The client is closed');
     try {
@@ -122,7 +122,11 @@ export class Connection {
       const request = { query: String(document), variables };
       return (await requestOverHttp({ environment, url, tokens }, request, { isLastWord })) as Result;
     } catch (error) {
-      throw this.#note(asFairwayError(error));
+      const failure = asFairwayError(error);
+      // A mistake in the app's own operation says nothing about this client.
+      throw isForeign && failure.code === 'OUTDATED'
+        ? new FairwayError('BAD_USER_INPUT', failure.message)
+        : this.#note(failure);
     }
   }
 
@@ -160,6 +164,13 @@ export class Connection {
     this.#isAway = isAway;
     if (isAway) this.#rest();
     else this.reconnectNow();
+  }
+
+  /** Another user has signed in: nothing goes on over what was opened for the one before. */
+  changeUser(): void {
+    this.#rest();
+    this.#backoff.reset();
+    this.#connect();
   }
 
   setStorage(isStorageDurable: boolean): void {
@@ -235,10 +246,12 @@ export class Connection {
   #opened(socket: Socket): void {
     const before = this.#socket;
     [this.#candidate, this.#socket] = [undefined, socket];
-    this.tokens.accept();
     this.#endRetry();
     this.#cancelSteady();
-    this.#cancelSteady = this.environment.setTimer(() => this.#backoff.reset(), steadyMs);
+    this.#cancelSteady = this.environment.setTimer(() => {
+      this.#backoff.reset();
+      this.tokens.accept();
+    }, steadyMs);
     this.#replaceToken();
     this.#use({
       transport: 'websocket',
@@ -269,14 +282,14 @@ export class Connection {
     this.#line = line;
     this.#wasConnected = true;
     this.#set({ status: 'connected', transport: line.transport, retryAt: null });
-    for (const follower of [...this.#followers]) follower.online(line);
+    for (const follower of [...this.#followers]) call(() => follower.online(line));
   }
 
   #lose(): void {
     if (this.#line === undefined) return;
     this.#line = undefined;
-    this.#set({ transport: null });
-    for (const follower of [...this.#followers]) follower.offline();
+    this.#set({ transport: null, ...(this.#isStopped ? {} : { status: 'reconnecting' }) });
+    for (const follower of [...this.#followers]) call(() => follower.offline());
   }
 
   #ended(socket: Socket, end: SocketEnd, token: string): void {

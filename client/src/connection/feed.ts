@@ -1,5 +1,5 @@
 import type { Environment } from '../environment/environment.js';
-import { asFairwayError, type FairwayError } from '../errors.js';
+import { asFairwayError, type FairwayError, isFinal } from '../errors.js';
 import { Backoff } from './backoff.js';
 import type { Connection } from './connection.js';
 import type { Line, Operation } from './line.js';
@@ -31,8 +31,8 @@ interface FeedOptions<Result, Variables> {
   polled?(): void;
   /** Events do not arrive at the moment. */
   stale(): void;
-  /** The subscription has ended for good: the membership has, or the server refuses it. */
-  gone(error: FairwayError): void;
+  /** The subscription has ended for good: the membership has, or the server refuses it. Without this, it is tried again. */
+  gone?(error: FairwayError): void;
 }
 
 export interface Feed {
@@ -40,6 +40,9 @@ export interface Feed {
   restart(): void;
   stop(): void;
 }
+
+/** A subscription that lived this long was a success. */
+const steadyMs = 10_000;
 
 /** Keeps one subscription alive across lines, refusals and ends, until it is stopped or gone. */
 export function createFeed<Result, Variables>(options: FeedOptions<Result, Variables>): Feed {
@@ -51,6 +54,9 @@ export function createFeed<Result, Variables>(options: FeedOptions<Result, Varia
   let cancelRetry = () => {};
   let isStopped = false;
   let isPolling = false;
+  let begunAt = 0;
+  /** Whether the last subscription was begun again although it had hardly lived. */
+  let isHasty = false;
 
   const halt = () => {
     turn += 1;
@@ -61,7 +67,20 @@ export function createFeed<Result, Variables>(options: FeedOptions<Result, Varia
   const begin = () => {
     halt();
     const current = line;
+    begunAt = environment.now();
     if (current !== undefined) run(current, turn).catch(() => undefined);
+  };
+  /** The first time at once; if it does not help, with growing pauses. */
+  const restart = () => {
+    const isSteady = Math.abs(environment.now() - begunAt) >= steadyMs;
+    if (isSteady) backoff.reset();
+    if (isSteady || !isHasty) {
+      isHasty = !isSteady;
+      begin();
+    } else {
+      halt();
+      cancelRetry = environment.setTimer(begin, backoff.next());
+    }
   };
   const run = async (current: Line, mine: number) => {
     const isCurrent = () => mine === turn;
@@ -71,9 +90,7 @@ export function createFeed<Result, Variables>(options: FeedOptions<Result, Varia
       isPolling = false;
       unsubscribe = current.subscribe(document, variables, {
         next: (result) => {
-          if (!isCurrent()) return;
-          backoff.reset();
-          options.next(result);
+          if (isCurrent()) options.next(result);
         },
         end: (error) => isCurrent() && ended(error),
       });
@@ -83,16 +100,21 @@ export function createFeed<Result, Variables>(options: FeedOptions<Result, Varia
   };
   const ended = (error: FairwayError | undefined) => {
     halt();
-    if (error?.code === 'FORBIDDEN' || error?.code === 'NOT_FOUND' || error?.code === 'BAD_USER_INPUT') {
+    if (error !== undefined && isFinal(error) && options.gone !== undefined) {
       stop();
-      return options.gone(error);
+      options.gone(error);
+      return;
     }
     if (error !== undefined) connection.noteRefusal(error);
     if (isStopped) return;
     isPolling = error?.code === 'NO_ANSWER';
     if (isPolling) options.polled?.();
     else options.stale();
-    cancelRetry = environment.setTimer(begin, error?.retryAfterMs ?? backoff.next());
+    const isSteady = Math.abs(environment.now() - begunAt) >= steadyMs;
+    if (isSteady) backoff.reset();
+    // A stream that has lived its time goes on at once.
+    const pauseMs = isSteady && error?.code === 'UNAVAILABLE' ? 0 : backoff.next();
+    cancelRetry = environment.setTimer(begin, error?.retryAfterMs ?? pauseMs);
   };
   const release = connection.follow({
     online: (opened) => {
@@ -112,5 +134,5 @@ export function createFeed<Result, Variables>(options: FeedOptions<Result, Varia
     halt();
     release();
   };
-  return { restart: begin, stop };
+  return { restart, stop };
 }

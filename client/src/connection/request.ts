@@ -25,18 +25,21 @@ export async function requestOverHttp(
   request: HttpRequest,
   { isLastWord = false } = {},
 ): Promise<unknown> {
+  const { userId } = options.tokens;
   try {
     return await post(options, request, isLastWord);
   } catch (error) {
     const { code } = asFairwayError(error);
-    // The token may have expired on the way: once more with a fresh one.
+    // The token may have expired on the way: once more with a fresh one, if it is of the same user.
     if (code !== 'UNAUTHENTICATED' || options.tokens.isSignedOut) throw error;
+    await options.tokens.get();
+    if (options.tokens.userId !== userId) throw new FairwayError('OFFLINE', 'Another user has signed in');
     return await post(options, request, isLastWord);
   }
 }
 
 async function post({ environment, url, tokens }: HttpOptions, request: HttpRequest, isLastWord: boolean) {
-  const token = await tokens.get();
+  const token = await tokens.getForUser();
   const abort = new AbortController();
   let isLate = false;
   const cancel = environment.setTimer(() => {
@@ -88,5 +91,6 @@ async function readJson(response: Response): Promise<{ data?: unknown; errors?: 
   } catch {
     // A proxy's page; below.
   }
-  throw new FairwayError('UNAVAILABLE', `The server answered ${response.status} without a result`);
+  // Something in between answers for the server, which was not reached.
+  throw new FairwayError('OFFLINE', `The answer ${response.status} is none of the server`);
 }

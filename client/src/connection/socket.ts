@@ -106,8 +106,14 @@ export function openSocket(environment: Environment, { url, token, onOpen, onEnd
         {
           next: ({ data, errors }) => {
             if (isDone) return;
-            if (data == null || errors !== undefined) finish(toFairwayError(errors));
-            else sink.next(data);
+            if (data == null || errors !== undefined) return finish(toFairwayError(errors));
+            try {
+              sink.next(data);
+            } catch (error) {
+              // What this client cannot read ends its own operation, not the socket of all others.
+              finish(new FairwayError('INTERNAL', String(error)));
+            }
+            return undefined;
           },
           error: (error) => finish(Array.isArray(error) ? toFairwayError(error) : lost()),
           complete: () => finish(hasEnded ? lost() : undefined),

@@ -34,7 +34,7 @@ export function createHttpLine(options: HttpLineOptions): Line & { close(): void
       if (slot === undefined || abort.signal.aborted) throw new FairwayError('NO_ANSWER', 'No stream is free', pollMs);
       const isOver = await readStream(options, { body, abort, sink });
       if (isOver) return undefined;
-      throw new FairwayError('UNAVAILABLE', 'The stream ended', 0);
+      throw new FairwayError('UNAVAILABLE', 'The stream ended');
     } catch (error) {
       if (error instanceof CannotStream) canStream = false;
       const failure = asFairwayError(error);
@@ -91,7 +91,7 @@ interface StreamOptions {
 
 /** Reads one stream to its end; returns whether the server has completed the operation. */
 async function readStream({ environment, url, tokens }: HttpLineOptions, { body, abort, sink }: StreamOptions) {
-  const token = await tokens.get();
+  const token = await tokens.getForUser();
   let cancel = () => {};
   let isSilent = false;
   const listen = () => {
@@ -139,7 +139,7 @@ async function readRefusal(response: Response): Promise<FairwayError> {
   try {
     return toFairwayError((JSON.parse(await response.text()) as { errors?: unknown }).errors);
   } catch {
-    return new FairwayError('UNAVAILABLE', `The server answered ${response.status} without a stream`);
+    return new FairwayError('OFFLINE', `The answer ${response.status} is none of the server`);
   }
 }
 

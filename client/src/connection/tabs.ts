@@ -9,6 +9,8 @@ interface TabsOptions {
   readonly name: string;
   /** Lets the connection go, or takes it up again. */
   setAway(isAway: boolean): void;
+  /** The user has signed out in another tab. */
+  onSignOut(): void;
 }
 
 /** The tabs of a browser share the few sockets of a user: hidden ones let theirs go, and one of them keeps its own. */
@@ -17,10 +19,12 @@ export interface Tabs {
   changed(isVisible: boolean): void;
   /** The server has refused a socket: the hidden tabs let theirs go now. */
   makeRoom(): void;
+  /** The user has signed out in this tab: the others end, too. */
+  signOut(): void;
   close(): void;
 }
 
-export function createTabs({ environment, name, setAway }: TabsOptions): Tabs {
+export function createTabs({ environment, name, setAway, onSignOut }: TabsOptions): Tabs {
   let cancelHidden = () => {};
   let keeper: Lock | undefined;
   let waiting: AbortController | undefined;
@@ -54,6 +58,7 @@ export function createTabs({ environment, name, setAway }: TabsOptions): Tabs {
   };
   const channel: Channel = environment.channel(`${name}:tabs`, (message) => {
     if (message === 'make room') letGo();
+    if (message === 'sign out') onSignOut();
   });
   if (!isVisible) hide();
   return {
@@ -64,6 +69,7 @@ export function createTabs({ environment, name, setAway }: TabsOptions): Tabs {
       setAway(false);
     },
     makeRoom: () => channel.post('make room'),
+    signOut: () => channel.post('sign out'),
     close: () => {
       take();
       channel.close();

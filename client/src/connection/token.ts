@@ -5,6 +5,8 @@ import { Backoff } from './backoff.js';
 /** Returns a token of the user, or null if nobody is signed in. It may throw if the token cannot be had at the moment. */
 export type GetToken = () => Promise<string | null> | string | null;
 
+/** `getToken` is called again if it has not answered after this time. */
+const answerWithinMs = 30_000;
 /** A token is replaced when this part of its life has passed. */
 const replacedAfter = 0.9;
 
@@ -17,7 +19,12 @@ export class Tokens {
   #backoff: Backoff;
   #notBefore = 0;
   #refusals = 0;
+  /** A token that has served: that it is refused later says that it has expired. */
+  #accepted: string | undefined;
   #isSignedOut = false;
+  /** Counts the sessions: an answer that was asked for in an earlier one is not used. */
+  #session = 0;
+  #userId: string | undefined;
 
   /** @param onUser - called with the number of each token's user */
   constructor(
@@ -32,6 +39,27 @@ export class Tokens {
     return this.#isSignedOut;
   }
 
+  /** The user whose tokens these are; undefined while that is not known. */
+  get userId(): string | undefined {
+    return this.#userId;
+  }
+
+  /** What is on this device is of this user: requests wait for a token of theirs. */
+  assume(userId: string): void {
+    this.#userId ??= userId;
+  }
+
+  /**
+   * A token for what this user does now.
+   * @throws {FairwayError} OFFLINE if another user has signed in meanwhile
+   */
+  async getForUser(): Promise<string> {
+    const userId = this.#userId;
+    const token = await this.get();
+    if (userId !== undefined && userId !== this.#userId) throw unavailable('Another user has signed in');
+    return token;
+  }
+
   /** How long the present token is good, in milliseconds; undefined if it does not say. */
   get replaceInMs(): number | undefined {
     return Number.isFinite(this.#replaceAt) ? this.#replaceAt - this.environment.now() : undefined;
@@ -41,9 +69,12 @@ export class Tokens {
   get(): Promise<string> {
     if (this.#isSignedOut) return Promise.reject(new FairwayError('SIGNED_OUT', 'Nobody is signed in'));
     if (this.#token !== undefined && this.environment.now() < this.#replaceAt) return Promise.resolve(this.#token);
-    this.#pending ??= this.#fetch().finally(() => {
-      this.#pending = undefined;
-    });
+    if (this.#pending === undefined) {
+      const pending = this.#fetch(this.#session).finally(() => {
+        if (this.#pending === pending) this.#pending = undefined;
+      });
+      this.#pending = pending;
+    }
     return this.#pending;
   }
 
@@ -57,6 +88,7 @@ export class Tokens {
   refuse(token: string): void {
     if (token !== this.#token) return;
     this.#token = undefined;
+    if (token === this.#accepted) return;
     this.#refusals += 1;
     if (this.#refusals >= 2) this.#isSignedOut = true;
   }
@@ -64,33 +96,43 @@ export class Tokens {
   /** The server has accepted a token. */
   accept(): void {
     this.#refusals = 0;
+    this.#accepted = this.#token;
   }
 
   signOut(): void {
+    this.#endSession();
     this.#isSignedOut = true;
-    this.#token = undefined;
+    this.#userId = undefined;
   }
 
   /** Asks for a token again, although there was none. */
   signInAgain(): void {
+    this.#endSession();
     this.#isSignedOut = false;
     this.#refusals = 0;
     this.#notBefore = 0;
   }
 
-  async #fetch(): Promise<string> {
+  #endSession(): void {
+    this.#session += 1;
+    this.#token = undefined;
+    this.#pending = undefined;
+  }
+
+  async #fetch(session: number): Promise<string> {
     const now = this.environment.now();
     // A day's jump of the clock must not stop it for a day.
     if (now < this.#notBefore && this.#notBefore - now < 60_000)
       throw unavailable('The token could not be had just now');
     let token: string | null;
     try {
-      token = await this.getToken();
+      token = await this.#ask();
     } catch (error) {
       this.#notBefore = this.environment.now() + this.#backoff.next();
       throw unavailable(String(error));
     }
-    if (this.#isSignedOut || token === null || token === undefined || token === '') {
+    if (session !== this.#session) throw unavailable('Somebody has signed in or out meanwhile');
+    if (typeof token !== 'string' || token === '') {
       this.#isSignedOut = true;
       throw new FairwayError('SIGNED_OUT', 'Nobody is signed in');
     }
@@ -98,8 +140,19 @@ export class Tokens {
     const { sub, exp, iat } = readClaims(token);
     this.#token = token;
     this.#replaceAt = this.environment.now() + lifeMs(exp, iat, this.environment.now()) * replacedAfter;
-    if (sub !== undefined) this.onUser(sub);
+    if (sub !== undefined && sub !== this.#userId) {
+      this.#userId = sub;
+      this.onUser(sub);
+    }
     return token;
+  }
+
+  #ask(): Promise<string | null> {
+    return new Promise((resolve, reject) => {
+      const cancel = this.environment.setTimer(() => reject(new Error('getToken does not answer')), answerWithinMs);
+      const ask = async () => this.getToken();
+      ask().finally(cancel).then(resolve, reject);
+    });
   }
 }
 
@@ -113,7 +166,8 @@ function lifeMs(exp: number | undefined, iat: number | undefined, now: number): 
   if (exp === undefined) return Number.POSITIVE_INFINITY;
   const left = exp * 1_000 - now;
   const whole = iat === undefined ? left : (exp - iat) * 1_000;
-  return left > 0 ? Math.min(left, whole) : whole;
+  // A token that seems to end at once is asked for again no sooner than after a tenth of its life.
+  return left > 0 ? Math.max(Math.min(left, whole), whole / 10) : whole;
 }
 
 /** The claims of a JWT, unchecked: the server checks it. */

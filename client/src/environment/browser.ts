@@ -19,12 +19,14 @@ const globals = globalThis as unknown as Globals;
 /** The surroundings of a browser, Node or React Native. Nothing global is touched before it is called. */
 export function createEnvironment(changes: Partial<Environment> = {}): Environment {
   const locks = createLocalLocks();
+  let isRefused = false;
   return {
     now: () => Date.now(),
     random: () => Math.random(),
     uuid: createUuid,
     setTimer: (run, ms) => {
-      const timer = setTimeout(run, ms);
+      // A longer one would run at once.
+      const timer = setTimeout(run, Math.min(ms, 2 ** 31 - 1));
       return () => clearTimeout(timer);
     },
     fetch: (input, init) => {
@@ -33,8 +35,17 @@ export function createEnvironment(changes: Partial<Environment> = {}): Environme
     },
     WebSocket: globals.WebSocket,
     page: createPage(),
-    lock: (name, request = {}) =>
-      globals.navigator?.locks === undefined ? locks(name, request) : lockTabs(globals.navigator.locks, name, request),
+    lock: async (name, request = {}) => {
+      const tabs = globals.navigator?.locks;
+      if (tabs === undefined || isRefused) return locks(name, request);
+      try {
+        return await lockTabs(tabs, name, request);
+      } catch {
+        // In some iframes there are locks, and all are refused.
+        isRefused = true;
+        return locks(name, request);
+      }
+    },
     channel: openChannel,
     openStorage: (name) => {
       if (globals.indexedDB === undefined) return Promise.reject(new Error('There is no IndexedDB'));
@@ -62,21 +73,22 @@ function createPage(): Page {
     isFocused: () => document?.hasFocus?.() ?? true,
     listen: (listener) => {
       if (add === undefined || remove === undefined) return () => undefined;
+      const visibility = (): PageEvent => (document?.visibilityState === 'hidden' ? 'hidden' : 'shown');
       const names: readonly [string, () => PageEvent][] = [
         ['online', () => 'online'],
         ['offline', () => 'offline'],
         ['focus', () => 'focused'],
         ['blur', () => 'blurred'],
         ['pagehide', () => 'leaving'],
-        ['pageshow', () => 'shown'],
+        ['pageshow', visibility],
       ];
       const handlers = names.map(([name, toEvent]) => [name, () => listener(toEvent())] as const);
-      const visibility = () => listener(document?.visibilityState === 'hidden' ? 'hidden' : 'shown');
+      const tell = () => listener(visibility());
       for (const [name, run] of handlers) add(name, run);
-      document?.addEventListener?.('visibilitychange', visibility);
+      document?.addEventListener?.('visibilitychange', tell);
       return () => {
         for (const [name, run] of handlers) remove(name, run);
-        document?.removeEventListener?.('visibilitychange', visibility);
+        document?.removeEventListener?.('visibilitychange', tell);
       };
     },
   };
@@ -100,7 +112,7 @@ function openChannel(name: string, listener: (message: unknown) => void) {
   };
 }
 
-/** A lock of the Web Locks API, as an object. */
+/** A lock of the Web Locks API, as an object. Rejects if the browser gives none. */
 async function lockTabs(locks: LockManager, name: string, request: LockRequest): Promise<Lock | undefined> {
   const { stealAfterMs, ifAvailable, signal } = request;
   if (ifAvailable === true) return hold(locks, name, { ifAvailable: true });
@@ -113,11 +125,16 @@ async function lockTabs(locks: LockManager, name: string, request: LockRequest):
   clearTimeout(timer);
   signal?.removeEventListener('abort', abort);
   if (lock !== undefined || signal?.aborted === true) return lock;
-  return hold(locks, name, { steal: true });
+  const tooLate = new Promise<never>((_, reject) => setTimeout(reject, stealWithinMs, new Error('No lock is given')));
+  tooLate.catch(() => undefined);
+  return Promise.race([hold(locks, name, { steal: true }), tooLate]);
 }
 
+/** A lock is stolen at once, where there are locks at all. */
+const stealWithinMs = 2_000;
+
 function hold(locks: LockManager, name: string, options: LockOptions): Promise<Lock | undefined> {
-  return new Promise((resolve) => {
+  return new Promise((resolve, reject) => {
     let isHeld = false;
     const held = (granted: unknown) => {
       if (granted === null) return undefined;
@@ -132,12 +149,13 @@ function hold(locks: LockManager, name: string, options: LockOptions): Promise<L
         });
       });
     };
-    // Rejects if the request was aborted, and if the lock was stolen.
+    // Rejects if the request was aborted, if the lock was stolen, and where the browser gives none.
     locks.request(name, options, held).then(
       () => resolve(undefined),
-      () => {
+      (error: unknown) => {
         isHeld = false;
-        resolve(undefined);
+        if ((error as { name?: unknown } | null)?.name === 'AbortError') resolve(undefined);
+        else reject(error);
       },
     );
   });

@@ -25,6 +25,15 @@ export type OutboxOperation = Common &
 /** An operation with its place in the queue, which is the same in all tabs. */
 export type QueuedOperation = OutboxOperation & { readonly order: number };
 
+/** Whether something that was stored, or came from another tab, is an operation: another version may have written it. */
+export function isOperation(value: unknown): value is OutboxOperation {
+  const { id, roomId, kind, createdAt, attempts } = (value ?? {}) as Record<string, unknown>;
+  const areTexts = [id, roomId].every((text) => typeof text === 'string');
+  return areTexts && kinds.has(String(kind)) && Number.isSafeInteger(attempts) && Math.abs(Number(createdAt)) < 8e15;
+}
+
+const kinds: ReadonlySet<string> = new Set<OutboxOperation['kind']>(['send', 'edit', 'delete', 'read']);
+
 /** Operations of one queue are delivered one after the other. Read marks wait for nothing, and nothing for them. */
 export const queueOf = ({ kind, roomId }: OutboxOperation): string => (kind === 'read' ? `${roomId}:read` : roomId);
 

@@ -4,9 +4,16 @@ import type { Channel, Environment, Lock } from '../environment/environment.js';
 import { FairwayError } from '../errors.js';
 import type { Message } from '../room/log.js';
 import type { Storage } from '../storage/storage.js';
-import { createStore, type MutableStore, type Store } from '../store.js';
+import { call, createStore, type MutableStore, type Store } from '../store.js';
 import { type Delivery, deliver } from './delivery.js';
-import { messageIdOf, type OutboxOperation, type Outcome, type QueuedOperation, queueOf } from './operation.js';
+import {
+  isOperation,
+  messageIdOf,
+  type OutboxOperation,
+  type Outcome,
+  type QueuedOperation,
+  queueOf,
+} from './operation.js';
 
 /** More operations than this are not kept. */
 export const maxOperations = 500;
@@ -43,7 +50,8 @@ type Notice = { readonly kind: 'changed' } | { readonly kind: 'ended'; readonly 
 export class Outbox {
   readonly operations: Store<readonly QueuedOperation[]>;
   readonly #store: MutableStore<readonly QueuedOperation[]>;
-  readonly #running = new Set<string>();
+  /** The queues that are being delivered for the present user. */
+  #running = new Set<string>();
   /** The operations that the storage is still numbering. */
   readonly #unnumbered = new Map<string, Promise<void>>();
   readonly #ended = new AbortController();
@@ -76,11 +84,18 @@ export class Outbox {
     this.#channel?.close();
     this.#channel = undefined;
     this.#storage = undefined;
+    this.#running = new Set();
+    this.#unnumbered.clear();
     this.#store.set([]);
+    this.wake();
   }
 
-  /** @throws {FairwayError} OUTBOX_FULL */
+  /** @throws {FairwayError} OUTBOX_FULL; SIGNED_OUT if nobody is signed in who could have done it */
   add(operation: NewOperation): void {
+    if (this.#ended.signal.aborted) throw new FairwayError('CLOSED', 'The client is closed');
+    if (this.#storage === undefined && this.options.connection.state.getSnapshot().status === 'signedOut') {
+      throw new FairwayError('SIGNED_OUT', 'Nobody is signed in');
+    }
     if (this.#store.getSnapshot().length >= maxOperations) {
       throw new FairwayError('OUTBOX_FULL', `At most ${maxOperations} operations may wait to be delivered`);
     }
@@ -90,30 +105,30 @@ export class Outbox {
     this.#enqueue(queued as OutboxOperation);
   }
 
-  /** Delivers an operation that was given up, and what waits behind it. */
+  /** Delivers an operation that was given up, and what waits behind it; also by the id of its message. */
   retry(id: string): void {
-    const operation = this.#find(id);
+    const operation = this.#find(id) ?? this.#findFailed(id);
     if (operation === undefined || operation.error === null) return;
     this.#replace({ ...operation, attempts: 0, error: null });
     this.#start(queueOf(operation));
   }
 
-  /** Removes an operation, with the changes of its message. It may have reached the server already. */
+  /** Removes an operation, with the changes of its message; also by the id of its message. It may have reached the server. */
   discard(id: string): void {
-    const operation = this.#find(id);
+    const operation = this.#find(id) ?? this.#findFailed(id);
     if (operation === undefined) return;
     const isSend = operation.kind === 'send';
     for (const other of this.#store.getSnapshot()) {
-      if (other.id === id || (isSend && other.roomId === operation.roomId && messageIdOf(other) === id))
+      if (other.id === operation.id || (isSend && other.roomId === operation.roomId && messageIdOf(other) === id))
         this.#remove(other);
     }
     this.#start(queueOf(operation));
   }
 
   /** The server has this message: its send is done, whoever delivered it. */
-  settle(message: Message): void {
+  settle(roomId: string, message: Message): void {
     const operation = this.#find(message.id);
-    if (operation?.kind === 'send') this.#remove(operation);
+    if (operation?.kind === 'send' && operation.roomId === roomId) this.#remove(operation);
   }
 
   /** Whether the send of this message has never been attempted, or was given up. */
@@ -141,6 +156,11 @@ export class Outbox {
     return this.#store.getSnapshot().find((operation) => operation.id === id);
   }
 
+  /** The change of a message that was given up. */
+  #findFailed(messageId: string): QueuedOperation | undefined {
+    return this.#store.getSnapshot().find((one) => one.error !== null && messageIdOf(one) === messageId);
+  }
+
   #head(queue: string): QueuedOperation | undefined {
     return this.#store.getSnapshot().find((operation) => queueOf(operation) === queue);
   }
@@ -158,6 +178,8 @@ export class Outbox {
     if (storage === undefined) return;
     const stored = storage.append(operation).then((number) => {
       this.#unnumbered.delete(operation.id);
+      // Another user is signed in: it waits for its own.
+      if (storage !== this.#storage) return undefined;
       const now = this.#store.getSnapshot();
       // Discarded or settled meanwhile.
       if (!now.some(({ id }) => id === operation.id)) return storage.delete('outbox', number);
@@ -202,7 +224,11 @@ export class Outbox {
   async #load(storage: Storage): Promise<void> {
     const entries = await storage.entries('outbox');
     if (storage !== this.#storage) return;
-    const stored = entries.map(([order, value]) => ({ ...(value as OutboxOperation), order: Number(order) }));
+    const stored: QueuedOperation[] = [];
+    for (const [order, value] of entries) {
+      if (isOperation(value)) stored.push({ ...value, order: Number(order) });
+      else storage.delete('outbox', order).catch(() => undefined);
+    }
     const ids = new Set(stored.map(({ id }) => id));
     const unnumbered = this.#store.getSnapshot().filter(({ id, order }) => order >= provisional && !ids.has(id));
     this.#set([...stored, ...(this.#unnumbered.size > 0 ? unnumbered : [])]);
@@ -211,7 +237,10 @@ export class Outbox {
   #hear(notice: Notice): void {
     const storage = this.#storage;
     if (storage === undefined || typeof notice !== 'object' || notice === null) return;
-    if (notice.kind === 'ended') this.options.onOutcome(notice.outcome);
+    // Another version of the app may say something else.
+    if (notice.kind === 'ended' && isOperation(notice.outcome?.operation)) {
+      call(() => this.options.onOutcome(notice.outcome));
+    }
     this.#load(storage).then(
       () => this.#deliverAll(),
       () => undefined,
@@ -228,10 +257,11 @@ export class Outbox {
 
   #start(queue: string): void {
     if (this.#running.has(queue) || this.#storage === undefined || this.#ended.signal.aborted) return;
-    this.#running.add(queue);
+    const running = this.#running;
+    running.add(queue);
     this.#run(queue, this.#storage)
       .catch(() => undefined)
-      .finally(() => this.#running.delete(queue));
+      .finally(() => running.delete(queue));
   }
 
   async #run(queue: string, storage: Storage): Promise<void> {
@@ -261,6 +291,7 @@ export class Outbox {
       return undefined;
     }
     const operation = { ...stored, order: head.order };
+    if (storage !== this.#storage) return undefined;
     const epoch = this.options.epochOf(operation.roomId);
     const delivery = await deliver(this.options, operation);
     if (storage !== this.#storage) return undefined;

@@ -14,13 +14,15 @@ export interface Presence {
 /** By user. Nothing is known of users who are not in it: show them as offline. */
 export type PresenceSnapshot = ReadonlyMap<string, Presence>;
 
+export interface PresenceStore extends Store<PresenceSnapshot> {
+  isWatched(): boolean;
+  close(): void;
+}
+
 const withoutSocketMs = 30_000;
 
 /** Follows the presence of these users while somebody is subscribed. */
-export function createPresence(
-  session: Session,
-  userIds: readonly string[],
-): Store<PresenceSnapshot> & { close(): void } {
+export function createPresence(session: Session, userIds: readonly string[]): PresenceStore {
   let feed: Feed | undefined;
   const store = createStore<PresenceSnapshot>(new Map(), (isWatched) => linger.setWatched(isWatched));
   const forget = () => {
@@ -47,5 +49,10 @@ export function createPresence(
     feed = undefined;
     forget();
   });
-  return { subscribe: store.subscribe, getSnapshot: store.getSnapshot, close: () => linger.end() };
+  return {
+    subscribe: store.subscribe,
+    getSnapshot: store.getSnapshot,
+    isWatched: () => feed !== undefined,
+    close: () => linger.end(),
+  };
 }

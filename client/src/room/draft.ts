@@ -10,6 +10,8 @@ export interface Draft {
   load(): Promise<void>;
   /** Writes what is not written yet. */
   flush(): void;
+  /** Forgets it without writing: another user is signed in, or the room is gone. */
+  forget(): void;
 }
 
 export function createDraft(session: Session, roomId: string, changed: () => void): Draft {
@@ -43,5 +45,9 @@ export function createDraft(session: Session, roomId: string, changed: () => voi
       changed();
     },
     flush,
+    forget: () => {
+      cancel?.();
+      [cancel, text, isTouched] = [undefined, '', false];
+    },
   };
 }

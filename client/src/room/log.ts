@@ -30,8 +30,11 @@ export interface Log {
   readonly isAhead: boolean;
 }
 
-/** The next step after an event: nothing, read the room again, or subscribe again because an entry is missing. */
-export type Consequence = 'none' | 'reload' | 'refresh' | 'resume';
+/**
+ * The next step after an event: `refresh` reads the room, `reread` also its newest page; `resume` subscribes again because an
+ * entry is missing, `reload` because what is known is void.
+ */
+export type Consequence = 'none' | 'refresh' | 'reread' | 'resume' | 'reload';
 
 /** Beyond this many messages, those farthest from where the reader is are dropped: they are read again on the way back. */
 export const maxMessages = 2_000;
@@ -110,8 +113,8 @@ export function applyEvent(log: Log, event: RoomEvent, isLive: boolean): { log: 
       return { log: event.__typename === 'MessageAdded' ? add(moved, message) : replace(moved, message), consequence };
     }
     default:
-      // An event of a newer server: what it changed is unknown, so the room is read again.
-      return { log: { ...log, seq: Math.max(seq, log.seq), epoch }, consequence: 'reload' };
+      // An event of a newer server: what it changed is unknown, so what is shown is read again.
+      return { log: { ...log, seq: Math.max(seq, log.seq), epoch }, consequence: 'reread' };
   }
 }
 

@@ -79,8 +79,12 @@ const maxReplay = 500;
 /** More events than this do not wait for a page. */
 const maxEarly = 1_000;
 
+/** Grows with each change of what is stored of a room: what another version has stored is not read. */
+const storedVersion = 1;
+
 /** What is stored of a room. */
 interface StoredRoom {
+  readonly version: typeof storedVersion;
   readonly log: Log;
   readonly room: RoomStateFragment;
 }
@@ -102,6 +106,7 @@ export class Room implements Store<RoomSnapshot> {
   #marks: Marks = noMarks;
   #members: readonly Member[] = [];
   #memberCursor: string | null = null;
+  #memberCount = 0;
   #typing: readonly TypingUser[] = [];
   #confirmed: readonly Message[] = [];
   /** The changes that arrive while a page is on its way, which may be older than they are. */
@@ -117,11 +122,17 @@ export class Room implements Store<RoomSnapshot> {
   #early: RoomEvent[] = [];
   /** Whether the log must be read anew, not continued. */
   #mustReload = false;
+  /** Whether the newest page must be read again, because an event was not understood. */
+  #mustReread = false;
+  /** Whether a page is on its way: what arrives meanwhile is applied to it, too. */
+  #isRereading = false;
   /** Counts the readings of the room: only the newest one counts. */
   #reading = 0;
   /** The marks that move while the room is being read, whose answer may be older. */
   #movedMarks: { readonly epoch: string; readonly members: readonly MovedMark[] }[] = [];
   #cancelRead = () => {};
+  /** When the room was last read. */
+  #readAt = 0;
   /** Counts the logs: a page for an earlier one is ignored. */
   #life = 0;
   #firstUnreadId: string | null | undefined;
@@ -132,6 +143,7 @@ export class Room implements Store<RoomSnapshot> {
   #cancelRefresh: (() => void) | undefined;
   #stopListening = () => {};
   #isWatched = false;
+  #isToRestart = false;
 
   constructor(
     session: Session,
@@ -170,15 +182,21 @@ export class Room implements Store<RoomSnapshot> {
     this.#typingSignal = createTypingSignal(session, id);
   }
 
-  readonly subscribe = (listener: () => void): (() => void) => this.#store.subscribe(listener);
+  readonly subscribe = (listener: () => void): (() => void) => {
+    this.returnTo();
+    return this.#store.subscribe(listener);
+  };
   readonly getSnapshot = (): RoomSnapshot => this.#store.getSnapshot();
 
   /**
    * Sends a message: it is shown now, survives a reload, and arrives once, in order. Returns its id.
-   * @throws {FairwayError} BAD_USER_INPUT if the text is empty or too long; OUTBOX_FULL
+   * @throws {FairwayError} BAD_USER_INPUT if the text is empty or too long; NOT_FOUND if the room is gone; OUTBOX_FULL;
+   *   SIGNED_OUT; CLOSED
    */
   send(content: string, type: 'TEXT' | 'IMAGE' = 'TEXT'): string {
     this.#assertContent(content);
+    if (type !== 'TEXT' && type !== 'IMAGE') throw new FairwayError('BAD_USER_INPUT', 'A message is TEXT or IMAGE');
+    if (this.#status === 'gone') throw new FairwayError('NOT_FOUND', 'The viewer is no member of this room');
     const id = this.#session.environment.uuid();
     this.#session.start();
     this.#session.outbox.add({ kind: 'send', id, roomId: this.id, type, content });
@@ -192,6 +210,7 @@ export class Room implements Store<RoomSnapshot> {
    * @throws {FairwayError} as `send`
    */
   edit(messageId: string, content: string): void {
+    assertId(messageId);
     this.#assertContent(content);
     this.#session.start();
     this.#session.outbox.add({
@@ -205,6 +224,7 @@ export class Room implements Store<RoomSnapshot> {
 
   /** Deletes a message for everyone; one that was never sent is only discarded. */
   delete(messageId: string): void {
+    assertId(messageId);
     const { outbox, environment } = this.#session;
     this.#session.start();
     if (outbox.isUnsent(messageId)) outbox.discard(messageId);
@@ -301,9 +321,18 @@ export class Room implements Store<RoomSnapshot> {
     await this.#session.connection.request(LeaveRoomDocument, { input: { roomId: this.id } });
   }
 
-  /** The epoch of the log that is known here. */
-  get epoch(): string | undefined {
-    return this.#log?.epoch;
+  /** The position and the epoch of the log that is known here. */
+  get position(): { readonly seq: number; readonly epoch: string } | undefined {
+    return this.#log;
+  }
+
+  /** The viewer may be a member again of a room that was gone. */
+  returnTo(): void {
+    if (this.#status !== 'gone' || !this.#isWatched) return;
+    this.#stop();
+    this.#status = 'loading';
+    this.#start();
+    this.#show();
   }
 
   /** The outbox has confirmed a message of this room, whose event may still be on its way. */
@@ -344,22 +373,34 @@ export class Room implements Store<RoomSnapshot> {
 
   /** Another user is signed in: nothing of the one before remains. */
   reset(): void {
+    const wasWatched = this.#isWatched;
+    // What was seen and typed is of the user before: it is stored for them, or forgotten.
+    this.#draft.flush();
+    this.#draft.forget();
+    this.#seen.reset();
+    this.#save();
+    if (wasWatched) this.#stop();
     this.#forget();
     this.#status = 'loading';
-    this.#draft.set('');
-    if (this.#isWatched) {
-      this.#stop();
-      this.#start();
-    }
     this.#show();
+    this.#isToRestart = wasWatched;
+  }
+
+  /** The next user is known: what is watched begins again. */
+  restart(): void {
+    if (!this.#isToRestart) return;
+    this.#isToRestart = false;
+    this.#start();
   }
 
   close(): void {
+    this.#isToRestart = false;
     this.#linger.end();
     this.#typingSignal.sent();
   }
 
   #assertContent(content: string): void {
+    if (typeof content !== 'string') throw new FairwayError('BAD_USER_INPUT', 'A message needs a text');
     const length = [...content].length;
     const { maxContentLength } = this.#session.limits();
     if (content.trim() === '') throw new FairwayError('BAD_USER_INPUT', 'A message needs a text');
@@ -374,7 +415,11 @@ export class Room implements Store<RoomSnapshot> {
     const { environment, connection } = this.#session;
     this.#firstUnreadId = undefined;
     const life = this.#life;
-    this.#restore(life).catch(() => undefined);
+    this.#restore(life).catch(() => {
+      // Of another version, or damaged: it is read again.
+      this.#forget();
+      write(this.#session, (storage) => storage.delete('logs', this.id));
+    });
     this.#feed = createFeed({
       environment,
       connection,
@@ -401,7 +446,7 @@ export class Room implements Store<RoomSnapshot> {
   }
 
   #stop(): void {
-    this.#isWatched = false;
+    [this.#isWatched, this.#isToRestart] = [false, false];
     this.#seen.stop();
     this.#draft.flush();
     this.#save();
@@ -414,7 +459,10 @@ export class Room implements Store<RoomSnapshot> {
     this.#endReading();
     this.#isLive = false;
     this.#typing = [];
-    if (this.#status === 'ready') this.#setStatus('stale');
+    // A room that nobody looks at keeps what it would store.
+    this.#log = this.#log && storedPart(this.#log, storedMessages);
+    if (this.#status === 'ready') this.#status = 'stale';
+    this.#show();
   }
 
   /** Shows what is stored until the server has answered. */
@@ -422,6 +470,7 @@ export class Room implements Store<RoomSnapshot> {
     await this.#draft.load();
     const stored = (await (await this.#session.storage()).get('logs', this.id)) as StoredRoom | undefined;
     if (stored === undefined || life !== this.#life || this.#log !== undefined || this.#status === 'gone') return;
+    if (stored.version !== storedVersion) throw new Error('Stored by another version');
     this.#log = stored.log;
     this.#setRoom(stored.room);
     this.#setStatus('stale');
@@ -442,6 +491,7 @@ export class Room implements Store<RoomSnapshot> {
     }
     if (event.__typename !== 'RoomReady') {
       this.#replayed += 1;
+      if (this.#isRereading) this.#early.push(event);
       if (!this.#isLive && this.#replayed > maxReplay) this.#reload();
       else this.#apply(event);
       return;
@@ -456,13 +506,22 @@ export class Room implements Store<RoomSnapshot> {
 
   /** Reads the room, with a page where the log does not continue. It tries until it succeeds or the line is lost. */
   #read(isPolling: boolean): void {
+    const { environment } = this.#session;
+    const isTooSoon = Math.abs(environment.now() - this.#readAt) < refreshMs;
+    if (isTooSoon && this.#known !== undefined && this.#isLive && !isPolling) {
+      this.#refreshSoon();
+      return;
+    }
+    this.#readAt = environment.now();
     this.#endReading();
     this.#reading += 1;
     const mine = this.#reading;
     const isCurrent = () => mine === this.#reading;
     const run = async () => {
       try {
-        let reading = await readRoom(this.#session, this.id, this.#known === undefined);
+        // An older part of the history stays as it is.
+        this.#isRereading = this.#mustReread && this.#known?.hasNewer === false;
+        let reading = await readRoom(this.#session, this.id, this.#known === undefined || this.#isRereading);
         const isBehind = isPolling && this.#known !== undefined && reading.room.seq !== this.#known.seq;
         if (isBehind && isCurrent()) reading = await readRoom(this.#session, this.id, true);
         if (isCurrent()) this.#use(reading);
@@ -479,13 +538,15 @@ export class Room implements Store<RoomSnapshot> {
   #endReading(): void {
     this.#reading += 1;
     this.#movedMarks = [];
+    if (this.#isRereading) this.#early = [];
+    this.#isRereading = false;
     this.#cancelRead();
   }
 
   #use({ room, page }: RoomReading): void {
     if (page !== undefined) {
       this.#life += 1;
-      this.#mustReload = false;
+      [this.#mustReload, this.#mustReread, this.#isRereading] = [false, false, false];
       this.#log = openLog(room.epoch, room.seq, page);
       this.#settle(this.#log.messages);
       this.#isLive = true;
@@ -519,8 +580,22 @@ export class Room implements Store<RoomSnapshot> {
     this.#unread = { count: room.unreadCount, seq: room.seq };
     this.#readSeq = Math.max(this.#readSeq, room.viewerMember.lastReadSeq);
     this.#marks = readMarks(room.memberPage);
-    this.#members = [];
-    this.#addMembers(room.memberPage);
+    this.#setMembers(room.memberPage);
+  }
+
+  /** The first page is new; the pages behind it stay while nobody has come or gone. */
+  #setMembers(page: MemberPageFragment): void {
+    const isSame = page.pageInfo.hasNextPage && page.totalCount === this.#memberCount;
+    const before = this.#members;
+    this.#memberCount = page.totalCount;
+    if (isSame && before.length > page.edges.length) {
+      const first = new Map(page.edges.map(({ node }) => [node.user.id, node]));
+      this.#members = before.map((member) => first.get(member.user.id) ?? member);
+    } else {
+      this.#members = [];
+      this.#addMembers(page);
+    }
+    if (JSON.stringify(before) === JSON.stringify(this.#members)) this.#members = before;
   }
 
   #addMembers({ edges, pageInfo }: MemberPageFragment): void {
@@ -554,7 +629,8 @@ export class Room implements Store<RoomSnapshot> {
     }
     if (consequence === 'reload') this.#reload();
     if (consequence === 'resume') this.#feed?.restart();
-    if (consequence === 'refresh') this.#refreshSoon();
+    if (consequence === 'reread') this.#mustReread = true;
+    if (consequence === 'refresh' || consequence === 'reread') this.#refreshSoon();
     if (log !== before) this.#saveSoon();
     this.#show();
   }
@@ -569,7 +645,7 @@ export class Room implements Store<RoomSnapshot> {
   }
 
   #settle(messages: readonly Message[]): void {
-    for (const message of messages) this.#session.outbox.settle(message);
+    for (const message of messages) this.#session.outbox.settle(this.id, message);
   }
 
   /** Loads a page and adds it to the log of that time. */
@@ -609,6 +685,8 @@ export class Room implements Store<RoomSnapshot> {
     this.#forget();
     this.#feed?.stop();
     this.#typingFeed?.stop();
+    this.#draft.forget();
+    this.#seen.reset();
     this.#status = 'gone';
     this.#cancelSave?.();
     this.#cancelSave = undefined;
@@ -650,7 +728,7 @@ export class Room implements Store<RoomSnapshot> {
     const [log, room] = [this.#log && storedPart(this.#log, storedMessages), this.#room];
     if (log === undefined || room === undefined) return;
     write(this.#session, async (storage) => {
-      await storage.put('logs', this.id, { log, room } satisfies StoredRoom);
+      await storage.put('logs', this.id, { version: storedVersion, log, room } satisfies StoredRoom);
       const entries = (await storage.entries('logs')) as [string, StoredRoom][];
       const oldest = entries.sort(([, a], [, b]) => (a.room.updatedAt < b.room.updatedAt ? 1 : -1)).slice(storedRooms);
       for (const [roomId] of oldest) await storage.delete('logs', roomId);
@@ -708,6 +786,10 @@ export class Room implements Store<RoomSnapshot> {
     const isOwn = sender.id === this.#session.viewer.getSnapshot()?.id;
     return seq > from && type !== 'SYSTEM' && deletedAt === null && !isOwn;
   }
+}
+
+function assertId(id: unknown): void {
+  if (typeof id !== 'string' || id === '') throw new FairwayError('BAD_USER_INPUT', 'There is no id of a message');
 }
 
 function toDetails({

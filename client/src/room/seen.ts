@@ -15,7 +15,7 @@ export interface Seen {
   see(message: SeenMessage): void;
   /** Sends what was seen, at once: the page ends, or the room is left. */
   flush(isLastWord: boolean): void;
-  /** The page is visible or focused again: what is in view counts now. */
+  /** The page has become visible or focused, so what is in view counts now; or hidden, so it does not. */
   look(): void;
   /** Positions have lost their meaning: the log was restored. */
   reset(): void;
@@ -43,6 +43,11 @@ export function createSeen(session: Session, roomId: string, mark: (seq: number)
     }
   };
   const look = () => {
+    if (!isWatching()) {
+      // A glance is not reading.
+      cancel?.();
+      cancel = undefined;
+    }
     if (newest === undefined || newest.seq <= marked || !isWatching()) return;
     cancel ??= environment.setTimer(() => flush(false), viewedMs);
   };

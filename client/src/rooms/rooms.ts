@@ -1,4 +1,6 @@
+import { Backoff } from '../connection/backoff.js';
 import { createFeed, type Feed } from '../connection/feed.js';
+import { asFairwayError, FairwayError } from '../errors.js';
 import { createLinger, type Linger } from '../linger.js';
 import {
   InboxEventsDocument,
@@ -42,7 +44,11 @@ export class Rooms implements Store<RoomsSnapshot> {
   /** The rooms that events have changed since a query was sent, whose answer may be older. Null: removed. */
   readonly #news = new Map<string, ListedRoom | null>();
   #queries = 0;
+  /** Counts the users: an answer for the one before is not used. */
+  #life = 0;
+  #isToRestart = false;
   #cancelSave: (() => void) | undefined;
+  #cancelRead = () => {};
 
   constructor(session: Session) {
     this.#session = session;
@@ -98,16 +104,24 @@ export class Rooms implements Store<RoomsSnapshot> {
 
   /** Another user is signed in: nothing of the one before remains. */
   reset(): void {
+    this.#life += 1;
     this.#rooms.clear();
     [this.#cursor, this.#hasMore, this.#status] = [null, false, 'loading'];
-    if (this.#feed !== undefined) {
-      this.#stop();
-      this.#start();
-    }
+    const wasWatched = this.#feed !== undefined;
+    if (wasWatched) this.#stop();
+    this.#isToRestart = wasWatched;
     this.#show();
   }
 
+  /** The next user is known: what is watched begins again. */
+  restart(): void {
+    if (!this.#isToRestart) return;
+    this.#isToRestart = false;
+    this.#start();
+  }
+
   close(): void {
+    this.#isToRestart = false;
     this.#linger.end();
   }
 
@@ -125,22 +139,21 @@ export class Rooms implements Store<RoomsSnapshot> {
       },
       next: ({ inboxEvents }) => this.#apply(inboxEvents),
       polled: () => {
-        if (isPolling) return this.#setStatus('ready');
-        this.#readAgain().then(
-          () => this.#setStatus('ready'),
-          () => undefined,
-        );
+        if (isPolling) this.#setStatus('ready');
+        else this.#readUntilDone();
       },
       stale: () => {
+        this.#cancelRead();
         if (this.#status === 'ready') this.#setStatus('stale');
       },
-      gone: () => this.#setStatus('stale'),
     });
   }
 
   #stop(): void {
+    this.#isToRestart = false;
     this.#feed?.stop();
     this.#feed = undefined;
+    this.#cancelRead();
     this.#cancelSave?.();
     this.#cancelSave = undefined;
     if (this.#status === 'ready') this.#setStatus('stale');
@@ -155,15 +168,12 @@ export class Rooms implements Store<RoomsSnapshot> {
 
   #apply({ kind, roomId, room }: InboxEventsSubscription['inboxEvents']): void {
     if (kind === 'READY') {
-      this.#readAgain().then(
-        () => this.#setStatus('ready'),
-        // The line will be lost, or the next event tries again.
-        () => this.#feed?.restart(),
-      );
+      this.#readUntilDone();
       return;
     }
     if (roomId === null) return;
     if (this.#queries > 0) this.#news.set(roomId, room);
+    if (room !== null) this.#session.returnTo(roomId);
     if (room === null) this.#rooms.delete(roomId);
     else if (this.#rooms.has(roomId) || this.#isInList(room)) this.#rooms.set(roomId, room);
     this.#show();
@@ -176,6 +186,29 @@ export class Rooms implements Store<RoomsSnapshot> {
     return !this.#hasMore || last === undefined || updatedAt >= last.updatedAt;
   }
 
+  /** Reads the list; if that fails, again after a while, until the line is lost. */
+  #readUntilDone(): void {
+    this.#cancelRead();
+    let isCancelled = false;
+    let cancelTimer = () => {};
+    this.#cancelRead = () => {
+      isCancelled = true;
+      cancelTimer();
+    };
+    const backoff = new Backoff(this.#session.environment);
+    const run = async () => {
+      try {
+        await this.#readAgain();
+        if (!isCancelled) this.#setStatus('ready');
+      } catch (error) {
+        if (isCancelled) return;
+        const ms = asFairwayError(error).retryAfterMs ?? backoff.next();
+        cancelTimer = this.#session.environment.setTimer(() => void run().catch(() => undefined), ms);
+      }
+    };
+    run().catch(() => undefined);
+  }
+
   /** Reads as many rooms as are shown. */
   #readAgain(): Promise<void> {
     const { maxPageSize } = this.#session.limits();
@@ -184,8 +217,10 @@ export class Rooms implements Store<RoomsSnapshot> {
 
   async #read(first: number, after: string | null, isAnew: boolean): Promise<void> {
     this.#queries += 1;
+    const life = this.#life;
     try {
       const { rooms } = await this.#session.connection.request(RoomListDocument, { first, after });
+      if (life !== this.#life) throw new FairwayError('OFFLINE', 'Another user has signed in');
       const read = new Map(rooms.edges.map(({ node }) => [node.id, node]));
       for (const [id, news] of this.#news) {
         if (news === null) read.delete(id);

@@ -2,6 +2,10 @@ import type { Environment } from '../environment/environment.js';
 import type { KeyValueStore, StoreName } from './key-value.js';
 import { createMemoryStore } from './memory.js';
 
+/** A database that has failed is tried again after this time. */
+const returnMs = 5_000;
+/** A database that does not answer in this time has failed. */
+const answerWithinMs = 5_000;
 /** What nobody else has; rooms are read again from the server. */
 const mirrored: readonly StoreName[] = ['outbox', 'drafts'];
 
@@ -17,25 +21,49 @@ export interface Storage extends Omit<KeyValueStore, 'onLost'> {
 /**
  * Opens the storage of that name. What is written also stays in memory, so that nothing is lost to this page if the browser
  * takes the database away, fills up, or blocks it.
- * @param onLost - called once if the storage is not durable any more, or never was
+ * @param onChange - called if the storage is not durable any more, or never was, and when it is again
  */
-export async function openStorage(environment: Environment, name: string, onLost: () => void): Promise<Storage> {
+export async function openStorage(
+  environment: Environment,
+  name: string,
+  onChange: (isDurable: boolean) => void,
+): Promise<Storage> {
   const memory = createMemoryStore();
   let durable: KeyValueStore | undefined = await openInTime(environment, name);
-  const lose = () => {
+  let isClosed = false;
+  let cancelReturn = () => {};
+  /** @param isTaken - whether somebody has taken the database away on purpose */
+  const lose = (isTaken: boolean) => {
     if (durable === undefined) return;
     durable = undefined;
-    onLost();
+    onChange(false);
+    if (!isTaken) cancelReturn = environment.setTimer(() => void comeBack().catch(() => undefined), returnMs);
   };
-  if (durable === undefined) onLost();
-  else durable.onLost(lose);
+  const use = (store: KeyValueStore) => {
+    durable = store;
+    store.onLost(() => lose(true));
+  };
+  /** The database may work again: then it gets what this page has, and loses what was done meanwhile. */
+  const comeBack = async () => {
+    const store = isClosed ? undefined : await openInTime(environment, name);
+    if (store === undefined || isClosed) return;
+    for (const part of mirrored) {
+      const kept = new Map(await memory.entries(part));
+      for (const [key] of await store.entries(part)) if (!kept.has(key)) await store.delete(part, key);
+      for (const [key, value] of kept) await store.put(part, key, value);
+    }
+    use(store);
+    onChange(true);
+  };
+  if (durable === undefined) onChange(false);
+  else use(durable);
 
-  const attempt = async <Value>(use: (store: KeyValueStore) => Promise<Value>): Promise<Value | undefined> => {
+  const attempt = async <Value>(run: (store: KeyValueStore) => Promise<Value>): Promise<Value | undefined> => {
     if (durable === undefined) return undefined;
     try {
-      return await use(durable);
+      return await inTime(environment, run(durable));
     } catch {
-      lose();
+      lose(false);
       return undefined;
     }
   };
@@ -56,7 +84,8 @@ export async function openStorage(environment: Environment, name: string, onLost
     entries: (store) => read((use) => use.entries(store)),
     put: async (store, key, value) => {
       if (mirrored.includes(store)) return write((use) => use.put(store, key, value));
-      await attempt((use) => use.put(store, key, value));
+      // What can be read again from the server may find no space: that is no reason to give the database up.
+      await inTime(environment, (durable ?? memory).put(store, key, value)).catch(() => undefined);
     },
     append: async (value) => {
       const key = await attempt((use) => use.append(value));
@@ -65,9 +94,25 @@ export async function openStorage(environment: Environment, name: string, onLost
       return key;
     },
     delete: (store, key) => write((use) => use.delete(store, key)),
-    erase: () => write((use) => use.erase()),
-    close: () => durable?.close(),
+    erase: () => {
+      isClosed = true;
+      cancelReturn();
+      return write((use) => use.erase());
+    },
+    close: () => {
+      isClosed = true;
+      cancelReturn();
+      durable?.close();
+    },
   };
+}
+
+/** Rejects if the storage does not answer in time. */
+function inTime<Value>(environment: Environment, answer: Promise<Value>): Promise<Value> {
+  return new Promise((resolve, reject) => {
+    const cancel = environment.setTimer(() => reject(new Error('The storage does not answer')), answerWithinMs);
+    answer.finally(cancel).then(resolve, reject);
+  });
 }
 
 /** Undefined if there is no durable storage, or it does not open in time. */
@@ -78,7 +123,8 @@ function openInTime(environment: Environment, name: string): Promise<KeyValueSto
       isLate = true;
       resolve(undefined);
     }, openWithinMs);
-    environment.openStorage(name).then(
+    const open = async () => environment.openStorage(name);
+    open().then(
       (store) => {
         cancel();
         if (isLate) store.close();
