@@ -254,6 +254,7 @@ export function createFairway({ url, getToken, environment = createEnvironment()
 
   /** What was not delivered when the page was left needs a token, even if nothing is shown. */
   function seekUser(): void {
+    cancelSeek();
     tokens.get().catch((thrown) => {
       const error = asFairwayError(thrown);
       connection.noteRefusal(error);
@@ -324,6 +325,8 @@ export function createFairway({ url, getToken, environment = createEnvironment()
     reconnectNow: () => {
       connection.resume();
       connection.reconnectNow();
+      // What is watched waits for the user.
+      if (isStarted && userId === undefined) seekUser();
       outbox.wake();
     },
     signOut: async () => {

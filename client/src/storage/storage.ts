@@ -37,7 +37,13 @@ export async function openStorage(
     if (durable === undefined) return;
     durable = undefined;
     onChange(false);
-    if (!isTaken) cancelReturn = environment.setTimer(() => void comeBack().catch(() => undefined), returnMs);
+    if (!isTaken) comeBackLater();
+  };
+  const comeBackLater = () => {
+    if (isClosed) return;
+    cancelReturn = environment.setTimer(() => {
+      comeBack().catch(() => comeBackLater());
+    }, returnMs);
   };
   const use = (store: KeyValueStore) => {
     durable = store;
@@ -46,7 +52,8 @@ export async function openStorage(
   /** The database may work again: then it gets what this page has, and loses what was done meanwhile. */
   const comeBack = async () => {
     const store = isClosed ? undefined : await openInTime(environment, name);
-    if (store === undefined || isClosed) return;
+    if (isClosed) return;
+    if (store === undefined) throw new Error('There is still no storage');
     for (const part of mirrored) {
       const kept = new Map(await memory.entries(part));
       for (const [key] of await store.entries(part)) if (!kept.has(key)) await store.delete(part, key);
