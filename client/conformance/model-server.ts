@@ -145,13 +145,15 @@ export class ModelServer {
     }
   }
 
-  edit(messageId: string, userId: UserId, content: string) {
+  /** @param editedAt - if given, the message must not have been edited since */
+  edit(messageId: string, userId: UserId, content: string, editedAt?: string | null) {
     const message = this.#findMessage(messageId);
     if (message === undefined) throw new ModelRefusal('NOT_FOUND');
     const room = this.#roomOf(message.roomId, userId);
     if (message.senderId !== userId) throw new ModelRefusal('FORBIDDEN');
     if (message.deletedAt !== null) throw new ModelRefusal('CONFLICT');
     if (message.content === content) return message;
+    if (editedAt !== undefined && editedAt !== message.editedAt) throw new ModelRefusal('CONFLICT');
     room.seq += 1;
     message.past.push({ ...message });
     Object.assign(message, {
@@ -340,12 +342,11 @@ export class ModelServer {
             ),
           },
         };
-      case 'EditMessage':
-        return {
-          editMessage: {
-            message: this.#toMessage(this.edit(String(input['messageId']), userId, String(input['content']))),
-          },
-        };
+      case 'EditMessage': {
+        const { messageId, content, editedAt } = input;
+        const message = this.edit(String(messageId), userId, String(content), editedAt);
+        return { editMessage: { message: this.#toMessage(message) } };
+      }
       case 'DeleteMessage':
         return { deleteMessage: { message: this.#toMessage(this.delete(String(input['messageId']), userId)) } };
       case 'MarkRead': {

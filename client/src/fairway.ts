@@ -114,6 +114,7 @@ export function createFairway({ url, getToken, environment = createEnvironment()
   const outbox = new Outbox({
     environment,
     connection,
+    editedAtOf: (roomId, messageId) => rooms.get(roomId)?.editedAtOf(messageId),
     epochOf: (roomId) => rooms.get(roomId)?.position?.epoch,
     onOutcome: ({ operation, message, epoch, isRefused }) => {
       const room = rooms.get(operation.roomId);

@@ -471,6 +471,41 @@ describe('a member who was removed and invited again', () => {
   });
 });
 
+describe('an edit', () => {
+  it('of a frozen tab does not overwrite a later one', async () => {
+    const { simulation, clock, room, roomId, tab } = await openRoom();
+    const id = room.send('v0');
+    await clock.advance(5_000);
+    const other = simulation.open();
+    const second = other.fairway.room(roomId);
+    second.subscribe(() => undefined);
+    await clock.advance(5_000);
+    tab.network.silence();
+    room.edit(id, 'v1');
+    await clock.advance(1_000);
+    tab.freeze();
+    second.edit(id, 'v2');
+    await clock.advance(20_000);
+    expect(stored(simulation, roomId)).toEqual(['4: v2']);
+    // The first one's frame arrives only now.
+    tab.network.restore();
+    tab.thaw();
+    await clock.advance(60_000);
+    expect(stored(simulation, roomId)).toEqual(['4: v2']);
+    for (const one of [room, second]) {
+      expect(one.getSnapshot().messages.map(({ content, status }) => `${content} ${status}`)).toEqual(['v2 sent']);
+    }
+  });
+
+  it('follows another one of the same message, each based on the one before', async () => {
+    const { simulation, clock, room, roomId } = await openRoom();
+    const id = room.send('v0');
+    for (const text of ['v1', 'v2', 'v3']) room.edit(id, text);
+    await clock.advance(10_000);
+    expect(stored(simulation, roomId)).toEqual(['4: v3']);
+  });
+});
+
 describe('seeing', () => {
   it('a message for a moment is not reading it', async () => {
     const { clock, server, room, roomId, tab } = await openRoom();

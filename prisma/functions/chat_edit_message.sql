@@ -1,5 +1,7 @@
--- Messages in a room of a cancelled booking cannot be edited.
-CREATE OR REPLACE FUNCTION chat_edit_message(p_id uuid, p_user integer, p_content text)
+-- Messages in a room of a cancelled booking cannot be edited. With p_is_based, the message must not have been edited since
+-- p_edited_at (null: never): a late copy of an earlier edit must not overwrite a later one.
+CREATE OR REPLACE FUNCTION chat_edit_message(
+  p_id uuid, p_user integer, p_content text, p_is_based boolean DEFAULT false, p_edited_at timestamptz DEFAULT NULL)
 RETURNS TABLE (outcome text, direct_key text, entry chat_messages)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -19,6 +21,7 @@ BEGIN
     WHEN v_entry.type <> 'TEXT' THEN 'NOT_TEXT'
     WHEN v_entry.deleted_at IS NOT NULL THEN 'DELETED'
     WHEN v_entry.content = p_content THEN 'UNCHANGED'
+    WHEN p_is_based AND v_entry.edited_at IS DISTINCT FROM p_edited_at THEN 'EDITED'
     ELSE 'OK' END;
   IF v_outcome = 'OK' THEN
     v_now := clock_timestamp();

@@ -24,6 +24,7 @@ export type Outcome =
   | 'DIRECT'
   | 'NOT_TEXT'
   | 'DELETED'
+  | 'EDITED'
   | 'FULL'
   | 'NO_SUCH_MEMBER'
   | 'LAST_ADMIN'
@@ -148,8 +149,19 @@ async function appendMany(
 export const announce = (db: Writer, { id, roomId, senderId, content }: Omit<NewMessage, 'type'>): Promise<LogWrite> =>
   write(db, Prisma.sql`chat_announce(${id}::uuid, ${roomId}::uuid, ${senderId}::int, ${content}::text)`);
 
-export const editMessage = (db: Writer, id: string, userId: number, content: string): Promise<LogWrite> =>
-  write(db, Prisma.sql`chat_edit_message(${id}::uuid, ${userId}::int, ${content}::text)`);
+/** @param editedAt - if given, the message must not have been edited since then; null means never */
+export const editMessage = (
+  db: Writer,
+  id: string,
+  userId: number,
+  content: string,
+  editedAt?: Date | null,
+): Promise<LogWrite> =>
+  write(
+    db,
+    Prisma.sql`chat_edit_message(${id}::uuid, ${userId}::int, ${content}::text, ${editedAt !== undefined}::boolean,
+      ${editedAt?.toISOString() ?? null}::timestamptz)`,
+  );
 
 export const deleteMessage = (db: Writer, id: string, userId: number): Promise<LogWrite> =>
   write(db, Prisma.sql`chat_delete_message(${id}::uuid, ${userId}::int)`);

@@ -18,7 +18,8 @@ export const errorCodes = {
     retry: 'with the text, where the message is `PersistedQueryNotFound`; else no',
   },
   CONFLICT: {
-    meaning: 'this message id was used for something else, or the message to edit has been deleted',
+    meaning:
+      'this message id was used for something else, or the message to edit has been deleted, or edited since the editedAt that was given',
     retry: 'no',
   },
   RATE_LIMITED: {

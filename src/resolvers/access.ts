@@ -27,6 +27,7 @@ const refusals: Readonly<Record<Refusal, readonly [ErrorCode, string]>> = {
   DIRECT: ['FORBIDDEN', 'A DIRECT room cannot be left'],
   NOT_TEXT: ['BAD_USER_INPUT', 'Only TEXT can be edited, and SYSTEM messages stay as they are'],
   DELETED: ['CONFLICT', 'The message has been deleted'],
+  EDITED: ['CONFLICT', 'The message has been edited since editedAt'],
   FULL: ['BAD_USER_INPUT', 'The room would have more members than limits.maxRoomMembers'],
   NO_SUCH_MEMBER: ['BAD_USER_INPUT', 'This user is not a member of the room'],
   LAST_ADMIN: ['FORBIDDEN', 'A room needs an admin: make another member an admin first'],

@@ -97,14 +97,14 @@ export async function announceMessage(
 export async function editMessage(
   deps: Deps,
   viewer: Viewer,
-  { messageId, content }: { messageId: string; content: string },
+  { messageId, content, editedAt }: { messageId: string; content: string; editedAt?: Date | null | undefined },
 ): Promise<{ message: Message }> {
   const { feeds, limits } = deps;
   const id = parseUuid(messageId, 'messageId');
   assertText(content, 'content', limits.maxContentLength);
   await assertMayAppend(deps, viewer);
 
-  const written = await changeMessage(deps, viewer, id, (db) => edit(db, id, viewer.userId, content));
+  const written = await changeMessage(deps, viewer, id, (db) => edit(db, id, viewer.userId, content, editedAt));
   assertAllowed(written.outcome);
 
   feeds.publish(written.entries);

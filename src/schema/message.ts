@@ -247,6 +247,11 @@ const EditMessageInput = builder.inputType('EditMessageInput', {
   fields: (t) => ({
     messageId: t.id({ required: true, description: "One of the viewer's own TEXT messages." }),
     content: t.string({ required: true, description: 'The new text; the rules of sendMessage apply.' }),
+    editedAt: t.field({
+      type: 'DateTime',
+      description:
+        'The editedAt of the message that the new text replaces, null if it was never edited. If it has been edited since, this is CONFLICT, unless it has the new text already: a late copy of an edit cannot overwrite a later one. Absent, any state is replaced.',
+    }),
   }),
 });
 

@@ -211,6 +211,25 @@ describeWithNats('a conversation over two instances', () => {
       expect(feed.events).toEqual([]);
     });
   });
+
+  it('refuses an edit of a state that is not the message’s any more, unless it has the text already', async () => {
+    const kim = await world.client(4);
+    const roomId = await kim.group(5);
+    const { message } = await kim.send(roomId, 'v0');
+    const edit = (content: string, editedAt?: string | null) =>
+      kim.http(editMessage, { input: { messageId: message.id, content, ...(editedAt !== undefined && { editedAt }) } });
+    const first = await edit('v1', null);
+    const { editedAt } = first.editMessage.message;
+    await edit('v2', editedAt);
+    await expect(edit('v1', null)).rejects.toMatchObject({ code: 'CONFLICT' });
+    await expect(edit('v3', editedAt)).rejects.toMatchObject({ code: 'CONFLICT' });
+    // A repeat of what was done is done.
+    await expect(edit('v2', editedAt)).resolves.toMatchObject({ editMessage: { message: { content: 'v2' } } });
+    for (const bad of ['yesterday', '2026-13-01T00:00:00Z', '', 5 as unknown as string]) {
+      await expect(edit('v3', bad)).rejects.toMatchObject({ code: 'BAD_USER_INPUT' });
+    }
+    await expect(edit('v3')).resolves.toMatchObject({ editMessage: { message: { content: 'v3' } } });
+  });
 });
 
 interface Ending {

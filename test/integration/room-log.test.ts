@@ -147,6 +147,11 @@ describe('the room log', () => {
       ['an edit to the same text', 'UNCHANGED', ({ sent }) => editMessage(db, sent.id, admin, sent.content)],
       ['an edit by another', 'NOT_AUTHOR', ({ sent }) => editMessage(db, sent.id, member, 'x')],
       ['an edit by a stranger', 'NOT_FOUND', ({ sent }) => editMessage(db, sent.id, stranger, 'x')],
+      [
+        'an edit of a text that was edited since',
+        'EDITED',
+        ({ sent }) => editMessage(db, sent.id, admin, 'x', new Date(0)),
+      ],
       ['an edit of a deleted text', 'DELETED', ({ deletedId }) => editMessage(db, deletedId, admin, 'x')],
       ['an edit of a notice', 'NOT_TEXT', ({ noticeId }) => editMessage(db, noticeId, admin, 'x')],
       ['an edit of nothing', 'NOT_FOUND', () => editMessage(db, randomUUID(), admin, 'x')],

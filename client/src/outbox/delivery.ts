@@ -28,6 +28,8 @@ export type Delivery =
 interface DeliveryDeps {
   readonly environment: Environment;
   readonly connection: Connection;
+  /** When a message was last edited, null if never; undefined if it is not known here. */
+  editedAtOf(roomId: string, messageId: string): string | null | undefined;
 }
 
 /** Makes one attempt to deliver an operation. It never rejects. Repeating it is safe, over any transport. */
@@ -68,9 +70,12 @@ async function execute(deps: DeliveryDeps, operation: OutboxOperation): Promise<
       return sendMessage;
     }
     case 'edit': {
-      const { messageId, content } = operation;
+      const { roomId, messageId, content } = operation;
+      // The server refuses a late copy of this one after a later edit.
+      const editedAt = deps.editedAtOf(roomId, messageId);
+      const input = { messageId, content, ...(editedAt !== undefined && { editedAt }) };
       // Two copies under way could end in the wrong order with a later edit.
-      const { editMessage } = await ask(deps, EditMessageDocument, { input: { messageId, content } }, false);
+      const { editMessage } = await ask(deps, EditMessageDocument, { input }, editedAt !== undefined);
       return editMessage;
     }
     case 'delete': {
@@ -150,7 +155,11 @@ function firstAnswer<Result>(one: Promise<Result>, other: Promise<Result>): Prom
 }
 
 /** Delivers a read mark while the page ends, without waiting for the answer. */
-export function deliverLastWord({ connection }: DeliveryDeps, roomId: string, messageId: string): void {
+export function deliverLastWord(
+  { connection }: Pick<DeliveryDeps, 'connection'>,
+  roomId: string,
+  messageId: string,
+): void {
   const options = { overHttp: true, isLastWord: true };
   connection.request(MarkReadDocument, { input: { roomId, messageId } }, options).catch((error) => {
     if (!(error instanceof FairwayError)) throw error;

@@ -36,6 +36,8 @@ interface OutboxOptions {
   readonly connection: Connection;
   /** The epoch of a room's log, if it is known here. */
   epochOf(roomId: string): string | undefined;
+  /** When a message was last edited, null if never; undefined if it is not known here. */
+  editedAtOf(roomId: string, messageId: string): string | null | undefined;
   /** Called in every tab when an operation has ended, before it leaves the outbox. */
   onOutcome(outcome: Outcome): void;
 }

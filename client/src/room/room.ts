@@ -326,6 +326,12 @@ export class Room implements Store<RoomSnapshot> {
     return this.#log;
   }
 
+  /** When a message was last edited, null if never; undefined if it is not known here. */
+  editedAtOf(messageId: string): string | null | undefined {
+    const messages = [...(this.#log?.messages ?? []), ...this.#confirmed];
+    return messages.find(({ id }) => id === messageId)?.editedAt;
+  }
+
   /** The viewer may be a member again of a room that was gone. */
   returnTo(): void {
     if (this.#status !== 'gone' || !this.#isWatched) return;

@@ -44,8 +44,8 @@ export class Rooms implements Store<RoomsSnapshot> {
   /** The rooms that events have changed since a query was sent, whose answer may be older. Null: removed. */
   readonly #news = new Map<string, ListedRoom | null>();
   #queries = 0;
-  /** Counts the users: an answer for the one before is not used. */
-  #life = 0;
+  /** Counts the readings of the whole list: only the answers to the newest one count. */
+  #turn = 0;
   #isToRestart = false;
   #cancelSave: (() => void) | undefined;
   #cancelRead = () => {};
@@ -104,7 +104,7 @@ export class Rooms implements Store<RoomsSnapshot> {
 
   /** Another user is signed in: nothing of the one before remains. */
   reset(): void {
-    this.#life += 1;
+    this.#turn += 1;
     this.#rooms.clear();
     [this.#cursor, this.#hasMore, this.#status] = [null, false, 'loading'];
     const wasWatched = this.#feed !== undefined;
@@ -217,10 +217,16 @@ export class Rooms implements Store<RoomsSnapshot> {
 
   async #read(first: number, after: string | null, isAnew: boolean): Promise<void> {
     this.#queries += 1;
-    const life = this.#life;
+    if (isAnew) {
+      this.#turn += 1;
+      // What came before is older than the answer.
+      this.#news.clear();
+    }
+    const turn = this.#turn;
     try {
       const { rooms } = await this.#session.connection.request(RoomListDocument, { first, after });
-      if (life !== this.#life) throw new FairwayError('OFFLINE', 'Another user has signed in');
+      // A later reading has begun, of another user perhaps: this answer may be older than what it has brought.
+      if (turn !== this.#turn) throw new FairwayError('OFFLINE', 'The list is being read anew');
       const read = new Map(rooms.edges.map(({ node }) => [node.id, node]));
       for (const [id, news] of this.#news) {
         if (news === null) read.delete(id);
