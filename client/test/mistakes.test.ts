@@ -6,7 +6,7 @@ import type { Scenario } from '../conformance/scenario.js';
 
 /** A mistake that clients make: in which file, what is right, and what is wrong in its place. */
 const mistakes: Record<string, readonly [string, string, string]> = {
-  'resumes without a position': ['room/room.ts', 'afterSeq: log?.seq ?? null', 'afterSeq: null'],
+  'resumes without a position': ['room/live-log.ts', 'afterSeq: log?.seq ?? null', 'afterSeq: null'],
   'makes another id for a retry': [
     'outbox/delivery.ts',
     'input: { id, roomId, type, content }',
@@ -38,11 +38,11 @@ const mistakes: Record<string, readonly [string, string, string]> = {
     '',
   ],
   'does not notice that an event is missing': ['room/log.ts', 'if (isLive && seq > log.seq + 1)', 'if (false)'],
-  'does not read the marks again': ['room/room.ts', '// Read marks are not replayed.\n    this.#read(false);', ''],
+  'does not read the marks again': ['room/live-log.ts', '// Read marks are not replayed.\n    this.#read(false);', ''],
   'leaves deleted texts on the disk': [
     'room/room.ts',
-    'if (log !== before) this.#saveSoon();',
-    "if (log !== before && event.__typename === 'MessageAdded') this.#saveSoon();",
+    "if (__typename === 'MessageDeleted') this.#membership.countDeleted(message, seq);\n        this.#saveSoon();",
+    "if (__typename === 'MessageDeleted') this.#membership.countDeleted(message, seq);",
   ],
   'asks for tokens for ever': ['connection/token.ts', 'if (this.#refusals >= 2) this.#isSignedOut = true;', ''],
   'believes that a silent socket lives': [
