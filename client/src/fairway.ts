@@ -245,9 +245,11 @@ export function createFairway({ url, getToken, environment = createEnvironment()
       stopPage();
       stopConnection();
     };
+    const before = opened;
     restoreUser(environment, address)
       .then((id) => {
-        if (id !== undefined && userId === undefined) identify(id);
+        // Nobody has signed in or out meanwhile.
+        if (id !== undefined && userId === undefined && before === opened) identify(id);
       })
       .catch(() => undefined);
     seekUser();

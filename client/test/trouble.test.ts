@@ -156,6 +156,21 @@ describe('signing out', () => {
     expect(await browser.readDisk()).not.toContain('secret');
   });
 
+  it('shows nothing of the last user again, whatever is still being read', async () => {
+    const { clock, server, roomId, tab, simulation } = await openRoom();
+    server.send(roomId, '5', 'secret');
+    await clock.advance(5_000);
+    tab.kill();
+    simulation.getToken = () => new Promise(() => undefined);
+    const { fairway } = simulation.open();
+    const room = fairway.room(roomId);
+    room.subscribe(() => undefined);
+    await Promise.all([fairway.signOut(), clock.advance(6_000)]);
+    fairway.reconnectNow();
+    await clock.advance(10_000);
+    expect([fairway.viewer.getSnapshot(), room.getSnapshot().messages]).toEqual([null, []]);
+  });
+
   it('ends at once for what is shown, also where the database cannot be deleted', async () => {
     const simulation = new Simulation();
     const { tab } = simulation.open();

@@ -54,10 +54,15 @@ export async function openStorage(
     const store = isClosed ? undefined : await openInTime(environment, name);
     if (isClosed) return;
     if (store === undefined) throw new Error('There is still no storage');
-    for (const part of mirrored) {
-      const kept = new Map(await memory.entries(part));
-      for (const [key] of await store.entries(part)) if (!kept.has(key)) await store.delete(part, key);
-      for (const [key, value] of kept) await store.put(part, key, value);
+    try {
+      for (const part of mirrored) {
+        const kept = new Map(await memory.entries(part));
+        for (const [key] of await store.entries(part)) if (!kept.has(key)) await store.delete(part, key);
+        for (const [key, value] of kept) await store.put(part, key, value);
+      }
+    } catch (error) {
+      store.close();
+      throw error;
     }
     use(store);
     onChange(true);
