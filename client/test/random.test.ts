@@ -3,7 +3,7 @@ import { runAtRandom } from './random-run.js';
 
 const from = Number(process.env['RANDOM_SEED'] ?? 1);
 /** `RANDOM_RUNS=10000 npm test -- client/test/random.test.ts` for the long run. */
-const runs = Number(process.env['RANDOM_RUNS'] ?? 300);
+const runs = Number(process.env['RANDOM_RUNS'] ?? 200);
 
 it(
   `shows in the end what a fresh query shows, in ${runs} random runs from seed ${from}`,

@@ -12,7 +12,7 @@ import { createRandom } from '../simulation.js';
 
 const from = Number(process.env['RANDOM_SEED'] ?? 1);
 /** `RANDOM_RUNS=200 npm test -- client/test/e2e/random-real.test.ts` for the long run. */
-const runs = Number(process.env['RANDOM_RUNS'] ?? 40);
+const runs = Number(process.env['RANDOM_RUNS'] ?? 20);
 /** Each run has a room and a client of its own; they share the servers. */
 const atOnce = 20;
 const steps = 30;
