@@ -112,6 +112,16 @@ export class LiveLog {
     this.#feed?.restart();
   }
 
+  /** Reads the newest page in place of another part of the history; what arrives meanwhile is applied to it. */
+  showLatest(): void {
+    if (!this.#isLive) {
+      this.reload();
+      return;
+    }
+    [this.#mustReload, this.#early] = [true, []];
+    this.#read(false);
+  }
+
   /** Reads the room again, a little later. */
   refreshSoon(): void {
     this.#cancelRefresh ??= this.session.environment.setTimer(() => {

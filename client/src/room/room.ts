@@ -194,7 +194,7 @@ export class Room implements Store<RoomSnapshot> {
 
   /** Shows the newest messages again. */
   goToLatest(): void {
-    if (this.#live.log?.hasNewer === true) this.#live.reload();
+    if (this.#live.log?.hasNewer === true) this.#live.showLatest();
   }
 
   /** Says that a message is in view. It counts as read if the page is visible and focused. */
