@@ -1,3 +1,4 @@
+import { Random } from '../../test/support/random.js';
 import { ModelServer } from '../conformance/model-server.js';
 import { SimulatedBrowser, type SimulatedTab } from '../conformance/simulated-browser.js';
 import { createToken } from '../conformance/simulated-network.js';
@@ -22,7 +23,8 @@ export class Simulation {
     createToken(userId, this.clock.now, 3_600_000);
 
   constructor(seed = 1) {
-    this.random = createRandom(seed);
+    const random = new Random(seed);
+    this.random = () => random.next();
     this.browser = new SimulatedBrowser(this.clock, this.server, this.random);
   }
 
@@ -39,15 +41,4 @@ export class Simulation {
   pick<Value>(values: readonly Value[]): Value {
     return values[Math.floor(this.random() * values.length)] as Value;
   }
-}
-
-/** Mulberry32: small, and good enough to choose by. */
-export function createRandom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

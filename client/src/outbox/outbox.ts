@@ -272,6 +272,8 @@ export class Outbox {
       const head = this.#head(queue);
       if (head === undefined || head.error !== null) return;
       await this.#unnumbered.get(head.id);
+      // It is delivered once the storage has numbered it.
+      if ((this.#head(queue)?.order ?? 0) >= provisional) return;
       const lock = await environment.lock(`${this.#name}:deliver:${queue}`, {
         stealAfterMs,
         signal: this.#ended.signal,
@@ -285,7 +287,7 @@ export class Outbox {
   /** Delivers the first operation of a queue as the storage has it; returns a pause before the next attempt. */
   async #deliverHead(queue: string, storage: Storage, lock: Lock): Promise<{ ms: number } | undefined> {
     const head = this.#head(queue);
-    if (head === undefined || head.order >= provisional) return undefined;
+    if (head === undefined) return undefined;
     const stored = (await storage.get('outbox', head.order)) as OutboxOperation | undefined;
     // Another tab has delivered it, or given it up, while this one waited for the lock.
     if (stored === undefined || stored.id !== head.id || stored.error !== null) {

@@ -49,7 +49,16 @@ export function openLog(epoch: string, seq: number, page: MessagePageFragment): 
 export function showPart(log: Log, page: MessagePageFragment): Log {
   const part = { ...log, ...fromPage(page), isAhead: true, hasNewer: page.pageInfo.hasNextPage };
   if (part.hasNewer) return log.hasNewer ? part : { ...part, tail: [], tailFrom: log.seq };
-  return withTail(part);
+  if (log.hasNewer) return withTail(part);
+  // What has arrived while the page was on its way is behind its end.
+  const end = part.messages.at(-1)?.seq ?? 0;
+  return {
+    ...part,
+    messages: merge(
+      part.messages,
+      log.messages.filter(({ seq }) => seq > end),
+    ),
+  };
 }
 
 const fromPage = (page: MessagePageFragment) => ({

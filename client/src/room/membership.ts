@@ -10,6 +10,8 @@ import { type Marks, type MovedMark, moveMarks, noMarks, readMarks } from './rea
 export type Member = MemberPageFragment['edges'][number]['node'];
 
 const pageSize = 50;
+/** A reading of the room brings the count of those before. */
+const maxDeleted = 200;
 
 /** What is known of a room itself, its members, and how far they and the viewer have read. */
 export class Membership {
@@ -22,6 +24,8 @@ export class Membership {
   #count = 0;
   /** How many messages up to this position are unread, as the server has counted them. */
   #unread = { count: 0, seq: 0 };
+  /** The newest deletions, which that count may not know: its answer may come after their events. */
+  #deleted: readonly { readonly message: Message; readonly seq: number }[] = [];
 
   constructor(
     private readonly session: Session,
@@ -36,6 +40,7 @@ export class Membership {
   set(room: RoomStateFragment): boolean {
     const isReborn = this.room !== undefined && this.room.epoch !== room.epoch;
     if (isReborn) this.readSeq = 0;
+    this.#deleted = isReborn ? [] : this.#deleted.filter(({ seq }) => seq > room.seq);
     this.room = room;
     this.#unread = { count: room.unreadCount, seq: room.seq };
     this.readSeq = Math.max(this.readSeq, room.viewerMember.lastReadSeq);
@@ -70,8 +75,7 @@ export class Membership {
 
   /** A message was deleted by the entry at this position. */
   countDeleted(message: Message, seq: number): void {
-    const wasCounted = message.seq <= this.#unread.seq && this.#isUnread({ ...message, deletedAt: null }, this.readSeq);
-    if (seq > this.#unread.seq && wasCounted) this.#unread.count -= 1;
+    this.#deleted = [...this.#deleted, { message: { ...message, deletedAt: null }, seq }].slice(-maxDeleted);
   }
 
   /** Counted here where the log reaches back to the read mark; otherwise as the server has said, and what came since. */
@@ -81,8 +85,10 @@ export class Membership {
     const isCovered = !log.hasNewer && (!log.hasOlder || (log.messages[0]?.seq ?? 0) <= from + 1);
     const messages = [...log.messages, ...log.tail];
     if (isCovered) return messages.filter((message) => this.#isUnread(message, from)).length;
-    const since = Math.max(from, this.#unread.seq);
-    return this.#unread.count + messages.filter((message) => this.#isUnread(message, since)).length;
+    const { count, seq: countedAt } = this.#unread;
+    const added = messages.filter((message) => this.#isUnread(message, Math.max(from, countedAt)));
+    const gone = this.#deleted.filter(({ message }) => message.seq <= countedAt && this.#isUnread(message, from));
+    return count + added.length - gone.length;
   }
 
   forget(): void {
@@ -93,6 +99,7 @@ export class Membership {
     this.#cursor = null;
     this.#count = 0;
     this.#unread = { count: 0, seq: 0 };
+    this.#deleted = [];
   }
 
   get #viewerId(): string | undefined {

@@ -1,6 +1,7 @@
 import { beforeAll, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import type { TestClient } from '../../../test/support/client.js';
+import { Random } from '../../../test/support/random.js';
 import { describeWithNats } from '../../../test/support/requirements.js';
 import { startTcpProxy } from '../../../test/support/tcp-proxy.js';
 import { waitFor } from '../../../test/support/wait-for.js';
@@ -8,7 +9,6 @@ import { useWorld } from '../../../test/support/world.js';
 import { createEnvironment, createFairway, type Fairway } from '../../src/fairway.js';
 import type { KeyValueStore } from '../../src/storage/key-value.js';
 import { createMemoryStore } from '../../src/storage/memory.js';
-import { createRandom } from '../simulation.js';
 
 const from = Number(process.env['RANDOM_SEED'] ?? 1);
 /** `RANDOM_RUNS=200 npm test -- client/test/e2e/random-real.test.ts` for the long run. */
@@ -36,9 +36,10 @@ describeWithNats('the client with two real instances behind a proxy that fails',
   });
 
   async function run(seed: number): Promise<string[]> {
-    const random = createRandom(seed);
+    const numbers = new Random(seed);
+    const random = () => numbers.next();
     const urls = world.instances.map(({ url }) => url);
-    const pick = <Value>(values: readonly Value[]) => values[Math.floor(random() * values.length)] as Value;
+    const pick = <Value>(values: readonly Value[]) => numbers.pick(values);
     const roomId = await kim.group(5);
     const proxy = await startTcpProxy(pick(urls));
     const disk = new Map<string, KeyValueStore>();
