@@ -76,7 +76,7 @@ export interface WorkerSeat {
 }
 
 const maxKnownTokens = 100_000;
-const natsWaitMs = 1_000;
+const readyWaitMs = 1_000;
 const secondsOfDay = 24 * 60 * 60;
 
 /** Builds an instance: database, NATS, feeds, GraphQL, transports. The database must be migrated. */
@@ -234,8 +234,8 @@ export async function startApp(
     log,
   });
 
-  // Requests over NATS are answered before the server listens. If NATS is unreachable, the start waits for 1 s at most.
-  await Promise.race([backends.ready, delay(natsWaitMs, undefined, { ref: false })]);
+  // Both are ready before the server listens. If NATS or PostgreSQL is unreachable, the start waits for 1 s at most.
+  await Promise.race([Promise.all([backends.ready, db.warmUp()]), delay(readyWaitMs, undefined, { ref: false })]);
   return {
     listen: () => http.listen(config.port, config.host),
     stop: async () => {

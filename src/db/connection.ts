@@ -4,7 +4,7 @@ import { PrismaPg } from '@prisma/adapter-pg';
 import pg from 'pg';
 import { every } from '../domain/every.js';
 import { createAbortableSocket } from './abortable-socket.js';
-import { isDoubtful, isOldPlan, rethrow, unavailable } from './database-errors.js';
+import { isDoubtful, isOldPlan, isTimeout, rethrow, unavailable } from './database-errors.js';
 import { Prisma, PrismaClient } from './generated/prisma/client.js';
 import {
   applicationName,
@@ -33,6 +33,8 @@ export interface Connection extends Queries {
   transaction<T>(work: (queries: Queries) => Promise<T>): Promise<T>;
   /** The models, on the same pool. */
   readonly prisma: PrismaClient;
+  /** Opens the connections that stay open. Waits for all, and ignores errors: the first query has them again. */
+  warmUp(): Promise<void>;
   /** Replaces all open connections before their next statement: they may lead to a server that was replaced. */
   renew(): void;
   /** For the stop: once a query has waited for 2 s from now on, closes all connections, and refuses further queries. */
@@ -44,6 +46,8 @@ export interface ConnectionOptions {
   readonly url: string;
   /** The maximum number of connections; each is opened when it is needed. */
   readonly max: number;
+  /** So many stay open for good, once they have been. */
+  readonly min: number;
   /** In addition to the settings of all connections. */
   readonly settings?: SessionSettings;
   /** Called when an idle connection fails. */
@@ -66,6 +70,7 @@ const hurryPollMs = 100;
 export function createConnection({
   url,
   max,
+  min,
   settings = {},
   onError,
   onSession,
@@ -79,6 +84,7 @@ export function createConnection({
     stream: () => createAbortableSocket(end.signal),
     connectionString: url,
     max,
+    min,
     connectionTimeoutMillis: connectTimeoutMs,
     query_timeout: queryTimeoutMs,
     keepAlive: true,
@@ -121,6 +127,7 @@ export function createConnection({
           { isTransaction: true },
         )
         .catch(refuse),
+    warmUp: () => sessions.warmUp(min),
     renew: () => sessions.renew(),
     hurry: () => sessions.hurry(),
     close: async () => {
@@ -155,12 +162,20 @@ class Sessions {
   /** The waiting users of the pool, in the order in which they began to wait. */
   readonly #waiting = new Set<{ readonly since: number }>();
   #generation = 0;
+  /** When a query last succeeded. */
+  #answeredAt = Number.NEGATIVE_INFINITY;
 
   /** @param end - closes the sockets when aborted */
   constructor(pool: pg.Pool, end: AbortController) {
     this.#pool = pool;
     this.#end = end;
     pool.on('connect', (client) => this.#generations.set(client, this.#generation));
+  }
+
+  async warmUp(count: number): Promise<void> {
+    await Promise.allSettled(
+      Array.from({ length: count }, () => this.use((run) => run(Prisma.sql`SELECT 1`), { isTransaction: false })),
+    );
   }
 
   renew(): void {
@@ -211,15 +226,27 @@ class Sessions {
 
   async #run<Row>(client: pg.PoolClient, { text, values }: Prisma.Sql): Promise<Row[]> {
     const { rows } = await client.query({ name: this.#names.nameOf(text), text, values });
+    this.#answeredAt = performance.now();
     return rows as Row[];
   }
 
+  /**
+   * The pool lets each user wait for the connection that is opened for it, even if another one becomes free meanwhile, and an
+   * overloaded process may need longer to open one than the pool waits. So it is tried again if the server has answered others.
+   */
   async #checkOut(): Promise<pg.PoolClient> {
+    const since = performance.now();
     for (;;) {
-      const client = await checkOut(this.#pool);
-      if (this.#generations.get(client) === this.#generation) return client;
-      client.off('error', ignore);
-      client.release(true);
+      try {
+        const client = await checkOut(this.#pool);
+        if (this.#generations.get(client) === this.#generation) return client;
+        client.off('error', ignore);
+        client.release(true);
+      } catch (error) {
+        const isAnswering = this.#answeredAt > since && performance.now() - since < queryTimeoutMs;
+        // Always UNAVAILABLE: no statement has caused the error.
+        if (!isAnswering || !isTimeout(error)) throw unavailable(error);
+      }
     }
   }
 }
@@ -233,8 +260,7 @@ const checkOut = (pool: pg.Pool): Promise<pg.PoolClient> =>
   new Promise((resolve, reject) => {
     pool.connect((error, client) => {
       if (client === undefined) {
-        // Always UNAVAILABLE: no statement has caused the error.
-        reject(unavailable(error));
+        reject(error);
         return;
       }
       client.on('error', ignore);

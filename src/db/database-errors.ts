@@ -48,6 +48,11 @@ const doubtfulStates = /^(08...|25006|25P0[34]|53100|57P0[1-5]|58...)$/;
  */
 const passingStates = /^(28...|3D000|40001|40P01|53...|57014)$/;
 
+/** Whether a connection was not ready, or its server did not answer, in time. */
+export const isTimeout = (error: unknown): boolean =>
+  error instanceof Error &&
+  /due to connection timeout|timeout exceeded when trying to connect|Query read timeout/.test(error.message);
+
 const prismaCodes = new Set(['P1001', 'P1002', 'P1008', 'P1017', 'P2024', 'P2028', 'P2037']);
 const prismaKinds = new Set([
   'DatabaseNotReachable',

@@ -46,6 +46,8 @@ export interface Database {
   newestSession(): (Session & KnownSession) | undefined;
   /** Runs when a connection succeeds after a failure: the database may have been restored meanwhile. */
   onReturn(action: () => void): void;
+  /** Opens some connections of each pool before the first user needs them. */
+  warmUp(): Promise<void>;
   /** For the stop: a server that does not answer delays it for 2 s at most. */
   hurry(): void;
   close(): Promise<void>;
@@ -73,6 +75,8 @@ const moment: SessionSettings = { lock_timeout: '100' };
 const maxWaitingReplays = 1_000;
 /** A page costs about as much as this many rows. */
 const rowsOfPage = 10;
+/** Connections of each pool that stay open: an overloaded process takes seconds to open one. */
+const keptOpen = 2;
 const renewEveryMs = 1_000;
 const tellEveryMs = 10_000;
 
@@ -137,7 +141,16 @@ export function connectDatabase({
   };
   const newestSession = () => newest && { ...newest, epoch: epochs.present, seenEpoch: newest.epoch };
   const open = (max: number, settings: SessionSettings = {}) =>
-    createConnection({ url, max, settings, onError: report, onSession, newestSession, onDoubt });
+    createConnection({
+      url,
+      max,
+      min: Math.min(max, keptOpen),
+      settings,
+      onError: report,
+      onSession,
+      newestSession,
+      onDoubt,
+    });
   const share = (size: number) => shareOf(size, workers);
   const writes = open(share(poolSize), moment);
   const waits = open(share(waitPoolSize));
@@ -184,6 +197,9 @@ export function connectDatabase({
     newestSession,
     onReturn: (action) => void returnActions.push(action),
     now: () => time.epochMs + performance.now() - time.at,
+    warmUp: async () => {
+      await Promise.all(all.map((connection) => connection.warmUp()));
+    },
     hurry: () => {
       for (const connection of all) connection.hurry();
     },

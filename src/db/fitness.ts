@@ -32,7 +32,7 @@ export class FitnessCheck {
     const onSession = ({ epoch }: Session) => {
       if (epoch < epochs.present) throw new EarlierEpochError(epochs.present);
     };
-    this.#connection = createConnection({ url, max: 1, settings, onError, onSession, newestSession, onDoubt });
+    this.#connection = createConnection({ url, max: 1, min: 1, settings, onError, onSession, newestSession, onDoubt });
     epochs.onChange(onDoubt);
   }
 

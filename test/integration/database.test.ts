@@ -11,6 +11,7 @@ import { findMessage } from '../../src/db/messages.js';
 import { appendMessage, createRoom } from '../../src/db/room-log.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { collectGarbage } from '../support/garbage.js';
+import { startTcpProxy } from '../support/tcp-proxy.js';
 
 /** A protocol message of PostgreSQL; a real server sends these together only at an unlucky moment. */
 const say = (type: string, body: string): Buffer => {
@@ -314,6 +315,41 @@ describe('connectDatabase', () => {
     }
 
     expect(await pidOf()).toBe(before);
+  });
+
+  it('opens two connections of each pool before the first user needs them', async () => {
+    const database = await createDatabase();
+    const db = connectDatabase({ url: database.url });
+    onTestFinished(async () => {
+      await db.close();
+      await database.drop();
+    });
+    await db.warmUp();
+    const [open] = await database.query(
+      `SELECT count(*)::int AS count FROM pg_stat_activity
+        WHERE datname = current_database() AND application_name = 'fairway'`,
+    );
+    expect(open).toEqual({ count: 10 });
+  });
+
+  it('uses a free connection instead of one that cannot be opened in time', async () => {
+    const database = await createDatabase();
+    const proxy = await startTcpProxy(database.url);
+    const silent = createServer((socket) => void socket.on('error', () => undefined)).listen(0, '127.0.0.1');
+    await once(silent, 'listening');
+    const db = connectDatabase({ url: proxy.url });
+    onTestFinished(async () => {
+      await db.close();
+      await proxy.stop();
+      silent.close();
+      await database.drop();
+    });
+    await db.reads.query`SELECT 1`;
+    proxy.redirect(`postgresql://127.0.0.1:${(silent.address() as AddressInfo).port}`);
+
+    const slow = db.reads.query`SELECT pg_sleep(1)`;
+    await expect(db.reads.query`SELECT 2 AS two`).resolves.toEqual([{ two: 2 }]);
+    await slow;
   });
 
   it('waits no longer than 5 s for a server that accepts connections but sends nothing', async () => {
