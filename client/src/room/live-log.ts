@@ -75,6 +75,8 @@ export class LiveLog {
       connection,
       prepare: async () => {
         const log = this.#known;
+        // A page that is on its way is older than where this subscription may begin.
+        this.#endReading();
         [this.#isLive, this.#replayed, this.#early] = [false, 0, []];
         const variables = { roomId: this.roomId, afterSeq: log?.seq ?? null, epoch: log?.epoch ?? null };
         return { document: RoomEventsDocument, variables };
