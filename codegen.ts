@@ -8,7 +8,7 @@ const types = {
 } as const;
 
 /**
- * Types for every operation of the client and of the end-to-end tests, so that schema, operations and their users cannot drift
+ * Types for every operation of the client, the web app and the end-to-end tests, so that schema, operations and their users cannot drift
  * apart.
  */
 const config: CodegenConfig = {
@@ -16,6 +16,11 @@ const config: CodegenConfig = {
   generates: {
     'client/src/operations/generated/documents.ts': {
       documents: ['client/src/operations/*.graphql'],
+      plugins: ['typescript-operations', 'typed-document-node'],
+      config: { ...types, inlineFragmentTypes: 'combine' },
+    },
+    'web/src/operations/generated/documents.ts': {
+      documents: ['web/src/operations/*.graphql'],
       plugins: ['typescript-operations', 'typed-document-node'],
       config: { ...types, inlineFragmentTypes: 'combine' },
     },

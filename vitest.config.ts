@@ -31,9 +31,15 @@ const patient = [
   ].map((name) => `test/e2e/${name}.test.ts`),
   ...['consumer', 'nats-pub-sub'].map((name) => `test/integration/${name}.test.ts`),
   'client/test/e2e/*.test.ts',
+  'web/test/e2e/*.test.ts',
 ];
 /** Files that start no instances: they count, and do not measure times. */
-const quick = ['test/unit/**/*.test.ts', 'test/integration/**/*.test.ts', 'client/test/*.test.ts'];
+const quick = [
+  'test/unit/**/*.test.ts',
+  'test/integration/**/*.test.ts',
+  'client/test/*.test.ts',
+  'web/test/*.test.ts',
+];
 /** What they count depends on the open transactions of other databases, which PostgreSQL keeps old versions of rows for. */
 const undisturbed = ['test/integration/hot-updates.test.ts'];
 

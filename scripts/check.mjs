@@ -17,6 +17,7 @@ const program = (script) => join(root, 'node_modules', script);
 const checks = {
   types: () => run(program('typescript/bin/tsc'), '-p', 'tsconfig.json'),
   'types of the client': () => run(program('typescript/bin/tsc'), '-p', 'client/tsconfig.test.json'),
+  'types of the chat app': () => run(program('typescript/bin/tsc'), '-p', 'web/tsconfig.json'),
   client: checkClient,
   imports: async () => findForbiddenImports(),
   'format and lint': () => run(program('@biomejs/biome/bin/biome'), 'check', '--error-on-warnings', '.'),

@@ -7,23 +7,31 @@ import { writeGraphiqlFiles } from './graphiql-files.mjs';
 import { step } from './progress.mjs';
 import { root, runQuietly } from './run-command.mjs';
 import { withLock } from './setup-lock.mjs';
+import { buildWeb } from './web.mjs';
 
 const requiredNode = [20, 19];
 const generatedStamp = 'src/db/generated/.fingerprint';
 const buildStamp = 'dist/.fingerprint';
-const operationFolders = ['test/e2e/generated', 'client/src/operations/generated'];
+const webStamp = 'web/dist/.fingerprint';
+const operationFolders = ['test/e2e/generated', 'client/src/operations/generated', 'web/src/operations/generated'];
 const operationsStamp = 'test/e2e/generated/.fingerprint';
 
 const generateSources = ['package-lock.json', 'prisma.config.ts', 'prisma/schema.prisma'];
 const buildSources = [...generateSources, 'tsconfig.json', 'tsconfig.build.json', 'scripts/graphiql-files.mjs', 'src'];
-const operationSources = ['package-lock.json', 'codegen.ts', 'schema.graphql', 'client/src/operations', 'test'];
+const operationSources = [
+  ...['package-lock.json', 'codegen.ts', 'schema.graphql'],
+  ...['client/src/operations', 'web/src/operations', 'test'],
+];
+const webSources = ['package-lock.json', 'schema.graphql', 'codegen.ts', 'scripts/web.mjs', 'client/src', 'web'];
+const webExceptions = [...operationFolders, 'web/dist', 'web/node_modules', 'web/test', 'web/README.md'];
 
 /**
  * Makes a clone ready to run: packages, generated client, build. Skips every step that is up to date. Several processes may
  * call it at the same time.
- * @param {{ operations?: boolean }} [options] operations: also the types of the GraphQL operations of the client and the tests
+ * @param {{ operations?: boolean, web?: boolean }} [options] operations: also the types of the GraphQL operations of the client
+ *   and the tests; web: also the chat app
  */
-export async function setUp({ operations = false } = {}) {
+export async function setUp({ operations = false, web = false } = {}) {
   assertNodeVersion();
   const steps = () => {
     // In this order: the generated client depends on the packages, and the build on both.
@@ -31,6 +39,7 @@ export async function setUp({ operations = false } = {}) {
     if (!isGenerated()) return { what: 'Generating the database client', run: generateClient };
     if (!isBuilt()) return { what: 'Building', run: build };
     if (operations && !areOperationsTyped()) return { what: 'Typing the operations', run: typeOperations };
+    if (web && !isWebBuilt()) return { what: 'Building the chat app', run: buildApp };
     return undefined;
   };
   if (steps() === undefined) return;
@@ -117,6 +126,16 @@ async function typeOperations() {
     ...['--config', 'codegen.ts', '--silent'],
   ]);
   writeFileSync(join(root, operationsStamp), stamp);
+}
+
+const webFingerprint = () => fingerprint(webSources, { except: webExceptions });
+const isWebBuilt = () => readStamp(webStamp) === webFingerprint();
+
+async function buildApp() {
+  const stamp = webFingerprint();
+  if (!areOperationsTyped()) await typeOperations();
+  await buildWeb();
+  writeFileSync(join(root, webStamp), stamp);
 }
 
 /**

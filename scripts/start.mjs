@@ -46,6 +46,6 @@ function stopWhenOrphaned(stop) {
 }
 
 await runScript(async () => {
-  await setUp();
+  await setUp({ web: true });
   start();
 });

@@ -6,7 +6,7 @@ import { ensureChromium, ensureNatsServer, ensurePgbouncer } from './test-requir
 
 /** `npm test`: sets up all requirements of the tests and runs them; arguments are passed to vitest. */
 await runScript(async () => {
-  await setUp({ operations: existsSync(join(root, 'codegen.ts')) });
+  await setUp({ operations: existsSync(join(root, 'codegen.ts')), web: true });
   const missing = [await ensureNatsServer(), await ensureChromium(), await ensurePgbouncer()].filter(
     (reason) => reason !== '',
   );

@@ -15,6 +15,7 @@ import { createLogStore } from './db/log-store.js';
 import { createPresenceStore } from './db/presence.js';
 import type { Room } from './db/rooms.js';
 import { createTypingStore } from './db/typing.js';
+import { readDemoUsers } from './dev/demo-users.js';
 import { authorizeDemoUser, devLoginRoutes, type SignForUser } from './dev/dev-login.js';
 import { SendGate } from './domain/send-gate.js';
 import { Slices } from './domain/slices.js';
@@ -55,6 +56,7 @@ import { HttpServer } from './server/http/http-server.js';
 import { metricsRoutes } from './server/http/metrics-routes.js';
 import { createOriginCheck } from './server/http/origin.js';
 import type { Route } from './server/http/router.js';
+import { isWebAppBuilt, webAppRoutes } from './server/http/web-app.js';
 import { createMetrics, type MetricSources } from './server/metrics.js';
 import { GraphqlSockets } from './server/ws/graphql-sockets.js';
 
@@ -194,10 +196,14 @@ export async function startApp(
   });
   const graphql = new GraphqlOverHttp({ ...shared, maxBodyBytes, maxStreamMs });
   const sign = signLocally(config);
+  const hasWebApp = config.webApp.isServed && isWebAppBuilt();
   const http: HttpServer = new HttpServer({
     routes: [
       ...graphqlRoutes(graphql),
-      ...(config.graphiql ? graphiqlRoutes(async (request) => sign && authorizeDemoUser(request, sign)) : []),
+      ...(hasWebApp ? webAppRoutes({ ...config.webApp, demoUsers: sign && readDemoUsers() }) : []),
+      ...(config.graphiql
+        ? graphiqlRoutes(async (request) => sign && authorizeDemoUser(request, sign), { isHome: !hasWebApp })
+        : []),
       ...healthRoutes({
         isStopping: () => http.isStopping,
         checkReadiness: () => checkReadiness(fitness, pubsub, feeds),

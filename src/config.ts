@@ -31,6 +31,7 @@ export interface Config {
   readonly userDirectory: boolean;
   readonly introspection: boolean;
   readonly graphiql: boolean;
+  readonly webApp: WebAppConfig;
   readonly trustedDocuments: TrustedDocumentsConfig;
   readonly metricsToken: string | undefined;
   readonly limits: LimitsConfig;
@@ -62,6 +63,14 @@ export interface AuthConfig {
   readonly algorithms: readonly string[];
   readonly issuer: string | undefined;
   readonly audience: string | undefined;
+}
+
+export interface WebAppConfig {
+  readonly isServed: boolean;
+  /** Origins of pages that may show the app in a frame, and hand it a token. */
+  readonly frameAncestors: readonly string[];
+  /** Origins from which the app loads pictures. */
+  readonly imageOrigins: readonly string[];
 }
 
 export interface TrustedDocumentsConfig {
@@ -276,6 +285,17 @@ export const environment = z.object({
   GRAPHIQL: onOff
     .optional()
     .meta({ description: 'GraphiQL at `/graphql` in a browser', default: '`off` in production, else `on`' }),
+  WEB_APP: onOff.default(true).meta({ description: '`on`: the chat app at `/`', default: '`on`' }),
+  FRAME_ANCESTORS: list
+    .pipe(z.array(origin))
+    .default([])
+    .describe('origins of pages that may show the chat app in a frame, and hand it a token, separated by commas'),
+  IMAGE_ORIGINS: list
+    .pipe(z.array(origin))
+    .default([])
+    .describe(
+      'origins from which the chat app loads pictures, separated by commas; others open when they are asked for',
+    ),
   TRUSTED_DOCUMENTS: list
     .default([])
     .describe(
@@ -480,6 +500,11 @@ function toConfig(values: Environment): Config {
     introspection: values.INTROSPECTION ?? !production,
     // It sends documents of its own.
     graphiql: values.GRAPHIQL ?? !(production || values.TRUSTED_DOCUMENTS_ONLY),
+    webApp: {
+      isServed: values.WEB_APP,
+      frameAncestors: values.FRAME_ANCESTORS,
+      imageOrigins: values.IMAGE_ORIGINS,
+    },
     trustedDocuments: { manifests: values.TRUSTED_DOCUMENTS, only: values.TRUSTED_DOCUMENTS_ONLY },
     metricsToken: values.METRICS_TOKEN,
     limits: {

@@ -1,11 +1,8 @@
-import { readFile } from 'node:fs/promises';
 import { connectDatabase } from '../db/database.js';
 import { writeRooms } from '../db/write-rooms.js';
 import { defaultLanguage, type Language } from '../domain/notice.js';
-import { createHistories, type Demo } from './demo-history.js';
-
-/** The relative path is the same from src/dev and from dist/dev. */
-const demoFile = new URL('../../prisma/demo.json', import.meta.url);
+import { createHistories } from './demo-history.js';
+import { readDemo } from './demo-users.js';
 
 /**
  * Writes the demo, four people and their rooms of the last days, into a migrated database. Several processes may call it at
@@ -17,7 +14,7 @@ export async function seedDemo(
   databaseUrl: string,
   { now = new Date(), language = defaultLanguage }: { readonly now?: Date; readonly language?: Language } = {},
 ): Promise<boolean> {
-  const demo = JSON.parse(await readFile(demoFile, 'utf8')) as Demo;
+  const demo = readDemo();
   const histories = createHistories(demo, now, language);
   const db = connectDatabase({ url: databaseUrl });
   try {

@@ -13,13 +13,12 @@ const files = createStaticFiles({
   headers: { 'cache-control': 'no-cache' },
 });
 
-/** GraphiQL from this server alone: a small page with its options and the token, and the large static files. */
-export const graphiqlRoutes = (authorize: AuthorizePage): Route[] => [
-  {
-    methods: getAndHead,
-    path: '/',
-    handler: (_request, response) => void response.writeHead(302, { location: 'graphql' }).end(),
-  },
+/**
+ * GraphiQL from this server alone: a small page with its options and the token, and the large static files.
+ * @param isHome - whether `/` leads to it
+ */
+export const graphiqlRoutes = (authorize: AuthorizePage, { isHome }: { readonly isHome: boolean }): Route[] => [
+  ...(isHome ? [home] : []),
   {
     methods: ['GET'],
     path: '/graphql',
@@ -28,6 +27,12 @@ export const graphiqlRoutes = (authorize: AuthorizePage): Route[] => [
   },
   { methods: getAndHead, path: '/graphql/*', handler: files },
 ];
+
+const home: Route = {
+  methods: getAndHead,
+  path: '/',
+  handler: (_request, response) => void response.writeHead(302, { location: 'graphql' }).end(),
+};
 
 const firstQuery = `# 안녕하세요! Welcome to Fairway.
 #

@@ -1,0 +1,53 @@
+import type { TimelineMessage } from '@fairway/client';
+import { useEffect, useRef, useState } from 'react';
+import { useWords } from '../words/use-words.js';
+import styles from './announcer.module.css';
+
+const batchMs = 1_000;
+/** More messages at once are announced by their number. */
+const maxRead = 3;
+
+/**
+ * Reads new messages of others aloud, those of a second together. The history itself is silent: its rows come and go while it
+ * scrolls, and would be read again.
+ */
+export function Announcer({
+  messages,
+  viewerId,
+}: {
+  readonly messages: readonly TimelineMessage[];
+  readonly viewerId: string;
+}) {
+  const words = useWords();
+  const [text, setText] = useState('');
+  const lastSeq = useRef<number | undefined>(undefined);
+  const waiting = useRef<TimelineMessage[]>([]);
+  const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
+  useEffect(() => {
+    const newest = messages.findLast(({ seq }) => seq !== null)?.seq ?? 0;
+    const before = lastSeq.current;
+    lastSeq.current = Math.max(newest, before ?? 0);
+    // What was there when the room was opened is not new.
+    if (before === undefined || before === 0) return;
+    for (const message of messages.slice(-20)) {
+      if (message.seq !== null && message.seq > before && message.sender.id !== viewerId) waiting.current.push(message);
+    }
+    if (waiting.current.length === 0) return;
+    timer.current ??= setTimeout(() => {
+      const fresh = waiting.current;
+      waiting.current = [];
+      timer.current = undefined;
+      setText(
+        fresh.length > maxRead
+          ? words.room.latestWith(fresh.length)
+          : fresh.map(({ senderName, content }) => words.message.from(senderName, content ?? '')).join('. '),
+      );
+    }, batchMs);
+  }, [messages, viewerId, words]);
+  useEffect(() => () => clearTimeout(timer.current), []);
+  return (
+    <p className={styles.announcer} role="status" aria-live="polite">
+      {text}
+    </p>
+  );
+}

@@ -1,0 +1,27 @@
+import { RoomList } from '../list/room-list.js';
+import { Conversation } from '../room/conversation.js';
+import { useWords } from '../words/use-words.js';
+import styles from './panes.module.css';
+import { useRoute } from './route.js';
+import { useTitle } from './title.js';
+
+/** The list beside the open room; one of the two on a narrow screen. */
+export function Panes() {
+  const { roomId, messageId } = useRoute();
+  const words = useWords();
+  useTitle();
+  return (
+    <div className={styles.panes} data-open={roomId !== null}>
+      <div className={styles.list}>
+        <RoomList openId={roomId} />
+      </div>
+      <main className={styles.room}>
+        {roomId === null ? (
+          <p className={styles.none}>{words.room.choose}</p>
+        ) : (
+          <Conversation key={roomId} roomId={roomId} messageId={messageId} />
+        )}
+      </main>
+    </div>
+  );
+}

@@ -1,0 +1,182 @@
+import { FairwayError, type Room, type RoomDetails, type TimelineMessage } from '@fairway/client';
+import { useFairway } from '@fairway/client/react';
+import { lazy, Suspense, useEffect, useRef, useState } from 'react';
+import { IconButton } from '../parts/button.js';
+import { Icon } from '../parts/icon.js';
+import { useWords } from '../words/use-words.js';
+import styles from './composer.module.css';
+import { EnterToSend } from './enter.js';
+
+const EmojiPicker = lazy(() => import('../emoji/emoji-picker.js'));
+
+interface ComposerProps {
+  readonly room: Room;
+  readonly details: RoomDetails | null;
+  readonly draft: string;
+  /** The message that is being edited, in place of a new one. */
+  readonly editing: TimelineMessage | null;
+  readonly onEditLast: () => void;
+  readonly onEnd: () => void;
+}
+
+/** The field to write in. It belongs to one room, or to one message that is edited: another one has another field. */
+export function Composer({ room, details, draft, editing, onEditLast, onEnd }: ComposerProps) {
+  const words = useWords();
+  const { maxContentLength } = useFairway().limits();
+  const field = useRef<HTMLTextAreaElement>(null);
+  const [over, setOver] = useState(0);
+  const [problem, setProblem] = useState('');
+  const [isPicking, setPicking] = useState(false);
+  const isUntouched = useRef(true);
+
+  const changed = () => {
+    const text = field.current?.value ?? '';
+    fit(field.current);
+    setOver(Math.max(0, [...text].length - maxContentLength));
+  };
+  const send = () => {
+    const text = field.current?.value ?? '';
+    if (text.trim() === '' || field.current === null) return;
+    try {
+      if (editing === null) room.send(text);
+      else if (text !== editing.content) room.edit(editing.id, text);
+      field.current.value = '';
+      setProblem('');
+      changed();
+      if (editing !== null) onEnd();
+      else room.setDraft('');
+    } catch (error) {
+      if (!(error instanceof FairwayError)) throw error;
+      setProblem(error.code === 'OUTBOX_FULL' ? words.composer.full : words.message.why(error.code));
+    }
+  };
+  // Of this room and this field, whatever is shown a moment after the Enter.
+  const latest = useRef(send);
+  latest.current = send;
+  const [enter] = useState(() => new EnterToSend(() => latest.current()));
+  useEffect(() => () => enter.leave(), [enter]);
+
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the field is filled once; later its text is the user's
+  useEffect(() => {
+    if (editing === null || field.current === null) return;
+    field.current.value = editing.content ?? '';
+    field.current.focus();
+    changed();
+  }, []);
+  // A draft is read from the disk a moment after the room is open, or comes from another tab.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: only a new draft may change the field
+  useEffect(() => {
+    if (editing !== null || field.current === null || !isUntouched.current) return;
+    field.current.value = draft;
+    changed();
+  }, [draft]);
+  // On a phone, opening a room would open the keyboard over it.
+  useEffect(() => {
+    if (matchMedia('(hover: hover)').matches) field.current?.focus();
+  }, []);
+
+  const canSend = details?.viewerCanSend ?? true;
+  if (!canSend) {
+    const isCancelled = details?.cancelledAt !== null;
+    return <p className={styles.closed}>{isCancelled ? words.composer.cancelled : words.composer.closed}</p>;
+  }
+  return (
+    <form
+      className={styles.composer}
+      onSubmit={(event) => {
+        event.preventDefault();
+        send();
+      }}
+    >
+      {editing !== null && (
+        <div className={styles.editing}>
+          <span>{words.composer.editing}</span>
+          <button type="button" className={styles.cancel} onClick={onEnd}>
+            {words.cancel}
+          </button>
+        </div>
+      )}
+      {(over > 0 || problem !== '') && (
+        <p className={styles.problem} role="alert">
+          {over > 0 ? words.composer.tooLong(over) : problem}
+        </p>
+      )}
+      {isPicking && (
+        <Suspense fallback={<p className={styles.loading}>{words.loading}</p>}>
+          <EmojiPicker
+            onPick={(emoji) => {
+              insert(field.current, emoji);
+              changed();
+            }}
+            onClose={() => setPicking(false)}
+          />
+        </Suspense>
+      )}
+      <div className={styles.line}>
+        <IconButton label={words.composer.emoji} aria-expanded={isPicking} onClick={() => setPicking(!isPicking)}>
+          <Icon name="smile" />
+        </IconButton>
+        <textarea
+          ref={(element) => {
+            // A field that goes away right after an Enter still holds the text to send.
+            if (element !== null) field.current = element;
+          }}
+          className={styles.field}
+          rows={1}
+          dir="auto"
+          placeholder={words.composer.placeholder}
+          aria-label={editing === null ? words.composer.label : words.composer.editing}
+          enterKeyHint="enter"
+          onInput={(event) => {
+            isUntouched.current = false;
+            changed();
+            if (editing !== null) return;
+            room.setDraft(event.currentTarget.value);
+            room.setTyping(event.currentTarget.value.trim() !== '');
+          }}
+          onCompositionStart={() => enter.compositionStart()}
+          onCompositionUpdate={({ data }) => enter.compositionUpdate(data)}
+          onCompositionEnd={({ data }) => enter.compositionEnd(data)}
+          onKeyDown={(event) => {
+            if (event.key === 'Escape' && editing !== null) onEnd();
+            if (event.key === 'ArrowUp' && event.currentTarget.value === '' && editing === null) {
+              event.preventDefault();
+              onEditLast();
+            }
+            // On a phone, the button sends and Enter makes a line.
+            if (isTouch()) return;
+            if (enter.keyDown(event.nativeEvent)) event.preventDefault();
+          }}
+        />
+        <button
+          type="submit"
+          className={styles.send}
+          aria-label={editing === null ? words.composer.send : words.save}
+          title={editing === null ? words.composer.send : words.save}
+          disabled={over > 0}
+          // Taking the focus would close the keyboard of a phone.
+          onPointerDown={(event) => event.preventDefault()}
+        >
+          <Icon name="send" />
+        </button>
+      </div>
+    </form>
+  );
+}
+
+const isTouch = (): boolean => matchMedia('(pointer: coarse)').matches;
+
+/** Lets the field grow with its text where the browser does not do it by itself; the style sheet has the limit. */
+function fit(field: HTMLTextAreaElement | null): void {
+  if (field === null || CSS.supports('field-sizing', 'content')) return;
+  field.style.height = 'auto';
+  field.style.height = `${field.scrollHeight}px`;
+}
+
+/** Writes at the cursor, so that the browser can undo it. */
+function insert(field: HTMLTextAreaElement | null, text: string): void {
+  if (field === null) return;
+  field.focus();
+  field.setRangeText(text, field.selectionStart, field.selectionEnd, 'end');
+  field.dispatchEvent(new Event('input', { bubbles: true }));
+}

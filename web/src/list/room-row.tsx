@@ -1,0 +1,54 @@
+import type { ListedRoom } from '@fairway/client';
+import { memo } from 'react';
+import { addressOf, openRoute } from '../app/route.js';
+import { Avatar } from '../parts/avatar.js';
+import { formatFull, formatRecent } from '../words/dates.js';
+import { useWords } from '../words/use-words.js';
+import { previewOf } from './preview.js';
+import styles from './room-row.module.css';
+
+interface RoomRowProps {
+  readonly room: ListedRoom;
+  readonly isOpen: boolean;
+}
+
+/** A room in the list: its title and time in one line, its newest message and the unread ones in the next. */
+export const RoomRow = memo(function RoomRow({ room, isOpen }: RoomRowProps) {
+  const words = useWords();
+  const { id, title, imageUrl, unreadCount, updatedAt } = room;
+  return (
+    <a
+      href={addressOf(id)}
+      className={styles.row}
+      aria-current={isOpen ? 'page' : undefined}
+      onClick={(event) => {
+        if (event.metaKey || event.ctrlKey || event.shiftKey) return;
+        event.preventDefault();
+        openRoute(id);
+      }}
+    >
+      <Avatar id={id} name={title} url={imageUrl} />
+      <span className={styles.text}>
+        <span className={styles.line}>
+          <span className={styles.title} dir="auto">
+            {title}
+          </span>
+          <time className={styles.time} dateTime={updatedAt} title={formatFull(updatedAt, words)}>
+            {formatRecent(updatedAt, words, new Date())}
+          </time>
+        </span>
+        <span className={styles.line}>
+          <span className={styles.preview} dir="auto">
+            {previewOf(room, words)}
+          </span>
+          {unreadCount > 0 && (
+            <span className={styles.badge}>
+              <span aria-hidden="true">{unreadCount > 999 ? '999+' : unreadCount}</span>
+              <span className={styles.spoken}>{words.list.unread(unreadCount)}</span>
+            </span>
+          )}
+        </span>
+      </span>
+    </a>
+  );
+});

@@ -1,0 +1,77 @@
+import type { Room, RoomSnapshot, TimelineMessage } from '@fairway/client';
+import { useState } from 'react';
+import { addressOf } from '../app/route.js';
+import { Confirm } from '../parts/confirm.js';
+import { Menu, type MenuItem } from '../parts/menu.js';
+import { useWords } from '../words/use-words.js';
+import { Readers } from './readers.js';
+
+interface MessageActionsProps {
+  readonly room: Room;
+  readonly snapshot: RoomSnapshot;
+  readonly message: TimelineMessage;
+  readonly anchor: HTMLElement;
+  readonly onEdit: (message: TimelineMessage) => void;
+  readonly onClose: () => void;
+}
+
+/** The menu of a message, and what it opens. */
+export function MessageActions({ room, snapshot, message, anchor, onEdit, onClose }: MessageActionsProps) {
+  const words = useWords();
+  const [opened, setOpened] = useState<'menu' | 'readers' | 'delete'>('menu');
+  if (opened === 'readers') return <Readers snapshot={snapshot} message={message} room={room} onClose={onClose} />;
+  if (opened === 'delete') {
+    return (
+      <Confirm
+        title={words.message.deleteTitle}
+        text={words.message.deleteText}
+        action={words.message.delete}
+        onConfirm={() => room.delete(message.id)}
+        onClose={onClose}
+      />
+    );
+  }
+  const { copy, copyLink, edit, readers } = words.message;
+  const items: MenuItem[] = [
+    { label: copy, onSelect: () => copyText(message.content ?? '').then(onClose, onClose) },
+    ...(message.seq === null
+      ? []
+      : [{ label: copyLink, onSelect: () => copyText(addressOf(room.id, message.id)).then(onClose, onClose) }]),
+    ...(message.seq === null ? [] : [{ label: readers, onSelect: () => setOpened('readers') }]),
+    ...(message.canEdit
+      ? [
+          {
+            label: edit,
+            onSelect: () => {
+              onEdit(message);
+              onClose();
+            },
+          },
+        ]
+      : []),
+    ...(message.canDelete
+      ? [{ label: words.message.delete, isDangerous: true, onSelect: () => setOpened('delete') }]
+      : []),
+  ];
+  return (
+    <Menu
+      label={words.message.actions((message.content ?? '').slice(0, 40))}
+      anchor={anchor}
+      items={items}
+      onClose={(isSelected) => {
+        if (!isSelected) onClose();
+      }}
+    />
+  );
+}
+
+/** Where a page may not write to the clipboard (plain http), an older way is taken. */
+async function copyText(text: string): Promise<void> {
+  if (navigator.clipboard !== undefined) return navigator.clipboard.writeText(text);
+  const field = document.createElement('textarea');
+  field.value = text;
+  document.body.append(field);
+  field.select();
+  document.execCommand('copy');
+  field.remove();
+}

@@ -1,0 +1,151 @@
+import { memo } from 'react';
+import { isTrustedPicture } from '../app/settings.js';
+import { Avatar } from '../parts/avatar.js';
+import { Icon } from '../parts/icon.js';
+import { formatDay, formatFull, formatTime } from '../words/dates.js';
+import { useWords } from '../words/use-words.js';
+import styles from './message-row.module.css';
+import { MessageState } from './message-state.js';
+import type { Row } from './rows.js';
+import { Text } from './text.js';
+
+interface MessageRowProps {
+  readonly row: Row;
+  /** Whether somebody was led to this message. */
+  readonly isTarget: boolean;
+  readonly onMenu: (messageId: string, anchor: HTMLElement) => void;
+}
+
+/** One message, with the day or the unread line above it. */
+export const MessageRow = memo(function MessageRow({ row, isTarget, onMenu }: MessageRowProps) {
+  const words = useWords();
+  const { message, opensDay, opensUnread, isOwn, opensGroup, showsTime } = row;
+  return (
+    <>
+      {opensDay && (
+        <h3 className={styles.day}>
+          <time dateTime={message.createdAt}>{formatDay(message.createdAt, words)}</time>
+        </h3>
+      )}
+      {opensUnread && <p className={styles.unread}>{words.room.unread}</p>}
+      {message.type === 'SYSTEM' ? (
+        <SystemLine row={row} />
+      ) : (
+        <article
+          className={`${styles.message} ${isOwn ? styles.own : ''} ${opensGroup ? styles.first : ''}`}
+          aria-label={words.message.from(message.senderName, message.content ?? words.message.deleted)}
+        >
+          {!isOwn && (
+            <span className={styles.face}>
+              {opensGroup && (
+                <Avatar id={message.sender.id} name={message.senderName} url={message.sender.avatarUrl} size="small" />
+              )}
+            </span>
+          )}
+          <div className={styles.content}>
+            {!isOwn && opensGroup && (
+              <span className={styles.name} dir="auto">
+                {message.senderName}
+              </span>
+            )}
+            <div className={styles.line}>
+              <div className={`${styles.bubble} ${isTarget ? styles.target : ''}`}>
+                <Content row={row} />
+              </div>
+              <div className={styles.beside}>
+                <MessageState message={message} />
+                {message.unreadMemberCount !== null && message.unreadMemberCount > 0 && message.status === 'sent' && (
+                  <span className={styles.count} title={words.message.unread(message.unreadMemberCount)}>
+                    <span aria-hidden="true">{message.unreadMemberCount}</span>
+                    <span className={styles.spoken}>{words.message.unread(message.unreadMemberCount)}</span>
+                  </span>
+                )}
+                {showsTime && (
+                  <time
+                    className={styles.time}
+                    dateTime={message.createdAt}
+                    title={formatFull(message.createdAt, words)}
+                  >
+                    {formatTime(message.createdAt, words)}
+                  </time>
+                )}
+              </div>
+              {message.deletedAt === null && (
+                <button
+                  type="button"
+                  className={styles.menu}
+                  aria-label={words.message.actions((message.content ?? '').slice(0, 40))}
+                  aria-haspopup="menu"
+                  onClick={(event) => onMenu(message.id, event.currentTarget)}
+                >
+                  <Icon name="more" size={20} />
+                </button>
+              )}
+            </div>
+          </div>
+        </article>
+      )}
+    </>
+  );
+});
+
+function Content({ row: { message } }: { readonly row: Row }) {
+  const words = useWords();
+  if (message.deletedAt !== null) return <em className={styles.deleted}>{words.message.deleted}</em>;
+  const content = message.content ?? '';
+  if (message.type === 'IMAGE') return <Picture url={content} />;
+  return (
+    <>
+      <Text text={content} />
+      {message.editedAt !== null && <span className={styles.edited}> {words.message.edited}</span>}
+    </>
+  );
+}
+
+/** A picture of a known address, in a space that is there before it has come. Any other opens only when it is asked for. */
+function Picture({ url }: { readonly url: string }) {
+  const words = useWords();
+  if (isTrustedPicture(url)) {
+    return (
+      <a href={url} target="_blank" rel="noreferrer noopener" className={styles.picture}>
+        <img src={url} alt={words.message.picture} loading="lazy" decoding="async" />
+      </a>
+    );
+  }
+  return (
+    <a href={safeAddress(url)} target="_blank" rel="noreferrer noopener nofollow ugc" className={styles.closedPicture}>
+      <Icon name="picture" />
+      <span>{words.message.showPicture(hostOf(url))}</span>
+    </a>
+  );
+}
+
+const safeAddress = (url: string): string | undefined => (/^https?:\/\//i.test(url) ? url : undefined);
+
+function hostOf(url: string): string {
+  try {
+    return new URL(url).host;
+  } catch {
+    return '?';
+  }
+}
+
+/** What has happened in the room, in the reader's language. */
+function SystemLine({ row: { message } }: { readonly row: Row }) {
+  const words = useWords();
+  const { system, content, senderName } = message;
+  const text =
+    system === null
+      ? (content ?? '')
+      : words.room.system({
+          code: system.code,
+          sender: senderName,
+          users: system.users.map(({ name }) => name),
+          content,
+        });
+  return (
+    <p className={styles.system} dir="auto">
+      {text}
+    </p>
+  );
+}

@@ -1,0 +1,35 @@
+import type { TimelineMessage } from '@fairway/client';
+import { useFairway } from '@fairway/client/react';
+import { Icon } from '../parts/icon.js';
+import { useWords } from '../words/use-words.js';
+import styles from './message-state.module.css';
+
+const icons = { pending: 'clock', waiting: 'pause', failed: 'alert' } as const;
+
+/** Whether a message is on its way, waits, or was not sent, by an icon and a word, with what can be done about it. */
+export function MessageState({ message: { id, status, error } }: { readonly message: TimelineMessage }) {
+  const words = useWords();
+  const fairway = useFairway();
+  if (status === 'sent') return null;
+  return (
+    <span className={`${styles.state} ${status === 'failed' ? styles.failed : ''}`}>
+      <span className={styles.word}>
+        <Icon name={icons[status]} size={16} />
+        {words.message.status[status]}
+      </span>
+      {status === 'failed' && (
+        <>
+          <span>{words.message.why(error ?? '')}</span>
+          <span className={styles.actions}>
+            <button type="button" className={styles.action} onClick={() => fairway.outbox.retry(id)}>
+              {words.retry}
+            </button>
+            <button type="button" className={styles.action} onClick={() => fairway.outbox.discard(id)}>
+              {words.message.discard}
+            </button>
+          </span>
+        </>
+      )}
+    </span>
+  );
+}

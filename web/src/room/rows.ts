@@ -1,0 +1,74 @@
+import type { TimelineMessage } from '@fairway/client';
+import { dayOf } from '../words/dates.js';
+
+/** A message as it is drawn: with what stands above it, and which parts of it its neighbours show already. */
+export interface Row {
+  readonly message: TimelineMessage;
+  /** The day that begins with this message. It is part of the row: a row of its own would move the others when older ones come. */
+  readonly opensDay: boolean;
+  /** Whether the line "unread from here" stands above it. */
+  readonly opensUnread: boolean;
+  readonly isOwn: boolean;
+  /** The first of a group: with the name and the face. */
+  readonly opensGroup: boolean;
+  /** The last one of its author and minute: with the time. */
+  readonly showsTime: boolean;
+}
+
+interface Input {
+  readonly messages: readonly TimelineMessage[];
+  readonly viewerId: string | undefined;
+  readonly firstUnreadId: string | null;
+  readonly hasOlder: boolean;
+}
+
+/** Messages of one author that follow each other within this time are drawn as one group. */
+const groupMs = 300_000;
+
+const minuteOf = (iso: string): number => Math.floor(Date.parse(iso) / 60_000);
+
+/** Builds the rows; a row keeps its identity until something of it changes, so that only changed ones are drawn again. */
+export function createRows(): (input: Input) => readonly Row[] {
+  let shown = new Map<string, Row>();
+  return ({ messages, viewerId, firstUnreadId, hasOlder }) => {
+    const rows = messages.map((message, index): Row => {
+      const before = messages[index - 1];
+      const after = messages[index + 1];
+      const opensDay = before === undefined ? !hasOlder : dayOf(before.createdAt) !== dayOf(message.createdAt);
+      const opensUnread = message.id === firstUnreadId;
+      const row: Row = {
+        message,
+        opensDay,
+        opensUnread,
+        isOwn: message.sender.id === viewerId,
+        opensGroup: opensDay || opensUnread || before === undefined || !areTogether(before, message),
+        showsTime:
+          after === undefined ||
+          !areTogether(message, after) ||
+          minuteOf(message.createdAt) !== minuteOf(after.createdAt),
+      };
+      const known = shown.get(message.id);
+      return known !== undefined && isEqual(known, row) ? known : row;
+    });
+    shown = new Map(rows.map((row) => [row.message.id, row]));
+    return rows;
+  };
+}
+
+const areTogether = (a: TimelineMessage, b: TimelineMessage): boolean =>
+  a.type !== 'SYSTEM' &&
+  b.type !== 'SYSTEM' &&
+  a.sender.id === b.sender.id &&
+  dayOf(a.createdAt) === dayOf(b.createdAt) &&
+  Math.abs(Date.parse(b.createdAt) - Date.parse(a.createdAt)) < groupMs;
+
+const isEqual = (a: Row, b: Row): boolean => (Object.keys(a) as (keyof Row)[]).every((key) => a[key] === b[key]);
+
+/** The height of a row before it was drawn. A good guess keeps the scroll bar steady. */
+export function estimateHeight({ message, opensDay, opensUnread, opensGroup, isOwn }: Row): number {
+  const above = (opensDay ? 56 : 0) + (opensUnread ? 44 : 0);
+  if (message.type === 'SYSTEM') return above + 44;
+  if (message.type === 'IMAGE') return above + 260;
+  const lines = Math.ceil((message.content?.length ?? 0) / 34) || 1;
+  return above + 20 + lines * 22 + (opensGroup ? (isOwn ? 12 : 32) : 3);
+}

@@ -1,0 +1,172 @@
+import type { SystemEvent, Words } from './words.js';
+
+const count = new Intl.NumberFormat('en');
+const list = new Intl.ListFormat('en');
+const plural = (number: number, one: string, many: string) => `${count.format(number)} ${number === 1 ? one : many}`;
+
+const namesOf = (names: readonly string[]): string =>
+  list.format(names.length > 3 ? [...names.slice(0, 2), `${names.length - 2} others`] : names);
+
+function tell({ code, sender, users, content }: SystemEvent): string {
+  const who = namesOf(users);
+  switch (code) {
+    case 'ROOM_CREATED':
+      return `${sender} created the room`;
+    case 'MEMBERS_JOINED':
+      return users.includes(sender) ? `${who} joined` : `${sender} invited ${who}`;
+    case 'MEMBER_LEFT':
+      return `${users.length > 0 ? who : sender} left`;
+    case 'MEMBER_REMOVED':
+      return `${sender} removed ${who}`;
+    case 'ADMIN_GRANTED':
+      return `${who} became an admin`;
+    case 'ADMIN_REVOKED':
+      return `${who} is no longer an admin`;
+    case 'ROOM_RENAMED':
+      return `${sender} renamed the room`;
+    case 'ROOM_IMAGE_CHANGED':
+      return `${sender} changed the picture of the room`;
+    case 'BOOKING_CANCELLED':
+      return 'The booking was cancelled, so the room is closed';
+    default:
+      return content ?? 'Notice';
+  }
+}
+
+const reasons: Readonly<Record<string, string>> = {
+  FORBIDDEN: 'You cannot send here',
+  NOT_FOUND: 'The room or the message is gone',
+  CONFLICT: 'It has changed meanwhile',
+  BAD_USER_INPUT: 'The server does not accept this',
+};
+
+export const en: Words = {
+  language: 'en',
+  languageName: 'English',
+  app: 'Fairway',
+  close: 'Close',
+  cancel: 'Cancel',
+  save: 'Save',
+  retry: 'Try again',
+  loading: 'Loading',
+  you: 'You',
+  nobody: '(unknown)',
+  signIn: {
+    title: 'Who are you?',
+    lead: 'This server is a demo: sign in as one of these people, without a password.',
+    waiting: 'Waiting for your sign-in',
+    again: 'Sign in again',
+    out: 'Sign out',
+  },
+  line: {
+    connecting: 'Connecting…',
+    reconnecting: (seconds) => (seconds > 0 ? `Offline · trying again in ${seconds} s` : 'Connecting again…'),
+    now: 'Now',
+    outdated: 'There is a new version',
+    reload: 'Reload',
+    notKept: 'Nothing is kept in this browser',
+  },
+  list: {
+    title: 'Chats',
+    filter: 'Find a chat by its title',
+    clear: 'Clear',
+    create: 'New chat',
+    empty: 'No chats yet',
+    noMatch: (text) => `No chat matches “${text}”`,
+    failed: 'The list could not be loaded',
+    unread: (unread) => plural(unread, 'unread message', 'unread messages'),
+    more: 'More',
+    type: { DIRECT: 'Direct chat', GROUP: 'Group', BOOKING: 'Booking' },
+    picture: 'Picture',
+    noMessage: 'No messages yet',
+    total: (unread) => `(${unread > 999 ? '999+' : unread}) Fairway`,
+  },
+  room: {
+    choose: 'Choose a chat',
+    back: 'Back to the list',
+    details: 'About this chat',
+    members: (members) => plural(members, 'member', 'members'),
+    online: 'Online',
+    typing: (names) =>
+      names.length > 2
+        ? `${names.length} people are typing…`
+        : `${list.format(names)} ${names.length === 1 ? 'is' : 'are'} typing…`,
+    failed: 'The chat could not be loaded',
+    gone: 'You are no longer in this chat',
+    toList: 'Back to the list',
+    empty: 'Say hello',
+    beginning: 'This is where the chat began',
+    unread: 'Unread from here',
+    latest: 'To the latest',
+    latestWith: (unread) => `${unread > 999 ? '999+' : unread} new`,
+    history: 'Messages',
+    system: tell,
+  },
+  message: {
+    deleted: 'This message was deleted',
+    edited: 'edited',
+    status: { pending: 'Sending', waiting: 'Waiting for the one before', failed: 'Not sent' },
+    why: (code) => reasons[code] ?? 'The server cannot be reached',
+    discard: 'Discard',
+    actions: (text) => `Actions for: ${text}`,
+    copy: 'Copy',
+    copyLink: 'Copy link',
+    edit: 'Edit',
+    delete: 'Delete',
+    readers: 'Read by',
+    unread: (unread) => `not read by ${count.format(unread)}`,
+    deleteTitle: 'Delete this message?',
+    deleteText: 'It disappears for everyone and cannot be brought back.',
+    picture: 'Picture',
+    showPicture: (host) => `Open the picture (${host})`,
+    from: (name, text) => `${name}: ${text}`,
+    read: (readers) => `Read by ${count.format(readers)}`,
+    notRead: (others) => `Not read by ${count.format(others)}`,
+    readByNobody: 'Nobody has read it yet',
+  },
+  composer: {
+    label: 'Message',
+    placeholder: 'Write a message',
+    send: 'Send',
+    emoji: 'Emoji',
+    findEmoji: 'Find an emoji',
+    noEmoji: 'No emoji matches',
+    editing: 'Editing a message',
+    tooLong: (over) => `${plural(over, 'character', 'characters')} too long`,
+    closed: 'You cannot send messages in this chat',
+    cancelled: 'The booking was cancelled: no more messages can be sent',
+    full: 'Too many messages are waiting to be sent. Send this one once you are connected',
+  },
+  people: {
+    newTitle: 'New chat',
+    find: 'Find by name',
+    hint: 'Type at least one character of a name',
+    noMatch: (text) => `Nobody matches “${text}”`,
+    noDirectory: 'This server does not search by name: enter a member number',
+    byNumber: 'Member number',
+    chosen: 'Chosen',
+    remove: (name) => `Take ${name} out`,
+    groupName: 'Name of the group (optional)',
+    talk: 'Start chat',
+    createGroup: 'Create group',
+    offline: 'You are offline',
+    refused: 'The server has refused this',
+  },
+  details: {
+    title: 'About this chat',
+    members: 'Members',
+    admin: 'Admin',
+    more: 'More',
+    invite: 'Invite',
+    inviteTitle: 'Invite people',
+    rename: 'Rename',
+    name: 'Name of the chat',
+    appoint: 'Make admin',
+    dismiss: 'Remove as admin',
+    remove: 'Remove',
+    removeText: (name) => `Remove ${name} from this chat?`,
+    leave: 'Leave',
+    leaveText: 'Leave this chat? You cannot see it again until somebody invites you.',
+    actions: (name) => `Actions for ${name}`,
+  },
+};

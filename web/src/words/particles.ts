@@ -1,0 +1,28 @@
+const firstSyllable = 0xac00;
+const lastSyllable = 0xd7a3;
+const finals = 28;
+const rieul = 8;
+
+/** The number of the final consonant of a text's last Hangul syllable: 0 for none; undefined if it does not end in Hangul. */
+function finalOf(text: string): number | undefined {
+  const code = [...text.trim()].at(-1)?.codePointAt(0) ?? 0;
+  return code >= firstSyllable && code <= lastSyllable ? (code - firstSyllable) % finals : undefined;
+}
+
+/** The digits and letters whose Korean names end in a consonant. */
+const closed = /[0136-8lmnr]$/i;
+
+const isClosed = (text: string): boolean => {
+  const final = finalOf(text);
+  return final === undefined ? closed.test(text.trim()) : final !== 0;
+};
+
+/** 을 or 를. */
+export const object = (text: string): string => text + (isClosed(text) ? '을' : '를');
+
+/** 이 or 가. */
+export const subject = (text: string): string => text + (isClosed(text) ? '이' : '가');
+
+/** 으로 or 로, which also follows ㄹ. */
+export const toward = (text: string): string =>
+  text + (isClosed(text) && finalOf(text) !== rieul && !/[178lr]$/i.test(text.trim()) ? '으로' : '로');

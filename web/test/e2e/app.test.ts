@@ -1,0 +1,223 @@
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { type Browser, chromium, type Page } from 'playwright-core';
+import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest';
+import { findChromium } from '../../../test/support/chromium.js';
+import type { TestClient } from '../../../test/support/client.js';
+import { markRead } from '../../../test/support/operations.js';
+import { describeWithBrowser } from '../../../test/support/requirements.js';
+import { startTcpProxy } from '../../../test/support/tcp-proxy.js';
+import { waitFor } from '../../../test/support/wait-for.js';
+import { useWorld } from '../../../test/support/world.js';
+import { fieldOf, type OpenedApp, openApp, readMessages, write } from './open-app.js';
+
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+describeWithBrowser('the chat app', () => {
+  const world = useWorld({ instances: 2 });
+  let browser: Browser;
+  let kim: TestClient;
+  let lee: TestClient;
+  const apps: OpenedApp[] = [];
+
+  beforeAll(async () => {
+    [kim, lee] = [await world.client(4), await world.client(5)];
+    browser = await chromium.launch({ executablePath: findChromium() ?? '', args: ['--no-sandbox'] });
+  });
+  afterAll(async () => {
+    await browser?.close();
+  });
+
+  async function open(userId: number, path = '', options: Parameters<Browser['newContext']>[0] = {}) {
+    const proxy = await startTcpProxy(world.instances[userId % 2]?.url ?? '');
+    const app = await openApp(browser, { url: proxy.url, userId, path, context: options });
+    apps.push(app);
+    onTestFinished(async () => {
+      await app.context.close();
+      await proxy.stop();
+    });
+    return { ...app, proxy };
+  }
+
+  const openRoom = (userId: number, roomId: string, options = {}) => open(userId, `?room=${roomId}`, options);
+  const shows = (page: Page, ...texts: string[]) =>
+    waitFor(async () => JSON.stringify((await readMessages(page)).slice(-texts.length)) === JSON.stringify(texts), {
+      what: `the page to show ${texts.join()}`,
+    });
+  const stored = async (roomId: string) =>
+    (
+      await world.database.query(
+        "SELECT content FROM chat_messages WHERE room_id = $1 AND type = 'TEXT' ORDER BY seq",
+        [roomId],
+      )
+    ).map(({ content }) => content);
+
+  it('shows two people what each of them writes, that one types, and what was read', async () => {
+    const roomId = await kim.group(5);
+    const { page: ofKim } = await openRoom(4, roomId);
+    const { page: ofLee } = await openRoom(5, roomId);
+    await fieldOf(ofKim).waitFor();
+    await fieldOf(ofLee).pressSequentially('안녕');
+    await ofKim.getByText('입력하는 중…').waitFor();
+    await write(ofLee, '안녕하세요');
+    await shows(ofKim, '안녕하세요');
+    await write(ofKim, '반갑습니다');
+    await shows(ofLee, '안녕하세요', '반갑습니다');
+    // The one who is in front of the page has read it: the number beside the message is gone.
+    await ofLee.bringToFront();
+    await waitFor(async () => (await ofKim.getByText('1명이 읽지 않음').count()) === 0, { what: 'the mark to move' });
+  });
+
+  it('lists the rooms in the order of their activity, with what is unread, and finds them by title', async () => {
+    const first = await lee.group(4);
+    const second = await lee.group(4);
+    await lee.send(first, '먼저');
+    await lee.send(second, '나중');
+    const { page } = await open(4);
+    const rows = page.locator('nav a');
+    await rows.first().getByText('나중').waitFor();
+    await lee.send(first, '다시');
+    await rows.first().getByText('다시').waitFor();
+    await rows.first().getByText('읽지 않은 메시지 2개').waitFor();
+    await waitFor(async () => /^\(\d+\) /.test(await page.title()), { what: 'the number in the title' });
+    await page.getByRole('searchbox').fill('없는 방');
+    await page.getByText('‘없는 방’에 맞는 대화방이 없습니다').waitFor();
+  });
+
+  it('keeps what is written while the server is away and over a reload, and sends it once, in order', async () => {
+    const roomId = await kim.group(5);
+    const { page, proxy } = await openRoom(4, roomId);
+    await fieldOf(page).waitFor();
+    await page.waitForFunction(() => navigator.serviceWorker.controller !== null);
+    await proxy.cut();
+    for (const text of ['하나', '둘', '셋']) await write(page, text);
+    await waitFor(async () => (await page.getByText('보내는 중').count()) === 3, {
+      what: 'three messages on their way',
+    });
+    await page.waitForTimeout(500);
+    await page.reload();
+    await waitFor(async () => (await page.getByText('보내는 중').count()) === 3, { what: 'them after a reload' });
+    await proxy.restore();
+    await page
+      .getByRole('button', { name: '지금 연결' })
+      .first()
+      .click({ timeout: 5_000 })
+      .catch(() => undefined);
+    await waitFor(async () => (await page.getByText('보내는 중').count()) === 0, { what: 'them to be sent' });
+    await shows(page, '하나', '둘', '셋');
+    expect(await stored(roomId)).toEqual(['하나', '둘', '셋']);
+  });
+
+  it('sends exactly one whole message at Enter while a syllable is composed', async () => {
+    const roomId = await kim.group(5);
+    const { page, context } = await openRoom(4, roomId);
+    await fieldOf(page).click();
+    const session = await context.newCDPSession(page);
+    for (const text of ['안', '안녕', '안녕하', '안녕하세', '안녕하세요']) {
+      await session.send('Input.imeSetComposition', { text, selectionStart: text.length, selectionEnd: text.length });
+    }
+    const key = { key: 'Process', code: 'Enter', windowsVirtualKeyCode: 229 };
+    await session.send('Input.dispatchKeyEvent', { type: 'rawKeyDown', ...key });
+    await session.send('Input.insertText', { text: '안녕하세요' });
+    await session.send('Input.dispatchKeyEvent', { type: 'keyUp', ...key });
+    await shows(page, '안녕하세요');
+    expect(await fieldOf(page).inputValue()).toBe('');
+    await waitFor(async () => (await stored(roomId)).length === 1, { what: 'the message' });
+    expect(await stored(roomId)).toEqual(['안녕하세요']);
+  });
+
+  it('does all with the keyboard alone: send, edit, delete, invite, leave', async () => {
+    const roomId = await kim.group(5);
+    const { page } = await openRoom(4, roomId);
+    await fieldOf(page).waitFor();
+    await page.keyboard.type('첫 글');
+    await page.keyboard.press('Enter');
+    await shows(page, '첫 글');
+    await waitFor(async () => (await stored(roomId)).length === 1, { what: 'the message' });
+    await page.keyboard.press('ArrowUp');
+    await page.keyboard.press('End');
+    await page.keyboard.type('!');
+    await page.keyboard.press('Enter');
+    await waitFor(async () => (await stored(roomId))[0] === '첫 글!', { what: 'the edit' });
+    const menu = page.getByRole('button', { name: '메시지 메뉴: 첫 글!' });
+    await menu.focus();
+    await page.keyboard.press('Enter');
+    await page.keyboard.press('ArrowUp');
+    await page.keyboard.press('Enter');
+    await page.getByRole('button', { name: '삭제', exact: true }).focus();
+    await page.keyboard.press('Enter');
+    await page.getByText('삭제된 메시지입니다').waitFor();
+    await page.getByRole('button', { name: '대화방 정보' }).focus();
+    await page.keyboard.press('Enter');
+    await page.getByRole('dialog').getByRole('button', { name: '나가기' }).focus();
+    await page.keyboard.press('Enter');
+    await page.getByRole('dialog').getByRole('button', { name: '나가기', exact: true }).focus();
+    await page.keyboard.press('Enter');
+    await page.getByText('대화를 골라 주세요').waitFor();
+  });
+
+  it('shows 10,000 messages without moving what is read', async () => {
+    const roomId = await kim.group(5);
+    await world.database.query(
+      `INSERT INTO chat_messages (id, room_id, seq, changed_seq, sender_id, sender_name, type, content, created_at)
+        SELECT gen_random_uuid(), $1, n, n, 4 + n % 2, 'x', 'TEXT', repeat('말 ', 1 + n % 60) || n,
+          now() - (10002 - n) * interval '1 minute' FROM generate_series(2, 10001) n`,
+      [roomId],
+    );
+    await world.database.query('UPDATE chat_rooms SET seq = 10001, published_seq = 10001 WHERE id = $1', [roomId]);
+    const { page } = await openRoom(4, roomId);
+    await page.locator('[role=log] [data-message]').first().waitFor();
+    const jumps = await page.evaluate(async () => {
+      const log = document.querySelector('[role=log]') as HTMLElement;
+      const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
+      let worst = 0;
+      for (let step = 0; step < 400; step += 1) {
+        const rows = [...log.querySelectorAll<HTMLElement>('[data-message]')];
+        const middle = log.getBoundingClientRect().top + log.clientHeight / 2;
+        const kept = rows.find((row) => row.getBoundingClientRect().bottom > middle);
+        const id = kept?.dataset['message'];
+        const before = kept?.getBoundingClientRect().top ?? 0;
+        const scrolled = log.scrollTop;
+        // Nothing scrolls here: what is in the middle must not move, whatever is loaded and measured.
+        await frame();
+        await frame();
+        const row = log.querySelector(`[data-message="${id}"]`);
+        const moved = row === null ? 0 : row.getBoundingClientRect().top - before;
+        if (Math.abs(log.scrollTop - scrolled) < 1 || Math.abs(moved) > 1) worst = Math.max(worst, Math.abs(moved));
+        log.scrollBy(0, -600);
+        await frame();
+      }
+      return worst;
+    });
+    expect(jumps).toBeLessThanOrEqual(1);
+  });
+
+  it.each([
+    ['on a desktop', {}],
+    ['in the dark', { colorScheme: 'dark' as const }],
+    ['in English', { locale: 'en-US' }],
+    ['on a phone', { viewport: { width: 390, height: 760 }, hasTouch: true, isMobile: true }],
+  ])('has no violation of axe %s', async (_name, options) => {
+    const roomId = await kim.group(5);
+    await lee.send(roomId, 'https://example.com 안녕하세요');
+    await kim.http(markRead, { input: { roomId, messageId: (await lee.send(roomId, '읽은 것')).message.id } });
+    await lee.send(roomId, '읽지 않은 것');
+    const { page } = await openRoom(4, roomId, options);
+    await page.locator('[role=log] [data-message]').first().waitFor();
+    await page.evaluate(axe);
+    const violations = await page.evaluate(async () => {
+      const { violations } = await (window as unknown as { axe: { run(): Promise<AxeResults> } }).axe.run();
+      return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' | ')}`);
+    });
+    expect(violations).toEqual([]);
+  });
+
+  it('loads nothing from anywhere else, and breaks no rule of its own page', () => {
+    const ofRules = apps.flatMap(({ faults }) => faults.filter((fault) => /Content Security|Refused to/.test(fault)));
+    expect(ofRules).toEqual([]);
+  });
+});
+
+interface AxeResults {
+  readonly violations: readonly { readonly id: string; readonly nodes: readonly { readonly html: string }[] }[];
+}
