@@ -3,6 +3,7 @@ import { createRoot } from 'react-dom/client';
 import '../styles/base.css';
 import { type Language, languages, WordsProvider } from '../words/use-words.js';
 import styles from './main.module.css';
+import { details } from './samples.js';
 import { clientOf, stories } from './stories.js';
 
 /** All stories side by side, each in a page of its own; `?story=room&language=en` is one of them. */
@@ -23,6 +24,8 @@ if (story === undefined) {
       ))}
     </main>,
   );
+} else if (story.isInRoom === true && !searchParams.has('room')) {
+  location.search += `&room=${details.id}`;
 } else {
   sessionStorage.setItem('fairway.demoUser', '4');
   root.render(

@@ -15,6 +15,8 @@ export interface Story {
   readonly show: () => ReactNode;
   /** In pixels; a phone by default. */
   readonly width?: number;
+  /** Whether the address names the room. */
+  readonly isInRoom?: boolean;
 }
 
 const { id: roomId } = details;
@@ -33,7 +35,7 @@ const inRoom = (more = {}): FakeState => ({
 
 /** Every part of the app in every state. */
 export const stories: readonly Story[] = [
-  { name: 'app', width: 1_080, state: inRoom(), show: () => <App /> },
+  { name: 'app', width: 1_080, isInRoom: true, state: inRoom(), show: () => <App /> },
   { name: 'sign-in', state: { viewer: null, connection: { status: 'signedOut' } }, show: () => <SignIn /> },
   { name: 'list', state: inRoom(), show: list(roomId) },
   { name: 'list-loading', state: { viewer: kim, rooms: { status: 'loading' } }, show: list() },

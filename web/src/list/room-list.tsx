@@ -34,16 +34,16 @@ export function RoomList({ openId }: { readonly openId: string | null }) {
           <LineStatus usual={viewer?.name ?? ''} />
         </div>
         {!isHosted && (
-          <Button
-            kind="plain"
-            className={styles.out ?? ''}
+          <button
+            type="button"
+            className={styles.out}
             onClick={() => {
               chooseDemoUser(undefined);
               void fairway.signOut();
             }}
           >
             {words.signIn.out}
-          </Button>
+          </button>
         )}
         <IconButton label={words.list.create} onClick={() => setCreating(true)}>
           <Icon name="plus" />

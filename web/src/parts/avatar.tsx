@@ -29,6 +29,6 @@ export function Avatar({ id, name, url, isOnline = false, size = 'usual' }: Avat
 
 /** A whole character as people see it: an emoji, a syllable. */
 function firstLetter(name: string): string {
-  const [first] = new Intl.Segmenter().segment(name.replace(/^[#\s]+/, '') || '?');
-  return (first?.segment ?? '?').toLocaleUpperCase();
+  const [first] = new Intl.Segmenter().segment(name.replace(/^[#\s]+/, '') || ' ');
+  return (first?.segment ?? '').toLocaleUpperCase();
 }

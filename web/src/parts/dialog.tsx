@@ -18,6 +18,7 @@ export function Dialog({ title, onClose, children }: DialogProps) {
   useEffect(() => {
     const dialog = ref.current;
     if (dialog?.open === false) dialog.showModal();
+    dialog?.querySelector<HTMLElement>('input, form button')?.focus();
     return () => dialog?.close();
   }, []);
   return (
