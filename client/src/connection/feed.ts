@@ -79,6 +79,7 @@ export function createFeed<Result, Variables>(options: FeedOptions<Result, Varia
       begin();
     } else {
       halt();
+      options.stale();
       cancelRetry = environment.setTimer(begin, backoff.next());
     }
   };
