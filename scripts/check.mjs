@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { checkClient } from './client.mjs';
 import { findStalePages } from './docs.mjs';
+import { findStaleManifests } from './documents.mjs';
 import { findForbiddenImports } from './imports.mjs';
 import { findMissingNames } from './page-names.mjs';
 import { root, runAndCollect } from './run-command.mjs';
@@ -19,6 +20,7 @@ const checks = {
   'types of the client': () => run(program('typescript/bin/tsc'), '-p', 'client/tsconfig.test.json'),
   'types of the chat app': () => run(program('typescript/bin/tsc'), '-p', 'web/tsconfig.json'),
   client: checkClient,
+  documents: findStaleManifests,
   imports: async () => findForbiddenImports(),
   'format and lint': () => run(program('@biomejs/biome/bin/biome'), 'check', '--error-on-warnings', '.'),
   'dead code': () => run(program('knip/bin/knip.js'), '--no-progress'),

@@ -1,5 +1,4 @@
-import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { gzipSync } from 'node:zlib';
@@ -7,7 +6,6 @@ import { root, runAndCollect } from './run-command.mjs';
 import { runScript, setUp } from './setup.mjs';
 
 const client = join(root, 'client');
-const manifest = join(client, 'documents.json');
 const readmeFolder = join(client, 'test/generated/readme');
 /** What an app that uses everything but React's hooks loads, compressed, with graphql-ws and idb. */
 const maxBytes = 25_000;
@@ -41,30 +39,11 @@ export async function checkClient() {
   const problems = await Promise.all([
     run('node_modules/publint/src/cli.js', 'client', '--strict'),
     run('node_modules/@arethetypeswrong/cli/dist/index.js', '--pack', 'client', '--profile', 'esm-only', '--quiet'),
-    checkManifest(),
     checkSize(),
     checkImport(),
     checkReadme(),
   ]);
   return problems.filter((problem) => problem !== '').join('\n');
-}
-
-/**
- * The operations of the client by their ids, which every server registers: exactly the texts that the client sends.
- * @returns {Promise<string>}
- */
-async function readDocuments() {
-  const documents = await import(pathToFileURL(join(client, 'dist/operations/generated/documents.js')).href);
-  const texts = Object.entries(documents)
-    .filter(([name]) => name.endsWith('Document'))
-    .map(([, document]) => String(document));
-  const entries = texts.map((text) => [createHash('sha256').update(text).digest('hex'), text]);
-  return `${JSON.stringify(Object.fromEntries(entries), null, 2)}\n`;
-}
-
-async function checkManifest() {
-  const written = existsSync(manifest) ? readFileSync(manifest, 'utf8') : '';
-  return written === (await readDocuments()) ? '' : 'client/documents.json is out of date: npm run client:documents';
 }
 
 async function checkSize() {
@@ -108,12 +87,11 @@ async function run(...args) {
   return code === 0 ? '' : output.trim() || `${args[0]} ended with code ${code}`;
 }
 
-/** `npm run client:build`, and `npm run client:documents` to write the manifest as well. */
+/** `npm run client:build` */
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   await runScript(async () => {
     await setUp({ operations: true });
     const problem = await buildClient();
     if (problem !== '') throw new Error(problem);
-    if (process.argv.includes('--documents')) writeFileSync(manifest, await readDocuments());
   });
 }

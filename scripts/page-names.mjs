@@ -3,8 +3,8 @@ import { dirname, join, relative } from 'node:path';
 import { root } from './run-command.mjs';
 
 /** The folders of the files that pages name, and of the code with the names in ARCHITECTURE.md. */
-const folders = ['src', 'scripts', 'prisma', 'test', 'clients', 'bench', 'deploy', 'docs', 'client/src'];
-const codePattern = /\.(ts|mjs|sql|prisma|conf)$/;
+const folders = ['src', 'scripts', 'prisma', 'test', 'clients', 'bench', 'deploy', 'docs', 'client/src', 'web/src'];
+const codePattern = /\.(tsx?|mjs|sql|prisma|conf)$/;
 
 const fence = /```[\s\S]*?```/g;
 const linkPattern = /\]\(([^)#\s:]+)(?:#[^)]*)?\)/g;

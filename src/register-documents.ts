@@ -4,8 +4,8 @@ import type { Config } from './config.js';
 import { schema } from './schema/index.js';
 import { TrustedDocuments } from './server/graphql/documents/trusted-documents.js';
 
-/** Of the native clients, and of the client in this repository. */
-const ownOperations = ['../clients/operations', '../client/documents.json'].map((path) =>
+/** Of the native clients, of the client in this repository, and of the chat app. */
+const ownOperations = ['../clients/operations', '../client/documents.json', '../web/documents.json'].map((path) =>
   fileURLToPath(new URL(path, import.meta.url)),
 );
 

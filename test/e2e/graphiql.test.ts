@@ -28,7 +28,7 @@ describeWithBrowser('GraphiQL, cut off from the network', () => {
   afterEach(() => expect({ elsewhere, faults }).toEqual({ elsewhere: [], faults: [] }));
   afterAll(() => browser?.close());
 
-  async function open({ url }: Pick<Instance, 'url'>, path = '/', shown = '/graphql'): Promise<Page> {
+  async function open({ url }: Pick<Instance, 'url'>, path = '/graphql', shown = '/graphql'): Promise<Page> {
     const context = await browser.newContext({ permissions: ['clipboard-read', 'clipboard-write'] });
     onTestFinished(() => context.close());
     const note = (requested: string) => {
@@ -86,8 +86,8 @@ describeWithBrowser('GraphiQL, cut off from the network', () => {
       proxy.close();
     });
     const url = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
-    for (const path of ['/chat/', '/chat/graphql/']) {
-      const page = await open({ url }, path, path === '/chat/' ? '/chat/graphql' : path);
+    for (const path of ['/chat/graphql', '/chat/graphql/']) {
+      const page = await open({ url }, path, path);
       await page.getByText('Headers', { exact: true }).click();
       const headers = page.locator('.graphiql-editor-tool .monaco-editor:visible');
       await write(page, headers, `{ "Authorization": "Bearer ${kim.token}" }`);

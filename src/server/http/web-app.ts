@@ -56,6 +56,7 @@ function createPage({ frameAncestors, imageOrigins, demoUsers }: WebAppOptions):
   const html = readFileSync(page, 'utf8').replace(settingsScript, () => settingsScript.replace('{}', () => settings));
   const headers = {
     'content-type': 'text/html; charset=utf-8',
+    'content-length': String(Buffer.byteLength(html)),
     'cache-control': 'no-store',
     'content-security-policy': createPolicy(frameAncestors, imageOrigins),
     'x-content-type-options': 'nosniff',
