@@ -47,7 +47,10 @@ export function Conversation({ roomId, messageId }: ConversationProps) {
     if (messageId !== null && isKnown) void actions.goTo(messageId);
   }, [messageId, isKnown, actions]);
   const editedId = editing?.id;
-  const isEditable = messages.some(({ id, canEdit }) => id === editedId && canEdit);
+  const isEditedDeleted = messages.some(({ id, deletedAt }) => id === editedId && deletedAt !== null);
+  useEffect(() => {
+    if (isEditedDeleted) setEditing(null);
+  }, [isEditedDeleted]);
   const inMenu = messages.find(({ id }) => id === menu?.messageId);
   const editLast = useCallback(() => {
     const last = actions.getSnapshot().messages.findLast(({ canEdit }) => canEdit);
@@ -85,7 +88,7 @@ export function Conversation({ roomId, messageId }: ConversationProps) {
         room={actions}
         details={room}
         draft={snapshot.draft}
-        editing={isEditable ? editing : null}
+        editing={editing}
         onEditLast={editLast}
         onEnd={stopEditing}
       />

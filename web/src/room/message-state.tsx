@@ -12,7 +12,7 @@ export function MessageState({ message: { id, status, error } }: { readonly mess
   const fairway = useFairway();
   if (status === 'sent') return null;
   return (
-    <span className={`${styles.state} ${status === 'failed' ? styles.failed : ''}`}>
+    <span className={`${styles.state} ${styles[status] ?? ''}`}>
       <span className={styles.word}>
         <Icon name={icons[status]} size={16} />
         {words.message.status[status]}
