@@ -9,6 +9,7 @@ import { describeWithBrowser } from '../../../test/support/requirements.js';
 import { startTcpProxy } from '../../../test/support/tcp-proxy.js';
 import { waitFor } from '../../../test/support/wait-for.js';
 import { useWorld } from '../../../test/support/world.js';
+import { startHttpProxy } from './http-proxy.js';
 import { fieldOf, type OpenedApp, openApp, readMessages, write } from './open-app.js';
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
@@ -154,6 +155,60 @@ describeWithBrowser('the chat app', () => {
     await page.getByRole('dialog').getByRole('button', { name: '나가기', exact: true }).focus();
     await page.keyboard.press('Enter');
     await page.getByText('대화를 골라 주세요').waitFor();
+  });
+
+  it('opens the message of a link in its surroundings, and leads back to the newest ones', async () => {
+    const roomId = await kim.group(5);
+    const ids: string[] = [];
+    for (let number = 1; number <= 120; number += 1) ids.push((await lee.send(roomId, `글 ${number}`)).message.id);
+    const { page } = await open(4, `?room=${roomId}&message=${ids[9]}`);
+    await page.locator(`[data-message="${ids[9]}"]`).waitFor();
+    await waitFor(
+      () =>
+        page.evaluate((id) => {
+          const row = document.querySelector(`[data-message="${id}"]`)?.getBoundingClientRect();
+          const log = document.querySelector('[role=log]')?.getBoundingClientRect();
+          return row !== undefined && log !== undefined && row.top >= log.top && row.bottom <= log.bottom;
+        }, ids[9]),
+      { what: 'the message in view' },
+    );
+    expect(await readMessages(page)).not.toContain('글 120');
+    await page
+      .getByRole('button', { name: '최근 메시지로' })
+      .or(page.getByRole('button', { name: '새 메시지' }))
+      .first()
+      .click();
+    await shows(page, '글 119', '글 120');
+    expect(page.url()).not.toContain('message=');
+  });
+
+  it('puts an emoji from its own picker at the cursor', async () => {
+    const roomId = await kim.group(5);
+    const { page, faults } = await openRoom(4, roomId);
+    await fieldOf(page).fill('앞뒤');
+    await fieldOf(page).press('ArrowLeft');
+    await page.getByRole('button', { name: '이모지' }).click();
+    await page.locator('[frimousse-emoji]:visible').first().click();
+    const text = await fieldOf(page).inputValue();
+    expect(text).toMatch(/^앞\p{Extended_Pictographic}.*뒤$/u);
+    await page.keyboard.press('Enter');
+    await shows(page, text);
+    expect(faults).toEqual([]);
+  });
+
+  it('sends over HTTP where no WebSocket gets through, and shows what comes', async () => {
+    const roomId = await kim.group(5);
+    const proxy = await startHttpProxy(world.instances[0]?.url ?? '');
+    const app = await openApp(browser, { url: proxy.url, userId: 4, path: `?room=${roomId}` });
+    onTestFinished(async () => {
+      await app.context.close();
+      proxy.stop();
+    });
+    await fieldOf(app.page).waitFor();
+    await write(app.page, '소켓 없이');
+    await waitFor(async () => (await stored(roomId)).length === 1, { what: 'the message' });
+    await lee.send(roomId, '받았어요');
+    await shows(app.page, '소켓 없이', '받았어요');
   });
 
   it('shows 10,000 messages without moving what is read', async () => {
