@@ -433,6 +433,7 @@ export class ModelServer {
       title: room.name,
       name: room.name,
       imageUrl: null,
+      peer: null,
       bookingId: null,
       cancelledAt: null,
       seq: room.seq,

@@ -13,6 +13,8 @@ const roomShape = {
   imageUrl: orNull(text),
   type: roomType,
   bookingId: orNull(bookingId),
+  /** The two users of a DIRECT room, the smaller number first: `4:9`. */
+  directKey: orNull(text),
   seq: mark,
   /** The epoch of its log: `seq` is a position in this one. */
   epoch: computed(uuid),

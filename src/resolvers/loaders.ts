@@ -62,6 +62,12 @@ export function loadMemberUsers(
 export const loadActor = ({ batches, nameCache }: Deps, roomId: string, userId: number): User | Promise<User> =>
   nameCache.getMember(roomId, userId) ?? batches.actors.load({ roomId, userId });
 
+/** The other member of a DIRECT room, as they are shown there; null in other rooms. */
+export function loadPeer(deps: Deps, { userId }: Viewer, { id, directKey }: Room): User | Promise<User> | null {
+  const peerId = directKey?.split(':').find((memberId) => memberId !== String(userId));
+  return peerId === undefined ? null : loadActor(deps, id, Number(peerId));
+}
+
 /**
  * The room with the selected parts, as of one moment.
  * @throws {ChatError} NOT_FOUND if the viewer is not a member of the room any more

@@ -2,7 +2,14 @@ import type { GraphQLResolveInfo } from 'graphql';
 import { memberDetails } from '../db/member-row.js';
 import { cursorOfRoom, type Room as RoomShape, roomParts } from '../db/rooms.js';
 import { canSend } from '../resolvers/access.js';
-import { loadMemberCount, loadMembers, loadMembership, loadTitle, loadUnreadCount } from '../resolvers/loaders.js';
+import {
+  loadMemberCount,
+  loadMembers,
+  loadMembership,
+  loadPeer,
+  loadTitle,
+  loadUnreadCount,
+} from '../resolvers/loaders.js';
 import { inviteMembers, leaveRoom, removeMember, setAdmin } from '../resolvers/members.js';
 import {
   assertRoomPageArgs,
@@ -28,6 +35,7 @@ import { ofViewer } from './of-viewer.js';
 import { RoomMember } from './room-member.js';
 import { RoomType } from './room-type.js';
 import { Selection } from './selection.js';
+import { User } from './user.js';
 
 /** Not a Prisma type: a room carries the parts that were loaded in the same query. */
 export const Room = builder.objectRef<RoomShape>('Room').implement({
@@ -41,6 +49,13 @@ export const Room = builder.objectRef<RoomShape>('Room').implement({
       ...ofViewer,
       description: "The title to show to the viewer: the name or, without one, the other members' names.",
       resolve: (room, _args, { deps, viewer }) => loadTitle(deps, viewer, room),
+    }),
+    peer: t.field({
+      ...ofViewer,
+      type: User,
+      nullable: true,
+      description: 'The other member of a DIRECT room, for a picture and presence; null in other rooms.',
+      resolve: (room, _args, { deps, viewer }) => loadPeer(deps, viewer, room),
     }),
     imageUrl: t.exposeString('imageUrl', {
       nullable: true,

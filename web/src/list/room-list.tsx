@@ -1,5 +1,5 @@
-import { useFairway, useRooms, useViewer } from '@fairway/client/react';
-import { useEffect, useRef, useState } from 'react';
+import { useFairway, usePresence, useRooms, useViewer } from '@fairway/client/react';
+import { useEffect, useMemo, useRef, useState } from 'react';
 import { LineStatus } from '../line/line-status.js';
 import { Button, IconButton } from '../parts/button.js';
 import { Icon } from '../parts/icon.js';
@@ -21,6 +21,12 @@ export function RoomList({ openId }: { readonly openId: string | null }) {
   const [filter, setFilter] = useState('');
   const [isCreating, setCreating] = useState(false);
   const shown = filter.trim() === '' ? rooms : rooms.filter(({ title }) => matches(title, filter));
+  const { maxWatchedUsers } = fairway.limits();
+  const peers = useMemo(
+    () => rooms.flatMap(({ peer }) => peer?.id ?? []).slice(0, maxWatchedUsers),
+    [rooms, maxWatchedUsers],
+  );
+  const presence = usePresence(peers);
   // A room that matches may be on a later page.
   useEffect(() => {
     if (filter.trim() !== '' && hasMore && !isLoadingMore) void actions.loadMore();
@@ -62,7 +68,12 @@ export function RoomList({ openId }: { readonly openId: string | null }) {
       <nav className={styles.rows} aria-label={words.list.title}>
         {isLoading && <SkeletonRows label={words.loading} />}
         {shown.map((room) => (
-          <RoomRow key={room.id} room={room} isOpen={room.id === openId} />
+          <RoomRow
+            key={room.id}
+            room={room}
+            isOpen={room.id === openId}
+            isOnline={room.peer !== null && presence.get(room.peer.id)?.isOnline === true}
+          />
         ))}
         {!isLoading && rooms.length === 0 && (
           <Notice text={words.list.empty}>

@@ -10,12 +10,14 @@ import styles from './room-row.module.css';
 interface RoomRowProps {
   readonly room: ListedRoom;
   readonly isOpen: boolean;
+  /** Whether the other one of a DIRECT room is there. */
+  readonly isOnline: boolean;
 }
 
 /** A room in the list: its title and time in one line, its newest message and the unread ones in the next. */
-export const RoomRow = memo(function RoomRow({ room, isOpen }: RoomRowProps) {
+export const RoomRow = memo(function RoomRow({ room, isOpen, isOnline }: RoomRowProps) {
   const words = useWords();
-  const { id, title, imageUrl, unreadCount, updatedAt } = room;
+  const { id, title, imageUrl, unreadCount, updatedAt, peer } = room;
   return (
     <a
       href={addressOf(id)}
@@ -27,7 +29,7 @@ export const RoomRow = memo(function RoomRow({ room, isOpen }: RoomRowProps) {
         openRoute(id);
       }}
     >
-      <Avatar id={id} name={title} url={imageUrl} />
+      <Avatar id={peer?.id ?? id} name={title} url={imageUrl ?? peer?.avatarUrl} isOnline={isOnline} />
       <span className={styles.text}>
         <span className={styles.line}>
           <span className={styles.title} dir="auto">

@@ -67,7 +67,7 @@ export function Conversation({ roomId, messageId }: ConversationProps) {
   }
   return (
     <section className={styles.conversation} aria-label={room?.title}>
-      <RoomHeader snapshot={snapshot} viewerId={viewer?.id} onDetails={() => setDetails(true)} />
+      <RoomHeader snapshot={snapshot} onDetails={() => setDetails(true)} />
       {rows.length === 0 && !isKnown ? (
         <SkeletonMessages label={words.loading} />
       ) : (

@@ -11,16 +11,14 @@ import styles from './room-header.module.css';
 
 interface RoomHeaderProps {
   readonly snapshot: RoomSnapshot;
-  readonly viewerId: string | undefined;
   readonly onDetails: () => void;
 }
 
 /** The title of the open room, and below it who types, or else who is there. */
-export function RoomHeader({ snapshot: { id, room, members, typing }, viewerId, onDetails }: RoomHeaderProps) {
+export function RoomHeader({ snapshot: { id, room, typing }, onDetails }: RoomHeaderProps) {
   const words = useWords();
   const isDirect = room?.type === 'DIRECT';
-  const peer = isDirect ? members.find(({ user }) => user.id !== viewerId)?.user : undefined;
-  const peerId = peer?.id;
+  const peerId = room?.peer?.id;
   const presence = usePresence(useMemo(() => (peerId === undefined ? [] : [peerId]), [peerId]));
   const isOnline = peerId !== undefined && presence.get(peerId)?.isOnline === true;
   const title = room?.title ?? '';
@@ -31,7 +29,7 @@ export function RoomHeader({ snapshot: { id, room, members, typing }, viewerId, 
       <IconButton label={words.room.back} className={styles.back ?? ''} onClick={() => openRoute(null)}>
         <Icon name="back" />
       </IconButton>
-      <Avatar id={peerId ?? id} name={title} url={room?.imageUrl ?? peer?.avatarUrl} isOnline={isOnline} />
+      <Avatar id={peerId ?? id} name={title} url={room?.imageUrl ?? room?.peer?.avatarUrl} isOnline={isOnline} />
       <div className={styles.text}>
         <h2 className={styles.title} dir="auto">
           {title}
