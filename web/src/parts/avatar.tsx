@@ -27,8 +27,10 @@ export function Avatar({ id, name, url, isOnline = false, size = 'usual' }: Avat
   );
 }
 
+const segmenter = new Intl.Segmenter();
+
 /** A whole character as people see it: an emoji, a syllable. */
 function firstLetter(name: string): string {
-  const [first] = new Intl.Segmenter().segment(name.replace(/^[#\s]+/, '') || ' ');
+  const [first] = segmenter.segment(name.replace(/^[#\s]+/, '') || ' ');
   return (first?.segment ?? '').toLocaleUpperCase();
 }

@@ -1,5 +1,5 @@
 import type { TimelineMessage } from '@fairway/client';
-import { useRoom, useViewer } from '@fairway/client/react';
+import { useViewer } from '@fairway/client/react';
 import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
 import { Announcer } from '../app/announcer.js';
 import { forgetMessage, openRoute } from '../app/route.js';
@@ -14,6 +14,7 @@ import { MessageActions } from './message-actions.js';
 import { RoomHeader } from './room-header.js';
 import { createRows } from './rows.js';
 import { SkeletonMessages } from './skeleton-messages.js';
+import { useLiveRoom } from './use-live-room.js';
 
 interface ConversationProps {
   readonly roomId: string;
@@ -25,7 +26,7 @@ interface ConversationProps {
 export function Conversation({ roomId, messageId }: ConversationProps) {
   const words = useWords();
   const viewer = useViewer();
-  const { actions, ...snapshot } = useRoom(roomId);
+  const { snapshot, room: actions } = useLiveRoom(roomId);
   const { messages, room, status, firstUnreadId, hasOlder } = snapshot;
   const [menu, setMenu] = useState<{ readonly messageId: string; readonly anchor: HTMLElement } | null>(null);
   const [editing, setEditing] = useState<TimelineMessage | null>(null);

@@ -25,7 +25,25 @@ interface Input {
 /** Messages of one author that follow each other within this time are drawn as one group. */
 const groupMs = 300_000;
 
-const minuteOf = (iso: string): number => Math.floor(Date.parse(iso) / 60_000);
+interface Moment {
+  readonly ms: number;
+  readonly minute: number;
+  /** Equal for two messages of one day, where the reader is. */
+  readonly day: string;
+}
+
+/** Working out the day takes longer than all else, and a message keeps its identity until it changes. */
+const moments = new WeakMap<TimelineMessage, Moment>();
+
+function momentOf(message: TimelineMessage): Moment {
+  let moment = moments.get(message);
+  if (moment === undefined) {
+    const ms = Date.parse(message.createdAt);
+    moment = { ms, minute: Math.floor(ms / 60_000), day: dayOf(message.createdAt) };
+    moments.set(message, moment);
+  }
+  return moment;
+}
 
 /** Builds the rows; a row keeps its identity until something of it changes, so that only changed ones are drawn again. */
 export function createRows(): (input: Input) => readonly Row[] {
@@ -34,7 +52,7 @@ export function createRows(): (input: Input) => readonly Row[] {
     const rows = messages.map((message, index): Row => {
       const before = messages[index - 1];
       const after = messages[index + 1];
-      const opensDay = before === undefined ? !hasOlder : dayOf(before.createdAt) !== dayOf(message.createdAt);
+      const opensDay = before === undefined ? !hasOlder : momentOf(before).day !== momentOf(message).day;
       const opensUnread = message.id === firstUnreadId;
       const row: Row = {
         message,
@@ -43,9 +61,7 @@ export function createRows(): (input: Input) => readonly Row[] {
         isOwn: message.sender.id === viewerId,
         opensGroup: opensDay || opensUnread || before === undefined || !areTogether(before, message),
         showsTime:
-          after === undefined ||
-          !areTogether(message, after) ||
-          minuteOf(message.createdAt) !== minuteOf(after.createdAt),
+          after === undefined || !areTogether(message, after) || momentOf(message).minute !== momentOf(after).minute,
       };
       const known = shown.get(message.id);
       return known !== undefined && isEqual(known, row) ? known : row;
@@ -59,8 +75,8 @@ const areTogether = (a: TimelineMessage, b: TimelineMessage): boolean =>
   a.type !== 'SYSTEM' &&
   b.type !== 'SYSTEM' &&
   a.sender.id === b.sender.id &&
-  dayOf(a.createdAt) === dayOf(b.createdAt) &&
-  Math.abs(Date.parse(b.createdAt) - Date.parse(a.createdAt)) < groupMs;
+  momentOf(a).day === momentOf(b).day &&
+  Math.abs(momentOf(b).ms - momentOf(a).ms) < groupMs;
 
 const isEqual = (a: Row, b: Row): boolean => (Object.keys(a) as (keyof Row)[]).every((key) => a[key] === b[key]);
 
