@@ -95,9 +95,12 @@ const importPattern =
 const sqlPattern =
   /\bquery\s*(?:<[^;()]*>)?\s*`|\$(?:query|execute)Raw|['"`]\s*(?:SELECT|INSERT|UPDATE|DELETE|WITH|CALL|TRUNCATE|LOCK)\s/;
 
+/** They use each other by their packages' names alone, and the server not at all. */
+const workspaces = ['client/src', 'web/src'];
+
 /** @returns {string} the violations of the rules, one per line: imports, and SQL outside `src/db` */
 export function findForbiddenImports() {
-  const problems = [];
+  const problems = workspaces.flatMap(findEscapes);
   for (const file of readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })) {
     const path = file.replaceAll('\\', '/');
     if (!path.endsWith('.ts')) continue;
@@ -110,6 +113,20 @@ export function findForbiddenImports() {
     problems.push(...refusals.filter((refusal) => refusal !== '').map((refusal) => `src/${path}: ${refusal}`));
   }
   return problems.join('\n');
+}
+
+/** @type {(folder: string) => string[]} */
+function findEscapes(folder) {
+  const files = readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' });
+  return files
+    .filter((file) => /\.tsx?$/.test(file))
+    .flatMap((file) => {
+      const path = posix.join(folder, file.replaceAll('\\', '/'));
+      return [...readFileSync(join(root, path), 'utf8').matchAll(importPattern)]
+        .map(([, ...found]) => found.find((name) => name !== undefined) ?? '')
+        .filter((target) => target.startsWith('.') && !posix.join(posix.dirname(path), target).startsWith(`${folder}/`))
+        .map((target) => `${path}: ${folder} is a package of its own (${target})`);
+    });
 }
 
 /** @type {(path: string, target: string) => string} */
