@@ -186,6 +186,11 @@ const origin = z.string().transform((value, { addIssue }) => {
   return z.NEVER;
 });
 
+/** An origin that becomes part of a content security policy, where other characters would begin another rule. */
+const policyOrigin = origin.pipe(
+  z.string().regex(/^[^:]+:\/\/[^;,'"]+$/, { error: 'must be a list of origins such as https://app.example.com' }),
+);
+
 /** The variables with their texts for docs/configuration.md; `default` is the text for a variable without a fixed default. */
 export const environment = z.object({
   PORT: wholeNumber(0, 65_535).default(4000).describe('TCP port; 0 chooses a free one'),
@@ -287,11 +292,11 @@ export const environment = z.object({
     .meta({ description: 'GraphiQL at `/graphql` in a browser', default: '`off` in production, else `on`' }),
   WEB_APP: onOff.default(true).meta({ description: '`on`: the chat app at `/`', default: '`on`' }),
   FRAME_ANCESTORS: list
-    .pipe(z.array(origin))
+    .pipe(z.array(policyOrigin))
     .default([])
     .describe('origins of pages that may show the chat app in a frame, and hand it a token, separated by commas'),
   IMAGE_ORIGINS: list
-    .pipe(z.array(origin))
+    .pipe(z.array(policyOrigin))
     .default([])
     .describe(
       'origins from which the chat app loads pictures, separated by commas; others open when they are asked for',

@@ -45,6 +45,15 @@ describe('readConfig', () => {
     });
   });
 
+  it.each(['https://a.example;sandbox', 'https://a.example,b', "app://x'y"])(
+    'refuses %j where it would become a rule of the page',
+    (origin) => {
+      // A comma separates two of them.
+      const expected = origin.includes(',') ? ['FRAME_ANCESTORS'] : ['FRAME_ANCESTORS', 'IMAGE_ORIGINS'];
+      expect(blamed({ FRAME_ANCESTORS: origin, IMAGE_ORIGINS: origin.replace(',b', '') })).toEqual(expected);
+    },
+  );
+
   it('starts one process, and in production one for each usable core but one, up to 8', () => {
     expect(readConfig({}).workers).toBe(1);
     expect(readConfig(servers).workers).toBe(1);

@@ -2,7 +2,6 @@
  * Keeps the shell of the app: without a network it opens with what the client has stored. Hashed files are taken from the
  * cache; the page itself from the server, and from the cache where the server does not answer.
  */
-const cacheName = 'fairway-shell';
 /** Written by the build. @type {string[]} */
 const files = [
   /* files */
@@ -24,6 +23,8 @@ self.addEventListener('fetch', (event) => {
 });
 
 const scope = new URL('./', self.location.href);
+/** Of this app alone: others may be served below the same origin. */
+const cacheName = `fairway-shell ${scope.pathname}`;
 const isPage = (url) => url.pathname === scope.pathname;
 const isShell = (url) => files.some((file) => new URL(file, scope).pathname === url.pathname);
 
@@ -55,18 +56,26 @@ async function readList(cache) {
 }
 
 async function answerFile(request) {
-  const stored = await caches.match(request, { cacheName, ignoreVary: true });
+  const stored = await caches.match(request, { cacheName, ignoreVary: true }).catch(() => undefined);
   return stored ?? fetch(request);
 }
 
 async function answerPage(request) {
-  const cache = await caches.open(cacheName);
-  const fresh = fetch(request).then(async (response) => {
-    if (response.ok) await cache.put(scope.href, response.clone());
+  const fresh = fetch(request).then((response) => {
+    // Not a sign-in or a notice of somebody else in the place of the page.
+    if (response.ok && !response.redirected) keepPage(response.clone()).catch(() => undefined);
     return response;
   });
   const late = new Promise((resolve) => setTimeout(resolve, pageWithinMs));
   const first = await Promise.race([fresh.catch(() => undefined), late]);
   if (first !== undefined && first.status < 500) return first;
-  return (await cache.match(scope.href)) ?? fresh;
+  const stored = await caches.match(scope.href, { cacheName }).catch(() => undefined);
+  return stored ?? fresh;
+}
+
+async function keepPage(response) {
+  const text = await response.clone().text();
+  if (!text.includes('id="settings"')) return;
+  const cache = await caches.open(cacheName);
+  await cache.put(scope.href, response);
 }

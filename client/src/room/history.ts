@@ -31,11 +31,15 @@ export class History {
     const before = log?.messages[0]?.cursor;
     if (log === undefined || before === undefined || !log.hasOlder || this.isLoadingOlder) return false;
     this.isLoadingOlder = true;
-    const isLoaded = await this.#load(async () => {
-      const variables = { roomId: this.roomId, count: pageSize, before };
-      const { room } = await this.session.connection.request(OlderMessagesDocument, variables);
-      return room?.messages;
-    }, addOlder);
+    const isLoaded = await this.#load(
+      async () => {
+        const variables = { roomId: this.roomId, count: pageSize, before };
+        const { room } = await this.session.connection.request(OlderMessagesDocument, variables);
+        return room?.messages;
+        // Another part of the history may be shown by now.
+      },
+      (now, page) => (now.messages[0]?.cursor === before ? addOlder(now, page) : now),
+    );
     this.isLoadingOlder = false;
     this.onChange();
     return isLoaded;
@@ -52,7 +56,9 @@ export class History {
       const { room } = await this.session.connection.request(NewerMessagesDocument, variables);
       return room?.messages;
     };
-    const isLoaded = await this.#load(ask, (now, page) => addNewer(now, page, log.seq));
+    const isLoaded = await this.#load(ask, (now, page) =>
+      now.messages.at(-1)?.cursor === after ? addNewer(now, page, log.seq) : now,
+    );
     this.isLoadingNewer = false;
     this.onChange();
     return isLoaded;

@@ -36,8 +36,11 @@ export interface RoomSnapshot {
   readonly hasNewer: boolean;
   readonly isLoadingOlder: boolean;
   readonly isLoadingNewer: boolean;
-  /** The message above which the line "new" is drawn; it stays where it was when the room was opened. */
-  readonly firstUnreadId: string | null;
+  /**
+   * The message above which the line "new" is drawn; it stays where it was when the room was opened. Undefined until the room
+   * was read.
+   */
+  readonly firstUnreadId: string | null | undefined;
   readonly unreadCount: number;
   readonly typing: readonly TypingUser[];
   readonly draft: string;
@@ -88,14 +91,20 @@ export class Room implements Store<RoomSnapshot> {
         hasNewer: false,
         isLoadingOlder: false,
         isLoadingNewer: false,
-        firstUnreadId: null,
+        firstUnreadId: undefined,
         unreadCount: 0,
         typing: [],
         draft: '',
         members: [],
         hasMoreMembers: false,
       },
-      (isWatched) => this.#linger.setWatched(isWatched),
+      (isWatched) => {
+        // Who comes back finds another line "new".
+        this.#firstUnreadId = undefined;
+        if (isWatched) this.#live.refreshSoon();
+        else this.#show();
+        this.#linger.setWatched(isWatched);
+      },
     );
     this.#linger = createLinger(
       session.environment,
@@ -432,7 +441,7 @@ export class Room implements Store<RoomSnapshot> {
       hasNewer: log?.hasNewer ?? false,
       isLoadingOlder: this.#history.isLoadingOlder,
       isLoadingNewer: this.#history.isLoadingNewer,
-      firstUnreadId: this.#firstUnreadId ?? null,
+      firstUnreadId: this.#firstUnreadId,
       unreadCount: this.#membership.countUnread(log),
       typing: this.#typing,
       draft: this.#draft.get(),

@@ -32,6 +32,7 @@ export function webAppRoutes(options: WebAppOptions): Route[] {
     root: `${folder}/assets`,
     headers: { ...headers, 'cache-control': `public, max-age=${yearSeconds}, immutable` },
   });
+  const emoji = createStaticFiles({ root: `${folder}/emoji`, headers: { ...headers, 'cache-control': 'no-cache' } });
   const others = createStaticFiles({ root: folder, headers: { ...headers, 'cache-control': 'no-cache' } });
   const serve =
     (path: string): Handler =>
@@ -42,11 +43,7 @@ export function webAppRoutes(options: WebAppOptions): Route[] {
     { methods: getAndHead, path: '/', handler: createPage(options) },
     { methods: getAndHead, path: '/assets/*', handler: hashed },
     ...named.map((name): Route => ({ methods: getAndHead, path: `/${name}`, handler: serve(name) })),
-    {
-      methods: getAndHead,
-      path: '/emoji/*',
-      handler: (request, response, { '*': path = '' }) => others(request, response, { '*': `emoji/${path}` }),
-    },
+    { methods: getAndHead, path: '/emoji/*', handler: emoji },
   ];
 }
 
@@ -77,7 +74,7 @@ const createPolicy = (frameAncestors: readonly string[], imageOrigins: readonly 
     "font-src 'self'",
     "manifest-src 'self'",
     "worker-src 'self'",
-    "base-uri 'self'",
+    "base-uri 'none'",
     "form-action 'none'",
     ["frame-ancestors 'self'", ...frameAncestors].join(' '),
   ].join('; ');

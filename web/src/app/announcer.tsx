@@ -1,6 +1,7 @@
 import type { TimelineMessage } from '@fairway/client';
 import { useEffect, useRef, useState } from 'react';
 import { useWords } from '../words/use-words.js';
+import type { Words } from '../words/words.js';
 import styles from './announcer.module.css';
 
 const batchMs = 1_000;
@@ -30,18 +31,20 @@ export function Announcer({
     // What was there when the room was opened is not new.
     if (before === undefined || before === 0) return;
     for (const message of messages.slice(-20)) {
-      if (message.seq !== null && message.seq > before && message.sender.id !== viewerId) waiting.current.push(message);
+      if (message.type !== 'SYSTEM' && message.seq !== null && message.seq > before && message.sender.id !== viewerId)
+        waiting.current.push(message);
     }
     if (waiting.current.length === 0) return;
     timer.current ??= setTimeout(() => {
       const fresh = waiting.current;
       waiting.current = [];
       timer.current = undefined;
-      setText(
+      const told =
         fresh.length > maxRead
           ? words.room.latestWith(fresh.length)
-          : fresh.map(({ senderName, content }) => words.message.from(senderName, content ?? '')).join('. '),
-      );
+          : fresh.map((message) => words.message.from(message.senderName, textOf(message, words))).join('. ');
+      // The same text twice would be read once.
+      setText((before) => (before === told ? `${told}\u00a0` : told));
     }, batchMs);
   }, [messages, viewerId, words]);
   useEffect(() => () => clearTimeout(timer.current), []);
@@ -51,3 +54,6 @@ export function Announcer({
     </p>
   );
 }
+
+const textOf = ({ type, content }: TimelineMessage, words: Words): string =>
+  type === 'IMAGE' ? words.message.picture : (content ?? '');

@@ -1,4 +1,6 @@
-import { useConnection } from '@fairway/client/react';
+import { useConnection, useViewer } from '@fairway/client/react';
+import { useState } from 'react';
+import { forgetEdits } from '../composer/edits.js';
 import { isHosted, readDemoUser } from '../session/session.js';
 import { SignIn } from '../session/sign-in.js';
 import { Panes } from './panes.js';
@@ -6,6 +8,22 @@ import { Panes } from './panes.js';
 /** The sign-in, or the chat. */
 export function App() {
   const { status } = useConnection();
+  const userKey = useUserKey();
   const isSignedOut = status === 'signedOut' || (!isHosted && readDemoUser() === undefined);
-  return isSignedOut ? <SignIn /> : <Panes />;
+  return isSignedOut ? <SignIn /> : <Panes key={userKey} />;
+}
+
+/** Another one once another user is signed in: what the one before has written is not theirs. */
+function useUserKey(): string {
+  const viewer = useViewer();
+  const [lastId, setLastId] = useState<string | null>(null);
+  const [key, setKey] = useState('');
+  if (viewer !== null && viewer.id !== lastId) {
+    if (lastId !== null) {
+      forgetEdits();
+      setKey(viewer.id);
+    }
+    setLastId(viewer.id);
+  }
+  return key;
 }

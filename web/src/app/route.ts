@@ -9,6 +9,8 @@ export interface Route {
 
 const listeners = new Set<() => void>();
 let current = read();
+/** The browser goes back a moment later. */
+let isGoingBack = false;
 
 function read(): Route {
   const { searchParams } = new URL(location.href);
@@ -16,6 +18,7 @@ function read(): Route {
 }
 
 function update(): void {
+  isGoingBack = false;
   const next = read();
   if (next.roomId === current.roomId && next.messageId === current.messageId) return;
   current = next;
@@ -47,8 +50,10 @@ export function addressOf(roomId: string | null, messageId?: string | null): str
  */
 export function openRoute(roomId: string | null, messageId?: string): void {
   const { state } = history;
+  if (isGoingBack) return;
   const isInRoom = current.roomId !== null;
   if (roomId === null && isInRoom && state?.isFromList === true) {
+    isGoingBack = true;
     history.back();
     return;
   }
@@ -56,6 +61,11 @@ export function openRoute(roomId: string | null, messageId?: string): void {
   if (isInRoom && messageId === undefined) history.replaceState(next, '', addressOf(roomId));
   else history.pushState(next, '', addressOf(roomId, messageId));
   update();
+}
+
+/** Leads to the list, if this room is still open. */
+export function leaveRoute(roomId: string): void {
+  if (current.roomId === roomId) openRoute(null);
 }
 
 /** The message was shown: a reload shows the newest ones again. */

@@ -10,5 +10,9 @@ export function useTitle(): void {
     document.title = unreadCount === 0 ? words.app : words.list.total(unreadCount);
     const icon = document.querySelector<HTMLLinkElement>('link[rel=icon]');
     if (icon !== null) icon.href = unreadCount === 0 ? './icon.svg' : './icon-unread.svg';
+    return () => {
+      document.title = words.app;
+      if (icon !== null) icon.href = './icon.svg';
+    };
   }, [unreadCount, words]);
 }

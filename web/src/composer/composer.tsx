@@ -1,13 +1,12 @@
 import { FairwayError, type Room, type RoomDetails, type TimelineMessage } from '@fairway/client';
 import { useFairway } from '@fairway/client/react';
-import { lazy, Suspense, useEffect, useRef, useState } from 'react';
+import { useEffect, useLayoutEffect, useRef, useState } from 'react';
 import { IconButton } from '../parts/button.js';
 import { Icon } from '../parts/icon.js';
 import { useWords } from '../words/use-words.js';
 import styles from './composer.module.css';
+import { forgetEdit, keepEdit, textOfEdit } from './edits.js';
 import { EnterToSend } from './enter.js';
-
-const EmojiPicker = lazy(() => import('../emoji/emoji-picker.js'));
 
 interface ComposerProps {
   readonly room: Room;
@@ -17,22 +16,27 @@ interface ComposerProps {
   readonly editing: TimelineMessage | null;
   readonly onEditLast: () => void;
   readonly onEnd: () => void;
+  readonly onSent: () => void;
 }
 
 /** The field to write in. It belongs to one room, or to one message that is edited: another one has another field. */
-export function Composer({ room, details, draft, editing, onEditLast, onEnd }: ComposerProps) {
+export function Composer({ room, details, draft, editing, onEditLast, onEnd, onSent }: ComposerProps) {
   const words = useWords();
   const { maxContentLength } = useFairway().limits();
   const field = useRef<HTMLTextAreaElement>(null);
   const [over, setOver] = useState(0);
   const [problem, setProblem] = useState('');
-  const [isPicking, setPicking] = useState(false);
+  const [picker, setPicker] = useState<typeof import('../emoji/emoji-picker.js') | null>(null);
   const isUntouched = useRef(true);
 
   const changed = () => {
     const text = field.current?.value ?? '';
     fit(field.current);
     setOver(Math.max(0, [...text].length - maxContentLength));
+  };
+  const stopEditing = () => {
+    if (editing !== null) forgetEdit(editing.id);
+    onEnd();
   };
   const send = () => {
     const text = field.current?.value ?? '';
@@ -43,11 +47,27 @@ export function Composer({ room, details, draft, editing, onEditLast, onEnd }: C
       field.current.value = '';
       setProblem('');
       changed();
-      if (editing !== null) onEnd();
-      else room.setDraft('');
+      if (editing !== null) stopEditing();
+      else {
+        room.setDraft('');
+        onSent();
+      }
     } catch (error) {
       if (!(error instanceof FairwayError)) throw error;
       setProblem(error.code === 'OUTBOX_FULL' ? words.composer.full : words.message.why(error.code));
+    }
+  };
+  const togglePicker = async () => {
+    if (picker !== null) {
+      setPicker(null);
+      return;
+    }
+    try {
+      setPicker(await import('../emoji/emoji-picker.js'));
+      setProblem('');
+    } catch {
+      // Offline, or a newer build has other files.
+      setProblem(words.composer.noPicker);
     }
   };
   // Of this room and this field, whatever is shown a moment after the Enter.
@@ -56,14 +76,14 @@ export function Composer({ room, details, draft, editing, onEditLast, onEnd }: C
   const [enter] = useState(() => new EnterToSend(() => latest.current()));
   useEffect(() => () => enter.leave(), [enter]);
 
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the field is filled once; later its text is the user's
-  useEffect(() => {
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the field is filled once, before the next key; later its text is the user's
+  useLayoutEffect(() => {
     if (editing === null || field.current === null) return;
-    field.current.value = editing.content ?? '';
+    field.current.value = textOfEdit(editing);
     field.current.focus();
     changed();
   }, []);
-  // A draft is read from the disk a moment after the room is open, or comes from another tab.
+  // A draft is read from the disk a moment after the room is open.
   // biome-ignore lint/correctness/useExhaustiveDependencies: only a new draft may change the field
   useEffect(() => {
     if (editing !== null || field.current === null || !isUntouched.current) return;
@@ -71,7 +91,7 @@ export function Composer({ room, details, draft, editing, onEditLast, onEnd }: C
     changed();
   }, [draft]);
   // On a phone, opening a room would open the keyboard over it.
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (matchMedia('(hover: hover)').matches) field.current?.focus();
   }, []);
 
@@ -85,13 +105,17 @@ export function Composer({ room, details, draft, editing, onEditLast, onEnd }: C
       className={styles.composer}
       onSubmit={(event) => {
         event.preventDefault();
-        send();
+        // The button ends a composition, whose last syllable would come back into the field.
+        if (enter.want()) {
+          field.current?.blur();
+          field.current?.focus();
+        } else send();
       }}
     >
       {editing !== null && (
         <div className={styles.editing}>
           <span>{words.composer.editing}</span>
-          <button type="button" className={styles.cancel} onClick={onEnd}>
+          <button type="button" className={styles.cancel} onClick={stopEditing}>
             {words.cancel}
           </button>
         </div>
@@ -101,19 +125,20 @@ export function Composer({ room, details, draft, editing, onEditLast, onEnd }: C
           {over > 0 ? words.composer.tooLong(over) : problem}
         </p>
       )}
-      {isPicking && (
-        <Suspense fallback={<p className={styles.loading}>{words.loading}</p>}>
-          <EmojiPicker
-            onPick={(emoji) => {
-              insert(field.current, emoji);
-              changed();
-            }}
-            onClose={() => setPicking(false)}
-          />
-        </Suspense>
+      {picker !== null && (
+        <picker.EmojiPicker
+          onPick={(emoji) => {
+            insert(field.current, emoji);
+            changed();
+          }}
+          onClose={() => {
+            setPicker(null);
+            field.current?.focus();
+          }}
+        />
       )}
       <div className={styles.line}>
-        <IconButton label={words.composer.emoji} aria-expanded={isPicking} onClick={() => setPicking(!isPicking)}>
+        <IconButton label={words.composer.emoji} aria-expanded={picker !== null} onClick={() => void togglePicker()}>
           <Icon name="smile" />
         </IconButton>
         <textarea
@@ -130,7 +155,10 @@ export function Composer({ room, details, draft, editing, onEditLast, onEnd }: C
           onInput={(event) => {
             isUntouched.current = false;
             changed();
-            if (editing !== null) return;
+            if (editing !== null) {
+              keepEdit(editing.id, event.currentTarget.value);
+              return;
+            }
             room.setDraft(event.currentTarget.value);
             room.setTyping(event.currentTarget.value.trim() !== '');
           }}
@@ -138,7 +166,8 @@ export function Composer({ room, details, draft, editing, onEditLast, onEnd }: C
           onCompositionUpdate={({ data }) => enter.compositionUpdate(data)}
           onCompositionEnd={({ data }) => enter.compositionEnd(data)}
           onKeyDown={(event) => {
-            if (event.key === 'Escape' && editing !== null) onEnd();
+            if (event.key === 'Escape' && editing !== null && !event.nativeEvent.isComposing && event.keyCode !== 229)
+              stopEditing();
             if (event.key === 'ArrowUp' && event.currentTarget.value === '' && editing === null) {
               event.preventDefault();
               onEditLast();
@@ -173,10 +202,11 @@ function fit(field: HTMLTextAreaElement | null): void {
   field.style.height = `${field.scrollHeight}px`;
 }
 
-/** Writes at the cursor, so that the browser can undo it. */
+/** Writes at the cursor. `execCommand` alone leaves a step to undo; it is old, but nothing has replaced it. */
 function insert(field: HTMLTextAreaElement | null, text: string): void {
   if (field === null) return;
   field.focus();
+  if (document.execCommand('insertText', false, text)) return;
   field.setRangeText(text, field.selectionStart, field.selectionEnd, 'end');
   field.dispatchEvent(new Event('input', { bubbles: true }));
 }

@@ -61,6 +61,12 @@ export class EnterToSend {
     return true;
   }
 
+  /** The button was pressed. Returns whether a composition is running: it is sent when that has ended. */
+  want(): boolean {
+    if (this.#isComposing) this.#isWanted = true;
+    return this.#isComposing;
+  }
+
   /** The field goes away: a composition that was to be sent ends without an event. */
   leave(): void {
     if (!this.#isWanted) return;

@@ -1,7 +1,7 @@
 import { FairwayError, type Member, type Room, type RoomSnapshot } from '@fairway/client';
 import { useFairway } from '@fairway/client/react';
 import { useState } from 'react';
-import { openRoute } from '../app/route.js';
+import { leaveRoute } from '../app/route.js';
 import {
   InviteMembersDocument,
   RemoveMemberDocument,
@@ -39,20 +39,22 @@ export function Details({ snapshot, room, viewerId, onClose }: DetailsProps) {
   const isGroup = about.type === 'GROUP';
   const isAdmin = isGroup && about.viewerMember.isAdmin;
   const toAll = () => setOpened({ what: 'all' });
-  const run = async (change: () => Promise<unknown>) => {
+  /** Resolves with whether it was done. What was opened meanwhile stays open. */
+  const run = async (change: () => Promise<unknown>): Promise<boolean> => {
     setProblem('');
     try {
       await change();
-      toAll();
+      setOpened((now) => (now === opened ? { what: 'all' } : now));
+      return true;
     } catch (error) {
       if (!(error instanceof FairwayError)) throw error;
       setProblem(error.code === 'OFFLINE' || error.code === 'NO_ANSWER' ? words.people.offline : words.people.refused);
+      return false;
     }
   };
   if (opened.what === 'leave') {
     const leave = async () => {
-      await run(() => room.leave());
-      openRoute(null);
+      if (await run(() => room.leave())) leaveRoute(roomId);
     };
     return (
       <Confirm
@@ -77,7 +79,11 @@ export function Details({ snapshot, room, viewerId, onClose }: DetailsProps) {
     );
   }
   return (
-    <Dialog title={opened.what === 'invite' ? words.details.inviteTitle : words.details.title} onClose={onClose}>
+    <Dialog
+      key={opened.what}
+      title={opened.what === 'invite' ? words.details.inviteTitle : words.details.title}
+      onClose={onClose}
+    >
       {problem !== '' && (
         <p className={styles.problem} role="alert">
           {problem}
@@ -146,7 +152,7 @@ function Invite({
   onInvite,
 }: {
   readonly without: readonly string[];
-  readonly onInvite: (userIds: readonly string[]) => Promise<void>;
+  readonly onInvite: (userIds: readonly string[]) => Promise<boolean>;
 }) {
   const words = useWords();
   const [chosen, setChosen] = useState<readonly Person[]>([]);
@@ -165,7 +171,7 @@ function Rename({
   onRename,
 }: {
   readonly name: string;
-  readonly onRename: (name: string) => Promise<void>;
+  readonly onRename: (name: string) => Promise<boolean>;
 }) {
   const words = useWords();
   const [name, setName] = useState(before);

@@ -12,7 +12,7 @@ interface EmojiPickerProps {
 const dataUrl = new URL('emoji', document.baseURI).href;
 
 /** All emoji, above the field. */
-export default function EmojiPicker({ onPick, onClose }: EmojiPickerProps) {
+export function EmojiPicker({ onPick, onClose }: EmojiPickerProps) {
   const words = useWords();
   const ref = useRef<HTMLDivElement>(null);
   useEffect(() => {
@@ -25,6 +25,8 @@ export default function EmojiPicker({ onPick, onClose }: EmojiPickerProps) {
       aria-label={words.composer.emoji}
       className={styles.picker}
       onKeyDown={(event) => {
+        // An Enter without an emoji would send what is in the field below.
+        if (event.key === 'Enter') event.preventDefault();
         if (event.key !== 'Escape') return;
         event.stopPropagation();
         onClose();

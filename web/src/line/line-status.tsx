@@ -44,7 +44,7 @@ export function LineStatus({ usual }: { readonly usual: string }) {
   const status = useLineStatus();
   if (status === null) return <span className={styles.usual}>{usual}</span>;
   return (
-    <span className={styles.status} role="status">
+    <span className={styles.status}>
       <span className={styles.text}>{status.text}</span>
       {status.action !== '' && (
         <button type="button" className={styles.now} onClick={status.act}>

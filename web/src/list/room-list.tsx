@@ -1,11 +1,14 @@
+import type { Rooms } from '@fairway/client';
 import { useFairway, usePresence, useRooms, useViewer } from '@fairway/client/react';
 import { useEffect, useMemo, useRef, useState } from 'react';
+import { openRoute } from '../app/route.js';
 import { LineStatus } from '../line/line-status.js';
 import { Button, IconButton } from '../parts/button.js';
 import { Icon } from '../parts/icon.js';
 import { Notice } from '../parts/notice.js';
 import { NewRoom } from '../people/new-room.js';
 import { chooseDemoUser, isHosted } from '../session/session.js';
+import { useToday } from '../words/use-today.js';
 import { useWords } from '../words/use-words.js';
 import { matches } from './preview.js';
 import styles from './room-list.module.css';
@@ -27,10 +30,8 @@ export function RoomList({ openId }: { readonly openId: string | null }) {
     [rooms, maxWatchedUsers],
   );
   const presence = usePresence(peers);
-  // A room that matches may be on a later page.
-  useEffect(() => {
-    if (filter.trim() !== '' && hasMore && !isLoadingMore) void actions.loadMore();
-  }, [filter, hasMore, isLoadingMore, actions]);
+  const today = useToday();
+  useAllPages({ isWanted: filter.trim() !== '' && status === 'ready', hasMore, count: rooms.length, actions });
   const isLoading = status === 'loading' && rooms.length === 0;
   return (
     <section className={styles.list} aria-label={words.list.title}>
@@ -44,6 +45,7 @@ export function RoomList({ openId }: { readonly openId: string | null }) {
             type="button"
             className={styles.out}
             onClick={() => {
+              openRoute(null);
               chooseDemoUser(undefined);
               void fairway.signOut();
             }}
@@ -72,6 +74,7 @@ export function RoomList({ openId }: { readonly openId: string | null }) {
             key={room.id}
             room={room}
             isOpen={room.id === openId}
+            today={today}
             isOnline={room.peer !== null && presence.get(room.peer.id)?.isOnline === true}
           />
         ))}
@@ -118,4 +121,32 @@ function NextPage({ isLoading, onReach }: { readonly isLoading: boolean; readonl
       )}
     </div>
   );
+}
+
+/** A page that could not be loaded is asked for again after this time. */
+const retryMs = 3_000;
+
+interface AllPages {
+  readonly isWanted: boolean;
+  readonly hasMore: boolean;
+  readonly count: number;
+  readonly actions: Rooms;
+}
+
+/** Loads the pages one after the other: a room that matches the filter may be on a later one. */
+function useAllPages({ isWanted, hasMore, count, actions }: AllPages): void {
+  const [tries, setTries] = useState(0);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: each page, and each try, asks for the next one
+  useEffect(() => {
+    if (!isWanted || !hasMore) return;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    let isOver = false;
+    void actions.loadMore().then((isLoaded) => {
+      if (!isLoaded && !isOver) timer = setTimeout(() => setTries((number) => number + 1), retryMs);
+    });
+    return () => {
+      isOver = true;
+      clearTimeout(timer);
+    };
+  }, [isWanted, hasMore, count, actions, tries]);
 }

@@ -10,12 +10,14 @@ import styles from './room-row.module.css';
 interface RoomRowProps {
   readonly room: ListedRoom;
   readonly isOpen: boolean;
+  /** The present day: its change draws the times again. */
+  readonly today: string;
   /** Whether the other one of a DIRECT room is there. */
   readonly isOnline: boolean;
 }
 
 /** A room in the list: its title and time in one line, its newest message and the unread ones in the next. */
-export const RoomRow = memo(function RoomRow({ room, isOpen, isOnline }: RoomRowProps) {
+export const RoomRow = memo(function RoomRow({ room, isOpen, isOnline, today }: RoomRowProps) {
   const words = useWords();
   const { id, title, imageUrl, unreadCount, updatedAt, peer } = room;
   return (
@@ -36,7 +38,7 @@ export const RoomRow = memo(function RoomRow({ room, isOpen, isOnline }: RoomRow
             {title}
           </span>
           <time className={styles.time} dateTime={updatedAt} title={formatFull(updatedAt, words)}>
-            {formatRecent(updatedAt, words, new Date())}
+            {formatRecent(updatedAt, words, new Date(today))}
           </time>
         </span>
         <span className={styles.line}>

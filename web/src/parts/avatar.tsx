@@ -20,7 +20,7 @@ export function Avatar({ id, name, url, isOnline = false, size = 'usual' }: Avat
       {url != null && isTrustedPicture(url) ? (
         <img src={url} alt="" className={styles.picture} loading="lazy" decoding="async" />
       ) : (
-        firstLetter(name)
+        <span className={styles.letter}>{firstLetter(name)}</span>
       )}
       {isOnline && <span className={styles.online} />}
     </span>

@@ -1,4 +1,4 @@
-import { type ReactNode, useEffect, useId, useRef } from 'react';
+import { type ReactNode, useId, useLayoutEffect, useRef } from 'react';
 import { useWords } from '../words/use-words.js';
 import { IconButton } from './button.js';
 import styles from './dialog.module.css';
@@ -13,9 +13,11 @@ interface DialogProps {
 /** A modal dialog, open while it is mounted. Escape, the cross and a click beside it close it; focus returns by itself. */
 export function Dialog({ title, onClose, children }: DialogProps) {
   const ref = useRef<HTMLDialogElement>(null);
+  const pressed = useRef<EventTarget>(null);
   const titleId = useId();
   const words = useWords();
-  useEffect(() => {
+  // Closed before it leaves the page, it gives the focus back.
+  useLayoutEffect(() => {
     const dialog = ref.current;
     if (dialog?.open === false) dialog.showModal();
     dialog?.querySelector<HTMLElement>('input, form button')?.focus();
@@ -31,8 +33,12 @@ export function Dialog({ title, onClose, children }: DialogProps) {
         event.preventDefault();
         onClose();
       }}
-      onClick={(event) => {
-        if (event.target === ref.current) onClose();
+      onPointerDown={({ target }) => {
+        pressed.current = target;
+      }}
+      onClick={({ target }) => {
+        // Not where a text was selected from inside to the outside.
+        if (target === ref.current && pressed.current === ref.current) onClose();
       }}
     >
       <div className={styles.body}>

@@ -26,24 +26,26 @@ export function PeoplePicker({ chosen, onChange, without = [] }: PeoplePickerPro
   const fairway = useFairway();
   const viewer = useViewer();
   const [text, setText] = useState('');
-  const [people, setPeople] = useState<readonly Person[] | null>(null);
+  /** What was found, and by which text. */
+  const [result, setResult] = useState<{ readonly text: string; readonly people: readonly Person[] } | null>(null);
   const [hasDirectory, setDirectory] = useState(true);
   const [problem, setProblem] = useState('');
   const wanted = text.trim();
   useEffect(() => {
     setProblem('');
     if (wanted === '' || !hasDirectory) {
-      setPeople(null);
+      setResult(null);
       return;
     }
     let isCurrent = true;
     const timer = setTimeout(async () => {
       try {
         const { searchUsers } = await fairway.request(SearchUsersDocument, { text: wanted, first: found });
-        if (isCurrent) setPeople(searchUsers);
+        if (isCurrent) setResult({ text: wanted, people: searchUsers });
       } catch (error) {
         if (!isCurrent) return;
         const code = error instanceof FairwayError ? error.code : 'INTERNAL';
+        setResult(null);
         if (code === 'FORBIDDEN') setDirectory(false);
         else setProblem(code === 'OFFLINE' ? words.people.offline : words.people.refused);
       }
@@ -54,6 +56,8 @@ export function PeoplePicker({ chosen, onChange, without = [] }: PeoplePickerPro
     };
   }, [wanted, hasDirectory, fairway, words]);
 
+  // What an earlier text has found is not offered: an Enter would choose somebody else.
+  const people = result?.text === wanted ? result.people : null;
   const excluded = new Set([...without, viewer?.id, ...chosen.map(({ id }) => id)]);
   const numbered =
     !hasDirectory && /^[1-9]\d{0,9}$/.test(wanted) ? [{ id: wanted, name: `#${wanted}`, avatarUrl: null }] : null;

@@ -1,9 +1,9 @@
-import type { TimelineMessage } from '@fairway/client';
 import { useViewer } from '@fairway/client/react';
-import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
+import { useCallback, useEffect, useMemo, useState } from 'react';
 import { Announcer } from '../app/announcer.js';
 import { forgetMessage, openRoute } from '../app/route.js';
 import { Composer } from '../composer/composer.js';
+import { useEdited } from '../composer/edits.js';
 import { Details } from '../details/details.js';
 import { Button } from '../parts/button.js';
 import { Notice } from '../parts/notice.js';
@@ -29,35 +29,34 @@ export function Conversation({ roomId, messageId }: ConversationProps) {
   const { snapshot, room: actions } = useLiveRoom(roomId);
   const { messages, room, status, firstUnreadId, hasOlder } = snapshot;
   const [menu, setMenu] = useState<{ readonly messageId: string; readonly anchor: HTMLElement } | null>(null);
-  const [editing, setEditing] = useState<TimelineMessage | null>(null);
+  const [editing, setEditing] = useEdited(roomId);
+  const [toEnd, setToEnd] = useState(0);
   const [hasDetails, setDetails] = useState(false);
-  const scroller = useRef<HTMLDivElement>(null);
   const buildRows = useMemo(createRows, []);
   const rows = buildRows({ messages, viewerId: viewer?.id, firstUnreadId, hasOlder });
   const openMenu = useCallback((id: string, anchor: HTMLElement) => setMenu({ messageId: id, anchor }), []);
   const closeMenu = useCallback(() => setMenu(null), []);
-  const loadOlder = useCallback(() => void actions.loadOlder(), [actions]);
-  const loadNewer = useCallback(() => void actions.loadNewer(), [actions]);
+  const loadOlder = useCallback(() => actions.loadOlder(), [actions]);
+  const loadNewer = useCallback(() => actions.loadNewer(), [actions]);
+  const goTo = useCallback((id: string) => actions.goTo(id), [actions]);
   const see = useCallback((id: string) => actions.see(id), [actions]);
   const goToLatest = useCallback(() => {
     forgetMessage();
     actions.goToLatest();
+    setToEnd((number) => number + 1);
   }, [actions]);
   const isKnown = room !== null;
-  useEffect(() => {
-    if (messageId !== null && isKnown) void actions.goTo(messageId);
-  }, [messageId, isKnown, actions]);
   const editedId = editing?.id;
   const isEditedDeleted = messages.some(({ id, deletedAt }) => id === editedId && deletedAt !== null);
   useEffect(() => {
     if (isEditedDeleted) setEditing(null);
-  }, [isEditedDeleted]);
+  }, [isEditedDeleted, setEditing]);
   const inMenu = messages.find(({ id }) => id === menu?.messageId);
   const editLast = useCallback(() => {
     const last = actions.getSnapshot().messages.findLast(({ canEdit }) => canEdit);
     if (last !== undefined) setEditing(last);
-  }, [actions]);
-  const stopEditing = useCallback(() => setEditing(null), []);
+  }, [actions, setEditing]);
+  const stopEditing = useCallback(() => setEditing(null), [setEditing]);
 
   if (status === 'gone') {
     return (
@@ -69,17 +68,19 @@ export function Conversation({ roomId, messageId }: ConversationProps) {
   return (
     <section className={styles.conversation} aria-label={room?.title}>
       <RoomHeader snapshot={snapshot} onDetails={() => setDetails(true)} />
-      {rows.length === 0 && !isKnown ? (
+      {/* Until it is known who reads, own messages would stand among those of others. */}
+      {viewer === null || (rows.length === 0 && !isKnown) ? (
         <SkeletonMessages label={words.loading} />
       ) : (
         <History
           rows={rows}
           snapshot={snapshot}
           targetId={messageId}
-          scroller={scroller}
+          toEnd={toEnd}
           onMenu={openMenu}
           onLoadOlder={loadOlder}
           onLoadNewer={loadNewer}
+          onGoTo={goTo}
           onLatest={goToLatest}
           onSee={see}
         />
@@ -91,6 +92,7 @@ export function Conversation({ roomId, messageId }: ConversationProps) {
         draft={snapshot.draft}
         editing={editing}
         onEditLast={editLast}
+        onSent={goToLatest}
         onEnd={stopEditing}
       />
       <Announcer messages={messages} viewerId={viewer?.id ?? ''} />

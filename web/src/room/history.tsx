@@ -1,21 +1,26 @@
 import type { RoomSnapshot } from '@fairway/client';
 import { useVirtualizer } from '@tanstack/react-virtual';
-import { type RefObject, useEffect, useLayoutEffect, useRef, useState } from 'react';
+import { useCallback, useEffect, useLayoutEffect, useRef, useState } from 'react';
+import { useIsAway } from '../app/use-is-away.js';
 import { Icon } from '../parts/icon.js';
 import { useWords } from '../words/use-words.js';
 import styles from './history.module.css';
 import { MessageRow } from './message-row.js';
 import { estimateHeight, type Row } from './rows.js';
 import { useHistoryPages } from './use-history-pages.js';
+import { useOpening } from './use-opening.js';
+import { useSteadyBottom } from './use-steady-bottom.js';
 
 interface HistoryProps {
   readonly rows: readonly Row[];
   readonly snapshot: RoomSnapshot;
   readonly targetId: string | null;
-  readonly scroller: RefObject<HTMLDivElement | null>;
+  /** Grows when the reader wants to be at the end. */
+  readonly toEnd: number;
   readonly onMenu: (messageId: string, anchor: HTMLElement) => void;
-  readonly onLoadOlder: () => void;
-  readonly onLoadNewer: () => void;
+  readonly onLoadOlder: () => Promise<boolean>;
+  readonly onLoadNewer: () => Promise<boolean>;
+  readonly onGoTo: (messageId: string) => Promise<boolean>;
   readonly onLatest: () => void;
   readonly onSee: (messageId: string) => void;
 }
@@ -28,53 +33,52 @@ const overscan = 12;
  * The messages of a room. Only those in view are in the document. Whatever changes above or below, what is in view stays where
  * it is; at the end, new messages are followed.
  */
-export function History({ rows, snapshot, targetId, scroller, onMenu, onSee, ...loads }: HistoryProps) {
+export function History({ rows, snapshot, targetId, toEnd, onMenu, onLatest, onGoTo, onSee, ...loads }: HistoryProps) {
   const words = useWords();
   const { firstUnreadId, hasOlder, hasNewer, unreadCount } = snapshot;
+  const scroller = useRef<HTMLDivElement>(null);
+  const isAway = useIsAway();
   const [isAtEnd, setAtEnd] = useState(true);
+  const getItemKey = useCallback((index: number) => (rows[index] as Row).message.id, [rows]);
   const virtualizer = useVirtualizer({
     count: rows.length,
     getScrollElement: () => scroller.current,
     estimateSize: (index) => estimateHeight(rows[index] as Row),
-    getItemKey: (index) => (rows[index] as Row).message.id,
+    getItemKey,
     overscan,
     anchorTo: 'end',
-    followOnAppend: !hasNewer,
+    // What comes while nobody looks waits below: it is not read yet.
+    followOnAppend: !hasNewer && !isAway,
     scrollEndThreshold: endPx,
     paddingStart: 48,
     paddingEnd: 12,
   });
   const items = virtualizer.getVirtualItems();
 
-  // Opens at the line "unread from here", at a linked message, or at the end.
-  const shownTarget = useRef<string | null | undefined>(undefined);
-  const hasRows = rows.length > 0;
-  useLayoutEffect(() => {
-    if (!hasRows) return;
-    const isOpening = shownTarget.current === undefined;
-    const wanted = targetId ?? (isOpening ? firstUnreadId : null);
-    if (!isOpening && (targetId === null || shownTarget.current === targetId)) return;
-    const index = wanted === null ? -1 : rows.findIndex(({ message }) => message.id === wanted);
-    if (index === -1 && targetId !== null && !isOpening) return;
-    if (index === -1) virtualizer.scrollToEnd();
-    else virtualizer.scrollToIndex(index, { align: targetId === null ? 'start' : 'center' });
-    shownTarget.current = index === -1 ? null : targetId;
-  }, [hasRows, rows, targetId, firstUnreadId, virtualizer]);
+  const opening = useOpening({ virtualizer, rows, targetId, firstUnreadId, onGoTo });
+  useHistoryPages({ virtualizer, count: rows.length, snapshot, ...loads });
+  useSteadyBottom(scroller, endPx);
 
-  useHistoryPages({ virtualizer, count: rows.length, hasOlder, hasNewer, ...loads });
+  // The newest messages may have to be loaded first.
+  const wantsEnd = useRef(0);
+  useLayoutEffect(() => {
+    if (hasNewer || wantsEnd.current === toEnd) return;
+    wantsEnd.current = toEnd;
+    virtualizer.scrollToEnd();
+  }, [toEnd, hasNewer, virtualizer]);
 
   // What is in view has been seen.
-  const lastSeen = useRef('');
   useEffect(() => {
     const element = scroller.current;
     if (element === null) return;
-    const bottom = element.scrollTop + element.clientHeight;
-    const last = items.findLast(({ start, size }) => start + Math.min(size, 24) <= bottom);
-    const row = last && rows[last.index];
     setAtEnd(virtualizer.isAtEnd(endPx) && !hasNewer);
-    if (row === undefined || row.message.seq === null || row.message.id === lastSeen.current) return;
-    lastSeen.current = row.message.id;
-    onSee(row.message.id);
+    if (opening.isOpening) return;
+    const bottom = element.scrollTop + element.clientHeight;
+    const last = items.findLast(
+      ({ index, start, size }) => rows[index]?.message.seq != null && start + Math.min(size, 24) <= bottom,
+    );
+    const row = last && rows[last.index];
+    if (row !== undefined) onSee(row.message.id);
   });
 
   return (
@@ -88,6 +92,10 @@ export function History({ rows, snapshot, targetId, scroller, onMenu, onSee, ...
         aria-label={words.room.history}
         // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling area must be reachable by the keyboard
         tabIndex={0}
+        onWheel={opening.end}
+        onTouchMove={opening.end}
+        onPointerDown={opening.end}
+        onKeyDown={opening.end}
       >
         <div className={styles.rows} style={{ height: virtualizer.getTotalSize() }}>
           <p className={styles.top}>{hasOlder ? words.loading : words.room.beginning}</p>
@@ -109,14 +117,7 @@ export function History({ rows, snapshot, targetId, scroller, onMenu, onSee, ...
         </div>
       </div>
       {!isAtEnd && (
-        <button
-          type="button"
-          className={styles.latest}
-          onClick={() => {
-            loads.onLatest();
-            virtualizer.scrollToEnd();
-          }}
-        >
+        <button type="button" className={styles.latest} onClick={onLatest}>
           <Icon name="down" size={20} />
           {unreadCount > 0 ? words.room.latestWith(unreadCount) : words.room.latest}
         </button>

@@ -1,4 +1,4 @@
-import { memo } from 'react';
+import { memo, useState } from 'react';
 import { isTrustedPicture } from '../app/settings.js';
 import { Avatar } from '../parts/avatar.js';
 import { Icon } from '../parts/icon.js';
@@ -20,6 +20,7 @@ interface MessageRowProps {
 export const MessageRow = memo(function MessageRow({ row, isTarget, onMenu }: MessageRowProps) {
   const words = useWords();
   const { message, opensDay, opensUnread, isOwn, opensGroup, showsTime } = row;
+  const spoken = message.type === 'IMAGE' ? words.message.picture : (message.content ?? words.message.deleted);
   return (
     <>
       {opensDay && (
@@ -33,7 +34,7 @@ export const MessageRow = memo(function MessageRow({ row, isTarget, onMenu }: Me
       ) : (
         <article
           className={`${styles.message} ${isOwn ? styles.own : ''} ${opensGroup ? styles.first : ''}`}
-          aria-label={words.message.from(message.senderName, message.content ?? words.message.deleted)}
+          aria-label={words.message.from(message.senderName, spoken)}
         >
           {!isOwn && (
             <span className={styles.face}>
@@ -74,7 +75,7 @@ export const MessageRow = memo(function MessageRow({ row, isTarget, onMenu }: Me
                 <button
                   type="button"
                   className={styles.menu}
-                  aria-label={words.message.actions((message.content ?? '').slice(0, 40))}
+                  aria-label={words.message.actions(spoken.slice(0, 40))}
                   aria-haspopup="menu"
                   onClick={(event) => onMenu(message.id, event.currentTarget)}
                 >
@@ -96,8 +97,27 @@ function Content({ row: { message } }: { readonly row: Row }) {
   if (message.type === 'IMAGE') return <Picture url={content} />;
   return (
     <>
-      <Text text={content} />
+      <LongText text={content} />
       {message.editedAt !== null && <span className={styles.edited}> {words.message.edited}</span>}
+    </>
+  );
+}
+
+/** Longer texts are folded: one message must not take a whole room away. */
+const foldedLines = 40;
+const foldedLength = 1_500;
+
+function LongText({ text }: { readonly text: string }) {
+  const words = useWords();
+  const [isWhole, setWhole] = useState(false);
+  const folded = text.split('\n', foldedLines).join('\n').slice(0, foldedLength);
+  if (isWhole || folded.length === text.length) return <Text text={text} />;
+  return (
+    <>
+      <Text text={`${folded.replace(/[\ud800-\udbff]$/, '')}…`} />
+      <button type="button" className={styles.more} onClick={() => setWhole(true)}>
+        {words.message.more}
+      </button>
     </>
   );
 }

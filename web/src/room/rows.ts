@@ -18,7 +18,7 @@ export interface Row {
 interface Input {
   readonly messages: readonly TimelineMessage[];
   readonly viewerId: string | undefined;
-  readonly firstUnreadId: string | null;
+  readonly firstUnreadId: string | null | undefined;
   readonly hasOlder: boolean;
 }
 
@@ -48,6 +48,7 @@ function momentOf(message: TimelineMessage): Moment {
 /** Builds the rows; a row keeps its identity until something of it changes, so that only changed ones are drawn again. */
 export function createRows(): (input: Input) => readonly Row[] {
   let shown = new Map<string, Row>();
+  let list: readonly Row[] = [];
   return ({ messages, viewerId, firstUnreadId, hasOlder }) => {
     const rows = messages.map((message, index): Row => {
       const before = messages[index - 1];
@@ -67,7 +68,8 @@ export function createRows(): (input: Input) => readonly Row[] {
       return known !== undefined && isEqual(known, row) ? known : row;
     });
     shown = new Map(rows.map((row) => [row.message.id, row]));
-    return rows;
+    if (rows.length !== list.length || rows.some((row, index) => row !== list[index])) list = rows;
+    return list;
   };
 }
 

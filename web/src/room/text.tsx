@@ -7,6 +7,10 @@ const finder = linkifyit({ fuzzyEmail: false, fuzzyIP: false });
 /** Addresses that a browser may open: a text can contain any other. */
 const safe = /^https?:\/\//i;
 
+/** Characters that change the order of others: an address could look like another one. */
+const controls = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+const toEscape = (control: string): string => encodeURIComponent(control);
+
 /** A text as it was written, its addresses as links that tell the other site nothing. */
 export const Text = memo(function Text({ text }: { readonly text: string }) {
   const parts: ReactNode[] = [];
@@ -16,7 +20,7 @@ export const Text = memo(function Text({ text }: { readonly text: string }) {
     if (index > end) parts.push(text.slice(end, index));
     parts.push(
       <a key={index} href={url} target="_blank" rel="noreferrer noopener nofollow ugc" className={styles.link}>
-        {raw}
+        {raw.replace(controls, toEscape)}
       </a>,
     );
     end = lastIndex;

@@ -57,6 +57,15 @@ async function getToken(): Promise<string | null> {
   return token;
 }
 
-/** The client of the whole page. */
-export const createPageClient = (): Fairway =>
-  createFairway({ url: new URL('graphql', document.baseURI).href, getToken });
+/** The client of the whole page. A platform that says that nobody is signed in leaves nothing of the last user here. */
+export function createPageClient(): Fairway {
+  const fairway = createFairway({
+    url: new URL('graphql', document.baseURI).href,
+    getToken: async () => {
+      const token = await getToken();
+      if (token === null && isHosted) setTimeout(() => void fairway.signOut().catch(() => undefined));
+      return token;
+    },
+  });
+  return fairway;
+}

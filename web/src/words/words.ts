@@ -87,6 +87,7 @@ export interface Words {
     readonly unread: (count: number) => string;
     readonly deleteTitle: string;
     readonly deleteText: string;
+    readonly more: string;
     readonly picture: string;
     readonly showPicture: (host: string) => string;
     readonly from: (name: string, text: string) => string;
@@ -101,6 +102,7 @@ export interface Words {
     readonly emoji: string;
     readonly findEmoji: string;
     readonly noEmoji: string;
+    readonly noPicker: string;
     readonly editing: string;
     readonly tooLong: (over: number) => string;
     readonly closed: string;

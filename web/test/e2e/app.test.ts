@@ -4,7 +4,7 @@ import { type Browser, chromium, type Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest';
 import { findChromium } from '../../../test/support/chromium.js';
 import type { TestClient } from '../../../test/support/client.js';
-import { markRead } from '../../../test/support/operations.js';
+import { markRead, oneRoom } from '../../../test/support/operations.js';
 import { describeWithBrowser } from '../../../test/support/requirements.js';
 import { startTcpProxy } from '../../../test/support/tcp-proxy.js';
 import { waitFor } from '../../../test/support/wait-for.js';
@@ -58,8 +58,14 @@ describeWithBrowser('the chat app', () => {
     const { page: ofKim } = await openRoom(4, roomId);
     const { page: ofLee } = await openRoom(5, roomId);
     await fieldOf(ofKim).waitFor();
-    await fieldOf(ofLee).pressSequentially('안녕');
-    await ofKim.getByText('입력하는 중…').waitFor();
+    // A signal needs a socket, which may take a moment.
+    await waitFor(
+      async () => {
+        await fieldOf(ofLee).pressSequentially('안');
+        return (await ofKim.getByText('입력하는 중…').count()) > 0;
+      },
+      { what: 'the other one to see the typing', pollMs: 300 },
+    );
     await write(ofLee, '안녕하세요');
     await shows(ofKim, '안녕하세요');
     await write(ofKim, '반갑습니다');
@@ -180,6 +186,59 @@ describeWithBrowser('the chat app', () => {
       .click();
     await shows(page, '글 119', '글 120');
     expect(page.url()).not.toContain('message=');
+  });
+
+  it('opens at what is unread, also far back and at the second visit, and marks only what is in view', async () => {
+    const roomId = await kim.group(5);
+    for (let number = 1; number <= 90; number += 1) await lee.send(roomId, `글 ${number}`);
+    const { page } = await openRoom(4, roomId);
+    await page.getByText('여기까지 읽었습니다').waitFor();
+    await waitFor(async () => (await readMessages(page)).includes('글 1'), { what: 'the first unread message' });
+    const unread = async () => (await kim.http(oneRoom, { id: roomId })).room?.unreadCount ?? Number.NaN;
+    await waitFor(async () => (await unread()) < 90, { what: 'the first marks' });
+    expect(await unread()).toBeGreaterThan(50);
+
+    await page.getByRole('button', { name: /새 메시지|최근 메시지로/ }).click();
+    await shows(page, '글 89', '글 90');
+    await waitFor(async () => (await unread()) === 0, { what: 'all to be read' });
+    const other = await kim.group(5);
+    await page.locator(`nav a[href*="${other}"]`).click();
+    await page.getByText('대화의 시작입니다').waitFor();
+    for (let number = 91; number <= 130; number += 1) await lee.send(roomId, `글 ${number}`);
+    await page.locator(`nav a[href*="${roomId}"]`).click();
+    await waitFor(
+      async () => (await readMessages(page)).includes('글 91') && !(await readMessages(page)).includes('글 130'),
+      {
+        what: 'the second line',
+      },
+    );
+  });
+
+  it('shows an own message at once, wherever in the history one is', async () => {
+    const roomId = await kim.group(5);
+    const { message } = await lee.send(roomId, '글 0');
+    for (let number = 1; number <= 120; number += 1) await lee.send(roomId, `글 ${number}`);
+    const { page } = await open(4, `?room=${roomId}&message=${message.id}`);
+    await page.locator(`[data-message="${message.id}"]`).waitFor();
+    await write(page, '여기요');
+    await shows(page, '글 120', '여기요');
+  });
+
+  it('keeps an edit that is not finished while another room is open, and folds what is very long', async () => {
+    const [roomId, other] = [await kim.group(5), await kim.group(5)];
+    await kim.send(roomId, `${'줄\n'.repeat(200)}끝`);
+    const { page } = await openRoom(4, roomId);
+    await page.getByRole('button', { name: '모두 보기' }).waitFor();
+    await kim.send(roomId, '고칠 것');
+    await shows(page, '고칠 것');
+    await fieldOf(page).press('ArrowUp');
+    await fieldOf(page).fill('고치는 중');
+    await page.locator(`nav a[href*="${other}"]`).click();
+    await page.getByText('대화의 시작입니다').waitFor();
+    await page.locator(`nav a[href*="${roomId}"]`).click();
+    await waitFor(async () => (await fieldOf(page).inputValue()) === '고치는 중', { what: 'the edit' });
+    await fieldOf(page).press('Enter');
+    await waitFor(async () => (await stored(roomId)).at(-1) === '고치는 중', { what: 'the edit to be stored' });
   });
 
   it('puts an emoji from its own picker at the cursor', async () => {

@@ -42,7 +42,14 @@ describeWithBrowser('the page of the chat app, in the embedded mode', () => {
     expect(Number(file.headers.get('content-length'))).toBeLessThan(150_000);
     expect((await fetch(`${instance.url}/service-worker.js`)).headers.get('cache-control')).toBe('no-cache');
     expect((await fetch(`${instance.url}/assets/index.html`)).status).toBe(404);
-    expect((await fetch(`${instance.url}/index.html`)).status).toBe(404);
+    for (const path of [
+      'index.html',
+      'emoji/..%2f/index.html',
+      'emoji/..%2findex.html',
+      'emoji/%2e%2e%2fassets.json',
+    ]) {
+      expect([path, (await fetch(`${instance.url}/${path}`)).status]).toEqual([path, 404]);
+    }
   });
 
   it('signs in a person of the demo, opens offline with what was stored, and signs out for good', async () => {
