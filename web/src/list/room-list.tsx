@@ -75,7 +75,7 @@ export function RoomList({ openId }: { readonly openId: string | null }) {
             room={room}
             isOpen={room.id === openId}
             today={today}
-            isOnline={room.peer !== null && presence.get(room.peer.id)?.isOnline === true}
+            isOnline={presence.get(room.peer?.id ?? '')?.isOnline === true}
           />
         ))}
         {!isLoading && rooms.length === 0 && (

@@ -10,7 +10,7 @@ import { startTcpProxy } from '../../../test/support/tcp-proxy.js';
 import { waitFor } from '../../../test/support/wait-for.js';
 import { useWorld } from '../../../test/support/world.js';
 import { startHttpProxy } from './http-proxy.js';
-import { fieldOf, type OpenedApp, openApp, readMessages, write } from './open-app.js';
+import { fieldOf, type OpenedApp, openApp, readMessages, waitUntilStored, write } from './open-app.js';
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
@@ -94,14 +94,15 @@ describeWithBrowser('the chat app', () => {
   it('keeps what is written while the server is away and over a reload, and sends it once, in order', async () => {
     const roomId = await kim.group(5);
     const { page, proxy } = await openRoom(4, roomId);
-    await fieldOf(page).waitFor();
+    // It is known who writes.
+    await page.getByText('대화의 시작입니다').waitFor();
     await page.waitForFunction(() => navigator.serviceWorker.controller !== null);
     await proxy.cut();
     for (const text of ['하나', '둘', '셋']) await write(page, text);
     await waitFor(async () => (await page.getByText('보내는 중').count()) === 3, {
       what: 'three messages on their way',
     });
-    await page.waitForTimeout(500);
+    await waitUntilStored(page, '셋', 'outbox');
     await page.reload();
     await waitFor(async () => (await page.getByText('보내는 중').count()) === 3, { what: 'them after a reload' });
     await proxy.restore();

@@ -1,5 +1,6 @@
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { tokenFor } from '../../../test/support/client.js';
+import { waitFor } from '../../../test/support/wait-for.js';
 
 export interface OpenedApp {
   readonly context: BrowserContext;
@@ -53,3 +54,30 @@ export async function write(page: Page, text: string): Promise<void> {
   await fieldOf(page).fill(text);
   await fieldOf(page).press('Enter');
 }
+
+/** Waits until the browser has stored this text: what a page shows is on the disk a moment later. */
+export const waitUntilStored = (page: Page, text: string, store: 'outbox' | 'logs' = 'logs'): Promise<unknown> =>
+  waitFor(
+    () =>
+      page.evaluate(
+        async ([wanted, storeName]) => {
+          for (const { name = '' } of await indexedDB.databases()) {
+            if (!/:\d+$/.test(name)) continue;
+            const database = await new Promise<IDBDatabase>((resolve, reject) => {
+              const opening = indexedDB.open(name);
+              opening.onsuccess = () => resolve(opening.result);
+              opening.onerror = () => reject(opening.error);
+            });
+            const rows = await new Promise<unknown[]>((resolve) => {
+              const reading = database.transaction(storeName).objectStore(storeName).getAll();
+              reading.onsuccess = () => resolve(reading.result);
+            });
+            database.close();
+            if (JSON.stringify(rows).includes(wanted)) return true;
+          }
+          return false;
+        },
+        [text, store] as const,
+      ),
+    { what: `${text} on the disk` },
+  );

@@ -7,7 +7,7 @@ import { findChromium } from '../../../test/support/chromium.js';
 import { type Instance, startEmbeddedInstance } from '../../../test/support/instance.js';
 import { describeWithBrowser } from '../../../test/support/requirements.js';
 import { startTcpProxy } from '../../../test/support/tcp-proxy.js';
-import { fieldOf, readMessages, write } from './open-app.js';
+import { fieldOf, readMessages, waitUntilStored, write } from './open-app.js';
 
 describeWithBrowser('the page of the chat app, in the embedded mode', () => {
   let instance: Instance;
@@ -65,8 +65,7 @@ describeWithBrowser('the page of the chat app, in the embedded mode', () => {
     await write(page, '내일 봬요');
     await page.waitForFunction(() => document.querySelector('[role=log]')?.textContent?.includes('내일 봬요') === true);
     await page.waitForFunction(() => navigator.serviceWorker.controller !== null);
-    // What is shown is stored a moment later.
-    await page.waitForTimeout(1_500);
+    await waitUntilStored(page, '내일 봬요');
 
     await proxy.cut();
     await page.reload();
