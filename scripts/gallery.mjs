@@ -1,7 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { root } from './run-command.mjs';
 import { runScript, setUp } from './setup.mjs';
 import { ensureChromium } from './test-requirements.mjs';
 
@@ -59,8 +58,8 @@ await runScript(async () => {
   }
   await setUp({ operations: true });
   const { createServer } = await import('vite');
-  const configFile = join(root, 'web/vite.config.ts');
-  const server = await createServer({ configFile, server: { port: 4100 }, logLevel: 'error' });
+  const { createDevConfig } = await import('../web/vite.config.mjs');
+  const server = await createServer({ ...(await createDevConfig()), server: { port: 4100 }, logLevel: 'error' });
   await server.listen();
   const [address = ''] = server.resolvedUrls?.local ?? [];
   if (values.pictures === undefined) {

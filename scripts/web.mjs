@@ -1,6 +1,6 @@
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { brotliCompress, gzip } from 'node:zlib';
 import { root, runQuietly } from './run-command.mjs';
@@ -19,8 +19,7 @@ export async function buildWeb() {
   const stale = join(web, `dist.${process.pid}.stale`);
   const target = join(web, 'dist');
   try {
-    const vite = join(root, 'node_modules/vite/bin/vite.js');
-    await runQuietly(process.execPath, [vite, 'build', web, '--outDir', fresh, '--logLevel', 'warn']);
+    await runQuietly(process.execPath, [fileURLToPath(import.meta.url), fresh]);
     const assets = readdirSync(join(fresh, 'assets'));
     writeFileSync(join(fresh, 'assets.json'), JSON.stringify(assets));
     await Promise.all(listFiles(fresh).map(compress));
@@ -61,4 +60,12 @@ const listFiles = (folder) =>
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name));
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) await buildWeb();
+/** In a process of its own: Vite sets NODE_ENV, which the server must not inherit. */
+async function runVite(outDir = '') {
+  const { build } = await import('vite');
+  const { createConfig } = await import('../web/vite.config.mjs');
+  const config = createConfig();
+  await build({ ...config, logLevel: 'warn', build: { ...config.build, outDir } });
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) await runVite(process.argv[2]);

@@ -1,18 +1,22 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import react from '@vitejs/plugin-react';
-import { defineConfig, type Plugin } from 'vite';
 
 const root = import.meta.dirname;
 const client = join(root, '../client/src');
 /** The server that `npm run dev` passes requests on to. */
 const server = process.env['FAIRWAY_URL'] ?? 'http://127.0.0.1:4000';
 
-export default defineConfig({
+/**
+ * The configuration of Vite, as a value: loaded from a file, Vite would write a copy of it into node_modules.
+ * @param {import('vite').PluginOption[]} plugins further ones
+ * @returns {import('vite').InlineConfig}
+ */
+export const createConfig = (...plugins) => ({
+  configFile: false,
   root,
   // Relative, because a proxy may add a prefix to the path that the server does not know.
   base: './',
-  plugins: [react(), serviceWorker(), emojiData(), serverSettings()],
+  plugins: [...plugins, serviceWorker(), emojiData(), serverSettings()],
   resolve: {
     alias: [
       { find: '@fairway/client/react', replacement: join(client, 'react/hooks.ts') },
@@ -36,8 +40,17 @@ export default defineConfig({
   },
 });
 
-/** Writes the service worker with the names of all files that the app needs without a network. */
-function serviceWorker(): Plugin {
+/** The same with hot reload of components. @returns {Promise<import('vite').InlineConfig>} */
+export const createDevConfig = async () => {
+  const { default: react } = await import('@vitejs/plugin-react');
+  return createConfig(react());
+};
+
+/**
+ * Writes the service worker with the names of all files that the app needs without a network.
+ * @returns {import('vite').Plugin}
+ */
+function serviceWorker() {
   return {
     name: 'service-worker',
     apply: 'build',
@@ -55,8 +68,11 @@ function serviceWorker(): Plugin {
   };
 }
 
-/** The data of the emoji picker in the languages of the app, beside its other files. */
-function emojiData(): Plugin {
+/**
+ * The data of the emoji picker in the languages of the app, beside its other files.
+ * @returns {import('vite').Plugin}
+ */
+function emojiData() {
   const data = join(root, '../node_modules/emojibase-data');
   const names = ['ko', 'en'].flatMap((language) => [`${language}/data.json`, `${language}/messages.json`]);
   return {
@@ -76,8 +92,11 @@ function emojiData(): Plugin {
   };
 }
 
-/** In development, the page has the settings that the server writes into its own. */
-function serverSettings(): Plugin {
+/**
+ * In development, the page has the settings that the server writes into its own.
+ * @returns {import('vite').Plugin}
+ */
+function serverSettings() {
   const settings = /<script type="application\/json" id="settings">.*?<\/script>/s;
   return {
     name: 'server-settings',
@@ -91,7 +110,8 @@ function serverSettings(): Plugin {
   };
 }
 
-const listFiles = (folder: string): string[] =>
+/** @type {(folder: string) => string[]} */
+const listFiles = (folder) =>
   readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => relative(folder, join(entry.parentPath, entry.name)));
