@@ -36,8 +36,8 @@ export class History {
         const variables = { roomId: this.roomId, count: pageSize, before };
         const { room } = await this.session.connection.request(OlderMessagesDocument, variables);
         return room?.messages;
-        // Another part of the history may be shown by now.
       },
+      // Another part of the history may be shown by now.
       (now, page) => (now.messages[0]?.cursor === before ? addOlder(now, page) : now),
     );
     this.isLoadingOlder = false;

@@ -1,8 +1,8 @@
 import type { TimelineMessage } from '@fairway/client';
 import { useEffect, useRef, useState } from 'react';
+import { Spoken } from '../parts/spoken.js';
 import { useWords } from '../words/use-words.js';
 import type { Words } from '../words/words.js';
-import styles from './announcer.module.css';
 
 const batchMs = 1_000;
 /** More messages at once are announced by their number. */
@@ -49,8 +49,8 @@ export function Announcer({
   }, [messages, viewerId, words]);
   useEffect(() => () => clearTimeout(timer.current), []);
   return (
-    <p className={styles.announcer} role="status" aria-live="polite">
-      {text}
+    <p role="status" aria-live="polite">
+      <Spoken>{text}</Spoken>
     </p>
   );
 }

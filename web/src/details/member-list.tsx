@@ -5,6 +5,7 @@ import { Avatar } from '../parts/avatar.js';
 import { Button, IconButton } from '../parts/button.js';
 import { Icon } from '../parts/icon.js';
 import { Menu } from '../parts/menu.js';
+import { Spoken } from '../parts/spoken.js';
 import { useWords } from '../words/use-words.js';
 import styles from './member-list.module.css';
 
@@ -56,7 +57,7 @@ export function MemberList({
               </span>
               {user.id === viewerId && <span className={styles.tag}>{words.you}</span>}
               {isAdmin && <span className={styles.tag}>{words.details.admin}</span>}
-              {isOnline && <span className={styles.spoken}>{words.room.online}</span>}
+              {isOnline && <Spoken>{words.room.online}</Spoken>}
               {canChange && user.id !== viewerId && (
                 <IconButton
                   label={words.details.actions(user.name)}

@@ -2,6 +2,7 @@ import type { ListedRoom } from '@fairway/client';
 import { memo } from 'react';
 import { addressOf, openRoute } from '../app/route.js';
 import { Avatar } from '../parts/avatar.js';
+import { Spoken } from '../parts/spoken.js';
 import { formatFull, formatRecent } from '../words/dates.js';
 import { useWords } from '../words/use-words.js';
 import { previewOf } from './preview.js';
@@ -48,7 +49,7 @@ export const RoomRow = memo(function RoomRow({ room, isOpen, isOnline, today }: 
           {unreadCount > 0 && (
             <span className={styles.badge}>
               <span aria-hidden="true">{unreadCount > 999 ? '999+' : unreadCount}</span>
-              <span className={styles.spoken}>{words.list.unread(unreadCount)}</span>
+              <Spoken>{words.list.unread(unreadCount)}</Spoken>
             </span>
           )}
         </span>

@@ -2,6 +2,7 @@ import { memo, useState } from 'react';
 import { isTrustedPicture } from '../app/settings.js';
 import { Avatar } from '../parts/avatar.js';
 import { Icon } from '../parts/icon.js';
+import { Spoken } from '../parts/spoken.js';
 import { formatDay, formatFull, formatTime } from '../words/dates.js';
 import { useWords } from '../words/use-words.js';
 import styles from './message-row.module.css';
@@ -58,7 +59,7 @@ export const MessageRow = memo(function MessageRow({ row, isTarget, onMenu }: Me
                 {message.unreadMemberCount !== null && message.unreadMemberCount > 0 && message.status === 'sent' && (
                   <span className={styles.count} title={words.message.unread(message.unreadMemberCount)}>
                     <span aria-hidden="true">{message.unreadMemberCount}</span>
-                    <span className={styles.spoken}>{words.message.unread(message.unreadMemberCount)}</span>
+                    <Spoken>{words.message.unread(message.unreadMemberCount)}</Spoken>
                   </span>
                 )}
                 {showsTime && (

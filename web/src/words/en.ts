@@ -50,7 +50,6 @@ export const en: Words = {
   retry: 'Try again',
   loading: 'Loading',
   you: 'You',
-  nobody: '(unknown)',
   signIn: {
     title: 'Who are you?',
     lead: 'This server is a demo: sign in as one of these people, without a password.',
@@ -73,10 +72,8 @@ export const en: Words = {
     create: 'New chat',
     empty: 'No chats yet',
     noMatch: (text) => `No chat matches “${text}”`,
-    failed: 'The list could not be loaded',
     unread: (unread) => plural(unread, 'unread message', 'unread messages'),
     more: 'More',
-    type: { DIRECT: 'Direct chat', GROUP: 'Group', BOOKING: 'Booking' },
     picture: 'Picture',
     noMessage: 'No messages yet',
     total: (unread) => `(${unread > 999 ? '999+' : unread}) Fairway`,
@@ -91,10 +88,8 @@ export const en: Words = {
       names.length > 2
         ? `${names.length} people are typing…`
         : `${list.format(names)} ${names.length === 1 ? 'is' : 'are'} typing…`,
-    failed: 'The chat could not be loaded',
     gone: 'You are no longer in this chat',
     toList: 'Back to the list',
-    empty: 'Say hello',
     beginning: 'This is where the chat began',
     unread: 'Unread from here',
     latest: 'To the latest',

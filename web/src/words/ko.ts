@@ -49,7 +49,6 @@ export const ko: Words = {
   retry: '다시 시도',
   loading: '불러오는 중',
   you: '나',
-  nobody: '(알 수 없음)',
   signIn: {
     title: '누구로 시작할까요?',
     lead: '이 서버는 데모입니다. 비밀번호 없이 아래 사람 중 하나로 들어갑니다.',
@@ -72,10 +71,8 @@ export const ko: Words = {
     create: '새 대화',
     empty: '아직 대화가 없습니다',
     noMatch: (text) => `‘${text}’에 맞는 대화방이 없습니다`,
-    failed: '목록을 불러오지 못했습니다',
     unread: (unread) => `읽지 않은 메시지 ${count.format(unread)}개`,
     more: '더 보기',
-    type: { DIRECT: '1:1 대화', GROUP: '그룹 대화', BOOKING: '예약 대화' },
     picture: '사진',
     noMessage: '아직 메시지가 없습니다',
     total: (unread) => `(${unread > 999 ? '999+' : unread}) Fairway`,
@@ -90,10 +87,8 @@ export const ko: Words = {
       names.length > 2
         ? `${names.length}명이 입력하는 중…`
         : `${names.map((name) => `${name}님`).join(', ')}이 입력하는 중…`,
-    failed: '대화를 불러오지 못했습니다',
     gone: '더 이상 이 대화방에 있지 않습니다',
     toList: '목록으로 돌아가기',
-    empty: '첫 메시지를 보내 보세요',
     beginning: '대화의 시작입니다',
     unread: '여기까지 읽었습니다',
     latest: '최근 메시지로',

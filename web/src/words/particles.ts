@@ -1,7 +1,6 @@
 const firstSyllable = 0xac00;
 const lastSyllable = 0xd7a3;
 const finals = 28;
-const rieul = 8;
 
 /** The number of the final consonant of a text's last Hangul syllable: 0 for none; undefined if it does not end in Hangul. */
 function finalOf(text: string): number | undefined {
@@ -19,10 +18,3 @@ const isClosed = (text: string): boolean => {
 
 /** 을 or 를. */
 export const object = (text: string): string => text + (isClosed(text) ? '을' : '를');
-
-/** 이 or 가. */
-export const subject = (text: string): string => text + (isClosed(text) ? '이' : '가');
-
-/** 으로 or 로, which also follows ㄹ. */
-export const toward = (text: string): string =>
-  text + (isClosed(text) && finalOf(text) !== rieul && !/[178lr]$/i.test(text.trim()) ? '으로' : '로');

@@ -9,8 +9,6 @@ export interface SystemEvent {
   readonly content: string | null;
 }
 
-type RoomType = 'DIRECT' | 'GROUP' | 'BOOKING';
-
 /** Everything that the app says, in one language. */
 export interface Words {
   readonly language: 'ko' | 'en';
@@ -22,8 +20,6 @@ export interface Words {
   readonly retry: string;
   readonly loading: string;
   readonly you: string;
-  /** A person who has left the platform. */
-  readonly nobody: string;
   readonly signIn: {
     readonly title: string;
     readonly lead: string;
@@ -46,10 +42,8 @@ export interface Words {
     readonly create: string;
     readonly empty: string;
     readonly noMatch: (text: string) => string;
-    readonly failed: string;
     readonly unread: (count: number) => string;
     readonly more: string;
-    readonly type: Readonly<Record<RoomType, string>>;
     readonly picture: string;
     readonly noMessage: string;
     readonly total: (count: number) => string;
@@ -61,10 +55,8 @@ export interface Words {
     readonly members: (count: number) => string;
     readonly online: string;
     readonly typing: (names: readonly string[]) => string;
-    readonly failed: string;
     readonly gone: string;
     readonly toList: string;
-    readonly empty: string;
     readonly beginning: string;
     readonly unread: string;
     readonly latest: string;
