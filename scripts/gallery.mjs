@@ -1,6 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { findChromium } from './chromium.mjs';
 import { runScript, setUp } from './setup.mjs';
 import { ensureChromium } from './test-requirements.mjs';
 
@@ -32,8 +33,7 @@ async function takePictures(address, folder, wanted) {
   if (missing !== '') throw new Error(missing);
   const { chromium } = await import('playwright-core');
   mkdirSync(folder, { recursive: true });
-  const executablePath = process.env['CHROMIUM'] ?? '/usr/bin/chromium';
-  const browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] });
+  const browser = await chromium.launch({ executablePath: findChromium() ?? '', args: ['--no-sandbox'] });
   for (const text of wanted) {
     const [story = '', ...words] = text.split(' ');
     const width = Number(words.find((word) => /^\d+$/.test(word)) ?? phone);

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Browser, chromium, type Locator, type Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, expect, it, onTestFinished } from 'vitest';
-import { findChromium } from '../support/chromium.js';
+import { findChromium } from '../../scripts/chromium.mjs';
 import { type Instance, startEmbeddedInstance } from '../support/instance.js';
 import { describeWithBrowser } from '../support/requirements.js';
 import { waitFor } from '../support/wait-for.js';

@@ -4,11 +4,11 @@ import { join, resolve } from 'node:path';
 import pg from 'pg';
 import { pino } from 'pino';
 import type { TestProject } from 'vitest/node';
+import { findChromium } from '../../scripts/chromium.mjs';
 import { migrate } from '../../src/db/migrate.js';
 import { findNatsServer, installNatsServer } from '../../src/dev/embedded/nats-binary.js';
 import { startPostgres } from '../../src/dev/embedded/postgres.js';
 import { makeOpenFolder } from '../../src/dev/embedded/unprivileged.js';
-import { findChromium } from './chromium.js';
 import { findPgbouncer } from './pooler.js';
 
 declare module 'vitest' {

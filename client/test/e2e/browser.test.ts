@@ -2,7 +2,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest';
-import { findChromium } from '../../../test/support/chromium.js';
+import { findChromium } from '../../../scripts/chromium.mjs';
 import type { TestClient } from '../../../test/support/client.js';
 import { describeWithBrowser } from '../../../test/support/requirements.js';
 import { startTcpProxy, type TcpProxy } from '../../../test/support/tcp-proxy.js';

@@ -2,7 +2,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type Browser, chromium } from 'playwright-core';
 import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest';
-import { findChromium } from '../../../test/support/chromium.js';
+import { findChromium } from '../../../scripts/chromium.mjs';
 import { describeWithBrowser } from '../../../test/support/requirements.js';
 import { waitFor } from '../../../test/support/wait-for.js';
 import { useWorld } from '../../../test/support/world.js';

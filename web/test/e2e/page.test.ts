@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Browser, chromium } from 'playwright-core';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { findChromium } from '../../../test/support/chromium.js';
+import { findChromium } from '../../../scripts/chromium.mjs';
 import { type Instance, startEmbeddedInstance } from '../../../test/support/instance.js';
 import { describeWithBrowser } from '../../../test/support/requirements.js';
 import { startTcpProxy } from '../../../test/support/tcp-proxy.js';

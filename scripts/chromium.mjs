@@ -10,5 +10,8 @@ const usualPlaces = [
   '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome',
 ];
 
-/** Returns the path of Chromium on this machine, for `executablePath`, or undefined. */
-export const findChromium = (): string | undefined => usualPlaces.find((path) => existsSync(path));
+/**
+ * Returns the path of Chromium on this machine, for `executablePath`, or undefined.
+ * @returns {string | undefined}
+ */
+export const findChromium = () => usualPlaces.find((path) => existsSync(path));
