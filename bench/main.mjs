@@ -22,6 +22,7 @@ const groups = {
   day: ['day'],
   edges: ['storm', 'overload', 'morning'],
   platform: ['platform'],
+  app: ['app'],
 };
 const benches = Object.values(groups).flat();
 const groupNames = /** @type {(keyof typeof groups)[]} */ (Object.keys(groups));

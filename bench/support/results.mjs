@@ -57,6 +57,7 @@ export const places = {
   day: { suffix: '-day', markers: ['<!-- results of the day -->', '<!-- /results of the day -->'] },
   edges: { suffix: '-edges', markers: ['<!-- results of the edges -->', '<!-- /results of the edges -->'] },
   platform: { suffix: '-platform', markers: ['<!-- results of the platform -->', '<!-- /results of the platform -->'] },
+  app: { suffix: '-app', markers: ['<!-- results of the app -->', '<!-- /results of the app -->'] },
 };
 
 /** @typedef {keyof typeof places} Group */
