@@ -18,6 +18,8 @@ export class SimulatedBrowser {
   readonly #channels = new Set<{ readonly name: string; readonly tab: SimulatedTab; hear(message: unknown): void }>();
   /** Whether there is a database: not in private mode. */
   isStorageThere = true;
+  /** How long its disk takes for the next answer, in ms. */
+  diskMs: () => number = () => 0;
 
   constructor(
     readonly clock: VirtualClock,
@@ -104,14 +106,20 @@ export class SimulatedBrowser {
     if (!this.isStorageThere) throw new Error('No storage in private mode');
     const store = this.#disk.get(name) ?? createMemoryStore();
     this.#disk.set(name, store);
-    /** A tab that has ended changes nothing any more. */
-    const alive = <Value>(value: Promise<Value>): Promise<Value> => (tab.isDead ? new Promise(() => undefined) : value);
+    let answersAt = 0;
+    /** A tab that has ended changes nothing any more, and gets no answer. Answers come in the order of the questions. */
+    const alive = <Value>(value: Promise<Value>): Promise<Value> => {
+      if (tab.isDead) return new Promise(() => undefined);
+      answersAt = Math.max(answersAt, this.clock.now + this.diskMs());
+      const ms = answersAt - this.clock.now;
+      return ms === 0 ? value : new Promise((resolve) => tab.setTimer(() => resolve(value), ms));
+    };
     return {
       get: (part: StoreName, key) => alive(store.get(part, key)),
       entries: (part) => alive(store.entries(part)),
-      put: (part, key, value) => (tab.isDead ? alive(Promise.resolve()) : store.put(part, key, value)),
-      append: (value) => (tab.isDead ? alive(Promise.resolve(0)) : store.append(value)),
-      delete: (part, key) => (tab.isDead ? alive(Promise.resolve()) : store.delete(part, key)),
+      put: (part, key, value) => alive(tab.isDead ? Promise.resolve() : store.put(part, key, value)),
+      append: (value) => alive(tab.isDead ? Promise.resolve(0) : store.append(value)),
+      delete: (part, key) => alive(tab.isDead ? Promise.resolve() : store.delete(part, key)),
       erase: () => store.erase(),
       close: () => undefined,
       onLost: () => undefined,

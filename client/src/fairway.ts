@@ -6,6 +6,7 @@ import { type GetToken, Tokens } from './connection/token.js';
 import { createEnvironment } from './environment/browser.js';
 import type { Environment, PageEvent } from './environment/environment.js';
 import { asFairwayError, FairwayError } from './errors.js';
+import { inTime } from './in-time.js';
 import { CreateRoomDocument, type CreateRoomInput, ViewerDocument } from './operations/generated/documents.js';
 import type { QueuedOperation } from './outbox/operation.js';
 import { Outbox } from './outbox/outbox.js';
@@ -13,6 +14,7 @@ import { createPresence, type PresenceSnapshot } from './presence/presence.js';
 import { Room } from './room/room.js';
 import { type ListedRoom, Rooms } from './rooms/rooms.js';
 import type { Session } from './session.js';
+import type { KeyValueStore } from './storage/key-value.js';
 import { openStorage, type Storage } from './storage/storage.js';
 import { createStore, type Store } from './store.js';
 import { defaultLimits, type Limits, type User } from './viewer.js';
@@ -157,7 +159,10 @@ export function createFairway({ url, getToken, environment = createEnvironment()
     });
     const mine = opened;
     const open = async () => {
-      const storage = await openStorage(environment, name, (isDurable) => connection.setStorage(isDurable));
+      const storage = await openStorage(environment, name, (isDurable) => {
+        connection.setStorage(isDurable);
+        if (isDurable) outbox.reload();
+      });
       if (mine !== opened || isClosed) return storage.close();
       connection.setStorage(storage.isDurable());
       mine.resolve(storage);
@@ -386,8 +391,6 @@ function createDeferred<Value>(): Deferred<Value> {
   return deferred;
 }
 
-const usersName = 'fairway';
-
 /** Removes everything of a user from this device: of the last one, if nobody is known yet. */
 async function erase(
   environment: Environment,
@@ -401,42 +404,39 @@ async function erase(
     if (opened.isResolved) await (await opened.promise).erase();
     else if (id !== undefined) await (await environment.openStorage(nameOf(address, id))).erase();
   };
-  await new Promise<void>((resolve) => {
-    const cancel = environment.setTimer(resolve, eraseWithinMs);
-    remove()
-      .catch(() => undefined)
-      .finally(() => {
-        cancel();
-        resolve();
-      })
-      .catch(() => undefined);
-  });
+  await inTime(environment, remove(), eraseWithinMs).catch(() => undefined);
 }
 
 const nameOf = (address: string, userId: string): string => `fairway:${address}:${userId}`;
 
-/** The user whose data is on this device, so that it can be read without a network. */
-async function restoreUser(environment: Environment, address: string): Promise<string | undefined> {
-  const store = await environment.openStorage(usersName);
-  const id = await store.get('facts', `${lastUserKey}:${address}`);
-  store.close();
-  return typeof id === 'string' ? id : undefined;
-}
-
-async function rememberUser(environment: Environment, address: string, id: string): Promise<void> {
-  const store = await environment.openStorage(usersName);
-  await store.put('facts', `${lastUserKey}:${address}`, id);
-  store.close();
-}
-
-async function forgetUser(environment: Environment, address: string, userId: string | undefined): Promise<void> {
+/** Does something with the memory of who has signed in on this device. */
+async function withUsers<Value>(
+  environment: Environment,
+  use: (store: KeyValueStore) => Promise<Value>,
+): Promise<Value> {
+  const store = await environment.openStorage('fairway');
   try {
-    const store = await environment.openStorage(usersName);
-    const key = `${lastUserKey}:${address}`;
-    // Another user may have signed in meanwhile.
-    if ((await store.get('facts', key)) === userId) await store.delete('facts', key);
+    return await use(store);
+  } finally {
     store.close();
-  } catch {
-    // Nothing was remembered.
   }
 }
+
+const lastUserOf = (address: string): string => `${lastUserKey}:${address}`;
+
+/** The user whose data is on this device, so that it can be read without a network. */
+const restoreUser = (environment: Environment, address: string): Promise<string | undefined> =>
+  withUsers(environment, async (store) => {
+    const id = await store.get('facts', lastUserOf(address));
+    return typeof id === 'string' ? id : undefined;
+  });
+
+const rememberUser = (environment: Environment, address: string, id: string): Promise<void> =>
+  withUsers(environment, (store) => store.put('facts', lastUserOf(address), id));
+
+/** Another user may have signed in meanwhile. */
+const forgetUser = (environment: Environment, address: string, userId: string | undefined): Promise<void> =>
+  withUsers(environment, async (store) => {
+    const key = lastUserOf(address);
+    if ((await store.get('facts', key)) === userId) await store.delete('facts', key);
+  }).catch(() => undefined);

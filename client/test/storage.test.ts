@@ -78,6 +78,35 @@ describe('storage that fails', () => {
     expect(await storage.get('drafts', 'a')).toBe('text');
   });
 
+  it('takes nothing from other tabs when it is back, and brings all that was done meanwhile', async () => {
+    const simulation = new Simulation();
+    const { environment } = simulation.open().tab;
+    const store = failing();
+    const open = async () => store;
+    const onChange = vi.fn();
+    const [one, other] = [
+      await openStorage({ ...environment, openStorage: open }, 'test', onChange),
+      await openStorage({ ...environment, openStorage: open }, 'test', () => undefined),
+    ];
+    const first = await one.append({ n: 1 });
+    store.isFull = true;
+    await one.append({ n: 2 });
+    await one.delete('outbox', first);
+    store.isFull = false;
+    await other.append({ n: 3 });
+    // Written while the database is given what it lacks.
+    const put = store.put.bind(store);
+    store.put = async (...args) => {
+      store.put = put;
+      await one.append({ n: 4 });
+      await put(...args);
+    };
+    await simulation.clock.until(() => onChange.mock.calls.at(-1)?.[0] === true, 10_000);
+    const values = (await one.entries('outbox')).map(([, value]) => value as { n: number });
+    expect(values.map(({ n }) => n).sort()).toEqual([2, 3, 4]);
+    expect(values.findIndex(({ n }) => n === 2)).toBeLessThan(values.findIndex(({ n }) => n === 4));
+  });
+
   it.each([
     ['is refused', () => Promise.reject(new Error('private mode'))],
     ['is blocked by an old tab', () => new Promise<never>(() => undefined)],

@@ -69,11 +69,7 @@ export function createHttpLine(options: HttpLineOptions): Line & { close(): void
 }
 
 /** `fetch` does not hand out the body before its end. */
-class CannotStream extends Error {
-  constructor() {
-    super('This platform cannot stream');
-  }
-}
+class CannotStream extends Error {}
 
 async function acquireSlot(environment: Environment, url: string): Promise<Lock | undefined> {
   for (let slot = 1; slot <= maxStreams; slot += 1) {

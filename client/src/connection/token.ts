@@ -1,5 +1,6 @@
 import type { Environment } from '../environment/environment.js';
 import { FairwayError } from '../errors.js';
+import { inTime } from '../in-time.js';
 import { Backoff } from './backoff.js';
 
 /** Returns a token of the user, or null if nobody is signed in. It may throw if the token cannot be had at the moment. */
@@ -131,7 +132,7 @@ export class Tokens {
       this.#notBefore = this.environment.now() + this.#backoff.next();
       throw unavailable(String(error));
     }
-    if (session !== this.#session) throw unavailable('Somebody has signed in or out meanwhile');
+    if (session !== this.#session) throw unavailable('Another user has signed in');
     if (typeof token !== 'string' || token === '') {
       this.#isSignedOut = true;
       throw new FairwayError('SIGNED_OUT', 'Nobody is signed in');
@@ -148,11 +149,8 @@ export class Tokens {
   }
 
   #ask(): Promise<string | null> {
-    return new Promise((resolve, reject) => {
-      const cancel = this.environment.setTimer(() => reject(new Error('getToken does not answer')), answerWithinMs);
-      const ask = async () => this.getToken();
-      ask().finally(cancel).then(resolve, reject);
-    });
+    const ask = async () => this.getToken();
+    return inTime(this.environment, ask(), answerWithinMs);
   }
 }
 

@@ -2,6 +2,7 @@ import type { Connection } from '../connection/connection.js';
 import type { Operation } from '../connection/line.js';
 import type { Environment } from '../environment/environment.js';
 import { asFairwayError, FairwayError, type FairwayErrorCode, isFinal } from '../errors.js';
+import { inTime } from '../in-time.js';
 import {
   DeleteMessageDocument,
   EditMessageDocument,
@@ -99,10 +100,10 @@ async function ask<Result, Variables>(
 ): Promise<Result> {
   if (!connection.socketState.isOpen) return connection.request(document, variables, { overHttp: true });
   const overSocket = connection.request(document, variables);
-  const first = await inTime(environment, overSocket, patienceMs);
+  const first = await answerOf(environment, overSocket, patienceMs);
   if (first !== undefined) return first.value;
   connection.check();
-  const second = mayRunTwice ? await inTime(environment, overSocket, pingMs) : { value: await whileOpen(overSocket) };
+  const second = mayRunTwice ? await answerOf(environment, overSocket, pingMs) : { value: await whileOpen(overSocket) };
   if (second?.value !== undefined) return second.value;
   const overHttp = connection.request(document, variables, { overHttp: true });
   return mayRunTwice ? firstAnswer(overSocket, overHttp) : overHttp;
@@ -119,25 +120,17 @@ async function whileOpen<Result>(request: Promise<Result>): Promise<Result | und
 }
 
 /** The result if it comes in time; undefined if it does not, or the socket was lost meanwhile. */
-function inTime<Result>(
+async function answerOf<Result>(
   environment: Environment,
   request: Promise<Result>,
   ms: number,
 ): Promise<{ value: Result } | undefined> {
-  return new Promise((resolve, reject) => {
-    const cancel = environment.setTimer(() => resolve(undefined), ms);
-    request.then(
-      (value) => {
-        cancel();
-        resolve({ value });
-      },
-      (error) => {
-        cancel();
-        if (asFairwayError(error).code === 'OFFLINE') resolve(undefined);
-        else reject(error);
-      },
-    );
-  });
+  try {
+    return { value: await inTime(environment, request, ms) };
+  } catch (error) {
+    if (['OFFLINE', 'NO_ANSWER'].includes(asFairwayError(error).code)) return undefined;
+    throw error;
+  }
 }
 
 /** The first of both that was answered, even with a refusal. */

@@ -63,6 +63,9 @@ export class Outbox {
   #channel: Channel | undefined;
   #wake = new Set<() => void>();
   #added = 0;
+  /** Counts what changes here: what was read of the storage before is old. */
+  #changes = 0;
+  #loads = 0;
 
   constructor(private readonly options: OutboxOptions) {
     this.#store = createStore<readonly QueuedOperation[]>([]);
@@ -75,9 +78,9 @@ export class Outbox {
     this.#channel?.close();
     [this.#storage, this.#name] = [storage, name];
     this.#channel = this.options.environment.channel(`${name}:outbox`, (notice) => this.#hear(notice as Notice));
-    const early = this.#store.getSnapshot();
+    // In their order, and before anything that is added while the storage is being read.
+    for (const { order: _order, ...operation } of this.#store.getSnapshot()) this.#number(operation, storage);
     await this.#load(storage);
-    for (const { order: _order, ...operation } of early) this.#enqueue(operation as OutboxOperation);
     this.#deliverAll();
   }
 
@@ -109,7 +112,7 @@ export class Outbox {
 
   /** Delivers an operation that was given up, and what waits behind it; also by the id of its message. */
   retry(id: string): void {
-    const operation = this.#find(id) ?? this.#findFailed(id);
+    const operation = this.#findAny(id);
     if (operation === undefined || operation.error === null) return;
     this.#replace({ ...operation, attempts: 0, error: null });
     this.#start(queueOf(operation));
@@ -117,7 +120,7 @@ export class Outbox {
 
   /** Removes an operation, with the changes of its message; also by the id of its message. It may have reached the server. */
   discard(id: string): void {
-    const operation = this.#find(id) ?? this.#findFailed(id);
+    const operation = this.#findAny(id);
     if (operation === undefined) return;
     const isSend = operation.kind === 'send';
     for (const other of this.#store.getSnapshot()) {
@@ -140,6 +143,16 @@ export class Outbox {
     return operation?.kind === 'send' && (operation.error !== null || (operation.attempts === 0 && !isHead));
   }
 
+  /** Reads again what is stored, and delivers it: another tab, or a database that is back, may have more. */
+  reload(): void {
+    const storage = this.#storage;
+    if (storage === undefined) return;
+    this.#load(storage).then(
+      () => this.#deliverAll(),
+      () => undefined,
+    );
+  }
+
   /** The network is back: those who wait try at once. */
   wake(): void {
     const waiting = [...this.#wake];
@@ -158,9 +171,9 @@ export class Outbox {
     return this.#store.getSnapshot().find((operation) => operation.id === id);
   }
 
-  /** The change of a message that was given up. */
-  #findFailed(messageId: string): QueuedOperation | undefined {
-    return this.#store.getSnapshot().find((one) => one.error !== null && messageIdOf(one) === messageId);
+  /** An operation, or else the change of that message that was given up. */
+  #findAny(id: string): QueuedOperation | undefined {
+    return this.#find(id) ?? this.#store.getSnapshot().find((one) => one.error !== null && messageIdOf(one) === id);
   }
 
   #head(queue: string): QueuedOperation | undefined {
@@ -168,6 +181,7 @@ export class Outbox {
   }
 
   #set(operations: readonly QueuedOperation[]): void {
+    this.#changes += 1;
     this.#store.set([...operations].sort((a, b) => a.order - b.order));
   }
 
@@ -176,8 +190,11 @@ export class Outbox {
     this.#added += 1;
     const order = provisional + this.#added;
     this.#set([...this.#store.getSnapshot(), { ...operation, order }]);
-    const storage = this.#storage;
-    if (storage === undefined) return;
+    if (this.#storage !== undefined) this.#number(operation, this.#storage);
+  }
+
+  /** Stores an operation, which gives it its place among those of all tabs. */
+  #number(operation: OutboxOperation, storage: Storage): void {
     const stored = storage.append(operation).then((number) => {
       this.#unnumbered.delete(operation.id);
       // Another user is signed in: it waits for its own.
@@ -222,10 +239,18 @@ export class Outbox {
     }
   }
 
-  /** Reads what is stored; what the storage has not numbered yet stays. */
+  /** Reads what is stored, until nothing has changed meanwhile; what the storage has not numbered yet stays. */
   async #load(storage: Storage): Promise<void> {
-    const entries = await storage.entries('outbox');
-    if (storage !== this.#storage) return;
+    this.#loads += 1;
+    const mine = this.#loads;
+    let entries: [IDBValidKey, unknown][];
+    let changes: number;
+    do {
+      changes = this.#changes;
+      entries = await storage.entries('outbox');
+      // Another user is signed in, or a later reading knows more.
+      if (storage !== this.#storage || mine !== this.#loads) return;
+    } while (changes !== this.#changes);
     const stored: QueuedOperation[] = [];
     for (const [order, value] of entries) {
       if (isOperation(value)) stored.push({ ...value, order: Number(order) });
@@ -237,16 +262,12 @@ export class Outbox {
   }
 
   #hear(notice: Notice): void {
-    const storage = this.#storage;
-    if (storage === undefined || typeof notice !== 'object' || notice === null) return;
+    if (this.#storage === undefined || typeof notice !== 'object' || notice === null) return;
     // Another version of the app may say something else.
     if (notice.kind === 'ended' && isOperation(notice.outcome?.operation)) {
       call(() => this.options.onOutcome(notice.outcome));
     }
-    this.#load(storage).then(
-      () => this.#deliverAll(),
-      () => undefined,
-    );
+    this.reload();
   }
 
   #say(notice: Notice): void {
@@ -263,7 +284,12 @@ export class Outbox {
     running.add(queue);
     this.#run(queue, this.#storage)
       .catch(() => undefined)
-      .finally(() => running.delete(queue));
+      .finally(() => {
+        running.delete(queue);
+        // It may have come when the one before it had just ended.
+        const head = this.#head(queue);
+        if (running === this.#running && head?.error === null && head.order < provisional) this.#start(queue);
+      });
   }
 
   async #run(queue: string, storage: Storage): Promise<void> {

@@ -48,6 +48,8 @@ export class LiveLog {
   #replayed = 0;
   /** The events that arrive while the page before them is being read. */
   #early: RoomEvent[] = [];
+  /** Whether the subscription has begun without a position. */
+  #isFromNothing = false;
   /** Whether the log must be read anew, not continued. */
   #mustReload = false;
   /** Whether the newest page must be read again, because an event was not understood. */
@@ -75,6 +77,7 @@ export class LiveLog {
       connection,
       prepare: async () => {
         const log = this.#known;
+        this.#isFromNothing = log === undefined;
         // A page that is on its way is older than where this subscription may begin.
         this.#endReading();
         [this.#isLive, this.#replayed, this.#early] = [false, 0, []];
@@ -95,6 +98,7 @@ export class LiveLog {
   stop(): void {
     this.#feed?.stop();
     this.#feed = undefined;
+    this.#isFromNothing = false;
     this.#cancelRefresh?.();
     this.#cancelRefresh = undefined;
     this.#endReading();
@@ -102,10 +106,11 @@ export class LiveLog {
     if (this.status === 'ready') this.status = 'stale';
   }
 
-  /** Begins with what was stored. */
+  /** Begins with what was stored. A subscription that has begun without it brings nothing from behind it. */
   adopt(log: Log): void {
     this.log = log;
     this.status = 'stale';
+    this.#mustReload = this.#isFromNothing;
   }
 
   /** Reads the newest page, and continues from there. */

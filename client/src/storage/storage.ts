@@ -1,4 +1,5 @@
 import type { Environment } from '../environment/environment.js';
+import { inTime } from '../in-time.js';
 import type { KeyValueStore, StoreName } from './key-value.js';
 import { createMemoryStore } from './memory.js';
 
@@ -32,6 +33,20 @@ export async function openStorage(
   let durable: KeyValueStore | undefined = await openInTime(environment, name);
   let isClosed = false;
   let cancelReturn = () => {};
+  let newest = 0;
+  let appended: Promise<number> = Promise.resolve(0);
+  /** What was written while the database was away. */
+  const touched = new Map<string, readonly [StoreName, IDBValidKey]>();
+  const touch = (part: StoreName, key: IDBValidKey) => {
+    const id = `${part}:${key}`;
+    touched.delete(id);
+    touched.set(id, [part, key]);
+  };
+  /** A number behind all known ones that no other tab and no database gives, now or when it is back. */
+  const nextNumber = (): number => {
+    newest = Math.max(environment.now(), Math.floor(newest) + 1) + environment.random();
+    return newest;
+  };
   /** @param isTaken - whether somebody has taken the database away on purpose */
   const lose = (isTaken: boolean) => {
     if (durable === undefined) return;
@@ -49,16 +64,20 @@ export async function openStorage(
     durable = store;
     store.onLost(() => lose(true));
   };
-  /** The database may work again: then it gets what this page has, and loses what was done meanwhile. */
+  /**
+   * The database may work again: then it gets what this page has, and what was done here meanwhile is done there. What it has
+   * of other tabs stays.
+   */
   const comeBack = async () => {
     const store = isClosed ? undefined : await openInTime(environment, name);
-    if (isClosed) return;
-    if (store === undefined) throw new Error('There is still no storage');
+    if (store === undefined || isClosed) return comeBackLater();
     try {
-      for (const part of mirrored) {
-        const kept = new Map(await memory.entries(part));
-        for (const [key] of await store.entries(part)) if (!kept.has(key)) await store.delete(part, key);
-        for (const [key, value] of kept) await store.put(part, key, value);
+      for (const part of mirrored) for (const [key] of await memory.entries(part)) touch(part, key);
+      // More may be written while this goes on.
+      for (const [id, written] of touched) {
+        const value = await memory.get(...written);
+        await (value === undefined ? store.delete(...written) : store.put(...written, value));
+        if (touched.get(id) === written) touched.delete(id);
       }
     } catch (error) {
       store.close();
@@ -70,46 +89,76 @@ export async function openStorage(
   if (durable === undefined) onChange(false);
   else use(durable);
 
-  const attempt = async <Value>(run: (store: KeyValueStore) => Promise<Value>): Promise<Value | undefined> => {
-    if (durable === undefined) return undefined;
+  /** Undefined if the database is away, or was lost before it has answered. */
+  const attempt = async <Value>(
+    run: (store: KeyValueStore) => Promise<Value>,
+  ): Promise<{ value: Value } | undefined> => {
+    const store = durable;
+    if (store === undefined) return undefined;
     try {
-      return await inTime(environment, run(durable));
+      const value = await inTime(environment, run(store), answerWithinMs);
+      return store === durable ? { value } : undefined;
     } catch {
-      lose(false);
+      if (store === durable) lose(false);
       return undefined;
     }
   };
   const read = async <Value>(use: (store: KeyValueStore) => Promise<Value>): Promise<Value> => {
-    const value = await attempt(use);
-    return durable === undefined ? use(memory) : (value as Value);
+    while (durable !== undefined) {
+      const done = await attempt(use);
+      if (done !== undefined) return done.value;
+    }
+    return use(memory);
   };
-  const write = async (use: (store: KeyValueStore) => Promise<void>): Promise<void> => {
-    await Promise.all([use(memory), attempt(use)]);
+  const write = async (
+    part: StoreName,
+    key: IDBValidKey,
+    use: (store: KeyValueStore) => Promise<void>,
+  ): Promise<void> => {
+    await use(memory);
+    if ((await attempt(use)) === undefined) touch(part, key);
   };
   for (const store of mirrored) {
     const entries = await attempt((use) => use.entries(store));
-    for (const [key, value] of entries ?? []) await memory.put(store, key, value);
+    for (const [key, value] of entries?.value ?? []) {
+      await memory.put(store, key, value);
+      if (store === 'outbox') newest = Math.max(newest, Number(key));
+    }
   }
   return {
     isDurable: () => durable !== undefined,
     get: (store, key) => read((use) => use.get(store, key)),
     entries: (store) => read((use) => use.entries(store)),
     put: async (store, key, value) => {
-      if (mirrored.includes(store)) return write((use) => use.put(store, key, value));
+      if (mirrored.includes(store)) return write(store, key, (use) => use.put(store, key, value));
       // What can be read again from the server may find no space: that is no reason to give the database up.
-      await inTime(environment, (durable ?? memory).put(store, key, value)).catch(() => undefined);
+      await inTime(environment, (durable ?? memory).put(store, key, value), answerWithinMs).catch(() => undefined);
     },
-    append: async (value) => {
-      const key = await attempt((use) => use.append(value));
-      if (key === undefined) return memory.append(value);
-      await memory.put('outbox', key, value);
-      return key;
+    append: (value) => {
+      const before = appended;
+      const asked = durable?.append(value);
+      const append = async () => {
+        const done = await attempt(() => asked as Promise<number>);
+        // Numbers are given in the order of the questions, also if the database is lost meanwhile.
+        await before;
+        const number = done?.value ?? nextNumber();
+        newest = Math.max(newest, number);
+        await memory.put('outbox', number, value);
+        if (done === undefined) {
+          touch('outbox', number);
+          // It has another number by now.
+          asked?.then((key) => write('outbox', key, (use) => use.delete('outbox', key))).catch(() => undefined);
+        }
+        return number;
+      };
+      appended = append();
+      return appended;
     },
-    delete: (store, key) => write((use) => use.delete(store, key)),
-    erase: () => {
+    delete: (store, key) => write(store, key, (use) => use.delete(store, key)),
+    erase: async () => {
       isClosed = true;
       cancelReturn();
-      return write((use) => use.erase());
+      await Promise.all([memory.erase(), attempt((use) => use.erase())]);
     },
     close: () => {
       isClosed = true;
@@ -119,33 +168,13 @@ export async function openStorage(
   };
 }
 
-/** Rejects if the storage does not answer in time. */
-function inTime<Value>(environment: Environment, answer: Promise<Value>): Promise<Value> {
-  return new Promise((resolve, reject) => {
-    const cancel = environment.setTimer(() => reject(new Error('The storage does not answer')), answerWithinMs);
-    answer.finally(cancel).then(resolve, reject);
-  });
-}
-
 /** Undefined if there is no durable storage, or it does not open in time. */
-function openInTime(environment: Environment, name: string): Promise<KeyValueStore | undefined> {
-  return new Promise((resolve) => {
-    let isLate = false;
-    const cancel = environment.setTimer(() => {
-      isLate = true;
-      resolve(undefined);
-    }, openWithinMs);
-    const open = async () => environment.openStorage(name);
-    open().then(
-      (store) => {
-        cancel();
-        if (isLate) store.close();
-        else resolve(store);
-      },
-      () => {
-        cancel();
-        resolve(undefined);
-      },
-    );
-  });
+async function openInTime(environment: Environment, name: string): Promise<KeyValueStore | undefined> {
+  const opening = (async () => environment.openStorage(name))();
+  try {
+    return await inTime(environment, opening, openWithinMs);
+  } catch {
+    opening.then((store) => store.close()).catch(() => undefined);
+    return undefined;
+  }
 }
