@@ -1,6 +1,6 @@
 /** A value that changes: React's `useSyncExternalStore` takes it as it is. */
 export interface Store<Value> {
-  /** Calls the listener after each change; returns how to stop. */
+  /** Calls the listener after each change, perhaps also without one; returns how to stop. */
   subscribe(listener: () => void): () => void;
   /** The value as it is now: the same reference until it changes. */
   getSnapshot(): Value;
@@ -22,13 +22,60 @@ export function call(run: () => void): void {
   }
 }
 
+/**
+ * A store whose value is built when somebody asks for it: however much has happened between two looks, it costs one build. Its
+ * listeners may also be called when the value has stayed the same.
+ */
+export interface LazyStore<Value> extends Store<Value> {
+  /** What the value is built from has changed. */
+  touch(): void;
+}
+
 /** @param onWatched - called when the first listener has come, and when the last one has gone */
 export function createStore<Value>(initial: Value, onWatched?: (isWatched: boolean) => void): MutableStore<Value> {
   let current = initial;
+  const { subscribe, tell } = createListeners(onWatched);
+  return {
+    subscribe,
+    getSnapshot: () => current,
+    set: (value) => {
+      if (Object.is(value, current)) return;
+      current = value;
+      tell();
+    },
+  };
+}
+
+/** @param build - returns the value as it was if nothing of it has changed */
+export function createLazyStore<Value>(
+  initial: Value,
+  build: (before: Value) => Value,
+  onWatched: (isWatched: boolean) => void,
+): LazyStore<Value> {
+  let current = initial;
+  let isOld = false;
+  const { subscribe, tell } = createListeners(onWatched);
+  return {
+    subscribe,
+    getSnapshot: () => {
+      if (isOld) {
+        isOld = false;
+        current = build(current);
+      }
+      return current;
+    },
+    touch: () => {
+      isOld = true;
+      tell();
+    },
+  };
+}
+
+function createListeners(onWatched?: (isWatched: boolean) => void) {
   // An object for each subscription: the same function may subscribe twice.
   const listeners = new Set<{ readonly listener: () => void }>();
   return {
-    subscribe: (listener) => {
+    subscribe: (listener: () => void) => {
       const entry = { listener };
       listeners.add(entry);
       if (listeners.size === 1) onWatched?.(true);
@@ -36,10 +83,7 @@ export function createStore<Value>(initial: Value, onWatched?: (isWatched: boole
         if (listeners.delete(entry) && listeners.size === 0) onWatched?.(false);
       };
     },
-    getSnapshot: () => current,
-    set: (value) => {
-      if (Object.is(value, current)) return;
-      current = value;
+    tell: () => {
       for (const { listener } of [...listeners]) call(listener);
     },
   };

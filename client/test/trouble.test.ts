@@ -19,6 +19,24 @@ async function openRoom(simulation = new Simulation(), client: Client = simulati
   return { simulation, clock, server, browser, ...client, room, roomId };
 }
 
+it('goes on showing a message that the server has confirmed while the room is still being loaded', async () => {
+  const simulation = new Simulation();
+  const { clock, server } = simulation;
+  const { id: roomId } = server.createRoom(['4', '5']);
+  const room = simulation.open().fairway.room(roomId);
+  room.subscribe(() => undefined);
+  server.refuse = (name) => (/^Room/.test(name) ? new ModelRefusal('UNAVAILABLE') : undefined);
+  room.send('early');
+  const shown = () => room.getSnapshot().messages.map(({ content, status }) => [content, status]);
+  await clock.until(() => shown()[0]?.[1] === 'sent', 10_000);
+  await clock.advance(3_000);
+  expect(room.getSnapshot().status).toBe('loading');
+  expect(shown()).toEqual([['early', 'sent']]);
+  server.refuse = () => undefined;
+  await clock.until(() => room.getSnapshot().status === 'ready', 10_000);
+  expect(shown()).toEqual([['early', 'sent']]);
+});
+
 /** Who has sent what, as the server has it. */
 const stored = (simulation: Simulation, roomId: string) =>
   simulation.server.rooms.get(roomId)?.messages.map(({ senderId, content }) => `${senderId}: ${content}`);

@@ -128,8 +128,9 @@ export function applyEvent(log: Log, event: RoomEvent, isLive: boolean): { log: 
 }
 
 function add(log: Log, message: Message): Log {
-  const known = log.messages.find(({ id }) => id === message.id);
   // A page may have brought a later state of it than the entry that added it.
+  const isNew = message.seq > (log.messages.at(-1)?.seq ?? 0);
+  const known = isNew ? undefined : log.messages.find(({ id }) => id === message.id);
   if (known !== undefined) return versionOf(message) < versionOf(known) ? log : replace(log, message);
   if (log.hasNewer) {
     const tail = merge(log.tail, [message]);

@@ -31,4 +31,5 @@ export async function readRoom(session: Session, roomId: string, withPage: boole
   return { room: state, page };
 }
 
-const gone = () => new FairwayError('NOT_FOUND', 'There is no such room, or the viewer is no member of it');
+/** There is no such room, or the viewer is no member of it. */
+export const gone = () => new FairwayError('NOT_FOUND', 'The viewer is no member of this room');

@@ -2,12 +2,13 @@ import { FairwayError } from '../errors.js';
 import { createLinger, type Linger } from '../linger.js';
 import { LeaveRoomDocument, type RoomStateFragment } from '../operations/generated/documents.js';
 import type { Session } from '../session.js';
-import { createStore, type Store } from '../store.js';
+import { createLazyStore, type Store } from '../store.js';
 import { createDraft } from './draft.js';
 import { History } from './history.js';
 import { LiveLog } from './live-log.js';
-import { type Message, replace, versionOf } from './log.js';
+import { type Log, type Message, replace, versionOf } from './log.js';
 import { type Member, Membership } from './membership.js';
+import { gone } from './read-room.js';
 import { createSeen } from './seen.js';
 import { eraseRoom, readStoredRoom, storeRoom, trimLog } from './stored-room.js';
 import { createTimeline, type TimelineMessage } from './timeline.js';
@@ -51,6 +52,8 @@ export interface RoomSnapshot {
 
 /** What has changed is written after this time. */
 const saveMs = 1_000;
+/** Of a room that nobody watches, no event says that they are known. */
+const maxConfirmed = 100;
 
 /** One room: its state, live while somebody is subscribed to it, and what the viewer can do there. */
 export class Room implements Store<RoomSnapshot> {
@@ -65,8 +68,8 @@ export class Room implements Store<RoomSnapshot> {
   readonly #seen;
   readonly #typingSignal;
   #typing: readonly TypingUser[] = [];
-  /** Messages that the server has confirmed before their events have arrived. */
-  #confirmed: readonly Message[] = [];
+  /** Messages that the server has confirmed before their events have arrived, and the epoch in which it did so. */
+  #confirmed: readonly { readonly message: Message; readonly epoch: string | undefined }[] = [];
   #firstUnreadId: string | null | undefined;
   #isGone = false;
   #isWatched = false;
@@ -81,7 +84,7 @@ export class Room implements Store<RoomSnapshot> {
     readonly id: string,
   ) {
     this.#session = session;
-    this.#store = createStore<RoomSnapshot>(
+    this.#store = createLazyStore<RoomSnapshot>(
       {
         id,
         status: 'loading',
@@ -98,6 +101,7 @@ export class Room implements Store<RoomSnapshot> {
         members: [],
         hasMoreMembers: false,
       },
+      (before) => this.#build(before),
       (isWatched) => {
         // Who comes back finds another line "new".
         this.#firstUnreadId = undefined;
@@ -151,7 +155,7 @@ export class Room implements Store<RoomSnapshot> {
   send(content: string, type: 'TEXT' | 'IMAGE' = 'TEXT'): string {
     this.#assertContent(content);
     if (type !== 'TEXT' && type !== 'IMAGE') throw new FairwayError('BAD_USER_INPUT', 'A message is TEXT or IMAGE');
-    if (this.#isGone) throw new FairwayError('NOT_FOUND', 'The viewer is no member of this room');
+    if (this.#isGone) throw gone();
     const id = this.#session.environment.uuid();
     this.#session.start();
     this.#session.outbox.add({ kind: 'send', id, roomId: this.id, type, content });
@@ -243,7 +247,7 @@ export class Room implements Store<RoomSnapshot> {
 
   /** When a message was last edited, null if never; undefined if it is not known here. */
   editedAtOf(messageId: string): string | null | undefined {
-    const messages = [...(this.#live.log?.messages ?? []), ...this.#confirmed];
+    const messages = [...(this.#live.log?.messages ?? []), ...this.#confirmed.map(({ message }) => message)];
     return messages.find(({ id }) => id === messageId)?.editedAt;
   }
 
@@ -258,12 +262,12 @@ export class Room implements Store<RoomSnapshot> {
   /** The outbox has confirmed a message of this room, whose event may still be on its way. */
   confirm(message: Message, epoch: string | undefined): void {
     const { log } = this.#live;
-    if (log === undefined || (epoch !== undefined && epoch !== log.epoch)) return;
-    const known = log.messages.find(({ id }) => id === message.id);
-    if (known !== undefined && versionOf(message) > versionOf(known)) {
+    const known = log?.messages.find(({ id }) => id === message.id);
+    if (known === undefined) {
+      const others = this.#confirmed.filter((one) => one.message.id !== message.id && isAhead(one, log));
+      this.#confirmed = [...others, { message, epoch: epoch ?? log?.epoch }].slice(-maxConfirmed);
+    } else if (log !== undefined && (epoch ?? log.epoch) === log.epoch && versionOf(message) > versionOf(known)) {
       this.#live.log = { ...replace(log, message), isAhead: true };
-    } else if (known === undefined && message.seq > log.seq) {
-      this.#confirmed = [...this.#confirmed.filter(({ id }) => id !== message.id), message];
     }
     this.#show();
   }
@@ -418,14 +422,15 @@ export class Room implements Store<RoomSnapshot> {
   }
 
   #show(): void {
+    this.#store.touch();
+  }
+
+  #build(before: RoomSnapshot): RoomSnapshot {
     const { outbox, viewer } = this.#session;
-    const before = this.#store.getSnapshot();
     const [{ log, status }, { room, marks, members, hasMore }] = [this.#live, this.#membership];
-    const seq = log?.seq ?? 0;
-    this.#confirmed = this.#confirmed.filter((message) => message.seq > seq);
     const messages = this.#buildTimeline({
       log,
-      confirmed: this.#confirmed,
+      confirmed: this.#confirmed.filter((one) => isAhead(one, log)).map(({ message }) => message),
       operations: outbox.operations.getSnapshot().filter(({ roomId }) => roomId === this.id),
       marks,
       viewer: viewer.getSnapshot(),
@@ -449,9 +454,13 @@ export class Room implements Store<RoomSnapshot> {
       hasMoreMembers: hasMore,
     };
     const keys = Object.keys(next) as (keyof RoomSnapshot)[];
-    if (keys.some((key) => next[key] !== before[key])) this.#store.set(next);
+    return keys.some((key) => next[key] !== before[key]) ? next : before;
   }
 }
+
+/** Whether the log does not show a confirmed message yet; where there is none, it shows nothing. */
+const isAhead = ({ message, epoch }: { message: Message; epoch: string | undefined }, log: Log | undefined): boolean =>
+  log === undefined || (message.seq > log.seq && epoch === log.epoch);
 
 function assertId(id: unknown): void {
   if (typeof id !== 'string' || id === '') throw new FairwayError('BAD_USER_INPUT', 'There is no id of a message');

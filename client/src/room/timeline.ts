@@ -45,16 +45,23 @@ interface TimelineInput {
   readonly canSend: boolean;
 }
 
-/** Builds the messages of a room from its log and the outbox. A message keeps its identity until something of it changes. */
+/**
+ * Builds the messages of a room from its log and the outbox. A message keeps its identity until something of it changes, and
+ * an event costs next to nothing for the messages that it does not touch, of which there may be thousands.
+ */
 export function createTimeline(): (input: TimelineInput) => readonly TimelineMessage[] {
   let shown = new Map<string, TimelineMessage>();
   let list: readonly TimelineMessage[] = [];
+  let last: TimelineInput | undefined;
+  /** What was built of messages without changes under way: right for as long as all but the log and the outbox is the same. */
+  let built = new WeakMap<Message, TimelineMessage>();
   return (input) => {
-    const next = new Map<string, TimelineMessage>();
-    for (const message of build(input)) {
-      const before = shown.get(message.id);
-      next.set(message.id, before !== undefined && isEqual(before, message) ? before : message);
+    if (!(['marks', 'viewer', 'isAdmin', 'canSend'] as const).every((key) => input[key] === last?.[key])) {
+      built = new WeakMap();
     }
+    last = input;
+    const next = new Map<string, TimelineMessage>();
+    for (const message of build(input, built, shown)) next.set(message.id, message);
     shown = next;
     const messages = [...next.values()];
     if (messages.length !== list.length || messages.some((message, index) => message !== list[index])) list = messages;
@@ -62,42 +69,27 @@ export function createTimeline(): (input: TimelineInput) => readonly TimelineMes
   };
 }
 
-function* build({
-  log,
-  confirmed,
-  operations,
-  marks,
-  viewer,
-  isAdmin,
-  canSend,
-}: TimelineInput): Generator<TimelineMessage> {
+function* build(
+  input: TimelineInput,
+  built: WeakMap<Message, TimelineMessage>,
+  shown: ReadonlyMap<string, TimelineMessage>,
+): Generator<TimelineMessage> {
+  const { log, confirmed, operations, viewer } = input;
+  const keep = (message: TimelineMessage): TimelineMessage => {
+    const before = shown.get(message.id);
+    return before !== undefined && isEqual(before, message) ? before : message;
+  };
   const stateOf = createStateOf(operations);
   const changes = groupChanges(operations, stateOf);
   const stored = log?.messages ?? [];
   const newest = stored.at(-1)?.seq ?? 0;
   const early = log?.hasNewer === true ? [] : confirmed.filter(({ seq }) => seq > newest);
   for (const message of [...stored, ...early.sort((a, b) => a.seq - b.seq)]) {
-    const isOwn = message.sender.id === viewer?.id;
     const change = changes.get(message.id);
-    const isGone = change?.kind === 'delete' && change.error === null;
-    const isThere = message.deletedAt === null && !isGone;
-    yield {
-      id: message.id,
-      seq: message.seq,
-      type: message.type,
-      content: isGone ? null : change?.kind === 'edit' ? change.content : message.content,
-      sender: message.sender,
-      senderName: message.senderName,
-      system: message.system,
-      createdAt: message.createdAt,
-      editedAt: message.editedAt,
-      deletedAt: isGone ? toIso(change.createdAt) : message.deletedAt,
-      status: change?.status ?? 'sent',
-      error: change?.error ?? null,
-      unreadMemberCount: countUnread(marks, message),
-      canEdit: isThere && isOwn && message.type === 'TEXT' && canSend,
-      canDelete: isThere && message.type !== 'SYSTEM' && (isOwn || isAdmin),
-    };
+    const before = change === undefined ? built.get(message) : undefined;
+    const now = before ?? keep(show(message, change, input));
+    if (change === undefined) built.set(message, now);
+    yield now;
   }
   if (log?.hasNewer === true || viewer === null) return;
   const known = new Set([...stored, ...early].map(({ id }) => id));
@@ -105,35 +97,57 @@ function* build({
     if (operation.kind !== 'send' || known.has(operation.id)) continue;
     const change = changes.get(operation.id);
     if (change?.kind === 'delete') continue;
-    const { status, error } = stateOf(operation);
-    yield {
-      id: operation.id,
-      seq: null,
-      type: operation.type,
-      content: change?.kind === 'edit' ? change.content : operation.content,
-      sender: viewer,
-      senderName: viewer.name,
+    const { id, type, content, createdAt } = operation;
+    const unsent = {
+      id,
+      seq: 0,
+      type,
+      content,
       system: null,
-      createdAt: toIso(operation.createdAt),
+      createdAt: toIso(createdAt),
       editedAt: null,
       deletedAt: null,
-      status,
-      error,
-      unreadMemberCount: null,
-      canEdit: operation.type === 'TEXT',
-      canDelete: true,
     };
+    const message = show({ ...unsent, sender: viewer, senderName: viewer.name }, change, { ...input, canSend: true });
+    yield keep({ ...message, seq: null, unreadMemberCount: null, ...stateOf(operation) });
   }
 }
 
-type Change = QueuedOperation & { readonly status: MessageStatus };
+type Change = QueuedOperation & { readonly status: MessageStatus } & { kind: 'edit' | 'delete' };
+
+function show(
+  message: Omit<Message, 'cursor'>,
+  change: Change | undefined,
+  { marks, viewer, isAdmin, canSend }: TimelineInput,
+): TimelineMessage {
+  const isOwn = message.sender.id === viewer?.id;
+  const isGone = change?.kind === 'delete' && change.error === null;
+  const isThere = message.deletedAt === null && !isGone;
+  return {
+    id: message.id,
+    seq: message.seq,
+    type: message.type,
+    content: isGone ? null : change?.kind === 'edit' ? change.content : message.content,
+    sender: message.sender,
+    senderName: message.senderName,
+    system: message.system,
+    createdAt: message.createdAt,
+    editedAt: message.editedAt,
+    deletedAt: isGone ? toIso(change.createdAt) : message.deletedAt,
+    status: change?.status ?? 'sent',
+    error: change?.error ?? null,
+    unreadMemberCount: countUnread(marks, message),
+    canEdit: isThere && isOwn && message.type === 'TEXT' && canSend,
+    canDelete: isThere && message.type !== 'SYSTEM' && (isOwn || isAdmin),
+  };
+}
 
 /** The newest edit or deletion of each message. */
 function groupChanges(
   operations: readonly QueuedOperation[],
   stateOf: ReturnType<typeof createStateOf>,
-): Map<string, Change & { kind: 'edit' | 'delete' }> {
-  const changes = new Map<string, Change & { kind: 'edit' | 'delete' }>();
+): Map<string, Change> {
+  const changes = new Map<string, Change>();
   for (const operation of operations) {
     if (operation.kind !== 'edit' && operation.kind !== 'delete') continue;
     changes.set(operation.messageId, { ...operation, ...stateOf(operation) });
