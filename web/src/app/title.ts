@@ -8,11 +8,19 @@ export function useTitle(): void {
   const words = useWords();
   useEffect(() => {
     document.title = unreadCount === 0 ? words.app : words.list.total(unreadCount);
-    const icon = document.querySelector<HTMLLinkElement>('link[rel=icon]');
-    if (icon !== null) icon.href = unreadCount === 0 ? './icon.svg' : './icon-unread.svg';
     return () => {
       document.title = words.app;
-      if (icon !== null) icon.href = './icon.svg';
     };
   }, [unreadCount, words]);
+  const isUnread = unreadCount > 0;
+  useEffect(() => {
+    if (!isUnread) return;
+    setIcon('./icon-unread.svg');
+    return () => setIcon('./icon.svg');
+  }, [isUnread]);
+}
+
+function setIcon(address: string): void {
+  const icon = document.querySelector<HTMLLinkElement>('link[rel=icon]');
+  if (icon !== null) icon.href = address;
 }

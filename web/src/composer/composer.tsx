@@ -1,6 +1,6 @@
 import { FairwayError, type Room, type RoomDetails, type TimelineMessage } from '@fairway/client';
 import { useFairway } from '@fairway/client/react';
-import { useEffect, useLayoutEffect, useRef, useState } from 'react';
+import { memo, useEffect, useLayoutEffect, useRef, useState } from 'react';
 import { IconButton } from '../parts/button.js';
 import { Icon } from '../parts/icon.js';
 import { useWords } from '../words/use-words.js';
@@ -20,7 +20,8 @@ interface ComposerProps {
 }
 
 /** The field to write in. It belongs to one room, or to one message that is edited: another one has another field. */
-export function Composer({ room, details, draft, editing, onEditLast, onEnd, onSent }: ComposerProps) {
+export const Composer = memo(function Composer(props: ComposerProps) {
+  const { room, details, draft, editing, onEditLast, onEnd, onSent } = props;
   const words = useWords();
   const { maxContentLength } = useFairway().limits();
   const field = useRef<HTMLTextAreaElement>(null);
@@ -191,7 +192,7 @@ export function Composer({ room, details, draft, editing, onEditLast, onEnd, onS
       </div>
     </form>
   );
-}
+});
 
 const isTouch = (): boolean => matchMedia('(pointer: coarse)').matches;
 

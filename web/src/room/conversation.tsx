@@ -26,7 +26,7 @@ interface ConversationProps {
 export function Conversation({ roomId, messageId }: ConversationProps) {
   const words = useWords();
   const viewer = useViewer();
-  const { snapshot, room: actions } = useLiveRoom(roomId);
+  const { snapshot, room: actions, drawNow } = useLiveRoom(roomId);
   const { messages, room, status, firstUnreadId, hasOlder } = snapshot;
   const [menu, setMenu] = useState<{ readonly messageId: string; readonly anchor: HTMLElement } | null>(null);
   const [editing, setEditing] = useEdited(roomId);
@@ -43,8 +43,9 @@ export function Conversation({ roomId, messageId }: ConversationProps) {
   const goToLatest = useCallback(() => {
     forgetMessage();
     actions.goToLatest();
+    drawNow();
     setToEnd((number) => number + 1);
-  }, [actions]);
+  }, [actions, drawNow]);
   const isKnown = room !== null;
   const editedId = editing?.id;
   const isEditedDeleted = messages.some(({ id, deletedAt }) => id === editedId && deletedAt !== null);

@@ -1,5 +1,5 @@
 import type { RoomSnapshot } from '@fairway/client';
-import { useVirtualizer } from '@tanstack/react-virtual';
+import { type Range, useVirtualizer } from '@tanstack/react-virtual';
 import { useCallback, useEffect, useLayoutEffect, useRef, useState } from 'react';
 import { useIsAway } from '../app/use-is-away.js';
 import { Icon } from '../parts/icon.js';
@@ -27,7 +27,15 @@ interface HistoryProps {
 
 /** This close to the end counts as being there: what arrives is followed. */
 const endPx = 48;
-const overscan = 12;
+const usualWidth = 720;
+/** So many rows are drawn beyond those in view. Above, they are measured before a reader who scrolls gets there. */
+const rowsAbove = 20;
+const rowsBelow = 4;
+const extractRange = ({ startIndex, endIndex, count }: Range): number[] => {
+  const first = Math.max(startIndex - rowsAbove, 0);
+  const last = Math.min(endIndex + rowsBelow, count - 1);
+  return Array.from({ length: last - first + 1 }, (_, index) => first + index);
+};
 
 /**
  * The messages of a room. Only those in view are in the document. Whatever changes above or below, what is in view stays where
@@ -39,13 +47,14 @@ export function History({ rows, snapshot, targetId, toEnd, onMenu, onLatest, onG
   const scroller = useRef<HTMLDivElement>(null);
   const isAway = useIsAway();
   const [isAtEnd, setAtEnd] = useState(true);
+  const width = useRef(usualWidth);
   const getItemKey = useCallback((index: number) => (rows[index] as Row).message.id, [rows]);
   const virtualizer = useVirtualizer({
     count: rows.length,
     getScrollElement: () => scroller.current,
-    estimateSize: (index) => estimateHeight(rows[index] as Row),
+    estimateSize: (index) => estimateHeight(rows[index] as Row, width.current),
     getItemKey,
-    overscan,
+    rangeExtractor: extractRange,
     anchorTo: 'end',
     // What comes while nobody looks waits below: it is not read yet.
     followOnAppend: !hasNewer && !isAway,
@@ -57,7 +66,10 @@ export function History({ rows, snapshot, targetId, toEnd, onMenu, onLatest, onG
 
   const opening = useOpening({ virtualizer, rows, targetId, firstUnreadId, onGoTo });
   useHistoryPages({ virtualizer, count: rows.length, snapshot, ...loads });
-  useSteadyBottom(scroller, endPx);
+  // From what is known, without making the browser lay the page out: this is asked after each drawing.
+  const isNearEnd = (height: number): boolean =>
+    virtualizer.getTotalSize() - (virtualizer.scrollOffset ?? 0) - height <= endPx;
+  useSteadyBottom(scroller, isNearEnd);
 
   // The newest messages may have to be loaded first.
   const wantsEnd = useRef(0);
@@ -69,11 +81,12 @@ export function History({ rows, snapshot, targetId, toEnd, onMenu, onLatest, onG
 
   // What is in view has been seen.
   useEffect(() => {
-    const element = scroller.current;
-    if (element === null) return;
-    setAtEnd(virtualizer.isAtEnd(endPx) && !hasNewer);
+    if (virtualizer.scrollRect === null) return;
+    const { height } = virtualizer.scrollRect;
+    width.current = virtualizer.scrollRect.width;
+    setAtEnd(isNearEnd(height) && !hasNewer);
     if (opening.isOpening) return;
-    const bottom = element.scrollTop + element.clientHeight;
+    const bottom = (virtualizer.scrollOffset ?? 0) + height;
     const last = items.findLast(
       ({ index, start, size }) => rows[index]?.message.seq != null && start + Math.min(size, 24) <= bottom,
     );

@@ -7,7 +7,7 @@ import { formatDay, formatFull, formatTime } from '../words/dates.js';
 import { useWords } from '../words/use-words.js';
 import styles from './message-row.module.css';
 import { MessageState } from './message-state.js';
-import type { Row } from './rows.js';
+import { foldedLines, type Row } from './rows.js';
 import { Text } from './text.js';
 
 interface MessageRowProps {
@@ -104,8 +104,6 @@ function Content({ row: { message } }: { readonly row: Row }) {
   );
 }
 
-/** Longer texts are folded: one message must not take a whole room away. */
-const foldedLines = 40;
 const foldedLength = 1_500;
 
 function LongText({ text }: { readonly text: string }) {

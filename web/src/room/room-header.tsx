@@ -6,6 +6,7 @@ import { LineStatus } from '../line/line-status.js';
 import { Avatar } from '../parts/avatar.js';
 import { IconButton } from '../parts/button.js';
 import { Icon } from '../parts/icon.js';
+import { Spoken } from '../parts/spoken.js';
 import { useWords } from '../words/use-words.js';
 import styles from './room-header.module.css';
 
@@ -32,7 +33,7 @@ export function RoomHeader({ snapshot: { id, room, typing }, onDetails }: RoomHe
       <Avatar id={peerId ?? id} name={title} url={room?.imageUrl ?? room?.peer?.avatarUrl} isOnline={isOnline} />
       <div className={styles.text}>
         <h2 className={styles.title} dir="auto">
-          {title}
+          {title === '' ? <Spoken>{words.loading}</Spoken> : title}
         </h2>
         <div className={styles.below} data-typing={typing.length > 0}>
           <LineStatus usual={usual} />

@@ -45,31 +45,58 @@ function momentOf(message: TimelineMessage): Moment {
   return moment;
 }
 
-/** Builds the rows; a row keeps its identity until something of it changes, so that only changed ones are drawn again. */
+/** A row with what it was made of. */
+interface Made {
+  readonly row: Row;
+  readonly before: TimelineMessage | undefined;
+  readonly after: TimelineMessage | undefined;
+}
+
+/**
+ * Builds the rows; a row keeps its identity until something of it changes, so that only changed ones are drawn again. A
+ * message that arrives costs next to nothing for the rows that it does not stand beside, of which there may be thousands.
+ */
 export function createRows(): (input: Input) => readonly Row[] {
   let shown = new Map<string, Row>();
   let list: readonly Row[] = [];
-  return ({ messages, viewerId, firstUnreadId, hasOlder }) => {
+  let last: Input | undefined;
+  let made = new WeakMap<TimelineMessage, Made>();
+  return (input) => {
+    const { messages } = input;
+    if (!(['viewerId', 'firstUnreadId', 'hasOlder'] as const).every((key) => input[key] === last?.[key])) {
+      made = new WeakMap();
+    }
+    last = input;
     const rows = messages.map((message, index): Row => {
-      const before = messages[index - 1];
-      const after = messages[index + 1];
-      const opensDay = before === undefined ? !hasOlder : momentOf(before).day !== momentOf(message).day;
-      const opensUnread = message.id === firstUnreadId;
-      const row: Row = {
-        message,
-        opensDay,
-        opensUnread,
-        isOwn: message.sender.id === viewerId,
-        opensGroup: opensDay || opensUnread || before === undefined || !areTogether(before, message),
-        showsTime:
-          after === undefined || !areTogether(message, after) || momentOf(message).minute !== momentOf(after).minute,
-      };
-      const known = shown.get(message.id);
-      return known !== undefined && isEqual(known, row) ? known : row;
+      const [before, after] = [messages[index - 1], messages[index + 1]];
+      const known = made.get(message);
+      if (known !== undefined && known.before === before && known.after === after) return known.row;
+      const row = keep(shown.get(message.id), makeRow(message, before, after, input));
+      made.set(message, { row, before, after });
+      return row;
     });
     shown = new Map(rows.map((row) => [row.message.id, row]));
     if (rows.length !== list.length || rows.some((row, index) => row !== list[index])) list = rows;
     return list;
+  };
+}
+
+function makeRow(
+  message: TimelineMessage,
+  before: TimelineMessage | undefined,
+  after: TimelineMessage | undefined,
+  { viewerId, firstUnreadId, hasOlder }: Input,
+): Row {
+  const opensDay = before === undefined ? !hasOlder : momentOf(before).day !== momentOf(message).day;
+  const opensUnread = message.id === firstUnreadId;
+  return {
+    message,
+    opensDay,
+    opensUnread,
+    isOwn: message.sender.id === viewerId,
+    opensGroup: opensDay || opensUnread || before === undefined || !areTogether(before, message),
+    showsTime:
+      after === undefined || !areTogether(message, after) || momentOf(message).minute !== momentOf(after).minute,
   };
 }
 
@@ -80,13 +107,28 @@ const areTogether = (a: TimelineMessage, b: TimelineMessage): boolean =>
   momentOf(a).day === momentOf(b).day &&
   Math.abs(momentOf(b).ms - momentOf(a).ms) < groupMs;
 
-const isEqual = (a: Row, b: Row): boolean => (Object.keys(a) as (keyof Row)[]).every((key) => a[key] === b[key]);
+/** The row from before if nothing of it has changed. */
+const keep = (before: Row | undefined, now: Row): Row =>
+  before !== undefined && (Object.keys(now) as (keyof Row)[]).every((key) => before[key] === now[key]) ? before : now;
 
-/** The height of a row before it was drawn. A good guess keeps the scroll bar steady. */
-export function estimateHeight({ message, opensDay, opensUnread, opensGroup, isOwn }: Row): number {
+/** Longer texts are folded: one message must not take a whole room away. */
+export const foldedLines = 40;
+
+/** A Korean character, and most others, in px. */
+const characterPx = 15;
+
+/**
+ * The height of a row before it was drawn. A good guess keeps the scroll bar steady.
+ * @param width - of the room, in px
+ */
+export function estimateHeight({ message, opensDay, opensUnread, opensGroup, isOwn }: Row, width: number): number {
   const above = (opensDay ? 56 : 0) + (opensUnread ? 44 : 0);
   if (message.type === 'SYSTEM') return above + 44;
   if (message.type === 'IMAGE') return above + 260;
-  const lines = Math.ceil((message.content?.length ?? 0) / 34) || 1;
+  const perLine = Math.max(Math.min((width - 76) * 0.7, 560) - 24, 60) / characterPx;
+  const content = message.content ?? '';
+  const lines = content
+    .split('\n', foldedLines)
+    .reduce((sum, line) => sum + (Math.ceil(line.length / perLine) || 1), 0);
   return above + 20 + lines * 22 + (opensGroup ? (isOwn ? 12 : 32) : 3);
 }

@@ -1,28 +1,72 @@
-import type { Room, RoomSnapshot } from '@fairway/client';
+import type { Room, RoomSnapshot, Store } from '@fairway/client';
 import { useFairway } from '@fairway/client/react';
-import { useCallback, useSyncExternalStore } from 'react';
+import { useMemo, useSyncExternalStore } from 'react';
 
-/**
- * A room, live while the component is mounted, drawn once a frame at most: a hundred messages a second need not be drawn a
- * hundred times. A hidden page draws nothing.
- */
-export function useLiveRoom(id: string): { readonly snapshot: RoomSnapshot; readonly room: Room } {
+/** In a flood of messages, a room is drawn this often: nobody reads faster. */
+const pauseMs = 100;
+const maxPauseMs = 1_000;
+/** On a slow device, the pauses are so many times as long as the drawing, and the page stays free for what its user does. */
+const restRatio = 3;
+
+interface LiveRoom {
+  readonly snapshot: RoomSnapshot;
+  readonly room: Room;
+  /** Shows the room as it is now, without waiting for the end of a pause. */
+  readonly drawNow: () => void;
+}
+
+/** A room, live while the component is mounted. What happens after a pause is drawn at once. A hidden page draws nothing. */
+export function useLiveRoom(id: string): LiveRoom {
   const room = useFairway().room(id);
-  const subscribe = useCallback(
-    (listener: () => void) => {
+  const paced = useMemo(() => paceStore(room), [room]);
+  const snapshot = useSyncExternalStore(paced.subscribe, paced.getSnapshot, paced.getSnapshot);
+  return { snapshot, room, drawNow: paced.drawNow };
+}
+
+/** For one subscriber: the store as it was when it was last drawn. */
+function paceStore<Value>(store: Store<Value>): Store<Value> & { drawNow(): void } {
+  let shown: { readonly value: Value } | undefined;
+  let draw = () => {};
+  return {
+    getSnapshot: () => (shown === undefined ? store.getSnapshot() : shown.value),
+    drawNow: () => draw(),
+    subscribe: (listener) => {
       let frame: number | undefined;
-      const stop = room.subscribe(() => {
-        frame ??= requestAnimationFrame(() => {
-          frame = undefined;
-          listener();
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      let isChanged = false;
+      /** Between two drawings: a pause, and then a frame if there is something to draw. */
+      const rest = (ms: number) => {
+        clearTimeout(timer);
+        timer = setTimeout(() => {
+          timer = undefined;
+          if (isChanged) frame ??= requestAnimationFrame(draw);
+        }, ms);
+      };
+      draw = () => {
+        if (frame !== undefined) cancelAnimationFrame(frame);
+        frame = undefined;
+        isChanged = false;
+        shown = { value: store.getSnapshot() };
+        const start = performance.now();
+        listener();
+        // The browser has laid out and painted what was drawn before it calls this.
+        clearTimeout(timer);
+        timer = setTimeout(() => {
+          rest(Math.min(Math.max(pauseMs, restRatio * (performance.now() - start)), maxPauseMs));
         });
+      };
+      const stop = store.subscribe(() => {
+        isChanged = true;
+        if (timer === undefined) frame ??= requestAnimationFrame(draw);
       });
+      shown = { value: store.getSnapshot() };
       return () => {
         stop();
+        shown = undefined;
+        draw = () => {};
+        clearTimeout(timer);
         if (frame !== undefined) cancelAnimationFrame(frame);
       };
     },
-    [room],
-  );
-  return { snapshot: useSyncExternalStore(subscribe, room.getSnapshot, room.getSnapshot), room };
+  };
 }

@@ -1,57 +1,33 @@
+import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { type Browser, chromium, type Page } from 'playwright-core';
-import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest';
-import { findChromium } from '../../../test/support/chromium.js';
+import { beforeAll, expect, it, onTestFinished } from 'vitest';
 import type { TestClient } from '../../../test/support/client.js';
-import { markRead, oneRoom } from '../../../test/support/operations.js';
+import { markRead, oneRoom, sendMessage } from '../../../test/support/operations.js';
 import { describeWithBrowser } from '../../../test/support/requirements.js';
-import { startTcpProxy } from '../../../test/support/tcp-proxy.js';
 import { waitFor } from '../../../test/support/wait-for.js';
 import { useWorld } from '../../../test/support/world.js';
 import { startHttpProxy } from './http-proxy.js';
-import { fieldOf, type OpenedApp, openApp, readMessages, waitUntilStored, write } from './open-app.js';
+import { fieldOf, openApp, readMessages, readStored, shows, useApps, waitUntilStored, write } from './open-app.js';
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
+const pictures = 'https://pictures.example.com';
+
 describeWithBrowser('the chat app', () => {
-  const world = useWorld({ instances: 2 });
-  let browser: Browser;
+  const world = useWorld({ instances: 2, env: { IMAGE_ORIGINS: pictures } });
+  const apps = useApps(world);
+  const { open, openRoom } = apps;
   let kim: TestClient;
   let lee: TestClient;
-  const apps: OpenedApp[] = [];
 
   beforeAll(async () => {
     [kim, lee] = [await world.client(4), await world.client(5)];
-    browser = await chromium.launch({ executablePath: findChromium() ?? '', args: ['--no-sandbox'] });
-  });
-  afterAll(async () => {
-    await browser?.close();
+    // Who has never been there is not found by name.
+    await (await world.client(6)).group(4);
   });
 
-  async function open(userId: number, path = '', options: Parameters<Browser['newContext']>[0] = {}) {
-    const proxy = await startTcpProxy(world.instances[userId % 2]?.url ?? '');
-    const app = await openApp(browser, { url: proxy.url, userId, path, context: options });
-    apps.push(app);
-    onTestFinished(async () => {
-      await app.context.close();
-      await proxy.stop();
-    });
-    return { ...app, proxy };
-  }
-
-  const openRoom = (userId: number, roomId: string, options = {}) => open(userId, `?room=${roomId}`, options);
-  const shows = (page: Page, ...texts: string[]) =>
-    waitFor(async () => JSON.stringify((await readMessages(page)).slice(-texts.length)) === JSON.stringify(texts), {
-      what: `the page to show ${texts.join()}`,
-    });
-  const stored = async (roomId: string) =>
-    (
-      await world.database.query(
-        "SELECT content FROM chat_messages WHERE room_id = $1 AND type = 'TEXT' ORDER BY seq",
-        [roomId],
-      )
-    ).map(({ content }) => content);
+  const stored = (roomId: string) => readStored(world, roomId);
 
   it('shows two people what each of them writes, that one types, and what was read', async () => {
     const roomId = await kim.group(5);
@@ -157,6 +133,15 @@ describeWithBrowser('the chat app', () => {
     await page.getByText('삭제된 메시지입니다').waitFor();
     await page.getByRole('button', { name: '대화방 정보' }).focus();
     await page.keyboard.press('Enter');
+    await page.getByRole('dialog').getByRole('button', { name: '초대' }).focus();
+    await page.keyboard.press('Enter');
+    await page.getByRole('dialog').getByRole('textbox').focus();
+    await page.keyboard.type('박영희');
+    await page.getByRole('dialog').getByRole('button', { name: '박영희' }).waitFor();
+    await page.keyboard.press('Enter');
+    await page.getByRole('dialog').getByRole('button', { name: '초대' }).focus();
+    await page.keyboard.press('Enter');
+    await page.getByRole('log').getByText('박영희님을 초대했습니다').waitFor();
     await page.getByRole('dialog').getByRole('button', { name: '나가기' }).focus();
     await page.keyboard.press('Enter');
     await page.getByRole('dialog').getByRole('button', { name: '나가기', exact: true }).focus();
@@ -259,7 +244,7 @@ describeWithBrowser('the chat app', () => {
   it('sends over HTTP where no WebSocket gets through, and shows what comes', async () => {
     const roomId = await kim.group(5);
     const proxy = await startHttpProxy(world.instances[0]?.url ?? '');
-    const app = await openApp(browser, { url: proxy.url, userId: 4, path: `?room=${roomId}` });
+    const app = await openApp(apps.browser, { url: proxy.url, userId: 4, path: `?room=${roomId}` });
     onTestFinished(async () => {
       await app.context.close();
       proxy.stop();
@@ -280,6 +265,8 @@ describeWithBrowser('the chat app', () => {
       [roomId],
     );
     await world.database.query('UPDATE chat_rooms SET seq = 10001, published_seq = 10001 WHERE id = $1', [roomId]);
+    // What is unread would be shown first, a moment after the room has opened.
+    await world.database.query('UPDATE chat_room_members SET last_read_seq = 10001 WHERE room_id = $1', [roomId]);
     const { page } = await openRoom(4, roomId);
     await page.locator('[role=log] [data-message]').first().waitFor();
     const jumps = await page.evaluate(async () => {
@@ -307,6 +294,73 @@ describeWithBrowser('the chat app', () => {
     expect(jumps).toBeLessThanOrEqual(1);
   });
 
+  it('keeps what is read in its place when a picture above it comes late', async () => {
+    const roomId = await kim.group(5);
+    await lee.send(roomId, '그림 앞');
+    await lee.http(sendMessage, { input: { id: randomUUID(), roomId, type: 'IMAGE', content: `${pictures}/a.svg` } });
+    for (let number = 1; number <= 30; number += 1) await lee.send(roomId, `글 ${number}`);
+    await kim.http(markRead, { input: { roomId, messageId: (await lee.send(roomId, '끝')).message.id } });
+    const { page, context } = await open(4);
+    let answer = () => {};
+    const isAsked = new Promise<void>((resolve) => {
+      void context.route(`${pictures}/**`, async (route) => {
+        resolve();
+        await new Promise<void>((then) => {
+          answer = then;
+        });
+        await route.fulfill({
+          contentType: 'image/svg+xml',
+          body: '<svg xmlns="http://www.w3.org/2000/svg" width="900" height="1600"/>',
+        });
+      });
+    });
+    await page.goto(`${new URL(page.url()).origin}/?room=${roomId}`);
+    await shows(page, '글 30', '끝');
+    // Up, until the picture is just above what is in view, and is asked for.
+    const log = page.getByRole('log');
+    const rowOf = (text: string) =>
+      log.locator('[data-message]').filter({ has: page.getByText(text, { exact: true }) });
+    await waitFor(
+      async () => {
+        await log.evaluate((element) => element.scrollBy(0, -200));
+        return (await rowOf('그림 앞').count()) > 0;
+      },
+      { what: 'the beginning', pollMs: 50 },
+    );
+    await isAsked;
+    await rowOf('글 1').evaluate((row) => row.scrollIntoView({ block: 'start' }));
+    const topOf = async (text: string) => (await rowOf(text).boundingBox())?.y ?? Number.NaN;
+    const before = await topOf('글 3');
+    answer();
+    await waitFor(
+      () => page.evaluate(() => document.querySelector<HTMLImageElement>('[role=log] img')?.naturalWidth === 900),
+      {
+        what: 'the picture',
+      },
+    );
+    expect(Math.abs((await topOf('글 3')) - before)).toBeLessThanOrEqual(1);
+  });
+
+  it('copies a selection that goes over several messages', async () => {
+    const roomId = await kim.group(5);
+    for (const text of ['첫째', '둘째', '셋째']) await lee.send(roomId, text);
+    const { page, context } = await openRoom(4, roomId);
+    await shows(page, '첫째', '둘째', '셋째');
+    await context.grantPermissions(['clipboard-read', 'clipboard-write']);
+    await page.evaluate(() => {
+      const textOf = (wanted: string) =>
+        [...document.querySelectorAll('[role=log] span[dir=auto]')].find(({ textContent }) => textContent === wanted);
+      const range = document.createRange();
+      range.setStartBefore(textOf('첫째') as Node);
+      range.setEndAfter(textOf('셋째') as Node);
+      getSelection()?.removeAllRanges();
+      getSelection()?.addRange(range);
+    });
+    await page.keyboard.press('Control+C');
+    const copied = await page.evaluate(() => navigator.clipboard.readText());
+    expect(copied.split('\n').filter((line) => /^[첫둘셋]째$/.test(line))).toEqual(['첫째', '둘째', '셋째']);
+  });
+
   it.each([
     ['on a desktop', {}],
     ['in the dark', { colorScheme: 'dark' as const }],
@@ -328,7 +382,9 @@ describeWithBrowser('the chat app', () => {
   });
 
   it('loads nothing from anywhere else, and breaks no rule of its own page', () => {
-    const ofRules = apps.flatMap(({ faults }) => faults.filter((fault) => /Content Security|Refused to/.test(fault)));
+    const ofRules = apps.opened.flatMap(({ faults }) =>
+      faults.filter((fault) => /Content Security|Refused to/.test(fault)),
+    );
     expect(ofRules).toEqual([]);
   });
 });
