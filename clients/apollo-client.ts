@@ -1,7 +1,8 @@
-import { ApolloClient, ApolloLink, HttpLink, InMemoryCache } from '@apollo/client';
+import { ApolloClient, ApolloLink, HttpLink } from '@apollo/client';
 import { GraphQLWsLink } from '@apollo/client/link/subscriptions';
 import { OperationTypeNode } from 'graphql';
 import type { Client } from 'graphql-ws';
+import { createCache } from './apollo-cache.js';
 import { createAuthorizedFetch } from './authorized-fetch.js';
 import type { FreshToken } from './resume.js';
 
@@ -12,5 +13,5 @@ export function createApolloClient(url: string, socket: Client, freshToken: Fres
     new GraphQLWsLink(socket),
     new HttpLink({ uri: url, fetch: createAuthorizedFetch(freshToken) }),
   );
-  return new ApolloClient({ link, cache: new InMemoryCache() });
+  return new ApolloClient({ link, cache: createCache() });
 }

@@ -1,7 +1,10 @@
 import { type Client, type ClientOptions, createClient } from 'graphql-ws';
 
-/** Called for a token each time a connection begins: the previous one may have expired. */
-export type FreshToken = () => Promise<string>;
+/**
+ * Called for a token before each request, and each time a connection begins. You may keep one until it is about to expire, but
+ * never return one that the server has just refused.
+ */
+export type FreshToken = (refused?: string) => Promise<string>;
 
 /** A WebSocket whose subscriptions continue at their position after each reconnect. */
 export function createResumingSocket(
@@ -9,18 +12,29 @@ export function createResumingSocket(
   freshToken: FreshToken,
   options: Partial<ClientOptions> = {},
 ): Client {
-  return resuming(
-    createClient({
-      url: url.replace(/^http/, 'ws'),
-      connectionParams: async () => ({ authorization: `Bearer ${await freshToken()}` }),
-      retryAttempts: Number.POSITIVE_INFINITY, // five by default
-      // By default a refused connection, which is an error and not a close, ends everything, even if the network is back soon.
-      shouldRetry: () => true,
-      retryWait, // twice as long each time without an end by default
-      ...options,
-    }),
-  );
+  let token: string | undefined;
+  let isRefused = false;
+  const client = createClient({
+    url: url.replace(/^http/, 'ws'),
+    connectionParams: async () => {
+      token = await freshToken(isRefused ? token : undefined);
+      isRefused = false;
+      return { authorization: `Bearer ${token}` };
+    },
+    retryAttempts: Number.POSITIVE_INFINITY, // five by default
+    // By default a refused connection, which is an error and not a close, ends everything, even if the network is back soon.
+    shouldRetry: () => true,
+    retryWait, // twice as long each time without an end by default
+    ...options,
+  });
+  client.on('closed', (event) => {
+    if ((event as { readonly code?: number }).code === tokenRefused) isRefused = true;
+  });
+  return resuming(client);
 }
+
+/** The close code of a token that is missing, bad or expired. */
+const tokenRefused = 4403;
 
 /** 0.5 to 1.5 times 1, 2, 4, ... 30 s, so that not all clients reconnect at once. */
 function retryWait(retries: number): Promise<void> {

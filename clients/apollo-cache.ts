@@ -1,0 +1,53 @@
+import { type FieldPolicy, InMemoryCache, type Reference } from '@apollo/client';
+
+/** A page of messages as it is in the store: nodes are references to messages. */
+export interface History {
+  readonly __typename?: string;
+  readonly edges: readonly { readonly __typename?: string; readonly node: Reference }[];
+  readonly pageInfo?: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * The store for the operations in `clients/operations`. Everything with an `id` is there once, so what an event brings of a
+ * message, a member or a room is seen by every query that shows it. Two types have no `id`: a presence is its user's, and a
+ * typing list its room's.
+ */
+export const createCache = (): InMemoryCache =>
+  new InMemoryCache({
+    possibleTypes: {
+      RoomEvent: [
+        ...['MessageAdded', 'MessageUpdated', 'MessageDeleted', 'MemberRead', 'MembersRead'],
+        ...['RoomReady', 'RoomResync'],
+      ],
+    },
+    typePolicies: {
+      Presence: { keyFields: ['user', ['id']] },
+      TypingState: { keyFields: ['roomId'] },
+      Room: { fields: { messages: history, typing: { merge: false } } },
+      Query: {
+        fields: {
+          room: {
+            read: (found, { args, toReference }) => found ?? toReference({ __typename: 'Room', id: args?.['id'] }),
+          },
+        },
+      },
+    },
+  });
+
+/**
+ * All pages of a room that were read with `last` and `before`, and what events have added, as one list in the order of `seq`.
+ * The page info is that of the oldest page.
+ */
+const history: FieldPolicy<History> = {
+  keyArgs: false,
+  merge: (existing, incoming, { readField, args }) => {
+    const seqOf = ({ node }: History['edges'][number]) => readField<number>('seq', node) ?? 0;
+    const edges = new Map([...(existing?.edges ?? []), ...incoming.edges].map((edge) => [edge.node.__ref, edge]));
+    const isOlder = existing === undefined || args?.['before'] != null;
+    return {
+      ...incoming,
+      edges: [...edges.values()].sort((a, b) => seqOf(a) - seqOf(b)),
+      pageInfo: (isOlder ? incoming : existing).pageInfo ?? {},
+    };
+  },
+};

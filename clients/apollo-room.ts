@@ -1,0 +1,160 @@
+import type { ApolloCache, ApolloClient, DocumentNode, Reference } from '@apollo/client';
+import type { History } from './apollo-cache.js';
+
+/** The operations of `clients/operations`, as your code generation or loader gives them. */
+export interface Documents {
+  readonly RoomPage: DocumentNode;
+  readonly RoomEvents: DocumentNode;
+  readonly SendMessage: DocumentNode;
+}
+
+interface RoomPage {
+  readonly room: { readonly seq: number; readonly epoch: string } | null;
+}
+
+interface RoomEvent {
+  readonly __typename: string;
+  readonly seq: number;
+  readonly epoch: string;
+  readonly message?: { readonly __typename?: string; readonly id: string };
+}
+
+/** The newest messages of an open room. */
+export const pageSize = 50;
+const retryMs = 1_000;
+
+/**
+ * Keeps a room in the store current: reads its newest page, and applies what happens from there. Show it with
+ * `client.watchQuery({ query: RoomPage, variables: { roomId, last: pageSize } })`, and read older pages with `fetchMore`.
+ * @param onEnd - called if the viewer is no member any more, or a bug must be corrected; with the code of the refusal
+ * @returns how to stop
+ */
+export function watchRoom(
+  client: ApolloClient,
+  { RoomPage, RoomEvents }: Documents,
+  roomId: string,
+  onEnd: (code: string) => void,
+): () => void {
+  const { cache } = client;
+  const room = cache.identify({ __typename: 'Room', id: roomId }) ?? '';
+  let stop = () => {};
+  let isStopped = false;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+
+  const begin = async () => {
+    const variables = { roomId, last: pageSize };
+    const { data } = await client.query<RoomPage>({ query: RoomPage, variables, fetchPolicy: 'network-only' });
+    if (isStopped) return;
+    if (data?.room == null) return onEnd('NOT_FOUND');
+    const { seq: afterSeq, epoch } = data.room;
+    const events = client.subscribe<{ roomEvents: RoomEvent }>({
+      query: RoomEvents,
+      variables: { roomId, afterSeq, epoch, reads: 'BATCHED' },
+    });
+    const subscription = events.subscribe({
+      next: ({ data: event, error }) => {
+        if (event != null) apply(event.roomEvents);
+        else if (error !== undefined) end(error);
+      },
+      error: end,
+    });
+    stop = () => subscription.unsubscribe();
+  };
+  /** What an event brings of messages and members is in the store already; the list of messages is not. */
+  const apply = ({ __typename, seq, epoch, message }: RoomEvent) => {
+    if (__typename === 'RoomResync') return restart();
+    if (__typename === 'MemberRead' || __typename === 'MembersRead') return;
+    cache.modify({ id: room, fields: { seq: () => seq, epoch: () => epoch } });
+    if (__typename === 'MessageAdded' && message !== undefined) addMessage(cache, roomId, message);
+  };
+  /** What the store has may not be part of the log any more. */
+  const restart = () => {
+    stop();
+    cache.evict({ id: room, fieldName: 'messages' });
+    cache.gc();
+    retry();
+  };
+  const retry = () => {
+    begin().catch(() => {
+      if (!isStopped) timer = setTimeout(retry, retryMs);
+    });
+  };
+  const end = (error: unknown) => onEnd(codeOf(error));
+  retry();
+  return () => {
+    isStopped = true;
+    clearTimeout(timer);
+    stop();
+  };
+}
+
+/**
+ * Sends a message that is shown at once. Repeat it with the same `id` if it fails: it arrives once, and shows once, whether its
+ * answer or its event comes first.
+ * @throws what Apollo Client throws; `codeOf` has the code
+ */
+export async function sendMessage(
+  client: ApolloClient,
+  { SendMessage }: Documents,
+  message: {
+    readonly id: string;
+    readonly roomId: string;
+    readonly content: string;
+    readonly sender: { readonly id: string; readonly name: string };
+  },
+): Promise<void> {
+  const { id, roomId, content, sender } = message;
+  await client.mutate<{ sendMessage: Record<string, unknown> & { message: Record<string, unknown> & { id: string } } }>(
+    {
+      mutation: SendMessage,
+      variables: { input: { id, roomId, content } },
+      optimisticResponse: {
+        sendMessage: {
+          __typename: 'SendMessagePayload',
+          duplicate: false,
+          message: {
+            __typename: 'Message',
+            id,
+            // Behind all others until the server has given it its place.
+            seq: 2 ** 31 - 1,
+            cursor: '',
+            type: 'TEXT',
+            content,
+            senderName: sender.name,
+            sender: { __typename: 'User', ...sender },
+            createdAt: new Date().toISOString(),
+            editedAt: null,
+            deletedAt: null,
+          },
+        },
+      },
+      update: (cache, { data }) => {
+        if (data != null) addMessage(cache, roomId, data.sendMessage.message);
+      },
+    },
+  );
+}
+
+/** The code of a refusal, or NETWORK if there was no answer. */
+export function codeOf(error: unknown): string {
+  const { errors = [] } = (error ?? {}) as {
+    errors?: readonly { readonly extensions?: { readonly code?: unknown } }[];
+  };
+  return String(errors[0]?.extensions?.code ?? 'NETWORK');
+}
+
+function addMessage(cache: ApolloCache, roomId: string, message: { readonly id: string }): void {
+  cache.modify<{ messages: History; lastMessage: Reference | null }>({
+    id: cache.identify({ __typename: 'Room', id: roomId }) ?? '',
+    fields: {
+      messages: (history, { toReference, readField }) => {
+        const node = toReference({ __typename: 'Message', id: message.id });
+        if (node === undefined || !('edges' in history)) return history;
+        const seqOf = (edge: { readonly node: Reference }) => readField<number>('seq', edge.node) ?? 0;
+        const others = history.edges.filter((edge) => edge.node.__ref !== node.__ref);
+        const edges = [...others, { __typename: 'MessageEdge', node }].sort((a, b) => seqOf(a) - seqOf(b));
+        return { ...history, edges };
+      },
+    },
+  });
+}
