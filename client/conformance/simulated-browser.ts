@@ -107,21 +107,26 @@ export class SimulatedBrowser {
     const store = this.#disk.get(name) ?? createMemoryStore();
     this.#disk.set(name, store);
     let answersAt = 0;
+    let isClosed = false;
     /** A tab that has ended changes nothing any more, and gets no answer. Answers come in the order of the questions. */
-    const alive = <Value>(value: Promise<Value>): Promise<Value> => {
+    const alive = <Value>(run: () => Promise<Value>): Promise<Value> => {
       if (tab.isDead) return new Promise(() => undefined);
+      if (isClosed || tab.isStorageFailing) return Promise.reject(new Error('The database fails'));
+      const value = run();
       answersAt = Math.max(answersAt, this.clock.now + this.diskMs());
       const ms = answersAt - this.clock.now;
       return ms === 0 ? value : new Promise((resolve) => tab.setTimer(() => resolve(value), ms));
     };
     return {
-      get: (part: StoreName, key) => alive(store.get(part, key)),
-      entries: (part) => alive(store.entries(part)),
-      put: (part, key, value) => alive(tab.isDead ? Promise.resolve() : store.put(part, key, value)),
-      append: (value) => alive(tab.isDead ? Promise.resolve(0) : store.append(value)),
-      delete: (part, key) => alive(tab.isDead ? Promise.resolve() : store.delete(part, key)),
+      get: (part: StoreName, key) => alive(() => store.get(part, key)),
+      entries: (part) => alive(() => store.entries(part)),
+      put: (part, key, value) => alive(() => store.put(part, key, value)),
+      append: (value) => alive(() => store.append(value)),
+      delete: (part, key) => alive(() => store.delete(part, key)),
       erase: () => store.erase(),
-      close: () => undefined,
+      close: () => {
+        isClosed = true;
+      },
       onLost: () => undefined,
     };
   }
@@ -154,6 +159,8 @@ export class SimulatedTab {
   readonly #pageListeners = new Set<(event: PageEvent) => void>();
   /** How far this device's clock is off. */
   clockOffMs = 0;
+  /** Whether its database refuses everything. */
+  isStorageFailing = false;
 
   constructor(private readonly browser: SimulatedBrowser) {
     const { clock, random } = browser;

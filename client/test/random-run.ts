@@ -22,9 +22,16 @@ interface Sent {
 export async function runAtRandom(seed: number, { steps = 40 } = {}): Promise<string[]> {
   const simulation = new Simulation(seed);
   const { clock, server, random } = simulation;
-  // Every third browser has a slow disk.
+  // Every third browser has a bad disk: it is slow, and its databases fail for a while.
   const disk = new Random(seed);
-  if (seed % 3 === 0) simulation.browser.diskMs = () => disk.next() * disk.next() * 2_000;
+  const isDiskBad = seed % 3 === 0;
+  if (isDiskBad) simulation.browser.diskMs = () => disk.next() * disk.next() * 2_000;
+  const failForAWhile = ({ tab }: Client) => {
+    tab.isStorageFailing = true;
+    clock.setTimer(() => {
+      tab.isStorageFailing = false;
+    }, disk.next() * 8_000);
+  };
   const roomIds = [server.createRoom([viewer, peer]).id, server.createRoom([peer, viewer]).id];
   for (const roomId of roomIds) {
     const count = Math.floor(random() * random() * 700);
@@ -216,6 +223,7 @@ export async function runAtRandom(seed: number, { steps = 40 } = {}): Promise<st
   watch(simulation.open(viewer));
   await clock.until(() => aClient().fairway.viewer.getSnapshot() !== null, 60_000);
   for (let step = 0; step < steps; step += 1) {
+    if (isDiskBad && disk.next() < 0.05) failForAWhile(disk.pick([...clients]));
     const name = random() < 0.4 ? simulation.pick(common) : simulation.pick(names);
     log.push(`${clock.now % 100_000_000}: ${name}`);
     try {
@@ -235,6 +243,7 @@ export async function runAtRandom(seed: number, { steps = 40 } = {}): Promise<st
     tab.network.tamper = (frame) => [frame];
     tab.network.restore();
     tab.clockOffMs = 0;
+    tab.isStorageFailing = false;
     tab.thaw();
     tab.tell('shown');
     tab.tell('online');

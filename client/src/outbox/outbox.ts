@@ -81,7 +81,6 @@ export class Outbox {
     // In their order, and before anything that is added while the storage is being read.
     for (const { order: _order, ...operation } of this.#store.getSnapshot()) this.#number(operation, storage);
     await this.#load(storage);
-    this.#deliverAll();
   }
 
   /** Forgets what is in memory; the storage keeps it. */
@@ -146,11 +145,7 @@ export class Outbox {
   /** Reads again what is stored, and delivers it: another tab, or a database that is back, may have more. */
   reload(): void {
     const storage = this.#storage;
-    if (storage === undefined) return;
-    this.#load(storage).then(
-      () => this.#deliverAll(),
-      () => undefined,
-    );
+    if (storage !== undefined) this.#load(storage).catch(() => undefined);
   }
 
   /** The network is back: those who wait try at once. */
@@ -239,7 +234,7 @@ export class Outbox {
     }
   }
 
-  /** Reads what is stored, until nothing has changed meanwhile; what the storage has not numbered yet stays. */
+  /** Reads what is stored, until nothing has changed meanwhile, and delivers it; what has no number yet stays. */
   async #load(storage: Storage): Promise<void> {
     this.#loads += 1;
     const mine = this.#loads;
@@ -259,6 +254,7 @@ export class Outbox {
     const ids = new Set(stored.map(({ id }) => id));
     const unnumbered = this.#store.getSnapshot().filter(({ id, order }) => order >= provisional && !ids.has(id));
     this.#set([...stored, ...(this.#unnumbered.size > 0 ? unnumbered : [])]);
+    for (const queue of new Set(this.#store.getSnapshot().map(queueOf))) this.#start(queue);
   }
 
   #hear(notice: Notice): void {
@@ -272,10 +268,6 @@ export class Outbox {
 
   #say(notice: Notice): void {
     this.#channel?.post(notice);
-  }
-
-  #deliverAll(): void {
-    for (const queue of new Set(this.#store.getSnapshot().map(queueOf))) this.#start(queue);
   }
 
   #start(queue: string): void {

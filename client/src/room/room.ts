@@ -247,7 +247,9 @@ export class Room implements Store<RoomSnapshot> {
 
   /** When a message was last edited, null if never; undefined if it is not known here. */
   editedAtOf(messageId: string): string | null | undefined {
-    const messages = [...(this.#live.log?.messages ?? []), ...this.#confirmed.map(({ message }) => message)];
+    const { log } = this.#live;
+    const ahead = this.#confirmed.filter((one) => isAhead(one, log)).map(({ message }) => message);
+    const messages = [...(log?.messages ?? []), ...ahead];
     return messages.find(({ id }) => id === messageId)?.editedAt;
   }
 
@@ -264,6 +266,8 @@ export class Room implements Store<RoomSnapshot> {
     const { log } = this.#live;
     const known = log?.messages.find(({ id }) => id === message.id);
     if (known === undefined) {
+      // Of a room that is not known yet, only what is new belongs to its end.
+      if (log === undefined && (message.editedAt !== null || message.deletedAt !== null)) return;
       const others = this.#confirmed.filter((one) => one.message.id !== message.id && isAhead(one, log));
       this.#confirmed = [...others, { message, epoch: epoch ?? log?.epoch }].slice(-maxConfirmed);
     } else if (log !== undefined && (epoch ?? log.epoch) === log.epoch && versionOf(message) > versionOf(known)) {

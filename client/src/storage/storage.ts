@@ -34,13 +34,25 @@ export async function openStorage(
   let isClosed = false;
   let cancelReturn = () => {};
   let newest = 0;
+  let writes = 0;
   let appended: Promise<number> = Promise.resolve(0);
   /** What was written while the database was away. */
   const touched = new Map<string, readonly [StoreName, IDBValidKey]>();
   const touch = (part: StoreName, key: IDBValidKey) => {
+    writes += 1;
     const id = `${part}:${key}`;
     touched.delete(id);
     touched.set(id, [part, key]);
+    // The database may just have come back.
+    if (durable !== undefined) bring(durable).catch(() => lose(false));
+  };
+  /** Does in the database what was done without it. More may be done while this goes on. */
+  const bring = async (store: KeyValueStore): Promise<void> => {
+    for (const [id, written] of touched) {
+      const value = await memory.get(...written);
+      await (value === undefined ? store.delete(...written) : store.put(...written, value));
+      if (touched.get(id) === written) touched.delete(id);
+    }
   };
   /** A number behind all known ones that no other tab and no database gives, now or when it is back. */
   const nextNumber = (): number => {
@@ -72,13 +84,12 @@ export async function openStorage(
     const store = isClosed ? undefined : await openInTime(environment, name);
     if (store === undefined || isClosed) return comeBackLater();
     try {
-      for (const part of mirrored) for (const [key] of await memory.entries(part)) touch(part, key);
-      // More may be written while this goes on.
-      for (const [id, written] of touched) {
-        const value = await memory.get(...written);
-        await (value === undefined ? store.delete(...written) : store.put(...written, value));
-        if (touched.get(id) === written) touched.delete(id);
+      // What another tab has ended is gone for good, unless everything is.
+      if ((await store.get('facts', 'viewer')) === undefined) {
+        for (const part of mirrored) for (const [key] of await memory.entries(part)) touch(part, key);
       }
+      await bring(store);
+      if (isClosed) throw new Error('Closed');
     } catch (error) {
       store.close();
       throw error;
@@ -115,8 +126,10 @@ export async function openStorage(
     key: IDBValidKey,
     use: (store: KeyValueStore) => Promise<void>,
   ): Promise<void> => {
-    await use(memory);
-    if ((await attempt(use)) === undefined) touch(part, key);
+    writes += 1;
+    // Both begin at once: the storage may be closed right after this call.
+    const [, done] = await Promise.all([use(memory), attempt(use)]);
+    if (done === undefined) touch(part, key);
   };
   for (const store of mirrored) {
     const entries = await attempt((use) => use.entries(store));
@@ -128,13 +141,23 @@ export async function openStorage(
   return {
     isDurable: () => durable !== undefined,
     get: (store, key) => read((use) => use.get(store, key)),
-    entries: (store) => read((use) => use.entries(store)),
+    entries: async (store) => {
+      const before = writes;
+      const rows = await read((use) => use.entries(store));
+      // What other tabs have ended must not come back from here.
+      if (durable !== undefined && before === writes && touched.size === 0 && mirrored.includes(store)) {
+        const there = new Set(rows.map(([key]) => key));
+        for (const [key] of await memory.entries(store)) if (!there.has(key)) await memory.delete(store, key);
+      }
+      return rows;
+    },
     put: async (store, key, value) => {
       if (mirrored.includes(store)) return write(store, key, (use) => use.put(store, key, value));
       // What can be read again from the server may find no space: that is no reason to give the database up.
       await inTime(environment, (durable ?? memory).put(store, key, value), answerWithinMs).catch(() => undefined);
     },
     append: (value) => {
+      writes += 1;
       const before = appended;
       const asked = durable?.append(value);
       const append = async () => {
@@ -143,12 +166,14 @@ export async function openStorage(
         await before;
         const number = done?.value ?? nextNumber();
         newest = Math.max(newest, number);
-        await memory.put('outbox', number, value);
+        writes += 1;
+        const kept = memory.put('outbox', number, value);
         if (done === undefined) {
           touch('outbox', number);
           // It has another number by now.
           asked?.then((key) => write('outbox', key, (use) => use.delete('outbox', key))).catch(() => undefined);
         }
+        await kept;
         return number;
       };
       appended = append();
@@ -158,7 +183,9 @@ export async function openStorage(
     erase: async () => {
       isClosed = true;
       cancelReturn();
-      await Promise.all([memory.erase(), attempt((use) => use.erase())]);
+      // What is away is still on the disk.
+      const store = durable ?? (await openInTime(environment, name));
+      await Promise.all([memory.erase(), store && inTime(environment, store.erase(), answerWithinMs)]);
     },
     close: () => {
       isClosed = true;

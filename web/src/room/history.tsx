@@ -48,6 +48,7 @@ export function History({ rows, snapshot, targetId, toEnd, onMenu, onLatest, onG
   const isAway = useIsAway();
   const [isAtEnd, setAtEnd] = useState(true);
   const width = useRef(usualWidth);
+  const scrolledTo = useRef<number | null>(null);
   const getItemKey = useCallback((index: number) => (rows[index] as Row).message.id, [rows]);
   const virtualizer = useVirtualizer({
     count: rows.length,
@@ -67,8 +68,8 @@ export function History({ rows, snapshot, targetId, toEnd, onMenu, onLatest, onG
   const opening = useOpening({ virtualizer, rows, targetId, firstUnreadId, onGoTo });
   useHistoryPages({ virtualizer, count: rows.length, snapshot, ...loads });
   // From what is known, without making the browser lay the page out: this is asked after each drawing.
-  const isNearEnd = (height: number): boolean =>
-    virtualizer.getTotalSize() - (virtualizer.scrollOffset ?? 0) - height <= endPx;
+  const isNearEnd = (height: number, px = endPx): boolean =>
+    virtualizer.getTotalSize() - (virtualizer.scrollOffset ?? 0) - height <= px;
   useSteadyBottom(scroller, isNearEnd);
 
   // The newest messages may have to be loaded first.
@@ -84,7 +85,11 @@ export function History({ rows, snapshot, targetId, toEnd, onMenu, onLatest, onG
     if (virtualizer.scrollRect === null) return;
     const { height } = virtualizer.scrollRect;
     width.current = virtualizer.scrollRect.width;
-    setAtEnd(isNearEnd(height) && !hasNewer);
+    // What is about to be followed is no reason to offer the way to it.
+    const isFollowed = !hasNewer && !isAway && virtualizer.scrollOffset === scrolledTo.current;
+    scrolledTo.current = virtualizer.scrollOffset;
+    if (isNearEnd(height) && !hasNewer) setAtEnd(true);
+    else if (!isFollowed) setAtEnd(false);
     if (opening.isOpening) return;
     const bottom = (virtualizer.scrollOffset ?? 0) + height;
     const last = items.findLast(
@@ -111,7 +116,9 @@ export function History({ rows, snapshot, targetId, toEnd, onMenu, onLatest, onG
         onKeyDown={opening.end}
       >
         <div className={styles.rows} style={{ height: virtualizer.getTotalSize() }}>
-          <p className={styles.top}>{hasOlder ? words.loading : words.room.beginning}</p>
+          <p className={styles.top}>
+            {hasOlder || snapshot.status === 'loading' ? words.loading : words.room.beginning}
+          </p>
           {items.map((item) => {
             const row = rows[item.index] as Row;
             return (
