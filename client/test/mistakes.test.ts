@@ -14,8 +14,8 @@ const mistakes: Record<string, readonly [string, string, string]> = {
   ],
   'keeps the outbox in memory only': [
     'outbox/outbox.ts',
-    "const entries = await storage.entries('outbox');",
-    'const entries: [IDBValidKey, unknown][] = [];',
+    "entries = await storage.entries('outbox');",
+    'entries = [];',
   ],
   'lets messages overtake one that has failed': [
     'outbox/outbox.ts',
