@@ -125,7 +125,7 @@ export function estimateHeight({ message, opensDay, opensUnread, opensGroup, isO
   const above = (opensDay ? 56 : 0) + (opensUnread ? 44 : 0);
   if (message.type === 'SYSTEM') return above + 44;
   if (message.type === 'IMAGE') return above + 260;
-  const perLine = Math.max(Math.min((width - 76) * 0.7, 560) - 24, 60) / characterPx;
+  const perLine = Math.max(Math.min(width * 0.7, 560) - 24, 60) / characterPx;
   const content = message.content ?? '';
   const lines = content
     .split('\n', foldedLines)
