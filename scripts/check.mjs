@@ -4,6 +4,7 @@ import { checkClient } from './client.mjs';
 import { findStalePages } from './docs.mjs';
 import { findStaleManifests } from './documents.mjs';
 import { findForbiddenImports } from './imports.mjs';
+import { findNativeClientProblems } from './native-clients.mjs';
 import { findMissingNames } from './page-names.mjs';
 import { root, runAndCollect } from './run-command.mjs';
 import { runScript, setUp } from './setup.mjs';
@@ -21,6 +22,7 @@ const checks = {
   'types of the chat app': () => run(program('typescript/bin/tsc'), '-p', 'web/tsconfig.json'),
   client: checkClient,
   documents: findStaleManifests,
+  'native clients': async () => findNativeClientProblems(),
   imports: async () => findForbiddenImports(),
   'format and lint': () => run(program('@biomejs/biome/bin/biome'), 'check', '--error-on-warnings', '.'),
   'dead code': () => run(program('knip/bin/knip.js'), '--no-progress'),
