@@ -53,11 +53,12 @@ afterAll(() => rmSync(folder, { recursive: true }));
 it('is replayed with the bytes of its sources', () => {
   const operation: WireOperation = { name: 'Typing', variables: { roomId: 'a/b' } };
   const ios =
-    'subscription Typing($roomId: ID!) { typing(roomId: $roomId) { __typename roomId users { __typename id name } } }';
+    'subscription Typing($roomId: ID!) { typing(roomId: $roomId) { __typename roomId room { __typename id typing { __typename id name } } users { __typename id name } } }';
   expect(apolloIos.subscribe('1', operation, both)).toBe(
     `{"type":"subscribe","id":"1","payload":{"extensions":{"clientLibrary":{"name":"apollo-ios","version":"2.4.0"},"persistedQuery":{"sha256Hash":"${sha256(ios)}","version":1}},"operationName":"Typing","query":"${ios}","variables":{"roomId":"a\\/b"}}}`,
   );
-  const kotlin = 'subscription Typing($roomId: ID!) { typing(roomId: $roomId) { roomId users { id name } } }';
+  const kotlin =
+    'subscription Typing($roomId: ID!) { typing(roomId: $roomId) { roomId room { id typing { id name } } users { id name } } }';
   expect(apolloKotlin.subscribe('1', operation, both)).toBe(
     `{"type":"subscribe","id":"1","payload":{"query":"${kotlin}","operationName":"Typing","variables":{"roomId":"a/b"},"extensions":{"persistedQuery":{"version":1,"sha256Hash":"${sha256(kotlin)}"},"clientLibrary":{"name":"apollo-kotlin","version":"5.1.0"}}}}`,
   );
