@@ -238,6 +238,7 @@ export async function runAtRandom(seed: number, { steps = 40 } = {}): Promise<st
   // All is well again.
   server.refuse = () => undefined;
   simulation.getToken = getToken;
+  simulation.browser.diskMs = () => 0;
   for (const { tab, fairway } of clients) {
     tab.network.allowsUpgrades = true;
     tab.network.tamper = (frame) => [frame];
@@ -261,6 +262,8 @@ export async function runAtRandom(seed: number, { steps = 40 } = {}): Promise<st
       const rooms = roomIds.map((id) => fairway.room(id).getSnapshot());
       return (
         waiting.length === 0 &&
+        // What an earlier page has left is known once the database is back.
+        fairway.connection.getSnapshot().isStorageDurable &&
         rooms.every(({ status }) => status === 'ready') &&
         fairway.rooms.getSnapshot().status === 'ready'
       );

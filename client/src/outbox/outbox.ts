@@ -126,7 +126,6 @@ export class Outbox {
       if (other.id === operation.id || (isSend && other.roomId === operation.roomId && messageIdOf(other) === id))
         this.#remove(other);
     }
-    this.#start(queueOf(operation));
   }
 
   /** The server has this message: its send is done, whoever delivered it. */
@@ -216,6 +215,8 @@ export class Outbox {
   #remove(operation: QueuedOperation): void {
     this.#set(this.#store.getSnapshot().filter(({ id }) => id !== operation.id));
     if (operation.order < provisional) this.#write((storage) => storage.delete('outbox', operation.order));
+    // What waited behind it may go.
+    this.#start(queueOf(operation));
   }
 
   #write(use: (storage: Storage) => Promise<void>): void {
