@@ -161,7 +161,10 @@ export function createFairway({ url, getToken, environment = createEnvironment()
     const open = async () => {
       const storage = await openStorage(environment, name, (isDurable) => {
         connection.setStorage(isDurable);
-        if (isDurable) outbox.reload();
+        if (!isDurable) return;
+        const known = viewer.getSnapshot();
+        if (known !== null) mine.promise.then((back) => back.put('facts', 'viewer', known)).catch(() => undefined);
+        outbox.reload();
       });
       if (mine !== opened || isClosed) return storage.close();
       connection.setStorage(storage.isDurable());
@@ -225,6 +228,8 @@ export function createFairway({ url, getToken, environment = createEnvironment()
       connection.reconnectNow();
       outbox.wake();
     }
+    // A tab that has crashed may have stored something and told nobody.
+    if (event === 'shown' || event === 'focused') outbox.reload();
     if (event === 'offline') connection.check();
     for (const room of rooms.values()) room.pageChanged(event === 'leaving');
   }

@@ -19,6 +19,17 @@ async function openRoom(simulation = new Simulation(), client: Client = simulati
   return { simulation, clock, server, browser, ...client, room, roomId };
 }
 
+it('has the marks of its members as they are', async () => {
+  const { clock, server, room, roomId } = await openRoom();
+  const message = server.send(roomId, '4', 'read me');
+  await clock.advance(2_000);
+  const markOf = (id: string) => room.getSnapshot().members.find(({ user }) => user.id === id)?.lastReadSeq;
+  const before = markOf('5') ?? 0;
+  server.markRead(roomId, '5', message.id);
+  await clock.advance(2_000);
+  expect(markOf('5')).toBeGreaterThan(before);
+});
+
 it('goes on showing a message that the server has confirmed while the room is still being loaded', async () => {
   const simulation = new Simulation();
   const { clock, server } = simulation;

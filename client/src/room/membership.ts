@@ -67,6 +67,11 @@ export class Membership {
   /** Marks have moved. Returns whether the viewer has read on, on another device. */
   move(marks: readonly MovedMark[]): boolean {
     this.marks = moveMarks(this.marks, marks);
+    const moved = new Map(marks.map((mark) => [mark.user.id, mark.lastReadSeq]));
+    this.members = this.members.map((member) => {
+      const lastReadSeq = moved.get(member.user.id) ?? 0;
+      return lastReadSeq > member.lastReadSeq ? { ...member, lastReadSeq } : member;
+    });
     const own = marks.find(({ user }) => user.id === this.#viewerId);
     if (own === undefined || own.lastReadSeq <= this.readSeq) return false;
     this.readSeq = own.lastReadSeq;

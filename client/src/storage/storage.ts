@@ -44,7 +44,7 @@ export async function openStorage(
     touched.delete(id);
     touched.set(id, [part, key]);
     // The database may just have come back.
-    if (durable !== undefined) bring(durable).catch(() => lose(false));
+    if (durable !== undefined) bring(durable).catch(lose);
   };
   /** Does in the database what was done without it. More may be done while this goes on. */
   const bring = async (store: KeyValueStore): Promise<void> => {
@@ -59,12 +59,12 @@ export async function openStorage(
     newest = Math.max(environment.now(), Math.floor(newest) + 1) + environment.random();
     return newest;
   };
-  /** @param isTaken - whether somebody has taken the database away on purpose */
-  const lose = (isTaken: boolean) => {
+  const lose = () => {
     if (durable === undefined) return;
     durable = undefined;
     onChange(false);
-    if (!isTaken) comeBackLater();
+    // Also if somebody has deleted it. Whoever signs out closes this storage first.
+    comeBackLater();
   };
   const comeBackLater = () => {
     if (isClosed) return;
@@ -74,7 +74,7 @@ export async function openStorage(
   };
   const use = (store: KeyValueStore) => {
     durable = store;
-    store.onLost(() => lose(true));
+    store.onLost(lose);
   };
   /**
    * The database may work again: then it gets what this page has, and what was done here meanwhile is done there. What it has
@@ -110,7 +110,7 @@ export async function openStorage(
       const value = await inTime(environment, run(store), answerWithinMs);
       return store === durable ? { value } : undefined;
     } catch {
-      if (store === durable) lose(false);
+      if (store === durable) lose();
       return undefined;
     }
   };

@@ -25,7 +25,7 @@ const conversation = () => <Conversation roomId={roomId} messageId={null} />;
 const list =
   (openId: string | null = null) =>
   () => <RoomList openId={openId} />;
-const offline = { status: 'reconnecting', transport: null, retryAt: Date.now() + 3_600_000 } as const;
+const offline = { status: 'reconnecting', transport: null, retryAt: Date.now() + 25_000 } as const;
 const inRoom = (more = {}): FakeState => ({
   viewer: kim,
   rooms: { rooms, unreadCount: 4_336 },

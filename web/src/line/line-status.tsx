@@ -5,6 +5,8 @@ import styles from './line-status.module.css';
 
 /** After this time without a connection it is said: a change of network is over sooner. */
 const patienceMs = 800;
+/** In seconds: the client waits no longer between two attempts. */
+const longestPause = 30;
 
 /**
  * How the line to the server is, in a line that is there anyway: it covers nothing and moves nothing. Null while all is well.
@@ -31,7 +33,8 @@ export function useLineStatus(): { readonly text: string; readonly action: strin
   const { now: again, outdated, reload, connecting, reconnecting, notKept } = words.line;
   if (status === 'outdated') return { text: outdated, action: reload, act: () => location.reload() };
   if (isAway && isLong) {
-    const seconds = retryAt === null ? 0 : Math.max(0, Math.ceil((retryAt - now) / 1_000));
+    // The clock may have been set back meanwhile.
+    const seconds = retryAt === null ? 0 : Math.min(Math.max(0, Math.ceil((retryAt - now) / 1_000)), longestPause);
     const text = status === 'reconnecting' ? reconnecting(seconds) : connecting;
     return { text, action: again, act: () => fairway.reconnectNow() };
   }

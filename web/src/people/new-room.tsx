@@ -16,7 +16,7 @@ export function NewRoom({ onClose }: { readonly onClose: () => void }) {
   const [name, setName] = useState('');
   const [isBusy, setBusy] = useState(false);
   const [problem, setProblem] = useState('');
-  const isGroup = chosen.length > 1 || name.trim() !== '';
+  const isGroup = chosen.length > 1;
   const create = async () => {
     setBusy(true);
     setProblem('');
@@ -37,7 +37,7 @@ export function NewRoom({ onClose }: { readonly onClose: () => void }) {
   return (
     <Dialog title={words.people.newTitle} onClose={onClose}>
       <PeoplePicker chosen={chosen} onChange={setChosen} />
-      <Field label={words.people.groupName} value={name} maxLength={100} onChange={setName} />
+      {isGroup && <Field label={words.people.groupName} value={name} maxLength={100} onChange={setName} />}
       {problem !== '' && <p role="alert">{problem}</p>}
       <Button disabled={chosen.length === 0 || isBusy} onClick={() => void create()}>
         {isGroup ? words.people.createGroup : words.people.talk}

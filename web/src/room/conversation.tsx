@@ -77,6 +77,7 @@ export function Conversation({ roomId, messageId }: ConversationProps) {
           rows={rows}
           snapshot={snapshot}
           targetId={messageId}
+          editedId={editedId}
           toEnd={toEnd}
           onMenu={openMenu}
           onLoadOlder={loadOlder}

@@ -15,6 +15,8 @@ interface HistoryProps {
   readonly rows: readonly Row[];
   readonly snapshot: RoomSnapshot;
   readonly targetId: string | null;
+  /** The message that is being edited. */
+  readonly editedId: string | undefined;
   /** Grows when the reader wants to be at the end. */
   readonly toEnd: number;
   readonly onMenu: (messageId: string, anchor: HTMLElement) => void;
@@ -41,14 +43,27 @@ const extractRange = ({ startIndex, endIndex, count }: Range): number[] => {
  * The messages of a room. Only those in view are in the document. Whatever changes above or below, what is in view stays where
  * it is; at the end, new messages are followed.
  */
-export function History({ rows, snapshot, targetId, toEnd, onMenu, onLatest, onGoTo, onSee, ...loads }: HistoryProps) {
+export function History({
+  rows,
+  snapshot,
+  targetId,
+  editedId,
+  toEnd,
+  onMenu,
+  onLatest,
+  onGoTo,
+  onSee,
+  ...loads
+}: HistoryProps) {
   const words = useWords();
   const { firstUnreadId, hasOlder, hasNewer, unreadCount } = snapshot;
   const scroller = useRef<HTMLDivElement>(null);
   const isAway = useIsAway();
   const [isAtEnd, setAtEnd] = useState(true);
   const width = useRef(usualWidth);
-  const scrolledTo = useRef<number | null>(null);
+  /** Whether the reader stands at the end, also while it moves on below them; and where they were. */
+  const stands = useRef(true);
+  const stoodAt = useRef(0);
   const getItemKey = useCallback((index: number) => (rows[index] as Row).message.id, [rows]);
   const virtualizer = useVirtualizer({
     count: rows.length,
@@ -57,8 +72,6 @@ export function History({ rows, snapshot, targetId, toEnd, onMenu, onLatest, onG
     getItemKey,
     rangeExtractor: extractRange,
     anchorTo: 'end',
-    // What comes while nobody looks waits below: it is not read yet.
-    followOnAppend: !hasNewer && !isAway,
     scrollEndThreshold: endPx,
     paddingStart: 48,
     paddingEnd: 12,
@@ -80,18 +93,25 @@ export function History({ rows, snapshot, targetId, toEnd, onMenu, onLatest, onG
     virtualizer.scrollToEnd();
   }, [toEnd, hasNewer, virtualizer]);
 
+  // What comes while nobody looks waits below: it is not read yet. What others write may come above what is still on its way.
+  const isFollowing = !hasNewer && !isAway && !opening.isOpening;
+  // biome-ignore lint/correctness/useExhaustiveDependencies: only other rows move the end
+  useLayoutEffect(() => {
+    if (isFollowing && stands.current) virtualizer.scrollToEnd();
+  }, [rows]);
+
   // What is in view has been seen.
   useEffect(() => {
     if (virtualizer.scrollRect === null) return;
     const { height } = virtualizer.scrollRect;
     width.current = virtualizer.scrollRect.width;
-    // What is about to be followed is no reason to offer the way to it.
-    const isFollowed = !hasNewer && !isAway && virtualizer.scrollOffset === scrolledTo.current;
-    scrolledTo.current = virtualizer.scrollOffset;
-    if (isNearEnd(height) && !hasNewer) setAtEnd(true);
-    else if (!isFollowed) setAtEnd(false);
+    const offset = virtualizer.scrollOffset ?? 0;
+    if (!hasNewer && isNearEnd(height)) stands.current = true;
+    else if (!isFollowing || offset < stoodAt.current - 1) stands.current = false;
+    stoodAt.current = offset;
+    setAtEnd(stands.current);
     if (opening.isOpening) return;
-    const bottom = (virtualizer.scrollOffset ?? 0) + height;
+    const bottom = offset + height;
     const last = items.findLast(
       ({ index, start, size }) => rows[index]?.message.seq != null && start + Math.min(size, 24) <= bottom,
     );
@@ -130,7 +150,11 @@ export function History({ rows, snapshot, targetId, toEnd, onMenu, onLatest, onG
                 className={styles.row}
                 style={{ transform: `translateY(${item.start}px)` }}
               >
-                <MessageRow row={row} isTarget={row.message.id === targetId} onMenu={onMenu} />
+                <MessageRow
+                  row={row}
+                  isTarget={row.message.id === targetId || row.message.id === editedId}
+                  onMenu={onMenu}
+                />
               </div>
             );
           })}

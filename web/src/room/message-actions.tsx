@@ -1,9 +1,10 @@
 import type { Room, RoomSnapshot, TimelineMessage } from '@fairway/client';
-import { useState } from 'react';
+import { useEffect, useState } from 'react';
 import { addressOf } from '../app/route.js';
 import { Confirm } from '../parts/confirm.js';
 import { Menu, type MenuItem } from '../parts/menu.js';
 import { useWords } from '../words/use-words.js';
+import styles from './message-actions.module.css';
 import { Readers } from './readers.js';
 
 interface MessageActionsProps {
@@ -18,7 +19,8 @@ interface MessageActionsProps {
 /** The menu of a message, and what it opens. */
 export function MessageActions({ room, snapshot, message, anchor, onEdit, onClose }: MessageActionsProps) {
   const words = useWords();
-  const [opened, setOpened] = useState<'menu' | 'readers' | 'delete'>('menu');
+  const [opened, setOpened] = useState<'menu' | 'readers' | 'delete' | 'copied'>('menu');
+  const copyAndTell = (text: string) => copyText(text).then(() => setOpened('copied'), onClose);
   if (opened === 'readers') return <Readers snapshot={snapshot} message={message} room={room} onClose={onClose} />;
   if (opened === 'delete') {
     return (
@@ -31,12 +33,11 @@ export function MessageActions({ room, snapshot, message, anchor, onEdit, onClos
       />
     );
   }
+  if (opened === 'copied') return <Done text={words.message.copied} onClose={onClose} />;
   const { copy, copyLink, edit, readers } = words.message;
   const items: MenuItem[] = [
-    { label: copy, onSelect: () => copyText(message.content ?? '').then(onClose, onClose) },
-    ...(message.seq === null
-      ? []
-      : [{ label: copyLink, onSelect: () => copyText(addressOf(room.id, message.id)).then(onClose, onClose) }]),
+    { label: copy, onSelect: () => copyAndTell(message.content ?? '') },
+    ...(message.seq === null ? [] : [{ label: copyLink, onSelect: () => copyAndTell(addressOf(room.id, message.id)) }]),
     ...(message.seq === null ? [] : [{ label: readers, onSelect: () => setOpened('readers') }]),
     ...(message.canEdit
       ? [
@@ -62,6 +63,21 @@ export function MessageActions({ room, snapshot, message, anchor, onEdit, onClos
         if (!isSelected) onClose();
       }}
     />
+  );
+}
+
+const doneMs = 1_500;
+
+/** Says for a moment that something is done. */
+function Done({ text, onClose }: { readonly text: string; readonly onClose: () => void }) {
+  useEffect(() => {
+    const timer = setTimeout(onClose, doneMs);
+    return () => clearTimeout(timer);
+  }, [onClose]);
+  return (
+    <p role="status" className={styles.done}>
+      {text}
+    </p>
   );
 }
 

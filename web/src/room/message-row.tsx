@@ -12,7 +12,7 @@ import { Text } from './text.js';
 
 interface MessageRowProps {
   readonly row: Row;
-  /** Whether somebody was led to this message. */
+  /** Whether it is the one that somebody was led to, or edits. */
   readonly isTarget: boolean;
   readonly onMenu: (messageId: string, anchor: HTMLElement) => void;
 }

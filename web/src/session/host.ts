@@ -29,3 +29,12 @@ export function askHost(origins: readonly string[]): Promise<string | null> {
     for (const origin of origins) window.parent.postMessage({ type: question }, origin);
   });
 }
+
+/** Calls the listener when the page around the frame says, without being asked, that nobody is signed in any more. */
+export function onSignedOut(origins: readonly string[], listener: () => void): void {
+  addEventListener('message', ({ source, origin, data }: MessageEvent) => {
+    if (source !== window.parent || !origins.includes(origin)) return;
+    const { type, token } = (data ?? {}) as { type?: unknown; token?: unknown };
+    if (type === answer && token === null) listener();
+  });
+}

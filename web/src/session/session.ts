@@ -1,6 +1,6 @@
 import { createFairway, type Fairway, type GetToken } from '@fairway/client';
 import { settings } from '../app/settings.js';
-import { askHost } from './host.js';
+import { askHost, onSignedOut } from './host.js';
 
 const storedKey = 'fairway.demoUser';
 
@@ -67,5 +67,6 @@ export function createPageClient(): Fairway {
       return token;
     },
   });
+  if (isInFrame) onSignedOut(settings.frameAncestors ?? [], () => void fairway.signOut().catch(() => undefined));
   return fairway;
 }

@@ -88,7 +88,7 @@ export const en: Words = {
       names.length > 2
         ? `${names.length} people are typing…`
         : `${list.format(names)} ${names.length === 1 ? 'is' : 'are'} typing…`,
-    gone: 'You are no longer in this chat',
+    gone: 'You cannot see this chat: you are not in it, or it does not exist',
     toList: 'Back to the list',
     beginning: 'This is where the chat began',
     unread: 'Unread from here',
@@ -106,6 +106,7 @@ export const en: Words = {
     actions: (text) => `Actions for: ${text}`,
     copy: 'Copy',
     copyLink: 'Copy link',
+    copied: 'Copied',
     edit: 'Edit',
     delete: 'Delete',
     readers: 'Read by',

@@ -58,7 +58,7 @@ export const ko: Words = {
   },
   line: {
     connecting: '연결하는 중…',
-    reconnecting: (seconds) => (seconds > 0 ? `연결 끊김 · ${seconds}초 뒤 다시 연결` : '다시 연결하는 중…'),
+    reconnecting: (seconds) => (seconds > 0 ? `연결 끊김 · ${seconds}초 뒤 재시도` : '다시 연결하는 중…'),
     now: '지금 연결',
     outdated: '새 버전이 나왔습니다',
     reload: '새로 고침',
@@ -87,7 +87,7 @@ export const ko: Words = {
       names.length > 2
         ? `${names.length}명이 입력하는 중…`
         : `${names.map((name) => `${name}님`).join(', ')}이 입력하는 중…`,
-    gone: '더 이상 이 대화방에 있지 않습니다',
+    gone: '이 대화방을 볼 수 없습니다. 참여자가 아니거나 없는 대화방입니다.',
     toList: '목록으로 돌아가기',
     beginning: '대화의 시작입니다',
     unread: '여기까지 읽었습니다',
@@ -105,6 +105,7 @@ export const ko: Words = {
     actions: (text) => `메시지 메뉴: ${text}`,
     copy: '복사',
     copyLink: '링크 복사',
+    copied: '복사했습니다',
     edit: '수정',
     delete: '삭제',
     readers: '읽은 사람',

@@ -73,6 +73,7 @@ export interface Words {
     readonly actions: (text: string) => string;
     readonly copy: string;
     readonly copyLink: string;
+    readonly copied: string;
     readonly edit: string;
     readonly delete: string;
     readonly readers: string;

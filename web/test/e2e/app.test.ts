@@ -8,7 +8,17 @@ import { describeWithBrowser } from '../../../test/support/requirements.js';
 import { waitFor } from '../../../test/support/wait-for.js';
 import { useWorld } from '../../../test/support/world.js';
 import { startHttpProxy } from './http-proxy.js';
-import { fieldOf, openApp, readMessages, readStored, shows, useApps, waitUntilStored, write } from './open-app.js';
+import {
+  distanceFromEnd,
+  fieldOf,
+  openApp,
+  readMessages,
+  readStored,
+  shows,
+  useApps,
+  waitUntilStored,
+  write,
+} from './open-app.js';
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
@@ -208,6 +218,20 @@ describeWithBrowser('the chat app', () => {
     await page.locator(`[data-message="${message.id}"]`).waitFor();
     await write(page, '여기요');
     await shows(page, '글 120', '여기요');
+  });
+
+  it('is at its end after a message of many lines, and follows from there', async () => {
+    const roomId = await kim.group(5);
+    for (let number = 1; number <= 20; number += 1) await lee.send(roomId, `글 ${number}`);
+    const { page } = await openRoom(4, roomId);
+    await page.getByText('글 1', { exact: true }).waitFor();
+    const text = '하나\n둘\n셋\n넷\n다섯\n여섯';
+    await write(page, text);
+    await shows(page, text);
+    await waitFor(async () => (await distanceFromEnd(page)) < 2, { what: 'the end' });
+    for (let number = 21; number <= 25; number += 1) await lee.send(roomId, `글 ${number}`);
+    await shows(page, '글 25');
+    await waitFor(async () => (await distanceFromEnd(page)) < 2, { what: 'the new end' });
   });
 
   it('keeps an edit that is not finished while another room is open, and folds what is very long', async () => {

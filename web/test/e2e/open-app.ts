@@ -94,6 +94,12 @@ export const shows = (page: Page, ...texts: string[]): Promise<unknown> =>
     what: `the page to show ${texts.join()}`,
   });
 
+/** How far the open room is from its end, in px. */
+export const distanceFromEnd = (page: Page): Promise<number> =>
+  page
+    .getByRole('log')
+    .evaluate(({ scrollHeight, scrollTop, clientHeight }) => scrollHeight - scrollTop - clientHeight);
+
 /** The texts of a room, as the database has them. */
 export const readStored = async ({ database }: World, roomId: string): Promise<string[]> =>
   (

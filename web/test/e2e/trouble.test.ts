@@ -4,7 +4,16 @@ import type { TestClient } from '../../../test/support/client.js';
 import { describeWithBrowser } from '../../../test/support/requirements.js';
 import { waitFor } from '../../../test/support/wait-for.js';
 import { useWorld } from '../../../test/support/world.js';
-import { fieldOf, readMessages, readStored, shows, useApps, waitUntilStored, write } from './open-app.js';
+import {
+  distanceFromEnd,
+  fieldOf,
+  readMessages,
+  readStored,
+  shows,
+  useApps,
+  waitUntilStored,
+  write,
+} from './open-app.js';
 
 describeWithBrowser('the chat app in trouble', () => {
   const world = useWorld({ instances: 2 });
@@ -63,6 +72,45 @@ describeWithBrowser('the chat app in trouble', () => {
     await waitFor(async () => (await readStored(world, roomId)).length === 2, { what: 'both to be sent' });
     expect(await readStored(world, roomId)).toEqual(['하나', '둘']);
     await waitFor(async () => (await again.getByText('보내는 중').count()) === 0, { what: 'the marks to go' });
+  });
+
+  it.each([
+    [10, 10],
+    [3, 12],
+    [12, 0],
+  ])('stays at the end when %i own messages and %i of others come after a cut', async (mine, theirs) => {
+    const roomId = await kim.group(5);
+    const { page, proxy } = await openRoom(4, roomId);
+    await page.getByText('대화의 시작입니다').waitFor();
+    for (let number = 1; number <= 12; number += 1) await lee.send(roomId, `앞 ${number}`);
+    await shows(page, '앞 12');
+    await proxy.cut();
+    for (let number = 1; number <= mine; number += 1) await write(page, `제 글 ${number}`);
+    for (let number = 1; number <= theirs; number += 1) await lee.send(roomId, `글 ${number}`);
+    await proxy.restore();
+    await waitFor(async () => (await readStored(world, roomId)).length === 12 + mine + theirs, { what: 'all' });
+    await shows(page, (await readStored(world, roomId)).at(-1) ?? '');
+    await lee.send(roomId, '끝');
+    await shows(page, '끝');
+    await waitFor(async () => (await distanceFromEnd(page)) < 2, { what: 'the end' });
+    expect(await page.getByRole('button', { name: /새 메시지|최근 메시지로/ }).count()).toBe(0);
+  });
+
+  it('stores again what is written after the browser has lost its databases', async () => {
+    const roomId = await kim.group(5);
+    const { page, proxy } = await openRoom(4, roomId);
+    await page.getByText('대화의 시작입니다').waitFor();
+    await page.waitForFunction(() => navigator.serviceWorker.controller !== null);
+    await page.evaluate(async () => {
+      for (const { name = '' } of await indexedDB.databases()) indexedDB.deleteDatabase(name);
+    });
+    await proxy.cut();
+    for (const text of ['하나', '둘']) await write(page, text);
+    await waitUntilStored(page, '둘', 'outbox');
+    await page.reload();
+    await proxy.restore();
+    await waitFor(async () => (await readStored(world, roomId)).length === 2, { what: 'both' });
+    expect(await readStored(world, roomId)).toEqual(['하나', '둘']);
   });
 
   it('goes on with a server that is newer than it is', async () => {
