@@ -62,6 +62,21 @@ describeWithBrowser('the chat app in a frame', () => {
     expect(await tab.frameLocator('#chat').getByText('로그아웃').count()).toBe(0);
   });
 
+  it('signs out when the page around it says so, and leaves nothing behind', async () => {
+    const kim = await world.client(4);
+    const roomId = await kim.group(5);
+    await kim.send(roomId, '곧 사라질 것');
+    const tab = await open(origins[0], JSON.stringify(kim.token));
+    const app = tab.frameLocator('#chat');
+    await app.getByText('곧 사라질 것').waitFor();
+    await tab.evaluate(() => {
+      const frame = document.getElementById('chat') as HTMLIFrameElement;
+      frame.contentWindow?.postMessage({ type: 'fairway:token', token: null }, new URL(frame.src).origin);
+    });
+    await app.getByText('로그인 정보를 기다리는 중입니다').waitFor();
+    expect(await app.locator('body').textContent()).not.toContain('곧 사라질 것');
+  });
+
   it('says that it waits where the page signs nobody in', async () => {
     const tab = await open(origins[0]);
     await tab.frameLocator('#chat').getByText('로그인 정보를 기다리는 중입니다').waitFor();
