@@ -269,7 +269,7 @@ export class Room implements Store<RoomSnapshot> {
       // Of a room that is not known yet, only what is new belongs to its end.
       if (log === undefined && (message.editedAt !== null || message.deletedAt !== null)) return;
       const others = this.#confirmed.filter((one) => one.message.id !== message.id && isAhead(one, log));
-      this.#confirmed = [...others, { message, epoch: epoch ?? log?.epoch }].slice(-maxConfirmed);
+      this.#confirmed = [...others, { message, epoch }].slice(-maxConfirmed);
     } else if (log !== undefined && (epoch ?? log.epoch) === log.epoch && versionOf(message) > versionOf(known)) {
       this.#live.log = { ...replace(log, message), isAhead: true };
     }
@@ -462,7 +462,10 @@ export class Room implements Store<RoomSnapshot> {
   }
 }
 
-/** Whether the log does not show a confirmed message yet; where there is none, it shows nothing. */
+/**
+ * Whether the log does not show a confirmed message yet; where there is no log, it shows nothing. Of which epoch a message is
+ * that was sent without one, nobody knows: then its event shows it.
+ */
 const isAhead = ({ message, epoch }: { message: Message; epoch: string | undefined }, log: Log | undefined): boolean =>
   log === undefined || (message.seq > log.seq && epoch === log.epoch);
 

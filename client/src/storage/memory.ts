@@ -16,7 +16,8 @@ export function createMemoryStore(): KeyValueStore {
       of(store).set(key, structured(value));
     },
     append: async (value) => {
-      newest += 1;
+      // Whole, as in IndexedDB: a tab that numbers without its database takes fractions.
+      newest = Math.floor(newest) + 1;
       of('outbox').set(newest, structured(value));
       return newest;
     },
