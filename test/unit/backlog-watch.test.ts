@@ -16,7 +16,7 @@ function createWatch() {
 it('logs one line when entries are too old, with the reason, and one when the stream has them', () => {
   const { watch, lines } = createWatch();
   watch.noteRefusal(new Error('no space'));
-  for (const backlog of [isNew, isOld, isOld]) watch.note(backlog, true);
+  for (const backlog of [isNew, isOld, isOld, isOld, isOld]) watch.note(backlog, true);
   expect(lines).toEqual([
     expect.objectContaining({ level: 40, entries: 3, oldestMs: 11_064, reason: 'Error: no space' }),
   ]);
@@ -26,11 +26,16 @@ it('logs one line when entries are too old, with the reason, and one when the st
 
 it('gives no reason of an earlier time, and none if the stream has refused nothing', () => {
   const { watch, lines } = createWatch();
-  watch.note(isOld, true);
+  for (const backlog of [isOld, isOld, isOld]) watch.note(backlog, true);
   watch.noteRefusal(new Error('no space'));
-  watch.note(nothing, true);
-  watch.note(isOld, true);
+  for (const backlog of [nothing, isOld, isOld, isOld]) watch.note(backlog, true);
   const late = lines.filter((line) => (line as { level: number }).level === 40);
   expect(late).toHaveLength(2);
   for (const line of late) expect(line).not.toHaveProperty('reason');
+});
+
+it('says nothing of old entries that the next sweep publishes', () => {
+  const { watch, lines } = createWatch();
+  for (const backlog of [isOld, isOld, nothing]) watch.note(backlog, true);
+  expect(lines).toEqual([]);
 });

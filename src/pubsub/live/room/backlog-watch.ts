@@ -3,12 +3,15 @@ import type { Backlog } from '../../../domain/room-log.js';
 
 /** Committed entries normally reach the stream within milliseconds, and within a few seconds after a loss. */
 const behindAfterMs = 10_000;
+/** Old entries that are gone this many looks later were only waiting for a sweep: those of a demo, or of a time without NATS. */
+const looks = 3;
 
 /** Watches the entries that the stream lacks, and logs one line when they are too old and one when the stream has caught up. */
 export class BacklogWatch {
   readonly #log: Logger;
   #backlog: Backlog = { entries: 0, oldestMs: 0 };
   #isBehind = false;
+  #oldLooks = 0;
   #refusal: string | undefined;
 
   constructor(log: Logger) {
@@ -33,7 +36,8 @@ export class BacklogWatch {
   note(backlog: Backlog, isConnected: boolean): void {
     this.#backlog = backlog;
     if (backlog.entries === 0) this.#refusal = undefined;
-    const isBehind = isConnected ? backlog.oldestMs > behindAfterMs : this.#isBehind;
+    if (isConnected) this.#oldLooks = backlog.oldestMs > behindAfterMs ? this.#oldLooks + 1 : 0;
+    const isBehind = isConnected ? this.#oldLooks >= looks : this.#isBehind;
     if (isBehind === this.#isBehind) return;
     this.#isBehind = isBehind;
     if (isBehind) {
