@@ -57,7 +57,7 @@ export function toFairwayError(errors: unknown): FairwayError {
     path?: unknown;
     extensions?: { code?: unknown; retryAfterMs?: unknown };
   };
-  const text = typeof message === 'string' ? message : 'The server answered with an error';
+  const text = typeof message === 'string' ? message : 'The server refused it';
   const code = String(extensions?.code);
   const isInvalid = code === 'BAD_USER_INPUT' && path === undefined && unknownPattern.test(text);
   if (isInvalid || code === 'DOCUMENT_NOT_REGISTERED') return new FairwayError('OUTDATED', text);

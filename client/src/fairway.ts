@@ -307,10 +307,7 @@ export function createFairway({ url, getToken, environment = createEnvironment()
     room: (id) => rooms.get(id.toLowerCase()) ?? createRoomStore(id.toLowerCase()),
     presence: (userIds) => {
       if (userIds.length > limits.maxWatchedUsers) {
-        throw new FairwayError(
-          'BAD_USER_INPUT',
-          `The presence of at most ${limits.maxWatchedUsers} users can be followed`,
-        );
+        throw new FairwayError('BAD_USER_INPUT', `At most ${limits.maxWatchedUsers} users can be followed`);
       }
       const key = [...userIds].sort().join();
       const presence = presences.get(key) ?? createPresence(session, userIds);

@@ -405,7 +405,7 @@ function requestOverSocket<Result, Variables>(
       },
       end: (error) => {
         if (error !== undefined) reject(error);
-        else if (result === undefined) reject(new FairwayError('INTERNAL', 'The server completed without a result'));
+        else if (result === undefined) reject(new FairwayError('INTERNAL', 'There was no result'));
         else resolve(result);
       },
     });

@@ -123,8 +123,7 @@ export class Tokens {
   async #fetch(session: number): Promise<string> {
     const now = this.environment.now();
     // A day's jump of the clock must not stop it for a day.
-    if (now < this.#notBefore && this.#notBefore - now < 60_000)
-      throw unavailable('The token could not be had just now');
+    if (now < this.#notBefore && this.#notBefore - now < 60_000) throw unavailable('There is no token now');
     let token: string | null;
     try {
       token = await this.#ask();

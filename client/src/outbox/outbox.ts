@@ -101,7 +101,7 @@ export class Outbox {
       throw new FairwayError('SIGNED_OUT', 'Nobody is signed in');
     }
     if (this.#store.getSnapshot().length >= maxOperations) {
-      throw new FairwayError('OUTBOX_FULL', `At most ${maxOperations} operations may wait to be delivered`);
+      throw new FairwayError('OUTBOX_FULL', `At most ${maxOperations} operations may wait`);
     }
     const queued = { ...operation, createdAt: this.options.environment.now(), attempts: 0, error: null };
     // Only the newest mark of a room counts.

@@ -470,7 +470,7 @@ const isAhead = ({ message, epoch }: { message: Message; epoch: string | undefin
   log === undefined || (message.seq > log.seq && epoch === log.epoch);
 
 function assertId(id: unknown): void {
-  if (typeof id !== 'string' || id === '') throw new FairwayError('BAD_USER_INPUT', 'There is no id of a message');
+  if (typeof id !== 'string' || id === '') throw new FairwayError('BAD_USER_INPUT', 'A message needs an id');
 }
 
 function toDetails({

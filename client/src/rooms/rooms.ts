@@ -226,7 +226,7 @@ export class Rooms implements Store<RoomsSnapshot> {
     try {
       const { rooms } = await this.#session.connection.request(RoomListDocument, { first, after });
       // A later reading has begun, of another user perhaps: this answer may be older than what it has brought.
-      if (turn !== this.#turn) throw new FairwayError('OFFLINE', 'The list is being read anew');
+      if (turn !== this.#turn) throw new FairwayError('OFFLINE', 'It is read anew');
       const read = new Map(rooms.edges.map(({ node }) => [node.id, node]));
       for (const [id, news] of this.#news) {
         if (news === null) read.delete(id);
