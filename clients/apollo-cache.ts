@@ -27,7 +27,9 @@ export const createCache = (): InMemoryCache =>
       Query: {
         fields: {
           room: {
-            read: (found, { args, toReference }) => found ?? toReference({ __typename: 'Room', id: args?.['id'] }),
+            // A room that was refused stays null.
+            read: (found, { args, toReference }) =>
+              found === undefined ? toReference({ __typename: 'Room', id: args?.['id'] }) : found,
           },
         },
       },
@@ -36,14 +38,18 @@ export const createCache = (): InMemoryCache =>
 
 /**
  * All pages of a room that were read with `last` and `before`, and what events have added, as one list in the order of `seq`.
- * The page info is that of the oldest page.
+ * The page info is that of the oldest page. A newest page that does not reach what is there takes its place: between the two,
+ * messages would be missing.
  */
 const history: FieldPolicy<History> = {
   keyArgs: false,
   merge: (existing, incoming, { readField, args }) => {
     const seqOf = ({ node }: History['edges'][number]) => readField<number>('seq', node) ?? 0;
-    const edges = new Map([...(existing?.edges ?? []), ...incoming.edges].map((edge) => [edge.node.__ref, edge]));
-    const isOlder = existing === undefined || args?.['before'] != null;
+    const isOlder = args?.['before'] != null;
+    const known = new Set(existing?.edges.map(({ node }) => node.__ref));
+    if (existing === undefined || (!isOlder && !incoming.edges.some(({ node }) => known.has(node.__ref))))
+      return incoming;
+    const edges = new Map([...existing.edges, ...incoming.edges].map((edge) => [edge.node.__ref, edge]));
     return {
       ...incoming,
       edges: [...edges.values()].sort((a, b) => seqOf(a) - seqOf(b)),

@@ -22,6 +22,8 @@ interface RoomEvent {
 /** The newest messages of an open room. */
 export const pageSize = 50;
 const retryMs = 1_000;
+/** Asking again may succeed. */
+const temporary: ReadonlySet<string> = new Set(['NETWORK', 'UNAVAILABLE', 'RATE_LIMITED', 'INTERNAL']);
 
 /**
  * Keeps a room in the store current: reads its newest page, and applies what happens from there. Show it with
@@ -75,8 +77,10 @@ export function watchRoom(
     retry();
   };
   const retry = () => {
-    begin().catch(() => {
-      if (!isStopped) timer = setTimeout(retry, retryMs);
+    begin().catch((error: unknown) => {
+      if (isStopped) return;
+      if (temporary.has(codeOf(error))) timer = setTimeout(retry, retryMs);
+      else end(error);
     });
   };
   const end = (error: unknown) => onEnd(codeOf(error));

@@ -198,6 +198,25 @@ describeWithNats('the store of Apollo Client, as in the recipe', () => {
     await waitFor(() => typing()?.length === 0, { what: 'the end' });
   });
 
+  it('has no hole when a room is opened again after more than a page', async () => {
+    const roomId = await kim.group(5);
+    const { client } = await open();
+    const stop = watchRoom(client, documents, roomId, () => undefined);
+    await waitFor(() => shown(client, roomId).length === 1, { what: 'the room' });
+    stop();
+    for (let number = 1; number <= 60; number += 1) await lee.send(roomId, `${number}`);
+    watch(client, roomId);
+    await waitFor(() => texts(client, roomId).at(-1) === '60', { what: 'the newest page' });
+    expect(shown(client, roomId).map(({ seq }) => seq)).toEqual(Array.from({ length: 50 }, (_, index) => index + 12));
+  });
+
+  it('ends, and does not ask for ever, when the server refuses its question', async () => {
+    const { client } = await open();
+    const { ended } = watch(client, 'no id of a room');
+    await waitFor(() => ended.length > 0, { what: 'the refusal' });
+    expect(ended).toEqual(['BAD_USER_INPUT']);
+  });
+
   it('goes on with another token when one is refused, over HTTP and the socket', async () => {
     const roomId = await kim.group(5);
     const proxy = await startTcpProxy(world.instances[0]?.url ?? '');

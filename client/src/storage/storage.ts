@@ -63,7 +63,7 @@ export async function openStorage(
     if (durable === undefined) return;
     durable = undefined;
     onChange(false);
-    // Also if somebody has deleted it. Whoever signs out closes this storage first.
+    // Also if somebody has deleted it: after a signing out, this storage is closed before that.
     comeBackLater();
   };
   const comeBackLater = () => {
@@ -77,8 +77,8 @@ export async function openStorage(
     store.onLost(lose);
   };
   /**
-   * The database may work again: then it gets what this page has, and what was done here meanwhile is done there. What it has
-   * of other tabs stays.
+   * The database may work again: then what was done here meanwhile is done there, and what it has of other tabs stays. One that
+   * was emptied gets all that this page has.
    */
   const comeBack = async () => {
     const store = isClosed ? undefined : await openInTime(environment, name);
