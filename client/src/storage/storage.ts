@@ -82,7 +82,7 @@ export async function openStorage(
    */
   const comeBack = async () => {
     const store = isClosed ? undefined : await openInTime(environment, name);
-    if (store === undefined || isClosed) return comeBackLater();
+    if (store === undefined) return comeBackLater();
     try {
       // What another tab has ended is gone for good, unless everything is.
       if ((await store.get('facts', 'viewer')) === undefined) {
