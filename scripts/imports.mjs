@@ -38,13 +38,18 @@ const rules = {
     does: "changes of a viewer's rooms, for the watchers of inboxes",
     imports: ['pubsub/live/room', 'pubsub/live/presence', 'pubsub/live', 'pubsub/nats', 'domain'],
   },
+  files: {
+    does: 'the storage of files, what is accepted, thumbnails, signed addresses',
+    imports: ['domain'],
+    owns: ['sharp', 'file-type', 'thumbhash'],
+  },
   resolvers: {
     does: 'the business logic: validate, authorize, write, publish, return',
-    imports: ['db', 'pubsub', 'domain'],
+    imports: ['db', 'pubsub', 'files', 'domain'],
   },
   schema: {
     does: "the GraphQL types, fields and descriptions; a field's body is one call",
-    imports: ['resolvers', 'db', 'pubsub', 'domain'],
+    imports: ['resolvers', 'db', 'pubsub', 'files', 'domain'],
     owns: ['@pothos', 'graphql'],
   },
   backends: {
@@ -53,12 +58,12 @@ const rules = {
   },
   server: {
     does: 'metrics, and the three folders below',
-    imports: ['schema', 'resolvers', 'db', 'pubsub', 'auth', 'domain'],
+    imports: ['schema', 'resolvers', 'db', 'pubsub', 'files', 'auth', 'domain'],
     owns: ['graphql-yoga', 'graphql-ws', 'ws', 'find-my-way', '@fastify', 'node:http', 'node:http2', 'graphql'],
   },
   'server/graphql': {
     does: 'the engine: parsing, validation, execution, shared execution of events, masking of errors; its `limits` bound the cost of a user and of a document',
-    imports: ['schema', 'resolvers', 'db', 'pubsub', 'auth', 'domain'],
+    imports: ['schema', 'resolvers', 'db', 'pubsub', 'files', 'auth', 'domain'],
     owns: ['graphql'],
   },
   'server/ws': {
@@ -67,7 +72,7 @@ const rules = {
   },
   'server/http': {
     does: 'the table of routes and what serves them, static files, bodies, streams, origins, GraphiQL',
-    imports: ['server/ws', 'server/graphql', 'schema', 'resolvers', 'db', 'pubsub', 'auth', 'domain'],
+    imports: ['server/ws', 'server/graphql', 'schema', 'resolvers', 'db', 'pubsub', 'files', 'auth', 'domain'],
   },
   workers: {
     does: 'several processes on one port: started, replaced and stopped by the primary process; the number of cores',

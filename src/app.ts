@@ -8,7 +8,8 @@ import { signToken } from './auth/sign-token.js';
 import { createTokenVerifier } from './auth/verify-token.js';
 import { serveBackends } from './backends/serve-backends.js';
 import type { CompleteConfig, Config } from './config.js';
-import { connectDatabase } from './db/database.js';
+import { claimStorage } from './db/attachments.js';
+import { connectDatabase, type Database } from './db/database.js';
 import { FitnessCheck } from './db/fitness.js';
 import { createInboxStore } from './db/inbox.js';
 import { createLogStore } from './db/log-store.js';
@@ -19,6 +20,9 @@ import { readDemoUsers } from './dev/demo-users.js';
 import { authorizeDemoUser, devLoginRoutes, type SignForUser } from './dev/dev-login.js';
 import { SendGate } from './domain/send-gate.js';
 import { Slices } from './domain/slices.js';
+import { Decoder } from './files/decoder.js';
+import { openStorage } from './files/open-storage.js';
+import { Signer } from './files/signer.js';
 import { Inboxes } from './pubsub/live/inbox/inboxes.js';
 import { NameNews } from './pubsub/live/inbox/name-news.js';
 import { LoadGauge } from './pubsub/live/load-gauge.js';
@@ -29,11 +33,13 @@ import { RoomFeeds } from './pubsub/live/room/room-feeds.js';
 import { roomStates } from './pubsub/live/room/room-states.js';
 import { Typing } from './pubsub/live/typing/typing.js';
 import { EntrySeal } from './pubsub/nats/entry-seal.js';
-import { createNatsPubSub } from './pubsub/nats/nats-pub-sub.js';
+import { addFileWork } from './pubsub/nats/file-queue.js';
+import { createNatsPubSub, type NatsPubSub } from './pubsub/nats/nats-pub-sub.js';
 import type { PubSub } from './pubsub/nats/pub-sub.js';
 import { StreamComparison } from './pubsub/nats/stream-comparison.js';
 import { createBatches } from './resolvers/batches.js';
-import type { Deps } from './resolvers/deps.js';
+import type { Deps, Files } from './resolvers/deps.js';
+import { FileWork } from './resolvers/file-work.js';
 import { findRoomOfMessage } from './resolvers/messages.js';
 import { NameCache } from './resolvers/name-cache.js';
 import { createAuthenticate } from './server/graphql/context.js';
@@ -49,6 +55,7 @@ import { UnreadAnswers } from './server/graphql/limits/unread-answers.js';
 import { UserTurns } from './server/graphql/limits/user-turns.js';
 import { createPrintResult } from './server/graphql/print.js';
 import { createSubscribe } from './server/graphql/subscribe.js';
+import { fileRoutes } from './server/http/file-routes.js';
 import { graphiqlRoutes } from './server/http/graphiql.js';
 import { GraphqlOverHttp, graphqlRoutes } from './server/http/graphql-over-http.js';
 import { healthRoutes } from './server/http/health-routes.js';
@@ -148,6 +155,9 @@ export async function startApp(
   feeds.onPublish((entry) => presences.noteEntry(entry));
   const nameNews = new NameNews({ signals: names, presences, inboxes, store: inboxStore, load, log });
   const slices = new Slices();
+  const storageUrl = config.files.storageUrl;
+  const files =
+    storageUrl === undefined ? null : await openFiles({ db, pubsub, storageUrl, origin: config.files.origin });
   const deps: Deps = {
     db,
     feeds,
@@ -166,12 +176,17 @@ export async function startApp(
     searchRate: new RateLimiterMemory({ points: limits.searchesPerMinute, duration: 60 }),
     typingRate: new RateLimiterMemory({ points: limits.changesPerMinute, duration: 60 }),
     knownTokens,
+    files,
+    fileRate: new RateLimiterMemory({ points: limits.filesPerMinute, duration: 60 }),
+    fileBytesRate: new RateLimiterMemory({ points: limits.fileBytesPerDay, duration: secondsOfDay }),
     batches: createBatches(db, nameCache),
     userDirectory: config.userDirectory,
     language: config.language,
   };
   const { bookingEvents } = config;
   const backends = serveBackends(pubsub, deps, { version: readVersion(), bookingEvents }, log);
+
+  const work = files === null ? undefined : new FileWork({ deps, pubsub, log });
 
   const maskError = createMaskError(log, { suggestions: config.introspection });
   const budget = new SubscriptionBudget(limits.maxSubscriptionBytes);
@@ -204,6 +219,7 @@ export async function startApp(
       ...(config.graphiql
         ? graphiqlRoutes(async (request) => sign && authorizeDemoUser(request, sign), { isHome: !hasWebApp })
         : []),
+      ...(files === null ? [] : fileRoutes({ deps, files, authenticate })),
       ...healthRoutes({
         isStopping: () => http.isStopping,
         checkReadiness: () => checkReadiness(fitness, pubsub, feeds),
@@ -247,7 +263,8 @@ export async function startApp(
     stop: async () => {
       db.hurry();
       // Presence is released in parallel: a socket that closes slowly must not keep its user online.
-      await Promise.all([userConnections.close(), http.stop(), backends.close()]);
+      await Promise.all([userConnections.close(), http.stop(), backends.close(), work?.close()]);
+      files?.decoder.close();
       sendGate.close();
       load.close();
       nameNews.close();
@@ -261,6 +278,23 @@ export async function startApp(
       await Promise.all([db.close(), fitness.close()]);
     },
   };
+}
+
+interface FilesOptions {
+  readonly db: Database;
+  readonly pubsub: NatsPubSub;
+  readonly storageUrl: string;
+  readonly origin: string;
+}
+
+/** @throws {OtherStorageError} if the database belongs to another storage */
+async function openFiles({ db, pubsub, storageUrl, origin }: FilesOptions): Promise<Files> {
+  const signer = new Signer(
+    () => db.newestSession()?.filesKey,
+    () => db.now(),
+  );
+  const storage = await openStorage({ url: storageUrl }, signer, (id) => claimStorage(db, id));
+  return { storage, signer, decoder: new Decoder(), queue: { add: (id) => addFileWork(pubsub, id) }, origin };
 }
 
 /** In embedded mode, signs tokens for clients on this machine without a password; otherwise undefined. */

@@ -1,8 +1,10 @@
 import { accessSync, constants } from 'node:fs';
+import { join } from 'node:path';
 import { z } from 'zod';
 import { findUrlProblem } from './db/database-url.js';
 import { defaultLanguage, type Language, languages } from './domain/notice.js';
 import { normalizeOrigin } from './domain/origin.js';
+import { usualFileTypes } from './files/file-types.js';
 import { countUsableCores } from './workers/usable-cores.js';
 
 /** The configuration from the environment, checked once at start. Sizes are in bytes, times in milliseconds. */
@@ -34,6 +36,7 @@ export interface Config {
   readonly webApp: WebAppConfig;
   readonly trustedDocuments: TrustedDocumentsConfig;
   readonly metricsToken: string | undefined;
+  readonly files: FilesConfig;
   readonly limits: LimitsConfig;
 }
 
@@ -71,6 +74,13 @@ export interface WebAppConfig {
   readonly frameAncestors: readonly string[];
   /** Origins from which the app loads pictures. */
   readonly imageOrigins: readonly string[];
+}
+
+export interface FilesConfig {
+  /** Undefined: the server takes no files. */
+  readonly storageUrl: string | undefined;
+  /** In front of the paths of files; empty if they are served where the API is. */
+  readonly origin: string;
 }
 
 export interface TrustedDocumentsConfig {
@@ -125,6 +135,13 @@ export interface LimitsConfig {
   readonly keepAliveMs: number;
   /** An HTTP stream ends at this age, or a little earlier. */
   readonly maxStreamMs: number;
+  readonly maxFileBytes: number;
+  /** Media types. */
+  readonly fileTypes: readonly string[];
+  readonly filesPerMinute: number;
+  readonly fileBytesPerDay: number;
+  /** Null: without an end. */
+  readonly fileRetentionMs: number | null;
 }
 
 /** Lists every mistake in the environment, one per line. */
@@ -175,6 +192,9 @@ const eventSubject = z.string().regex(/^(?:[\w-]+|\*)(?:\.(?:[\w-]+|\*))*\.(?:cr
 const replyPrefix = z.string().regex(/^(?!chat\.|_INBOX_FAIRWAY\.)[\w-]+\.(?:[\w-]+\.)*$/, {
   error: 'must be a list of subject prefixes that end in a dot, such as _INBOX., without those of Fairway itself',
 });
+const mediaType = z
+  .string()
+  .regex(/^[a-z0-9!#$&^_.+-]+\/[a-z0-9!#$&^_.+-]+$/, { error: 'must be a list of media types such as image/jpeg' });
 const onOff = z
   .enum(['on', 'off', 'true', 'false'], { error: 'must be on or off' })
   .transform((value) => value === 'on' || value === 'true');
@@ -309,6 +329,17 @@ export const environment = z.object({
   TRUSTED_DOCUMENTS_ONLY: onOff
     .default(false)
     .meta({ description: '`true`: all other documents are refused; GraphiQL is off', default: '`false`' }),
+  STORAGE_URL: url('file:').optional().meta({
+    description:
+      'where files are kept: `file:///var/lib/fairway`, a folder that all instances share; without it no files are taken',
+    default: '`files` in `DATA_DIR` embedded, else –',
+  }),
+  FILES_ORIGIN: origin
+    .optional()
+    .meta({
+      description: 'an origin of its own for files, which leads to this server',
+      default: '– (that of the API)',
+    }),
   METRICS_TOKEN: z
     .string()
     .min(16, { error: 'must have at least 16 characters' })
@@ -360,6 +391,21 @@ export const environment = z.object({
   MAX_PAGE_SIZE: count(100, 1_000).describe('the maximum of `first` and `last`'),
   MAX_WATCHED_USERS: count(500, 10_000).describe('users that one `presence` subscription may name'),
   MAX_LAG: count(10_000).describe('log entries that a live subscription may be behind before it is closed (4490)'),
+  MAX_FILE_BYTES: count(26_214_400).describe('bytes of a file'),
+  FILE_TYPES: list
+    .pipe(z.array(mediaType).min(1, { error: 'must name at least one type' }))
+    .default([...usualFileTypes])
+    .meta({
+      description: 'media types of files that are taken, as their bytes say, separated by commas',
+      default: 'pictures, PDF, office documents, zip, text, audio, video',
+    }),
+  FILES_PER_MINUTE: count(60, 1_000_000).describe('calls of `createUpload` per minute and user, per instance'),
+  FILE_BYTES_PER_DAY: count(1_073_741_824, 1_000_000_000_000).describe(
+    'bytes of files that a user may announce in a day, per instance',
+  ),
+  ATTACHMENT_RETENTION_DAYS: wholeNumber(0, 36_500)
+    .default(0)
+    .describe('days after which the files of a message are erased; 0 keeps them without an end'),
   EPOCH_GRACE_DAYS: wholeNumber(0, 3_650)
     .default(30)
     .describe(
@@ -512,6 +558,10 @@ function toConfig(values: Environment): Config {
     },
     trustedDocuments: { manifests: values.TRUSTED_DOCUMENTS, only: values.TRUSTED_DOCUMENTS_ONLY },
     metricsToken: values.METRICS_TOKEN,
+    files: {
+      storageUrl: values.STORAGE_URL ?? (embedded ? `file:${join(values.DATA_DIR, 'files')}` : undefined),
+      origin: values.FILES_ORIGIN ?? '',
+    },
     limits: {
       maxBodyBytes: values.MAX_BODY_BYTES,
       maxAnswerBytes: values.MAX_ANSWER_BYTES,
@@ -543,6 +593,11 @@ function toConfig(values: Environment): Config {
       sendTimeoutMs: values.SEND_TIMEOUT_MS,
       keepAliveMs: values.KEEP_ALIVE_MS,
       maxStreamMs: values.MAX_STREAM_MS,
+      maxFileBytes: values.MAX_FILE_BYTES,
+      fileTypes: values.FILE_TYPES,
+      filesPerMinute: values.FILES_PER_MINUTE,
+      fileBytesPerDay: values.FILE_BYTES_PER_DAY,
+      fileRetentionMs: values.ATTACHMENT_RETENTION_DAYS === 0 ? null : values.ATTACHMENT_RETENTION_DAYS * dayMs,
     },
   };
 }

@@ -1,4 +1,5 @@
--- Erases the text. Messages in a room of a cancelled booking can still be deleted.
+-- Erases the text, and the attachments: nobody reads them from now on, and their bytes are erased a moment later. Messages in
+-- a room of a cancelled booking can still be deleted.
 CREATE OR REPLACE FUNCTION chat_delete_message(p_id uuid, p_user integer)
 RETURNS TABLE (outcome text, direct_key text, entry chat_messages)
 LANGUAGE plpgsql AS $$
@@ -24,6 +25,8 @@ BEGIN
     SET content = NULL, deleted_at = v_now, change = 'DELETED', changed_at = v_now, changed_seq = v_room.seq + 1,
         sent_digest = coalesce(m.sent_digest, sha256(convert_to(m.content, 'UTF8')))
     WHERE m.id = p_id RETURNING * INTO v_entry;
+    UPDATE chat_attachments a SET status = 'EXPIRED', expires_at = v_now, due_at = v_now
+    WHERE a.id IN (SELECT u.attachment_id FROM chat_message_attachments u WHERE u.message_id = p_id);
     UPDATE chat_rooms r SET seq = r.seq + 1, is_settled = false WHERE r.id = v_room.id;
   END IF;
   RETURN QUERY SELECT v_outcome, v_room.direct_key, v_entry;

@@ -28,6 +28,7 @@ BEGIN
     SELECT p_id, p_room, v_seq, v_seq, p_sender, v_name, p_type, p_content, v_now
     WHERE NOT EXISTS (SELECT FROM chat_rooms r WHERE r.id = p_id)
       AND NOT EXISTS (SELECT FROM chat_room_members m WHERE m.id = p_id)
+      AND NOT EXISTS (SELECT FROM chat_attachments f WHERE f.id = p_id)
     ON CONFLICT (id) DO NOTHING
     RETURNING * INTO v_entry;
     IF FOUND THEN

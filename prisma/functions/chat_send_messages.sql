@@ -4,7 +4,7 @@
 --
 -- A cancelled room accepts no messages, but a retry of an earlier message still finds it. The author of a stored id
 -- gets it even if they are not a member any more: the first try may have been committed although its answer was lost.
--- For all other users who are not members it is NOT_FOUND, stored or not. An id that a room or a membership has cannot
+-- For all other users who are not members it is NOT_FOUND, stored or not. An id that a room, a membership or a file has cannot
 -- become a message's id, for clients that cache objects by id alone.
 --
 -- If several messages have the same id, the first is new and the others are retries of it. If another transaction
@@ -55,6 +55,7 @@ BEGIN
     WHERE a.sender_name IS NOT NULL AND NOT a.is_stored AND NOT a.is_cancelled AND NOT a.is_locked
       AND NOT EXISTS (SELECT FROM chat_rooms r WHERE r.id = a.id)
       AND NOT EXISTS (SELECT FROM chat_room_members m WHERE m.id = a.id)
+      AND NOT EXISTS (SELECT FROM chat_attachments f WHERE f.id = a.id)
     ORDER BY a.id, a.place
   ), written AS (
     INSERT INTO chat_messages (id, room_id, seq, changed_seq, sender_id, sender_name, type, content, created_at)

@@ -32,7 +32,15 @@ export const services = [...roomServices, ...memberServices, ...messageServices,
 /** Answers requests and consumes booking events, shared with all other instances. NATS permissions control the access. */
 export function serveBackends(nats: NatsPubSub, limited: Deps, options: BackendOptions, log: Logger): Backends {
   // A backend acts for many users and has its own limits for each of them.
-  const deps: Deps = { ...limited, sendRate: null, changeRate: null, newUserRate: null, userDirectory: true };
+  const deps: Deps = {
+    ...limited,
+    sendRate: null,
+    changeRate: null,
+    newUserRate: null,
+    fileRate: null,
+    fileBytesRate: null,
+    userDirectory: true,
+  };
   const responder = createResponder(
     nats,
     { name: 'fairway', version: options.version, description: 'Rooms and messages of the chat' },

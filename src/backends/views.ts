@@ -51,9 +51,20 @@ export async function showRooms(deps: Deps, reader: Reader, rooms: readonly Room
 /** A message as other backends see it. The explicit list keeps new columns out of the answers. */
 export function showMessage(message: Message) {
   const { id, roomId, seq, changedSeq, senderId, senderName, type } = message;
-  const { content, system, createdAt, editedAt, deletedAt } = message;
+  const { content, system, createdAt, editedAt, deletedAt, attachments } = message;
   const place = { id, roomId, seq, changedSeq };
-  return { ...place, senderId, senderName, type, content, system, createdAt, editedAt, deletedAt };
+  return {
+    ...place,
+    senderId,
+    senderName,
+    type,
+    content,
+    attachments: attachments ?? [],
+    system,
+    createdAt,
+    editedAt,
+    deletedAt,
+  };
 }
 
 const showMember = (member: KnownMember, names: ReadonlyMap<number, string>) => {

@@ -2,7 +2,14 @@ import { type Message, messageShape } from '../domain/message.js';
 import { renderNotice, type StoredNotice } from '../domain/notice.js';
 import { createRowCodec, type JsonOf, type RowCodec, type RowOf } from './row.js';
 
-const storedRow = createRowCodec(messageShape, { known: ['roomId'] });
+const storedRow = createRowCodec(messageShape, {
+  known: ['roomId'],
+  // Most messages are text: for them nothing is looked up.
+  computed: {
+    attachments: (m) =>
+      `CASE WHEN ${m}.type IN ('IMAGE', 'FILE') AND ${m}.deleted_at IS NULL THEN chat_attachments_of(${m}.id) END`,
+  },
+});
 
 /** Decodes a SYSTEM message with the sentence that is rendered from its notice. */
 export const messageRow: RowCodec<typeof messageShape, 'roomId'> = {

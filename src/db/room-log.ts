@@ -1,3 +1,4 @@
+import type { Attachment, AttachmentFailure } from '../domain/attachment.js';
 import type { Message } from '../domain/message.js';
 import { defaultLanguage, type Language } from '../domain/notice.js';
 import type { LogEntry } from '../domain/room-log.js';
@@ -29,7 +30,12 @@ export type Outcome =
   | 'NO_SUCH_MEMBER'
   | 'LAST_ADMIN'
   | 'FOREIGN_MESSAGE'
-  | 'CANCELLED';
+  | 'CANCELLED'
+  | 'FOREIGN_ATTACHMENT'
+  | 'UNUSABLE_ATTACHMENT'
+  | 'NOT_UPLOADED'
+  | 'NOT_READY'
+  | 'ATTACHMENT_USED';
 
 const done: ReadonlySet<Outcome> = new Set<Outcome>(['OK', 'DUPLICATE', 'UNCHANGED']);
 /** Whether the change is in place now, by this write or an earlier one. */
@@ -145,6 +151,46 @@ async function appendMany(
   return rows.map((row) => (row.outcome === 'LOCKED' ? new LockedError() : toLogWrite([row])));
 }
 
+/** A message with attachments, in the order to show. */
+export interface NewFileMessage extends Omit<NewMessage, 'type'> {
+  readonly attachmentIds: readonly string[];
+  /** For how long the files are kept; null without an end. */
+  readonly retentionMs: number | null;
+}
+
+/** Appends a message with attachments, which takes a statement of its own: files are rare beside texts. */
+export const appendFiles = (
+  db: Writer,
+  { id, roomId, senderId, content, attachmentIds, retentionMs }: NewFileMessage,
+) =>
+  write(
+    db,
+    Prisma.sql`chat_send_attachments(${id}::uuid, ${roomId}::uuid, ${senderId}::int, ${content}::text,
+      ${attachmentIds}::uuid[], ${retentionMs}::float8 * interval '1 millisecond')`,
+  );
+
+/** Ends the work on a file. A message that has it gets an entry of the log. */
+export const settleAttachment = (
+  db: Writer,
+  id: string,
+  { status, failure = null, ...facts }: SettledFile,
+  unusedMs: number,
+): Promise<LogWrite> =>
+  write(
+    db,
+    Prisma.sql`chat_settle_attachment(${id}::uuid, ${status}::chat_attachment_status,
+      ${failure}::chat_attachment_failure, ${JSON.stringify(facts)}::jsonb, ${unusedMs}::float8 * interval '1 millisecond')`,
+  );
+
+/** What the work on a file has come to; absent facts stay as they are. */
+export interface SettledFile
+  extends Partial<
+    Pick<Attachment, 'kind' | 'contentType' | 'byteSize' | 'width' | 'height' | 'durationMs' | 'thumbHash'>
+  > {
+  readonly status: 'READY' | 'FAILED' | 'EXPIRED';
+  readonly failure?: AttachmentFailure | null;
+}
+
 /** Appends a SYSTEM message of the platform. */
 export const announce = (db: Writer, { id, roomId, senderId, content }: Omit<NewMessage, 'type'>): Promise<LogWrite> =>
   write(db, Prisma.sql`chat_announce(${id}::uuid, ${roomId}::uuid, ${senderId}::int, ${content}::text)`);
@@ -180,6 +226,8 @@ export interface RoomUpdate {
   readonly name?: string | undefined;
   /** Null removes the picture. */
   readonly imageUrl?: string | null | undefined;
+  /** An uploaded picture, in place of `imageUrl`. */
+  readonly imageId?: string | undefined;
   /** The id of the entry about the picture; the change's own is for the name. */
   readonly imageMessageId: string;
 }
@@ -187,13 +235,13 @@ export interface RoomUpdate {
 export const updateRoom = (
   db: Writer,
   { roomId, actorId, messageId, language = defaultLanguage }: MembershipChange,
-  { name, imageUrl, imageMessageId }: RoomUpdate,
+  { name, imageUrl, imageId, imageMessageId }: RoomUpdate,
 ) =>
   write(
     db,
     Prisma.sql`chat_update_room(
-      ${roomId}::uuid, ${actorId}::int, ${name ?? null}::text, ${imageUrl !== undefined}::boolean, ${imageUrl ?? null}::text,
-      ${[messageId, imageMessageId]}::uuid[], ${language}::text)`,
+      ${roomId}::uuid, ${actorId}::int, ${name ?? null}::text, ${imageUrl !== undefined || imageId !== undefined}::boolean,
+      ${imageUrl ?? null}::text, ${[messageId, imageMessageId]}::uuid[], ${language}::text, ${imageId ?? null}::uuid)`,
   );
 
 /** The invited users, the maximum size of the room, and whether they are confirmed even if the actor does not know them. */

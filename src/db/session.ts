@@ -21,6 +21,8 @@ export interface Session {
   readonly server: string | null;
   /** The key with which the instances seal published entries. */
   readonly entryKey: Uint8Array;
+  /** The key that signs addresses of files. */
+  readonly filesKey: Uint8Array;
 }
 
 /** The state of the database as known before a new connection. */
@@ -100,6 +102,7 @@ export async function prepareSession(
   const query = {
     text: `SELECT set_config(s.name, s.value, false), extract(epoch FROM clock_timestamp()) * 1000 AS now, e.*,
         (SELECT k.key FROM chat_keys k WHERE k.name = 'entries') AS entry_key,
+        (SELECT k.key FROM chat_keys k WHERE k.name = 'files') AS files_key,
         current_setting('transaction_read_only') = 'on' AS is_read_only
       FROM chat_enter() e, (
         SELECT * FROM unnest($1::text[], $2::text[])
@@ -113,16 +116,16 @@ export async function prepareSession(
   const { rows } = await client.query<EnterRow>(query);
   const [row] = rows;
   if (row === undefined) throw new Error('chat_enter answered nothing');
-  const { server, entry_key: entryKey } = row;
+  const { server, entry_key: entryKey, files_key: filesKey } = row;
   const time = { at: (askedAt + performance.now()) / 2, epochMs: Number(row.now) };
   const epoch = row.is_other ? await follow(client, row, known) : row.epoch;
-  if (known === undefined || epoch >= known.epoch) return { time, epoch, server, entryKey };
+  if (known === undefined || epoch >= known.epoch) return { time, epoch, server, entryKey, filesKey };
   // A server that was in a later epoch itself has been restored. Any other was left behind.
   const wasPutBack = server !== null && server === known.server && epoch < known.seenEpoch;
   if (!wasPutBack) throw new EarlierEpochError(known.epoch);
   const begun = await findEpoch(client, 'chat_doubt_epoch($1, NULL, 0, NULL, false)', [known.epoch]);
   if (begun < known.epoch) throw new EarlierEpochError(known.epoch);
-  return { time, epoch: begun, server, entryKey };
+  return { time, epoch: begun, server, entryKey, filesKey };
 }
 
 interface EnterRow {
@@ -131,6 +134,7 @@ interface EnterRow {
   readonly is_other: boolean;
   readonly server: string | null;
   readonly entry_key: Uint8Array;
+  readonly files_key: Uint8Array;
   readonly is_read_only: boolean;
 }
 

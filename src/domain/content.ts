@@ -36,6 +36,19 @@ export function readName(value: unknown): string | null {
   return findFault(name, maxNameLength) === null ? name : null;
 }
 
+/** In code points, as file systems have it in bytes. */
+export const maxFileNameLength = 255;
+
+/**
+ * The name of a file in the form in which it is stored: as `parseName`, and without the folders in front of it.
+ * @throws {ChatError} BAD_USER_INPUT if nothing visible is left, or it is too long
+ */
+export function parseFileName(text: string): string {
+  const name = cleanName(text.replace(/^.*[/\\]/s, ''));
+  assertShown(name, 'name', maxFileNameLength);
+  return name;
+}
+
 /** In UTF-16 units. */
 export const maxUrlLength = 2_000;
 

@@ -1,4 +1,6 @@
+import { attachment, maxAttachments } from './attachment.js';
 import {
+  computed,
   listOf,
   objectOf,
   oneOf,
@@ -34,11 +36,11 @@ export const maxRoomMembers = 10_000;
 const systemNotice = objectOf({ code: oneOf(systemCodes), userIds: listOf(userId, maxRoomMembers) });
 export type SystemNotice = ValueOf<typeof systemNotice>;
 
-const messageType = oneOf(['TEXT', 'IMAGE', 'SYSTEM'] as const);
+const messageType = oneOf(['TEXT', 'IMAGE', 'FILE', 'SYSTEM'] as const);
 export type MessageType = ValueOf<typeof messageType>;
 
 /** The kind of log entry that each change of a message makes. */
-export const changeKinds = { EDITED: 'updated', DELETED: 'deleted' } as const;
+export const changeKinds = { EDITED: 'updated', DELETED: 'deleted', ATTACHMENTS: 'updated' } as const;
 export type MessageChange = keyof typeof changeKinds;
 
 /**
@@ -56,12 +58,14 @@ export const messageShape = {
   /** The author's name when the message was sent. */
   senderName: text,
   type: messageType,
-  /** Null once deleted. */
+  /** Null once deleted; may be empty beside attachments. */
   content: orNull(text),
   system: orNull(systemNotice),
   createdAt: time,
   editedAt: orNull(time),
   deletedAt: orNull(time),
+  /** In their order; null without any, and once deleted. */
+  attachments: computed(orNull(listOf(attachment, maxAttachments))),
 } as const satisfies Shape;
 
 /** One message as it is now. */

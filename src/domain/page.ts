@@ -52,7 +52,7 @@ export function toPage<Row>(rows: readonly Row[], { count, backward, after, befo
 export const encodeCursor = (kind: CursorKind, ...parts: readonly (string | number)[]): string =>
   Buffer.from([kind, ...parts].join(' ')).toString('base64url');
 
-export type CursorKind = 'message' | 'room' | 'member';
+export type CursorKind = 'message' | 'room' | 'member' | 'file';
 
 /** @throws {ChatError} BAD_USER_INPUT unless `encodeCursor` made it for this kind of connection */
 export function decodeCursor(kind: CursorKind, cursor: string, pattern: RegExp): readonly string[] {

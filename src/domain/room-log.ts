@@ -8,6 +8,8 @@ export const entryKinds = ['added', ...Object.values(changeKinds)] as const;
 /** One entry of a room's log: a message that was added or changed at this position. */
 export interface LogEntry {
   readonly kind: (typeof entryKinds)[number];
+  /** What the entry has changed of the message; null if it was added. */
+  readonly change: MessageChange | null;
   readonly seq: number;
   readonly message: Message;
   /** "4:9" in a DIRECT room; it decides the subject on which the entry is published. */
@@ -22,8 +24,8 @@ export function toLogEntry(
   { directKey, epoch, change }: Pick<LogEntry, 'directKey' | 'epoch'> & { readonly change: MessageChange | null },
   seq = message.changedSeq,
 ): LogEntry {
-  const kind = change === null || seq === message.seq ? 'added' : changeKinds[change];
-  return { kind, seq, message, directKey, epoch };
+  if (change === null || seq === message.seq) return { kind: 'added', change: null, seq, message, directKey, epoch };
+  return { kind: changeKinds[change], change, seq, message, directKey, epoch };
 }
 
 /** An entry as it was read from the database. */

@@ -33,6 +33,11 @@ const refusals: Readonly<Record<Refusal, readonly [ErrorCode, string]>> = {
   LAST_ADMIN: ['FORBIDDEN', 'A room needs an admin: make another member an admin first'],
   FOREIGN_MESSAGE: ['BAD_USER_INPUT', 'messageId is not a message of this room'],
   CANCELLED: ['FORBIDDEN', 'The booking was cancelled: its room is closed for writing'],
+  FOREIGN_ATTACHMENT: ['BAD_USER_INPUT', 'There is no such upload of yours for this room and purpose'],
+  UNUSABLE_ATTACHMENT: ['BAD_USER_INPUT', 'A file that failed, has expired or is of another kind cannot be used'],
+  NOT_UPLOADED: ['CONFLICT', 'The bytes of the file are not there yet: upload them and call completeUpload'],
+  NOT_READY: ['CONFLICT', 'The picture is still being looked at: try again in a moment'],
+  ATTACHMENT_USED: ['CONFLICT', 'The file belongs to another message'],
 };
 
 /** @throws {ChatError} the error for this refusal */
@@ -150,6 +155,12 @@ export async function assertMayWatch({ subscriptionRate }: Deps, viewer: Viewer,
   // The subscription itself is counted already.
   const points = Math.min(Math.floor(users / usersPerSubscription), subscriptionRate.points - 1);
   if (points > 0) await consume(subscriptionRate, viewer, points);
+}
+
+/** For a file of this length. @throws {ChatError} RATE_LIMITED, with how long to wait */
+export async function assertMayUpload({ fileRate, fileBytesRate }: Deps, viewer: Viewer, bytes: number): Promise<void> {
+  await consume(fileRate, viewer);
+  await consume(fileBytesRate, viewer, bytes);
 }
 
 /** @throws {ChatError} RATE_LIMITED, with how long to wait */

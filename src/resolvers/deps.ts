@@ -6,6 +6,9 @@ import type { Language } from '../domain/notice.js';
 import type { SendGate } from '../domain/send-gate.js';
 import type { Slices } from '../domain/slices.js';
 import type { KnownToken } from '../domain/viewer.js';
+import type { Decoder } from '../files/decoder.js';
+import type { Signer } from '../files/signer.js';
+import type { Storage } from '../files/storage.js';
 import type { Inboxes } from '../pubsub/live/inbox/inboxes.js';
 import type { NameSignals } from '../pubsub/live/name-signals.js';
 import type { Presences } from '../pubsub/live/presence/presences.js';
@@ -43,6 +46,12 @@ export interface Deps {
   readonly typingRate: RateLimiterMemory;
   /** The newest stored token that this instance knows, by user. Only a cache: another instance may have stored a newer one. */
   readonly knownTokens: LRUCache<number, KnownToken>;
+  /** Null if the server has no storage: then it takes no files, and has none. */
+  readonly files: Files | null;
+  /** Announced files per minute and user, on this instance; null for backends. */
+  readonly fileRate: RateLimiterMemory | null;
+  /** Announced bytes per day and user, on this instance; null for backends. */
+  readonly fileBytesRate: RateLimiterMemory | null;
   readonly batches: Batches;
   /** Whether the caller may look up users without a shared room; always true for a backend. */
   readonly userDirectory: boolean;
@@ -52,7 +61,30 @@ export interface Deps {
   readonly onHeldUp?: (() => void) | undefined;
 }
 
+/** What files need beside their rows. */
+export interface Files {
+  readonly storage: Storage;
+  readonly decoder: Decoder;
+  readonly signer: Signer;
+  readonly queue: FileQueue;
+  /** In front of the path of a file; empty if readers take them from where they reach GraphQL. */
+  readonly origin: string;
+}
+
+/** Brings files with work to do to one instance each. */
+export interface FileQueue {
+  /** Does not wait: a file that is not brought now is found by a sweep. */
+  add(id: string): void;
+}
+
 export interface Limits {
+  readonly maxFileBytes: number;
+  /** Media types. */
+  readonly fileTypes: readonly string[];
+  readonly filesPerMinute: number;
+  readonly fileBytesPerDay: number;
+  /** For how long files are kept; null without an end. */
+  readonly fileRetentionMs: number | null;
   readonly sendsPerMinute: number;
   /** In code points. */
   readonly maxContentLength: number;

@@ -12,6 +12,7 @@ import {
 } from '../db/messages.js';
 import {
   announce,
+  appendFiles,
   appendMessage,
   editMessage as edit,
   deleteMessage as erase,
@@ -20,6 +21,7 @@ import {
 } from '../db/room-log.js';
 import type { Room } from '../db/rooms.js';
 import { introduceAuthor } from '../db/users.js';
+import { maxAttachments } from '../domain/attachment.js';
 import { assertImageUrl, assertText } from '../domain/content.js';
 import { ChatError } from '../domain/errors.js';
 import { isUuid, parseUuid } from '../domain/ids.js';
@@ -34,6 +36,8 @@ export interface SendMessageInput {
   readonly roomId: string;
   readonly type?: MessageType | null | undefined;
   readonly content?: string | null | undefined;
+  /** Of completed uploads, in the order to show. */
+  readonly attachmentIds?: readonly string[] | null | undefined;
 }
 
 /**
@@ -51,7 +55,8 @@ export async function sendMessage(
   const { db, feeds, sendGate, typing, names, limits } = deps;
   const id = input.id == null ? uuidv7() : parseUuid(input.id, 'id');
   const roomId = parseUuid(input.roomId, 'roomId');
-  const { type, content } = parseContent(input, limits.maxContentLength);
+  const attachmentIds = parseAttachmentIds(input.attachmentIds);
+  const { type, content } = parseContent(input, limits.maxContentLength, attachmentIds !== null);
   await sendGate.enter(viewer.userId);
   await assertMaySend(deps, viewer);
   // Before the write, because the message stores the name.
@@ -60,7 +65,15 @@ export async function sendMessage(
     names.announce(await introduceAuthor(db, author, { id, roomId, isByMember: true }));
   }
 
-  const written = await appendMessage(db, { id, roomId, senderId: viewer.userId, type, content });
+  const sent = { id, roomId, senderId: viewer.userId, content };
+  const written =
+    attachmentIds === null
+      ? await appendMessage(db, { ...sent, type })
+      : await db.changes.change(
+          `room ${roomId}`,
+          (writes) => appendFiles({ writes }, { ...sent, attachmentIds, retentionMs: limits.fileRetentionMs }),
+          { user: viewer.userId, onHeldUp: deps.onHeldUp },
+        );
   assertAllowed(written.outcome);
 
   const message = stored(written);
@@ -232,12 +245,27 @@ export async function getMessageCursor({ db }: Deps, viewer: Reader, roomId: str
   return cursorOfMessage(message);
 }
 
-function parseContent({ type, content }: SendMessageInput, maxLength: number) {
+function parseContent({ type, content }: SendMessageInput, maxLength: number, isOfFiles: boolean) {
   if (type === 'SYSTEM') throw new ChatError('BAD_USER_INPUT', 'SYSTEM messages are written by the server');
+  if (isOfFiles) {
+    // The caption of files may be absent, and the database decides which type they make.
+    if (content != null && content !== '') assertText(content, 'content', maxLength);
+    return { type: 'TEXT', content: content ?? '' } as const;
+  }
+  if (type === 'FILE') throw new ChatError('BAD_USER_INPUT', 'attachmentIds are missing: a FILE message has files');
   if (content == null) throw new ChatError('BAD_USER_INPUT', 'content is missing');
   assertText(content, 'content', maxLength);
   if (type === 'IMAGE') assertImageUrl(content);
   return { type: type ?? 'TEXT', content };
+}
+
+function parseAttachmentIds(ids: readonly string[] | null | undefined): readonly string[] | null {
+  if (ids == null) return null;
+  const parsed = ids.map((id) => parseUuid(id, 'attachmentIds'));
+  if (parsed.length < 1 || parsed.length > maxAttachments || new Set(parsed).size < parsed.length) {
+    throw new ChatError('BAD_USER_INPUT', `attachmentIds must be 1 to ${maxAttachments} different files`);
+  }
+  return parsed;
 }
 
 function stored({ message, outcome }: LogWrite): Message {

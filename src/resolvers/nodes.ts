@@ -1,7 +1,9 @@
+import { findVisibleFile } from '../db/attachments.js';
 import type { KnownMember } from '../db/member-row.js';
 import { findMember } from '../db/members.js';
 import type { Room } from '../db/rooms.js';
 import type { User } from '../db/user-row.js';
+import type { Attachment } from '../domain/attachment.js';
 import { parseUuid } from '../domain/ids.js';
 import type { Message } from '../domain/message.js';
 import type { Viewer } from '../domain/viewer.js';
@@ -10,7 +12,7 @@ import { getMessage } from './messages.js';
 import { getRoom, type RoomRequest } from './rooms.js';
 import { getUsers } from './users.js';
 
-export type Node = Room | Message | KnownMember | User;
+export type Node = Room | Message | KnownMember | Attachment | User;
 
 const userPrefix = 'User:';
 
@@ -24,17 +26,19 @@ export async function getNode(deps: Deps, viewer: Viewer, id: string, request: R
     return user ?? null;
   }
   const nodeId = parseUuid(id, 'id');
-  const [room, message, member] = await Promise.all([
+  const [room, message, member, file] = await Promise.all([
     getRoom(deps, viewer, nodeId, request),
     getMessage(deps, viewer, nodeId),
     findMember(deps.db, nodeId, viewer.userId),
+    findVisibleFile(deps.db, nodeId, viewer.userId),
   ]);
-  return room ?? message ?? member;
+  return room ?? message ?? member ?? file?.attachment ?? null;
 }
 
 /** The name of the node's type. */
-export function typeOfNode(node: object): 'Room' | 'Message' | 'RoomMember' | 'User' {
+export function typeOfNode(node: object): 'Room' | 'Message' | 'RoomMember' | 'Attachment' | 'User' {
   if ('senderId' in node) return 'Message';
   if ('lastReadSeq' in node) return 'RoomMember';
+  if ('byteSize' in node) return 'Attachment';
   return 'seq' in node ? 'Room' : 'User';
 }

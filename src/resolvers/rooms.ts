@@ -27,6 +27,7 @@ import type { Viewer } from '../domain/viewer.js';
 import { readMark } from '../pubsub/live/room/room-states.js';
 import { assertAllowed, assertMayAppend, assertMayChange, assertMayCreate, assertMayIntroduce } from './access.js';
 import type { Deps, Limits } from './deps.js';
+import { awaitPicture } from './files.js';
 import { found, loadRoom } from './loaders.js';
 import { type MemberPageArgs, parseMemberPage } from './member-pages.js';
 import { type HistoryArgs, parseHistoryPage } from './messages.js';
@@ -216,6 +217,8 @@ export interface UpdateRoomInput {
   readonly name?: string | null | undefined;
   /** Null removes the picture. */
   readonly imageUrl?: string | null | undefined;
+  /** An uploaded picture, in place of `imageUrl`. */
+  readonly imageId?: string | null | undefined;
 }
 
 /** Changes the name, the picture, or both; absent fields stay as they are. */
@@ -228,7 +231,12 @@ export async function updateRoom(
   const name = input.name == null ? undefined : parseName(input.name, 'name');
   const { imageUrl } = input;
   if (imageUrl != null) assertHttpsUrl(imageUrl, 'imageUrl');
-  const named = { name, imageUrl, imageMessageId: uuidv7() };
+  const imageId = input.imageId == null ? undefined : parseUuid(input.imageId, 'imageId');
+  if (imageId !== undefined) {
+    if (imageUrl !== undefined) throw new ChatError('BAD_USER_INPUT', 'Give imageUrl or imageId, not both');
+    await awaitPicture(deps, viewer, imageId);
+  }
+  const named = { name, imageUrl, imageId, imageMessageId: uuidv7() };
   return changeRoom(deps, viewer, { roomId, request }, (db, change) => update(db, change, named));
 }
 

@@ -1,3 +1,4 @@
+import { maxAttachments } from '../domain/attachment.js';
 import { typingExpiresInMs } from '../domain/typing.js';
 import type { Limits as LimitsShape } from '../resolvers/deps.js';
 import { builder } from './builder.js';
@@ -23,6 +24,24 @@ const Limits = builder.objectRef<LimitsShape>('Limits').implement({
     maxSocketsPerUser: t.exposeInt('maxSocketsPerUser', {
       description:
         'The maximum number of open WebSockets and HTTP streams of a user on one server instance, all devices together.',
+    }),
+    maxFileBytes: t.int({
+      description: 'The maximum length of a file in bytes; 0 if this server takes no files.',
+      resolve: ({ maxFileBytes }, _args, { deps }) => (deps.files === null ? 0 : maxFileBytes),
+    }),
+    maxAttachments: t.int({
+      description: 'The maximum number of files of one message.',
+      resolve: () => maxAttachments,
+    }),
+    fileTypes: t.stringList({
+      description: 'The media types of the files that this server takes, as their bytes say; empty if it takes none.',
+      resolve: ({ fileTypes }, _args, { deps }) => (deps.files === null ? [] : [...fileTypes]),
+    }),
+    fileBytesPerDay: t.exposeFloat('fileBytesPerDay', {
+      description: 'How many bytes of files a user may announce in a day; beyond it, createUpload is RATE_LIMITED.',
+    }),
+    filesPerMinute: t.exposeInt('filesPerMinute', {
+      description: 'How many files a user may announce in a minute; beyond it, createUpload is RATE_LIMITED.',
     }),
     sendsPerMinute: t.exposeInt('sendsPerMinute', {
       description: 'How many messages a user may send in a minute; beyond it, sendMessage is RATE_LIMITED.',

@@ -25,10 +25,25 @@ builder.objectType(roomEventRef('added', 'MessageAdded'), {
   }),
 });
 
+const MessageChange = builder.enumType('MessageChange', {
+  description: 'What has changed of a message.',
+  values: {
+    EDITED: { description: 'Its text.' },
+    ATTACHMENTS: { description: 'Its files: thumbnails became ready, or a file failed or expired.' },
+  },
+});
+
 builder.objectType(roomEventRef('updated', 'MessageUpdated'), {
   interfaces: [RoomEvent],
-  description: 'A message was edited. A replay returns only the last change of a message.',
-  fields: (t) => ({ message: t.expose('message', { type: Message, description: 'The message after the edit.' }) }),
+  description: 'A message was changed. A replay returns only the last change of a message.',
+  fields: (t) => ({
+    message: t.expose('message', { type: Message, description: 'The message after the change.' }),
+    change: t.field({
+      type: MessageChange,
+      description: 'The last change, where a replay has compacted several.',
+      resolve: ({ change }) => (change === 'ATTACHMENTS' ? change : 'EDITED'),
+    }),
+  }),
 });
 
 builder.objectType(roomEventRef('deleted', 'MessageDeleted'), {

@@ -22,6 +22,7 @@ import {
   sendMessage,
 } from '../resolvers/messages.js';
 import { getRoomOf } from '../resolvers/rooms.js';
+import { Attachment } from './attachment.js';
 import { affordable } from './bill.js';
 import { builder } from './builder.js';
 import { checked } from './checked.js';
@@ -39,7 +40,11 @@ const MessageType = builder.enumType('MessageType', {
   description: 'The kind of a message.',
   values: {
     TEXT: { description: 'Plain text.' },
-    IMAGE: { description: 'A picture; the content is its https URL.' },
+    IMAGE: {
+      description:
+        'Pictures: the attachments, with the content as an optional caption. Without attachments, the content is the https URL of a picture.',
+    },
+    FILE: { description: 'Files that are not all pictures; the content is an optional caption.' },
     SYSTEM: { description: 'Written by the server; see Message.system.' },
   },
 });
@@ -86,7 +91,8 @@ export const Message = builder.objectRef<PagedMessage>('Message').implement({
       nullable: true,
       // Up to 16 KB; other fields have a few bytes.
       complexity: 25,
-      description: "The text; null once deleted. For SYSTEM, a sentence in the server's language.",
+      description:
+        "The text; null once deleted, empty for attachments without a caption. For SYSTEM, a sentence in the server's language.",
       resolve: ({ content }, _args, context) => {
         context.textLength = (context.textLength ?? 0) + printedLength(content ?? '');
         return content;
@@ -98,6 +104,11 @@ export const Message = builder.objectRef<PagedMessage>('Message').implement({
       description:
         'The event that a SYSTEM message reports, for clients that write their own sentence; otherwise null.',
       resolve: ({ system, roomId }) => (system === null ? null : { ...system, roomId }),
+    }),
+    attachments: t.field({
+      type: [Attachment],
+      description: 'Its files, in the order to show; at most 10 (limits.maxAttachments). Empty once deleted.',
+      resolve: ({ attachments }) => attachments ?? [],
     }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When the message was sent.' }),
     editedAt: t.expose('editedAt', {
@@ -234,10 +245,16 @@ const SendMessageInput = builder.inputType('SendMessageInput', {
     type: t.field({
       type: MessageType,
       defaultValue: 'TEXT',
-      description: 'TEXT, or IMAGE with an absolute https URL as content.',
+      description:
+        'TEXT, or IMAGE with an absolute https URL as content. With attachmentIds the files decide: IMAGE if all are pictures, else FILE.',
     }),
     content: t.string({
-      description: 'The text: 1 to 4,000 characters (limits.maxContentLength), stored unchanged. Required.',
+      description:
+        'The text: 1 to 4,000 characters (limits.maxContentLength), stored unchanged. Required, except with attachmentIds, where it is a caption.',
+    }),
+    attachmentIds: t.idList({
+      description:
+        'Completed uploads of the viewer for this room, in the order to show; 1 to 10. A file belongs to one message for ever.',
     }),
   }),
 });

@@ -2,6 +2,7 @@ import type { GraphQLResolveInfo } from 'graphql';
 import { memberDetails } from '../db/member-row.js';
 import { cursorOfRoom, type Room as RoomShape, roomParts } from '../db/rooms.js';
 import { canSend } from '../resolvers/access.js';
+import { addressOfRoomImage } from '../resolvers/files.js';
 import {
   loadMemberCount,
   loadMembers,
@@ -57,9 +58,11 @@ export const Room = builder.objectRef<RoomShape>('Room').implement({
       description: 'The other member of a DIRECT room, for a picture and presence; null in other rooms.',
       resolve: (room, _args, { deps, viewer }) => loadPeer(deps, viewer, room),
     }),
-    imageUrl: t.exposeString('imageUrl', {
+    imageUrl: t.string({
       nullable: true,
-      description: 'The picture of the room, an https URL; GROUP only. Null if it has none.',
+      description:
+        'The picture of the room, GROUP only: an https URL, or a file of this server, which is like Attachment.url. Null if it has none.',
+      resolve: ({ imageUrl }, _args, { deps }) => addressOfRoomImage(deps, imageUrl),
     }),
     bookingId: t.exposeInt('bookingId', { nullable: true, description: "The booking's number; BOOKING only." }),
     seq: t.exposeInt('seq', {
@@ -236,6 +239,10 @@ const UpdateRoomInput = builder.inputType('UpdateRoomInput', {
     name: t.string({ description: 'The new name, 1 to 100 characters; null leaves it as it is.' }),
     imageUrl: t.string({
       description: 'The new picture, an absolute https URL of at most 2,000 characters; null removes the picture.',
+    }),
+    imageId: t.id({
+      description:
+        'Instead of imageUrl: a completed upload of the viewer with the purpose ROOM_IMAGE. The picture before is erased.',
     }),
   }),
 });

@@ -18,6 +18,84 @@ export const sendMessage = graphql(`
   }
 `);
 
+export const createUpload = graphql(`
+  mutation CreateUpload($input: CreateUploadInput!) {
+    createUpload(input: $input) { method url headers { name value } expiresAt attachment { ...AnyAttachment } }
+  }
+`);
+
+export const completeUpload = graphql(`
+  mutation CompleteUpload($input: CompleteUploadInput!) {
+    completeUpload(input: $input) { attachment { ...AnyAttachment } }
+  }
+`);
+
+export const sendFiles = graphql(`
+  mutation SendFiles($input: SendMessageInput!) {
+    sendMessage(input: $input) { duplicate message { ...FileMessage } }
+  }
+
+  fragment FileMessage on Message {
+    id
+    seq
+    type
+    content
+    deletedAt
+    attachments { ...AnyAttachment }
+  }
+
+  fragment AnyAttachment on Attachment {
+    id
+    name
+    kind
+    contentType
+    byteSize
+    width
+    height
+    thumbHash
+    status
+    failure
+    url
+    thumbnailUrl(size: SMALL)
+    expiresAt
+  }
+`);
+
+export const fileMessages = graphql(`
+  query FileMessages($roomId: ID!) {
+    room(id: $roomId) { seq messages(last: 50) { edges { node { ...FileMessage } } } }
+  }
+`);
+
+export const fileEvents = graphql(`
+  subscription FileEvents($roomId: ID!, $afterSeq: Int) {
+    roomEvents(roomId: $roomId, afterSeq: $afterSeq) {
+      __typename
+      seq
+      ... on MessageAdded { message { ...FileMessage } }
+      ... on MessageUpdated { change message { ...FileMessage } }
+      ... on MessageDeleted { message { ...FileMessage } }
+    }
+  }
+`);
+
+export const roomFiles = graphql(`
+  query RoomFiles($roomId: ID!, $first: Int, $after: String, $kind: AttachmentKind) {
+    room(id: $roomId) {
+      attachments(first: $first, after: $after, kind: $kind) {
+        edges { cursor node { id name } message { id } }
+        pageInfo { hasNextPage endCursor }
+      }
+    }
+  }
+`);
+
+export const fileAccess = graphql(`
+  query FileAccess {
+    fileAccess { token expiresAt }
+  }
+`);
+
 export const editMessage = graphql(`
   mutation EditMessage($input: EditMessageInput!) {
     editMessage(input: $input) { message { id seq content editedAt } }

@@ -33,6 +33,21 @@ const sent: Message = {
   createdAt: new Date('2026-11-21T01:02:03.004Z'),
   editedAt: null,
   deletedAt: null,
+  attachments: null,
+};
+const picture = {
+  id: '0196f3a0-1234-7abc-8def-000000000002',
+  name: '사진.jpg',
+  kind: 'IMAGE' as const,
+  contentType: 'image/jpeg',
+  byteSize: 12_345,
+  width: 640,
+  height: 480,
+  durationMs: null,
+  thumbHash: '1QcSHQRnh493V4dIh4eXh1h4kJUI',
+  status: 'READY' as const,
+  failure: null,
+  expiresAt: null,
 };
 
 describe('a log entry', () => {
@@ -40,6 +55,7 @@ describe('a log entry', () => {
     ['added', null, sent],
     ['updated', 'EDITED', { ...sent, changedSeq: 9, editedAt: new Date(1), content: '고침' }],
     ['deleted', 'DELETED', { ...sent, changedSeq: 10, editedAt: new Date(1), deletedAt: new Date(2), content: null }],
+    ['updated', 'ATTACHMENTS', { ...sent, type: 'IMAGE', content: '', changedSeq: 8, attachments: [picture] }],
     ['added', null, { ...sent, type: 'SYSTEM', system: { code: 'MEMBER_LEFT', userIds: [4] } }],
   ])('for a message that was %s decodes unchanged', (kind, change, message) => {
     const entry = toLogEntry(message, { directKey: '4:9', epoch, change });
@@ -66,6 +82,7 @@ describe('a log entry', () => {
 
     expect(body).toEqual({
       ...sent,
+      change: null,
       createdAt: '2026-11-21T01:02:03.004Z',
       kind: 'added',
       directKey: null,
@@ -175,6 +192,13 @@ describe('a body in another format', () => {
     senderId: noUserId,
     senderName: [...noText, null],
     type: [undefined, null, 'text', 'VIDEO', 'SYSTEM'],
+    attachments: [
+      [{}],
+      [{ ...picture, status: 'DONE' }],
+      [{ ...picture, byteSize: -1 }],
+      'x',
+      Array.from({ length: 11 }, () => picture),
+    ],
     content: [...noText, null],
     system: [undefined, 'x', {}, { code: 'MEMBER_LEFT', userIds: [4] }],
     createdAt: [...noDate, null],
@@ -264,6 +288,13 @@ describe('a body in another format', () => {
   it('decodes only to the known fields', () => {
     const more = { ...entry, sender: { id: 1, name: '관리자' }, readCount: 9, __proto__: { x: 1 } };
 
-    expect(decodeEntry(toBody(more))).toEqual({ kind: 'added', seq: 7, message: sent, directKey: '4:9', epoch });
+    expect(decodeEntry(toBody(more))).toEqual({
+      kind: 'added',
+      change: null,
+      seq: 7,
+      message: sent,
+      directKey: '4:9',
+      epoch,
+    });
   });
 });

@@ -80,7 +80,8 @@ class Model {
 
   #append(kind: LogEntry['kind'], message: Written): void {
     const seq = this.head + 1;
-    this.entries.push({ kind, seq, message: this.#messageAt(message, seq), directKey: null, epoch });
+    const change = ({ added: null, updated: 'EDITED', deleted: 'DELETED' } as const)[kind];
+    this.entries.push({ kind, change, seq, message: this.#messageAt(message, seq), directKey: null, epoch });
   }
 
   #messageAt({ id, seq, senderId, type, code, texts }: Written, position: number): Message {
@@ -99,6 +100,7 @@ class Model {
       createdAt: timeOf(seq),
       editedAt: changedSeq > seq && content !== null ? timeOf(changedSeq) : null,
       deletedAt: content === null ? timeOf(changedSeq) : null,
+      attachments: null,
     };
   }
 }

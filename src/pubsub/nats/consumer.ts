@@ -21,6 +21,10 @@ export interface ConsumerOptions {
   readonly subject: string;
   /** Receives events that failed five times, unchanged and with headers about the failure; without the body if too large. */
   readonly deadLetterSubject: string;
+  /** How many events are handled at the same time. */
+  readonly atOnce?: number;
+  /** An event that is not settled by then goes to another instance as well. */
+  readonly ackWaitMs?: number;
 }
 
 export interface Consumer {
@@ -34,12 +38,12 @@ export type EventHandler = (event: { readonly subject: string; readonly payload:
 const maxTries = 5;
 const firstRetryMs = 250;
 const maxRetryMs = 30_000;
-const ackWaitMs = 10_000;
+const usualAckWaitMs = 10_000;
 const lookAgainMs = 2_000;
 const pullExpiresMs = 10_000;
 /** Two missing heartbeats mean that the server was restarted and has lost our pull request. */
 const heartbeatMs = 1_000;
-const maxConcurrent = 16;
+const usualAtOnce = 16;
 const closeTimeoutMs = 5_000;
 const publishTimeoutMs = 5_000;
 
@@ -60,6 +64,7 @@ export function createConsumer(
 class DurableConsumer implements Consumer {
   readonly #options: ConsumerOptions;
   readonly #durable: string;
+  readonly #atOnce: number;
   readonly #handle: EventHandler;
   readonly #log: Logger;
   readonly #closing = new AbortController();
@@ -69,6 +74,7 @@ class DurableConsumer implements Consumer {
   constructor(nats: NatsPubSub, options: ConsumerOptions, handle: EventHandler, log: Logger) {
     this.#options = options;
     this.#durable = durableName(options.subject);
+    this.#atOnce = options.atOnce ?? usualAtOnce;
     this.#handle = handle;
     this.#log = log.child({ stream: options.stream, subject: options.subject });
     nats.onConnection((connection) => void this.#consume(connection));
@@ -106,7 +112,7 @@ class DurableConsumer implements Consumer {
       durable_name: this.#durable,
       filter_subject: subject,
       ack_policy: AckPolicy.Explicit,
-      ack_wait: nanos(ackWaitMs),
+      ack_wait: nanos(this.#options.ackWaitMs ?? usualAckWaitMs),
       deliver_policy: DeliverPolicy.All,
       max_deliver: -1,
       // Messages that wait for a retry count, too. The limit is high so that bad messages do not block the others.
@@ -114,7 +120,7 @@ class DurableConsumer implements Consumer {
     });
     const consumer = await jetstream(connection).consumers.get(stream, this.#durable);
     this.#messages = await consumer.consume({
-      max_messages: 2 * maxConcurrent,
+      max_messages: 2 * this.#atOnce,
       expires: pullExpiresMs,
       idle_heartbeat: heartbeatMs,
       abort_on_missing_resource: true,
@@ -131,7 +137,7 @@ class DurableConsumer implements Consumer {
       )
       .finally(() => this.#underWay.delete(work));
     this.#underWay.add(work);
-    if (this.#underWay.size >= maxConcurrent) await Promise.race(this.#underWay);
+    if (this.#underWay.size >= this.#atOnce) await Promise.race(this.#underWay);
   }
 
   async #dealWith(connection: NatsConnection, message: JsMsg): Promise<void> {

@@ -1,4 +1,11 @@
-import { type Message, type MessageType, maxRoomMembers, messageShape } from '../../domain/message.js';
+import {
+  changeKinds,
+  type Message,
+  type MessageChange,
+  type MessageType,
+  maxRoomMembers,
+  messageShape,
+} from '../../domain/message.js';
 import type { Presence } from '../../domain/presence.js';
 import { entryKinds, type LogEntry, type MarkMove, memberShape, type PublishedRange } from '../../domain/room-log.js';
 import type { Field, ListOf, ObjectOf, OneOf, Shape, Shaped } from '../../domain/shape.js';
@@ -34,8 +41,8 @@ const encodeSealed = (seal: EntrySeal, value: object): Uint8Array => encoder.enc
  * The body of a log entry: the whole message in JSON, with the entry's `kind`. `seq` is the message's own position and
  * `changedSeq` that of its last change, which is the entry's position where the kind is not "added".
  */
-export const encodeEntry = (seal: EntrySeal, { kind, message, directKey, epoch }: LogEntry): Uint8Array =>
-  encodeSealed(seal, { ...message, kind, directKey, epoch });
+export const encodeEntry = (seal: EntrySeal, { kind, change, message, directKey, epoch }: LogEntry): Uint8Array =>
+  encodeSealed(seal, { ...message, kind, change, directKey, epoch });
 
 /** Published instead of an entry that exceeds the maximum size of a NATS message: its position without its content. */
 export interface EntryReference {
@@ -60,18 +67,23 @@ export function encodeReference(seal: EntrySeal, { kind, message, directKey, epo
 
 /** Decodes a body in a few microseconds. Does not check its origin: see `EntrySeal`. */
 export function decodeEntry(body: Uint8Array): LogEntry | EntryReference {
-  const fields = asFields<keyof Message | 'kind' | 'directKey' | 'epoch' | 'isReference'>(parseBody(body));
+  const fields = asFields<keyof Message | 'kind' | 'change' | 'directKey' | 'epoch' | 'isReference'>(parseBody(body));
   const kind = asOneOf(fields.kind, kinds);
   const epoch = fields.epoch === undefined ? null : asUuid(fields.epoch);
   if (fields.isReference !== undefined) return asReference(kind, epoch, fields);
-  const message = asMessage(fields);
+  // An earlier release sends neither attachments nor what has changed.
+  const message = asMessage({ ...fields, attachments: fields.attachments ?? null });
+  const change = fields.change === undefined ? usualChanges[kind] : orNull(fields.change, asChange);
+  if ((change === null ? 'added' : changeKinds[change]) !== kind) throw new ForeignBodyError('a change of this kind');
   if (!isPossible(kind, message)) throw new ForeignBodyError('an entry of a room log');
   const seq = kind === 'added' ? message.seq : message.changedSeq;
   const directKey = orNull(fields.directKey, asDirectKey);
   // An earlier release published it: the position is known, but not its epoch.
   if (epoch === null) return { kind: 'reference', roomId: message.roomId, seq, epoch, type: message.type };
-  return { kind, seq, message, directKey, epoch };
+  return { kind, change, seq, message, directKey, epoch };
 }
+
+const usualChanges = { added: null, updated: 'EDITED', deleted: 'DELETED' } as const;
 
 function asReference(
   kind: LogEntry['kind'],
@@ -91,6 +103,8 @@ function isPossible(kind: LogEntry['kind'], { seq, changedSeq, type, content, sy
   return isWhole && changedSeq > seq && isDeleted === (kind === 'deleted');
 }
 
+const changes = new Set(Object.keys(changeKinds) as MessageChange[]);
+const asChange = (value: unknown): MessageChange => asOneOf(value, changes);
 const asType = (value: unknown): MessageType => asOneOf(value, messageShape.type.all);
 
 /** By the kind of a field's value. */

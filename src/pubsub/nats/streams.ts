@@ -39,6 +39,14 @@ export const streams = [
     duplicate_window: nanos(10 * secondMs),
   },
   {
+    // Only hints: the table says what is to be done, and a sweep finds what was lost here.
+    name: 'CHAT_FILE_WORK',
+    subjects: ['chat.file.work'],
+    storage: StorageType.File,
+    max_age: nanos(dayMs),
+    duplicate_window: nanos(2 * minuteMs),
+  },
+  {
     name: 'CHAT_DEAD_LETTERS',
     subjects: ['chat.dead-letter.>'],
     storage: StorageType.File,
@@ -47,6 +55,8 @@ export const streams = [
   },
 ] as const;
 
+/** The stream of files with work to do. */
+export const fileWorkStream: StreamName = 'CHAT_FILE_WORK';
 /** The stream of the room logs. */
 export const messagesStream: StreamName = 'CHAT_MESSAGES';
 export type StreamName = (typeof streams)[number]['name'];

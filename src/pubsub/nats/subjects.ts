@@ -42,5 +42,8 @@ export const allMessageSubjects = ['chat.room.*.message', 'chat.dm.*.message'] a
 /** `chat.outbox.acked`: entries that the stream has acknowledged to one instance, sent to the other instances. */
 export const ackedSubject = 'chat.outbox.acked';
 
-/** `chat.dead-letter.booking`: a booking event that failed five times, unchanged. */
-export const deadLetterSubject = (what: 'booking'): string => `chat.dead-letter.${what}`;
+/** `chat.file.work`: a file with work to do, such as thumbnails. */
+export const fileWorkSubject = 'chat.file.work';
+
+/** `chat.dead-letter.booking`: a booking event that failed five times, unchanged; `.file`: work on a file. */
+export const deadLetterSubject = (what: 'booking' | 'file'): string => `chat.dead-letter.${what}`;

@@ -31,8 +31,10 @@ export function findMutationInputs(
   known.set(operation, fields);
   return fields.map(({ name, input }) => {
     const id = (of: string) => readId(findValue(input, of, { operation, variables }));
-    const isSend = name === 'sendMessage';
-    return { roomId: id('roomId'), messageId: id(isSend ? 'id' : 'messageId'), isSend };
+    const sends = name === 'sendMessage';
+    // A message with files takes a way of its own to the database, on which texts would overtake it.
+    const isSend = sends && findValue(input, 'attachmentIds', { operation, variables }) == null;
+    return { roomId: id('roomId'), messageId: id(sends ? 'id' : 'messageId'), isSend };
   });
 }
 
@@ -85,8 +87,9 @@ function findVariable(name: string, { operation, variables }: Scope) {
   return { given: variables?.[name], preset: definition?.defaultValue };
 }
 
-const textOf = (node: ValueNode | undefined): string | undefined =>
-  node?.kind === Kind.STRING ? node.value : undefined;
+/** A text, or whether there is a list; undefined for anything else. */
+const textOf = (node: ValueNode | undefined): string | true | undefined =>
+  node?.kind === Kind.STRING ? node.value : node?.kind === Kind.LIST ? true : undefined;
 
 const propertyOf = (value: unknown, name: string): unknown =>
   typeof value === 'object' && value !== null ? (value as Readonly<Record<string, unknown>>)[name] : undefined;

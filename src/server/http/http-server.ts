@@ -9,6 +9,7 @@ import type { ErrorCode } from '../../domain/errors.js';
 import type { MaskError } from '../graphql/errors.js';
 import type { GraphqlSockets } from '../ws/graphql-sockets.js';
 import { refuse, refuseSocket } from './answers.js';
+import { Arrivals } from './arrivals.js';
 import { type GraphqlOverHttp, graphqlPath } from './graphql-over-http.js';
 import { corsHeaders, type IsAllowedOrigin } from './origin.js';
 import { Pipelines } from './pipelines.js';
@@ -30,9 +31,9 @@ export interface HttpOptions {
   readonly log: Logger;
 }
 
-const requestTimeoutMs = 30_000;
+const arrivalLimits = { requestMs: 30_000, idleFileMs: 30_000, fileMs: 3_600_000 };
 const headersTimeoutMs = 10_000;
-/** How often node checks the two timeouts. */
+/** How often node checks the timeout. */
 const timeoutCheckMs = 1_000;
 const drainTimeoutMs = 5_000;
 
@@ -45,6 +46,7 @@ export class HttpServer {
   readonly #server: Server;
   readonly #route: ReturnType<typeof createRouter>;
   readonly #pipelines = new Pipelines((request, response) => void this.#serve(request, response));
+  readonly #arrivals = new Arrivals(arrivalLimits);
   readonly #progress: SendProgress;
   #isStopping = false;
 
@@ -54,13 +56,15 @@ export class HttpServer {
     this.#route = createRouter(options.routes);
     this.#progress = new SendProgress({ sendTimeoutMs, isStream: (response) => graphql.isStream(response) });
     const timeouts = {
-      requestTimeout: requestTimeoutMs,
+      // See `Arrivals`.
+      requestTimeout: 0,
       headersTimeout: headersTimeoutMs,
       keepAliveTimeout: keepAliveMs,
     };
-    this.#server = createServer({ ...timeouts, connectionsCheckingInterval: timeoutCheckMs }, (request, response) =>
-      this.#pipelines.take(request, response),
-    );
+    this.#server = createServer({ ...timeouts, connectionsCheckingInterval: timeoutCheckMs }, (request, response) => {
+      this.#arrivals.watch(request);
+      this.#pipelines.take(request, response);
+    });
     this.#server.on('connection', (socket) => {
       this.#pipelines.open(socket);
       this.#progress.watch(socket);

@@ -38,13 +38,13 @@ export function corsHeaders({ headers, method }: IncomingMessage): Record<string
   if (headers.origin === undefined) return {};
   const shared = {
     'access-control-allow-origin': headers.origin,
-    'access-control-expose-headers': 'x-request-id, retry-after',
+    'access-control-expose-headers': 'x-request-id, retry-after, content-range, etag',
     vary: 'origin',
   };
   if (method !== 'OPTIONS') return shared;
   return {
     ...shared,
-    'access-control-allow-methods': 'GET, POST, OPTIONS',
+    'access-control-allow-methods': 'GET, POST, PUT, OPTIONS',
     'access-control-allow-headers': headers['access-control-request-headers'] ?? 'authorization, content-type',
     'access-control-max-age': String(corsMaxAgeSeconds),
   };

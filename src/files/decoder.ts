@@ -1,0 +1,151 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import pLimit from 'p-limit';
+import type { AttachmentFailure } from '../domain/attachment.js';
+import { every, type Loop } from '../domain/every.js';
+
+/** What the process is asked: the type of a file that begins so, or the versions of a picture. */
+export type DecoderTask =
+  | { readonly kind: 'look'; readonly bytes: Uint8Array }
+  | {
+      readonly kind: 'picture';
+      readonly path: string;
+      readonly contentType: string;
+      /** Where it writes the versions. */
+      readonly folder: string;
+      /** The thumbnails to make and their widest sides, the largest first. */
+      readonly pixels: readonly (readonly [version: string, side: number])[];
+    };
+
+export interface MadePicture {
+  readonly width: number;
+  readonly height: number;
+  /** In base64. */
+  readonly thumbHash: string;
+  /** The names of the files that were written. */
+  readonly versions: readonly string[];
+}
+
+export type DecoderAnswer =
+  | { readonly contentType: string | undefined }
+  | { readonly picture: MadePicture }
+  | { readonly failure: AttachmentFailure };
+
+const program = fileURLToPath(new URL('./decoder-process.js', import.meta.url));
+const atOnce = 2;
+const maxResidentBytes = 200 * 2 ** 20;
+const maxCpuMs = 3_000;
+/** For systems that do not show the CPU time of a process, and for a process that waits for ever. */
+const maxMs = 20_000;
+const lookMs = 50;
+/** A process without work ends after this time. */
+const idleMs = 10_000;
+const pageBytes = 4_096;
+const tickMs = 10;
+
+/**
+ * Processes that decode what strangers have sent. One that crashes, needs too much memory or time, or does not answer is
+ * killed, and its task has failed; the server never notices.
+ */
+export class Decoder {
+  readonly #limit = pLimit(atOnce);
+  readonly #idle: { readonly child: ChildProcess; readonly timer: NodeJS.Timeout }[] = [];
+  readonly #all = new Set<ChildProcess>();
+  #isClosed = false;
+
+  /** How many tasks run or wait. */
+  get size(): number {
+    return this.#limit.activeCount + this.#limit.pendingCount;
+  }
+
+  /** Resolves with the answer; with a failure if the process had to be killed. */
+  run(task: DecoderTask): Promise<DecoderAnswer> {
+    return this.#limit(async () => {
+      if (this.#isClosed) throw new Error('The decoder is closed');
+      const child = this.#take();
+      const answer = await ask(child, task);
+      if (answer === undefined) return { failure: 'BROKEN' };
+      this.#putBack(child);
+      return answer;
+    });
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    for (const child of this.#all) child.kill('SIGKILL');
+  }
+
+  #take(): ChildProcess {
+    const waiting = this.#idle.pop();
+    if (waiting !== undefined) {
+      clearTimeout(waiting.timer);
+      return waiting.child;
+    }
+    // It gets nothing of this process: no secrets, no debugger, no connections.
+    const child = fork(program, {
+      serialization: 'advanced',
+      env: {},
+      execArgv: [],
+      stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+    });
+    this.#all.add(child);
+    child.once('exit', () => {
+      this.#all.delete(child);
+      const place = this.#idle.findIndex((one) => one.child === child);
+      if (place !== -1) clearTimeout(this.#idle.splice(place, 1)[0]?.timer);
+    });
+    child.on('error', () => undefined);
+    return child;
+  }
+
+  #putBack(child: ChildProcess): void {
+    if (this.#isClosed || child.exitCode !== null) return void child.kill('SIGKILL');
+    this.#idle.push({ child, timer: setTimeout(() => child.kill('SIGKILL'), idleMs).unref() });
+  }
+}
+
+/** Undefined if the process has ended before it answered. It is killed beyond its limits. */
+function ask(child: ChildProcess, task: DecoderTask): Promise<DecoderAnswer | undefined> {
+  return new Promise((resolve) => {
+    let watch: Loop | undefined;
+    const end = (answer: DecoderAnswer | undefined) => {
+      void watch?.stop();
+      clearTimeout(timer);
+      child.off('message', end as (message: unknown) => void);
+      child.off('exit', fail);
+      resolve(answer);
+    };
+    const fail = () => end(undefined);
+    const timer = setTimeout(() => child.kill('SIGKILL'), maxMs);
+    child.on('message', end as (message: unknown) => void);
+    child.once('exit', fail);
+    child.send(task, (error) => {
+      if (error !== null) child.kill('SIGKILL');
+    });
+    let startMs: number | undefined;
+    watch = every(
+      lookMs,
+      async () => {
+        const used = await readUse(child.pid);
+        if (used === undefined) return;
+        startMs ??= used.cpuMs;
+        if (used.residentBytes > maxResidentBytes || used.cpuMs - startMs > maxCpuMs) child.kill('SIGKILL');
+      },
+      { atOnce: true },
+    );
+  });
+}
+
+/** What a process uses now; undefined where the system does not show it. */
+async function readUse(pid: number | undefined): Promise<{ cpuMs: number; residentBytes: number } | undefined> {
+  try {
+    const text = await readFile(`/proc/${pid}/stat`, 'utf8');
+    // The name in brackets may contain anything.
+    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+    const [user = 0, system = 0] = [Number(fields[11]), Number(fields[12])];
+    return { cpuMs: (user + system) * tickMs, residentBytes: Number(fields[21]) * pageBytes };
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,113 @@
+import { createHash } from 'node:crypto';
+import { createWriteStream } from 'node:fs';
+import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { type Attachment, type AttachmentFailure, type AttachmentKind, thumbnailPixels } from '../domain/attachment.js';
+import type { Decoder } from './decoder.js';
+import { kindOf, usualName } from './file-types.js';
+import { filePrefix, incomingKey, receivedKey, type Storage, versionKey } from './storage.js';
+
+/** The type is decided by this many bytes at the beginning. */
+const sampleBytes = 262_144;
+const versions = (['LARGE', 'MEDIUM', 'SMALL'] as const).map(
+  (size) => [size.toLowerCase(), thumbnailPixels[size]] as const,
+);
+
+/** What the bytes of a file are. */
+export interface Look {
+  readonly kind: AttachmentKind;
+  readonly contentType: string;
+  readonly byteSize: number;
+  readonly failure: AttachmentFailure | null;
+}
+
+export interface Terms {
+  readonly maxFileBytes: number;
+  readonly fileTypes: readonly string[];
+}
+
+/**
+ * Takes what a client has written out of its reach and looks at what it is; null if nothing has been written. May be repeated:
+ * the first copy counts.
+ */
+export async function receiveFile(
+  { storage, decoder }: { readonly storage: Storage; readonly decoder: Decoder },
+  id: string,
+  announced: { readonly byteSize: number; readonly sha256: string | null },
+  { maxFileBytes, fileTypes }: Terms,
+): Promise<Look | null> {
+  const received = receivedKey(id);
+  if ((await storage.sizeOf(received)) === null && !(await storage.copy(incomingKey(id), received))) return null;
+  const byteSize = await storage.sizeOf(received);
+  if (byteSize === null) return null;
+  const sample = await readSample(storage, received, byteSize);
+  const answer = await decoder.run({ kind: 'look', bytes: sample });
+  const found = 'contentType' in answer ? answer.contentType : undefined;
+  const contentType = usualName(found ?? 'application/octet-stream');
+  const look = { kind: kindOf(contentType), contentType, byteSize };
+  if (byteSize > maxFileBytes) return { ...look, failure: 'TOO_LARGE' };
+  if (byteSize !== announced.byteSize) return { ...look, failure: 'CHECKSUM' };
+  if (!fileTypes.includes(contentType)) return { ...look, failure: 'TYPE_NOT_ALLOWED' };
+  if (announced.sha256 !== null && (await digestOf(storage, received)) !== announced.sha256) {
+    return { ...look, failure: 'CHECKSUM' };
+  }
+  return { ...look, failure: null };
+}
+
+async function readSample(storage: Storage, key: string, byteSize: number): Promise<Uint8Array> {
+  if (byteSize === 0) return new Uint8Array();
+  const stream = await storage.read(key, { start: 0, end: Math.min(byteSize, sampleBytes) - 1 });
+  const chunks: Buffer[] = [];
+  for await (const chunk of stream ?? []) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks);
+}
+
+async function digestOf(storage: Storage, key: string): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const chunk of (await storage.read(key)) ?? []) hash.update(chunk as Buffer);
+  return hash.digest('hex');
+}
+
+/** The facts of a finished picture, or the reason why it is none. */
+export type Finished =
+  | ({ readonly status: 'READY' } & Pick<Attachment, 'byteSize' | 'width' | 'height' | 'thumbHash'>)
+  | { readonly status: 'FAILED'; readonly failure: AttachmentFailure };
+
+/**
+ * Makes what others may see of a picture: upright and without metadata, and its thumbnails. May be repeated, also after it was
+ * interrupted anywhere. Null if its bytes are gone.
+ */
+export async function finishPicture(
+  { storage, decoder }: { readonly storage: Storage; readonly decoder: Decoder },
+  { id, contentType }: Pick<Attachment, 'id' | 'contentType'>,
+): Promise<Finished | null> {
+  const folder = await mkdtemp(join(tmpdir(), 'fairway-picture-'));
+  try {
+    const path = join(folder, 'received');
+    const bytes = await storage.read(receivedKey(id));
+    if (bytes === null) return null;
+    await pipeline(bytes, createWriteStream(path));
+    const answer = await decoder.run({ kind: 'picture', path, contentType, folder, pixels: versions });
+    if (!('picture' in answer)) {
+      return { status: 'FAILED', failure: 'failure' in answer ? answer.failure : 'BROKEN' };
+    }
+    const { picture } = answer;
+    const original = picture.versions.includes('original') ? join(folder, 'original') : path;
+    for (const version of picture.versions) {
+      if (version !== 'original') await storage.write(versionKey(id, version), join(folder, version), 'image/webp');
+    }
+    await storage.write(versionKey(id, 'original'), original, contentType);
+    const { width, height, thumbHash } = picture;
+    return { status: 'READY', byteSize: (await stat(original)).size, width, height, thumbHash };
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** Erases every byte of a file. */
+export async function eraseFile(storage: Storage, id: string): Promise<void> {
+  await storage.removeAll(filePrefix(id));
+  await storage.removeAll(incomingKey(id));
+}

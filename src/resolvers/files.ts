@@ -1,0 +1,279 @@
+import type { Readable } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
+import { v7 as uuidv7 } from 'uuid';
+import {
+  assertFileCursor,
+  completeUpload as complete,
+  createUpload as create,
+  findFile,
+  findUpload,
+  findVisibleFile,
+  noteErased,
+  pageFiles,
+  type StoredFile,
+} from '../db/attachments.js';
+import { settleAttachment } from '../db/room-log.js';
+import type { Room } from '../db/rooms.js';
+import {
+  type Attachment,
+  type AttachmentKind,
+  type FileVersion,
+  isReadable,
+  pathOfFile,
+  type ThumbnailSize,
+  type UploadPurpose,
+} from '../domain/attachment.js';
+import { parseFileName } from '../domain/content.js';
+import { ChatError } from '../domain/errors.js';
+import { isUuid, parseUuid } from '../domain/ids.js';
+import { parsePageArgs } from '../domain/page.js';
+import type { Viewer } from '../domain/viewer.js';
+import { dispositionOf } from '../files/disposition.js';
+import { eraseFile, finishPicture, receiveFile } from '../files/file-steps.js';
+import type { ByteRange, WriteAddress } from '../files/storage.js';
+import { incomingKey, receivedKey, versionKey } from '../files/storage.js';
+import { assertAllowed, assertMayChange, assertMayUpload } from './access.js';
+import type { Deps, Files, Limits } from './deps.js';
+
+export interface CreateUploadInput {
+  readonly id?: string | null | undefined;
+  readonly roomId: string;
+  readonly purpose?: UploadPurpose | null | undefined;
+  readonly name: string;
+  readonly contentType: string;
+  readonly byteSize: number;
+  readonly sha256?: string | null | undefined;
+}
+
+/** A file that waits for its bytes, and the request that brings them. */
+export interface Upload extends WriteAddress {
+  readonly attachment: Attachment;
+  readonly expiresAt: Date;
+}
+
+const addressLifetimeMs = 3_600_000;
+/** A file that no message uses is removed after this time. */
+export const unusedLifetimeMs = 86_400_000;
+
+/**
+ * Announces a file and resolves with the address for its bytes. The same id again, announced alike, returns the file as it is
+ * now and another address.
+ */
+export async function createUpload(deps: Deps, viewer: Viewer, input: CreateUploadInput): Promise<Upload> {
+  const { db, limits } = deps;
+  const { storage } = requireFiles(deps);
+  const id = input.id == null ? uuidv7() : parseUuid(input.id, 'id');
+  const roomId = parseUuid(input.roomId, 'roomId');
+  const announced = {
+    name: parseFileName(input.name),
+    contentType: parseContentType(input.contentType),
+    byteSize: parseByteSize(input.byteSize, limits.maxFileBytes),
+    sha256: parseDigest(input.sha256),
+  };
+  await assertMayUpload(deps, viewer, announced.byteSize);
+
+  const { outcome, attachment } = await create(db, {
+    id,
+    roomId,
+    uploaderId: viewer.userId,
+    purpose: input.purpose ?? 'MESSAGE',
+    announced,
+    lifetimeMs: unusedLifetimeMs,
+  });
+  assertAllowed(outcome);
+
+  const expiresAt = new Date(Math.floor(db.now() / 1_000) * 1_000 + addressLifetimeMs);
+  const address = await storage.addressForWriting(incomingKey(id), { ...announced, expiresAt });
+  return { attachment: found(attachment), ...address, expiresAt };
+}
+
+/**
+ * Looks at what has arrived. A picture is PROCESSING until its thumbnails are there; everything else is READY, or FAILED.
+ * Completing twice is not an error.
+ * @throws {ChatError} CONFLICT if the bytes are not there yet
+ */
+export async function completeUpload(
+  deps: Deps,
+  viewer: Viewer,
+  input: { readonly id: string },
+): Promise<{ attachment: Attachment }> {
+  const { db, limits } = deps;
+  const files = requireFiles(deps);
+  const id = parseUuid(input.id, 'id');
+  await assertMayChange(deps, viewer);
+  const upload = await findUpload(db, id, viewer.userId);
+  if (upload === null) throw new ChatError('NOT_FOUND', 'There is no such upload of yours');
+  if (upload.attachment.status !== 'PENDING') return { attachment: upload.attachment };
+
+  const look = await receiveFile(files, id, upload.announced, limits);
+  if (look === null) throw new ChatError('CONFLICT', 'The bytes are not there yet: upload them first, or again');
+  const { failure, kind } = look;
+  const status = failure !== null ? 'FAILED' : kind === 'IMAGE' ? 'PROCESSING' : 'READY';
+  const attachment = found(await complete(db, id, { ...look, status }, unusedLifetimeMs));
+
+  if (status !== 'READY') files.queue.add(id);
+  return { attachment };
+}
+
+/** Does what is due for a file, whatever that is: thumbnails, expiry, erasing. May be repeated, and interrupted anywhere. */
+export async function workOnFile(deps: Deps, id: string): Promise<void> {
+  const { db, feeds } = deps;
+  const files = requireFiles(deps);
+  const file = await findFile(db, id);
+  if (file === null) return;
+  const { attachment } = file;
+  if (attachment.status === 'FAILED' || attachment.status === 'EXPIRED') {
+    await eraseFile(files.storage, id);
+    return noteErased(db, id);
+  }
+  const settled =
+    attachment.status === 'PROCESSING'
+      ? await finishPicture(files, attachment)
+      : isOver(file, db.now())
+        ? expired
+        : null;
+  if (settled === null) return;
+  const { entries } = await db.changes.change(`room ${file.roomId}`, (writes) =>
+    settleAttachment({ writes }, id, settled, unusedLifetimeMs),
+  );
+  feeds.publish(entries);
+  if (settled.status !== 'READY') files.queue.add(id);
+  else await files.storage.removeAll(receivedKey(id));
+}
+
+const expired = { status: 'EXPIRED' } as const;
+
+/** Whether nobody needs the file any more: it was not used in time, or its retention is over. */
+function isOver({ isUsed, createdAt, attachment: { expiresAt } }: StoredFile, now: number): boolean {
+  if (!isUsed) return now >= createdAt.getTime() + unusedLifetimeMs;
+  return expiresAt !== null && now >= Date.parse(expiresAt);
+}
+
+/** A version of a file that its reader gets. */
+export interface OpenFile {
+  readonly contentType: string;
+  readonly disposition: string;
+  readonly byteSize: number;
+  /** Whether the bytes never change any more. */
+  readonly isFinal: boolean;
+  /** Where to read the bytes for a short time; null if this server sends them. */
+  readonly address: string | null;
+  read(range?: ByteRange): Promise<Readable | null>;
+}
+
+const addressSeconds = { usual: 60, video: 300 };
+
+/**
+ * The version of the file if the user may read it at this moment; null otherwise, whatever the reason: the file is not there, or
+ * has no such version, or its reader is no member of its room.
+ */
+export async function openFile(deps: Deps, userId: number, id: string, version: FileVersion): Promise<OpenFile | null> {
+  const { storage } = requireFiles(deps);
+  if (!isUuid(id)) return null;
+  const file = await findVisibleFile(deps.db, id, userId);
+  // Until it is READY, the bytes are as they were uploaded, perhaps with the place where a picture was taken.
+  if (file === null || !isReadable(file.attachment, { byUploader: file.uploaderId === userId })) return null;
+  const { name, kind, status } = file.attachment;
+  const isPicture = kind === 'IMAGE' && status === 'READY';
+  if (version !== 'original' && !isPicture) return null;
+  const key = isPicture ? versionKey(id, version) : receivedKey(id);
+  const contentType = version === 'original' ? file.attachment.contentType : 'image/webp';
+  const contentDisposition = dispositionOf(name, kind);
+  const seconds = kind === 'VIDEO' ? addressSeconds.video : addressSeconds.usual;
+  const address = await storage.addressForReading(key, { contentType, contentDisposition, seconds });
+  const byteSize = address === null ? await storage.sizeOf(key) : 0;
+  if (byteSize === null) return null;
+  return {
+    contentType,
+    disposition: contentDisposition,
+    byteSize,
+    isFinal: status === 'READY',
+    address,
+    read: (range) => storage.read(key, range),
+  };
+}
+
+/** A token with which the viewer reads files where no header can be sent. */
+export function getFileAccess(deps: Deps, viewer: Viewer): { token: string; expiresAt: Date } {
+  return requireFiles(deps).signer.signAccess(viewer.userId);
+}
+
+const readyWaitMs = 5_000;
+const readyPollMs = 100;
+
+/** Resolves once a picture has been looked at, or after a while: then it is refused as it is. */
+export async function awaitPicture(deps: Deps, viewer: Viewer, id: string): Promise<void> {
+  const deadline = performance.now() + readyWaitMs;
+  while (performance.now() < deadline) {
+    const upload = await findUpload(deps.db, id, viewer.userId);
+    if (upload?.attachment.status !== 'PROCESSING') return;
+    await delay(readyPollMs);
+  }
+}
+
+/** The address of the file's bytes, the same for every viewer; null if there is nothing to read. */
+export const addressOfFile = ({ files }: Deps, { id, status }: Attachment): string | null =>
+  status === 'PROCESSING' || status === 'READY' ? (files?.origin ?? '') + pathOfFile(id, 'original') : null;
+
+/** The address of a smaller picture; null if there is none. */
+export const addressOfThumbnail = ({ files }: Deps, { id, kind, status }: Attachment, size: ThumbnailSize) =>
+  kind === 'IMAGE' && status === 'READY' ? (files?.origin ?? '') + pathOfFile(id, versionOf[size]) : null;
+
+/** The picture of a room: an address elsewhere, or a file of this server. */
+export const addressOfRoomImage = ({ files }: Deps, imageUrl: string | null): string | null =>
+  imageUrl?.startsWith('/files/') ? (files?.origin ?? '') + imageUrl : imageUrl;
+
+const versionOf = { SMALL: 'small', MEDIUM: 'medium', LARGE: 'large' } as const;
+
+export interface FilesArgs {
+  readonly first?: number | null | undefined;
+  readonly after?: string | null | undefined;
+  readonly kind?: AttachmentKind | null | undefined;
+}
+
+export const defaultFilesSize = 20;
+
+const parseFilesArgs = ({ first, after }: FilesArgs, { maxPageSize }: Limits) =>
+  parsePageArgs({ first: first ?? defaultFilesSize, after }, maxPageSize);
+
+/** Checks everything that does not depend on the room. @throws {ChatError} BAD_USER_INPUT */
+export function assertFilesArgs(args: FilesArgs, limits: Limits): void {
+  const { after } = parseFilesArgs(args, limits);
+  if (after !== undefined) assertFileCursor(after);
+}
+
+/** A page of a room's files, the newest message first; empty if the viewer is not a member any more. */
+export const listFiles = ({ db, limits }: Deps, viewer: Viewer, { id }: Pick<Room, 'id'>, args: FilesArgs) =>
+  pageFiles(db, id, viewer.userId, { page: parseFilesArgs(args, limits), kind: args.kind ?? null });
+
+/** @throws {ChatError} FORBIDDEN if the server has no storage */
+export function requireFiles({ files }: Deps): Files {
+  if (files === null) throw new ChatError('FORBIDDEN', 'This server keeps no files: it has no STORAGE_URL');
+  return files;
+}
+
+function found(attachment: Attachment | null): Attachment {
+  if (attachment === null) throw new Error('The file has disappeared');
+  return attachment;
+}
+
+/** @throws {ChatError} BAD_USER_INPUT unless it is a media type */
+function parseContentType(text: string): string {
+  const type = text.trim().toLowerCase();
+  if (type.length > 127 || !/^[\w!#$&^.+-]+\/[\w!#$&^.+-]+$/.test(type)) {
+    throw new ChatError('BAD_USER_INPUT', 'contentType must be a media type without parameters, such as image/jpeg');
+  }
+  return type;
+}
+
+function parseByteSize(bytes: number, max: number): number {
+  if (bytes < 1 || bytes > max) throw new ChatError('BAD_USER_INPUT', `byteSize must be from 1 to ${max}`);
+  return bytes;
+}
+
+function parseDigest(text: string | null | undefined): string | null {
+  if (text == null) return null;
+  const digest = text.toLowerCase();
+  if (!/^[0-9a-f]{64}$/.test(digest)) throw new ChatError('BAD_USER_INPUT', 'sha256 must be 64 hexadecimal digits');
+  return digest;
+}

@@ -1,0 +1,62 @@
+import type { IncomingMessage } from 'node:http';
+import { every, type Loop } from '../../domain/every.js';
+import { refuseSocket } from './answers.js';
+
+export interface ArrivalLimits {
+  /** For a whole request. */
+  readonly requestMs: number;
+  /** For a request that brings a file: without a byte, and for the whole. */
+  readonly idleFileMs: number;
+  readonly fileMs: number;
+}
+
+interface Arrival {
+  readonly since: number;
+  readonly bringsFile: boolean;
+  bytes: number;
+  progressAt: number;
+}
+
+const lookMs = 1_000;
+
+/**
+ * Closes connections whose request does not arrive in time: node has one limit for all, and a file over a slow line takes longer
+ * than any other request may.
+ */
+export class Arrivals {
+  readonly #limits: ArrivalLimits;
+  readonly #arriving = new Map<IncomingMessage, Arrival>();
+  #looking: Loop | undefined;
+
+  constructor(limits: ArrivalLimits) {
+    this.#limits = limits;
+  }
+
+  watch(request: IncomingMessage): void {
+    const now = performance.now();
+    const bringsFile = request.method === 'PUT' && request.url?.startsWith('/files/incoming/') === true;
+    this.#arriving.set(request, { since: now, bringsFile, bytes: request.socket.bytesRead, progressAt: now });
+    this.#looking ??= every(lookMs, () => this.#look());
+  }
+
+  #look(): void {
+    const now = performance.now();
+    for (const [request, arrival] of this.#arriving) {
+      if (request.complete || request.destroyed) this.#arriving.delete(request);
+      else if (this.#isLate(request, arrival, now)) {
+        this.#arriving.delete(request);
+        refuseSocket(request.socket, '408 Request Timeout');
+      }
+    }
+    if (this.#arriving.size > 0) return;
+    void this.#looking?.stop();
+    this.#looking = undefined;
+  }
+
+  #isLate({ socket }: IncomingMessage, arrival: Arrival, now: number): boolean {
+    const { requestMs, idleFileMs, fileMs } = this.#limits;
+    if (!arrival.bringsFile) return now - arrival.since > requestMs;
+    if (socket.bytesRead !== arrival.bytes) Object.assign(arrival, { bytes: socket.bytesRead, progressAt: now });
+    return now - arrival.progressAt > idleFileMs || now - arrival.since > fileMs;
+  }
+}
