@@ -34,11 +34,12 @@ import { roomStates } from './pubsub/live/room/room-states.js';
 import { Typing } from './pubsub/live/typing/typing.js';
 import { EntrySeal } from './pubsub/nats/entry-seal.js';
 import { addFileWork } from './pubsub/nats/file-queue.js';
+import { requestScan } from './pubsub/nats/file-scan.js';
 import { createNatsPubSub, type NatsPubSub } from './pubsub/nats/nats-pub-sub.js';
 import type { PubSub } from './pubsub/nats/pub-sub.js';
 import { StreamComparison } from './pubsub/nats/stream-comparison.js';
 import { createBatches } from './resolvers/batches.js';
-import type { Deps, Files } from './resolvers/deps.js';
+import type { Deps, Files, ScanFile } from './resolvers/deps.js';
 import { FileWork } from './resolvers/file-work.js';
 import { findRoomOfMessage } from './resolvers/messages.js';
 import { NameCache } from './resolvers/name-cache.js';
@@ -156,8 +157,7 @@ export async function startApp(
   const nameNews = new NameNews({ signals: names, presences, inboxes, store: inboxStore, load, log });
   const slices = new Slices();
   const storageUrl = config.files.storageUrl;
-  const files =
-    storageUrl === undefined ? null : await openFiles({ db, pubsub, storageUrl, origin: config.files.origin });
+  const files = storageUrl === undefined ? null : await openFiles({ ...config.files, db, pubsub, storageUrl });
   const deps: Deps = {
     db,
     feeds,
@@ -285,16 +285,19 @@ interface FilesOptions {
   readonly pubsub: NatsPubSub;
   readonly storageUrl: string;
   readonly origin: string;
+  readonly isScanned: boolean;
 }
 
 /** @throws {OtherStorageError} if the database belongs to another storage */
-async function openFiles({ db, pubsub, storageUrl, origin }: FilesOptions): Promise<Files> {
+async function openFiles({ db, pubsub, storageUrl, origin, isScanned }: FilesOptions): Promise<Files> {
   const signer = new Signer(
     () => db.newestSession()?.filesKey,
     () => db.now(),
   );
   const storage = await openStorage({ url: storageUrl }, signer, (id) => claimStorage(db, id));
-  return { storage, signer, decoder: new Decoder(), queue: { add: (id) => addFileWork(pubsub, id) }, origin };
+  const queue = { add: (id: string) => addFileWork(pubsub, id) };
+  const scan: ScanFile | null = isScanned ? (request) => requestScan(pubsub, request) : null;
+  return { storage, signer, decoder: new Decoder(), queue, origin, scan };
 }
 
 /** In embedded mode, signs tokens for clients on this machine without a password; otherwise undefined. */

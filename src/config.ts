@@ -81,6 +81,8 @@ export interface FilesConfig {
   readonly storageUrl: string | undefined;
   /** In front of the paths of files; empty if they are served where the API is. */
   readonly origin: string;
+  /** Whether a virus scanner of the platform looks at each file before others can read it. */
+  readonly isScanned: boolean;
 }
 
 export interface TrustedDocumentsConfig {
@@ -334,12 +336,15 @@ export const environment = z.object({
       'where files are kept: `file:///var/lib/fairway`, a folder that all instances share; without it no files are taken',
     default: '`files` in `DATA_DIR` embedded, else –',
   }),
-  FILES_ORIGIN: origin
-    .optional()
-    .meta({
-      description: 'an origin of its own for files, which leads to this server',
-      default: '– (that of the API)',
-    }),
+  FILES_ORIGIN: origin.optional().meta({
+    description: 'an origin of its own for files, which leads to this server',
+    default: '– (that of the API)',
+  }),
+  FILES_SCAN: onOff.default(false).meta({
+    description:
+      '`true`: a file is held back until [the scanner of the platform](backends.md#scanning-files) has answered `chat.files.scan`',
+    default: '`false`',
+  }),
   METRICS_TOKEN: z
     .string()
     .min(16, { error: 'must have at least 16 characters' })
@@ -561,6 +566,7 @@ function toConfig(values: Environment): Config {
     files: {
       storageUrl: values.STORAGE_URL ?? (embedded ? `file:${join(values.DATA_DIR, 'files')}` : undefined),
       origin: values.FILES_ORIGIN ?? '',
+      isScanned: values.FILES_SCAN,
     },
     limits: {
       maxBodyBytes: values.MAX_BODY_BYTES,

@@ -77,17 +77,17 @@ export type Finished =
 
 /**
  * Makes what others may see of a picture: upright and without metadata, and its thumbnails. May be repeated, also after it was
- * interrupted anywhere. Null if its bytes are gone.
+ * interrupted anywhere.
  */
 export async function finishPicture(
   { storage, decoder }: { readonly storage: Storage; readonly decoder: Decoder },
   { id, contentType }: Pick<Attachment, 'id' | 'contentType'>,
-): Promise<Finished | null> {
+): Promise<Finished> {
   const folder = await mkdtemp(join(tmpdir(), 'fairway-picture-'));
   try {
     const path = join(folder, 'received');
     const bytes = await storage.read(receivedKey(id));
-    if (bytes === null) return null;
+    if (bytes === null) return { status: 'FAILED', failure: 'BROKEN' };
     await pipeline(bytes, createWriteStream(path));
     const answer = await decoder.run({ kind: 'picture', path, contentType, folder, pixels: versions });
     if (!('picture' in answer)) {

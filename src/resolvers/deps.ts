@@ -2,6 +2,7 @@ import type { LRUCache } from 'lru-cache';
 import type { RateLimiterMemory } from 'rate-limiter-flexible';
 import type { Database } from '../db/database.js';
 import type { Room } from '../db/rooms.js';
+import type { Attachment } from '../domain/attachment.js';
 import type { Language } from '../domain/notice.js';
 import type { SendGate } from '../domain/send-gate.js';
 import type { Slices } from '../domain/slices.js';
@@ -69,6 +70,19 @@ export interface Files {
   readonly queue: FileQueue;
   /** In front of the path of a file; empty if readers take them from where they reach GraphQL. */
   readonly origin: string;
+  /** Null if files are not scanned. */
+  readonly scan: ScanFile | null;
+}
+
+/** Asks the scanner of the platform. @throws {ChatError} UNAVAILABLE if it does not answer */
+export type ScanFile = (request: FileScanRequest) => Promise<{ readonly isClean: boolean }>;
+
+/** What the scanner gets of a file. */
+export interface FileScanRequest extends Pick<Attachment, 'id' | 'name' | 'contentType' | 'byteSize'> {
+  readonly roomId: string;
+  readonly uploaderId: number;
+  /** Where it reads the bytes. */
+  readonly url: string;
 }
 
 /** Brings files with work to do to one instance each. */

@@ -12,7 +12,7 @@ import {
   pageFiles,
   type StoredFile,
 } from '../db/attachments.js';
-import { settleAttachment } from '../db/room-log.js';
+import { type SettledFile, settleAttachment } from '../db/room-log.js';
 import type { Room } from '../db/rooms.js';
 import {
   type Attachment,
@@ -108,7 +108,8 @@ export async function completeUpload(
   const look = await receiveFile(files, id, upload.announced, limits);
   if (look === null) throw new ChatError('CONFLICT', 'The bytes are not there yet: upload them first, or again');
   const { failure, kind } = look;
-  const status = failure !== null ? 'FAILED' : kind === 'IMAGE' ? 'PROCESSING' : 'READY';
+  const isHeldBack = kind === 'IMAGE' || files.scan !== null;
+  const status = failure !== null ? 'FAILED' : isHeldBack ? 'PROCESSING' : 'READY';
   const attachment = found(await complete(db, id, { ...look, status }, unusedLifetimeMs));
 
   if (status !== 'READY') files.queue.add(id);
@@ -126,22 +127,32 @@ export async function workOnFile(deps: Deps, id: string): Promise<void> {
     await eraseFile(files.storage, id);
     return noteErased(db, id);
   }
-  const settled =
-    attachment.status === 'PROCESSING'
-      ? await finishPicture(files, attachment)
-      : isOver(file, db.now())
-        ? expired
-        : null;
-  if (settled === null) return;
+  const isUnfinished = attachment.status === 'PROCESSING';
+  if (!isUnfinished && !isOver(file, db.now())) return;
+  const settled = isUnfinished ? await finish(files, file) : expired;
   const { entries } = await db.changes.change(`room ${file.roomId}`, (writes) =>
     settleAttachment({ writes }, id, settled, unusedLifetimeMs),
   );
   feeds.publish(entries);
   if (settled.status !== 'READY') files.queue.add(id);
-  else await files.storage.removeAll(receivedKey(id));
+  // What was made of a picture takes its place.
+  else if (attachment.kind === 'IMAGE') await files.storage.removeAll(receivedKey(id));
 }
 
 const expired = { status: 'EXPIRED' } as const;
+const infected = { status: 'FAILED', failure: 'INFECTED' } as const;
+
+/** What becomes of a file that others cannot read yet. */
+async function finish(files: Files, { attachment, roomId, uploaderId }: StoredFile): Promise<SettledFile> {
+  const { id, name, kind, contentType, byteSize } = attachment;
+  if (files.scan !== null) {
+    // Nobody but the uploader can read it now, so the scanner reads it in the uploader's name.
+    const url = `${files.origin}${pathOfFile(id, 'original')}?access=${files.signer.signAccess(uploaderId).token}`;
+    const { isClean } = await files.scan({ id, name, contentType, byteSize, roomId, uploaderId, url });
+    if (!isClean) return infected;
+  }
+  return kind === 'IMAGE' ? finishPicture(files, attachment) : { status: 'READY' };
+}
 
 /** Whether nobody needs the file any more: it was not used in time, or its retention is over. */
 function isOver({ isUsed, createdAt, attachment: { expiresAt } }: StoredFile, now: number): boolean {

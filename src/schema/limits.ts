@@ -34,6 +34,7 @@ const Limits = builder.objectRef<LimitsShape>('Limits').implement({
       resolve: () => maxAttachments,
     }),
     fileTypes: t.stringList({
+      complexity: () => 1,
       description: 'The media types of the files that this server takes, as their bytes say; empty if it takes none.',
       resolve: ({ fileTypes }, _args, { deps }) => (deps.files === null ? [] : [...fileTypes]),
     }),

@@ -107,6 +107,8 @@ export const Message = builder.objectRef<PagedMessage>('Message').implement({
     }),
     attachments: t.field({
       type: [Attachment],
+      // They come with the message, and most have none.
+      complexity: () => ({ field: 1, multiplier: 3 }),
       description: 'Its files, in the order to show; at most 10 (limits.maxAttachments). Empty once deleted.',
       resolve: ({ attachments }) => attachments ?? [],
     }),

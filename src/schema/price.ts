@@ -19,13 +19,10 @@ export const priceOfEntry = 1;
 /**
  * Every list that is not paged, because its length is unknown before it is looked up, with the price of one more entry on top
  * of its selected fields. None is longer than a room has members, except `members(includeLeft: true)`, which only its price
- * limits. The members of MembersRead need no look-up, nor do attachments, which come with their message: so an event with four fields of each member of the largest room
+ * limits. The members of MembersRead need no look-up: so an event with four fields of each member of the largest room
  * is allowed beside anything else that a subscription may select.
  */
 export const unpagedLists: ReadonlyMap<string, number> = new Map([
-  ['CreateUploadPayload.headers', 0],
-  ['Limits.fileTypes', 0],
-  ['Message.attachments', 0],
   ['MembersRead.members', 0],
   ['Message.readBy', priceOfEntry],
   ['Room.members', priceOfEntry],

@@ -56,6 +56,7 @@ const CreateUploadPayload = builder.objectRef<Upload>('CreateUploadPayload').imp
     }),
     headers: t.field({
       type: [HttpHeader],
+      complexity: () => ({ field: 1, multiplier: 2 }),
       description: 'Its headers. The body is the bytes alone.',
       resolve: ({ headers }) => Object.entries(headers).map(([name, value]) => ({ name, value })),
     }),

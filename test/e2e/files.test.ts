@@ -2,12 +2,22 @@ import { randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Msg } from '@nats-io/transport-node';
 import sharp from 'sharp';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { Backend } from '../support/backend.js';
 import type { TestClient } from '../support/client.js';
 import { announce, complete, makePhoto, makeText, put, read, upload } from '../support/files.js';
 import type { Instance } from '../support/instance.js';
-import { deleteMessage, fileEvents, fileMessages, removeMember, roomFiles, sendFiles } from '../support/operations.js';
+import {
+  deleteMessage,
+  fileEvents,
+  fileMessages,
+  removeMember,
+  roomFiles,
+  sendFiles,
+  updateRoom,
+} from '../support/operations.js';
 import { describeWithNats } from '../support/requirements.js';
 import { waitFor } from '../support/wait-for.js';
 import { useWorld } from '../support/world.js';
@@ -157,5 +167,136 @@ describeWithNats('a file', () => {
     await complete(alice, id);
     await send(alice, [id]);
     expect(await (await read(b, bob, url)).text()).toBe('right');
+  });
+
+  it('keeps its place among the messages that are sent over one socket without waiting', async () => {
+    const other = await alice.group(5);
+    const uploaded = await Promise.all([1, 2, 3].map((n) => upload(a, alice, other, makeText(`file ${n}`))));
+    const sent = await Promise.all(
+      uploaded.flatMap(({ id }, n) => [
+        alice.ws(sendFiles, { input: { roomId: other, content: `text ${n}` } }),
+        alice.ws(sendFiles, { input: { roomId: other, attachmentIds: [id] } }),
+      ]),
+    );
+    const seqs = sent.map(({ sendMessage }) => sendMessage.message.seq);
+    expect(seqs).toEqual(seqs.toSorted((x, y) => x - y));
+  });
+
+  it('is listed in pages, the newest message first, also by its kind', async () => {
+    const other = await alice.group(5);
+    const ids: string[] = [];
+    for (let n = 0; n < 3; n += 1) {
+      const [text, photo] = await Promise.all([
+        upload(a, alice, other, makeText(`${n}`)),
+        upload(a, alice, other, await makePhoto({ width: 8, height: 6 })),
+      ]);
+      await alice.http(sendFiles, { input: { roomId: other, attachmentIds: [text.id, photo.id] } });
+      ids.unshift(text.id, photo.id);
+    }
+    const listed: string[] = [];
+    for (let after: string | null | undefined; after !== null; ) {
+      const { room } = await bob.http(roomFiles, { roomId: other, first: 4, after });
+      listed.push(...(room?.attachments.edges.map(({ node }) => node.id) ?? []));
+      after = room?.attachments.pageInfo.hasNextPage === true ? room.attachments.pageInfo.endCursor : null;
+    }
+    expect(listed).toEqual(ids);
+    const pictures = await bob.http(roomFiles, { roomId: other, kind: 'IMAGE' });
+    expect(pictures.room?.attachments.edges.map(({ node }) => node.name)).toEqual(['사진.jpg', '사진.jpg', '사진.jpg']);
+    await expect(bob.http(roomFiles, { roomId, after: 'x' })).rejects.toMatchObject({ code: 'BAD_USER_INPUT' });
+    expect((await mallory.http(roomFiles, { roomId: other })).room).toBeNull();
+  });
+
+  it('becomes the picture of a room, which its members read, until another one takes its place', async () => {
+    const other = await alice.group(5);
+    const setPicture = async () => {
+      const photo = await makePhoto();
+      const announced = await announce(alice, other, photo, randomUUID(), 'ROOM_IMAGE');
+      await put(a, announced, photo.bytes);
+      const { id } = await complete(alice, announced.attachment.id);
+      const { updateRoom: changed } = await alice.http(updateRoom, { input: { roomId: other, imageId: id } });
+      return changed.room.imageUrl;
+    };
+    const first = await setPicture();
+    expect(first).toMatch(/^\/files\/[0-9a-f-]{36}\/medium$/);
+    expect((await read(b, bob, first)).headers.get('content-type')).toBe('image/webp');
+    expect((await read(b, mallory, first)).status).toBe(404);
+    const second = await setPicture();
+    expect(second).not.toBe(first);
+    expect([(await read(b, bob, first)).status, (await read(b, bob, second)).status]).toEqual([404, 200]);
+    await expect(announce(bob, other, await makePhoto(), randomUUID(), 'ROOM_IMAGE')).rejects.toMatchObject({
+      code: 'FORBIDDEN',
+    });
+    const text = await upload(a, alice, other, makeText());
+    await expect(alice.http(updateRoom, { input: { roomId: other, imageId: text.id } })).rejects.toMatchObject({
+      code: 'BAD_USER_INPUT',
+    });
+  });
+
+  it('is refused with a code if it is not the viewer’s, not of the room, not there yet, or one too many', async () => {
+    const other = await alice.group(5);
+    const [mine, elsewhere, bobs] = await Promise.all([
+      upload(a, alice, roomId, makeText()),
+      upload(a, alice, other, makeText()),
+      upload(b, bob, roomId, makeText()),
+    ]);
+    const { attachment: pending } = await announce(alice, roomId, makeText());
+    const refused: [readonly string[], string][] = [
+      [[elsewhere.id], 'BAD_USER_INPUT'],
+      [[bobs.id], 'BAD_USER_INPUT'],
+      [[randomUUID()], 'BAD_USER_INPUT'],
+      [[pending.id], 'CONFLICT'],
+      [[mine.id, mine.id], 'BAD_USER_INPUT'],
+      [[], 'BAD_USER_INPUT'],
+      [['x'], 'BAD_USER_INPUT'],
+      [Array.from({ length: 11 }, () => randomUUID()), 'BAD_USER_INPUT'],
+    ];
+    for (const [ids, code] of refused) await expect(send(alice, ids), ids.join()).rejects.toMatchObject({ code });
+    expect((await send(alice, [mine.id])).message.attachments).toHaveLength(1);
+    await expect(alice.http(sendFiles, { input: { roomId, type: 'FILE', content: 'x' } })).rejects.toMatchObject({
+      code: 'BAD_USER_INPUT',
+    });
+    await expect(upload(a, mallory, roomId, makeText())).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    await expect(complete(bob, mine.id)).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    await expect(alice.send(roomId, 'the id of a file', mine.id)).rejects.toMatchObject({ code: 'CONFLICT' });
+  });
+});
+
+describeWithNats('a file that the platform scans', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'fairway-scanned-'));
+  const world = useWorld({ env: { STORAGE_URL: `file:${folder}`, FILES_SCAN: 'true' }, instances: 1 });
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  it('is held back until the scanner has answered, and never shown if it is infected', async () => {
+    const [instance] = world.instances as [Instance];
+    const [alice, bob] = [await world.client(4), await world.client(5)];
+    const roomId = await alice.group(5);
+    const [good, bad] = await Promise.all(
+      ['good', 'EICAR'].map((text) => upload(instance, alice, roomId, makeText(text))),
+    );
+    if (good === undefined || bad === undefined) throw new Error('nothing uploaded');
+    expect([good.status, bad.status]).toEqual(['PROCESSING', 'PROCESSING']);
+    const { sendMessage } = await alice.http(sendFiles, { input: { roomId, attachmentIds: [good.id, bad.id] } });
+    expect((await read(instance, bob, good.url)).status).toBe(404);
+
+    const scanner = await Backend.connect(world.nats);
+    const answer = async (request: Msg) => {
+      const { url } = request.json<{ url: string }>();
+      const text = await (await fetch(new URL(url, instance.url))).text();
+      request.respond(JSON.stringify({ clean: text !== 'EICAR' }));
+    };
+    scanner.connection.subscribe('chat.files.scan', { callback: (_error, request) => void answer(request) });
+    const statuses = await waitFor(
+      async () => {
+        const { room } = await bob.http(fileMessages, { roomId });
+        const message = room?.messages.edges.find(({ node }) => node.id === sendMessage.message.id)?.node;
+        const found = message?.attachments.map(({ status, failure }) => failure ?? status);
+        return found?.includes('PROCESSING') === true ? undefined : found;
+      },
+      { what: 'the scanner' },
+    );
+    expect(statuses).toEqual(['READY', 'INFECTED']);
+    expect((await read(instance, bob, good.url)).status).toBe(200);
+    expect((await read(instance, alice, bad.url)).status).toBe(404);
+    await scanner.connection.close();
   });
 });

@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import sharp from 'sharp';
-import type { AnyAttachmentFragment } from '../e2e/generated/graphql.js';
+import type { AnyAttachmentFragment, UploadPurpose } from '../e2e/generated/graphql.js';
 import type { TestClient } from './client.js';
 import type { Instance } from './instance.js';
 import { completeUpload, createUpload } from './operations.js';
@@ -36,8 +36,14 @@ export const makeText = (text = 'hello'): Bytes => ({
 export const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
 /** Announces a file. */
-export async function announce(client: TestClient, roomId: string, { name, type, bytes }: Bytes, id = randomUUID()) {
-  const input = { id, roomId, name, contentType: type, byteSize: bytes.length, sha256: sha256(bytes) };
+export async function announce(
+  client: TestClient,
+  roomId: string,
+  { name, type, bytes }: Bytes,
+  id = randomUUID() as string,
+  purpose: UploadPurpose = 'MESSAGE',
+) {
+  const input = { id, roomId, purpose, name, contentType: type, byteSize: bytes.length, sha256: sha256(bytes) };
   return (await client.http(createUpload, { input })).createUpload;
 }
 

@@ -32,6 +32,8 @@ export interface NatsOptions {
 export interface NatsPubSub extends PubSub {
   /** Runs with the first connection, and with a new one if the client gave up the old one; not after a reconnect. */
   onConnection(action: (connection: NatsConnection) => void): void;
+  /** Resolves with the answer of another system. Rejects without one in time, or while NATS is disconnected. */
+  request(subject: string, body: Uint8Array, timeoutMs: number): Promise<Uint8Array>;
   /** Sends the answers of requests. */
   readonly replies: Replies;
 }
@@ -147,6 +149,11 @@ class JetStreamPubSub implements NatsPubSub {
   async newest(stream: StreamName, count: number): Promise<readonly Uint8Array[]> {
     if (this.#jetstream === undefined) throw new Error('NATS is not connected');
     return this.#readNewest(this.#jetstream, stream, count);
+  }
+
+  async request(subject: string, body: Uint8Array, timeoutMs: number): Promise<Uint8Array> {
+    if (!this.#isConnected || this.#connection === undefined) throw new Error('NATS is not connected');
+    return (await this.#connection.request(subject, body, { timeout: timeoutMs })).data;
   }
 
   subscribe(subject: string, listener: Listener): Subscription {

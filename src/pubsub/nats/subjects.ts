@@ -45,5 +45,8 @@ export const ackedSubject = 'chat.outbox.acked';
 /** `chat.file.work`: a file with work to do, such as thumbnails. */
 export const fileWorkSubject = 'chat.file.work';
 
+/** `chat.files.scan`: a request to the platform's virus scanner. */
+export const fileScanSubject = 'chat.files.scan';
+
 /** `chat.dead-letter.booking`: a booking event that failed five times, unchanged; `.file`: work on a file. */
 export const deadLetterSubject = (what: 'booking' | 'file'): string => `chat.dead-letter.${what}`;
