@@ -19,7 +19,7 @@ export const errorCodes = {
   },
   CONFLICT: {
     meaning:
-      'this message id was used for something else, or the message to edit has been deleted, or edited since the editedAt that was given',
+      'this id was used for something else, the bytes of a file are not there yet or belong to another message, or the message to edit has been deleted, or edited since the editedAt that was given',
     retry: 'no',
   },
   RATE_LIMITED: {
@@ -28,7 +28,7 @@ export const errorCodes = {
     retry: 'yes, after `retryAfterMs`',
   },
   UNAVAILABLE: {
-    meaning: 'PostgreSQL or the key server cannot be reached, or the server restarts',
+    meaning: 'PostgreSQL, the storage of files or the key server cannot be reached, or the server restarts',
     retry: 'yes, with growing pauses and the same message id',
   },
   INTERNAL: {
