@@ -13,7 +13,7 @@ import { useWorld } from '../support/world.js';
 
 const [kim, lee] = [4, 5];
 const env = { ...metricsEnv, LOG_LEVEL: 'info' };
-const allStreams = 'CHAT_MESSAGES, CHAT_PRESENCE, CHAT_TYPING, CHAT_DEAD_LETTERS';
+const allStreams = 'CHAT_MESSAGES, CHAT_PRESENCE, CHAT_TYPING, CHAT_FILE_WORK, CHAT_DEAD_LETTERS';
 
 /** The lines of the log that contain the text. */
 const linesWith = (instance: Instance | undefined, text: string | RegExp): string[] =>
