@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { findBackendClientProblems } from './backend-clients.mjs';
 import { checkClient } from './client.mjs';
 import { findStalePages } from './docs.mjs';
 import { findStaleManifests } from './documents.mjs';
@@ -22,6 +23,7 @@ const checks = {
   'types of the chat app': () => run(program('typescript/bin/tsc'), '-p', 'web/tsconfig.json'),
   client: checkClient,
   documents: findStaleManifests,
+  'clients of backends': findBackendClientProblems,
   'native clients': async () => findNativeClientProblems(),
   imports: async () => findForbiddenImports(),
   'format and lint': () => run(program('@biomejs/biome/bin/biome'), 'check', '--error-on-warnings', '.'),

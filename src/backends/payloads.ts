@@ -22,7 +22,7 @@ const limitError = 'must be a whole number of at least 1';
 export const limit = z.int({ error: limitError }).min(1, { error: limitError });
 const skipError = 'must be a whole number from 0 to 1000000';
 export const skip = z.int({ error: skipError }).min(0, { error: skipError }).max(1_000_000, { error: skipError });
-const versionError = 'must be a whole number of at least 0';
+const versionError = 'must be a whole number from 0 to 9007199254740991';
 export const version = z.int({ error: versionError }).min(0, { error: versionError });
 
 export const memberIds = z.array(userId, { error: 'must be a list of user numbers' });

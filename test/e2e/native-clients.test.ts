@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { getIntrospectionQuery } from 'graphql';
 import { v4 as uuid } from 'uuid';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { WebSocket } from 'ws';
 import {
   type ApolloWire,
   apolloIos,
@@ -22,7 +23,7 @@ import { removeMember } from '../support/operations.js';
 import { RawHttp } from '../support/raw-http.js';
 import { describeWithNats } from '../support/requirements.js';
 import { waitFor } from '../support/wait-for.js';
-import { type Answer, RawSocket, type ServerMessage } from '../support/wire.js';
+import { type Answer, postBody, RawSocket, readAnswer, type ServerMessage } from '../support/wire.js';
 import { useWorld } from '../support/world.js';
 
 const hashAlone: Carried = { text: false, hash: true };
@@ -392,6 +393,16 @@ describeWithNats('a native client', () => {
       expect(frame.subarray(2).toString()).toBe('Subprotocol not acceptable');
     });
 
+    it('ends the handshake itself if it sees that its subprotocol was not chosen, as browsers do', async () => {
+      const socket = new WebSocket(`${plain.url.replace('http', 'ws')}/graphql`, 'graphql-ws');
+      let closeCode: number | undefined;
+      socket.on('error', () => undefined);
+      socket.on('close', (code) => {
+        closeCode = code;
+      });
+      expect(await waitFor(() => closeCode, { what: 'the end of the handshake' })).toBe(1006);
+    });
+
     it('gets a clear refusal of a single connection for server-sent events', async () => {
       // graphql-sse, PROTOCOL.md: a client reserves its stream with PUT
       const reserved = await exchange([
@@ -414,6 +425,63 @@ describeWithNats('a native client', () => {
       ];
       const answer = await exchange(head, apolloKotlin.body({ name: 'RoomList', variables: { first: 1 } }));
       expect(answer).toMatchObject({ status: 200, data: { rooms: expect.anything() } });
+    });
+  });
+
+  describe('what is not supported (the table in docs/clients.md)', () => {
+    const [newJson, plainJson] = ['application/graphql-response+json', 'application/json'];
+    const refusal = (message: string) => ({ errors: [{ message, extensions: { code: 'BAD_USER_INPUT' } }] });
+    const authorization = () => ({ authorization: `Bearer ${kim.token}` });
+    const postJson = (accept: string, body: unknown) =>
+      postBody(plain, JSON.stringify(body), { accept, 'content-type': plainJson, ...authorization() });
+
+    it.each([newJson, plainJson])('refuses a batch with 400 to a client that accepts %s', async (accept) => {
+      const answer = await postJson(accept, [{ query: '{ viewer { id } }' }, { query: '{ unreadCount }' }]);
+      expect(answer).toMatchObject({ status: 400, ...refusal('Batching is not supported.') });
+    });
+
+    it.each([
+      ['@defer', '{ viewer { ... @defer { id } } }'],
+      ['@stream', '{ rooms(first: 1) { edges @stream { node { id } } } }'],
+    ])('knows no directive %s, over HTTP and in a socket', async (directive, query) => {
+      const unknown = refusal(`Unknown directive "${directive}".`);
+      expect(await postJson(newJson, { query })).toMatchObject({ status: 400, ...unknown });
+      expect(await postJson(plainJson, { query })).toMatchObject({ status: 200, ...unknown });
+      // As Apollo Client and graphql-js's clients ask for incremental delivery.
+      const incremental = `multipart/mixed;deferSpec=20220824, ${plainJson}`;
+      expect(await postJson(incremental, { query })).toMatchObject({ status: 200, ...unknown });
+      const socket = await openSocket(apolloKotlin);
+      expect(await socket.ask({ query })).toMatchObject(unknown);
+    });
+
+    it.each(['PUT', 'DELETE'])('has no single connection for server-sent events: %s is 405', async (method) => {
+      const answer = await readAnswer(
+        await fetch(`${plain.url}/graphql`, { method, headers: { accept: 'text/event-stream', ...authorization() } }),
+      );
+      expect([answer.status, answer.headers.get('allow')]).toEqual([405, 'GET, POST']);
+      expect(answer.errors?.[0]?.extensions.code).toBe('BAD_USER_INPUT');
+    });
+
+    it('takes no upload of the multipart request specification: 415', async () => {
+      const form = new FormData();
+      form.set('operations', JSON.stringify({ query: 'mutation ($file: Upload!) { a }', variables: { file: null } }));
+      form.set('map', JSON.stringify({ 0: ['variables.file'] }));
+      form.set('0', new Blob(['a picture']), 'a.jpg');
+      const answer = await postBody(plain, form, { accept: plainJson, ...authorization() });
+      expect(answer).toMatchObject({ status: 415, ...refusal('The body must be application/json') });
+    });
+
+    it('executes a persisted query that comes with its text, and does not keep it', async () => {
+      const query = '{ viewer { id } }';
+      const extensions = { persistedQuery: { version: 1, sha256Hash: sha256(query) } };
+      expect(await postJson(newJson, { query, extensions })).toMatchObject({
+        status: 200,
+        data: { viewer: { id: '4' } },
+      });
+      const alone = await postJson(newJson, { extensions });
+      expect(alone).toMatchObject({ status: 200, ...refusal('PersistedQueryNotSupported') });
+      const byId = await postJson(newJson, { documentId: `sha256:${sha256(query)}` });
+      expect(byId).toMatchObject({ status: 400, errors: [{ extensions: { code: 'DOCUMENT_NOT_REGISTERED' } }] });
     });
   });
 

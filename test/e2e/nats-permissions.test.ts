@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { jetstreamManager } from '@nats-io/jetstream';
+import { AckPolicy, jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Backend } from '../support/backend.js';
@@ -55,7 +55,7 @@ const consumerApi = [
 
 describeWithNats('a server with the configuration in deploy/nats', () => {
   const world = useWorld({ instances: 2, nats: startDeployedNats, env: { BOOKING_EVENTS_STREAM: bookingStream } });
-  const logins = ['fairway', 'operator', 'backend', 'booking'] as const;
+  const logins = ['fairway', 'operator', 'backend', 'booking', 'notifier'] as const;
   type Name = (typeof logins)[number];
   const clients = new Map<Name, Backend>();
   const refusals = new Map<Backend, string[]>();
@@ -102,7 +102,8 @@ describeWithNats('a server with the configuration in deploy/nats', () => {
 
   /** Resolves once the insider has received everything that the clients have published. */
   async function settle(): Promise<void> {
-    for (const name of ['backend', 'booking', 'fairway'] as const) await (await as(name)).connection.flush();
+    for (const name of ['backend', 'booking', 'notifier', 'fairway'] as const)
+      await (await as(name)).connection.flush();
   }
 
   it('lets the chat server do all that it needs', async () => {
@@ -134,7 +135,7 @@ describeWithNats('a server with the configuration in deploy/nats', () => {
     expect(output).not.toMatch(/permission/i);
   });
 
-  describe.each(['backend', 'booking'] as const)('keeps the user %s', (login) => {
+  describe.each(['backend', 'booking', 'notifier'] as const)('keeps the user %s', (login) => {
     it('from publishing on the subjects of the chat server', async () => {
       const { connection } = await as(login);
       const mark = randomUUID();
@@ -205,6 +206,31 @@ describeWithNats('a server with the configuration in deploy/nats', () => {
       const manager = await jetstreamManager(connection);
       expect(await manager.streams.getMessage(bookingStream, { last_by_subj: 'booking.999.created' })).toBeNull();
     });
+  });
+
+  it('lets a notifier read its consumer of all entries, acknowledge them, and load what it needs', async () => {
+    const manager = await jetstreamManager((await as('operator')).connection);
+    await manager.consumers.add('CHAT_MESSAGES', { durable_name: 'notifier', ack_policy: AckPolicy.Explicit });
+    const kim = await world.client(4, 0);
+    const room = await kim.group(5);
+    const { message } = await kim.send(room, '알림');
+
+    const notifier = await as('notifier');
+    const consumer = await jetstream(notifier.connection).consumers.get('CHAT_MESSAGES', 'notifier');
+    for await (const entry of await consumer.consume()) {
+      entry.ack();
+      if (entry.json<{ id: string }>().id === message.id) break;
+    }
+
+    const isDone = async () => (await manager.consumers.info('CHAT_MESSAGES', 'notifier')).num_ack_pending === 0;
+    await waitFor(isDone, { what: 'the acknowledgements' });
+    expect(await notifier.ask('chat.messages.list', { roomId: room, limit: 1 })).toMatchObject({
+      data: { messages: [{ id: message.id }] },
+    });
+    expect(await notifier.ask('chat.rooms.members', { roomId: room })).toMatchObject({ data: { memberCount: 2 } });
+    for (const subject of ['chat.messages.save', '$JS.ACK.BOOKING_EVENTS.x.1', '$JS.ACK.CHAT_MESSAGES.other.1']) {
+      expect(await isRefused(notifier, subject, 'publish'), subject).toBe(true);
+    }
   });
 
   it('keeps the chat server from what it does not need', async () => {

@@ -15,8 +15,8 @@ export interface TestNats {
   readonly user: string;
   readonly password: string;
   readonly port: number;
-  /** The logins of other backends, of the booking system, and of the operator of JetStream. */
-  readonly logins: Readonly<Record<'backend' | 'booking' | 'operator', Login>>;
+  /** The logins of other backends, of the booking system, of a notifier, and of the operator of JetStream. */
+  readonly logins: Readonly<Record<'backend' | 'booking' | 'notifier' | 'operator', Login>>;
   /** Sends SIGKILL; the server stays away until `restart`. */
   kill(): Promise<void>;
   /** Kills the server if it runs, and starts it on the same port with the same password; `wipe` empties the store. */
@@ -47,7 +47,7 @@ export async function startNats(where: { port?: number } = {}): Promise<TestNats
     user,
     password,
     port,
-    logins: { backend: login, booking: login, operator: login },
+    logins: { backend: login, booking: login, notifier: login, operator: login },
     kill: () => server.kill(),
     restart: async ({ wipe }) => {
       await server.kill();
@@ -75,6 +75,7 @@ export async function startDeployedNats(): Promise<TestNats> {
     OPERATOR_NATS_PASSWORD: 'of-operator',
     BACKEND_NATS_PASSWORD: 'of-backend',
     BOOKING_NATS_PASSWORD: 'of-booking',
+    NOTIFIER_NATS_PASSWORD: 'of-notifier',
   };
   const nats = await startProcess({ config: () => deployedConfig, env: passwords });
   return {
@@ -84,6 +85,7 @@ export async function startDeployedNats(): Promise<TestNats> {
     logins: {
       backend: { user: 'backend', pass: 'of-backend', inboxPrefix: '_INBOX.backend' },
       booking: { user: 'booking', pass: 'of-booking' },
+      notifier: { user: 'notifier', pass: 'of-notifier', inboxPrefix: '_INBOX.notifier' },
       operator: { user: 'operator', pass: 'of-operator', inboxPrefix: '_INBOX.operator' },
     },
   };
@@ -98,7 +100,7 @@ export async function startNatsWith(lines: string): Promise<TestNats> {
     writeFileSync(path, `authorization { user: ${user}, password: ${password} }\n${lines}\n`);
     return path;
   };
-  const logins = { backend: login, booking: login, operator: login };
+  const logins = { backend: login, booking: login, notifier: login, operator: login };
   return { ...(await startProcess({ config })), user, password, logins };
 }
 

@@ -43,7 +43,7 @@ export const streams = [
     name: 'CHAT_FILE_WORK',
     subjects: ['chat.file.work'],
     storage: StorageType.File,
-    max_age: nanos(dayMs),
+    max_age: nanos(2 * dayMs),
     duplicate_window: nanos(2 * minuteMs),
   },
   {
