@@ -81,7 +81,7 @@ const rules = {
   },
   dev: {
     does: 'nothing that production needs: the PostgreSQL and the nats-server that `npm start` brings (`embedded`), the demo, the development login',
-    imports: ['config', 'server/http', 'db', 'auth', 'domain'],
+    imports: ['config', 'server/http', 'db', 'files', 'auth', 'domain'],
     owns: ['node:http'],
   },
 };

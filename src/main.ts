@@ -7,6 +7,9 @@ import { startEmbeddedServers } from './dev/embedded/embedded-servers.js';
 import { reportSlowStep } from './dev/report-slow-step.js';
 import { seedDemo } from './dev/seed-demo.js';
 import { printWelcome } from './dev/welcome.js';
+import { FolderStorage } from './files/folder-storage.js';
+import { folderOf } from './files/open-storage.js';
+import type { Storage } from './files/storage.js';
 import { Lifecycle, StartInterruptedError } from './lifecycle.js';
 import { createLog } from './log.js';
 import { registerDocuments } from './register-documents.js';
@@ -30,7 +33,9 @@ async function start(config: Config, log: Logger, lifecycle: Lifecycle): Promise
   );
   if (config.embedded)
     await lifecycle.startStep(() =>
-      reportSlowStep('Writing the demo', () => seedDemo(url, { language: config.language })),
+      reportSlowStep('Writing the demo', () =>
+        seedDemo(url, { language: config.language, storage: openDemoStorage(config) }),
+      ),
     );
 
   const workers = canFork ? config.workers : 1;
@@ -81,6 +86,14 @@ async function provideServers(config: Config, log: Logger, lifecycle: Lifecycle)
     nats: servers.nats === undefined ? nats : { ...nats, ...pickAddress(servers.nats) },
     auth: { ...auth, secret: auth.secret ?? keptSecret },
   };
+}
+
+/** The demo's pictures are written before anything is served, into a folder. */
+function openDemoStorage({ files: { storageUrl } }: Config): Storage | undefined {
+  if (storageUrl?.startsWith('file:') !== true) return undefined;
+  return new FolderStorage(folderOf(storageUrl), () => {
+    throw new Error('Nobody uploads into the demo');
+  });
 }
 
 const pickAddress = ({ url, user, password }: { url: string; user: string; password: string }) => ({

@@ -23,16 +23,24 @@ const transactionTimeoutMs = 30_000;
  * users or its booking has one already. Users keep the names that they have.
  * @returns whether something was written
  */
-export const writeRooms = (
+export const writeRooms = <Room extends RoomRows>(
   { writes }: Database,
   users: readonly NamedUser[],
-  rooms: readonly RoomRows[],
-): Promise<boolean> => writes.prisma.$transaction((tx) => write(tx, users, rooms), { timeout: transactionTimeoutMs });
+  rooms: readonly Room[],
+  storeFiles: StoreFiles<Room>,
+): Promise<boolean> =>
+  writes.prisma.$transaction((tx) => write(tx, users, rooms, storeFiles), { timeout: transactionTimeoutMs });
 
-async function write(
+/** Stores the files of a room, once it is known that the room is written. Resolves with their rows. */
+type StoreFiles<Room> = (
+  room: Room,
+) => Promise<{ readonly files: readonly object[]; readonly filesOfMessages: readonly object[] }>;
+
+async function write<Room extends RoomRows>(
   tx: Prisma.TransactionClient,
   users: readonly NamedUser[],
-  histories: readonly RoomRows[],
+  histories: readonly Room[],
+  storeFiles: StoreFiles<Room>,
 ): Promise<boolean> {
   // Another seeder may hold the lock longer than the usual timeouts allow; the transaction has its own timeout.
   await tx.$executeRaw`SET LOCAL lock_timeout = 0`;
@@ -60,6 +68,11 @@ async function write(
   await tx.$executeRaw`INSERT INTO chat_room_members ${rowsOf('chat_room_members', members)}`;
   const messages = written.flatMap((history) => history.messages);
   await tx.$executeRaw`INSERT INTO chat_messages ${rowsOf('chat_messages', messages)}`;
+  for (const history of written) {
+    const { files, filesOfMessages } = await storeFiles(history);
+    await tx.$executeRaw`INSERT INTO chat_attachments ${rowsOf('chat_attachments', files)}`;
+    await tx.$executeRaw`INSERT INTO chat_message_attachments ${rowsOf('chat_message_attachments', filesOfMessages)}`;
+  }
   const reads = written.flatMap((history) => history.reads);
   await tx.$executeRaw`INSERT INTO message_reads ${rowsOf('message_reads', reads)}`;
   return true;

@@ -45,7 +45,8 @@ type Step = readonly [userId: number, action: Action, secondsAfterPrevious: numb
 /** A text or another kind of entry. Edits and deletions refer to their message by its first content. */
 type Action =
   | string
-  | { readonly image: string }
+  /** A file of prisma/demo, and the name that it was sent with. */
+  | { readonly image: string; readonly name: string }
   | { readonly edit: string; readonly to: string }
   | { readonly delete: string }
   | { readonly rename: string }
@@ -68,7 +69,21 @@ export interface History {
   };
   readonly members: DemoMember[];
   readonly messages: (TableRow<typeof messageShape> & ChangeColumns)[];
+  /** The pictures of these messages. */
+  readonly pictures: DemoPicture[];
   readonly reads: { id: string; message_id: string; room_id: string; user_id: number; seq: number; read_at: Date }[];
+}
+
+/** A picture of a message, whose bytes are in prisma/demo. */
+export interface DemoPicture {
+  readonly id: string;
+  readonly file: string;
+  readonly name: string;
+  readonly roomId: string;
+  readonly uploaderId: number;
+  readonly messageId: string;
+  readonly seq: number;
+  readonly sentAt: Date;
 }
 
 /** The columns of a message that only the table has. */
@@ -96,6 +111,7 @@ function createHistory(demo: DemoRoom, words: Pick<History, 'nameOf' | 'language
     room: { ...room, created_at: startedAt, updated_at: startedAt },
     members: [],
     messages: [],
+    pictures: [],
     reads: [],
   };
   addMembers(history, memberIds, startedAt);
@@ -135,7 +151,7 @@ function act(history: History, userId: number, action: Action, at: Date): void {
   if (typeof action === 'string') {
     append(history, userId, at, { type: 'TEXT', content: action, system: null });
   } else if ('image' in action) {
-    append(history, userId, at, { type: 'IMAGE', content: action.image, system: null });
+    appendPicture(history, userId, at, action);
   } else if ('edit' in action) {
     const last = { change: 'EDITED', changed_at: at, edited_at: at };
     Object.assign(change(history, userId, action.edit), { ...last, content: action.to });
@@ -177,6 +193,24 @@ function append(
   });
 }
 
+/** The digest of what was sent covers the ids of the files, as `chat_send_attachments` makes it. */
+function appendPicture(
+  history: History,
+  userId: number,
+  at: Date,
+  { image, name }: { readonly image: string; readonly name: string },
+): void {
+  append(history, userId, at, { type: 'IMAGE', content: '', system: null });
+  const message = history.messages.at(-1);
+  if (message === undefined) return;
+  const id = uuidv5(image, history.room.id);
+  message.sent_digest = digestOf(`\n${id}`);
+  const place = { roomId: history.room.id, messageId: message.id, seq: message.seq };
+  history.pictures.push({ id, file: image, name, uploaderId: userId, sentAt: at, ...place });
+}
+
+const digestOf = (text: string): string => `\\x${createHash('sha256').update(text).digest('hex')}`;
+
 function appendSystem(
   history: History,
   actorId: number,
@@ -194,7 +228,7 @@ function change({ room, messages }: History, senderId: number, content: string) 
   const message = messages.findLast((m) => m.sender_id === senderId && m.content === content);
   if (message === undefined) throw new Error(`The demo has no message "${content}" of user ${senderId} to change`);
   message.changed_seq = ++room.seq;
-  message.sent_digest ??= `\\x${createHash('sha256').update(content).digest('hex')}`;
+  message.sent_digest ??= digestOf(content);
   return message;
 }
 

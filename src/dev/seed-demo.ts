@@ -1,8 +1,17 @@
 import { connectDatabase } from '../db/database.js';
 import { writeRooms } from '../db/write-rooms.js';
 import { defaultLanguage, type Language } from '../domain/notice.js';
+import type { Storage } from '../files/storage.js';
 import { createHistories } from './demo-history.js';
+import { storePictures } from './demo-pictures.js';
 import { readDemo } from './demo-users.js';
+
+interface SeedOptions {
+  readonly now?: Date;
+  readonly language?: Language;
+  /** For the demo's pictures. */
+  readonly storage?: Storage | undefined;
+}
 
 /**
  * Writes the demo, four people and their rooms of the last days, into a migrated database. Several processes may call it at
@@ -12,13 +21,13 @@ import { readDemo } from './demo-users.js';
  */
 export async function seedDemo(
   databaseUrl: string,
-  { now = new Date(), language = defaultLanguage }: { readonly now?: Date; readonly language?: Language } = {},
+  { now = new Date(), language = defaultLanguage, storage }: SeedOptions = {},
 ): Promise<boolean> {
   const demo = readDemo();
   const histories = createHistories(demo, now, language);
   const db = connectDatabase({ url: databaseUrl });
   try {
-    return await writeRooms(db, demo.users, histories);
+    return await writeRooms(db, demo.users, histories, ({ pictures }) => storePictures(pictures, storage));
   } finally {
     await db.close();
   }

@@ -34,11 +34,12 @@ export async function openStorage(
   signer: Signer,
   claim: (id: string) => Promise<string>,
 ): Promise<Storage> {
-  const storage = new FolderStorage(pathOf(url), (key, terms) => signer.signWrite(key, terms));
+  const storage = new FolderStorage(folderOf(url), (key, terms) => signer.signWrite(key, terms));
   const id = await storage.claim(identityKey, randomUUID());
   if ((await claim(id)) !== id) throw new OtherStorageError(url);
   return storage;
 }
 
-const pathOf = (url: string): string =>
+/** The path of a `file:` URL, which may be relative. */
+export const folderOf = (url: string): string =>
   url.startsWith('file://') ? fileURLToPath(url) : resolve(url.slice('file:'.length));
