@@ -3,7 +3,12 @@ import { type FieldPolicy, InMemoryCache, type Reference } from '@apollo/client'
 /** A page of messages as it is in the store: nodes are references to messages. */
 export interface History {
   readonly __typename?: string;
-  readonly edges: readonly { readonly __typename?: string; readonly node: Reference }[];
+  readonly edges: readonly {
+    readonly __typename?: string;
+    readonly node: Reference;
+    /** The viewer has sent it, and neither a page nor an event has brought it yet. */
+    readonly isSent?: boolean;
+  }[];
   readonly pageInfo?: Readonly<Record<string, unknown>>;
 }
 
@@ -22,7 +27,8 @@ export const createCache = (): InMemoryCache =>
     },
     typePolicies: {
       Presence: { keyFields: ['user', ['id']] },
-      TypingState: { keyFields: ['roomId'] },
+      TypingState: { keyFields: ['roomId'], fields: { users: { merge: false } } },
+      Subscription: { fields: { roomEvents: { merge: false } } },
       Room: { fields: { messages: history, typing: { merge: false } } },
       Query: {
         fields: {
@@ -39,16 +45,18 @@ export const createCache = (): InMemoryCache =>
 /**
  * All pages of a room that were read with `last` and `before`, and what events have added, as one list in the order of `seq`.
  * The page info is that of the oldest page. A newest page that does not reach what is there takes its place: between the two,
- * messages would be missing.
+ * messages would be missing. So it is with what the viewer has sent alone, and with an older page of a list that another one has
+ * replaced.
  */
 const history: FieldPolicy<History> = {
   keyArgs: false,
   merge: (existing, incoming, { readField, args }) => {
     const seqOf = ({ node }: History['edges'][number]) => readField<number>('seq', node) ?? 0;
     const isOlder = args?.['before'] != null;
-    const known = new Set(existing?.edges.map(({ node }) => node.__ref));
+    const known = new Set(existing?.edges.filter(({ isSent }) => isSent !== true).map(({ node }) => node.__ref));
     if (existing === undefined || (!isOlder && !incoming.edges.some(({ node }) => known.has(node.__ref))))
       return incoming;
+    if (isOlder && args['before'] !== existing.pageInfo?.['startCursor']) return existing;
     const edges = new Map([...existing.edges, ...incoming.edges].map((edge) => [edge.node.__ref, edge]));
     return {
       ...incoming,

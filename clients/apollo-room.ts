@@ -93,9 +93,9 @@ export function watchRoom(
 }
 
 /**
- * Sends a message that is shown at once. Repeat it with the same `id` if it fails: it arrives once, and shows once, whether its
- * answer or its event comes first.
- * @throws what Apollo Client throws; `codeOf` has the code
+ * Sends a message that is shown at once, and once, whether its answer or its event comes first. If no answer comes or the server
+ * is busy, it is repeated (see `withRetries`) and stays shown meanwhile. You may call this again with the same `id`.
+ * @throws what Apollo Client throws, if it is refused, or was repeated in vain: it is not shown any more. `codeOf` has the code
  */
 export async function sendMessage(
   client: ApolloClient,
@@ -112,6 +112,7 @@ export async function sendMessage(
     {
       mutation: SendMessage,
       variables: { input: { id, roomId, content } },
+      context: { isRepeatable: true },
       optimisticResponse: {
         sendMessage: {
           __typename: 'SendMessagePayload',
@@ -133,21 +134,29 @@ export async function sendMessage(
         },
       },
       update: (cache, { data }) => {
-        if (data != null) addMessage(cache, roomId, data.sendMessage.message);
+        if (data != null) addMessage(cache, roomId, data.sendMessage.message, true);
       },
     },
   );
 }
 
 /** The code of a refusal, or NETWORK if there was no answer. */
-export function codeOf(error: unknown): string {
+export const codeOf = (error: unknown): string => String(extensionsOf(error)['code'] ?? 'NETWORK');
+
+/** How long the server asks to wait before the next attempt. */
+export const retryAfterMsOf = (error: unknown): number | undefined => {
+  const { retryAfterMs } = extensionsOf(error);
+  return typeof retryAfterMs === 'number' ? retryAfterMs : undefined;
+};
+
+function extensionsOf(error: unknown): Readonly<Record<string, unknown>> {
   const { errors = [] } = (error ?? {}) as {
-    errors?: readonly { readonly extensions?: { readonly code?: unknown } }[];
+    readonly errors?: readonly { readonly extensions?: Readonly<Record<string, unknown>> }[];
   };
-  return String(errors[0]?.extensions?.code ?? 'NETWORK');
+  return errors[0]?.extensions ?? {};
 }
 
-function addMessage(cache: ApolloCache, roomId: string, message: { readonly id: string }): void {
+function addMessage(cache: ApolloCache, roomId: string, message: { readonly id: string }, isOwn = false): void {
   cache.modify<{ messages: History; lastMessage: Reference | null }>({
     id: cache.identify({ __typename: 'Room', id: roomId }) ?? '',
     fields: {
@@ -156,7 +165,9 @@ function addMessage(cache: ApolloCache, roomId: string, message: { readonly id: 
         if (node === undefined || !('edges' in history)) return history;
         const seqOf = (edge: { readonly node: Reference }) => readField<number>('seq', edge.node) ?? 0;
         const others = history.edges.filter((edge) => edge.node.__ref !== node.__ref);
-        const edges = [...others, { __typename: 'MessageEdge', node }].sort((a, b) => seqOf(a) - seqOf(b));
+        const known = history.edges.find((edge) => edge.node.__ref === node.__ref);
+        const isSent = isOwn && (known === undefined || known.isSent === true);
+        const edges = [...others, { __typename: 'MessageEdge', node, isSent }].sort((a, b) => seqOf(a) - seqOf(b));
         return { ...history, edges };
       },
     },
