@@ -13,8 +13,8 @@ import type { Cache, CacheExchangeOpts, Data, ResolveInfo } from '@urql/exchange
  */
 export const cacheOptions: CacheExchangeOpts = {
   keys: {
-    Presence: ({ user }) => String((user as Data).id),
-    TypingState: ({ roomId }) => String(roomId),
+    Presence: ({ user }) => (user as Data | undefined)?.id?.toString() ?? null,
+    TypingState: ({ roomId }) => roomId?.toString() ?? null,
     // Parts of what has them.
     Limits: () => null,
     MessageRead: () => null,

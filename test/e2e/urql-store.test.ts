@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, it, onTestFinished, vi } from 'vitest';
 import { createUrqlClient } from '../../clients/urql.js';
 import { cacheOptions } from '../../clients/urql-cache.js';
 import { codeOf, pageSize, sendMessage, watchRoom } from '../../clients/urql-room.js';
-import { lost, refused, startAnswerProxy } from '../support/answer-proxy.js';
+import { type Fault, lost, refused, startAnswerProxy } from '../support/answer-proxy.js';
 import { names, type TestClient } from '../support/client.js';
 import { removeMember, setTyping } from '../support/operations.js';
 import { useRandom } from '../support/random.js';
@@ -206,28 +206,41 @@ describeWithNats("the store of urql's graphcache, as in the recipe", () => {
 
   it('repeats a message with the same id if its answer is lost or the server is busy, and shows it meanwhile', async () => {
     const roomId = await kim.group(5);
-    const proxy = await startAnswerProxy(serverUrl(), lost, refused('UNAVAILABLE', 20), refused('RATE_LIMITED', 20));
+    let isBusy = true;
+    const held: Fault = async (pass) => {
+      await waitFor(() => !isBusy, { what: 'the event of another' });
+      return pass();
+    };
+    const busy = [refused('UNAVAILABLE', 20), refused('RATE_LIMITED', 20)];
+    const proxy = await startAnswerProxy(serverUrl(), lost, ...busy, held);
     const { client } = await open({ url: proxy.url });
     watch(client, roomId);
     await waitFor(() => shown(client, roomId).length === 1, { what: 'the room' });
     const message = draft(roomId, '여기요');
     const sending = sendMessage(client, documents, message);
     const views = follow(client, roomId);
+    // The events of others are shown meanwhile.
+    await lee.send(roomId, '네');
+    await waitFor(() => texts(client, roomId).includes('네'), { what: 'the event' });
+    isBusy = false;
     await sending;
     expect(proxy.sent).toEqual(Array.from({ length: 4 }, () => message.id));
-    await waitFor(() => seqs(client, roomId).at(-1) === 2, { what: 'its place' });
+    await waitFor(() => seqs(client, roomId).at(-1) === 3, { what: 'its place' });
     expect(new Set(views.map(countOf('여기요')))).toEqual(new Set([1]));
-    expect((await fresh(roomId))?.messages.edges.map(({ node }) => node.content).slice(1)).toEqual(['여기요']);
+    expect(shown(client, roomId)).toEqual((await fresh(roomId))?.messages.edges.map(({ node }) => node));
   });
 
   it('shows messages that are sent at once in their order, and each once in the end', async () => {
     const roomId = await kim.group(5);
-    const { url } = await startAnswerProxy(serverUrl(), refused('UNAVAILABLE', 300));
-    const { client } = await open({ url });
+    const proxy = await startAnswerProxy(serverUrl(), refused('UNAVAILABLE', 300));
+    const { client } = await open({ url: proxy.url });
     watch(client, roomId);
     await waitFor(() => shown(client, roomId).length === 1, { what: 'the room' });
     const sending = ['하나', '둘', '셋'].map((text) => sendMessage(client, documents, draft(roomId, text)));
     expect(texts(client, roomId).slice(1)).toEqual(['하나', '둘', '셋']);
+    await sending[1];
+    // Graphcache has kept this answer until the first message was repeated.
+    expect(proxy.sent).toHaveLength(4);
     await Promise.all(sending);
     await waitFor(() => seqs(client, roomId).at(-1) === 4, { what: 'their places' });
     expect(new Set(texts(client, roomId).slice(1))).toEqual(new Set(['하나', '둘', '셋']));
@@ -308,7 +321,7 @@ describeWithNats("the store of urql's graphcache, as in the recipe", () => {
       room(id: $roomId) {
         id
         typing { id }
-        members { id user { id presence { user { id } status } } }
+        members { id user { id presence { status } } }
       }
     }`;
     interface People {
