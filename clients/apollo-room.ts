@@ -1,5 +1,5 @@
-import type { ApolloCache, ApolloClient, DocumentNode, Reference } from '@apollo/client';
-import type { History } from './apollo-cache.js';
+import { type ApolloCache, type ApolloClient, type DocumentNode, gql, type Reference } from '@apollo/client';
+import { type History, pendingSeq } from './apollo-cache.js';
 
 /** The operations of `clients/operations`, as your code generation or loader gives them. */
 export interface Documents {
@@ -120,8 +120,7 @@ export async function sendMessage(
           message: {
             __typename: 'Message',
             id,
-            // Behind all others until the server has given it its place.
-            seq: 2 ** 31 - 1,
+            seq: pendingSeq,
             cursor: '',
             type: 'TEXT',
             content,
@@ -134,7 +133,7 @@ export async function sendMessage(
         },
       },
       update: (cache, { data }) => {
-        if (data != null) addMessage(cache, roomId, data.sendMessage.message, true);
+        if (data != null) addSent(cache, roomId, data.sendMessage.message.id);
       },
     },
   );
@@ -156,7 +155,7 @@ function extensionsOf(error: unknown): Readonly<Record<string, unknown>> {
   return errors[0]?.extensions ?? {};
 }
 
-function addMessage(cache: ApolloCache, roomId: string, message: { readonly id: string }, isOwn = false): void {
+function addMessage(cache: ApolloCache, roomId: string, message: { readonly id: string }): void {
   cache.modify<{ messages: History; lastMessage: Reference | null }>({
     id: cache.identify({ __typename: 'Room', id: roomId }) ?? '',
     fields: {
@@ -165,11 +164,28 @@ function addMessage(cache: ApolloCache, roomId: string, message: { readonly id: 
         if (node === undefined || !('edges' in history)) return history;
         const seqOf = (edge: { readonly node: Reference }) => readField<number>('seq', edge.node) ?? 0;
         const others = history.edges.filter((edge) => edge.node.__ref !== node.__ref);
-        const known = history.edges.find((edge) => edge.node.__ref === node.__ref);
-        const isSent = isOwn && (known === undefined || known.isSent === true);
-        const edges = [...others, { __typename: 'MessageEdge', node, isSent }].sort((a, b) => seqOf(a) - seqOf(b));
+        const edges = [...others, { __typename: 'MessageEdge', node }].sort((a, b) => seqOf(a) - seqOf(b));
         return { ...history, edges };
       },
     },
+  });
+}
+
+const sentMessages = gql`
+  fragment SentMessages on Sent {
+    id
+    messages {
+      id
+    }
+  }
+`;
+
+/** Before the answer and again with it. */
+function addSent(cache: ApolloCache, roomId: string, id: string): void {
+  const sent = { __typename: 'Sent', id: roomId };
+  const target = { id: cache.identify(sent) ?? '', fragment: sentMessages };
+  cache.updateFragment<{ messages: readonly { readonly id: string }[] }>(target, (known) => {
+    const others = known?.messages.filter((message) => message.id !== id) ?? [];
+    return { ...sent, messages: [...others, { __typename: 'Message', id }] };
   });
 }

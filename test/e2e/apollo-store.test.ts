@@ -3,7 +3,7 @@ import { type ApolloClient, type DocumentNode, gql } from '@apollo/client';
 import { beforeAll, expect, it, onTestFinished } from 'vitest';
 import { createApolloClient } from '../../clients/apollo-client.js';
 import { codeOf, pageSize, sendMessage, watchRoom } from '../../clients/apollo-room.js';
-import { lost, refused, startAnswerProxy } from '../support/answer-proxy.js';
+import { type Fault, lost, refused, startAnswerProxy } from '../support/answer-proxy.js';
 import { names, type TestClient } from '../support/client.js';
 import { setTyping } from '../support/operations.js';
 import { useRandom } from '../support/random.js';
@@ -226,7 +226,12 @@ describeWithNats('the store of Apollo Client, as in the recipe', () => {
 
   it('repeats a message with the same id if its answer is lost or the server is busy, and shows it meanwhile', async () => {
     const roomId = await kim.group(5);
-    const faults = [lost, refused('UNAVAILABLE', 20), refused('RATE_LIMITED', 20)];
+    let isBusy = true;
+    const held: Fault = async (pass) => {
+      await waitFor(() => !isBusy, { what: 'the event of another' });
+      return pass();
+    };
+    const faults = [lost, refused('UNAVAILABLE', 20), refused('RATE_LIMITED', 20), held];
     const proxy = await startAnswerProxy(world.instances[0]?.url ?? '', ...faults);
     const { client } = await open({ url: proxy.url });
     watch(client, roomId);
@@ -239,11 +244,15 @@ describeWithNats('the store of Apollo Client, as in the recipe', () => {
       counts.push((data as Page).room?.messages.edges.filter(({ node }) => node.content === '여기요').length ?? 0);
     });
     onTestFinished(() => subscription.unsubscribe());
+    // The events of others are shown meanwhile.
+    await lee.send(roomId, '네');
+    await waitFor(() => texts(client, roomId).includes('네'), { what: 'the event' });
+    isBusy = false;
     await sending;
     expect(proxy.sent).toEqual(Array.from({ length: 4 }, () => message.id));
-    await waitFor(() => shown(client, roomId).at(-1)?.seq === 2, { what: 'its place' });
+    await waitFor(() => shown(client, roomId).at(-1)?.seq === 3, { what: 'its place' });
     expect(new Set(counts)).toEqual(new Set([1]));
-    expect((await fresh(roomId))?.messages.edges.map(({ node }) => node.content).slice(1)).toEqual(['여기요']);
+    expect(shown(client, roomId)).toEqual((await fresh(roomId))?.messages.edges.map(({ node }) => node));
   });
 
   it('stops repeating in the end, and says why', async () => {
