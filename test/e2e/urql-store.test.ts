@@ -436,6 +436,9 @@ describeWithNats("the store of urql's graphcache, as in the recipe", () => {
     const roomId = await lee.group(4);
     const { ended } = watch(client, roomId);
     await waitFor(() => shown(client, roomId).length === 1, { what: 'the room' });
+    // A member who is removed before the subscription begins is refused with NOT_FOUND.
+    await lee.send(roomId, '안녕히 가세요');
+    await waitFor(() => shown(client, roomId).length === 2, { what: 'the subscription' });
     await lee.http(removeMember, { input: { roomId, userId: '4' } });
     await waitFor(() => ended.length > 0, { what: 'the end' });
     expect([strange.ended, wrong.ended, ended]).toEqual([['NOT_FOUND'], ['BAD_USER_INPUT'], ['FORBIDDEN']]);
