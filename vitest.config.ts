@@ -43,8 +43,24 @@ const quick = [
 /** What they count depends on the open transactions of other databases, which PostgreSQL keeps old versions of rows for. */
 const undisturbed = ['test/integration/hot-updates.test.ts'];
 
+/** Relay's tags become imports of what its compiler made of them; in an app, a plugin for Babel, SWC or Vite does this. */
+const relayTags = {
+  name: 'relay-tags',
+  enforce: 'pre' as const,
+  transform(code: string, id: string) {
+    if (!id.includes('/clients/relay/')) return undefined;
+    const imports: string[] = [];
+    const tagless = code.replaceAll(/graphql`\s*\w+ (\w+)[^`]*`/g, (_tag, name) => {
+      imports.push(`import ${name}_artifact from './__generated__/${name}.graphql.ts';`);
+      return `${name}_artifact`;
+    });
+    return { code: imports.join(' ') + tagless, map: null };
+  },
+};
+
 const project = (test: TestProjectInlineConfiguration['test']): TestProjectInlineConfiguration => ({
   // Two copies of graphql refuse each other's schemas: everything takes the one that Node resolves, as in production.
+  plugins: [relayTags],
   resolve: { alias: [{ find: /^graphql$/, replacement: createRequire(import.meta.url).resolve('graphql') }] },
   test: {
     pool: 'forks',

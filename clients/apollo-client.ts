@@ -1,10 +1,13 @@
-import { ApolloClient, ApolloLink, HttpLink } from '@apollo/client';
+import { ApolloClient, ApolloLink, CombinedGraphQLErrors, HttpLink } from '@apollo/client';
 import { GraphQLWsLink } from '@apollo/client/link/subscriptions';
 import { OperationTypeNode } from 'graphql';
 import type { Client } from 'graphql-ws';
+import { firstValueFrom, from } from 'rxjs';
 import { createCache } from './apollo-cache.js';
+import { codeOf, retryAfterMsOf } from './apollo-room.js';
 import { createAuthorizedFetch } from './authorized-fetch.js';
 import type { FreshToken } from './resume.js';
+import { withRetries } from './retry.js';
 
 /** Apollo Client 4: subscriptions over a socket of `createResumingSocket`, everything else over HTTP. */
 export function createApolloClient(url: string, socket: Client, freshToken: FreshToken): ApolloClient {
@@ -13,5 +16,16 @@ export function createApolloClient(url: string, socket: Client, freshToken: Fres
     new GraphQLWsLink(socket),
     new HttpLink({ uri: url, fetch: createAuthorizedFetch(freshToken) }),
   );
-  return new ApolloClient({ link, cache: createCache() });
+  return new ApolloClient({ link: repeating.concat(link), cache: createCache() });
 }
+
+/** Repeats what may be (`context: { isRepeatable: true }`) below the store, which would take a message back between two attempts. */
+const repeating = new ApolloLink((operation, forward) => {
+  if (operation.getContext()['isRepeatable'] !== true) return forward(operation);
+  const attempt = async () => {
+    const result = await firstValueFrom(forward(operation));
+    if (result.errors !== undefined) throw new CombinedGraphQLErrors(result);
+    return result;
+  };
+  return from(withRetries(attempt, codeOf, retryAfterMsOf));
+});

@@ -1,5 +1,5 @@
-import type { ApolloCache, ApolloClient, DocumentNode, Reference } from '@apollo/client';
-import type { History } from './apollo-cache.js';
+import { type ApolloCache, type ApolloClient, type DocumentNode, gql, type Reference } from '@apollo/client';
+import { type History, pendingSeq } from './apollo-cache.js';
 
 /** The operations of `clients/operations`, as your code generation or loader gives them. */
 export interface Documents {
@@ -93,9 +93,9 @@ export function watchRoom(
 }
 
 /**
- * Sends a message that is shown at once. Repeat it with the same `id` if it fails: it arrives once, and shows once, whether its
- * answer or its event comes first.
- * @throws what Apollo Client throws; `codeOf` has the code
+ * Sends a message that is shown at once, and once, whether its answer or its event comes first. If no answer comes or the server
+ * is busy, it is repeated (see `withRetries`) and stays shown meanwhile. You may call this again with the same `id`.
+ * @throws what Apollo Client throws, if it is refused, or was repeated in vain: it is not shown any more. `codeOf` has the code
  */
 export async function sendMessage(
   client: ApolloClient,
@@ -112,6 +112,7 @@ export async function sendMessage(
     {
       mutation: SendMessage,
       variables: { input: { id, roomId, content } },
+      context: { isRepeatable: true },
       optimisticResponse: {
         sendMessage: {
           __typename: 'SendMessagePayload',
@@ -119,8 +120,7 @@ export async function sendMessage(
           message: {
             __typename: 'Message',
             id,
-            // Behind all others until the server has given it its place.
-            seq: 2 ** 31 - 1,
+            seq: pendingSeq,
             cursor: '',
             type: 'TEXT',
             content,
@@ -133,18 +133,26 @@ export async function sendMessage(
         },
       },
       update: (cache, { data }) => {
-        if (data != null) addMessage(cache, roomId, data.sendMessage.message);
+        if (data != null) addSent(cache, roomId, data.sendMessage.message.id);
       },
     },
   );
 }
 
 /** The code of a refusal, or NETWORK if there was no answer. */
-export function codeOf(error: unknown): string {
+export const codeOf = (error: unknown): string => String(extensionsOf(error)['code'] ?? 'NETWORK');
+
+/** How long the server asks to wait before the next attempt. */
+export const retryAfterMsOf = (error: unknown): number | undefined => {
+  const { retryAfterMs } = extensionsOf(error);
+  return typeof retryAfterMs === 'number' ? retryAfterMs : undefined;
+};
+
+function extensionsOf(error: unknown): Readonly<Record<string, unknown>> {
   const { errors = [] } = (error ?? {}) as {
-    errors?: readonly { readonly extensions?: { readonly code?: unknown } }[];
+    readonly errors?: readonly { readonly extensions?: Readonly<Record<string, unknown>> }[];
   };
-  return String(errors[0]?.extensions?.code ?? 'NETWORK');
+  return errors[0]?.extensions ?? {};
 }
 
 function addMessage(cache: ApolloCache, roomId: string, message: { readonly id: string }): void {
@@ -160,5 +168,24 @@ function addMessage(cache: ApolloCache, roomId: string, message: { readonly id: 
         return { ...history, edges };
       },
     },
+  });
+}
+
+const sentMessages = gql`
+  fragment SentMessages on Sent {
+    id
+    messages {
+      id
+    }
+  }
+`;
+
+/** Before the answer and again with it. */
+function addSent(cache: ApolloCache, roomId: string, id: string): void {
+  const sent = { __typename: 'Sent', id: roomId };
+  const target = { id: cache.identify(sent) ?? '', fragment: sentMessages };
+  cache.updateFragment<{ messages: readonly { readonly id: string }[] }>(target, (known) => {
+    const others = known?.messages.filter((message) => message.id !== id) ?? [];
+    return { ...sent, messages: [...others, { __typename: 'Message', id }] };
   });
 }

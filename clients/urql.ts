@@ -1,15 +1,26 @@
-import { Client, type ExecutionResult, fetchExchange, subscriptionExchange } from '@urql/core';
+import { Client, type Exchange, type ExecutionResult, fetchExchange, subscriptionExchange } from '@urql/core';
+import { cacheExchange } from '@urql/exchange-graphcache';
 import type { Client as SocketClient } from 'graphql-ws';
 import { createAuthorizedFetch } from './authorized-fetch.js';
 import type { FreshToken } from './resume.js';
+import { cacheOptions } from './urql-cache.js';
 
-/** urql: subscriptions over a socket of `createResumingSocket`, everything else over HTTP. A cache goes in front. */
-export function createUrqlClient(url: string, socket: SocketClient, freshToken: FreshToken): Client {
+/**
+ * urql: subscriptions over a socket of `createResumingSocket`, everything else over HTTP.
+ * @param cache - give it to add options of your own: `cacheExchange({ ...cacheOptions, storage })`
+ */
+export function createUrqlClient(
+  url: string,
+  socket: SocketClient,
+  freshToken: FreshToken,
+  cache: Exchange = cacheExchange(cacheOptions),
+): Client {
   return new Client({
     url,
     fetch: createAuthorizedFetch(freshToken),
     preferGetMethod: false,
     exchanges: [
+      cache,
       fetchExchange,
       subscriptionExchange({
         forwardSubscription: ({ query = '', variables = {} }) => ({

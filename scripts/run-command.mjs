@@ -8,7 +8,7 @@ export const root = fileURLToPath(new URL('..', import.meta.url));
  * Runs a command without showing its output.
  * @param {string} command
  * @param {string[]} args
- * @param {{ env?: NodeJS.ProcessEnv }} [options]
+ * @param {{ cwd?: string, env?: NodeJS.ProcessEnv }} [options]
  * @returns {Promise<string>} its stdout
  * @throws {Error} with its whole output, if its exit code is not 0
  */
@@ -22,12 +22,12 @@ export async function runQuietly(command, args, options = {}) {
  * Runs a command to its end, whatever its exit code.
  * @param {string} command
  * @param {string[]} args
- * @param {{ env?: NodeJS.ProcessEnv }} [options]
+ * @param {{ cwd?: string, env?: NodeJS.ProcessEnv }} [options]
  * @returns {Promise<{ code: number, output: string, stdout: string }>} `output` is stdout and stderr in the order of arrival
  */
-export function runAndCollect(command, args, { env = process.env } = {}) {
+export function runAndCollect(command, args, { cwd = root, env = process.env } = {}) {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(command, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
     let output = '';
     let stdout = '';
     child.stdout.setEncoding('utf8').on('data', (text) => {

@@ -15,6 +15,9 @@ const buildStamp = 'dist/.fingerprint';
 const webStamp = 'web/dist/.fingerprint';
 const operationFolders = ['test/e2e/generated', 'client/src/operations/generated', 'web/src/operations/generated'];
 const operationsStamp = 'test/e2e/generated/.fingerprint';
+const relayFolder = 'clients/relay';
+const relayGenerated = `${relayFolder}/__generated__`;
+const relayStamp = `${relayGenerated}/.fingerprint`;
 
 const generateSources = ['package-lock.json', 'prisma.config.ts', 'prisma/schema.prisma'];
 const buildSources = [...generateSources, 'tsconfig.json', 'tsconfig.build.json', 'scripts/graphiql-files.mjs', 'src'];
@@ -22,6 +25,7 @@ const operationSources = [
   ...['package-lock.json', 'codegen.ts', 'schema.graphql', 'scripts/setup.mjs'],
   ...['client/src/operations', 'web/src/operations', 'test'],
 ];
+const relaySources = ['package-lock.json', 'schema.graphql', 'scripts/setup.mjs', relayFolder];
 const webSources = ['package-lock.json', 'schema.graphql', 'codegen.ts', 'scripts/web.mjs', 'client/src', 'web'];
 const webExceptions = [...operationFolders, 'web/dist', 'web/node_modules', 'web/test', 'web/README.md'];
 
@@ -29,7 +33,7 @@ const webExceptions = [...operationFolders, 'web/dist', 'web/node_modules', 'web
  * Makes a clone ready to run: packages, generated client, build. Skips every step that is up to date. Several processes may
  * call it at the same time.
  * @param {{ operations?: boolean, web?: boolean }} [options] operations: also the types of the GraphQL operations of the client
- *   and the tests; web: also the chat app
+ *   and the tests, and what Relay's compiler makes of its recipe; web: also the chat app
  */
 export async function setUp({ operations = false, web = false } = {}) {
   assertNodeVersion();
@@ -39,6 +43,7 @@ export async function setUp({ operations = false, web = false } = {}) {
     if (!isGenerated()) return { what: 'Generating the database client', run: generateClient };
     if (!isBuilt()) return { what: 'Building', run: build };
     if (operations && !areOperationsTyped()) return { what: 'Typing the operations', run: typeOperations };
+    if (operations && !isRelayCompiled()) return { what: "Compiling Relay's operations", run: compileRelay };
     if (web && !isWebBuilt()) return { what: 'Building the chat app', run: buildApp };
     return undefined;
   };
@@ -140,6 +145,21 @@ async function shortenDocuments(path) {
     return `${before}${stripIgnoredCharacters(text)}${after}`;
   });
   writeFileSync(path, shorter);
+}
+
+const relayFingerprint = () => fingerprint(relaySources, { except: [relayGenerated] });
+const isRelayCompiled = () => readStamp(relayStamp) === relayFingerprint();
+
+/** Compiles into an empty folder, because the compiler keeps old ids in the file of documents; it does not create that file. */
+async function compileRelay() {
+  const stamp = relayFingerprint();
+  rmSync(join(root, relayGenerated), { recursive: true, force: true });
+  mkdirSync(join(root, relayGenerated));
+  writeFileSync(join(root, relayGenerated, 'documents.json'), '{}');
+  await runQuietly(process.execPath, [join(root, 'node_modules/relay-compiler/cli.js')], {
+    cwd: join(root, relayFolder),
+  });
+  writeFileSync(join(root, relayStamp), stamp);
 }
 
 const webFingerprint = () => fingerprint(webSources, { except: webExceptions });

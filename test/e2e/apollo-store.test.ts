@@ -1,24 +1,20 @@
 import { randomUUID } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { type ApolloClient, type DocumentNode, gql } from '@apollo/client';
 import { beforeAll, expect, it, onTestFinished } from 'vitest';
-import { WebSocket } from 'ws';
 import { createApolloClient } from '../../clients/apollo-client.js';
 import { codeOf, pageSize, sendMessage, watchRoom } from '../../clients/apollo-room.js';
-import { createResumingSocket } from '../../clients/resume.js';
-import { signToken } from '../../src/auth/sign-token.js';
+import { type Fault, lost, refused, startAnswerProxy } from '../support/answer-proxy.js';
 import { names, type TestClient } from '../support/client.js';
-import { testSecret } from '../support/instance.js';
-import { deleteMessage, editMessage, markRead, setTyping } from '../support/operations.js';
+import { setTyping } from '../support/operations.js';
 import { useRandom } from '../support/random.js';
 import { describeWithNats } from '../support/requirements.js';
-import { startTcpProxy } from '../support/tcp-proxy.js';
+import { createTokens, loseNewest, openLine, readOperation, type Shown } from '../support/store-line.js';
+import { cutAtRandom, writeAtRandom } from '../support/store-scenario.js';
+import { forgeToken, nowSeconds } from '../support/tokens.js';
 import { waitFor } from '../support/wait-for.js';
 import { useWorld } from '../support/world.js';
 
-const read = (name: string): DocumentNode =>
-  gql(readFileSync(join(import.meta.dirname, `../../clients/operations/${name}.graphql`), 'utf8'));
+const read = (name: string): DocumentNode => gql(readOperation(name));
 const documents = {
   RoomPage: read('RoomPage'),
   RoomEvents: read('RoomEvents'),
@@ -30,11 +26,6 @@ interface Page {
     readonly messages: { readonly edges: readonly { readonly node: Shown }[]; readonly pageInfo: object };
   } | null;
 }
-interface Shown {
-  readonly id: string;
-  readonly seq: number;
-  readonly content: string | null;
-}
 
 describeWithNats('the store of Apollo Client, as in the recipe', () => {
   const world = useWorld({ instances: 2 });
@@ -45,21 +36,11 @@ describeWithNats('the store of Apollo Client, as in the recipe', () => {
     [kim, lee] = [await world.client(4), await world.client(5, 1)];
   });
 
-  async function open() {
-    const proxy = await startTcpProxy(world.instances[0]?.url ?? '');
-    const url = new URL('/graphql', proxy.url).href;
-    const freshToken = async () => kim.token;
-    const socket = createResumingSocket(url, freshToken, {
-      webSocketImpl: WebSocket,
-      retryWait: () => new Promise((resolve) => setTimeout(resolve, 20)),
-    });
-    const client = createApolloClient(url, socket, freshToken);
-    onTestFinished(async () => {
-      client.stop();
-      await socket.dispose();
-      await proxy.stop();
-    });
-    return { client, proxy, socket };
+  async function open({ freshToken = async () => kim.token, url = undefined as string | undefined } = {}) {
+    const line = await openLine(world.instances[0]?.url ?? '', freshToken);
+    const client = createApolloClient(url ?? line.url, line.socket, freshToken);
+    onTestFinished(() => client.stop());
+    return { ...line, client };
   }
 
   function watch(client: ApolloClient, roomId: string): { ended: string[] } {
@@ -75,6 +56,9 @@ describeWithNats('the store of Apollo Client, as in the recipe', () => {
     return page?.room?.messages.edges.map(({ node }) => node) ?? [];
   };
   const texts = (client: ApolloClient, roomId: string) => shown(client, roomId).map(({ content }) => content);
+  const draft = (roomId: string) => {
+    return { id: randomUUID(), roomId, content: '여기요', sender: { id: '4', name: names[4] ?? '' } };
+  };
   const fresh = async (roomId: string) => {
     const { client } = await open();
     const { data } = await client.query<Page>({
@@ -117,7 +101,7 @@ describeWithNats('the store of Apollo Client, as in the recipe', () => {
       counts.push((data as Page).room?.messages.edges.filter(({ node }) => node.content === '여기요').length ?? 0);
     });
     onTestFinished(() => subscription.unsubscribe());
-    const message = { id: randomUUID(), roomId, content: '여기요', sender: { id: '4', name: names[4] ?? '' } };
+    const message = draft(roomId);
     const sending = sendMessage(client, documents, message);
     expect(texts(client, roomId)).toContain('여기요');
     await sending;
@@ -137,29 +121,16 @@ describeWithNats('the store of Apollo Client, as in the recipe', () => {
   });
 
   it('equals a fresh query after cuts at 50 random moments, and does not grow beyond its messages', async () => {
-    const random = useRandom();
     const roomId = await kim.group(5);
     const { client, proxy } = await open();
     const { ended } = watch(client, roomId);
     await waitFor(() => shown(client, roomId).length === 1, { what: 'the room' });
-    const sent: string[] = [];
-    const act = async () => {
-      const old = random.pick([undefined, ...sent]);
-      const kind = random.between(1, 10);
-      if (old === undefined || kind <= 6) sent.push((await lee.send(roomId, `글 ${sent.length}`)).message.id);
-      else if (kind <= 8) await lee.http(editMessage, { input: { messageId: old, content: `고침 ${sent.length}` } });
-      else if (kind === 9) await lee.http(markRead, { input: { roomId, messageId: old } });
-      else {
-        await lee.http(deleteMessage, { input: { messageId: old } });
-        sent.splice(sent.indexOf(old), 1);
-      }
+    const random = useRandom();
+    const catchUp = async () => {
+      const newest = (await fresh(roomId))?.messages.edges.at(-1)?.node.id;
+      await waitFor(() => shown(client, roomId).at(-1)?.id === newest, { what: 'the newest message' });
     };
-    for (let cut = 0; cut < 50; cut += 1) {
-      for (let count = random.between(0, 3); count > 0; count -= 1) await act();
-      await proxy.cut();
-      for (let count = random.between(0, 2); count > 0; count -= 1) await act();
-      await proxy.restore();
-    }
+    await cutAtRandom(random, proxy, { cuts: 50, act: writeAtRandom(random, lee, roomId), catchUp });
     await lee.send(roomId, '끝');
     await waitFor(() => texts(client, roomId).at(-1) === '끝', { what: 'the last message' });
     const expected = (await fresh(roomId))?.messages.edges.map(({ node }) => node);
@@ -198,16 +169,52 @@ describeWithNats('the store of Apollo Client, as in the recipe', () => {
     await waitFor(() => typing()?.length === 0, { what: 'the end' });
   });
 
-  it('has no hole when a room is opened again after more than a page', async () => {
+  it('has no hole when a room is opened again after more than a page, even if the viewer has sent meanwhile', async () => {
     const roomId = await kim.group(5);
     const { client } = await open();
     const stop = watchRoom(client, documents, roomId, () => undefined);
     await waitFor(() => shown(client, roomId).length === 1, { what: 'the room' });
     stop();
     for (let number = 1; number <= 60; number += 1) await lee.send(roomId, `${number}`);
+    await sendMessage(client, documents, draft(roomId));
     watch(client, roomId);
-    await waitFor(() => texts(client, roomId).at(-1) === '60', { what: 'the newest page' });
-    expect(shown(client, roomId).map(({ seq }) => seq)).toEqual(Array.from({ length: 50 }, (_, index) => index + 12));
+    await waitFor(() => shown(client, roomId).length >= 50, { what: 'the newest page' });
+    expect(shown(client, roomId).map(({ seq }) => seq)).toEqual(Array.from({ length: 50 }, (_, index) => index + 13));
+  });
+
+  it('leaves out an older page of a list that another one has replaced', async () => {
+    const roomId = await kim.group(5);
+    for (let number = 2; number <= 60; number += 1) await lee.send(roomId, `${number}`);
+    const { client } = await open();
+    const stop = watchRoom(client, documents, roomId, () => undefined);
+    await waitFor(() => shown(client, roomId).length === 50, { what: 'the newest page' });
+    stop();
+    const query = client.watchQuery<Page>({ query: documents.RoomPage, variables: variablesOf(roomId) });
+    const subscription = query.subscribe(() => undefined);
+    onTestFinished(() => subscription.unsubscribe());
+    const page = query.getCurrentResult().data as Page;
+    const { startCursor } = (page.room?.messages.pageInfo ?? {}) as { startCursor?: string };
+    for (let number = 61; number <= 120; number += 1) await lee.send(roomId, `${number}`);
+    watch(client, roomId);
+    await waitFor(() => shown(client, roomId)[0]?.seq === 71, { what: 'the newest page' });
+    await query.fetchMore({ variables: { before: startCursor } });
+    expect(shown(client, roomId).map(({ seq }) => seq)).toEqual(Array.from({ length: 50 }, (_, index) => index + 71));
+  });
+
+  it('reads the room again after RoomResync, without what is not in the log any more', async () => {
+    const roomId = await kim.group(5);
+    for (const text of ['1', '2', '잃어버린 글']) await lee.send(roomId, text);
+    const { client, proxy } = await open();
+    const { ended } = watch(client, roomId);
+    await waitFor(() => shown(client, roomId).length === 4, { what: 'the room' });
+    await proxy.cut();
+    await loseNewest(world, roomId);
+    await proxy.restore();
+    await waitFor(() => shown(client, roomId).length === 3, { what: 'the room without it' });
+    await lee.send(roomId, '새 글');
+    await waitFor(() => texts(client, roomId).at(-1) === '새 글', { what: 'an event after it' });
+    expect(texts(client, roomId).slice(1)).toEqual(['1', '2', '새 글']);
+    expect(ended).toEqual([]);
   });
 
   it('ends, and does not ask for ever, when the server refuses its question', async () => {
@@ -217,34 +224,80 @@ describeWithNats('the store of Apollo Client, as in the recipe', () => {
     expect(ended).toEqual(['BAD_USER_INPUT']);
   });
 
+  it('repeats a message with the same id if its answer is lost or the server is busy, and shows it meanwhile', async () => {
+    const roomId = await kim.group(5);
+    let isBusy = true;
+    const held: Fault = async (pass) => {
+      await waitFor(() => !isBusy, { what: 'the event of another' });
+      return pass();
+    };
+    const faults = [lost, refused('UNAVAILABLE', 20), refused('RATE_LIMITED', 20), held];
+    const proxy = await startAnswerProxy(world.instances[0]?.url ?? '', ...faults);
+    const { client } = await open({ url: proxy.url });
+    watch(client, roomId);
+    await waitFor(() => shown(client, roomId).length === 1, { what: 'the room' });
+    const message = draft(roomId);
+    const sending = sendMessage(client, documents, message);
+    const counts: number[] = [];
+    const query = client.watchQuery<Page>({ query: documents.RoomPage, variables: variablesOf(roomId) });
+    const subscription = query.subscribe(({ data }) => {
+      counts.push((data as Page).room?.messages.edges.filter(({ node }) => node.content === '여기요').length ?? 0);
+    });
+    onTestFinished(() => subscription.unsubscribe());
+    // The events of others are shown meanwhile.
+    await lee.send(roomId, '네');
+    await waitFor(() => texts(client, roomId).includes('네'), { what: 'the event' });
+    isBusy = false;
+    await sending;
+    expect(proxy.sent).toEqual(Array.from({ length: 4 }, () => message.id));
+    await waitFor(() => shown(client, roomId).at(-1)?.seq === 3, { what: 'its place' });
+    expect(new Set(counts)).toEqual(new Set([1]));
+    expect(shown(client, roomId)).toEqual((await fresh(roomId))?.messages.edges.map(({ node }) => node));
+  });
+
+  it('stops repeating in the end, and says why', async () => {
+    const roomId = await kim.group(5);
+    const busy = Array.from({ length: 6 }, () => refused('UNAVAILABLE', 10));
+    const proxy = await startAnswerProxy(world.instances[0]?.url ?? '', ...busy);
+    const { client } = await open({ url: proxy.url });
+    watch(client, roomId);
+    await waitFor(() => shown(client, roomId).length === 1, { what: 'the room' });
+    expect(await sendMessage(client, documents, draft(roomId)).catch(codeOf)).toBe('UNAVAILABLE');
+    expect(proxy.sent).toHaveLength(6);
+    expect(shown(client, roomId)).toHaveLength(1);
+  });
+
   it('goes on with another token when one is refused, over HTTP and the socket', async () => {
     const roomId = await kim.group(5);
-    const proxy = await startTcpProxy(world.instances[0]?.url ?? '');
-    const url = new URL('/graphql', proxy.url).href;
-    const expired = await signToken(testSecret, { userId: 4 }, { expiresIn: '-2m' });
-    const refused: (string | undefined)[] = [];
-    let token = expired;
-    const freshToken = async (bad?: string) => {
-      refused.push(bad);
-      if (bad === token) token = kim.token;
-      return token;
-    };
-    const socket = createResumingSocket(url, freshToken, { webSocketImpl: WebSocket });
-    const client = createApolloClient(url, socket, freshToken);
-    onTestFinished(async () => {
-      client.stop();
-      await socket.dispose();
-      await proxy.stop();
-    });
+    const expired = await forgeToken({ exp: nowSeconds() - 120 });
+    const tokens = createTokens(expired, kim.token);
+    const { client, proxy } = await open(tokens);
     watch(client, roomId);
     await waitFor(() => shown(client, roomId).length === 1, { what: 'the room over HTTP' });
     // The socket is asked with the refused one as well.
-    token = expired;
+    tokens.current = expired;
     await proxy.cut();
     await proxy.restore();
     await lee.send(roomId, '안녕하세요');
     await waitFor(() => texts(client, roomId).at(-1) === '안녕하세요', { what: 'the event' });
-    expect(refused.filter((bad) => bad === expired)).toHaveLength(2);
+    expect(tokens.refused).toEqual([expired, expired]);
+  });
+
+  it('goes on with another token when its own expires while it is connected', async () => {
+    const roomId = await kim.group(5);
+    const expiring = await forgeToken({ exp: nowSeconds() + 6 });
+    const tokens = createTokens(expiring, kim.token);
+    const { client, socket } = await open(tokens);
+    const codes: unknown[] = [];
+    socket.on('closed', (event) => codes.push((event as { readonly code?: number }).code));
+    const { ended } = watch(client, roomId);
+    await waitFor(() => tokens.refused.length === 1, { what: 'the expiry' });
+    expect(codes).toEqual([4403]);
+    await lee.send(roomId, '안녕하세요');
+    await waitFor(() => texts(client, roomId).at(-1) === '안녕하세요', { what: 'the event' });
+    expect(tokens.refused).toEqual([expiring]);
+    expect(shown(client, roomId).map(({ seq }) => seq)).toEqual([1, 2]);
+    expect(ended).toEqual([]);
   });
 
   it('says why a room ends', async () => {

@@ -6,7 +6,7 @@ import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { WebSocket } from 'ws';
 import { createApolloClient } from '../../clients/apollo-client.js';
 import { createAuthorizedFetch } from '../../clients/authorized-fetch.js';
-import { createRelayEnvironment } from '../../clients/relay.js';
+import { createRelayEnvironment } from '../../clients/relay/environment.js';
 import { createResumingSocket } from '../../clients/resume.js';
 import { createUrqlClient } from '../../clients/urql.js';
 import type { TestClient } from '../support/client.js';

@@ -1,0 +1,128 @@
+import { type Client, CombinedError, createRequest, type DocumentInput, type ErrorLike } from '@urql/core';
+import { withRetries } from './retry.js';
+
+/** The operations of `clients/operations`, as your code generation or loader gives them. */
+export interface Documents {
+  readonly RoomPage: DocumentInput;
+  readonly RoomEvents: DocumentInput;
+  readonly SendMessage: DocumentInput;
+}
+
+interface RoomPage {
+  readonly room: { readonly seq: number; readonly epoch: string } | null;
+}
+
+/** The newest messages of an open room. */
+export const pageSize = 50;
+const retryMs = 1_000;
+/** Asking again may succeed. */
+const temporary: ReadonlySet<string> = new Set(['NETWORK', 'UNAVAILABLE', 'RATE_LIMITED', 'INTERNAL']);
+
+/**
+ * Keeps a room in the store current: reads its newest page, and applies what happens from there. Show it with
+ * `client.query(RoomPage, { roomId, last: pageSize }, { requestPolicy: 'cache-only' })`; the page before is read by the same
+ * query with `before` and 'network-only'.
+ * @param onEnd - called if the viewer is no member any more, or a bug must be corrected; with the code of the refusal
+ * @returns how to stop
+ */
+export function watchRoom(
+  client: Client,
+  { RoomPage, RoomEvents }: Pick<Documents, 'RoomPage' | 'RoomEvents'>,
+  roomId: string,
+  onEnd: (code: string) => void,
+): () => void {
+  let unsubscribe = () => {};
+  let isStopped = false;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+
+  const begin = async (isAnew: boolean) => {
+    // No field takes `isAnew`, so it is not sent: it is for `addPage`. It also makes this another operation than that of a view,
+    // whose results from the store would be taken for the answer.
+    const variables = { roomId, last: pageSize, isAnew };
+    const { data, error } = await client.query<RoomPage>(RoomPage, variables, { requestPolicy: 'network-only' });
+    if (isStopped) return;
+    if (error !== undefined && temporary.has(codeOf(error))) {
+      timer = setTimeout(begin, retryMs, isAnew);
+      return;
+    }
+    if (error !== undefined || data?.room == null) return end(error === undefined ? 'NOT_FOUND' : codeOf(error));
+    const { seq: afterSeq, epoch } = data.room;
+    const events = client.subscription<{ roomEvents: { readonly __typename: string } }>(RoomEvents, {
+      ...{ roomId, afterSeq, epoch, reads: 'BATCHED' },
+    });
+    ({ unsubscribe } = events.subscribe(({ data: event, error: refusal }) => {
+      // A refusal comes with the event before it.
+      if (refusal !== undefined) end(codeOf(refusal));
+      else if (event?.roomEvents.__typename === 'RoomResync') {
+        unsubscribe();
+        void begin(true);
+      }
+    }));
+  };
+  const stop = () => {
+    isStopped = true;
+    clearTimeout(timer);
+    unsubscribe();
+  };
+  const end = (code: string) => {
+    if (isStopped) return;
+    stop();
+    onEnd(code);
+  };
+  void begin(false);
+  return stop;
+}
+
+/**
+ * Sends a message that is shown at once, and once, whether its answer or its event comes first. If no answer comes or the server
+ * is busy, it is repeated (see `withRetries`) and stays shown meanwhile. You may call this again with the same `id`.
+ * @throws {CombinedError} if it is refused, or was repeated in vain: it is not shown any more. `codeOf` has the code
+ */
+export async function sendMessage(
+  client: Client,
+  { SendMessage }: Pick<Documents, 'SendMessage'>,
+  message: {
+    readonly id: string;
+    readonly roomId: string;
+    readonly content: string;
+    readonly sender: { readonly id: string; readonly name: string };
+  },
+): Promise<void> {
+  const { id, roomId, content, sender } = message;
+  // No field takes `sender`, so it is not sent: it is for `expectSent`.
+  const request = createRequest(SendMessage, { input: { id, roomId, content }, sender });
+  const { context } = client.createRequestOperation('mutation', request);
+  // `toPromise` sends it now, and `await` alone would do so only later.
+  const { error } = await client.executeMutation(request, { fetch: repeated(context.fetch ?? fetch) }).toPromise();
+  if (error !== undefined) throw error;
+}
+
+/** Repeats below the store, which would take the message back between two attempts. */
+const repeated =
+  (send: typeof fetch): typeof fetch =>
+  async (input, init) => {
+    let refused: Response | undefined;
+    const attempt = async () => {
+      refused = undefined;
+      const answer = await send(input, init);
+      const text = await answer.text();
+      const { errors } = JSON.parse(text) as { readonly errors?: readonly ErrorLike[] };
+      refused = new Response(text, answer);
+      if (errors !== undefined) throw new CombinedError({ graphQLErrors: [...errors] });
+      return refused;
+    };
+    return withRetries(attempt, codeOf, retryAfterMsOf).catch((error: unknown) => refused ?? Promise.reject(error));
+  };
+
+/** The code of a refusal, or NETWORK if there was no answer. */
+export const codeOf = (error: unknown): string => String(extensionsOf(error)['code'] ?? 'NETWORK');
+
+const retryAfterMsOf = (error: unknown): number | undefined => {
+  const { retryAfterMs } = extensionsOf(error);
+  return typeof retryAfterMs === 'number' ? retryAfterMs : undefined;
+};
+
+function extensionsOf(error: unknown): Readonly<Record<string, unknown>> {
+  const [refusal] = error instanceof CombinedError ? error.graphQLErrors : [];
+  return refusal?.extensions ?? {};
+}
