@@ -28,7 +28,7 @@ export const errorCodes = {
     retry: 'yes, after `retryAfterMs`',
   },
   UNAVAILABLE: {
-    meaning: 'PostgreSQL or the key server cannot be reached, or the server restarts',
+    meaning: 'PostgreSQL, the key server or the storage of files cannot be reached, or the server restarts',
     retry: 'yes, with growing pauses and the same message id',
   },
   INTERNAL: {
