@@ -41,7 +41,7 @@ const rules = {
   files: {
     does: 'the storage of files, what is accepted, thumbnails, signed addresses',
     imports: ['domain'],
-    owns: ['sharp', 'file-type', 'thumbhash'],
+    owns: ['sharp', 'file-type', 'thumbhash', 'aws4fetch', '@rgrove/parse-xml'],
   },
   resolvers: {
     does: 'the business logic: validate, authorize, write, publish, return',

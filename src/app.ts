@@ -156,8 +156,7 @@ export async function startApp(
   feeds.onPublish((entry) => presences.noteEntry(entry));
   const nameNews = new NameNews({ signals: names, presences, inboxes, store: inboxStore, load, log });
   const slices = new Slices();
-  const storageUrl = config.files.storageUrl;
-  const files = storageUrl === undefined ? null : await openFiles({ ...config.files, db, pubsub, storageUrl });
+  const files = await openFiles({ db, pubsub, log }, config.files);
   const deps: Deps = {
     db,
     feeds,
@@ -280,21 +279,28 @@ export async function startApp(
   };
 }
 
-interface FilesOptions {
+interface FilesDeps {
   readonly db: Database;
   readonly pubsub: NatsPubSub;
-  readonly storageUrl: string;
-  readonly origin: string;
-  readonly isScanned: boolean;
+  readonly log: Logger;
 }
 
-/** @throws {OtherStorageError} if the database belongs to another storage */
-async function openFiles({ db, pubsub, storageUrl, origin, isScanned }: FilesOptions): Promise<Files> {
+/**
+ * Null if the server takes no files.
+ * @throws {OtherStorageError} if the database belongs to another storage
+ * @throws {StorageRefusedError}
+ */
+async function openFiles(
+  { db, pubsub, log }: FilesDeps,
+  { storageUrl, storageKey, origin, isScanned }: Config['files'],
+): Promise<Files | null> {
+  if (storageUrl === undefined) return null;
   const signer = new Signer(
     () => db.newestSession()?.filesKey,
     () => db.now(),
   );
-  const storage = await openStorage({ url: storageUrl }, signer, (id) => claimStorage(db, id));
+  const claim = (id: string) => claimStorage(db, id);
+  const storage = await openStorage({ url: storageUrl, key: storageKey }, { signer, claim, log });
   const queue = { add: (id: string) => addFileWork(pubsub, id) };
   const scan: ScanFile | null = isScanned ? (request) => requestScan(pubsub, request) : null;
   return { storage, signer, decoder: new Decoder(), queue, origin, scan };

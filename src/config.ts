@@ -5,6 +5,7 @@ import { findUrlProblem } from './db/database-url.js';
 import { defaultLanguage, type Language, languages } from './domain/notice.js';
 import { normalizeOrigin } from './domain/origin.js';
 import { usualFileTypes } from './files/file-types.js';
+import { findS3UrlProblem } from './files/s3-url.js';
 import { countUsableCores } from './workers/usable-cores.js';
 
 /** The configuration from the environment, checked once at start. Sizes are in bytes, times in milliseconds. */
@@ -79,6 +80,8 @@ export interface WebAppConfig {
 export interface FilesConfig {
   /** Undefined: the server takes no files. */
   readonly storageUrl: string | undefined;
+  /** For a bucket of S3. */
+  readonly storageKey: { readonly id: string; readonly secret: string } | undefined;
   /** In front of the paths of files; empty if they are served where the API is. */
   readonly origin: string;
   /** Whether a virus scanner of the platform looks at each file before others can read it. */
@@ -178,6 +181,11 @@ function refuseParameters(value: string, context: z.RefinementCtx<string>): void
   const problem = findUrlProblem(value);
   if (problem !== undefined) context.addIssue({ code: 'custom', message: problem });
 }
+function refuseBucket(value: string, context: z.RefinementCtx<string>): void {
+  const problem = isBucket(value) && URL.canParse(value) ? findS3UrlProblem(value) : undefined;
+  if (problem !== undefined) context.addIssue({ code: 'custom', message: problem });
+}
+const isBucket = (storageUrl: string | undefined): boolean => storageUrl?.startsWith('s3:') === true;
 const list = z.string().transform((text) =>
   text
     .split(',')
@@ -331,11 +339,13 @@ export const environment = z.object({
   TRUSTED_DOCUMENTS_ONLY: onOff
     .default(false)
     .meta({ description: '`true`: all other documents are refused; GraphiQL is off', default: '`false`' }),
-  STORAGE_URL: url('file:').optional().meta({
+  STORAGE_URL: url('file:', 's3:').superRefine(refuseBucket).optional().meta({
     description:
-      'where files are kept: `file:///var/lib/fairway`, a folder that all instances share; without it no files are taken',
+      '[where files are kept](operations.md#files): `file:///var/lib/fairway`, a folder that all instances share, or `s3://bucket/prefix?region=…`, a bucket; without it no files are taken',
     default: '`files` in `DATA_DIR` embedded, else –',
   }),
+  STORAGE_KEY_ID: z.string().optional().describe('id of the access key for an `s3:` address in `STORAGE_URL`'),
+  STORAGE_SECRET_KEY: z.string().optional().describe('goes with `STORAGE_KEY_ID`'),
   FILES_ORIGIN: origin.optional().meta({
     description: 'an origin of its own for files, which leads to this server',
     default: '– (that of the API)',
@@ -440,7 +450,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
   const present: Present = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
   const parsed = environment.safeParse(present);
   const mistakes = parsed.error?.issues.map((issue) => `${issue.path[0]?.toString()}: ${issue.message}`) ?? [];
-  const problems = [...mistakes, ...authProblems(present), ...modeProblems(present)];
+  const problems = [...mistakes, ...authProblems(present), ...modeProblems(present), ...storageProblems(present)];
   if (!parsed.success || problems.length > 0) throw new ConfigError(problems);
 
   return Object.freeze(toConfig(parsed.data));
@@ -504,6 +514,17 @@ function modeProblems(values: Present): string[] {
   return problems;
 }
 
+function storageProblems({ STORAGE_URL: url, STORAGE_KEY_ID: id, STORAGE_SECRET_KEY: secret }: Present): string[] {
+  if (isBucket(url)) {
+    return id === undefined || secret === undefined
+      ? ['STORAGE_KEY_ID and STORAGE_SECRET_KEY: both are needed for an s3: address in STORAGE_URL']
+      : [];
+  }
+  return id === undefined && secret === undefined
+    ? []
+    : ['STORAGE_KEY_ID and STORAGE_SECRET_KEY: only for an s3: address in STORAGE_URL'];
+}
+
 function isReadable(path: string): boolean {
   try {
     accessSync(path, constants.R_OK);
@@ -565,6 +586,10 @@ function toConfig(values: Environment): Config {
     metricsToken: values.METRICS_TOKEN,
     files: {
       storageUrl: values.STORAGE_URL ?? (embedded ? `file:${join(values.DATA_DIR, 'files')}` : undefined),
+      storageKey:
+        values.STORAGE_KEY_ID === undefined || values.STORAGE_SECRET_KEY === undefined
+          ? undefined
+          : { id: values.STORAGE_KEY_ID, secret: values.STORAGE_SECRET_KEY },
       origin: values.FILES_ORIGIN ?? '',
       isScanned: values.FILES_SCAN,
     },

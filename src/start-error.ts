@@ -5,7 +5,7 @@ import { DataDirInUseError } from './dev/embedded/data-dir.js';
 import { NatsServerNotFoundError } from './dev/embedded/nats-binary.js';
 import { PostgresNotFoundError } from './dev/embedded/postgres-binaries.js';
 import { ClusterUnusableError } from './dev/embedded/postgres-cluster.js';
-import { OtherStorageError } from './files/open-storage.js';
+import { OtherStorageError, StorageRefusedError } from './files/open-storage.js';
 import { ManifestError } from './server/graphql/documents/manifest.js';
 import { WorkerStartError } from './workers/worker-pool.js';
 
@@ -20,6 +20,7 @@ const selfExplaining = [
   DatabaseUnusableError,
   ManifestError,
   OtherStorageError,
+  StorageRefusedError,
   WorkerStartError,
 ];
 /** A worker asks the primary process to listen, and gets its error as one of bind(2). */

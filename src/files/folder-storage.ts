@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
-import { copyFile, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { copyFile, link, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -9,6 +9,9 @@ import type { ByteRange, Storage, StoredObject, WriteAddress, WriteTerms } from 
 
 /** Makes the address at which this server receives an object. */
 export type SignWrite = (key: string, terms: WriteTerms) => WriteAddress;
+
+/** Moves a complete file to its place. */
+type Place = (from: string, to: string) => Promise<void>;
 
 const scratch = 'scratch';
 
@@ -52,16 +55,16 @@ export class FolderStorage implements Storage {
 
   /** Receives what a client writes. @throws {ChatError} BAD_USER_INPUT unless it has exactly this length */
   async receive(key: string, bytes: AsyncIterable<Buffer>, byteSize: number): Promise<void> {
-    await this.#replace(key, (path) => pipeline(withLength(bytes, byteSize), createWriteStream(path, { flush: true })));
+    await this.#put(key, (path) => pipeline(withLength(bytes, byteSize), createWriteStream(path, { flush: true })));
   }
 
   async write(key: string, path: string): Promise<void> {
-    await this.#replace(key, (scratchPath) => copySafely(path, scratchPath));
+    await this.#put(key, (scratchPath) => copySafely(path, scratchPath));
   }
 
   async copy(from: string, to: string): Promise<boolean> {
     const source = this.pathOf(from);
-    const found = await orNull(() => this.#replace(to, (path) => copySafely(source, path)).then(() => true));
+    const found = await orNull(() => this.#put(to, (path) => copySafely(source, path), putFirst).then(() => true));
     return found === true;
   }
 
@@ -96,7 +99,7 @@ export class FolderStorage implements Storage {
     return guarded(() => readFile(path, 'utf8'));
   }
 
-  async #replace(key: string, fill: (path: string) => Promise<void>): Promise<void> {
+  async #put(key: string, fill: (path: string) => Promise<void>, place: Place = rename): Promise<void> {
     const path = this.pathOf(key);
     const temporary = join(this.#root, scratch, randomUUID());
     try {
@@ -104,13 +107,28 @@ export class FolderStorage implements Storage {
         await mkdir(join(this.#root, scratch), { recursive: true });
         await mkdir(dirname(path), { recursive: true });
         await fill(temporary);
-        await rename(temporary, path);
+        await place(temporary, path);
       });
     } finally {
       await rm(temporary, { force: true }).catch(() => undefined);
     }
   }
 }
+
+/** Puts the file there unless there is one already. */
+async function putFirst(from: string, to: string): Promise<void> {
+  try {
+    await link(from, to);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EEXIST') return;
+    if (code === undefined || !linkless.has(code)) throw error;
+    await rename(from, to);
+  }
+}
+
+/** A file system without hard links, such as a share of Windows. */
+const linkless: ReadonlySet<string> = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK']);
 
 /** The copy is on disk when it resolves. */
 async function copySafely(from: string, to: string): Promise<void> {
@@ -152,5 +170,18 @@ async function guarded<T>(work: () => Promise<T>): Promise<T> {
 }
 
 const outages: ReadonlySet<string> = new Set([
-  ...['ENOSPC', 'EDQUOT', 'EROFS', 'EIO', 'EMFILE', 'ENFILE', 'ESTALE', 'EACCES', 'EPERM', 'ETIMEDOUT', 'ENOTDIR'],
+  ...[
+    'ENOSPC',
+    'EDQUOT',
+    'EROFS',
+    'EIO',
+    'EMFILE',
+    'ENFILE',
+    'ESTALE',
+    'EACCES',
+    'EPERM',
+    'ETIMEDOUT',
+    'ENOTDIR',
+    'EEXIST',
+  ],
 ]);

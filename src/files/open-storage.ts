@@ -1,14 +1,22 @@
 import { randomUUID } from 'node:crypto';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { Logger } from 'pino';
+import { ChatError } from '../domain/errors.js';
 import { FolderStorage } from './folder-storage.js';
+import { LateStorage } from './late-storage.js';
+import { S3Refusal } from './s3-answer.js';
+import type { S3Key } from './s3-client.js';
+import { S3Storage } from './s3-storage.js';
 import type { Signer } from './signer.js';
 import type { Storage } from './storage.js';
 
 /** The storage of a server. */
 export interface StorageConfig {
-  /** `file:` with the path of a folder. */
+  /** `file:` with the path of a folder, or `s3:` as `parseS3Url` reads it. */
   readonly url: string;
+  /** For `s3:`. */
+  readonly key: S3Key | undefined;
 }
 
 /** The instances use different storages: each would miss the files of the others. */
@@ -22,22 +30,73 @@ export class OtherStorageError extends Error {
   }
 }
 
+/** The storage answers, but not as configured. */
+export class StorageRefusedError extends Error {
+  override readonly name = 'StorageRefusedError';
+  constructor(refusal: S3Refusal) {
+    super(`${explain(refusal)} (it answers: ${refusal.message})`);
+  }
+}
+
 const identityKey = 'storage-id';
 
+interface OpenStorageOptions {
+  readonly signer: Signer;
+  /** Stores the storage's id for the database if it has none, and resolves with the one that it has. */
+  readonly claim: (id: string) => Promise<string>;
+  readonly log: Logger;
+}
+
 /**
- * Opens the storage, and checks that it is the one that the database belongs to.
- * @param claim - stores the storage's id for the database if it has none, and resolves with the one that it has
+ * Opens the storage, and checks that it is the one that the database belongs to. If a bucket cannot be reached, it is checked when
+ * it is used: a chat without its files is better than none.
  * @throws {OtherStorageError}
+ * @throws {StorageRefusedError}
  */
 export async function openStorage(
-  { url }: StorageConfig,
-  signer: Signer,
-  claim: (id: string) => Promise<string>,
+  { url, key }: StorageConfig,
+  { signer, claim, log }: OpenStorageOptions,
 ): Promise<Storage> {
-  const storage = new FolderStorage(folderOf(url), (key, terms) => signer.signWrite(key, terms));
-  const id = await storage.claim(identityKey, randomUUID());
-  if ((await claim(id)) !== id) throw new OtherStorageError(url);
-  return storage;
+  const isFolder = url.startsWith('file:');
+  const storage = isFolder
+    ? new FolderStorage(folderOf(url), (name, terms) => signer.signWrite(name, terms))
+    : new S3Storage(url, key ?? { id: '', secret: '' }, log);
+  const check = async () => {
+    const id = await storage.claim(identityKey, randomUUID());
+    if ((await claim(id)) !== id) throw new OtherStorageError(url);
+  };
+  try {
+    await check();
+    return storage;
+  } catch (error) {
+    const cause = (error as Error).cause;
+    if (cause instanceof S3Refusal && !cause.isOutage) throw new StorageRefusedError(cause);
+    if (isFolder || !(error instanceof ChatError)) throw error;
+    return new LateStorage(storage, () => check().catch((later) => reject(later, log)));
+  }
+}
+
+/** What is a start error at the start is a problem of the storage afterwards. */
+function reject(error: unknown, log: Logger): never {
+  if (error instanceof ChatError) throw error;
+  log.error({ err: error }, 'The storage of files cannot be used');
+  throw new ChatError('UNAVAILABLE', 'The storage of files is not available at the moment', { cause: error });
+}
+
+function explain({ status, code }: S3Refusal): string {
+  if (code === 'NoSuchBucket') return 'STORAGE_URL: the storage has no such bucket';
+  if (code === 'RequestTimeTooSkewed')
+    return 'STORAGE_URL: the clock of this machine differs too much from that of the storage';
+  if (code === 'AccessDenied') {
+    return 'STORAGE_KEY_ID: the key may not read, write, list and delete in this bucket, see docs/operations.md#files';
+  }
+  if (status === 401 || status === 403) {
+    return 'STORAGE_KEY_ID and STORAGE_SECRET_KEY: the storage does not take them';
+  }
+  if (status === 301 || status === 307 || code === 'AuthorizationHeaderMalformed') {
+    return 'STORAGE_URL: ?region= or ?endpoint= is not that of the bucket';
+  }
+  return 'STORAGE_URL: the storage refuses a request';
 }
 
 /** The path of a `file:` URL, which may be relative. */

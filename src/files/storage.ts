@@ -48,7 +48,10 @@ export interface Storage {
   read(key: string, range?: ByteRange): Promise<Readable | null>;
   /** Stores a file of this machine. Replaces an object at once: nobody reads a part of it. */
   write(key: string, path: string, contentType: string): Promise<void>;
-  /** False if there is no such object. Whoever writes to `from` afterwards changes nothing at `to`. */
+  /**
+   * False if there is no such object. Whoever writes to `from` afterwards changes nothing at `to`. An object that is at `to`
+   * already stays as it is, if the storage can promise that: a folder can, and so can Amazon's S3.
+   */
   copy(from: string, to: string): Promise<boolean>;
   /** Removes all objects whose key begins so; it is no error if there is none. */
   removeAll(prefix: string): Promise<void>;

@@ -164,11 +164,12 @@ function isOver({ isUsed, createdAt, attachment: { expiresAt } }: StoredFile, no
 export interface OpenFile {
   readonly contentType: string;
   readonly disposition: string;
-  readonly byteSize: number;
   /** Whether the bytes never change any more. */
   readonly isFinal: boolean;
   /** Where to read the bytes for a short time; null if this server sends them. */
   readonly address: string | null;
+  /** In bytes; null if they are gone. */
+  findByteSize(): Promise<number | null>;
   read(range?: ByteRange): Promise<Readable | null>;
 }
 
@@ -188,18 +189,18 @@ export async function openFile(deps: Deps, userId: number, id: string, version: 
   const isPicture = kind === 'IMAGE' && status === 'READY';
   if (version !== 'original' && !isPicture) return null;
   const key = isPicture ? versionKey(id, version) : receivedKey(id);
-  const contentType = version === 'original' ? file.attachment.contentType : 'image/webp';
+  const ownType = file.attachment.contentType;
+  const readType = ownType === 'text/plain' ? 'text/plain; charset=utf-8' : ownType;
+  const contentType = version === 'original' ? readType : 'image/webp';
   const contentDisposition = dispositionOf(name, kind);
   const seconds = kind === 'VIDEO' ? addressSeconds.video : addressSeconds.usual;
   const address = await storage.addressForReading(key, { contentType, contentDisposition, seconds });
-  const byteSize = address === null ? await storage.sizeOf(key) : 0;
-  if (byteSize === null) return null;
   return {
     contentType,
     disposition: contentDisposition,
-    byteSize,
     isFinal: status === 'READY',
     address,
+    findByteSize: () => storage.sizeOf(key),
     read: (range) => storage.read(key, range),
   };
 }

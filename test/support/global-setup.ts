@@ -10,6 +10,7 @@ import { findNatsServer, installNatsServer } from '../../src/dev/embedded/nats-b
 import { startPostgres } from '../../src/dev/embedded/postgres.js';
 import { makeOpenFolder } from '../../src/dev/embedded/unprivileged.js';
 import { findPgbouncer } from './pooler.js';
+import { whyNoS3 } from './s3.js';
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -21,6 +22,8 @@ declare module 'vitest' {
     chromiumMissing: string;
     /** Why tests that need a pooler are skipped; empty if they are not. */
     poolerMissing: string;
+    /** Why tests that need S3 are skipped; empty if they are not. */
+    s3Missing: string;
   }
 }
 
@@ -44,6 +47,7 @@ export default async function setUp(project: TestProject): Promise<() => Promise
   project.provide('chromiumMissing', findChromium() === undefined ? 'Chromium is not on this machine' : '');
 
   project.provide('poolerMissing', findPgbouncer() === undefined ? 'PgBouncer is not on this machine' : '');
+  project.provide('s3Missing', whyNoS3());
 
   return async () => {
     await postgres.stop();

@@ -10,6 +10,12 @@ export const describeWithBrowser = describeUnless(inject('natsMissing') || injec
 /** `describe`, reported as skipped with the reason if nats-server or PgBouncer is missing. */
 export const describeWithPooler = describeUnless(inject('natsMissing') || inject('poolerMissing'));
 
+/** `describe`, reported as skipped with the reason if OpenStack Swift is missing. */
+export const describeWithS3 = describeUnless(inject('s3Missing'));
+
+/** `describe`, reported as skipped with the reason if nats-server or OpenStack Swift is missing. */
+export const describeWithNatsAndS3 = describeUnless(inject('natsMissing') || inject('s3Missing'));
+
 /** `describe`, reported as skipped with the reason if nats-server is missing or no other host can be simulated. */
 export const describeWithFarHost = (name: string, body: () => void): void =>
   describeUnless(inject('natsMissing') || whyNoFarHost())(name, body);

@@ -5,6 +5,9 @@ import { countUsableCores } from '../../src/workers/usable-cores.js';
 const secret = 'x'.repeat(32);
 const servers = { DATABASE_URL: 'postgres://db/chat', NATS_URL: 'nats://nats:4222', AUTH_JWT_SECRET: secret };
 
+const bucket = 's3://chat/prod?region=ap-northeast-2';
+const key = { STORAGE_KEY_ID: 'AKIA', STORAGE_SECRET_KEY: 'hidden' };
+
 /** The problems that readConfig reports, or none. */
 function problemsOf(env: Record<string, string>): readonly string[] {
   try {
@@ -219,6 +222,11 @@ describe('readConfig', () => {
     ['events of an unknown kind', { BOOKING_EVENTS_SUBJECTS: 'booking.*.paid' }, ['BOOKING_EVENTS_SUBJECTS']],
     ['a wildcard for all events', { BOOKING_EVENTS_SUBJECTS: 'booking.>' }, ['BOOKING_EVENTS_SUBJECTS']],
     ['no events at all', { BOOKING_EVENTS_SUBJECTS: ', ' }, ['BOOKING_EVENTS_SUBJECTS']],
+    ['a storage that is neither a folder nor a bucket', { STORAGE_URL: 'gs://chat' }, ['STORAGE_URL']],
+    ['a bucket without its region', { ...key, STORAGE_URL: 's3://chat' }, ['STORAGE_URL']],
+    ['a bucket without a key', { STORAGE_URL: bucket }, ['STORAGE_KEY_ID']],
+    ['half a key', { ...key, STORAGE_URL: bucket, STORAGE_SECRET_KEY: '' }, ['STORAGE_KEY_ID']],
+    ['a key for a folder', { ...key, STORAGE_URL: 'file:///srv/files' }, ['STORAGE_KEY_ID']],
     ['a limit of 0', { SENDS_PER_MINUTE: '0' }, ['SENDS_PER_MINUTE']],
     ['streams that live for less than a second', { MAX_STREAM_MS: '999' }, ['MAX_STREAM_MS']],
   ])('refuses %s', (_what, env, expected) => {
@@ -231,6 +239,20 @@ describe('readConfig', () => {
     ['PostgreSQL without NATS, outside of production', { ...servers, NATS_URL: '' }],
   ])('accepts %s', (_what, env) => {
     expect(problemsOf(env)).toEqual([]);
+  });
+
+  it('keeps files in a folder or in a bucket, and never prints the key', () => {
+    expect(readConfig({}).files).toMatchObject({ storageUrl: 'file:.data/files', storageKey: undefined });
+    expect(readConfig({ ...key, STORAGE_URL: bucket }).files).toMatchObject({
+      storageUrl: bucket,
+      storageKey: { id: 'AKIA', secret: 'hidden' },
+    });
+    const wrong = ['s3://x:hidden@chat?region=r', 's3://chat?region=r&secret=hidden', 's3://'];
+    for (const url of wrong) {
+      const problems = problemsOf({ ...key, STORAGE_URL: url });
+      expect(problems.map((problem) => problem.split(':')[0])).toEqual(['STORAGE_URL']);
+      expect(problems.join()).not.toContain('hidden');
+    }
   });
 
   it('returns a config that cannot be changed', () => {

@@ -21,6 +21,7 @@ const cookieName = 'fairway_files';
 /** Nothing in a file is ever executed, whatever it is opened with. */
 const policy = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; media-src 'self'; sandbox";
 const keptSeconds = 86_400;
+const noFile = { code: 'NOT_FOUND', message: 'There is no such file' } as const;
 
 /** The bytes of files: for members of their rooms. With a folder as storage, clients also write them here. */
 export function fileRoutes({ deps, files, authenticate }: FileRoutesOptions): Route[] {
@@ -30,8 +31,9 @@ export function fileRoutes({ deps, files, authenticate }: FileRoutesOptions): Ro
     const file =
       userId === null || !isVersion(version) ? null : await openFile(deps, userId, id.toLowerCase(), version);
     // The same answer for everybody who may not read it: that a file exists is nobody else's business.
-    if (file === null) return refuse(response, { code: 'NOT_FOUND', message: 'There is no such file' });
-    if (file.address !== null) return redirect(response, file.address);
+    if (file === null) return refuse(response, noFile);
+    // The address is signed for GET.
+    if (file.address !== null && request.method === 'GET') return redirect(response, file.address);
     await sendBytes(request, response, file, `"${id.toLowerCase()}-${version}"`);
   };
   const routes: Route[] = [
@@ -86,8 +88,10 @@ function redirect(response: ServerResponse, address: string): void {
 }
 
 async function sendBytes(request: IncomingMessage, response: ServerResponse, file: OpenFile, etag: string) {
+  const byteSize = await file.findByteSize();
+  if (byteSize === null) return refuse(response, noFile);
   const headers: Record<string, string> = {
-    'content-type': file.contentType === 'text/plain' ? 'text/plain; charset=utf-8' : file.contentType,
+    'content-type': file.contentType,
     'content-disposition': file.disposition,
     'content-security-policy': policy,
     'cross-origin-resource-policy': 'cross-origin',
@@ -102,9 +106,9 @@ async function sendBytes(request: IncomingMessage, response: ServerResponse, fil
     response.writeHead(304, headers).end();
     return;
   }
-  const range = rangeOf(request, file.byteSize, etag);
+  const range = rangeOf(request, byteSize, etag);
   if (range === null) {
-    const unsatisfied = { 'content-range': `bytes */${file.byteSize}` };
+    const unsatisfied = { 'content-range': `bytes */${byteSize}` };
     return refuse(response, {
       code: 'BAD_USER_INPUT',
       message: 'The file has no such range',
@@ -112,15 +116,15 @@ async function sendBytes(request: IncomingMessage, response: ServerResponse, fil
       headers: unsatisfied,
     });
   }
-  const { start, end } = range ?? { start: 0, end: file.byteSize - 1 };
+  const { start, end } = range ?? { start: 0, end: byteSize - 1 };
   headers['content-length'] = String(end - start + 1);
-  if (range !== undefined) headers['content-range'] = `bytes ${start}-${end}/${file.byteSize}`;
+  if (range !== undefined) headers['content-range'] = `bytes ${start}-${end}/${byteSize}`;
   if (request.method === 'HEAD') {
     response.writeHead(range === undefined ? 200 : 206, headers).end();
     return;
   }
   const bytes = await file.read(range);
-  if (bytes === null) return refuse(response, { code: 'NOT_FOUND', message: 'There is no such file' });
+  if (bytes === null) return refuse(response, noFile);
   response.writeHead(range === undefined ? 200 : 206, headers);
   // A client that disconnects early is no error; the file is closed in any case.
   await pipeline(bytes, response).catch(() => response.destroy());
