@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
-import { copyFile, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { copyFile, link, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -9,6 +9,8 @@ import type { ByteRange, Storage, StoredObject, WriteAddress, WriteTerms } from 
 
 /** Makes the address at which this server receives an object. */
 export type SignWrite = (key: string, terms: WriteTerms) => WriteAddress;
+
+type Put = (from: string, to: string) => Promise<void>;
 
 const scratch = 'scratch';
 
@@ -52,17 +54,16 @@ export class FolderStorage implements Storage {
 
   /** Receives what a client writes. @throws {ChatError} BAD_USER_INPUT unless it has exactly this length */
   async receive(key: string, bytes: AsyncIterable<Buffer>, byteSize: number): Promise<void> {
-    await this.#replace(key, (path) => pipeline(withLength(bytes, byteSize), createWriteStream(path, { flush: true })));
+    await this.#fill(key, (path) => pipeline(withLength(bytes, byteSize), createWriteStream(path, { flush: true })));
   }
 
   async write(key: string, path: string): Promise<void> {
-    await this.#replace(key, (scratchPath) => copySafely(path, scratchPath));
+    await this.#fill(key, (scratchPath) => copySafely(path, scratchPath));
   }
 
-  async copy(from: string, to: string): Promise<boolean> {
+  async copy(from: string, to: string): Promise<void> {
     const source = this.pathOf(from);
-    const found = await orNull(() => this.#replace(to, (path) => copySafely(source, path)).then(() => true));
-    return found === true;
+    await orNull(() => this.#fill(to, (path) => copySafely(source, path), putUnlessThere));
   }
 
   async removeAll(prefix: string): Promise<void> {
@@ -96,7 +97,8 @@ export class FolderStorage implements Storage {
     return guarded(() => readFile(path, 'utf8'));
   }
 
-  async #replace(key: string, fill: (path: string) => Promise<void>): Promise<void> {
+  /** Fills a scratch file, and puts it into its place when it is whole. */
+  async #fill(key: string, fill: (path: string) => Promise<void>, put: Put = rename): Promise<void> {
     const path = this.pathOf(key);
     const temporary = join(this.#root, scratch, randomUUID());
     try {
@@ -104,12 +106,18 @@ export class FolderStorage implements Storage {
         await mkdir(join(this.#root, scratch), { recursive: true });
         await mkdir(dirname(path), { recursive: true });
         await fill(temporary);
-        await rename(temporary, path);
+        await put(temporary, path);
       });
     } finally {
       await rm(temporary, { force: true }).catch(() => undefined);
     }
   }
+}
+
+async function putUnlessThere(from: string, to: string): Promise<void> {
+  await link(from, to).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EEXIST') throw error;
+  });
 }
 
 /** The copy is on disk when it resolves. */

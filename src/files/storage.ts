@@ -13,6 +13,8 @@ export interface WriteTerms {
   /** Exactly. */
   readonly byteSize: number;
   readonly expiresAt: Date;
+  /** The user who writes. */
+  readonly userId: number;
 }
 
 /** How a reader is to take a file. */
@@ -48,8 +50,11 @@ export interface Storage {
   read(key: string, range?: ByteRange): Promise<Readable | null>;
   /** Stores a file of this machine. Replaces an object at once: nobody reads a part of it. */
   write(key: string, path: string, contentType: string): Promise<void>;
-  /** False if there is no such object. Whoever writes to `from` afterwards changes nothing at `to`. */
-  copy(from: string, to: string): Promise<boolean>;
+  /**
+   * Copies the object unless there is one at `to`: of several calls at once, the first one counts. Without an object at `from`
+   * nothing happens. Whoever writes to `from` afterwards changes nothing at `to`.
+   */
+  copy(from: string, to: string): Promise<void>;
   /** Removes all objects whose key begins so; it is no error if there is none. */
   removeAll(prefix: string): Promise<void>;
   /** All objects, in no order. */

@@ -83,7 +83,7 @@ export async function createUpload(deps: Deps, viewer: Viewer, input: CreateUplo
   assertAllowed(outcome);
 
   const expiresAt = new Date(Math.floor(db.now() / 1_000) * 1_000 + addressLifetimeMs);
-  const address = await storage.addressForWriting(incomingKey(id), { ...announced, expiresAt });
+  const address = await storage.addressForWriting(incomingKey(id), { ...announced, expiresAt, userId: viewer.userId });
   return { attachment: found(attachment), ...address, expiresAt };
 }
 
@@ -106,12 +106,19 @@ export async function completeUpload(
   if (upload.attachment.status !== 'PENDING') return { attachment: upload.attachment };
 
   const look = await receiveFile(files, id, upload.announced, limits);
-  if (look === null) throw new ChatError('CONFLICT', 'The bytes are not there yet: upload them first, or again');
+  if (look === null) {
+    // Another call may have completed it meanwhile, and its picture may be finished.
+    const now = await findUpload(db, id, viewer.userId);
+    if (now !== null && now.attachment.status !== 'PENDING') return { attachment: now.attachment };
+    throw new ChatError('CONFLICT', 'The bytes are not there yet: upload them first, or again');
+  }
   const { failure, kind } = look;
   const status = failure !== null ? 'FAILED' : kind === 'IMAGE' ? 'PROCESSING' : 'READY';
   const attachment = found(await complete(db, id, { ...look, status }, unusedLifetimeMs));
 
   if (status !== 'READY') files.queue.add(id);
+  // If this fails, the sweep does it.
+  void files.storage.removeAll(incomingKey(id)).catch(() => undefined);
   return { attachment };
 }
 
@@ -126,18 +133,18 @@ export async function workOnFile(deps: Deps, id: string): Promise<void> {
     await eraseFile(files.storage, id);
     return noteErased(db, id);
   }
-  const settled =
-    attachment.status === 'PROCESSING'
+  const settled = isOver(file, db.now())
+    ? expired
+    : attachment.status === 'PROCESSING'
       ? await finishPicture(files, attachment)
-      : isOver(file, db.now())
-        ? expired
-        : null;
+      : null;
   if (settled === null) return;
-  const { entries } = await db.changes.change(`room ${file.roomId}`, (writes) =>
+  const { outcome, entries } = await db.changes.change(`room ${file.roomId}`, (writes) =>
     settleAttachment({ writes }, id, settled, unusedLifetimeMs),
   );
   feeds.publish(entries);
-  if (settled.status !== 'READY') files.queue.add(id);
+  // It may have ended meanwhile, and this work has written what was erased.
+  if (settled.status !== 'READY' || outcome !== 'OK') files.queue.add(id);
   else await files.storage.removeAll(receivedKey(id));
 }
 
