@@ -145,7 +145,7 @@ export async function workOnFile(deps: Deps, id: string): Promise<void> {
   feeds.publish(entries);
   // It may have ended meanwhile, and this work has written what was erased.
   if (settled.status !== 'READY' || outcome !== 'OK') files.queue.add(id);
-  else await files.storage.removeAll(receivedKey(id));
+  else await Promise.all([receivedKey(id), incomingKey(id)].map((key) => files.storage.removeAll(key)));
 }
 
 const expired = { status: 'EXPIRED' } as const;

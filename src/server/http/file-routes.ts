@@ -182,6 +182,8 @@ function receiveRoute(storage: FolderStorage, { signer }: Files): Route {
         await storage.receive(key, request.iterator({ destroyOnReturn: false }), byteSize);
       } finally {
         count(userId, -1);
+        // The rest of a refused file, so that the connection can be used again.
+        request.resume();
       }
       response.writeHead(204).end();
     },
