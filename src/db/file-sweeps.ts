@@ -9,11 +9,11 @@ export interface SweepResult {
   readonly missing: number;
 }
 
-/** The last result of any instance; zeros if there is none yet. */
-export async function findSweepResult({ upkeep }: Database): Promise<SweepResult> {
-  const [row] = await upkeep.query<SweepResult>`
-    SELECT orphans, missing FROM chat_file_sweeps ORDER BY began_at DESC LIMIT 1`;
-  return row ?? { orphans: 0, missing: 0 };
+/** The last result of any instance; null if there is none yet. */
+export async function findSweepResult({ upkeep }: Database): Promise<SweepResult | null> {
+  const [row] =
+    await upkeep.query<SweepResult>`SELECT orphans, missing FROM chat_file_sweeps WHERE orphans IS NOT NULL`;
+  return row ?? null;
 }
 
 /** Begins a sweep unless one has begun within `everyMs`, on any instance. Resolves with its beginning, or null. */

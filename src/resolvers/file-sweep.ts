@@ -23,9 +23,9 @@ const atOnce = 1_000;
 
 /**
  * Compares the storage with the rows, if no instance has done it within the last hour, and erases old objects that no row needs.
- * Resolves with the last result.
+ * Resolves with the last result, if there is one.
  */
-export async function sweepFiles(deps: Deps): Promise<SweepResult> {
+export async function sweepFiles(deps: Deps): Promise<SweepResult | null> {
   const { db } = deps;
   await removeAbandoned();
   const beganAt = await beginSweep(db, everyMs);

@@ -23,8 +23,8 @@ export class FileWork {
   readonly #queueing: Loop;
   readonly #sweeping: Loop;
   readonly #consumer: Consumer;
-  /** What the last comparison of the storage with the rows has found, on any instance. */
-  swept: SweepResult = { orphans: 0, missing: 0 };
+  /** What the last comparison of the storage with the rows has found, on any instance; null before the first one. */
+  swept: SweepResult | null = null;
 
   constructor({ deps, pubsub, log }: { readonly deps: Deps; readonly pubsub: NatsPubSub; readonly log: Logger }) {
     const { queue } = requireFiles(deps);

@@ -70,7 +70,9 @@ export async function createUpload(deps: Deps, viewer: Viewer, input: CreateUplo
     byteSize: parseByteSize(input.byteSize, limits.maxFileBytes),
     sha256: parseDigest(input.sha256),
   };
-  await assertMayUpload(deps, viewer, announced.byteSize);
+  // An upload that starts again costs its bytes only once.
+  const known = input.id == null ? null : await findUpload(db, id, viewer.userId);
+  await assertMayUpload(deps, viewer, known === null ? announced.byteSize : 0);
 
   const { outcome, attachment } = await create(db, {
     id,

@@ -23,7 +23,7 @@ export interface MetricSources {
   readonly worstLateMs: (what: 'loopMs' | 'entriesMs') => number;
   readonly intervalMs: (kind: LaterKind) => number;
   /** Undefined if the server has no storage. */
-  readonly files: { readonly swept: { readonly orphans: number; readonly missing: number } } | undefined;
+  readonly files: { readonly swept: { readonly orphans: number; readonly missing: number } | null } | undefined;
   readonly sends: { readonly waiting: number; readonly slowed: number; readonly refused: number };
 }
 
@@ -127,13 +127,13 @@ export function createMetrics(sources: MetricSources, worker?: number): Registry
   gauge(
     'fairway_files_without_row',
     'Objects in the storage that no row needs, as the hourly sweep of any instance has found; erased when they are 7 days old',
-    () => sources.files?.swept.orphans ?? 0,
+    () => sources.files?.swept?.orphans ?? Number.NaN,
     'max',
   );
   gauge(
     'fairway_files_without_bytes',
     'Rows of files whose bytes are not in the storage, as the same sweep has found',
-    () => sources.files?.swept.missing ?? 0,
+    () => sources.files?.swept?.missing ?? Number.NaN,
     'max',
   );
   counter('fairway_sends_refused_total', 'Sends that were refused for that reason', () => sources.sends.refused);

@@ -25,7 +25,7 @@ import {
 } from '../support/files.js';
 import { decodersOf, file, noise, peakOf } from '../support/hostile-files.js';
 import type { Instance } from '../support/instance.js';
-import { fileMessages, sendFiles } from '../support/operations.js';
+import { createUpload, deleteMessage, fileMessages, sendFiles } from '../support/operations.js';
 import { mountSmallDisk, type SmallDisk, whyNoSmallDisk } from '../support/own-postgres.js';
 import { RawHttp } from '../support/raw-http.js';
 import { Reader } from '../support/reader.js';
@@ -198,7 +198,6 @@ describeWithNats('the bytes of an upload', () => {
   });
 
   async function announceWithoutDigest(client: TestClient, room: string, { name, type, bytes }: Bytes, id: string) {
-    const { createUpload } = await import('../support/operations.js');
     const input = { id, roomId: room, name, contentType: type, byteSize: bytes.length };
     return (await client.http(createUpload, { input })).createUpload;
   }
@@ -326,6 +325,35 @@ describeWithNats('files', () => {
     expect(await whenSettled(alice, id)).toMatchObject({ status: 'READY' });
   });
 
+  it('of a message that is deleted while its picture is made leave nothing', async () => {
+    const photo = file('large.jpg', 'image/jpeg', await noise(6_000, 4_000).jpeg().toBuffer());
+    const { id } = await upload(instance, alice, roomId, photo);
+    const { message } = (await alice.http(sendFiles, { input: { roomId, attachmentIds: [id] } })).sendMessage;
+    const pid = await waitFor(() => decodersOf(instance).find((one) => peakOf(one) > 75 * megabyte), {
+      what: 'a decoder at work',
+      pollMs: 5,
+    });
+    process.kill(pid, 'SIGSTOP');
+    await alice.http(deleteMessage, { input: { messageId: message.id } });
+    await waitFor(() => versionsOf(folder, id).length === 0, { what: 'the end of the bytes' });
+    process.kill(pid, 'SIGCONT');
+    await waitFor(() => versionsOf(folder, id).includes('original'), { what: 'the thumbnails', pollMs: 1 });
+    await waitFor(() => versionsOf(folder, id).length === 0, { what: 'the end of the bytes, again' });
+  });
+
+  it('that are READY stay so, whatever a second work on them comes to', async () => {
+    const { id } = await upload(instance, alice, roomId, await makePhoto());
+    await whenSettled(alice, id);
+    const settle = (status: string, failure: string | null) =>
+      world.database.query(
+        `SELECT outcome FROM chat_settle_attachment($1, $2::chat_attachment_status, $3::chat_attachment_failure, '{}', '1 day')`,
+        [id, status, failure],
+      );
+    expect(await settle('FAILED', 'BROKEN')).toEqual([{ outcome: 'UNCHANGED' }]);
+    expect(await settle('READY', null)).toEqual([{ outcome: 'UNCHANGED' }]);
+    expect(await whenSettled(alice, id)).toMatchObject({ status: 'READY', failure: null });
+  });
+
   it('are UNAVAILABLE while PostgreSQL is away, and the same afterwards', async () => {
     const text = makeText('kept');
     const announced = await announce(alice, roomId, text);
@@ -385,5 +413,32 @@ describeWithNats('files', () => {
     await Promise.all(still.map((reader) => reader.read()));
     for (const reader of still) expect(reader.receivedBytes).toBeLessThan(large.bytes.length);
     slow?.close();
+  });
+});
+
+describeWithNats('a user who sends many files', () => {
+  const folder = newFolder();
+  const limits = { STORAGE_URL: `file:${folder}`, FILES_PER_MINUTE: '6', FILE_BYTES_PER_DAY: '1000' };
+  const world = useWorld({ instances: 1, env: limits });
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  it('is RATE_LIMITED by their bytes in a day and by their number in a minute, and no one else is', async () => {
+    const [alice, bob] = [await world.client(4), await world.client(5)];
+    const roomId = await alice.group(5);
+    const [large, small] = [makeText('x'.repeat(600)), makeText('x'.repeat(400))];
+    const first = await announce(alice, roomId, large);
+    const refusal = announce(alice, roomId, large);
+    await expect(refusal).rejects.toMatchObject({ code: 'RATE_LIMITED' });
+    const wait = await refusal.catch(({ extensions }) => Number(extensions.retryAfterMs));
+    expect(wait).toBeGreaterThan(23 * 3_600_000);
+    // What starts again has been counted, and a shorter one still has its place.
+    await announce(alice, roomId, large, first.attachment.id);
+    await announce(alice, roomId, small);
+    await announce(alice, roomId, large, first.attachment.id);
+    await announce(alice, roomId, large, first.attachment.id);
+    const seventh = announce(alice, roomId, large, first.attachment.id);
+    await expect(seventh).rejects.toMatchObject({ code: 'RATE_LIMITED' });
+    expect(await seventh.catch(({ extensions }) => Number(extensions.retryAfterMs))).toBeLessThanOrEqual(60_000);
+    await announce(bob, roomId, large);
   });
 });

@@ -5,7 +5,16 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { TestClient } from '../support/client.js';
-import { type Attachment, announce, type Bytes, makePhoto, makeText, read, upload } from '../support/files.js';
+import {
+  type Attachment,
+  announce,
+  type Bytes,
+  makePhoto,
+  makeText,
+  read,
+  upload,
+  whenSettled,
+} from '../support/files.js';
 import {
   animation,
   apng,
@@ -20,7 +29,7 @@ import {
   zip,
 } from '../support/hostile-files.js';
 import type { Instance } from '../support/instance.js';
-import { createUpload, fileLimits, uploadStatus } from '../support/operations.js';
+import { createUpload, fileLimits } from '../support/operations.js';
 import { describeWithNats } from '../support/requirements.js';
 import { waitFor } from '../support/wait-for.js';
 import { useWorld } from '../support/world.js';
@@ -54,20 +63,10 @@ describeWithNats('a hostile file', () => {
     rmSync(folder, { recursive: true, force: true });
   });
 
-  const whenSettled = (id: string): Promise<Attachment> =>
-    waitFor(
-      async () => {
-        const { node } = await alice.http(uploadStatus, { id });
-        const found = node?.__typename === 'Attachment' ? node : null;
-        return found === null || found.status === 'PROCESSING' ? undefined : found;
-      },
-      { what: 'the end of the work on a file', pollMs: 100 },
-    );
-
   /** The file once the server has done everything with it. */
   async function settle(bytes: Bytes): Promise<Attachment> {
     const uploaded = await upload(instance, alice, roomId, bytes);
-    return uploaded.status === 'PROCESSING' ? whenSettled(uploaded.id) : uploaded;
+    return uploaded.status === 'PROCESSING' ? whenSettled(alice, uploaded.id) : uploaded;
   }
 
   const bytesOf = async (url: string | null) => {
@@ -170,7 +169,7 @@ describeWithNats('a hostile file', () => {
       { what: 'a decoder at work', pollMs: 5 },
     );
     expect(killed).toBeGreaterThan(0);
-    expect(await whenSettled(id)).toMatchObject({ status: 'FAILED', failure: 'BROKEN' });
+    expect(await whenSettled(alice, id)).toMatchObject({ status: 'FAILED', failure: 'BROKEN' });
     expect(await settle(await makePhoto())).toMatchObject({ status: 'READY' });
     await isAlive();
   });

@@ -5,8 +5,8 @@ ALTER TABLE "chat_epochs" ADD COLUMN     "confirmed_at" TIMESTAMPTZ(3);
 CREATE TABLE "chat_file_sweeps" (
     "id" INTEGER NOT NULL,
     "began_at" TIMESTAMPTZ(3) NOT NULL,
-    "orphans" INTEGER NOT NULL DEFAULT 0,
-    "missing" INTEGER NOT NULL DEFAULT 0,
+    "orphans" INTEGER,
+    "missing" INTEGER,
 
     CONSTRAINT "chat_file_sweeps_pkey" PRIMARY KEY ("id")
 );
