@@ -243,6 +243,7 @@ export async function startApp(
         worstLateMs: (what) => load.takeWorst(what),
         intervalMs: (kind) => load.intervalMs(kind),
         sends: sendGate,
+        files: work,
       }),
       ...(sign === undefined ? [] : devLoginRoutes(sign)),
     ],

@@ -14,7 +14,8 @@ BEGIN
   SELECT r.* INTO v_room FROM chat_rooms r
   WHERE r.id = (SELECT a.room_id FROM chat_attachments a WHERE a.id = p_id) FOR NO KEY UPDATE;
   SELECT a.* INTO v_attachment FROM chat_attachments a WHERE a.id = p_id FOR UPDATE;
-  IF v_attachment.id IS NULL OR v_attachment.status >= p_status THEN
+  -- The work on a READY picture that was done twice, and failed the second time, changes nothing.
+  IF v_attachment.id IS NULL OR v_attachment.status >= p_status OR (p_status = 'FAILED' AND v_attachment.status = 'READY') THEN
     RETURN QUERY SELECT CASE WHEN v_attachment.id IS NULL THEN 'NOT_FOUND' ELSE 'UNCHANGED' END, v_room.direct_key,
       NULL::chat_messages;
     RETURN;

@@ -93,18 +93,22 @@ export interface LookedAt {
   readonly kind: AttachmentKind;
   readonly contentType: string;
   readonly byteSize: number;
+  readonly width: number | null;
+  readonly height: number | null;
+  readonly durationMs: number | null;
 }
 
 /** Notes what the bytes are. The first of several calls decides; resolves with the file as it is after it. */
 export async function completeUpload(
   { writes }: Database,
   id: string,
-  { status, failure, kind, contentType, byteSize }: LookedAt,
+  { status, failure, kind, contentType, byteSize, width, height, durationMs }: LookedAt,
   lifetimeMs: number,
 ): Promise<Attachment | null> {
   const rows = await writes.query<{ attachment: Attachment }>`
     UPDATE chat_attachments a SET status = ${status}::chat_attachment_status, failure = ${failure}::chat_attachment_failure,
       kind = ${kind}::chat_attachment_kind, content_type = ${contentType}::text, byte_size = ${byteSize}::int,
+      width = ${width}::int, height = ${height}::int, duration_ms = ${durationMs}::int,
       due_at = CASE WHEN ${status}::text = 'READY' THEN a.created_at + ${lifetimeMs}::float8 * interval '1 millisecond'
         ELSE clock_timestamp() + interval '10 seconds' END
     WHERE a.id = ${id}::uuid AND a.status = 'PENDING'
@@ -144,13 +148,6 @@ export async function claimStorage({ writes }: Database, id: string): Promise<st
   const [row] = await writes.query<{ id: string }>`
     SELECT convert_from(k.key, 'UTF8') AS id FROM chat_keys k WHERE k.name = 'storage'`;
   return row?.id ?? '';
-}
-
-/** Which of these ids are files whose bytes are to be kept. */
-export async function findKept({ upkeep }: Database, ids: readonly string[]): Promise<Set<string>> {
-  const rows = await upkeep.query<{ id: string }>`
-    SELECT a.id FROM chat_attachments a WHERE a.id = ANY(${ids}::uuid[]) AND a.status NOT IN ('FAILED', 'EXPIRED')`;
-  return new Set(rows.map(({ id }) => id));
 }
 
 /** A file of a room, with its message. */

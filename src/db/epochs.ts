@@ -76,6 +76,7 @@ export async function beginEpoch(
       [known ?? null, applicationName],
     );
     const [{ epoch, is_sure: isSure } = { epoch: '', is_sure: false }] = rows;
+    await client.query('UPDATE chat_epochs SET confirmed_at = clock_timestamp() WHERE id = $1', [epoch]);
     return { epoch, isSure };
   } finally {
     await client.end();

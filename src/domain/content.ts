@@ -46,6 +46,7 @@ export const maxFileNameLength = 255;
 export function parseFileName(text: string): string {
   const name = cleanName(text.replace(/^.*[/\\]/s, ''));
   assertShown(name, 'name', maxFileNameLength);
+  if (/^\.+$/.test(name)) throw badInput('name must not be a folder');
   return name;
 }
 

@@ -1,9 +1,11 @@
+import { copyFile, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileTypeFromBuffer } from 'file-type';
-import sharp, { type Sharp, type SharpOptions } from 'sharp';
+import sharp, { type SharpOptions } from 'sharp';
 import { rgbaToThumbHash } from 'thumbhash';
 import type { AttachmentFailure } from '../domain/attachment.js';
 import type { DecoderAnswer, DecoderTask, MadePicture } from './decoder.js';
+import { withoutMetadata } from './without-metadata.js';
 
 /*
  * A process of its own that looks at bytes of strangers: it may run out of memory, crash in a decoder or never end, and the
@@ -13,13 +15,16 @@ import type { DecoderAnswer, DecoderTask, MadePicture } from './decoder.js';
 sharp.concurrency(1);
 sharp.cache(false);
 
-/** Pictures with more pixels, all frames together, would not fit into the memory of this process. */
-const maxPixels = 50_000_000;
-/** Longer animations have still thumbnails. */
+/** The largest picture that fits into the memory and time of this process: 24 megapixels of a phone need 150 MB and 2 s. */
+const maxPixels = 25_000_000;
+/** Longer animations, and those with more pixels in all frames together, have still thumbnails. */
 const maxFrames = 100;
+const maxAnimatedPixels = 13_000_000;
 const thumbHashPixels = 100;
 const quality = 90;
 const thumbnailQuality = 80;
+
+type PictureTask = DecoderTask & { readonly kind: 'picture' };
 
 /** A picture that cannot be used. */
 class RefusedPicture extends Error {
@@ -32,6 +37,8 @@ process.on('message', async (task: DecoderTask) => {
   process.send?.(await answer(task));
 });
 process.on('disconnect', () => process.exit());
+// A signal to the whole group of processes ends the server, which may wait for this work.
+for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => undefined);
 
 async function answer(task: DecoderTask): Promise<DecoderAnswer> {
   try {
@@ -45,16 +52,27 @@ async function answer(task: DecoderTask): Promise<DecoderAnswer> {
 
 /** The type of a file that begins with these bytes; undefined if it is not known. */
 async function findType(bytes: Uint8Array): Promise<string | undefined> {
+  // Its mark looks like the beginning of an MP3.
+  if (utf16[markOf(bytes)] !== undefined && isText(bytes)) return 'text/plain';
   const found = await fileTypeFromBuffer(bytes);
   if (found !== undefined) return found.mime;
   if (Buffer.from(bytes.subarray(0, 4)).equals(Buffer.from('PK\u0003\u0004'))) return 'application/zip';
   return isText(bytes) ? 'text/plain' : undefined;
 }
 
-/** UTF-8 without controls. The last character may be cut off. */
+const utf16: Readonly<Record<string, string>> = { feff: 'utf-16be', fffe: 'utf-16le' };
+const markOf = (bytes: Uint8Array): string => Buffer.from(bytes.subarray(0, 2)).toString('hex');
+
+/** Without controls, in UTF-8, in UTF-16 with its mark, or in EUC-KR as Korean spreadsheets save it. */
 function isText(bytes: Uint8Array): boolean {
+  const encoding = utf16[markOf(bytes)];
+  return (encoding === undefined ? ['utf-8', 'euc-kr'] : [encoding]).some((one) => isTextIn(one, bytes));
+}
+
+/** The last character may be cut off. */
+function isTextIn(encoding: string, bytes: Uint8Array): boolean {
   try {
-    const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes, { stream: true });
+    const text = new TextDecoder(encoding, { fatal: true }).decode(bytes, { stream: true });
     // biome-ignore lint/suspicious/noControlCharactersInRegex: a text has none of them
     return !/[\u0000-\u0008\u000e-\u001a\u001c-\u001f]/.test(text);
   } catch {
@@ -63,41 +81,56 @@ function isText(bytes: Uint8Array): boolean {
 }
 
 /** Writes the picture, upright and without metadata, and its thumbnails. */
-async function makeVersions({
-  path,
-  folder,
-  contentType,
-  pixels,
-}: DecoderTask & { kind: 'picture' }): Promise<MadePicture> {
+async function makeVersions({ path, folder, contentType, pixels }: PictureTask): Promise<MadePicture> {
   const input = (options: SharpOptions = {}) =>
     sharp(path, { limitInputPixels: maxPixels, failOn: 'error', sequentialRead: true, ...options });
-  const { format, pages = 1, autoOrient, width: rawWidth, height: rawHeight } = await input().metadata();
-  if (contentType !== `image/${format}`) throw new RefusedPicture('BROKEN');
+  const {
+    format,
+    pages = 1,
+    orientation = 1,
+    autoOrient,
+    width: rawWidth,
+    height: rawHeight,
+  } = await input().metadata();
+  if (contentType !== `image/${format}` || !isKnown(format)) throw new RefusedPicture('BROKEN');
   const width = autoOrient?.width ?? rawWidth;
   const height = autoOrient?.height ?? rawHeight;
-  if (width * height * pages > maxPixels) throw new RefusedPicture('TOO_MANY_PIXELS');
+  if (width * height > maxPixels) throw new RefusedPicture('TOO_MANY_PIXELS');
 
   const versions: string[] = [];
-  const write = async (version: string, picture: Sharp) => {
-    await picture.toFile(join(folder, version));
-    versions.push(version);
-  };
-  const animated = pages > 1;
-  // A GIF has neither a place nor an orientation, and is kept as it is.
-  if (format !== 'gif') {
-    const upright = input({ animated }).autoOrient();
-    if (format === 'jpeg') await write('original', upright.jpeg({ quality }));
-    else await write('original', format === 'png' ? upright.png() : upright.webp({ quality }));
-  }
-  let source = input({ animated: animated && pages <= maxFrames }).autoOrient();
+  const animated = pages > 1 && pages <= maxFrames && width * height * pages <= maxAnimatedPixels;
+  const encoding = { quality: thumbnailQuality, ...(animated ? { effort: 0 } : {}) };
+  let source = input({ animated }).autoOrient();
+  let last: string | undefined;
   // Each smaller one from the one before, which is much faster than from the original.
   for (const [version, side] of pixels) {
-    const size = { width: side, height: side, fit: 'inside', withoutEnlargement: true } as const;
-    await write(version, source.resize(size).webp({ quality: thumbnailQuality }));
-    source = sharp(join(folder, version), { animated: animated && pages <= maxFrames });
+    const target = join(folder, version);
+    // A picture that is smaller than both would be the same once more.
+    if (last !== undefined && Math.max(width, height) <= side) await copyFile(last, target);
+    else {
+      const size = { width: side, height: side, fit: 'inside', withoutEnlargement: true } as const;
+      await source.resize(size).webp(encoding).toFile(target);
+      source = sharp(target, { animated });
+    }
+    last = target;
+    versions.push(version);
   }
-  return { width, height, thumbHash: await hash(join(folder, versions.at(-1) ?? '')), versions };
+  // The thumbnails have decoded it: what is copied now is a picture. A GIF has neither a place nor an orientation, and is kept.
+  if (format !== 'gif') {
+    const original = join(folder, 'original');
+    const upright = () => input({ animated: pages > 1 }).autoOrient();
+    // Optimal coding would hold the whole picture in memory once more.
+    if (format === 'jpeg') await upright().jpeg({ quality, optimizeCoding: false }).toFile(original);
+    else if (format === 'png' && orientation > 1) await upright().png().toFile(original);
+    else if (orientation > 1) await upright().webp({ quality, effort: 0 }).toFile(original);
+    else await writeFile(original, withoutMetadata(await readFile(path), format));
+    versions.push('original');
+  }
+  return { width, height, thumbHash: await hash(last ?? path), versions };
 }
+
+const isKnown = (format: string): format is 'jpeg' | 'png' | 'webp' | 'gif' =>
+  ['jpeg', 'png', 'webp', 'gif'].includes(format);
 
 async function hash(path: string): Promise<string> {
   const { data, info } = await sharp(path)

@@ -3,7 +3,8 @@ import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import pLimit from 'p-limit';
 import type { AttachmentFailure } from '../domain/attachment.js';
-import { every, type Loop } from '../domain/every.js';
+import { ChatError } from '../domain/errors.js';
+import { every } from '../domain/every.js';
 
 /** What the process is asked: the type of a file that begins so, or the versions of a picture. */
 export type DecoderTask =
@@ -36,9 +37,12 @@ const program = fileURLToPath(new URL('./decoder-process.js', import.meta.url));
 const atOnce = 2;
 const maxResidentBytes = 200 * 2 ** 20;
 const maxCpuMs = 3_000;
-/** For systems that do not show the CPU time of a process, and for a process that waits for ever. */
-const maxMs = 20_000;
-const lookMs = 50;
+/** For systems that do not show the CPU time of a process, and for a process that waits for ever. A busy machine needs long. */
+const maxMs = 45_000;
+/** Memory grows by 100 MB at most in this time. */
+const lookMs = 20;
+/** A process that keeps more than this after its task would need too much for the next one: it ends. */
+const maxIdleBytes = 90 * 2 ** 20;
 /** A process without work ends after this time. */
 const idleMs = 10_000;
 const pageBytes = 4_096;
@@ -59,14 +63,18 @@ export class Decoder {
     return this.#limit.activeCount + this.#limit.pendingCount;
   }
 
-  /** Resolves with the answer; with a failure if the process had to be killed. */
+  /**
+   * Resolves with the answer: with BROKEN if the process crashed, and TOO_MANY_PIXELS if it was killed for its limits.
+   * @throws {ChatError} UNAVAILABLE if the server stops meanwhile
+   */
   run(task: DecoderTask): Promise<DecoderAnswer> {
     return this.#limit(async () => {
-      if (this.#isClosed) throw new Error('The decoder is closed');
+      if (this.#isClosed) throw closed();
       const child = this.#take();
       const answer = await ask(child, task);
-      if (answer === undefined) return { failure: 'BROKEN' };
-      this.#putBack(child);
+      // The server stops: that is not the fault of the bytes.
+      if (this.#isClosed) throw closed();
+      if (child.connected) await this.#putBack(child);
       return answer;
     });
   }
@@ -99,41 +107,47 @@ export class Decoder {
     return child;
   }
 
-  #putBack(child: ChildProcess): void {
-    if (this.#isClosed || child.exitCode !== null) return void child.kill('SIGKILL');
+  async #putBack(child: ChildProcess): Promise<void> {
+    const use = await readUse(child.pid);
+    if (this.#isClosed || (use !== undefined && use.residentBytes > maxIdleBytes)) child.kill('SIGKILL');
+    if (child.killed || child.exitCode !== null || child.signalCode !== null) return;
     this.#idle.push({ child, timer: setTimeout(() => child.kill('SIGKILL'), idleMs).unref() });
   }
 }
 
-/** Undefined if the process has ended before it answered. It is killed beyond its limits. */
-function ask(child: ChildProcess, task: DecoderTask): Promise<DecoderAnswer | undefined> {
+const closed = () => new ChatError('UNAVAILABLE', 'The server stops');
+
+/** Kills the process beyond its limits. */
+function ask(child: ChildProcess, task: DecoderTask): Promise<DecoderAnswer> {
   return new Promise((resolve) => {
-    let watch: Loop | undefined;
-    const end = (answer: DecoderAnswer | undefined) => {
-      void watch?.stop();
+    let failure: AttachmentFailure = 'BROKEN';
+    let isOver = false;
+    const end = (answer: DecoderAnswer) => {
+      isOver = true;
+      void watch.stop();
       clearTimeout(timer);
       child.off('message', end as (message: unknown) => void);
       child.off('exit', fail);
       resolve(answer);
     };
-    const fail = () => end(undefined);
-    const timer = setTimeout(() => child.kill('SIGKILL'), maxMs);
+    const fail = () => end({ failure });
+    const kill = () => {
+      failure = 'TOO_MANY_PIXELS';
+      child.kill('SIGKILL');
+    };
+    const timer = setTimeout(kill, maxMs);
     child.on('message', end as (message: unknown) => void);
     child.once('exit', fail);
     child.send(task, (error) => {
       if (error !== null) child.kill('SIGKILL');
     });
     let startMs: number | undefined;
-    watch = every(
-      lookMs,
-      async () => {
-        const used = await readUse(child.pid);
-        if (used === undefined) return;
-        startMs ??= used.cpuMs;
-        if (used.residentBytes > maxResidentBytes || used.cpuMs - startMs > maxCpuMs) child.kill('SIGKILL');
-      },
-      { atOnce: true },
-    );
+    const watch = every(lookMs, async () => {
+      const used = await readUse(child.pid);
+      if (used === undefined || isOver) return;
+      startMs ??= used.cpuMs;
+      if (used.residentBytes > maxResidentBytes || used.cpuMs - startMs > maxCpuMs) kill();
+    });
   });
 }
 

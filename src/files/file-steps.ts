@@ -1,13 +1,14 @@
 import { createHash } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
-import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { type Attachment, type AttachmentFailure, type AttachmentKind, thumbnailPixels } from '../domain/attachment.js';
 import type { Decoder } from './decoder.js';
 import { kindOf, usualName } from './file-types.js';
-import { filePrefix, incomingKey, receivedKey, type Storage, versionKey } from './storage.js';
+import { noFilm, readFilm } from './film.js';
+import { type ByteRange, filePrefix, incomingKey, receivedKey, type Storage, versionKey } from './storage.js';
 
 /** The type is decided by this many bytes at the beginning. */
 const sampleBytes = 262_144;
@@ -20,6 +21,10 @@ export interface Look {
   readonly kind: AttachmentKind;
   readonly contentType: string;
   readonly byteSize: number;
+  /** Of a film, where they are known. */
+  readonly width: number | null;
+  readonly height: number | null;
+  readonly durationMs: number | null;
   readonly failure: AttachmentFailure | null;
 }
 
@@ -39,14 +44,16 @@ export async function receiveFile(
   { maxFileBytes, fileTypes }: Terms,
 ): Promise<Look | null> {
   const received = receivedKey(id);
-  if ((await storage.sizeOf(received)) === null && !(await storage.copy(incomingKey(id), received))) return null;
+  if ((await storage.sizeOf(received)) === null) await storage.copy(incomingKey(id), received);
   const byteSize = await storage.sizeOf(received);
   if (byteSize === null) return null;
-  const sample = await readSample(storage, received, byteSize);
+  const sample = await readBytes(storage, received, { start: 0, end: Math.min(byteSize, sampleBytes) - 1 });
   const answer = await decoder.run({ kind: 'look', bytes: sample });
   const found = 'contentType' in answer ? answer.contentType : undefined;
   const contentType = usualName(found ?? 'application/octet-stream');
-  const look = { kind: kindOf(contentType), contentType, byteSize };
+  const kind = kindOf(contentType);
+  const film = kind === 'VIDEO' ? await readFilm(byteSize, (range) => readBytes(storage, received, range)) : noFilm;
+  const look = { kind, contentType, byteSize, ...film };
   if (byteSize > maxFileBytes) return { ...look, failure: 'TOO_LARGE' };
   if (byteSize !== announced.byteSize) return { ...look, failure: 'CHECKSUM' };
   if (!fileTypes.includes(contentType)) return { ...look, failure: 'TYPE_NOT_ALLOWED' };
@@ -56,9 +63,8 @@ export async function receiveFile(
   return { ...look, failure: null };
 }
 
-async function readSample(storage: Storage, key: string, byteSize: number): Promise<Uint8Array> {
-  if (byteSize === 0) return new Uint8Array();
-  const stream = await storage.read(key, { start: 0, end: Math.min(byteSize, sampleBytes) - 1 });
+async function readBytes(storage: Storage, key: string, range: ByteRange): Promise<Buffer> {
+  const stream = range.end < range.start ? null : await storage.read(key, range);
   const chunks: Buffer[] = [];
   for await (const chunk of stream ?? []) chunks.push(chunk as Buffer);
   return Buffer.concat(chunks);
@@ -82,8 +88,8 @@ export type Finished =
 export async function finishPicture(
   { storage, decoder }: { readonly storage: Storage; readonly decoder: Decoder },
   { id, contentType }: Pick<Attachment, 'id' | 'contentType'>,
-): Promise<Finished> {
-  const folder = await mkdtemp(join(tmpdir(), 'fairway-picture-'));
+): Promise<Finished | null> {
+  const folder = await mkdtemp(join(tmpdir(), folderName));
   try {
     const path = join(folder, 'received');
     const bytes = await storage.read(receivedKey(id));
@@ -103,6 +109,21 @@ export async function finishPicture(
     return { status: 'READY', byteSize: (await stat(original)).size, width, height, thumbHash };
   } finally {
     await rm(folder, { recursive: true, force: true });
+  }
+}
+
+const folderName = 'fairway-picture-';
+/** Far longer than the work on a picture takes. */
+const abandonedMs = 3_600_000;
+
+/** Removes the folders of work that was cut off on this machine: they have pictures as they were uploaded. */
+export async function removeAbandoned(): Promise<void> {
+  for (const name of await readdir(tmpdir())) {
+    if (!name.startsWith(folderName)) continue;
+    const path = join(tmpdir(), name);
+    const found = await stat(path).catch(() => undefined);
+    if (found !== undefined && Date.now() - found.mtimeMs > abandonedMs)
+      await rm(path, { recursive: true, force: true });
   }
 }
 

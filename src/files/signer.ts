@@ -20,21 +20,26 @@ export class Signer {
   }
 
   /** The address at which a server of ours receives the object, with these terms and no others. */
-  signWrite(key: string, { contentType, byteSize, expiresAt }: WriteTerms): WriteAddress {
+  signWrite(key: string, { contentType, byteSize, expiresAt, userId }: WriteTerms): WriteAddress {
     const expires = String(expiresAt.getTime());
-    const signature = this.#sign('write', key, contentType, String(byteSize), expires);
-    const query = new URLSearchParams({ size: String(byteSize), type: contentType, expires, signature });
+    const [size, user] = [String(byteSize), String(userId)];
+    const signature = this.#sign('write', key, contentType, size, user, expires);
+    const query = new URLSearchParams({ size, type: contentType, user, expires, signature });
     return { method: 'PUT', url: `/files/${key}?${query}`, headers: { 'content-type': contentType } };
   }
 
-  /** Returns the length that the object must have. @throws {ChatError} FORBIDDEN unless the query was signed here, and is not too old */
-  checkWrite(key: string, query: URLSearchParams, contentType: string | undefined): number {
-    const { size = '', type = '', expires = '', signature = '' } = Object.fromEntries(query);
-    if (!this.#isSigned(signature, 'write', key, type, size, expires) || Number(expires) < this.#now()) {
+  /** Returns what was signed. @throws {ChatError} FORBIDDEN unless the query was signed here, and is not too old */
+  checkWrite(
+    key: string,
+    query: URLSearchParams,
+    contentType: string | undefined,
+  ): Pick<WriteTerms, 'byteSize' | 'userId'> {
+    const { size = '', type = '', user = '', expires = '', signature = '' } = Object.fromEntries(query);
+    if (!this.#isSigned(signature, 'write', key, type, size, user, expires) || Number(expires) < this.#now()) {
       throw new ChatError('FORBIDDEN', 'This address is not valid any more: call createUpload again with the same id');
     }
     if (contentType !== type) throw new ChatError('FORBIDDEN', `Content-Type must be ${type}, as createUpload says`);
-    return Number(size);
+    return { byteSize: Number(size), userId: Number(user) };
   }
 
   /** A token with which the user reads files. It is the same for everybody who asks within an hour, and good for one to two hours. */

@@ -13,6 +13,8 @@ export interface WriteTerms {
   /** Exactly. */
   readonly byteSize: number;
   readonly expiresAt: Date;
+  /** The user who writes. */
+  readonly userId: number;
 }
 
 /** How a reader is to take a file. */

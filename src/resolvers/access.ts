@@ -157,10 +157,17 @@ export async function assertMayWatch({ subscriptionRate }: Deps, viewer: Viewer,
   if (points > 0) await consume(subscriptionRate, viewer, points);
 }
 
-/** For a file of this length. @throws {ChatError} RATE_LIMITED, with how long to wait */
+/**
+ * For a file of this length. One that is refused for it does not count, so that a shorter one may still be sent.
+ * @throws {ChatError} RATE_LIMITED, with how long to wait
+ */
 export async function assertMayUpload({ fileRate, fileBytesRate }: Deps, viewer: Viewer, bytes: number): Promise<void> {
   await consume(fileRate, viewer);
-  await consume(fileBytesRate, viewer, bytes);
+  if (bytes === 0) return;
+  await consume(fileBytesRate, viewer, bytes).catch(async (error: unknown) => {
+    await fileBytesRate?.reward(viewer.userId, bytes);
+    throw error;
+  });
 }
 
 /** @throws {ChatError} RATE_LIMITED, with how long to wait */

@@ -1,13 +1,17 @@
 import type { Logger } from 'pino';
 import { takeDueFiles } from '../db/attachments.js';
+import type { SweepResult } from '../db/file-sweeps.js';
 import { every, type Loop } from '../domain/every.js';
 import type { Consumer } from '../pubsub/nats/consumer.js';
 import { takeFileWork } from '../pubsub/nats/file-queue.js';
 import type { NatsPubSub } from '../pubsub/nats/nats-pub-sub.js';
 import type { Deps } from './deps.js';
+import { sweepFiles } from './file-sweep.js';
 import { requireFiles, workOnFile } from './files.js';
 
-const sweepMs = 5_000;
+const queueMs = 5_000;
+/** How often it looks whether the comparison of the hour is done. */
+const sweepMs = 60_000;
 /** Work that is not done by then is queued again. */
 const againMs = 120_000;
 
@@ -16,14 +20,17 @@ const againMs = 120_000;
  * brings it to one of them.
  */
 export class FileWork {
-  readonly #sweep: Loop;
+  readonly #queueing: Loop;
+  readonly #sweeping: Loop;
   readonly #consumer: Consumer;
+  /** What the last comparison of the storage with the rows has found, on any instance; null before the first one. */
+  swept: SweepResult | null = null;
 
   constructor({ deps, pubsub, log }: { readonly deps: Deps; readonly pubsub: NatsPubSub; readonly log: Logger }) {
     const { queue } = requireFiles(deps);
     this.#consumer = takeFileWork(pubsub, (id) => workOnFile(deps, id), log);
-    this.#sweep = every(
-      sweepMs,
+    this.#queueing = every(
+      queueMs,
       async () => {
         // While NATS is away nothing would take it from the queue.
         if (!pubsub.isConnected) return;
@@ -31,9 +38,19 @@ export class FileWork {
       },
       { atOnce: true, onError: (error) => log.debug({ err: error }, 'The files with work to do could not be read') },
     );
+    this.#sweeping = every(
+      sweepMs,
+      async () => {
+        this.swept = await sweepFiles(deps);
+      },
+      {
+        atOnce: true,
+        onError: (error) => log.debug({ err: error }, 'The storage could not be compared with the rows'),
+      },
+    );
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#sweep.stop(), this.#consumer.close()]);
+    await Promise.all([this.#queueing.stop(), this.#sweeping.stop(), this.#consumer.close()]);
   }
 }

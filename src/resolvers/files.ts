@@ -70,7 +70,9 @@ export async function createUpload(deps: Deps, viewer: Viewer, input: CreateUplo
     byteSize: parseByteSize(input.byteSize, limits.maxFileBytes),
     sha256: parseDigest(input.sha256),
   };
-  await assertMayUpload(deps, viewer, announced.byteSize);
+  // An upload that starts again costs its bytes only once.
+  const known = input.id == null ? null : await findUpload(db, id, viewer.userId);
+  await assertMayUpload(deps, viewer, known === null ? announced.byteSize : 0);
 
   const { outcome, attachment } = await create(db, {
     id,
@@ -83,7 +85,7 @@ export async function createUpload(deps: Deps, viewer: Viewer, input: CreateUplo
   assertAllowed(outcome);
 
   const expiresAt = new Date(Math.floor(db.now() / 1_000) * 1_000 + addressLifetimeMs);
-  const address = await storage.addressForWriting(incomingKey(id), { ...announced, expiresAt });
+  const address = await storage.addressForWriting(incomingKey(id), { ...announced, expiresAt, userId: viewer.userId });
   return { attachment: found(attachment), ...address, expiresAt };
 }
 
@@ -106,13 +108,20 @@ export async function completeUpload(
   if (upload.attachment.status !== 'PENDING') return { attachment: upload.attachment };
 
   const look = await receiveFile(files, id, upload.announced, limits);
-  if (look === null) throw new ChatError('CONFLICT', 'The bytes are not there yet: upload them first, or again');
+  if (look === null) {
+    // Another call may have completed it meanwhile, and its picture may be finished.
+    const now = await findUpload(db, id, viewer.userId);
+    if (now !== null && now.attachment.status !== 'PENDING') return { attachment: now.attachment };
+    throw new ChatError('CONFLICT', 'The bytes are not there yet: upload them first, or again');
+  }
   const { failure, kind } = look;
   const isHeldBack = kind === 'IMAGE' || files.scan !== null;
   const status = failure !== null ? 'FAILED' : isHeldBack ? 'PROCESSING' : 'READY';
   const attachment = found(await complete(db, id, { ...look, status }, unusedLifetimeMs));
 
   if (status !== 'READY') files.queue.add(id);
+  // If this fails, the sweep does it.
+  void files.storage.removeAll(incomingKey(id)).catch(() => undefined);
   return { attachment };
 }
 
@@ -127,23 +136,28 @@ export async function workOnFile(deps: Deps, id: string): Promise<void> {
     await eraseFile(files.storage, id);
     return noteErased(db, id);
   }
-  const isUnfinished = attachment.status === 'PROCESSING';
-  if (!isUnfinished && !isOver(file, db.now())) return;
-  const settled = isUnfinished ? await finish(files, file) : expired;
-  const { entries } = await db.changes.change(`room ${file.roomId}`, (writes) =>
+  const settled = isOver(file, db.now())
+    ? expired
+    : attachment.status === 'PROCESSING'
+      ? await finish(files, file)
+      : null;
+  if (settled === null) return;
+  const { outcome, entries } = await db.changes.change(`room ${file.roomId}`, (writes) =>
     settleAttachment({ writes }, id, settled, unusedLifetimeMs),
   );
   feeds.publish(entries);
-  if (settled.status !== 'READY') files.queue.add(id);
+  // It may have ended meanwhile, and this work has written what was erased.
+  if (settled.status !== 'READY' || outcome !== 'OK') return files.queue.add(id);
   // What was made of a picture takes its place.
-  else if (attachment.kind === 'IMAGE') await files.storage.removeAll(receivedKey(id));
+  const done = attachment.kind === 'IMAGE' ? [receivedKey(id), incomingKey(id)] : [incomingKey(id)];
+  await Promise.all(done.map((key) => files.storage.removeAll(key)));
 }
 
 const expired = { status: 'EXPIRED' } as const;
 const infected = { status: 'FAILED', failure: 'INFECTED' } as const;
 
-/** What becomes of a file that others cannot read yet. */
-async function finish(files: Files, { attachment, roomId, uploaderId }: StoredFile): Promise<SettledFile> {
+/** What becomes of a file that others cannot read yet; null if its bytes are not there. */
+async function finish(files: Files, { attachment, roomId, uploaderId }: StoredFile): Promise<SettledFile | null> {
   const { id, name, kind, contentType, byteSize } = attachment;
   if (files.scan !== null) {
     // Nobody but the uploader can read it now, so the scanner reads it in the uploader's name.

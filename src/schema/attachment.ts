@@ -39,7 +39,10 @@ const AttachmentFailure = builder.enumType('AttachmentFailure', {
       description: 'The server does not accept files of this type; limits.fileTypes has those that it does.',
     },
     TOO_LARGE: { description: 'It has more bytes than limits.maxFileBytes.' },
-    TOO_MANY_PIXELS: { description: 'It is a picture of more than 50 megapixels, all its frames together.' },
+    TOO_MANY_PIXELS: {
+      description:
+        'It is a picture of more than 25 megapixels, or one that needs more than 200 MB or 3 s of a core: then the client may send a smaller one.',
+    },
     BROKEN: { description: 'It is damaged, or not what it seems to be.' },
     CHECKSUM: { description: 'The bytes are not those that createUpload announced.' },
     INFECTED: { description: "The platform's virus scanner has refused it." },
@@ -69,7 +72,8 @@ export const Attachment = builder.objectRef<AttachmentShape>('Attachment').imple
     byteSize: t.exposeInt('byteSize', { description: 'The length of the file at url, in bytes.' }),
     width: t.exposeInt('width', {
       nullable: true,
-      description: 'In pixels, with the orientation applied; null if it is no picture, or not READY yet.',
+      description:
+        'In pixels, with the orientation applied; null if it is neither a picture nor a film, not READY yet, or not known.',
     }),
     height: t.exposeInt('height', { nullable: true, description: 'In pixels, like width.' }),
     durationMs: t.exposeInt('durationMs', {

@@ -22,6 +22,8 @@ export interface MetricSources {
   /** The worst value since the last call. */
   readonly worstLateMs: (what: 'loopMs' | 'entriesMs') => number;
   readonly intervalMs: (kind: LaterKind) => number;
+  /** Undefined if the server has no storage. */
+  readonly files: { readonly swept: { readonly orphans: number; readonly missing: number } | null } | undefined;
   readonly sends: { readonly waiting: number; readonly slowed: number; readonly refused: number };
 }
 
@@ -121,6 +123,18 @@ export function createMetrics(sources: MetricSources, worker?: number): Registry
     'fairway_sends_slowed_total',
     'Sends that had to wait for that reason, with those that were refused',
     () => sources.sends.slowed,
+  );
+  gauge(
+    'fairway_files_without_row',
+    'Objects in the storage that no row needs, as the hourly sweep of any instance has found; erased when they are 7 days old',
+    () => sources.files?.swept?.orphans ?? Number.NaN,
+    'max',
+  );
+  gauge(
+    'fairway_files_without_bytes',
+    'Rows of files whose bytes are not in the storage, as the same sweep has found',
+    () => sources.files?.swept?.missing ?? Number.NaN,
+    'max',
   );
   counter('fairway_sends_refused_total', 'Sends that were refused for that reason', () => sources.sends.refused);
   return registry;

@@ -370,7 +370,8 @@ describeWithNats('the services for other backends', () => {
     const second = await give('chat.messages.list', { roomId, limit: 3, cursor: first.nextCursor });
     const skipped = await give('chat.messages.list', { roomId, limit: 3, skip: 3 });
     const last = await give('chat.messages.list', { roomId, limit: 3, skip: 6 });
-    const keys = 'attachments changedSeq content createdAt deletedAt editedAt id roomId senderId senderName seq system type';
+    const keys =
+      'attachments changedSeq content createdAt deletedAt editedAt id roomId senderId senderName seq system type';
     expect(Object.keys(first.messages[0]).sort().join(' ')).toBe(keys);
 
     expect(contents(first)).toEqual(['6', '5', '4']);

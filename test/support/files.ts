@@ -1,9 +1,12 @@
 import { createHash, randomUUID } from 'node:crypto';
+import { readdirSync } from 'node:fs';
+import { join, relative } from 'node:path';
 import sharp from 'sharp';
 import type { AnyAttachmentFragment, UploadPurpose } from '../e2e/generated/graphql.js';
 import type { TestClient } from './client.js';
 import type { Instance } from './instance.js';
-import { completeUpload, createUpload } from './operations.js';
+import { completeUpload, createUpload, uploadStatus } from './operations.js';
+import { waitFor } from './wait-for.js';
 
 export type Attachment = AnyAttachmentFragment;
 
@@ -47,7 +50,7 @@ export async function announce(
   return (await client.http(createUpload, { input })).createUpload;
 }
 
-type Announced = Awaited<ReturnType<typeof announce>>;
+export type Announced = Awaited<ReturnType<typeof announce>>;
 
 /** Sends the bytes where they go. */
 export const put = (instance: Instance, { method, url, headers }: Announced, bytes: Uint8Array): Promise<Response> =>
@@ -76,3 +79,32 @@ export const read = (
   headers: Record<string, string> = {},
 ): Promise<Response> =>
   fetch(new URL(url ?? '/nowhere', instance.url), { headers: { authorization: `Bearer ${token}`, ...headers } });
+
+/** Everything that the folder has of files, as paths in it; `prefix` selects a part. */
+export const listFiles = (folder: string, prefix = ''): string[] =>
+  readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => relative(folder, join(entry.parentPath, entry.name)))
+    .filter((path) => path.startsWith(prefix) && path !== 'storage-id')
+    .sort();
+
+/** The head of the request that brings the bytes, for a connection of its own. */
+export const headOf = ({ method, url, headers }: Announced, length: number | null): string =>
+  [
+    `${method} ${url} HTTP/1.1`,
+    'Host: localhost',
+    ...headers.map(({ name, value }) => `${name}: ${value}`),
+    length === null ? 'Transfer-Encoding: chunked' : `Content-Length: ${length}`,
+    '\r\n',
+  ].join('\r\n');
+
+/** The file as its uploader sees it, once the work on it has ended. */
+export const whenSettled = (client: TestClient, id: string): Promise<Attachment> =>
+  waitFor(
+    async () => {
+      const { node } = await client.http(uploadStatus, { id });
+      const found = node?.__typename === 'Attachment' ? node : null;
+      return found === null || found.status === 'PROCESSING' ? undefined : found;
+    },
+    { what: 'the end of the work on a file', pollMs: 100 },
+  );

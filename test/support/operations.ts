@@ -52,6 +52,7 @@ export const sendFiles = graphql(`
     byteSize
     width
     height
+    durationMs
     thumbHash
     status
     failure
@@ -87,6 +88,18 @@ export const roomFiles = graphql(`
         pageInfo { hasNextPage endCursor }
       }
     }
+  }
+`);
+
+export const uploadStatus = graphql(`
+  query UploadStatus($id: ID!) {
+    node(id: $id) { __typename ... on Attachment { ...AnyAttachment } }
+  }
+`);
+
+export const fileLimits = graphql(`
+  query FileLimits {
+    limits { maxFileBytes fileTypes filesPerMinute fileBytesPerDay }
   }
 `);
 

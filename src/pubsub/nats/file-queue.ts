@@ -9,7 +9,7 @@ import { deadLetterSubject, fileWorkSubject } from './subjects.js';
 /** As many as are decoded at the same time. */
 const atOnce = 2;
 /** Longer than the slowest picture takes, and so many in front of it. */
-const ackWaitMs = 60_000;
+const ackWaitMs = 120_000;
 const encoder = new TextEncoder();
 
 /** Brings a file with work to do to one of the instances. The stream may forget it: a sweep finds what is due. */

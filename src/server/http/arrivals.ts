@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { every, type Loop } from '../../domain/every.js';
 import { refuseSocket } from './answers.js';
 
@@ -12,6 +12,7 @@ export interface ArrivalLimits {
 
 interface Arrival {
   readonly since: number;
+  readonly response: ServerResponse;
   readonly bringsFile: boolean;
   bytes: number;
   progressAt: number;
@@ -32,10 +33,11 @@ export class Arrivals {
     this.#limits = limits;
   }
 
-  watch(request: IncomingMessage): void {
+  watch(request: IncomingMessage, response: ServerResponse): void {
     const now = performance.now();
     const bringsFile = request.method === 'PUT' && request.url?.startsWith('/files/incoming/') === true;
-    this.#arriving.set(request, { since: now, bringsFile, bytes: request.socket.bytesRead, progressAt: now });
+    const { bytesRead: bytes } = request.socket;
+    this.#arriving.set(request, { since: now, response, bringsFile, bytes, progressAt: now });
     this.#looking ??= every(lookMs, () => this.#look());
   }
 
@@ -55,7 +57,8 @@ export class Arrivals {
 
   #isLate({ socket }: IncomingMessage, arrival: Arrival, now: number): boolean {
     const { requestMs, idleFileMs, fileMs } = this.#limits;
-    if (!arrival.bringsFile) return now - arrival.since > requestMs;
+    // A file that is refused already gets no more time than anything else.
+    if (!arrival.bringsFile || arrival.response.headersSent) return now - arrival.since > requestMs;
     if (socket.bytesRead !== arrival.bytes) Object.assign(arrival, { bytes: socket.bytesRead, progressAt: now });
     return now - arrival.progressAt > idleFileMs || now - arrival.since > fileMs;
   }

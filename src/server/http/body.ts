@@ -50,7 +50,11 @@ async function readBytes(request: IncomingMessage, maxBytes: number): Promise<Bu
   // Leaving the loop must not destroy the request, because the client still has to get the response.
   for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
     bytes += chunk.length;
-    if (bytes > maxBytes) return null;
+    if (bytes > maxBytes) {
+      // The rest, so that the connection can be used again.
+      request.resume();
+      return null;
+    }
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);

@@ -22,6 +22,11 @@ const cookieName = 'fairway_files';
 const policy = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; media-src 'self'; sandbox";
 const keptSeconds = 86_400;
 const noFile = { code: 'NOT_FOUND', message: 'There is no such file' } as const;
+/** For sending a file, however slowly. */
+const maxSendMs = 3_600_000;
+/** Of one user, on this instance: each holds a connection and a file for as long as it takes. */
+const maxUploadsAtOnce = 8;
+const uploadRetryMs = 1_000;
 
 /** The bytes of files: for members of their rooms. With a folder as storage, clients also write them here. */
 export function fileRoutes({ deps, files, authenticate }: FileRoutesOptions): Route[] {
@@ -34,7 +39,9 @@ export function fileRoutes({ deps, files, authenticate }: FileRoutesOptions): Ro
     if (file === null) return refuse(response, noFile);
     // The address is signed for GET.
     if (file.address !== null && request.method === 'GET') return redirect(response, file.address);
-    await sendBytes(request, response, file, `"${id.toLowerCase()}-${version}"`);
+    // Until then the bytes are others: nobody may put parts of both together.
+    const etag = `"${id.toLowerCase()}-${file.isFinal ? version : 'received'}"`;
+    await sendBytes(request, response, file, etag);
   };
   const routes: Route[] = [
     { methods: getAndHead, path: '/files/:id/:version', handler: send },
@@ -52,10 +59,15 @@ type FindReader = (request: IncomingMessage) => Promise<number | null>;
 function createFindReader({ signer }: Files, authenticate: Authenticate): FindReader {
   return async (request) => {
     const { authorization, cookie } = request.headers;
-    if (authorization !== undefined) return (await authenticate(authorization))?.userId ?? null;
+    if (authorization !== undefined) return (await authenticate(authorization).catch(orNobody))?.userId ?? null;
     const given = new URLSearchParams(queryOf(request)).get('access') ?? readCookie(cookie);
     return given === undefined ? null : signer.checkAccess(given);
   };
+}
+
+function orNobody(error: unknown): null {
+  if (error instanceof ChatError && error.code === 'UNAUTHENTICATED') return null;
+  throw error;
 }
 
 function readCookie(header: string | undefined): string | undefined {
@@ -127,7 +139,7 @@ async function sendBytes(request: IncomingMessage, response: ServerResponse, fil
   if (bytes === null) return refuse(response, noFile);
   response.writeHead(range === undefined ? 200 : 206, headers);
   // A client that disconnects early is no error; the file is closed in any case.
-  await pipeline(bytes, response).catch(() => response.destroy());
+  await pipeline(bytes, response, { signal: AbortSignal.timeout(maxSendMs) }).catch(() => response.destroy());
 }
 
 /** The one range that is asked for; undefined for the whole file, null if it has no such range. Several ranges get the whole file. */
@@ -147,18 +159,36 @@ function rangeOf(
 
 /** The address that `createUpload` hands out. It is signed, and needs no token. */
 function receiveRoute(storage: FolderStorage, { signer }: Files): Route {
+  const uploads = new Map<number, number>();
+  const count = (userId: number, change: 1 | -1) => {
+    const now = (uploads.get(userId) ?? 0) + change;
+    if (now === 0) uploads.delete(userId);
+    else uploads.set(userId, now);
+  };
   return {
     methods: ['PUT'],
     path: '/files/incoming/:id',
     handler: async (request, response, { id = '' }) => {
       const key = incomingKey(id);
       const query = new URLSearchParams(queryOf(request));
-      const byteSize = signer.checkWrite(key, query, request.headers['content-type']);
+      const { byteSize, userId } = signer.checkWrite(key, query, request.headers['content-type']);
       const length = request.headers['content-length'];
       if (length !== undefined && Number(length) !== byteSize) {
         throw new ChatError('BAD_USER_INPUT', `Content-Length must be ${byteSize}, as createUpload was told`);
       }
-      await storage.receive(key, request, byteSize);
+      if ((uploads.get(userId) ?? 0) >= maxUploadsAtOnce) {
+        const message = `Only ${maxUploadsAtOnce} uploads at once; wait for one of them`;
+        throw new ChatError('RATE_LIMITED', message, { retryAfterMs: uploadRetryMs });
+      }
+      count(userId, 1);
+      try {
+        // Leaving the loop must not destroy the request, because the client still has to get the response.
+        await storage.receive(key, request.iterator({ destroyOnReturn: false }), byteSize);
+      } finally {
+        count(userId, -1);
+        // The rest of a refused file, so that the connection can be used again.
+        request.resume();
+      }
       response.writeHead(204).end();
     },
   };

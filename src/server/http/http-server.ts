@@ -54,7 +54,10 @@ export class HttpServer {
     this.#options = options;
     const { graphql, sendTimeoutMs, keepAliveMs } = options;
     this.#route = createRouter(options.routes);
-    this.#progress = new SendProgress({ sendTimeoutMs, isStream: (response) => graphql.isStream(response) });
+    this.#progress = new SendProgress({
+      sendTimeoutMs,
+      isStream: (response) => graphql.isStream(response) || isFile(response.req),
+    });
     const timeouts = {
       // See `Arrivals`.
       requestTimeout: 0,
@@ -62,7 +65,7 @@ export class HttpServer {
       keepAliveTimeout: keepAliveMs,
     };
     this.#server = createServer({ ...timeouts, connectionsCheckingInterval: timeoutCheckMs }, (request, response) => {
-      this.#arrivals.watch(request);
+      this.#arrivals.watch(request, response);
       this.#pipelines.take(request, response);
     });
     this.#server.on('connection', (socket) => {
@@ -175,6 +178,9 @@ async function readArrived(): Promise<void> {
   await endOfTurn();
   await endOfTurn();
 }
+
+/** A file over a slow line may take longer than any other response, as long as it is read: see file-routes.ts. */
+const isFile = ({ url }: IncomingMessage): boolean => url?.startsWith('/files/') === true;
 
 /** The status for a request that node:http could not parse. */
 const statusOf = ({ code }: NodeJS.ErrnoException): string =>
