@@ -19,6 +19,12 @@ const config: CodegenConfig = {
       plugins: ['typescript-operations', 'typed-document-node'],
       config: { ...types, inlineFragmentTypes: 'combine' },
     },
+    // Apart: an app that sends no files does not load it.
+    'client/src/operations/generated/files.ts': {
+      documents: ['client/src/operations/files/*.graphql'],
+      plugins: ['typescript-operations', 'typed-document-node'],
+      config: { ...types, inlineFragmentTypes: 'combine' },
+    },
     'web/src/operations/generated/documents.ts': {
       documents: ['web/src/operations/*.graphql'],
       plugins: ['typescript-operations', 'typed-document-node'],

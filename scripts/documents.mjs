@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { root } from './run-command.mjs';
@@ -29,10 +29,16 @@ const pathOf = (name) => join(root, name, 'documents.json');
  */
 async function readManifest(name) {
   const { build } = await import('rolldown');
-  const input = join(root, name, 'src/operations/generated/documents.ts');
-  const { output } = await build({ input, write: false, output: { format: 'esm' } });
-  const documents = await import(`data:text/javascript,${encodeURIComponent(output[0].code)}`);
-  const texts = Object.entries(documents)
+  const folder = join(root, name, 'src/operations/generated');
+  const files = readdirSync(folder).filter((file) => file.endsWith('.ts'));
+  const modules = await Promise.all(
+    files.sort().map(async (file) => {
+      const { output } = await build({ input: join(folder, file), write: false, output: { format: 'esm' } });
+      return import(`data:text/javascript,${encodeURIComponent(output[0].code)}`);
+    }),
+  );
+  const texts = modules
+    .flatMap((documents) => Object.entries(documents))
     .filter(([key]) => key.endsWith('Document'))
     .map(([, document]) => String(document));
   const entries = texts.map((text) => [createHash('sha256').update(text).digest('hex'), text]);

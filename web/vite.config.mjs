@@ -19,6 +19,7 @@ export const createConfig = (...plugins) => ({
   plugins: [...plugins, serviceWorker(), emojiData(), serverSettings()],
   resolve: {
     alias: [
+      { find: '@fairway/client/files', replacement: join(client, 'files/files.ts') },
       { find: '@fairway/client/react', replacement: join(client, 'react/hooks.ts') },
       { find: '@fairway/client', replacement: join(client, 'fairway.ts') },
     ],
@@ -36,6 +37,7 @@ export const createConfig = (...plugins) => ({
     proxy: {
       '/graphql': { target: server, ws: true },
       '/dev': { target: server },
+      '/files': { target: server },
     },
   },
 });

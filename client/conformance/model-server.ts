@@ -5,7 +5,8 @@ interface ModelMessage {
   readonly id: string;
   readonly roomId: string;
   readonly seq: number;
-  readonly type: 'TEXT' | 'IMAGE' | 'SYSTEM';
+  readonly type: 'TEXT' | 'IMAGE' | 'FILE' | 'SYSTEM';
+  readonly files: readonly ModelFile[];
   readonly senderId: UserId;
   readonly createdAt: string;
   content: string | null;
@@ -15,6 +16,21 @@ interface ModelMessage {
   deletedAt: string | null;
   /** The states before, the newest last: a restored backup goes back to one of them. */
   readonly past: Partial<ModelMessage>[];
+}
+
+/** A file; its bytes are not looked at. */
+interface ModelFile {
+  readonly id: string;
+  readonly roomId: string;
+  readonly userId: UserId;
+  readonly name: string;
+  readonly contentType: string;
+  readonly byteSize: number;
+  /** How often its bytes have arrived. */
+  arrived: number;
+  status: 'PENDING' | 'READY' | 'FAILED' | 'EXPIRED';
+  failure: 'TYPE_NOT_ALLOWED' | null;
+  messageId: string | undefined;
 }
 
 interface ModelMember {
@@ -65,6 +81,7 @@ export class ModelRefusal extends Error {
  */
 export class ModelServer {
   readonly rooms = new Map<string, ModelRoom>();
+  readonly files = new Map<string, ModelFile>();
   /** Every mutation that was executed, with repeats. */
   readonly executed: { readonly name: string; readonly userId: UserId; readonly variables: Record<string, unknown> }[] =
     [];
@@ -108,19 +125,31 @@ export class ModelServer {
     return room;
   }
 
-  send(roomId: string, userId: UserId, content: string, id = this.newId(), type: ModelMessage['type'] = 'TEXT') {
+  send(
+    roomId: string,
+    userId: UserId,
+    content: string,
+    id = this.newId(),
+    type: ModelMessage['type'] = 'TEXT',
+    files: readonly ModelFile[] = [],
+  ) {
     const room = this.#roomOf(roomId, userId);
     const known = this.#findMessage(id);
     if (known !== undefined) {
       if (known.roomId !== roomId || known.senderId !== userId) throw new ModelRefusal('CONFLICT');
       return known;
     }
+    if (files.some(({ status }) => status === 'PENDING')) throw new ModelRefusal('CONFLICT');
+    if (files.some(({ status }) => status !== 'READY')) throw new ModelRefusal('BAD_USER_INPUT');
+    if (files.some(({ messageId }) => messageId !== undefined)) throw new ModelRefusal('CONFLICT');
+    for (const file of files) file.messageId = id;
     room.seq += 1;
     const message: ModelMessage = {
       id,
       roomId,
       seq: room.seq,
       type,
+      files,
       senderId: userId,
       createdAt: new Date(this.clock.now).toISOString(),
       content,
@@ -184,6 +213,39 @@ export class ModelServer {
     return message;
   }
 
+  /** Announces a file, or returns the one that was announced. */
+  announce(userId: UserId, input: Readonly<Record<string, unknown>>): ModelFile {
+    const { id, roomId, name, contentType, byteSize } = input;
+    this.#roomOf(String(roomId), userId);
+    const known = this.files.get(String(id));
+    if (known !== undefined) return known;
+    const file: ModelFile = {
+      ...{ id: String(id), roomId: String(roomId), userId },
+      ...{ name: String(name), contentType: String(contentType), byteSize: Number(byteSize) },
+      ...{ arrived: 0, status: 'PENDING', failure: null, messageId: undefined },
+    };
+    this.files.set(file.id, file);
+    return file;
+  }
+
+  /** Takes the bytes of a file; returns the status of the answer. */
+  receive(id: string, byteSize: number): number {
+    const file = this.files.get(id);
+    if (file?.byteSize !== byteSize) return 400;
+    file.arrived += 1;
+    return 204;
+  }
+
+  complete(id: string, userId: UserId): ModelFile {
+    const file = this.files.get(id);
+    if (file?.userId !== userId) throw new ModelRefusal('NOT_FOUND');
+    if (file.status !== 'PENDING') return file;
+    if (file.arrived === 0) throw new ModelRefusal('CONFLICT');
+    const isAllowed = file.contentType !== 'application/x-forbidden';
+    Object.assign(file, isAllowed ? { status: 'READY' } : { status: 'FAILED', failure: 'TYPE_NOT_ALLOWED' });
+    return file;
+  }
+
   markRead(roomId: string, userId: UserId, messageId: string) {
     const room = this.#roomOf(roomId, userId);
     const message = room.messages.find(({ id }) => id === messageId);
@@ -243,7 +305,7 @@ export class ModelServer {
 
   /** Executes a query or mutation of the client. */
   execute(userId: UserId, name: string, variables: Record<string, unknown>): Record<string, unknown> {
-    const isMutation = /^(Send|Edit|Delete|Mark|Set|Create|Leave)/.test(name);
+    const isMutation = /^(Send|Edit|Delete|Mark|Set|Create|Complete|Leave)/.test(name);
     if (isMutation) this.executed.push({ name, userId, variables });
     const field = name.charAt(0).toLowerCase() + name.slice(1);
     try {
@@ -332,16 +394,26 @@ export class ModelServer {
       case 'Viewer':
         return {
           viewer: toUser(userId),
-          limits: { maxContentLength: 4_000, maxPageSize: 100, maxWatchedUsers: 100, typingExpiresInMs: 6_000 },
-        };
-      case 'SendMessage':
-        return {
-          sendMessage: {
-            message: this.#toMessage(
-              this.send(String(input['roomId']), userId, String(input['content']), String(input['id'])),
-            ),
+          limits: {
+            ...{ maxContentLength: 4_000, maxPageSize: 100, maxWatchedUsers: 100, typingExpiresInMs: 6_000 },
+            ...{ fileTypes: ['image/png'], maxAttachments: 10, maxFileBytes: 1_000_000 },
           },
         };
+      case 'SendMessage': {
+        const { roomId, content, id, attachmentIds = [] } = input;
+        const files = [...attachmentIds].map((file) => this.complete(file, userId));
+        const type = files.length > 0 ? 'FILE' : 'TEXT';
+        const message = this.send(String(roomId), userId, String(content), String(id), type, files);
+        return { sendMessage: { message: this.#toMessage(message) } };
+      }
+      case 'CreateUpload': {
+        const file = this.announce(userId, input);
+        const headers = [{ name: 'content-type', value: file.contentType }];
+        const target = { method: 'PUT', url: `/files/incoming/${file.id}`, headers };
+        return { createUpload: { ...target, attachment: toAttachment(file), expiresAt: '' } };
+      }
+      case 'CompleteUpload':
+        return { completeUpload: { attachment: toAttachment(this.complete(String(input['id']), userId)) } };
       case 'EditMessage': {
         const { messageId, content, editedAt } = input;
         const message = this.edit(String(messageId), userId, String(content), editedAt);
@@ -445,13 +517,14 @@ export class ModelServer {
     };
   }
 
-  #toMessage({ id, seq, type, content, senderId, createdAt, editedAt, deletedAt }: ModelMessage) {
+  #toMessage({ id, seq, type, content, files, senderId, createdAt, editedAt, deletedAt }: ModelMessage) {
     return {
       id,
       seq,
       cursor: String(seq),
       type,
       content,
+      attachments: deletedAt === null ? files.map(toAttachment) : [],
       senderName: `user ${senderId}`,
       sender: toUser(senderId),
       system: null,
@@ -501,6 +574,11 @@ export class ModelServer {
     }
   }
 }
+
+const toAttachment = ({ id, name, contentType, byteSize, status, failure }: ModelFile) => ({
+  ...{ id, kind: 'FILE', name, contentType, byteSize, width: null, height: null, thumbHash: null, status, failure },
+  ...{ url: `/files/${id}/original`, thumbnailUrl: null, largeUrl: null },
+});
 
 const toUser = (id: UserId) => ({ id, name: `user ${id}`, avatarUrl: null, isDeleted: false });
 

@@ -18,6 +18,8 @@ export class SimulatedBrowser {
   readonly #channels = new Set<{ readonly name: string; readonly tab: SimulatedTab; hear(message: unknown): void }>();
   /** Whether there is a database: not in private mode. */
   isStorageThere = true;
+  /** Whether there is no room for files. */
+  isFull = false;
   /** How long its disk takes for the next answer, in ms. */
   diskMs: () => number = () => 0;
 
@@ -104,7 +106,7 @@ export class SimulatedBrowser {
   /** @internal */
   async openStorage(tab: SimulatedTab, name: string): Promise<KeyValueStore> {
     if (!this.isStorageThere) throw new Error('No storage in private mode');
-    const store = this.#disk.get(name) ?? createMemoryStore();
+    const store = this.#disk.get(name) ?? withBlobs(createMemoryStore());
     this.#disk.set(name, store);
     let answersAt = 0;
     let isClosed = false;
@@ -120,7 +122,10 @@ export class SimulatedBrowser {
     return {
       get: (part: StoreName, key) => alive(() => store.get(part, key)),
       entries: (part) => alive(() => store.entries(part)),
-      put: (part, key, value) => alive(() => store.put(part, key, value)),
+      put: (part, key, value) => {
+        if (part === 'files' && this.isFull) return Promise.reject(new Error('QuotaExceededError'));
+        return alive(() => store.put(part, key, value));
+      },
       append: (value) => alive(() => store.append(value)),
       delete: (part, key) => alive(() => store.delete(part, key)),
       erase: () => store.erase(),
@@ -144,6 +149,28 @@ export class SimulatedBrowser {
     state.holder = undefined;
     state.queue.shift()?.();
   }
+}
+
+/** Files as they are: JSON would make nothing of them. */
+function withBlobs(store: KeyValueStore): KeyValueStore {
+  const files = new Map<IDBValidKey, unknown>();
+  return {
+    ...store,
+    get: async (part, key) => (part === 'files' ? files.get(key) : store.get(part, key)),
+    entries: async (part) => (part === 'files' ? [...files] : store.entries(part)),
+    put: async (part, key, value) => {
+      if (part === 'files') files.set(key, value);
+      else await store.put(part, key, value);
+    },
+    delete: async (part, key) => {
+      files.delete(key);
+      if (part !== 'files') await store.delete(part, key);
+    },
+    erase: async () => {
+      files.clear();
+      await store.erase();
+    },
+  };
 }
 
 /** One tab with its own way to the server. */
@@ -202,6 +229,7 @@ export class SimulatedTab {
 
   /** @internal */
   setTimer(run: () => void, ms: number): () => void {
+    if (this.isDead) return () => undefined;
     let isCancelled = false;
     const cancel = this.browser.clock.setTimer(() => {
       this.#timers.delete(end);

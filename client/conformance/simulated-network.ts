@@ -41,12 +41,15 @@ export class SimulatedNetwork {
   tamper: (frame: Frame) => readonly Frame[] = (frame) => [frame];
   /** Tokens issued before this moment are refused. */
   refusesTokensBefore = 0;
+  /** How fast files go. */
+  bytesPerMs = 1_000;
   /** The sockets that have been opened so far. */
   opened = 0;
   readonly WebSocket: unknown;
   readonly #links = new Set<Link>();
   readonly #streams = new Set<{ end(): void; lose(): void }>();
   #held: (() => void)[] = [];
+  #drops = 0;
 
   constructor(
     private readonly clock: VirtualClock,
@@ -104,16 +107,30 @@ export class SimulatedNetwork {
 
   /** Ends all connections without a word. */
   drop(code = 1006): void {
+    this.#drops += 1;
     for (const link of [...this.#links]) this.#close(link, code);
     for (const stream of [...this.#streams]) stream.lose();
   }
 
-  fetch(_url: string, init: RequestInit): Promise<Response> {
+  fetch(url: string, init: RequestInit): Promise<Response> {
     return new Promise((resolve, reject) => {
       const fail = (message: string) => this.runInTab(() => reject(new TypeError(message)));
       const { signal } = init;
       signal?.addEventListener('abort', () => reject(new DOMException('Aborted', 'AbortError')));
       const headers = init.headers as Record<string, string>;
+      if (init.method === 'PUT') {
+        const { size } = init.body as Blob;
+        const arrive = () => {
+          if (signal?.aborted === true) return;
+          const status = this.server.receive(new URL(url).pathname.split('/').at(-1) ?? '', size);
+          this.#pass(() => resolve({ status } as Response), fail);
+        };
+        // Long ones can be cut on their way.
+        const drops = this.#drops;
+        const end = () => (drops === this.#drops ? this.#pass(arrive, fail) : fail('Failed to fetch'));
+        this.clock.setTimer(end, size / this.bytesPerMs);
+        return;
+      }
       this.#pass(() => {
         const { query, variables } = JSON.parse(String(init.body)) as {
           query: string;

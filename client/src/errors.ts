@@ -1,3 +1,5 @@
+import type { AttachmentFailure } from './operations/generated/documents.js';
+
 /** The server's codes, and the client's own: no answer came, the client is signed out, too old, or closed. */
 export type FairwayErrorCode =
   | 'UNAUTHENTICATED'
@@ -13,7 +15,13 @@ export type FairwayErrorCode =
   | 'SIGNED_OUT'
   | 'OUTDATED'
   | 'CLOSED'
-  | 'OUTBOX_FULL';
+  | 'OUTBOX_FULL'
+  /** Why a file was refused: `Attachment.failure` of the server; also before it is sent. */
+  | `FILE_${AttachmentFailure}`
+  /** The device has no room to keep the file until it is sent. A retry sends it from memory. */
+  | 'FILE_NOT_STORED'
+  /** The bytes are not on this device any more. */
+  | 'FILE_LOST';
 
 /** Why something was refused or could not be done. */
 export class FairwayError extends Error {
@@ -68,8 +76,7 @@ export function toFairwayError(errors: unknown): FairwayError {
 }
 
 /** Whether repeating the same can never succeed. */
-export const isFinal = (error: FairwayError): boolean =>
-  ['FORBIDDEN', 'NOT_FOUND', 'BAD_USER_INPUT', 'CONFLICT'].includes(error.code);
+export const isFinal = (error: FairwayError): boolean => /^(FORB|NOT_F|BAD|CONF|FILE)/.test(error.code);
 
 /** Any thrown value as an error of this client. */
 export const asFairwayError = (error: unknown): FairwayError =>

@@ -8,6 +8,7 @@ import type { Environment, PageEvent } from './environment/environment.js';
 import { asFairwayError, FairwayError } from './errors.js';
 import { inTime } from './in-time.js';
 import { CreateRoomDocument, type CreateRoomInput, ViewerDocument } from './operations/generated/documents.js';
+import type { Files } from './outbox/files.js';
 import type { QueuedOperation } from './outbox/operation.js';
 import { Outbox } from './outbox/outbox.js';
 import { createPresence, type PresenceSnapshot } from './presence/presence.js';
@@ -24,6 +25,7 @@ export type { GetToken } from './connection/token.js';
 export { createEnvironment } from './environment/browser.js';
 export type { Environment } from './environment/environment.js';
 export { FairwayError, type FairwayErrorCode } from './errors.js';
+export type { Files, FileToSend, TimelineAttachment } from './outbox/files.js';
 export type { QueuedOperation } from './outbox/operation.js';
 export type { Presence, PresenceSnapshot } from './presence/presence.js';
 export type { Member, Room, RoomDetails, RoomSnapshot, RoomStatus } from './room/room.js';
@@ -39,6 +41,8 @@ export interface FairwayOptions {
   readonly getToken: GetToken;
   /** The surroundings of a test, or of an unusual platform. */
   readonly environment?: Environment;
+  /** What sends files: `createFiles()` of `@fairway/client/files`. */
+  readonly files?: Files | undefined;
 }
 
 /** What the user has done and the server has not confirmed. */
@@ -68,6 +72,8 @@ export interface Fairway {
   presence(userIds: readonly string[]): Store<PresenceSnapshot>;
   /** The server's limits; those of its defaults until it has said them. */
   limits(): Limits;
+  /** What was given to send files. */
+  readonly files: Files | undefined;
   /**
    * Creates a GROUP, or returns the DIRECT room with another user.
    * @throws {FairwayError} the server's refusal; OFFLINE
@@ -94,7 +100,7 @@ const seekAgainMs = 30_000;
 const eraseWithinMs = 5_000;
 const lastUserKey = 'lastUser';
 
-export function createFairway({ url, getToken, environment = createEnvironment() }: FairwayOptions): Fairway {
+export function createFairway({ url, getToken, environment = createEnvironment(), files }: FairwayOptions): Fairway {
   const address = toAbsolute(url);
   const viewerBackoff = new Backoff(environment);
   let cancelViewer = () => {};
@@ -116,6 +122,7 @@ export function createFairway({ url, getToken, environment = createEnvironment()
   const outbox = new Outbox({
     environment,
     connection,
+    files,
     editedAtOf: (roomId, messageId) => rooms.get(roomId)?.editedAtOf(messageId),
     epochOf: (roomId) => rooms.get(roomId)?.position?.epoch,
     onOutcome: ({ operation, message, epoch, isRefused }) => {
@@ -128,6 +135,7 @@ export function createFairway({ url, getToken, environment = createEnvironment()
     environment,
     connection,
     outbox,
+    files,
     viewer,
     limits: () => limits,
     storage: () => opened.promise,
@@ -136,6 +144,7 @@ export function createFairway({ url, getToken, environment = createEnvironment()
     start,
   };
   const list = new Rooms(session);
+  files?.attach(session, address);
 
   /** Called with the user of each token. Another user than before gets a storage of their own, and sees nothing of the other. */
   function identify(id: string): void {
@@ -321,6 +330,7 @@ export function createFairway({ url, getToken, environment = createEnvironment()
       return presence;
     },
     limits: () => limits,
+    files,
     createRoom: async (input) => {
       start();
       const user = userId;

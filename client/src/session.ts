@@ -1,5 +1,6 @@
 import type { Connection } from './connection/connection.js';
 import type { Environment } from './environment/environment.js';
+import type { Files } from './outbox/files.js';
 import type { Outbox } from './outbox/outbox.js';
 import type { Storage } from './storage/storage.js';
 import type { MutableStore } from './store.js';
@@ -10,6 +11,7 @@ export interface Session {
   readonly environment: Environment;
   readonly connection: Connection;
   readonly outbox: Outbox;
+  readonly files: Files | undefined;
   readonly viewer: MutableStore<User | null>;
   limits(): Limits;
   /** A message was deleted: its text leaves what is shown and stored elsewhere. */

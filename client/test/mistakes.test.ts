@@ -9,8 +9,8 @@ const mistakes: Record<string, readonly [string, string, string]> = {
   'resumes without a position': ['room/live-log.ts', 'afterSeq: log?.seq ?? null', 'afterSeq: null'],
   'makes another id for a retry': [
     'outbox/delivery.ts',
-    'input: { id, roomId, type, content }',
-    'input: { id: deps.environment.uuid(), roomId, type, content }',
+    'const input = { id, roomId,',
+    'const input = { id: deps.environment.uuid(), roomId,',
   ],
   'keeps the outbox in memory only': [
     'outbox/outbox.ts',

@@ -4,6 +4,7 @@ import { SimulatedBrowser, type SimulatedTab } from '../conformance/simulated-br
 import { createToken } from '../conformance/simulated-network.js';
 import { VirtualClock } from '../conformance/virtual-clock.js';
 import { createFairway, type Fairway } from '../src/fairway.js';
+import { createFiles } from '../src/files/files.js';
 
 /** A tab with its client. */
 export interface Client {
@@ -35,7 +36,8 @@ export class Simulation {
       this.tokensAsked += 1;
       return this.getToken(userId);
     };
-    return { tab, fairway: createFairway({ url: 'http://server/graphql', getToken, environment: tab.environment }) };
+    const options = { url: 'http://server/graphql', getToken, environment: tab.environment, files: createFiles() };
+    return { tab, fairway: createFairway(options) };
   }
 
   pick<Value>(values: readonly Value[]): Value {

@@ -14,6 +14,7 @@ const message = (
   seq: Number(id),
   type,
   content: id,
+  attachments: [],
   sender: { id: sender, name: sender, avatarUrl: null, isDeleted: false },
   senderName: sender,
   system: null,

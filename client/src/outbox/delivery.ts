@@ -10,7 +10,8 @@ import {
   SendMessageDocument,
 } from '../operations/generated/documents.js';
 import type { Message } from '../room/log.js';
-import type { OutboxOperation } from './operation.js';
+import type { Files } from './files.js';
+import { hasFiles, type OutboxOperation } from './operation.js';
 
 /** After this time without an answer, the socket is asked whether it lives. */
 const patienceMs = 3_000;
@@ -29,6 +30,10 @@ export type Delivery =
 interface DeliveryDeps {
   readonly environment: Environment;
   readonly connection: Connection;
+  /** How files are sent, if that was given to the client. */
+  readonly files: Files | undefined;
+  /** The end of the client. */
+  readonly ended: AbortSignal;
   /** When a message was last edited, null if never; undefined if it is not known here. */
   editedAtOf(roomId: string, messageId: string): string | null | undefined;
 }
@@ -67,7 +72,15 @@ async function execute(deps: DeliveryDeps, operation: OutboxOperation): Promise<
   switch (operation.kind) {
     case 'send': {
       const { id, roomId, type, content } = operation;
-      const { sendMessage } = await ask(deps, SendMessageDocument, { input: { id, roomId, type, content } });
+      const attachmentIds = hasFiles(operation)
+        ? await (deps.files as Files).upload(
+            operation,
+            (document, variables) => ask(deps, document, variables),
+            deps.ended,
+          )
+        : undefined;
+      const input = { id, roomId, type, content, attachmentIds };
+      const { sendMessage } = await ask(deps, SendMessageDocument, { input });
       return sendMessage;
     }
     case 'edit': {

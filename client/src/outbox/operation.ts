@@ -1,6 +1,21 @@
 import type { FairwayErrorCode } from '../errors.js';
 import type { Message } from '../room/log.js';
 
+/** A file that waits to be sent. */
+export interface QueuedFile {
+  /** Of the attachment that it becomes. */
+  readonly id: string;
+  readonly name: string;
+  readonly contentType: string;
+  readonly byteSize: number;
+  /** In pixels, where they are known; null otherwise. */
+  readonly width: number | null;
+  readonly height: number | null;
+}
+
+/** An operation that sends files. */
+export type SendOfFiles = Extract<OutboxOperation, { kind: 'send' }> & { readonly files: readonly QueuedFile[] };
+
 interface Common {
   /** The key of this operation: the message's id for a send. */
   readonly id: string;
@@ -16,7 +31,13 @@ interface Common {
 /** One thing that the user has done and the server has not yet confirmed. */
 export type OutboxOperation = Common &
   (
-    | { readonly kind: 'send'; readonly type: 'TEXT' | 'IMAGE'; readonly content: string }
+    | {
+        readonly kind: 'send';
+        readonly type: 'TEXT' | 'IMAGE' | 'FILE';
+        readonly content: string;
+        /** What is sent with it; the bytes are in the storage, by the ids. */
+        readonly files?: readonly QueuedFile[];
+      }
     | { readonly kind: 'edit'; readonly messageId: string; readonly content: string }
     | { readonly kind: 'delete'; readonly messageId: string }
     | { readonly kind: 'read'; readonly messageId: string; readonly seq: number }
@@ -36,6 +57,10 @@ const kinds: ReadonlySet<string> = new Set<OutboxOperation['kind']>(['send', 'ed
 
 /** Operations of one queue are delivered one after the other. Read marks wait for nothing, and nothing for them. */
 export const queueOf = ({ kind, roomId }: OutboxOperation): string => (kind === 'read' ? `${roomId}:read` : roomId);
+
+/** Whether it sends files. */
+export const hasFiles = (operation: OutboxOperation): operation is SendOfFiles =>
+  (operation as { files?: unknown }).files !== undefined;
 
 /** The message that an operation is about. */
 export const messageIdOf = (operation: OutboxOperation): string =>

@@ -4,9 +4,11 @@ import type { Channel, Environment, Lock } from '../environment/environment.js';
 import { FairwayError } from '../errors.js';
 import type { Message } from '../room/log.js';
 import type { Storage } from '../storage/storage.js';
-import { call, createStore, type MutableStore, type Store } from '../store.js';
+import { call, createStore, type MutableStore } from '../store.js';
 import { type Delivery, deliver } from './delivery.js';
+import type { Files } from './files.js';
 import {
+  hasFiles,
   isOperation,
   messageIdOf,
   type OutboxOperation,
@@ -21,6 +23,8 @@ export const maxOperations = 500;
 const maxAttempts = 5;
 /** A tab that holds a delivery longer than this is frozen. */
 const stealAfterMs = 10_000;
+/** One that uploads takes longer. */
+const uploadWithinMs = 300_000;
 /** The place of operations that the storage has not numbered yet: behind all others. */
 const provisional = 2 ** 50;
 
@@ -34,6 +38,7 @@ export type NewOperation = OutboxOperation extends infer One
 interface OutboxOptions {
   readonly environment: Environment;
   readonly connection: Connection;
+  readonly files: Files | undefined;
   /** The epoch of a room's log, if it is known here. */
   epochOf(roomId: string): string | undefined;
   /** When a message was last edited, null if never; undefined if it is not known here. */
@@ -50,7 +55,7 @@ type Notice = { readonly kind: 'changed' } | { readonly kind: 'ended'; readonly 
  * order for each room. One that is given up holds back what comes after it in its room.
  */
 export class Outbox {
-  readonly operations: Store<readonly QueuedOperation[]>;
+  readonly operations: MutableStore<readonly QueuedOperation[]>;
   readonly #store: MutableStore<readonly QueuedOperation[]>;
   /** The queues that are being delivered for the present user. */
   #running = new Set<string>();
@@ -113,7 +118,7 @@ export class Outbox {
   retry(id: string): void {
     const operation = this.#findAny(id);
     if (operation === undefined || operation.error === null) return;
-    this.#replace({ ...operation, attempts: 0, error: null });
+    this.replace({ ...operation, attempts: 0, error: null });
     this.#start(queueOf(operation));
   }
 
@@ -189,6 +194,8 @@ export class Outbox {
 
   /** Stores an operation, which gives it its place among those of all tabs. */
   #number(operation: OutboxOperation, storage: Storage): void {
+    // Together with its place: what is written after it stays behind it, however long the bytes take.
+    if (hasFiles(operation)) this.options.files?.keep(operation, storage);
     const stored = storage.append(operation).then((number) => {
       this.#unnumbered.delete(operation.id);
       // Another user is signed in: it waits for its own.
@@ -205,7 +212,8 @@ export class Outbox {
     stored.catch(() => undefined);
   }
 
-  #replace(operation: QueuedOperation): void {
+  /** Changes an operation in its place, also in the storage. */
+  replace(operation: QueuedOperation): void {
     this.#set(this.#store.getSnapshot().map((one) => (one.id === operation.id ? operation : one)));
     const { order, ...value } = operation;
     if (order >= provisional) return;
@@ -215,6 +223,7 @@ export class Outbox {
   #remove(operation: QueuedOperation): void {
     this.#set(this.#store.getSnapshot().filter(({ id }) => id !== operation.id));
     if (operation.order < provisional) this.#write((storage) => storage.delete('outbox', operation.order));
+    if (hasFiles(operation)) this.options.files?.drop(operation);
     // What waited behind it may go.
     this.#start(queueOf(operation));
   }
@@ -294,7 +303,7 @@ export class Outbox {
       // It is delivered once the storage has numbered it.
       if ((this.#head(queue)?.order ?? 0) >= provisional) return;
       const lock = await environment.lock(`${this.#name}:deliver:${queue}`, {
-        stealAfterMs,
+        stealAfterMs: hasFiles(head) ? uploadWithinMs : stealAfterMs,
         signal: this.#ended.signal,
       });
       if (lock === undefined) return;
@@ -316,7 +325,7 @@ export class Outbox {
     const operation = { ...stored, order: head.order };
     if (storage !== this.#storage) return undefined;
     const epoch = this.options.epochOf(operation.roomId);
-    const delivery = await deliver(this.options, operation);
+    const delivery = await deliver({ ...this.options, ended: this.#ended.signal }, operation);
     if (storage !== this.#storage) return undefined;
     if (delivery.state !== 'done') return this.#postpone(operation, delivery, lock.isHeld());
     const { message } = delivery;
@@ -335,17 +344,17 @@ export class Outbox {
     if (delivery.state === 'refused') {
       // Nobody can do anything about a refused mark.
       if (operation.kind === 'read') this.#end({ operation, isRefused: true });
-      else this.#replace({ ...operation, error: delivery.code });
+      else this.replace({ ...operation, error: delivery.code });
       return undefined;
     }
     const isFailure = delivery.state === 'later' && delivery.isFailure;
     const attempts = operation.attempts + Number(isFailure);
     // A mark is never given up: there is one for each room, and nobody would retry it.
     if (attempts >= maxAttempts && operation.kind !== 'read') {
-      this.#replace({ ...operation, attempts, error: 'UNAVAILABLE' });
+      this.replace({ ...operation, attempts, error: 'UNAVAILABLE' });
       return undefined;
     }
-    if (isFailure) this.#replace({ ...operation, attempts });
+    if (isFailure) this.replace({ ...operation, attempts });
     return { ms: (delivery.state === 'later' ? delivery.afterMs : undefined) ?? this.#backoff.next() };
   }
 

@@ -10,6 +10,9 @@ export type Message = MessagePartsFragment & {
   readonly unreadMemberCount?: number;
 };
 
+/** A file of a message as the server has it. */
+export type Attachment = Message['attachments'][number];
+
 export type RoomEvent = RoomEventsSubscription['roomEvents'];
 
 /** What is known of a room's log: a part of its history without a gap, and the position up to which changes are known. */

@@ -40,7 +40,7 @@ export function moveMarks(marks: Marks, moved: readonly MovedMark[]): Marks {
  * How many members have not read the message; its author and those who joined after it do not count. In a room with more
  * members than are known here, the number that came with the message; null if none came.
  */
-export function countUnread(marks: Marks, message: Omit<Message, 'cursor'>): number | null {
+export function countUnread(marks: Marks, message: Omit<Message, 'cursor' | 'attachments'>): number | null {
   if (!marks.areComplete) return message.unreadMemberCount ?? null;
   let count = 0;
   for (const [userId, { joinedSeq, lastReadSeq }] of marks.byUser) {

@@ -1,6 +1,9 @@
 import { FairwayError } from '../errors.js';
 import { createLinger, type Linger } from '../linger.js';
-import { LeaveRoomDocument, type RoomStateFragment } from '../operations/generated/documents.js';
+import { LeaveRoomDocument, type MessageType, type RoomStateFragment } from '../operations/generated/documents.js';
+import type { FileToSend } from '../outbox/files.js';
+import type { QueuedFile } from '../outbox/operation.js';
+import type { NewOperation } from '../outbox/outbox.js';
 import type { Session } from '../session.js';
 import { createLazyStore, type Store } from '../store.js';
 import { createDraft } from './draft.js';
@@ -155,10 +158,25 @@ export class Room implements Store<RoomSnapshot> {
   send(content: string, type: 'TEXT' | 'IMAGE' = 'TEXT'): string {
     this.#assertContent(content);
     if (type !== 'TEXT' && type !== 'IMAGE') throw new FairwayError('BAD_USER_INPUT', 'A message is TEXT or IMAGE');
+    return this.#send({ type, content });
+  }
+
+  /**
+   * Sends files as one message, in this order. Their bytes are kept on this device until it is sent. Returns its id.
+   * @throws {FairwayError} as `send`; FILE_TOO_LARGE
+   */
+  sendFiles(files: readonly (File | FileToSend)[], caption = ''): string {
+    if (caption !== '') this.#assertContent(caption);
+    if (this.#session.files === undefined) throw new FairwayError('BAD_USER_INPUT', 'The client has no `files`');
+    return this.#send({ ...this.#session.files.add(files), content: caption });
+  }
+
+  #send(message: { type: MessageType; content: string; files?: readonly QueuedFile[] }): string {
     if (this.#isGone) throw gone();
+    const { content } = message;
     const id = this.#session.environment.uuid();
     this.#session.start();
-    this.#session.outbox.add({ kind: 'send', id, roomId: this.id, type, content });
+    this.#session.outbox.add({ kind: 'send', id, roomId: this.id, ...message } as NewOperation);
     this.#typingSignal.sent();
     if (this.#draft.get() === content) this.#draft.set('');
     return id;
@@ -440,6 +458,7 @@ export class Room implements Store<RoomSnapshot> {
       viewer: viewer.getSnapshot(),
       isAdmin: room?.viewerMember.isAdmin ?? false,
       canSend: room?.viewerCanSend ?? true,
+      files: this.#session.files,
     });
     const next: RoomSnapshot = {
       id: this.id,

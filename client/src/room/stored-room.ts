@@ -5,7 +5,7 @@ import { type Log, storedPart } from './log.js';
 const storedMessages = 100;
 const storedRooms = 20;
 /** Grows with each change of what is stored of a room: what another version has stored is not read. */
-const version = 1;
+const version = 2;
 
 /** What is stored of a room. */
 export interface StoredRoom {

@@ -1,5 +1,6 @@
 import type { FairwayErrorCode } from '../errors.js';
-import type { QueuedOperation } from '../outbox/operation.js';
+import type { Files, TimelineAttachment } from '../outbox/files.js';
+import { hasFiles, type QueuedOperation } from '../outbox/operation.js';
 import type { User } from '../viewer.js';
 import type { Log, Message } from './log.js';
 import { countUnread, type Marks } from './read-state.js';
@@ -20,6 +21,8 @@ export interface TimelineMessage {
   readonly content: string | null;
   readonly sender: User;
   readonly senderName: string;
+  /** Its files, in the order to show. */
+  readonly attachments: readonly TimelineAttachment[];
   readonly system: Message['system'];
   /** ISO 8601; of this device's clock until the server has confirmed the message. */
   readonly createdAt: string;
@@ -43,6 +46,7 @@ interface TimelineInput {
   readonly viewer: User | null;
   readonly isAdmin: boolean;
   readonly canSend: boolean;
+  readonly files: Files | undefined;
 }
 
 /**
@@ -103,6 +107,7 @@ function* build(
       seq: 0,
       type,
       content,
+      attachments: (hasFiles(operation) && input.files?.show(operation)) || none,
       system: null,
       createdAt: toIso(createdAt),
       editedAt: null,
@@ -113,10 +118,13 @@ function* build(
   }
 }
 
+/** The same in each message without files. */
+const none: readonly TimelineAttachment[] = [];
+
 type Change = QueuedOperation & { readonly status: MessageStatus } & { kind: 'edit' | 'delete' };
 
 function show(
-  message: Omit<Message, 'cursor'>,
+  message: Omit<Message, 'cursor' | 'attachments'> & Pick<TimelineMessage, 'attachments'>,
   change: Change | undefined,
   { marks, viewer, isAdmin, canSend }: TimelineInput,
 ): TimelineMessage {
@@ -130,6 +138,7 @@ function show(
     content: isGone ? null : change?.kind === 'edit' ? change.content : message.content,
     sender: message.sender,
     senderName: message.senderName,
+    attachments: isGone ? none : message.attachments,
     system: message.system,
     createdAt: message.createdAt,
     editedAt: message.editedAt,

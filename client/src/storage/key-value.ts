@@ -1,5 +1,5 @@
 /** The parts of the storage, each a map of its own. */
-export const storeNames = ['rooms', 'logs', 'drafts', 'outbox', 'facts'] as const;
+export const storeNames = ['rooms', 'logs', 'drafts', 'outbox', 'facts', 'files'] as const;
 export type StoreName = (typeof storeNames)[number];
 
 /** Storage as the client needs it: small maps of structured values. Everything rejects once the storage has failed. */

@@ -13,7 +13,10 @@ const mirrored: readonly StoreName[] = ['outbox', 'drafts'];
 /** A database that does not open in this time is blocked by an old tab. */
 const openWithinMs = 3_000;
 
-/** Storage that always works: durable while the browser allows it, in memory from the first failure on. */
+/**
+ * Storage that always works: durable while the browser allows it, in memory from the first failure on. Only `put` of `files`
+ * rejects, if there is no space.
+ */
 export interface Storage extends Omit<KeyValueStore, 'onLost'> {
   /** Whether what is stored survives a reload. */
   isDurable(): boolean;
@@ -153,8 +156,9 @@ export async function openStorage(
     },
     put: async (store, key, value) => {
       if (mirrored.includes(store)) return write(store, key, (use) => use.put(store, key, value));
+      const written = inTime(environment, (durable ?? memory).put(store, key, value), answerWithinMs);
       // What can be read again from the server may find no space: that is no reason to give the database up.
-      await inTime(environment, (durable ?? memory).put(store, key, value), answerWithinMs).catch(() => undefined);
+      await (store === 'files' ? written : written.catch(() => undefined));
     },
     append: (value) => {
       writes += 1;

@@ -69,7 +69,9 @@ const createPolicy = (frameAncestors: readonly string[], imageOrigins: readonly 
     "default-src 'none'",
     "script-src 'self'",
     "style-src 'self'",
-    ["img-src 'self' data:", ...imageOrigins].join(' '),
+    // `blob:` is a file of this device that is being sent. Where files are read from a storage of its own, its origin belongs here.
+    ["img-src 'self' data: blob:", ...imageOrigins].join(' '),
+    "media-src 'self' blob:",
     "connect-src 'self'",
     "font-src 'self'",
     "manifest-src 'self'",

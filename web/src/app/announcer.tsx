@@ -1,8 +1,8 @@
 import type { TimelineMessage } from '@fairway/client';
 import { useEffect, useRef, useState } from 'react';
+import { describeMessage } from '../files/describe.js';
 import { Spoken } from '../parts/spoken.js';
 import { useWords } from '../words/use-words.js';
-import type { Words } from '../words/words.js';
 
 const batchMs = 1_000;
 /** More messages at once are announced by their number. */
@@ -42,7 +42,7 @@ export function Announcer({
       const told =
         fresh.length > maxRead
           ? words.room.latestWith(fresh.length)
-          : fresh.map((message) => words.message.from(message.senderName, textOf(message, words))).join('. ');
+          : fresh.map((message) => words.message.from(message.senderName, describeMessage(message, words))).join('. ');
       // The same text twice would be read once.
       setText((before) => (before === told ? `${told}\u00a0` : told));
     }, batchMs);
@@ -54,6 +54,3 @@ export function Announcer({
     </p>
   );
 }
-
-const textOf = ({ type, content }: TimelineMessage, words: Words): string =>
-  type === 'IMAGE' ? words.message.picture : (content ?? '');

@@ -1,6 +1,7 @@
 import { useConnection, useViewer } from '@fairway/client/react';
 import { useState } from 'react';
 import { forgetEdits } from '../composer/edits.js';
+import { forgetChosen } from '../files/chosen.js';
 import { isHosted, readDemoUser } from '../session/session.js';
 import { SignIn } from '../session/sign-in.js';
 import { Panes } from './panes.js';
@@ -21,6 +22,7 @@ function useUserKey(): string {
   if (viewer !== null && viewer.id !== lastId) {
     if (lastId !== null) {
       forgetEdits();
+      forgetChosen();
       setKey(viewer.id);
     }
     setLastId(viewer.id);

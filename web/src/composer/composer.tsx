@@ -1,6 +1,7 @@
 import { FairwayError, type Room, type RoomDetails, type TimelineMessage } from '@fairway/client';
 import { useFairway } from '@fairway/client/react';
 import { memo, useEffect, useLayoutEffect, useRef, useState } from 'react';
+import { type ChosenFiles, filesOf } from '../files/chosen.js';
 import { IconButton } from '../parts/button.js';
 import { Icon } from '../parts/icon.js';
 import { useWords } from '../words/use-words.js';
@@ -12,6 +13,7 @@ interface ComposerProps {
   readonly room: Room;
   readonly details: RoomDetails | null;
   readonly draft: string;
+  readonly files: ChosenFiles;
   /** The message that is being edited, in place of a new one. */
   readonly editing: TimelineMessage | null;
   readonly onEditLast: () => void;
@@ -21,12 +23,15 @@ interface ComposerProps {
 
 /** The field to write in. It belongs to one room, or to one message that is edited: another one has another field. */
 export const Composer = memo(function Composer(props: ComposerProps) {
-  const { room, details, draft, editing, onEditLast, onEnd, onSent } = props;
+  const { room, details, draft, files, editing, onEditLast, onEnd, onSent } = props;
   const words = useWords();
-  const { maxContentLength } = useFairway().limits();
+  const { maxContentLength, maxFileBytes, fileTypes } = useFairway().limits();
+  const chooser = useRef<HTMLInputElement>(null);
   const field = useRef<HTMLTextAreaElement>(null);
   const [over, setOver] = useState(0);
   const [problem, setProblem] = useState('');
+  const [tray, setTray] = useState<typeof import('../files/tray.js') | null>(null);
+  const hasFiles = editing === null && files.chosen.length > 0;
   const [picker, setPicker] = useState<typeof import('../emoji/emoji-picker.js') | null>(null);
   const isUntouched = useRef(true);
 
@@ -41,9 +46,13 @@ export const Composer = memo(function Composer(props: ComposerProps) {
   };
   const send = () => {
     const text = field.current?.value ?? '';
-    if (text.trim() === '' || field.current === null) return;
+    if ((text.trim() === '' && !hasFiles) || field.current === null) return;
     try {
-      if (editing === null) room.send(text);
+      if (hasFiles) {
+        const toSend = files.chosen.map(({ file, width, height }) => ({ blob: file, name: file.name, width, height }));
+        room.sendFiles(toSend, text.trim() === '' ? '' : text);
+        files.clear();
+      } else if (editing === null) room.send(text);
       else if (text !== editing.content) room.edit(editing.id, text);
       field.current.value = '';
       setProblem('');
@@ -71,6 +80,11 @@ export const Composer = memo(function Composer(props: ComposerProps) {
       setProblem(words.composer.noPicker);
     }
   };
+  useEffect(() => {
+    if (!hasFiles || tray !== null) return;
+    // Offline, or a newer build has other files: what was chosen is sent, though not shown before.
+    import('../files/tray.js').then(setTray, () => undefined);
+  }, [hasFiles, tray]);
   // Of this room and this field, whatever is shown a moment after the Enter.
   const latest = useRef(send);
   latest.current = send;
@@ -121,9 +135,9 @@ export const Composer = memo(function Composer(props: ComposerProps) {
           </button>
         </div>
       )}
-      {(over > 0 || problem !== '') && (
+      {(over > 0 || problem !== '' || files.problem !== '') && (
         <p className={styles.problem} role="alert">
-          {over > 0 ? words.composer.tooLong(over) : problem}
+          {over > 0 ? words.composer.tooLong(over) : problem || files.problem}
         </p>
       )}
       {picker !== null && (
@@ -138,7 +152,38 @@ export const Composer = memo(function Composer(props: ComposerProps) {
           }}
         />
       )}
+      {hasFiles && tray !== null && (
+        <tray.Tray
+          chosen={files.chosen}
+          onRemove={(key) => {
+            files.remove(key);
+            field.current?.focus();
+          }}
+        />
+      )}
       <div className={styles.line}>
+        {editing === null && maxFileBytes > 0 && (
+          <>
+            <IconButton label={words.files.attach} onClick={() => chooser.current?.click()}>
+              <Icon name="attach" />
+            </IconButton>
+            {/* A phone offers its camera here as well. */}
+            <input
+              ref={chooser}
+              type="file"
+              hidden
+              multiple
+              accept={fileTypes.join()}
+              aria-label={words.files.attach}
+              onChange={({ currentTarget }) => {
+                files.add([...(currentTarget.files ?? [])]);
+                // The same file may be chosen again.
+                currentTarget.value = '';
+                field.current?.focus();
+              }}
+            />
+          </>
+        )}
         <IconButton label={words.composer.emoji} aria-expanded={picker !== null} onClick={() => void togglePicker()}>
           <Icon name="smile" />
         </IconButton>
@@ -162,6 +207,13 @@ export const Composer = memo(function Composer(props: ComposerProps) {
             }
             room.setDraft(event.currentTarget.value);
             room.setTyping(event.currentTarget.value.trim() !== '');
+          }}
+          onPaste={(event) => {
+            const pasted = filesOf(event.clipboardData);
+            // Where there is a text as well, such as from a spreadsheet, the picture of it is not meant.
+            if (editing !== null || pasted.length === 0 || event.clipboardData.types.includes('text/plain')) return;
+            event.preventDefault();
+            files.add(pasted);
           }}
           onCompositionStart={() => enter.compositionStart()}
           onCompositionUpdate={({ data }) => enter.compositionUpdate(data)}

@@ -25,7 +25,7 @@ interface DetailsProps {
 }
 
 type Opened =
-  | { readonly what: 'all' | 'invite' | 'rename' | 'leave' }
+  | { readonly what: 'all' | 'invite' | 'rename' | 'leave' | 'files' }
   | { readonly what: 'remove'; readonly member: Member };
 
 /** The members of a room, and what the viewer may change: offered is only what the server allows. */
@@ -34,10 +34,15 @@ export function Details({ snapshot, room, viewerId, onClose }: DetailsProps) {
   const fairway = useFairway();
   const [opened, setOpened] = useState<Opened>({ what: 'all' });
   const [problem, setProblem] = useState('');
+  const [roomFiles, setRoomFiles] = useState<typeof import('../files/room-files.js') | null>(null);
   const { room: about, members, hasMoreMembers, id: roomId } = snapshot;
   if (about === null) return null;
   const isGroup = about.type === 'GROUP';
   const isAdmin = isGroup && about.viewerMember.isAdmin;
+  const titles: Readonly<Record<string, string>> = {
+    ...{ all: words.details.title, rename: words.details.title },
+    ...{ invite: words.details.inviteTitle, files: words.files.title },
+  };
   const toAll = () => setOpened({ what: 'all' });
   /** Resolves with whether it was done. What was opened meanwhile stays open. */
   const run = async (change: () => Promise<unknown>): Promise<boolean> => {
@@ -50,6 +55,16 @@ export function Details({ snapshot, room, viewerId, onClose }: DetailsProps) {
       if (!(error instanceof FairwayError)) throw error;
       setProblem(error.code === 'OFFLINE' || error.code === 'NO_ANSWER' ? words.people.offline : words.people.refused);
       return false;
+    }
+  };
+  const openFiles = async () => {
+    setProblem('');
+    try {
+      setRoomFiles(await import('../files/room-files.js'));
+      setOpened({ what: 'files' });
+    } catch {
+      // Offline, or a newer build has other files.
+      setProblem(words.people.offline);
     }
   };
   if (opened.what === 'leave') {
@@ -79,11 +94,7 @@ export function Details({ snapshot, room, viewerId, onClose }: DetailsProps) {
     );
   }
   return (
-    <Dialog
-      key={opened.what}
-      title={opened.what === 'invite' ? words.details.inviteTitle : words.details.title}
-      onClose={onClose}
-    >
+    <Dialog key={opened.what} title={titles[opened.what] ?? ''} onClose={onClose}>
       {problem !== '' && (
         <p className={styles.problem} role="alert">
           {problem}
@@ -97,6 +108,7 @@ export function Details({ snapshot, room, viewerId, onClose }: DetailsProps) {
           }
         />
       )}
+      {opened.what === 'files' && roomFiles !== null && <roomFiles.RoomFiles roomId={roomId} />}
       {opened.what === 'rename' && (
         <Rename
           name={about.name ?? ''}
@@ -109,6 +121,9 @@ export function Details({ snapshot, room, viewerId, onClose }: DetailsProps) {
             {about.title}
           </p>
           <div className={styles.actions}>
+            <Button kind="plain" onClick={() => void openFiles()}>
+              {words.files.title}
+            </Button>
             {isGroup && (
               <Button kind="plain" onClick={() => setOpened({ what: 'invite' })}>
                 {words.details.invite}

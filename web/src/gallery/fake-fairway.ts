@@ -18,6 +18,8 @@ export interface FakeState {
   readonly room?: RoomSnapshot;
   readonly online?: readonly string[];
   readonly found?: readonly Pick<User, 'id' | 'name' | 'avatarUrl'>[];
+  /** The answer to the question for the files of the room. */
+  readonly files?: unknown;
 }
 
 const storeOf = <Value>(value: Value): Store<Value> => ({ subscribe: () => () => undefined, getSnapshot: () => value });
@@ -25,7 +27,15 @@ const nothing = () => undefined;
 const no = async () => false;
 
 /** A client without a server, which shows one state and does nothing. */
-export function createFakeFairway({ connection, viewer, rooms, room, online = [], found = [] }: FakeState): Fairway {
+export function createFakeFairway({
+  connection,
+  viewer,
+  rooms,
+  room,
+  online = [],
+  found = [],
+  files,
+}: FakeState): Fairway {
   const list: RoomsSnapshot = {
     status: 'ready',
     rooms: [],
@@ -39,7 +49,15 @@ export function createFakeFairway({ connection, viewer, rooms, room, online = []
   const roomStore = {
     ...storeOf(room),
     id: room?.id,
-    ...{ send: nothing, edit: nothing, delete: nothing, see: nothing, setTyping: nothing, setDraft: nothing },
+    ...{
+      send: nothing,
+      sendFiles: nothing,
+      edit: nothing,
+      delete: nothing,
+      see: nothing,
+      setTyping: nothing,
+      setDraft: nothing,
+    },
     ...{ loadOlder: no, loadNewer: no, goTo: no, goToLatest: nothing, loadMoreMembers: no, leave: nothing },
   };
   return {
@@ -55,9 +73,13 @@ export function createFakeFairway({ connection, viewer, rooms, room, online = []
     outbox: { ...storeOf([]), retry: nothing, discard: nothing },
     room: () => roomStore as unknown as Room,
     presence: () => presences,
-    limits: () => ({ maxContentLength: 4_000, maxPageSize: 100, maxWatchedUsers: 100, typingExpiresInMs: 6_000 }),
+    limits: () => ({
+      ...{ maxContentLength: 4_000, maxPageSize: 100, maxWatchedUsers: 100, typingExpiresInMs: 6_000 },
+      ...{ fileTypes: ['image/png'], maxAttachments: 10, maxFileBytes: 26_214_400 },
+    }),
+    files: undefined,
     createRoom: async () => list.rooms[0] as ListedRoom,
-    request: async () => ({ searchUsers: found }) as never,
+    request: async () => ({ searchUsers: found, room: files }) as never,
     reconnectNow: nothing,
     signOut: async () => undefined,
     close: nothing,

@@ -1,13 +1,34 @@
 import type { ReactNode } from 'react';
 import { App } from '../app/app.js';
 import { Details } from '../details/details.js';
+import { DropTarget } from '../files/drop-area.js';
+import { RoomFiles } from '../files/room-files.js';
+import { Tray } from '../files/tray.js';
+import { Viewer } from '../files/viewer.js';
 import { RoomList } from '../list/room-list.js';
 import { NewRoom } from '../people/new-room.js';
 import { Conversation } from '../room/conversation.js';
 import { Readers } from '../room/readers.js';
 import { SignIn } from '../session/sign-in.js';
 import { createFakeFairway, type FakeState } from './fake-fairway.js';
-import { details, kim, lee, long, park, rooms, snapshot, troubled, usual } from './samples.js';
+import {
+  chosen,
+  details,
+  kim,
+  lee,
+  long,
+  onTheWay,
+  park,
+  refused,
+  roomFiles,
+  rooms,
+  snapshot,
+  troubled,
+  usual,
+  viewed,
+  withFiles,
+  withPictures,
+} from './samples.js';
 
 export interface Story {
   readonly name: string;
@@ -82,6 +103,22 @@ export const stories: readonly Story[] = [
     name: 'room-draft',
     state: inRoom({ draft: '여덟 줄까지 자랍니다\n2\n3\n4\n5\n6\n7\n8\n9\n10' }),
     show: conversation,
+  },
+  ...Object.entries({ withPictures, withFiles, onTheWay, refused }).map(([what, messages]): Story => {
+    const name = `room-${what.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+    return { name, state: inRoom({ messages, firstUnreadId: null }), show: conversation };
+  }),
+  { name: 'tray', state: inRoom(), show: () => <Tray chosen={chosen} onRemove={none} /> },
+  { name: 'drop-target', state: inRoom(), show: () => <DropTarget /> },
+  {
+    name: 'viewer',
+    state: inRoom(),
+    show: () => <Viewer pictures={viewed} firstId={viewed[1]?.attachment.id ?? ''} onClose={none} />,
+  },
+  {
+    name: 'room-files',
+    state: { ...inRoom(), files: roomFiles },
+    show: () => <RoomFiles roomId={roomId} />,
   },
   {
     name: 'details',

@@ -13,8 +13,15 @@ export function previewOf({ lastMessage, type }: ListedRoom, words: Words): stri
       content,
     });
   }
-  const text = lastMessage.type === 'IMAGE' ? words.list.picture : (content ?? '').replace(/\s+/g, ' ');
+  const written = (content ?? '').replace(/\s+/g, ' ');
+  const text = textOf(lastMessage.type, written, words);
   return type === 'DIRECT' ? text : words.message.from(senderName, text);
+}
+
+/** Files without a caption are named by their kind, and so is a picture that is an address. */
+function textOf(type: string, written: string, words: Words): string {
+  if (type === 'IMAGE') return /^https:\/\/\S*$/.test(written) ? words.list.picture : written || words.list.picture;
+  return type === 'FILE' ? written || words.files.file : written;
 }
 
 /** What is typed into the filter matches a part of the title, in any case and form. */

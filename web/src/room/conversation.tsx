@@ -1,10 +1,14 @@
-import { useViewer } from '@fairway/client/react';
+import { useFairway, useViewer } from '@fairway/client/react';
 import { useCallback, useEffect, useMemo, useState } from 'react';
 import { Announcer } from '../app/announcer.js';
 import { forgetMessage, openRoute } from '../app/route.js';
 import { Composer } from '../composer/composer.js';
 import { useEdited } from '../composer/edits.js';
 import { Details } from '../details/details.js';
+import { useChosen } from '../files/chosen.js';
+import { DropArea } from '../files/drop-area.js';
+import { LazyViewer } from '../files/lazy-viewer.js';
+import { OpenPicture } from '../files/open-picture.js';
 import { Button } from '../parts/button.js';
 import { Notice } from '../parts/notice.js';
 import { useWords } from '../words/use-words.js';
@@ -57,6 +61,11 @@ export function Conversation({ roomId, messageId }: ConversationProps) {
     const last = actions.getSnapshot().messages.findLast(({ canEdit }) => canEdit);
     if (last !== undefined) setEditing(last);
   }, [actions, setEditing]);
+  const { limits } = useFairway();
+  const files = useChosen(roomId, limits, words);
+  const [viewed, setViewed] = useState<string | null>(null);
+  const openPicture = useCallback((id: string) => setViewed(id), []);
+  const closePicture = useCallback(() => setViewed(null), []);
   const stopEditing = useCallback(() => setEditing(null), [setEditing]);
 
   if (status === 'gone') {
@@ -67,31 +76,38 @@ export function Conversation({ roomId, messageId }: ConversationProps) {
     );
   }
   return (
-    <section className={styles.conversation} aria-label={room?.title}>
+    <DropArea
+      className={styles.conversation}
+      label={room?.title}
+      onFiles={room?.viewerCanSend === true && editing === null ? files.add : null}
+    >
       <RoomHeader snapshot={snapshot} onDetails={() => setDetails(true)} />
       {/* Until it is known who reads, own messages would stand among those of others. */}
       {viewer === null || (rows.length === 0 && !isKnown) ? (
         <SkeletonMessages label={words.loading} />
       ) : (
-        <History
-          rows={rows}
-          snapshot={snapshot}
-          targetId={messageId}
-          editedId={editedId}
-          toEnd={toEnd}
-          onMenu={openMenu}
-          onLoadOlder={loadOlder}
-          onLoadNewer={loadNewer}
-          onGoTo={goTo}
-          onLatest={goToLatest}
-          onSee={see}
-        />
+        <OpenPicture value={openPicture}>
+          <History
+            rows={rows}
+            snapshot={snapshot}
+            targetId={messageId}
+            editedId={editedId}
+            toEnd={toEnd}
+            onMenu={openMenu}
+            onLoadOlder={loadOlder}
+            onLoadNewer={loadNewer}
+            onGoTo={goTo}
+            onLatest={goToLatest}
+            onSee={see}
+          />
+        </OpenPicture>
       )}
       <Composer
         key={editedId ?? 'new'}
         room={actions}
         details={room}
         draft={snapshot.draft}
+        files={files}
         editing={editing}
         onEditLast={editLast}
         onSent={goToLatest}
@@ -111,6 +127,7 @@ export function Conversation({ roomId, messageId }: ConversationProps) {
       {hasDetails && room !== null && (
         <Details snapshot={snapshot} room={actions} viewerId={viewer?.id} onClose={() => setDetails(false)} />
       )}
-    </section>
+      {viewed !== null && <LazyViewer messages={messages} attachmentId={viewed} onClose={closePicture} />}
+    </DropArea>
   );
 }

@@ -1,5 +1,8 @@
 import { memo, useState } from 'react';
 import { isTrustedPicture } from '../app/settings.js';
+import { Attachments } from '../files/attachments.js';
+import { describeMessage } from '../files/describe.js';
+import { sortAttachments } from '../files/layout.js';
 import { Avatar } from '../parts/avatar.js';
 import { Icon } from '../parts/icon.js';
 import { Spoken } from '../parts/spoken.js';
@@ -21,7 +24,11 @@ interface MessageRowProps {
 export const MessageRow = memo(function MessageRow({ row, isTarget, onMenu }: MessageRowProps) {
   const words = useWords();
   const { message, opensDay, opensUnread, isOwn, opensGroup, showsTime } = row;
-  const spoken = message.type === 'IMAGE' ? words.message.picture : (message.content ?? words.message.deleted);
+  const spoken = message.deletedAt === null ? describeMessage(message, words) : words.message.deleted;
+  // Beside files, there is no room for a reason.
+  const isBelow = message.status === 'failed' && message.attachments.length > 0;
+  const { pictures, films } = sortAttachments(message);
+  const hasMedia = message.deletedAt === null && pictures.length + films.length > 0;
   return (
     <>
       {opensDay && (
@@ -51,11 +58,13 @@ export const MessageRow = memo(function MessageRow({ row, isTarget, onMenu }: Me
               </span>
             )}
             <div className={styles.line}>
-              <div className={`${styles.bubble} ${isTarget ? styles.target : ''}`}>
+              <div
+                className={`${styles.bubble} ${isTarget ? styles.target : ''} ${message.attachments.length > 0 ? styles.withFiles : ''} ${hasMedia ? styles.withMedia : ''}`}
+              >
                 <Content row={row} />
               </div>
               <div className={styles.beside}>
-                <MessageState message={message} />
+                {!isBelow && <MessageState message={message} />}
                 {message.unreadMemberCount !== null && message.unreadMemberCount > 0 && message.status === 'sent' && (
                   <span className={styles.count} title={words.message.unread(message.unreadMemberCount)}>
                     <span aria-hidden="true">{message.unreadMemberCount}</span>
@@ -84,6 +93,11 @@ export const MessageRow = memo(function MessageRow({ row, isTarget, onMenu }: Me
                 </button>
               )}
             </div>
+            {isBelow && (
+              <div className={styles.below}>
+                <MessageState message={message} />
+              </div>
+            )}
           </div>
         </article>
       )}
@@ -95,6 +109,18 @@ function Content({ row: { message } }: { readonly row: Row }) {
   const words = useWords();
   if (message.deletedAt !== null) return <em className={styles.deleted}>{words.message.deleted}</em>;
   const content = message.content ?? '';
+  if (message.attachments.length > 0) {
+    return (
+      <>
+        <Attachments message={message} />
+        {content !== '' && (
+          <div className={styles.caption}>
+            <LongText text={content} />
+          </div>
+        )}
+      </>
+    );
+  }
   if (message.type === 'IMAGE') return <Picture url={content} />;
   return (
     <>

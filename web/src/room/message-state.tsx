@@ -7,7 +7,11 @@ import styles from './message-state.module.css';
 const icons = { pending: 'clock', waiting: 'pause', failed: 'alert' } as const;
 
 /** Whether a message is on its way, waits, or was not sent, by an icon and a word, with what can be done about it. */
-export function MessageState({ message: { id, status, error } }: { readonly message: TimelineMessage }) {
+export function MessageState({
+  message: { id, seq, status, error, attachments },
+}: {
+  readonly message: TimelineMessage;
+}) {
   const words = useWords();
   const fairway = useFairway();
   if (status === 'sent') return null;
@@ -17,6 +21,11 @@ export function MessageState({ message: { id, status, error } }: { readonly mess
         <Icon name={icons[status]} size={16} />
         {words.message.status[status]}
       </span>
+      {status !== 'failed' && seq === null && attachments.length > 0 && (
+        <button type="button" className={styles.action} onClick={() => fairway.outbox.discard(id)}>
+          {words.cancel}
+        </button>
+      )}
       {status === 'failed' && (
         <>
           <span>{words.message.why(error ?? '')}</span>

@@ -1,4 +1,5 @@
 import type { TimelineMessage } from '@fairway/client';
+import { estimateFiles } from '../files/layout.js';
 import { dayOf } from '../words/dates.js';
 
 /** A message as it is drawn: with what stands above it, and which parts of it its neighbours show already. */
@@ -124,11 +125,14 @@ const characterPx = 15;
 export function estimateHeight({ message, opensDay, opensUnread, opensGroup, isOwn }: Row, width: number): number {
   const above = (opensDay ? 56 : 0) + (opensUnread ? 44 : 0);
   if (message.type === 'SYSTEM') return above + 44;
-  if (message.type === 'IMAGE') return above + 260;
+  if (message.type === 'IMAGE' && message.attachments.length === 0) return above + 260;
   const perLine = Math.max(Math.min(width * 0.7, 560) - 24, 60) / characterPx;
   const content = message.content ?? '';
+  const files = estimateFiles(message, width);
+  const edges = opensGroup ? (isOwn ? 12 : 32) : 3;
+  if (files > 0 && content === '') return above + files + edges;
   const lines = content
     .split('\n', foldedLines)
     .reduce((sum, line) => sum + (Math.ceil(line.length / perLine) || 1), 0);
-  return above + 20 + lines * 22 + (opensGroup ? (isOwn ? 12 : 32) : 3);
+  return above + files + 20 + lines * 22 + edges;
 }

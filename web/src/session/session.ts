@@ -1,4 +1,5 @@
 import { createFairway, type Fairway, type GetToken } from '@fairway/client';
+import { createFiles } from '@fairway/client/files';
 import { settings } from '../app/settings.js';
 import { askHost, onSignedOut } from './host.js';
 
@@ -45,6 +46,11 @@ export function chooseDemoUser(userId: number | undefined): void {
   }
 }
 
+let lastToken: string | undefined;
+
+/** The token that the client has asked for last: for what is no operation of it. */
+export const pageToken = (): string | undefined => lastToken;
+
 async function getToken(): Promise<string | null> {
   if (window.fairwayHost !== undefined) return window.fairwayHost.getToken();
   if (isInFrame) return askHost(settings.frameAncestors ?? []);
@@ -60,9 +66,11 @@ async function getToken(): Promise<string | null> {
 /** The client of the whole page. A platform that says that nobody is signed in leaves nothing of the last user here. */
 export function createPageClient(): Fairway {
   const fairway = createFairway({
+    files: createFiles(),
     url: new URL('graphql', document.baseURI).href,
     getToken: async () => {
       const token = await getToken();
+      lastToken = token ?? undefined;
       if (token === null && isHosted) setTimeout(() => void fairway.signOut().catch(() => undefined));
       return token;
     },

@@ -1,4 +1,4 @@
-import { object } from './particles.js';
+import { object, topic } from './particles.js';
 import type { SystemEvent, Words } from './words.js';
 
 const count = new Intl.NumberFormat('ko');
@@ -37,6 +37,17 @@ const reasons: Readonly<Record<string, string>> = {
   NOT_FOUND: '이 방이나 메시지가 더 이상 없습니다',
   CONFLICT: '그사이에 바뀌었습니다',
   BAD_USER_INPUT: '서버가 받아들이지 않는 내용입니다',
+  FILE_NOT_STORED: '이 기기에 저장할 공간이 없습니다. 다시 시도하면 창이 열려 있는 동안 보냅니다',
+  FILE_LOST: '이 기기에 파일이 남아 있지 않습니다',
+};
+
+const failures: Readonly<Record<string, string>> = {
+  BROKEN: '손상된 파일입니다',
+  CHECKSUM: '파일이 온전히 도착하지 않았습니다',
+  INFECTED: '바이러스 검사를 통과하지 못한 파일입니다',
+  TOO_LARGE: '너무 큰 파일입니다',
+  TOO_MANY_PIXELS: '해상도가 너무 높은 사진입니다',
+  TYPE_NOT_ALLOWED: '보낼 수 없는 형식의 파일입니다',
 };
 
 export const ko: Words = {
@@ -100,7 +111,7 @@ export const ko: Words = {
     deleted: '삭제된 메시지입니다',
     edited: '수정됨',
     status: { pending: '보내는 중', waiting: '앞 메시지를 기다리는 중', failed: '보내지 못함' },
-    why: (code) => reasons[code] ?? '서버에 닿지 않습니다',
+    why: (code) => reasons[code] ?? failures[code.replace('FILE_', '')] ?? '서버에 닿지 않습니다',
     discard: '지우기',
     actions: (text) => `메시지 메뉴: ${text}`,
     copy: '복사',
@@ -133,6 +144,35 @@ export const ko: Words = {
     closed: '이 대화방에는 메시지를 보낼 수 없습니다',
     cancelled: '예약이 취소되어 메시지를 보낼 수 없습니다',
     full: '보내지 못한 메시지가 너무 많습니다. 연결되면 다시 보내 주세요',
+  },
+  files: {
+    attach: '파일 첨부',
+    drop: '여기에 놓으면 첨부됩니다',
+    chosen: '보낼 파일',
+    remove: (name) => `${name} 빼기`,
+    tooLarge: (name, size) => `‘${name}’${topic(name)} 너무 큽니다. ${size}까지 보낼 수 있습니다`,
+    empty: (name) => `‘${name}’${topic(name)} 빈 파일이라 보낼 수 없습니다`,
+    tooMany: (files) => `한 번에 ${count.format(files)}개까지 보낼 수 있습니다`,
+    noFiles: '이 서버는 파일을 받지 않습니다',
+    progress: (percent) => `${percent}% 보냄`,
+    processing: '준비하는 중',
+    expired: '보관 기간이 지나 삭제된 파일입니다',
+    failed: (failure) => failures[failure] ?? '사용할 수 없는 파일입니다',
+    pictures: (pictures) => (pictures === 1 ? '사진' : `사진 ${count.format(pictures)}장`),
+    video: '동영상',
+    audio: '음성',
+    file: '파일',
+    files: (files) => `파일 ${count.format(files)}개`,
+    open: (name) => `크게 보기: ${name}`,
+    download: '내려받기',
+    previous: '이전 사진',
+    next: '다음 사진',
+    position: (number, pictures) => `${count.format(pictures)}장 중 ${count.format(number)}번째`,
+    title: '사진과 파일',
+    allPictures: '사진',
+    all: '모든 파일',
+    none: '아직 주고받은 파일이 없습니다',
+    notLoaded: '불러오지 못했습니다',
   },
   people: {
     newTitle: '새 대화',

@@ -16,5 +16,8 @@ const isClosed = (text: string): boolean => {
   return final === undefined ? closed.test(text.trim()) : final !== 0;
 };
 
+/** 은 or 는, for a text that stands in quotation marks before it. */
+export const topic = (text: string): string => (isClosed(text) ? '은' : '는');
+
 /** 을 or 를. */
 export const object = (text: string): string => text + (isClosed(text) ? '을' : '를');

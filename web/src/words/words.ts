@@ -102,6 +102,35 @@ export interface Words {
     readonly cancelled: string;
     readonly full: string;
   };
+  readonly files: {
+    readonly attach: string;
+    readonly drop: string;
+    readonly chosen: string;
+    readonly remove: (name: string) => string;
+    readonly tooLarge: (name: string, size: string) => string;
+    readonly empty: (name: string) => string;
+    readonly tooMany: (count: number) => string;
+    readonly noFiles: string;
+    readonly progress: (percent: number) => string;
+    readonly processing: string;
+    readonly expired: string;
+    readonly failed: (failure: string) => string;
+    readonly pictures: (count: number) => string;
+    readonly video: string;
+    readonly audio: string;
+    readonly file: string;
+    readonly files: (count: number) => string;
+    readonly open: (name: string) => string;
+    readonly download: string;
+    readonly previous: string;
+    readonly next: string;
+    readonly position: (number: number, count: number) => string;
+    readonly title: string;
+    readonly allPictures: string;
+    readonly all: string;
+    readonly none: string;
+    readonly notLoaded: string;
+  };
   readonly people: {
     readonly newTitle: string;
     readonly find: string;

@@ -1,0 +1,117 @@
+import type { Fairway } from '@fairway/client';
+import { useFairway } from '@fairway/client/react';
+import { useEffect, useSyncExternalStore } from 'react';
+import { FileAccessDocument } from '../operations/generated/documents.js';
+import { pageToken } from '../session/session.js';
+
+/** Both are good for an hour at least. */
+const renewMs = 45 * 60_000;
+const retryMs = 3_000;
+/** A picture that could not be read renews the access, but not more often than this. */
+const renewAgainMs = 30_000;
+
+interface Snapshot {
+  /** Whether the browser has a cookie for the files of this page's own server. */
+  readonly hasCookie: boolean;
+  /** For all others, to be appended to an address. */
+  readonly token: string | undefined;
+}
+
+/**
+ * A frame of another site sends no cookie, and one with a path in front of it has another one; they read with a token in the
+ * address, which the browser caches for an hour only.
+ */
+const mayUseCookie = window.parent === window && new URL('./', document.baseURI).pathname === '/';
+
+/** Lets the elements of a page, which cannot send a header, read files. */
+class FileAccess {
+  #snapshot: Snapshot = { hasCookie: false, token: undefined };
+  readonly #listeners = new Set<() => void>();
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #renewedAt = 0;
+  #userId: string | undefined;
+
+  constructor(private readonly fairway: Fairway) {}
+
+  readonly subscribe = (listener: () => void): (() => void) => {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  };
+  readonly getSnapshot = (): Snapshot => this.#snapshot;
+
+  /** Begins, for the user who is signed in. */
+  start(): void {
+    const userId = this.fairway.viewer.getSnapshot()?.id;
+    if (userId === undefined || userId === this.#userId) return;
+    this.#userId = userId;
+    this.#set({ hasCookie: false, token: undefined });
+    this.#renew();
+  }
+
+  /** Something could not be read: the access may have ended while the device slept. */
+  failed(): void {
+    if (Date.now() - this.#renewedAt > renewAgainMs) this.#renew();
+  }
+
+  #renew(): void {
+    clearTimeout(this.#timer);
+    this.#renewedAt = Date.now();
+    const userId = this.#userId;
+    this.#obtain().then(
+      (next) => {
+        if (userId !== this.#userId) return;
+        this.#set(next);
+        this.#timer = setTimeout(() => this.#renew(), renewMs);
+      },
+      () => {
+        if (userId === this.#userId) this.#timer = setTimeout(() => this.#renew(), retryMs);
+      },
+    );
+  }
+
+  async #obtain(): Promise<Snapshot> {
+    const token = pageToken();
+    if (mayUseCookie && token !== undefined) {
+      const headers = { authorization: `Bearer ${token}` };
+      const { ok } = await fetch('/files/session', { method: 'POST', headers });
+      if (!ok) throw new Error('There is no access now');
+      return { hasCookie: true, token: undefined };
+    }
+    const { fileAccess } = await this.fairway.request(FileAccessDocument, {});
+    return { hasCookie: false, token: fileAccess.token };
+  }
+
+  #set(next: Snapshot): void {
+    this.#snapshot = next;
+    for (const listener of this.#listeners) listener();
+  }
+}
+
+const accesses = new WeakMap<Fairway, FileAccess>();
+
+/** Makes addresses of files that elements of the page can read; undefined while there is no access yet. */
+export function useFileAddress(): {
+  readonly addressOf: (url: string | null) => string | undefined;
+  readonly onFailed: () => void;
+} {
+  const fairway = useFairway();
+  let access = accesses.get(fairway);
+  if (access === undefined) {
+    access = new FileAccess(fairway);
+    accesses.set(fairway, access);
+  }
+  const { subscribe, getSnapshot } = access;
+  const snapshot = useSyncExternalStore(subscribe, getSnapshot);
+  useEffect(() => access.start());
+  return { addressOf: (url) => resolveFile(url, snapshot), onFailed: () => access.failed() };
+}
+
+/** A path is one of the server of this page, wherever a proxy has put it. */
+function resolveFile(url: string | null, { hasCookie, token }: Snapshot): string | undefined {
+  if (url === null || /^(blob|data):/.test(url)) return url ?? undefined;
+  const address = new URL(url.startsWith('/') ? `.${url}` : url, document.baseURI);
+  if (hasCookie && address.origin === location.origin) return address.href;
+  if (token === undefined) return undefined;
+  address.searchParams.set('access', token);
+  return address.href;
+}
