@@ -193,7 +193,7 @@ describeWithS3('a bucket as storage', () => {
   it('is UNAVAILABLE at once if it refuses connections', async () => {
     await s3.kill();
     const start = performance.now();
-    const terms = { contentType: 'text/plain', byteSize: 1, expiresAt: new Date(Date.now() + 60_000) };
+    const terms = { contentType: 'text/plain', byteSize: 1, expiresAt: new Date(Date.now() + 60_000), userId: 4 };
     const outcomes = await Promise.allSettled([
       storage.sizeOf('files/f/received'),
       delay(2_500).then(() => storage.addressForWriting('incoming/f', terms)),
@@ -213,6 +213,7 @@ describeWithS3('a bucket as storage', () => {
       contentType: type,
       byteSize: bytes.length,
       expiresAt: new Date(Date.now() + seconds * 1_000),
+      userId: 4,
     });
 
   it('takes what a client writes at the signed address, again and again until it is copied', async () => {
