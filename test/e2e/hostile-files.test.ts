@@ -5,16 +5,7 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { TestClient } from '../support/client.js';
-import {
-  type Attachment,
-  announce,
-  type Bytes,
-  makePhoto,
-  makeText,
-  read,
-  upload,
-  whenSettled,
-} from '../support/files.js';
+import { announce, type Bytes, makePhoto, makeText, read, upload, whenSettled } from '../support/files.js';
 import {
   animation,
   apng,
@@ -64,10 +55,7 @@ describeWithNats('a hostile file', () => {
   });
 
   /** The file once the server has done everything with it. */
-  async function settle(bytes: Bytes): Promise<Attachment> {
-    const uploaded = await upload(instance, alice, roomId, bytes);
-    return uploaded.status === 'PROCESSING' ? whenSettled(alice, uploaded.id) : uploaded;
-  }
+  const settle = async (bytes: Bytes) => whenSettled(alice, (await upload(instance, alice, roomId, bytes)).id);
 
   const bytesOf = async (url: string | null) => {
     const response = await read(instance, alice, url);

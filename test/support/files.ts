@@ -98,8 +98,10 @@ export const headOf = ({ method, url, headers }: Announced, length: number | nul
     '\r\n',
   ].join('\r\n');
 
+export type SettledAttachment = Attachment & { readonly durationMs: number | null };
+
 /** The file as its uploader sees it, once the work on it has ended. */
-export const whenSettled = (client: TestClient, id: string): Promise<Attachment> =>
+export const whenSettled = (client: TestClient, id: string): Promise<SettledAttachment> =>
   waitFor(
     async () => {
       const { node } = await client.http(uploadStatus, { id });

@@ -52,7 +52,6 @@ export const sendFiles = graphql(`
     byteSize
     width
     height
-    durationMs
     thumbHash
     status
     failure
@@ -93,7 +92,7 @@ export const roomFiles = graphql(`
 
 export const uploadStatus = graphql(`
   query UploadStatus($id: ID!) {
-    node(id: $id) { __typename ... on Attachment { ...AnyAttachment } }
+    node(id: $id) { __typename ... on Attachment { ...AnyAttachment durationMs } }
   }
 `);
 
