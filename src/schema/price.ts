@@ -8,6 +8,7 @@ import {
   type SelectionNode,
   type SelectionSetNode,
 } from 'graphql';
+import { maxAttachments } from '../domain/attachment.js';
 import type { Context } from './context.js';
 import { findField, findFragment, type Operation } from './operation.js';
 
@@ -29,6 +30,12 @@ export const unpagedLists: ReadonlyMap<string, number> = new Map([
   ['Room.typing', priceOfEntry],
   ['SystemNotice.users', priceOfEntry],
   ['TypingState.users', priceOfEntry],
+]);
+
+/** Lists that are never longer than this, however large rooms may be: what is paid before execution is enough for them. */
+export const boundedLists: ReadonlyMap<string, number> = new Map([
+  ['CreateUploadPayload.headers', prepaidEntries],
+  ['Message.attachments', maxAttachments],
 ]);
 
 /** A query for all members of a room, with this many fields of each, is allowed however large rooms may be. */
@@ -116,14 +123,16 @@ function priceOfField(parent: GraphQLNamedType, node: FieldNode, operation: Oper
   // `__typename`
   if (field === undefined) return 1;
   const { complexity = 1 } = field.extensions as { readonly complexity?: Complexity | ComplexityOfArguments };
-  const priceOfMore = unpagedLists.get(`${parent.name}.${field.name}`);
+  const name = `${parent.name}.${field.name}`;
+  const priceOfMore = unpagedLists.get(name);
+  const most = boundedLists.get(name) ?? Number.POSITIVE_INFINITY;
   const inner = node.selectionSet && findPrice(getNamedType(field.type), node.selectionSet, operation);
   const count = (given: Given): number => {
     const own =
       typeof complexity === 'function' ? complexity(getArgumentValues(field, node, given.variables)) : complexity;
     const { field: price = 1, multiplier = 1 } = typeof own === 'number' ? { field: own } : own;
     if (inner === undefined) return price;
-    const { entries } = given;
+    const entries = Math.min(given.entries, most);
     if (priceOfMore === undefined) return price + Math.max(multiplier, 0) * evaluate(inner, given);
     return price + entries * evaluate(inner, given) + Math.max(entries - prepaidEntries, 0) * priceOfMore;
   };

@@ -2,7 +2,7 @@ import { createFeed, type Feed } from '../connection/feed.js';
 import { asFairwayError } from '../errors.js';
 import { RoomEventsDocument, type RoomStateFragment } from '../operations/generated/documents.js';
 import type { Session } from '../session.js';
-import { applyEvent, type Log, type Message, openLog, type RoomEvent } from './log.js';
+import { applyEvent, type Entry, type Log, type Message, openLog, type RoomEvent } from './log.js';
 import { type RoomReading, readRoom } from './read-room.js';
 import type { MovedMark } from './read-state.js';
 
@@ -12,9 +12,6 @@ const refreshMs = 1_000;
 const maxReplay = 500;
 /** More events than this do not wait for a page. */
 const maxEarly = 1_000;
-
-/** An event of the log that has a message. */
-export type Entry = Extract<RoomEvent, { message: unknown }>;
 
 /** Is told what happens in the room. */
 export interface LiveLogListener {

@@ -15,6 +15,9 @@ export type Attachment = Message['attachments'][number];
 
 export type RoomEvent = RoomEventsSubscription['roomEvents'];
 
+/** An event of the log that has a message. */
+export type Entry = Extract<RoomEvent, { message: unknown }>;
+
 /** What is known of a room's log: a part of its history without a gap, and the position up to which changes are known. */
 export interface Log {
   readonly epoch: string;
@@ -119,7 +122,7 @@ export function applyEvent(log: Log, event: RoomEvent, isLive: boolean): { log: 
         if (isLive && seq > log.seq + 1) return { log, consequence: 'resume' };
       }
       const moved = { ...log, seq, epoch };
-      const { message } = event;
+      const message = messageOf(event);
       // The members, the title or the rights may have changed with it.
       const consequence = message.type === 'SYSTEM' ? 'refresh' : 'none';
       return { log: event.__typename === 'MessageAdded' ? add(moved, message) : replace(moved, message), consequence };
@@ -129,6 +132,9 @@ export function applyEvent(log: Log, event: RoomEvent, isLive: boolean): { log: 
       return { log: { ...log, seq: Math.max(seq, log.seq), epoch }, consequence: 'reread' };
   }
 }
+
+/** The message of an event. A deleted one has no files. */
+export const messageOf = ({ message }: Entry): Message => ({ attachments: [], ...message });
 
 function add(log: Log, message: Message): Log {
   // A page may have brought a later state of it than the entry that added it.

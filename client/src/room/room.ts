@@ -9,7 +9,7 @@ import { createLazyStore, type Store } from '../store.js';
 import { createDraft } from './draft.js';
 import { History } from './history.js';
 import { LiveLog } from './live-log.js';
-import { type Log, type Message, replace, versionOf } from './log.js';
+import { type Log, type Message, messageOf, replace, versionOf } from './log.js';
 import { type Member, Membership } from './membership.js';
 import { gone } from './read-room.js';
 import { createSeen } from './seen.js';
@@ -124,7 +124,9 @@ export class Room implements Store<RoomSnapshot> {
       onMarks: (members) => {
         if (this.#membership.move(members)) this.#live.refreshSoon();
       },
-      onEntry: ({ __typename, message, seq }) => {
+      onEntry: (entry) => {
+        const { __typename, seq } = entry;
+        const message = messageOf(entry);
         this.#history.note(message);
         this.#settle([message]);
         if (message.deletedAt !== null) session.forgetMessage(message.id);

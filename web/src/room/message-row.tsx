@@ -25,6 +25,8 @@ export const MessageRow = memo(function MessageRow({ row, isTarget, onMenu }: Me
   const words = useWords();
   const { message, opensDay, opensUnread, isOwn, opensGroup, showsTime } = row;
   const spoken = message.deletedAt === null ? describeMessage(message, words) : words.message.deleted;
+  // Its state takes the place of the time: with both, it would be higher than a file.
+  const isOnItsWay = message.seq === null && message.attachments.length > 0;
   // Beside files, there is no room for a reason.
   const isBelow = message.status === 'failed' && message.attachments.length > 0;
   const { pictures, films } = sortAttachments(message);
@@ -71,7 +73,7 @@ export const MessageRow = memo(function MessageRow({ row, isTarget, onMenu }: Me
                     <Spoken>{words.message.unread(message.unreadMemberCount)}</Spoken>
                   </span>
                 )}
-                {showsTime && (
+                {showsTime && !isOnItsWay && (
                   <time
                     className={styles.time}
                     dateTime={message.createdAt}

@@ -152,7 +152,7 @@ describeWithBrowser('pictures and files in the chat app', () => {
     await write(ofKim, '3번 코스입니다');
     expect(await tray(ofKim).count()).toBe(0);
     await showsPicture(ofLee, '호수.jpg');
-    await ofLee.getByText('3번 코스입니다').waitFor();
+    await shows(ofLee, '사진 보내 주세요', '3번 코스입니다');
 
     const album = await Promise.all(
       [1, 2, 3, 4, 5].map((number) => photo(`코스 ${number}.jpg`, 800, 600, `hsl(${number * 60} 50% 50%)`)),
@@ -184,49 +184,6 @@ describeWithBrowser('pictures and files in the chat app', () => {
     expect(await largestJump(ofKim)).toBeLessThanOrEqual(1);
     expect(await largestJump(ofLee)).toBeLessThanOrEqual(1);
     expect([...faults, ...faultsOfLee]).toEqual([]);
-  });
-
-  it('arrive once although the server is killed half-way and the page is loaded anew', async () => {
-    const roomId = await kim.group(5);
-    const { page, context, proxy } = await openReady(4, roomId);
-    const { page: ofLee } = await openReady(5, roomId);
-    await page.waitForFunction(() => navigator.serviceWorker.controller !== null);
-    const hurry = await slowDown(context, page, 800_000);
-    await choose(page, await noise('큰 사진.png', 1_500));
-    await tray(page).getByText('큰 사진.png').waitFor();
-    await write(page, '큰 사진입니다');
-    await write(page, '그 뒤의 글');
-    const progress = page.getByRole('progressbar');
-    await waitFor(async () => Number(await progress.getAttribute('aria-valuenow')) >= 30, { what: 'a third of it' });
-    expect(Number(await progress.getAttribute('aria-valuenow'))).toBeLessThan(100);
-    await world.instances[0]?.kill();
-    await waitUntilStored(page, '그 뒤의 글', 'outbox');
-    await page.reload();
-    // As it was: with its picture from this device.
-    await page.getByRole('progressbar').waitFor();
-    await page.locator('article img[src^="blob:"]').waitFor();
-    await hurry();
-    proxy.redirect((await world.start()).url);
-    await shows(ofLee, '큰 사진입니다', '그 뒤의 글');
-    await showsPicture(ofLee, '큰 사진.png');
-    await waitFor(async () => (await page.getByText('보내는 중').count()) === 0, { what: 'the marks to go' });
-    await shows(page, '큰 사진입니다', '그 뒤의 글');
-    expect(await stored(roomId)).toEqual([['큰 사진입니다', '큰 사진.png']]);
-    const kept = () =>
-      page.evaluate(async () => {
-        const { name = '' } = (await indexedDB.databases()).find((one) => /:4$/.test(one.name ?? '')) ?? {};
-        const database = await new Promise<IDBDatabase>((resolve) => {
-          const opening = indexedDB.open(name);
-          opening.onsuccess = () => resolve(opening.result);
-        });
-        const count = await new Promise<number>((resolve) => {
-          const counting = database.transaction('files').objectStore('files').count();
-          counting.onsuccess = () => resolve(counting.result);
-        });
-        database.close();
-        return count;
-      });
-    await waitFor(async () => (await kept()) === 0, { what: 'the bytes to leave the disk' });
   });
 
   it('are not sent once they are cancelled', async () => {
@@ -316,6 +273,49 @@ describeWithBrowser('pictures and files in the chat app', () => {
     await files.getByRole('button', { name: '모든 파일' }).click();
     await files.getByRole('link', { name: /목록\.txt/ }).waitFor();
     expect(await findViolations(page)).toEqual([]);
+  });
+
+  it('arrive once although the server is killed half-way and the page is loaded anew', async () => {
+    const roomId = await kim.group(5);
+    const { page, context, proxy } = await openReady(4, roomId);
+    const { page: ofLee } = await openReady(5, roomId);
+    await page.waitForFunction(() => navigator.serviceWorker.controller !== null);
+    const hurry = await slowDown(context, page, 800_000);
+    await choose(page, await noise('큰 사진.png', 1_500));
+    await tray(page).getByText('큰 사진.png').waitFor();
+    await write(page, '큰 사진입니다');
+    await write(page, '그 뒤의 글');
+    const progress = page.getByRole('progressbar');
+    await waitFor(async () => Number(await progress.getAttribute('aria-valuenow')) >= 30, { what: 'a third of it' });
+    expect(Number(await progress.getAttribute('aria-valuenow'))).toBeLessThan(100);
+    await world.instances[0]?.kill();
+    await waitUntilStored(page, '그 뒤의 글', 'outbox');
+    await page.reload();
+    // As it was: with its picture from this device.
+    await page.getByRole('progressbar').waitFor();
+    await page.locator('article img[src^="blob:"]').waitFor();
+    await hurry();
+    proxy.redirect((await world.start()).url);
+    await shows(ofLee, '큰 사진입니다', '그 뒤의 글');
+    await showsPicture(ofLee, '큰 사진.png');
+    await waitFor(async () => (await page.getByText('보내는 중').count()) === 0, { what: 'the marks to go' });
+    await shows(page, '큰 사진입니다', '그 뒤의 글');
+    expect(await stored(roomId)).toEqual([['큰 사진입니다', '큰 사진.png']]);
+    const kept = () =>
+      page.evaluate(async () => {
+        const { name = '' } = (await indexedDB.databases()).find((one) => /:4$/.test(one.name ?? '')) ?? {};
+        const database = await new Promise<IDBDatabase>((resolve) => {
+          const opening = indexedDB.open(name);
+          opening.onsuccess = () => resolve(opening.result);
+        });
+        const count = await new Promise<number>((resolve) => {
+          const counting = database.transaction('files').objectStore('files').count();
+          counting.onsuccess = () => resolve(counting.result);
+        });
+        database.close();
+        return count;
+      });
+    await waitFor(async () => (await kept()) === 0, { what: 'the bytes to leave the disk' });
   });
 });
 
