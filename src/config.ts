@@ -334,12 +334,10 @@ export const environment = z.object({
       'where files are kept: `file:///var/lib/fairway`, a folder that all instances share; without it no files are taken',
     default: '`files` in `DATA_DIR` embedded, else –',
   }),
-  FILES_ORIGIN: origin
-    .optional()
-    .meta({
-      description: 'an origin of its own for files, which leads to this server',
-      default: '– (that of the API)',
-    }),
+  FILES_ORIGIN: origin.optional().meta({
+    description: 'an origin of its own for files, which leads to this server',
+    default: '– (that of the API)',
+  }),
   METRICS_TOKEN: z
     .string()
     .min(16, { error: 'must have at least 16 characters' })
