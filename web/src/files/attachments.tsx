@@ -120,7 +120,7 @@ export function FileRow({ file, isPlain = false }: { readonly file: TimelineAtta
         {progress === undefined ? (
           <Icon name={isGone(file) ? 'alert' : iconOf[kind]} />
         ) : (
-          <Ring progress={progress} name={name} />
+          <Ring progress={progress} name={name} isOver={false} />
         )}
       </span>
       <span className={styles.about}>
