@@ -7,7 +7,7 @@ import { createCache } from './apollo-cache.js';
 import { codeOf, retryAfterMsOf } from './apollo-room.js';
 import { createAuthorizedFetch } from './authorized-fetch.js';
 import type { FreshToken } from './resume.js';
-import { withRetries } from './retry.js';
+import { sendInOrder } from './retry.js';
 
 /** Apollo Client 4: subscriptions over a socket of `createResumingSocket`, everything else over HTTP. */
 export function createApolloClient(url: string, socket: Client, freshToken: FreshToken): ApolloClient {
@@ -19,13 +19,17 @@ export function createApolloClient(url: string, socket: Client, freshToken: Fres
   return new ApolloClient({ link: repeating.concat(link), cache: createCache() });
 }
 
-/** Repeats what may be (`context: { isRepeatable: true }`) below the store, which would take a message back between two attempts. */
+/**
+ * Sends what changes a room (`context: { inOrderOf: roomId }`) in order, and repeats it, below the store: that would take a message
+ * back between two attempts.
+ */
 const repeating = new ApolloLink((operation, forward) => {
-  if (operation.getContext()['isRepeatable'] !== true) return forward(operation);
+  const { inOrderOf: roomId } = operation.getContext() as { readonly inOrderOf?: string };
+  if (roomId === undefined) return forward(operation);
   const attempt = async () => {
     const result = await firstValueFrom(forward(operation));
     if (result.errors !== undefined) throw new CombinedGraphQLErrors(result);
     return result;
   };
-  return from(withRetries(attempt, codeOf, retryAfterMsOf));
+  return from(sendInOrder(operation.client, roomId, attempt, codeOf, retryAfterMsOf));
 });

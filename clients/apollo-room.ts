@@ -1,5 +1,6 @@
 import { type ApolloCache, type ApolloClient, type DocumentNode, gql, type Reference } from '@apollo/client';
 import { type History, pendingSeq } from './apollo-cache.js';
+import { growingPauseMs } from './retry.js';
 
 /** The operations of `clients/operations`, as your code generation or loader gives them. */
 export interface Documents {
@@ -21,7 +22,6 @@ interface RoomEvent {
 
 /** The newest messages of an open room. */
 export const pageSize = 50;
-const retryMs = 1_000;
 /** Asking again may succeed. */
 const temporary: ReadonlySet<string> = new Set(['NETWORK', 'UNAVAILABLE', 'RATE_LIMITED', 'INTERNAL']);
 
@@ -42,6 +42,7 @@ export function watchRoom(
   let stop = () => {};
   let isStopped = false;
   let timer: ReturnType<typeof setTimeout> | undefined;
+  let failures = 0;
 
   const begin = async () => {
     const variables = { roomId, last: pageSize };
@@ -56,14 +57,15 @@ export function watchRoom(
     const subscription = events.subscribe({
       next: ({ data: event, error }) => {
         if (event != null) apply(event.roomEvents);
-        else if (error !== undefined) end(error);
+        else if (error !== undefined) fail(error);
       },
-      error: end,
+      error: fail,
     });
     stop = () => subscription.unsubscribe();
   };
   /** What an event brings of messages and members is in the store already; the list of messages is not. */
   const apply = ({ __typename, seq, epoch, message }: RoomEvent) => {
+    failures = 0;
     if (__typename === 'RoomResync') return restart();
     if (__typename === 'MemberRead' || __typename === 'MembersRead') return;
     cache.modify({ id: room, fields: { seq: () => seq, epoch: () => epoch } });
@@ -77,13 +79,16 @@ export function watchRoom(
     retry();
   };
   const retry = () => {
-    begin().catch((error: unknown) => {
-      if (isStopped) return;
-      if (temporary.has(codeOf(error))) timer = setTimeout(retry, retryMs);
-      else end(error);
-    });
+    begin().catch(fail);
   };
-  const end = (error: unknown) => onEnd(codeOf(error));
+  const fail = (error: unknown) => {
+    if (isStopped) return;
+    stop();
+    if (!temporary.has(codeOf(error))) return onEnd(codeOf(error));
+    clearTimeout(timer);
+    timer = setTimeout(retry, retryAfterMsOf(error) ?? growingPauseMs(failures));
+    failures += 1;
+  };
   retry();
   return () => {
     isStopped = true;
@@ -93,8 +98,9 @@ export function watchRoom(
 }
 
 /**
- * Sends a message that is shown at once, and once, whether its answer or its event comes first. If no answer comes or the server
- * is busy, it is repeated (see `withRetries`) and stays shown meanwhile. You may call this again with the same `id`.
+ * Sends a message that is shown at once, and once, whether its answer or its event comes first. Those of a room are sent in the
+ * order of the calls. If no answer comes or the server is busy, it is repeated (see `sendInOrder`) and stays shown meanwhile. You
+ * may call this again with the same `id`.
  * @throws what Apollo Client throws, if it is refused, or was repeated in vain: it is not shown any more. `codeOf` has the code
  */
 export async function sendMessage(
@@ -112,7 +118,7 @@ export async function sendMessage(
     {
       mutation: SendMessage,
       variables: { input: { id, roomId, content } },
-      context: { isRepeatable: true },
+      context: { inOrderOf: roomId },
       optimisticResponse: {
         sendMessage: {
           __typename: 'SendMessagePayload',
@@ -138,6 +144,9 @@ export async function sendMessage(
     },
   );
 }
+
+/** Whether a message is shown before the server has given it its place. */
+export const isPending = ({ seq }: { readonly seq: number }): boolean => seq === pendingSeq;
 
 /** The code of a refusal, or NETWORK if there was no answer. */
 export const codeOf = (error: unknown): string => String(extensionsOf(error)['code'] ?? 'NETWORK');

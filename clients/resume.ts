@@ -25,21 +25,56 @@ export function createResumingSocket(
     // By default a refused connection, which is an error and not a close, ends everything, even if the network is back soon.
     shouldRetry: () => true,
     retryWait, // twice as long each time without an end by default
+    keepAlive: 10_000,
+    connectionAckWaitTimeout: 10_000,
     ...options,
   });
+  // A browser notices only after minutes that a network is gone without a word.
+  let noPong: ReturnType<typeof setTimeout> | undefined;
+  client.on('ping', (isReceived) => {
+    if (!isReceived) noPong = setTimeout(() => client.terminate(), pongMs);
+  });
+  client.on('pong', (isReceived) => {
+    if (isReceived) clearTimeout(noPong);
+  });
   client.on('closed', (event) => {
+    clearTimeout(noPong);
     if ((event as { readonly code?: number }).code === tokenRefused) isRefused = true;
   });
   return resuming(client);
 }
 
+const pongMs = 5_000;
+
 /** The close code of a token that is missing, bad or expired. */
 const tokenRefused = 4403;
 
-/** 0.5 to 1.5 times 1, 2, 4, ... 30 s, so that not all clients reconnect at once. */
+/** What a browser has and Node and React Native lack. */
+interface Page extends Partial<Pick<EventTarget, 'addEventListener' | 'removeEventListener'>> {
+  readonly document?: { readonly visibilityState: string };
+}
+
+/**
+ * 0.5 to 1.5 times 1, 2, 4, then 8 s, so that not all clients reconnect at once. In a browser, it ends when the network is back or
+ * the page is shown again.
+ */
 function retryWait(retries: number): Promise<void> {
-  const ms = (0.5 + Math.random()) * Math.min(1_000 * 2 ** retries, 30_000);
-  return new Promise((resolve) => setTimeout(resolve, ms));
+  const page: Page = globalThis;
+  const ms = (0.5 + Math.random()) * Math.min(1_000 * 2 ** retries, 8_000);
+  return new Promise((resolve) => {
+    const end = () => {
+      clearTimeout(timer);
+      page.removeEventListener?.('online', end);
+      page.removeEventListener?.('visibilitychange', endIfVisible);
+      resolve();
+    };
+    const endIfVisible = () => {
+      if (page.document?.visibilityState === 'visible') end();
+    };
+    const timer = setTimeout(end, ms);
+    page.addEventListener?.('online', end);
+    page.addEventListener?.('visibilitychange', endIfVisible);
+  });
 }
 
 /**

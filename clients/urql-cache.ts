@@ -45,6 +45,9 @@ export const cacheOptions: CacheExchangeOpts = {
   },
 };
 
+/** The place of the first message that the server has not given one yet: behind all others. */
+export const firstPendingSeq = 2 ** 30;
+
 /** A message of the history, as the room links it. */
 interface Entry {
   readonly fieldKey: string;
@@ -193,7 +196,7 @@ function expectSent({ input: { id, roomId, content } }: Send, cache: Cache, { va
     message: {
       __typename: 'Message',
       id,
-      seq: cache.resolve(message, 'seq') ?? Math.max(2 ** 30, sent.at(-1)?.seq ?? 0) + 1,
+      seq: cache.resolve(message, 'seq') ?? Math.max(firstPendingSeq, (sent.at(-1)?.seq ?? 0) + 1),
       cursor: '',
       type: 'TEXT',
       content,

@@ -1,5 +1,6 @@
 import { type Client, CombinedError, createRequest, type DocumentInput, type ErrorLike } from '@urql/core';
-import { withRetries } from './retry.js';
+import { growingPauseMs, sendInOrder } from './retry.js';
+import { firstPendingSeq } from './urql-cache.js';
 
 /** The operations of `clients/operations`, as your code generation or loader gives them. */
 export interface Documents {
@@ -14,7 +15,6 @@ interface RoomPage {
 
 /** The newest messages of an open room. */
 export const pageSize = 50;
-const retryMs = 1_000;
 /** Asking again may succeed. */
 const temporary: ReadonlySet<string> = new Set(['NETWORK', 'UNAVAILABLE', 'RATE_LIMITED', 'INTERNAL']);
 
@@ -34,6 +34,7 @@ export function watchRoom(
   let unsubscribe = () => {};
   let isStopped = false;
   let timer: ReturnType<typeof setTimeout> | undefined;
+  let failures = 0;
 
   const begin = async (isAnew: boolean) => {
     // No field takes `isAnew`, so it is not sent: it is for `addPage`. It also makes this another operation than that of a view,
@@ -41,23 +42,29 @@ export function watchRoom(
     const variables = { roomId, last: pageSize, isAnew };
     const { data, error } = await client.query<RoomPage>(RoomPage, variables, { requestPolicy: 'network-only' });
     if (isStopped) return;
-    if (error !== undefined && temporary.has(codeOf(error))) {
-      timer = setTimeout(begin, retryMs, isAnew);
-      return;
-    }
-    if (error !== undefined || data?.room == null) return end(error === undefined ? 'NOT_FOUND' : codeOf(error));
+    if (error !== undefined) return fail(error, isAnew);
+    if (data?.room == null) return end('NOT_FOUND');
     const { seq: afterSeq, epoch } = data.room;
     const events = client.subscription<{ roomEvents: { readonly __typename: string } }>(RoomEvents, {
       ...{ roomId, afterSeq, epoch, reads: 'BATCHED' },
     });
     ({ unsubscribe } = events.subscribe(({ data: event, error: refusal }) => {
       // A refusal comes with the event before it.
-      if (refusal !== undefined) end(codeOf(refusal));
-      else if (event?.roomEvents.__typename === 'RoomResync') {
+      if (refusal !== undefined) return fail(refusal, false);
+      failures = 0;
+      if (event?.roomEvents.__typename === 'RoomResync') {
         unsubscribe();
         void begin(true);
       }
     }));
+  };
+  const fail = (error: CombinedError, isAnew: boolean) => {
+    if (isStopped) return;
+    unsubscribe();
+    if (!temporary.has(codeOf(error))) return end(codeOf(error));
+    clearTimeout(timer);
+    timer = setTimeout(begin, retryAfterMsOf(error) ?? growingPauseMs(failures), isAnew);
+    failures += 1;
   };
   const stop = () => {
     isStopped = true;
@@ -74,8 +81,9 @@ export function watchRoom(
 }
 
 /**
- * Sends a message that is shown at once, and once, whether its answer or its event comes first. If no answer comes or the server
- * is busy, it is repeated (see `withRetries`) and stays shown meanwhile. You may call this again with the same `id`.
+ * Sends a message that is shown at once, and once, whether its answer or its event comes first. Those of a room are sent in the
+ * order of the calls. If no answer comes or the server is busy, it is repeated (see `sendInOrder`) and stays shown meanwhile. You
+ * may call this again with the same `id`.
  * @throws {CombinedError} if it is refused, or was repeated in vain: it is not shown any more. `codeOf` has the code
  */
 export async function sendMessage(
@@ -93,13 +101,14 @@ export async function sendMessage(
   const request = createRequest(SendMessage, { input: { id, roomId, content }, sender });
   const { context } = client.createRequestOperation('mutation', request);
   // `toPromise` sends it now, and `await` alone would do so only later.
-  const { error } = await client.executeMutation(request, { fetch: repeated(context.fetch ?? fetch) }).toPromise();
+  const send = repeated(client, roomId, context.fetch ?? fetch);
+  const { error } = await client.executeMutation(request, { fetch: send }).toPromise();
   if (error !== undefined) throw error;
 }
 
-/** Repeats below the store, which would take the message back between two attempts. */
+/** Sends in order and repeats below the store, which would take the message back between two attempts. */
 const repeated =
-  (send: typeof fetch): typeof fetch =>
+  (client: Client, roomId: string, send: typeof fetch): typeof fetch =>
   async (input, init) => {
     let refused: Response | undefined;
     const attempt = async () => {
@@ -111,8 +120,12 @@ const repeated =
       if (errors !== undefined) throw new CombinedError({ graphQLErrors: [...errors] });
       return refused;
     };
-    return withRetries(attempt, codeOf, retryAfterMsOf).catch((error: unknown) => refused ?? Promise.reject(error));
+    const sent = sendInOrder(client, roomId, attempt, codeOf, retryAfterMsOf);
+    return sent.catch((error: unknown) => refused ?? Promise.reject(error));
   };
+
+/** Whether a message is shown before the server has given it its place. */
+export const isPending = ({ seq }: { readonly seq: number }): boolean => seq >= firstPendingSeq;
 
 /** The code of a refusal, or NETWORK if there was no answer. */
 export const codeOf = (error: unknown): string => String(extensionsOf(error)['code'] ?? 'NETWORK');

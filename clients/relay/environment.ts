@@ -11,6 +11,7 @@ import {
 } from 'relay-runtime';
 import { createAuthorizedFetch } from '../authorized-fetch.js';
 import type { FreshToken } from '../resume.js';
+import { growingPauseMs } from '../retry.js';
 
 /** Each event leaves records in the store, and Relay removes unused ones only when a view closes. So do it after this many too. */
 const eventsPerCollection = 100;
@@ -69,6 +70,16 @@ export const codeOf = (error: unknown): string => (error instanceof Refusal ? er
 /** How long the server asks to wait before the next attempt. */
 export const retryAfterMsOf = (error: unknown): number | undefined =>
   error instanceof Refusal ? error.retryAfterMs : undefined;
+
+/** Asking again may succeed. */
+const temporary: ReadonlySet<string> = new Set(['NETWORK', 'UNAVAILABLE', 'RATE_LIMITED', 'INTERNAL']);
+
+/**
+ * How long to wait before a subscription or query begins again, or undefined if that would change nothing.
+ * @param failures - how many there were in a row before this one
+ */
+export const pauseMsOf = (error: unknown, failures: number): number | undefined =>
+  temporary.has(codeOf(error)) ? (retryAfterMsOf(error) ?? growingPauseMs(failures)) : undefined;
 
 /** @param cause - the errors of an answer, or why there is none */
 function toError(cause: unknown): Error {

@@ -1,7 +1,4 @@
 import {
-  applyOptimisticMutation,
-  ConnectionHandler,
-  commitMutation,
   createOperationDescriptor,
   type Disposable,
   fetchQuery,
@@ -11,16 +8,15 @@ import {
   graphql,
   type IEnvironment,
   type RecordProxy,
-  type RecordSourceProxy,
   type RecordSourceSelectorProxy,
   requestSubscription,
 } from 'relay-runtime';
-import { withRetries } from '../retry.js';
 import type { roomEventsSubscription } from './__generated__/roomEventsSubscription.graphql.js';
 import type { roomOlderQuery } from './__generated__/roomOlderQuery.graphql.js';
 import type { roomQuery } from './__generated__/roomQuery.graphql.js';
-import type { roomSendMutation } from './__generated__/roomSendMutation.graphql.js';
-import { codeOf, retryAfterMsOf } from './environment.js';
+import type { roomStateQuery } from './__generated__/roomStateQuery.graphql.js';
+import { codeOf, pauseMsOf } from './environment.js';
+import { addMessage } from './messages.js';
 
 /** What a view shows of an open room. */
 export const roomDocument = graphql`
@@ -33,6 +29,7 @@ export const roomDocument = graphql`
       epoch
       unreadCount
       memberCount
+      viewerCanSend
       typing {
         id
         name
@@ -83,6 +80,8 @@ export const messageFragment = graphql`
     createdAt
     editedAt
     deletedAt
+    viewerCanEdit
+    viewerCanDelete
   }
 `;
 
@@ -120,66 +119,116 @@ const eventsDocument = graphql`
   }
 `;
 
-const sendDocument = graphql`
-  mutation roomSendMutation($input: SendMessageInput!) @raw_response_type {
-    sendMessage(input: $input) {
-      duplicate
-      message {
-        ...room_message
+/** What no event brings, or none replays. */
+const stateDocument = graphql`
+  query roomStateQuery($roomId: ID!) {
+    room(id: $roomId) {
+      id
+      title
+      unreadCount
+      memberCount
+      viewerMember {
+        id
+        lastReadSeq
+        isAdmin
+      }
+      members {
+        id
+        lastReadSeq
       }
     }
   }
 `;
 
-const retryMs = 1_000;
-/** Asking again may succeed. */
-const temporary: ReadonlySet<string> = new Set(['NETWORK', 'UNAVAILABLE', 'RATE_LIMITED', 'INTERNAL']);
-
 /**
- * Keeps a room in the store, and keeps it current: reads its newest page, and applies what happens from there. Show it with
- * `roomDocument` and `messagesFragment`.
+ * Keeps a room in the store, and keeps it current: reads its newest page, and applies what happens from there. Each time that
+ * events are live (again), it also reads the read marks, the title and the counts. Begins again after a failure that is
+ * temporary. Show it with `roomDocument` and `messagesFragment`; a view may query them again meanwhile.
  * @param onEnd - called if the viewer is no member any more, or a bug must be corrected; with the code of the refusal
  * @returns how to stop
  */
 export function watchRoom(environment: IEnvironment, roomId: string, onEnd: (code: string) => void): () => void {
-  const retained = environment.retain(createOperationDescriptor(getRequest(roomDocument), { roomId }));
+  const operation = createOperationDescriptor(getRequest(roomDocument), { roomId });
+  const retained = environment.retain(operation);
+  /** That of the newest event, or of the page before the first; undefined while the room is read. */
+  let position: Position | undefined;
   let events: Disposable | undefined;
   let isStopped = false;
   let timer: ReturnType<typeof setTimeout> | undefined;
+  let failures = 0;
+  let marks = 0;
 
   /** The newest page takes the place of the list: between it and what was there, messages might be missing. */
   const begin = async () => {
     const data = await fetchQuery<roomQuery>(environment, roomDocument, { roomId }).toPromise();
     if (isStopped) return;
-    if (data?.room == null) return onEnd('NOT_FOUND');
-    const { seq: afterSeq, epoch } = data.room;
+    if (data?.room == null) onEnd('NOT_FOUND');
+    else listen(data.room);
+  };
+  const listen = ({ seq, epoch }: Position) => {
+    events?.dispose();
+    position = { seq, epoch };
     events = requestSubscription<roomEventsSubscription>(environment, {
       subscription: eventsDocument,
-      variables: { roomId, afterSeq, epoch },
-      updater: (store) => applyEvent(store, roomId),
+      variables: { roomId, afterSeq: seq, epoch },
+      updater: (store) => {
+        position = applyEvent(store, roomId);
+      },
       onNext: (event) => {
+        failures = 0;
+        const kind = event?.roomEvents.__typename;
         // What the store has may not be part of the log any more.
-        if (event?.roomEvents.__typename === 'RoomResync') restart();
+        if (kind === 'RoomResync') restart();
+        if (kind === 'RoomReady') void readState();
+        if (kind === 'MembersRead') marks += 1;
       },
       onError: fail,
     });
   };
+  /** An answer that a view has asked for may be older than an event that came before it. The replay brings what it lacks. */
+  const watched = environment.subscribe(environment.lookup(operation.fragment), ({ data }) => {
+    const { room } = data as Partial<roomQuery['response']>;
+    if (room == null || position === undefined) return;
+    if (room.epoch !== position.epoch) restart();
+    else if (room.seq < position.seq) listen(room);
+  });
+  const readState = async () => {
+    const before = marks;
+    try {
+      await fetchQuery<roomStateQuery>(environment, stateDocument, { roomId }).toPromise();
+      // An event that came meanwhile may be newer.
+      if (marks !== before && !isStopped) void readState();
+    } catch {
+      // Its events go on, and the next break brings the next attempt.
+    }
+  };
   const restart = () => {
+    position = undefined;
     events?.dispose();
     begin().catch(fail);
   };
   const fail = (error: unknown) => {
     if (isStopped) return;
-    if (temporary.has(codeOf(error))) timer = setTimeout(restart, retryAfterMsOf(error) ?? retryMs);
-    else onEnd(codeOf(error));
+    position = undefined;
+    const pauseMs = pauseMsOf(error, failures);
+    failures += 1;
+    clearTimeout(timer);
+    if (pauseMs === undefined) onEnd(codeOf(error));
+    else timer = setTimeout(restart, pauseMs);
   };
   restart();
   return () => {
     isStopped = true;
     clearTimeout(timer);
+    watched.dispose();
     events?.dispose();
     retained.dispose();
   };
+}
+
+interface Position {
+  readonly seq: number;
+  readonly epoch: string;
 }
 
 /**
@@ -191,82 +240,11 @@ export async function loadOlder(environment: IEnvironment, roomId: string, befor
   await fetchQuery<roomOlderQuery>(environment, refetchableRequest, { id: roomId, before }).toPromise();
 }
 
-/**
- * Sends a message that is shown at once, and once, whether its answer or its event comes first. It stays while it is repeated,
- * with the same id: after NETWORK, UNAVAILABLE and RATE_LIMITED.
- * @throws the last error after five repeats, or at once any other refusal; the message is taken back, and `codeOf` has the code
- */
-export async function sendMessage(
-  environment: IEnvironment,
-  message: {
-    readonly id: string;
-    readonly roomId: string;
-    readonly content: string;
-    readonly sender: { readonly id: string; readonly name: string };
-  },
-): Promise<void> {
-  const { id, roomId, content, sender } = message;
-  const variables: roomSendMutation['variables'] = { input: { id, roomId, content } };
-  const updater = (store: RecordSourceSelectorProxy) =>
-    addMessage(store, roomId, store.getRootField('sendMessage')?.getLinkedRecord('message'));
-  const optimisticResponse: roomSendMutation['rawResponse'] = {
-    sendMessage: {
-      duplicate: false,
-      message: {
-        id,
-        // Behind all others until the server has given it its place.
-        seq: 2 ** 31 - 1,
-        cursor: '',
-        type: 'TEXT',
-        content,
-        senderName: sender.name,
-        sender,
-        createdAt: new Date().toISOString(),
-        editedAt: null,
-        deletedAt: null,
-      },
-    },
-  };
-  const shown = applyOptimisticMutation(environment, {
-    mutation: sendDocument,
-    variables,
-    optimisticResponse,
-    optimisticUpdater: updater,
-  });
-  const send = () =>
-    new Promise<void>((resolve, reject) => {
-      const onCompleted = () => resolve();
-      commitMutation(environment, { mutation: sendDocument, variables, updater, onCompleted, onError: reject });
-    });
-  try {
-    await withRetries(send, codeOf, retryAfterMsOf);
-  } finally {
-    shown.dispose();
-  }
-}
-
 /** What an event brings of messages and members is in the store already; the list of messages is not. */
-function applyEvent(store: RecordSourceSelectorProxy<roomEventsSubscription['response']>, roomId: string): void {
+function applyEvent(store: RecordSourceSelectorProxy<roomEventsSubscription['response']>, roomId: string): Position {
   const event: RecordProxy = store.getRootField('roomEvents');
-  const room = store.get(roomId);
-  room?.setValue(event.getValue('seq'), 'seq');
-  room?.setValue(event.getValue('epoch'), 'epoch');
+  const [seq, epoch] = [Number(event.getValue('seq')), String(event.getValue('epoch'))];
+  store.get(roomId)?.setValue(seq, 'seq').setValue(epoch, 'epoch');
   if (event.getType() === 'MessageAdded') addMessage(store, roomId, event.getLinkedRecord('message'));
-}
-
-/** Puts a message into the list in the order of `seq`, once. */
-function addMessage(store: RecordSourceProxy, roomId: string, message: RecordProxy | null | undefined): void {
-  const room = store.get(roomId);
-  const history = room == null ? undefined : ConnectionHandler.getConnection(room, 'room_messages');
-  if (history == null || message == null) return;
-  const nodeOf = (edge: RecordProxy) => edge.getLinkedRecord('node');
-  const seqOf = (edge: RecordProxy) => Number(nodeOf(edge)?.getValue('seq'));
-  const edge = ConnectionHandler.createEdge(store, history, message, 'MessageEdge');
-  edge.setValue(message.getValue('cursor'), 'cursor');
-  const edges = history.getLinkedRecords('edges') ?? [];
-  const others = edges.filter((other) => nodeOf(other)?.getDataID() !== message.getDataID());
-  history.setLinkedRecords(
-    [...others, edge].sort((a, b) => seqOf(a) - seqOf(b)),
-    'edges',
-  );
+  return { seq, epoch };
 }

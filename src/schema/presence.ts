@@ -52,7 +52,12 @@ builder.subscriptionField('presence', (t) =>
     description: `The current state of each user who shares a room with the viewer first, then every change. Nothing is sent of the others: show them as OFFLINE. A user becomes OFFLINE when the last shared room ends.
 The state is sent again when the user's name changes.
 A state that a newer one replaced before the client could receive it is skipped.`,
-    args: { userIds: t.arg.idList({ required: true, description: "Users' numbers, at most limits.maxWatchedUsers." }) },
+    args: {
+      userIds: t.arg.idList({
+        required: true,
+        description: "Users' numbers, at least one and at most limits.maxWatchedUsers.",
+      }),
+    },
     subscribe: (_root, args, { deps, viewer, isBehind }) => watchPresence(deps, viewer, args, isBehind),
     resolve: (presence) => presence,
   }),

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { type ApolloClient, type DocumentNode, gql } from '@apollo/client';
 import { beforeAll, expect, it, onTestFinished } from 'vitest';
 import { createApolloClient } from '../../clients/apollo-client.js';
-import { codeOf, pageSize, sendMessage, watchRoom } from '../../clients/apollo-room.js';
+import { codeOf, isPending, pageSize, sendMessage, watchRoom } from '../../clients/apollo-room.js';
 import { type Fault, lost, refused, startAnswerProxy } from '../support/answer-proxy.js';
 import { names, type TestClient } from '../support/client.js';
 import { setTyping } from '../support/operations.js';
@@ -255,15 +255,35 @@ describeWithNats('the store of Apollo Client, as in the recipe', () => {
     expect(shown(client, roomId)).toEqual((await fresh(roomId))?.messages.edges.map(({ node }) => node));
   });
 
+  it('sends in the order of the calls, however long each takes', async () => {
+    const roomId = await kim.group(5);
+    const slow: Fault = async (pass) => {
+      await new Promise((resolve) => setTimeout(resolve, 60));
+      return pass();
+    };
+    const quick: Fault = (pass) => pass();
+    const proxy = await startAnswerProxy(world.instances[0]?.url ?? '', slow, refused('UNAVAILABLE', 50), quick, slow);
+    const { client } = await open({ url: proxy.url });
+    watch(client, roomId);
+    await waitFor(() => shown(client, roomId).length === 1, { what: 'the room' });
+    const numbers = Array.from({ length: 12 }, (_, index) => `${index + 1}`);
+    const sending = numbers.map((content) => sendMessage(client, documents, { ...draft(roomId), content }));
+    expect(shown(client, roomId).map(isPending)).toEqual([false, ...numbers.map(() => true)]);
+    await Promise.all(sending);
+    await waitFor(() => shown(client, roomId).at(-1)?.seq === 13, { what: 'the last' });
+    expect(texts(client, roomId).slice(1)).toEqual(numbers);
+    expect(shown(client, roomId).some(isPending)).toBe(false);
+  });
+
   it('stops repeating in the end, and says why', async () => {
     const roomId = await kim.group(5);
-    const busy = Array.from({ length: 6 }, () => refused('UNAVAILABLE', 10));
+    const busy = Array.from({ length: 11 }, () => refused('UNAVAILABLE', 10));
     const proxy = await startAnswerProxy(world.instances[0]?.url ?? '', ...busy);
     const { client } = await open({ url: proxy.url });
     watch(client, roomId);
     await waitFor(() => shown(client, roomId).length === 1, { what: 'the room' });
     expect(await sendMessage(client, documents, draft(roomId)).catch(codeOf)).toBe('UNAVAILABLE');
-    expect(proxy.sent).toHaveLength(6);
+    expect(proxy.sent).toHaveLength(11);
     expect(shown(client, roomId)).toHaveLength(1);
   });
 

@@ -125,6 +125,32 @@ describeWithNats('a stock client', () => {
     );
   });
 
+  it('notices a link that dies without a word, and resumes over another', async () => {
+    const roomId = await kim.group(5);
+    const proxy = await startTcpProxy(first.url);
+    const socket = createResumingSocket(new URL('/graphql', proxy.url).href, async () => kim.token, {
+      webSocketImpl: WebSocket,
+      keepAlive: 50,
+      retryWait: () => new Promise((resolve) => setTimeout(resolve, 20)),
+    });
+    const codes: unknown[] = [];
+    socket.on('closed', (event) => codes.push((event as { readonly code?: number }).code));
+    const events: Event[] = [];
+    const access = { url: `${first.url}/graphql`, socket, freshToken: async () => kim.token };
+    const stop = listens['urql']?.(access, { roomId, afterSeq: null }, (event) => events.push(event));
+    onTestFinished(async () => {
+      stop?.();
+      await socket.dispose();
+      await proxy.stop();
+    });
+    await waitFor(() => events.length === 1, { what: 'the subscription' });
+    await proxy.cut({ silently: true });
+    await kim.send(roomId, '1');
+    await waitFor(() => codes.includes(4499), { what: 'the end of the link' });
+    await proxy.restore();
+    await waitFor(() => events.some(({ __typename }) => __typename === 'MessageAdded'), { what: 'the message' });
+  });
+
   async function whileCut(proxy: TcpProxy, act: () => Promise<unknown>): Promise<void> {
     await proxy.cut();
     await act();

@@ -4,7 +4,7 @@ import { cacheExchange, type Store } from '@urql/exchange-graphcache';
 import { afterAll, beforeAll, expect, it, onTestFinished, vi } from 'vitest';
 import { createUrqlClient } from '../../clients/urql.js';
 import { cacheOptions } from '../../clients/urql-cache.js';
-import { codeOf, pageSize, sendMessage, watchRoom } from '../../clients/urql-room.js';
+import { codeOf, isPending, pageSize, sendMessage, watchRoom } from '../../clients/urql-room.js';
 import { type Fault, lost, refused, startAnswerProxy } from '../support/answer-proxy.js';
 import { names, type TestClient } from '../support/client.js';
 import { removeMember, setTyping } from '../support/operations.js';
@@ -247,15 +247,35 @@ describeWithNats("the store of urql's graphcache, as in the recipe", () => {
     expect(seqs(client, roomId)).toEqual([1, 2, 3, 4]);
   });
 
+  it('sends in the order of the calls, however long each takes', async () => {
+    const roomId = await kim.group(5);
+    const slow: Fault = async (pass) => {
+      await new Promise((resolve) => setTimeout(resolve, 60));
+      return pass();
+    };
+    const quick: Fault = (pass) => pass();
+    const proxy = await startAnswerProxy(serverUrl(), slow, refused('UNAVAILABLE', 50), quick, slow);
+    const { client } = await open({ url: proxy.url });
+    watch(client, roomId);
+    await waitFor(() => shown(client, roomId).length === 1, { what: 'the room' });
+    const order = Array.from({ length: 12 }, (_, index) => `${index + 1}`);
+    const sending = order.map((content) => sendMessage(client, documents, draft(roomId, content)));
+    expect(shown(client, roomId).map(isPending)).toEqual([false, ...order.map(() => true)]);
+    await Promise.all(sending);
+    await waitFor(() => shown(client, roomId).at(-1)?.seq === 13, { what: 'the last' });
+    expect(texts(client, roomId).slice(1)).toEqual(order);
+    expect(shown(client, roomId).some(isPending)).toBe(false);
+  });
+
   it('stops repeating in the end, and says why', async () => {
     const roomId = await kim.group(5);
-    const busy = Array.from({ length: 6 }, () => refused('UNAVAILABLE', 10));
+    const busy = Array.from({ length: 11 }, () => refused('UNAVAILABLE', 10));
     const proxy = await startAnswerProxy(serverUrl(), ...busy);
     const { client } = await open({ url: proxy.url });
     watch(client, roomId);
     await waitFor(() => shown(client, roomId).length === 1, { what: 'the room' });
     expect(await sendMessage(client, documents, draft(roomId, '여기요')).catch(codeOf)).toBe('UNAVAILABLE');
-    expect(proxy.sent).toHaveLength(6);
+    expect(proxy.sent).toHaveLength(11);
     expect(shown(client, roomId)).toHaveLength(1);
   });
 

@@ -51,6 +51,11 @@ export const closeMeanings: readonly CloseMeaning[] = [
     action: 'close another one first; graphql-ws does not retry this',
   },
   {
+    codes: [4005],
+    meaning: 'sent by graphql-ws itself: the function that gives `connectionParams` (the token) has thrown',
+    action: 'subscribe again after a while, as the recipes do; graphql-ws does not retry this',
+  },
+  {
     codes: [closeCodes.badRequest, 4401, 4406, 4409],
     meaning:
       'the protocol was broken: a bad message or a flood of pings (4400), an operation too early (4401), no subprotocol offered (4406), an id in use or too long (4409)',
