@@ -211,11 +211,12 @@ export async function startApp(
   });
   const graphql = new GraphqlOverHttp({ ...shared, maxBodyBytes, maxStreamMs });
   const sign = signLocally(config);
+  const fileOrigins = config.files.origin === '' ? [] : [config.files.origin];
   const hasWebApp = config.webApp.isServed && isWebAppBuilt();
   const http: HttpServer = new HttpServer({
     routes: [
       ...graphqlRoutes(graphql),
-      ...(hasWebApp ? webAppRoutes({ ...config.webApp, demoUsers: sign && readDemoUsers() }) : []),
+      ...(hasWebApp ? webAppRoutes({ ...config.webApp, fileOrigins, demoUsers: sign && readDemoUsers() }) : []),
       ...(config.graphiql
         ? graphiqlRoutes(async (request) => sign && authorizeDemoUser(request, sign), { isHome: !hasWebApp })
         : []),

@@ -334,7 +334,7 @@ export const environment = z.object({
       'where files are kept: `file:///var/lib/fairway`, a folder that all instances share; without it no files are taken',
     default: '`files` in `DATA_DIR` embedded, else –',
   }),
-  FILES_ORIGIN: origin.optional().meta({
+  FILES_ORIGIN: policyOrigin.optional().meta({
     description: 'an origin of its own for files, which leads to this server',
     default: '– (that of the API)',
   }),
