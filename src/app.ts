@@ -22,6 +22,7 @@ import { SendGate } from './domain/send-gate.js';
 import { Slices } from './domain/slices.js';
 import { Decoder } from './files/decoder.js';
 import { openStorage } from './files/open-storage.js';
+import { parseS3Url } from './files/s3-url.js';
 import { Signer } from './files/signer.js';
 import { Inboxes } from './pubsub/live/inbox/inboxes.js';
 import { NameNews } from './pubsub/live/inbox/name-news.js';
@@ -210,11 +211,12 @@ export async function startApp(
   });
   const graphql = new GraphqlOverHttp({ ...shared, maxBodyBytes, maxStreamMs });
   const sign = signLocally(config);
+  const fileOrigins = findFileOrigins(config);
   const hasWebApp = config.webApp.isServed && isWebAppBuilt();
   const http: HttpServer = new HttpServer({
     routes: [
       ...graphqlRoutes(graphql),
-      ...(hasWebApp ? webAppRoutes({ ...config.webApp, demoUsers: sign && readDemoUsers() }) : []),
+      ...(hasWebApp ? webAppRoutes({ ...config.webApp, fileOrigins, demoUsers: sign && readDemoUsers() }) : []),
       ...(config.graphiql
         ? graphiqlRoutes(async (request) => sign && authorizeDemoUser(request, sign), { isHome: !hasWebApp })
         : []),
@@ -305,6 +307,12 @@ async function openFiles(
   const queue = { add: (id: string) => addFileWork(pubsub, id) };
   const scan: ScanFile | null = isScanned ? (request) => requestScan(pubsub, request) : null;
   return { storage, signer, decoder: new Decoder(), queue, origin, scan };
+}
+
+/** Where readers take files from, and bring them to, beside the server of the API. */
+function findFileOrigins({ files: { origin, storageUrl } }: Config): string[] {
+  const origins = origin === '' ? [] : [origin];
+  return storageUrl?.startsWith('s3:') === true ? [...origins, new URL(parseS3Url(storageUrl).url).origin] : origins;
 }
 
 /** In embedded mode, signs tokens for clients on this machine without a password; otherwise undefined. */

@@ -346,7 +346,7 @@ export const environment = z.object({
   }),
   STORAGE_KEY_ID: z.string().optional().describe('id of the access key for an `s3:` address in `STORAGE_URL`'),
   STORAGE_SECRET_KEY: z.string().optional().describe('goes with `STORAGE_KEY_ID`'),
-  FILES_ORIGIN: origin.optional().meta({
+  FILES_ORIGIN: policyOrigin.optional().meta({
     description: 'an origin of its own for files, which leads to this server',
     default: '– (that of the API)',
   }),

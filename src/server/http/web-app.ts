@@ -8,6 +8,8 @@ export interface WebAppOptions {
   readonly frameAncestors: readonly string[];
   /** Normalized origins from which the app loads pictures. */
   readonly imageOrigins: readonly string[];
+  /** Normalized origins, other than the page's own, where the bytes of files are read and written: also those of a storage. */
+  readonly fileOrigins: readonly string[];
   /** The people who may sign in without a password. */
   readonly demoUsers: readonly { readonly id: number; readonly name: string }[] | undefined;
 }
@@ -48,14 +50,14 @@ export function webAppRoutes(options: WebAppOptions): Route[] {
 }
 
 /** The page with what the app must know of this server; as data, because the policy allows no inline script. */
-function createPage({ frameAncestors, imageOrigins, demoUsers }: WebAppOptions): Handler {
+function createPage({ frameAncestors, imageOrigins, fileOrigins, demoUsers }: WebAppOptions): Handler {
   const settings = JSON.stringify({ demoUsers, frameAncestors, imageOrigins }).replaceAll('<', '\\u003c');
   const html = readFileSync(page, 'utf8').replace(settingsScript, () => settingsScript.replace('{}', () => settings));
   const headers = {
     'content-type': 'text/html; charset=utf-8',
     'content-length': String(Buffer.byteLength(html)),
     'cache-control': 'no-store',
-    'content-security-policy': createPolicy(frameAncestors, imageOrigins),
+    'content-security-policy': createPolicy(frameAncestors, imageOrigins, fileOrigins),
     'x-content-type-options': 'nosniff',
     'referrer-policy': 'no-referrer',
     // For browsers that do not know frame-ancestors.
@@ -64,15 +66,19 @@ function createPage({ frameAncestors, imageOrigins, demoUsers }: WebAppOptions):
   return (_request, response) => void response.writeHead(200, headers).end(html);
 }
 
-const createPolicy = (frameAncestors: readonly string[], imageOrigins: readonly string[]): string =>
+const createPolicy = (
+  frameAncestors: readonly string[],
+  imageOrigins: readonly string[],
+  fileOrigins: readonly string[],
+): string =>
   [
     "default-src 'none'",
     "script-src 'self'",
     "style-src 'self'",
-    // `blob:` is a file of this device that is being sent. Where files are read from a storage of its own, its origin belongs here.
-    ["img-src 'self' data: blob:", ...imageOrigins].join(' '),
-    "media-src 'self' blob:",
-    "connect-src 'self'",
+    // `blob:` is a file of this device that is being sent.
+    ["img-src 'self' data: blob:", ...fileOrigins, ...imageOrigins].join(' '),
+    ["media-src 'self' blob:", ...fileOrigins].join(' '),
+    ["connect-src 'self'", ...fileOrigins].join(' '),
     "font-src 'self'",
     "manifest-src 'self'",
     "worker-src 'self'",

@@ -30,6 +30,7 @@ class FileAccess {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #renewedAt = 0;
   #userId: string | undefined;
+  #needsToken = !mayUseCookie;
 
   constructor(private readonly fairway: Fairway) {}
 
@@ -46,6 +47,13 @@ class FileAccess {
     this.#userId = userId;
     this.#set({ hasCookie: false, token: undefined });
     this.#renew();
+  }
+
+  /** Files are somewhere else as well. */
+  needToken(): void {
+    if (this.#needsToken) return;
+    this.#needsToken = true;
+    if (this.#userId !== undefined) this.#renew();
   }
 
   /** Something could not be read: the access may have ended while the device slept. */
@@ -71,14 +79,15 @@ class FileAccess {
 
   async #obtain(): Promise<Snapshot> {
     const token = pageToken();
-    if (mayUseCookie && token !== undefined) {
+    const hasCookie = mayUseCookie && token !== undefined;
+    if (hasCookie) {
       const headers = { authorization: `Bearer ${token}` };
       const { ok } = await fetch('/files/session', { method: 'POST', headers });
       if (!ok) throw new Error('There is no access now');
-      return { hasCookie: true, token: undefined };
+      if (!this.#needsToken) return { hasCookie, token: undefined };
     }
     const { fileAccess } = await this.fairway.request(FileAccessDocument, {});
-    return { hasCookie: false, token: fileAccess.token };
+    return { hasCookie, token: fileAccess.token };
   }
 
   #set(next: Snapshot): void {
@@ -102,15 +111,26 @@ export function useFileAddress(): {
   }
   const { subscribe, getSnapshot } = access;
   const snapshot = useSyncExternalStore(subscribe, getSnapshot);
-  useEffect(() => access.start());
-  return { addressOf: (url) => resolveFile(url, snapshot), onFailed: () => access.failed() };
+  // What was asked for while this was drawn.
+  let isElsewhere = false;
+  const addressOf = (url: string | null) =>
+    resolveFile(url, snapshot, () => {
+      isElsewhere = true;
+    });
+  useEffect(() => {
+    if (isElsewhere) access.needToken();
+    access.start();
+  });
+  return { addressOf, onFailed: () => access.failed() };
 }
 
 /** A path is one of the server of this page, wherever a proxy has put it. */
-function resolveFile(url: string | null, { hasCookie, token }: Snapshot): string | undefined {
+function resolveFile(url: string | null, { hasCookie, token }: Snapshot, onElsewhere: () => void): string | undefined {
   if (url === null || /^(blob|data):/.test(url)) return url ?? undefined;
   const address = new URL(url.startsWith('/') ? `.${url}` : url, document.baseURI);
-  if (hasCookie && address.origin === location.origin) return address.href;
+  const isHere = address.origin === location.origin;
+  if (hasCookie && isHere) return address.href;
+  if (!isHere) onElsewhere();
   if (token === undefined) return undefined;
   address.searchParams.set('access', token);
   return address.href;

@@ -1,15 +1,20 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { BrowserContext, Page } from 'playwright-core';
 import sharp from 'sharp';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest';
 import type { TestClient } from '../../../test/support/client.js';
+import { upload } from '../../../test/support/files.js';
+import { sendFiles } from '../../../test/support/operations.js';
 import { describeWithBrowser } from '../../../test/support/requirements.js';
+import { startTcpProxy } from '../../../test/support/tcp-proxy.js';
 import { waitFor } from '../../../test/support/wait-for.js';
 import { useWorld } from '../../../test/support/world.js';
-import { fieldOf, shows, useApps, waitUntilStored, write } from './open-app.js';
+import { fieldOf, openApp, shows, useApps, waitUntilStored, write } from './open-app.js';
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
@@ -45,7 +50,9 @@ const text = (name: string, words: string): Payload => ({
 describeWithBrowser('pictures and files in the chat app', () => {
   const folder = mkdtempSync(join(tmpdir(), 'fairway-files-'));
   const world = useWorld({ instances: 2, env: { STORAGE_URL: `file:${folder}`, MAX_FILE_BYTES: '12000000' } });
-  const { openRoom } = useApps(world);
+  const apps = useApps(world);
+  const { openRoom } = apps;
+  const browserOf = () => apps.browser;
   let kim: TestClient;
 
   beforeAll(async () => {
@@ -273,6 +280,42 @@ describeWithBrowser('pictures and files in the chat app', () => {
     await files.getByRole('button', { name: '모든 파일' }).click();
     await files.getByRole('link', { name: /목록\.txt/ }).waitFor();
     expect(await findViolations(page)).toEqual([]);
+  });
+
+  it.each(['in a frame', 'from an origin of its own'])('are read with a token in the address %s', async (place) => {
+    const roomId = await kim.group(5);
+    const ofFiles = await startTcpProxy(world.instances[1]?.url ?? '');
+    const site = createServer((_request, response) => response.setHeader('content-type', 'text/html').end(page));
+    await new Promise<void>((resolve) => site.listen(0, 'localhost', resolve));
+    // Another site than that of the app, where no cookie goes.
+    const around = `http://localhost:${(site.address() as AddressInfo).port}`;
+    onTestFinished(async () => {
+      await ofFiles.stop();
+      site.close();
+    });
+    const instance = await world.start(
+      place === 'in a frame' ? { FRAME_ANCESTORS: around } : { FILES_ORIGIN: new URL(ofFiles.url).origin },
+    );
+    const page = `<!doctype html><iframe src="${instance.url}/?room=${roomId}" width="1000" height="600"></iframe>`;
+    const { name, mimeType, buffer } = await photo('호수.jpg', 900, 600, '#3a7');
+    const { id } = await upload(instance, kim, roomId, { name, type: mimeType, bytes: buffer });
+    await kim.http(sendFiles, { input: { roomId, attachmentIds: [id] } });
+    const app = await openApp(browserOf(), {
+      url: place === 'in a frame' ? around : `${instance.url}/?room=${roomId}`,
+      userId: 4,
+    });
+    onTestFinished(() => app.context.close());
+    const frame = place === 'in a frame' ? app.page.frameLocator('iframe') : app.page;
+    const picture = frame.locator('article img[src*="access="]');
+    await waitFor(
+      () => picture.evaluateAll((images) => images.some((image) => (image as HTMLImageElement).naturalWidth > 0)),
+      {
+        what: 'the picture',
+        timeoutMs: 20_000,
+      },
+    );
+    if (place !== 'in a frame') expect(await picture.getAttribute('src')).toContain(ofFiles.url);
+    expect(app.faults).toEqual([]);
   });
 
   it('arrive once although the server is killed half-way and the page is loaded anew', async () => {
