@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import { every, type Loop } from '../../domain/every.js';
 import { refuseSocket } from './answers.js';
 
@@ -11,6 +12,7 @@ export interface ArrivalLimits {
 }
 
 interface Arrival {
+  readonly request: IncomingMessage;
   readonly since: number;
   readonly response: ServerResponse;
   readonly bringsFile: boolean;
@@ -26,7 +28,8 @@ const lookMs = 1_000;
  */
 export class Arrivals {
   readonly #limits: ArrivalLimits;
-  readonly #arriving = new Map<IncomingMessage, Arrival>();
+  /** The newest request of each connection: the next one begins when it is complete. */
+  readonly #arriving = new Map<Socket, Arrival>();
   #looking: Loop | undefined;
 
   constructor(limits: ArrivalLimits) {
@@ -37,17 +40,17 @@ export class Arrivals {
     const now = performance.now();
     const bringsFile = request.method === 'PUT' && request.url?.startsWith('/files/incoming/') === true;
     const { bytesRead: bytes } = request.socket;
-    this.#arriving.set(request, { since: now, response, bringsFile, bytes, progressAt: now });
+    this.#arriving.set(request.socket, { request, since: now, response, bringsFile, bytes, progressAt: now });
     this.#looking ??= every(lookMs, () => this.#look());
   }
 
   #look(): void {
     const now = performance.now();
-    for (const [request, arrival] of this.#arriving) {
-      if (request.complete || request.destroyed) this.#arriving.delete(request);
-      else if (this.#isLate(request, arrival, now)) {
-        this.#arriving.delete(request);
-        refuseSocket(request.socket, '408 Request Timeout');
+    for (const [socket, arrival] of this.#arriving) {
+      if (arrival.request.complete || arrival.request.destroyed) this.#arriving.delete(socket);
+      else if (this.#isLate(socket, arrival, now)) {
+        this.#arriving.delete(socket);
+        refuseSocket(socket, '408 Request Timeout');
       }
     }
     if (this.#arriving.size > 0) return;
@@ -55,7 +58,7 @@ export class Arrivals {
     this.#looking = undefined;
   }
 
-  #isLate({ socket }: IncomingMessage, arrival: Arrival, now: number): boolean {
+  #isLate(socket: Socket, arrival: Arrival, now: number): boolean {
     const { requestMs, idleFileMs, fileMs } = this.#limits;
     // A file that is refused already gets no more time than anything else.
     if (!arrival.bringsFile || arrival.response.headersSent) return now - arrival.since > requestMs;
