@@ -145,8 +145,8 @@ describe('connectDatabase', () => {
 
     expect(rows).toHaveLength(4_000);
     expect(perTurn.reduce((sum, bytes) => sum + bytes, bytesRead() - before)).toBeGreaterThan(4_000_000);
-    // The last of the pieces that the system gives has up to 64 KB.
-    expect(Math.max(...perTurn)).toBeLessThan(131_072 + 65_536);
+    // One more piece, of up to 64 KB, may be read before the pause takes effect.
+    expect(Math.max(...perTurn)).toBeLessThanOrEqual(131_072 + 65_536);
   });
 
   it('keeps no more than a few hundred statements prepared, and always the newest', async () => {

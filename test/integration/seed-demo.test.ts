@@ -3,10 +3,13 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
+import { v5 as uuidv5 } from 'uuid';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { completeUpload, createUpload } from '../../src/db/attachments.js';
 import { syncBooking } from '../../src/db/bookings.js';
 import { connectDatabase, type Database } from '../../src/db/database.js';
 import {
+  appendFiles,
   appendMessage,
   createRoom,
   deleteMessage,
@@ -233,7 +236,7 @@ describe('seedDemo', () => {
         firstTexts.set(action, idAt(seq));
         answer = appendMessage(db, { id: idAt(seq), roomId, senderId: userId, type: 'TEXT', content: action });
       } else if ('image' in action) {
-        answer = appendMessage(db, { id: idAt(seq), roomId, senderId: userId, type: 'IMAGE', content: action.image });
+        answer = sendPicture({ id: idAt(seq), roomId, senderId: userId }, action);
       } else if ('edit' in action) {
         answer = editMessage(db, firstTexts.get(action.edit) ?? '', userId, action.to);
       } else if ('delete' in action) {
@@ -245,6 +248,21 @@ describe('seedDemo', () => {
       }
       expect((await answer).outcome).toBe('OK');
     }
+  }
+
+  /** Its file has the id that the demo has given it, and has been looked at. */
+  async function sendPicture(
+    message: { readonly id: string; readonly roomId: string; readonly senderId: number },
+    { image, name }: { readonly image: string; readonly name: string },
+  ) {
+    const { roomId, senderId } = message;
+    const id = uuidv5(image, roomId);
+    const announced = { name, contentType: 'image/jpeg', byteSize: 1, sha256: null };
+    await createUpload(db, { id, roomId, uploaderId: senderId, purpose: 'MESSAGE', announced, lifetimeMs: 60_000 });
+    const facts = { byteSize: 1, width: null, height: null, durationMs: null };
+    const look = { status: 'READY', failure: null, kind: 'IMAGE', contentType: 'image/jpeg', ...facts } as const;
+    await completeUpload(db, id, look, 60_000);
+    return appendFiles(db, { ...message, content: '', attachmentIds: [id], retentionMs: null });
   }
 
   function create({ bookingId, type, ...room }: Demo['rooms'][number], messageId: string) {
