@@ -203,9 +203,8 @@ export async function openFile(deps: Deps, userId: number, id: string, version: 
   const isPicture = kind === 'IMAGE' && status === 'READY';
   if (version !== 'original' && !isPicture) return null;
   const key = isPicture ? versionKey(id, version) : receivedKey(id);
-  const ownType = file.attachment.contentType;
-  const readType = ownType === 'text/plain' ? 'text/plain; charset=utf-8' : ownType;
-  const contentType = version === 'original' ? readType : 'image/webp';
+  // Without a charset: a text may be in any, and is saved, not shown.
+  const contentType = version === 'original' ? file.attachment.contentType : 'image/webp';
   const contentDisposition = dispositionOf(name, kind);
   const seconds = kind === 'VIDEO' ? addressSeconds.video : addressSeconds.usual;
   const address = await storage.addressForReading(key, { contentType, contentDisposition, seconds });

@@ -108,7 +108,7 @@ describeWithNatsAndS3('a file in a bucket', () => {
 
     const response = await read(b, bob, url);
     expect([response.status, await response.text()]).toEqual([200, '회의록']);
-    expect(response.headers.get('content-type')).toBe('text/plain; charset=utf-8');
+    expect(response.headers.get('content-type')).toBe('text/plain');
     expect(response.headers.get('content-disposition')).toContain('attachment; filename="notes.txt"');
     expect((await read(b, mallory, url)).status).toBe(404);
     expect((await fetch(new URL(url ?? '', a.url))).status).toBe(404);
