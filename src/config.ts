@@ -415,7 +415,7 @@ export const environment = z.object({
       default: 'pictures, PDF, office documents, zip, text, audio, video',
     }),
   FILES_PER_MINUTE: count(60, 1_000_000).describe('calls of `createUpload` per minute and user, per instance'),
-  FILE_BYTES_PER_DAY: count(1_073_741_824, 1_000_000_000_000).describe(
+  FILE_BYTES_PER_DAY: count(1_073_741_824, 2_147_483_647).describe(
     'bytes of files that a user may announce in a day, per instance',
   ),
   ATTACHMENT_RETENTION_DAYS: wholeNumber(0, 36_500)

@@ -38,7 +38,7 @@ const Limits = builder.objectRef<LimitsShape>('Limits').implement({
       description: 'The media types of the files that this server takes, as their bytes say; empty if it takes none.',
       resolve: ({ fileTypes }, _args, { deps }) => (deps.files === null ? [] : [...fileTypes]),
     }),
-    fileBytesPerDay: t.exposeFloat('fileBytesPerDay', {
+    fileBytesPerDay: t.exposeInt('fileBytesPerDay', {
       description: 'How many bytes of files a user may announce in a day; beyond it, createUpload is RATE_LIMITED.',
     }),
     filesPerMinute: t.exposeInt('filesPerMinute', {

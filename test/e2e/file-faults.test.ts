@@ -39,7 +39,7 @@ const newFolder = () => mkdtempSync(join(tmpdir(), 'fairway-faults-'));
 const envOf = (folder: string) => ({
   STORAGE_URL: `file:${folder}`,
   FILES_PER_MINUTE: '100000',
-  FILE_BYTES_PER_DAY: '1000000000000',
+  FILE_BYTES_PER_DAY: '2147483647',
 });
 const bytesOf = async (instance: Instance, client: TestClient, url: string | null): Promise<Buffer> =>
   Buffer.from(await (await read(instance, client, url)).arrayBuffer());
