@@ -30,7 +30,7 @@ interface ConversationProps {
 export function Conversation({ roomId, messageId }: ConversationProps) {
   const words = useWords();
   const viewer = useViewer();
-  const { snapshot, room: actions, drawNow } = useLiveRoom(roomId);
+  const { snapshot, room: actions, isFlooded, drawNow } = useLiveRoom(roomId);
   const { messages, room, status, firstUnreadId, hasOlder } = snapshot;
   const [menu, setMenu] = useState<{ readonly messageId: string; readonly anchor: HTMLElement } | null>(null);
   const [editing, setEditing] = useEdited(roomId);
@@ -90,6 +90,7 @@ export function Conversation({ roomId, messageId }: ConversationProps) {
           <History
             rows={rows}
             snapshot={snapshot}
+            isFlooded={isFlooded}
             targetId={messageId}
             editedId={editedId}
             toEnd={toEnd}

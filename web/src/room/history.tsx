@@ -1,6 +1,6 @@
 import type { RoomSnapshot } from '@fairway/client';
 import { type Range, useVirtualizer } from '@tanstack/react-virtual';
-import { useCallback, useEffect, useLayoutEffect, useRef, useState } from 'react';
+import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from 'react';
 import { useIsAway } from '../app/use-is-away.js';
 import { Icon } from '../parts/icon.js';
 import { useWords } from '../words/use-words.js';
@@ -14,6 +14,8 @@ import { useSteadyBottom } from './use-steady-bottom.js';
 interface HistoryProps {
   readonly rows: readonly Row[];
   readonly snapshot: RoomSnapshot;
+  /** Whether more comes than is drawn. */
+  readonly isFlooded: boolean;
   readonly targetId: string | null;
   /** The message that is being edited. */
   readonly editedId: string | undefined;
@@ -33,10 +35,18 @@ const usualWidth = 720;
 /** So many rows are drawn beyond those in view. Above, they are measured before a reader who scrolls gets there. */
 const rowsAbove = 20;
 const rowsBelow = 4;
-const extractRange = ({ startIndex, endIndex, count }: Range): number[] => {
-  const first = Math.max(startIndex - rowsAbove, 0);
-  const last = Math.min(endIndex + rowsBelow, count - 1);
-  return Array.from({ length: last - first + 1 }, (_, index) => first + index);
+const extractRange = ({ startIndex, endIndex, count }: Range): number[] =>
+  indexes(Math.max(startIndex - rowsAbove, 0), Math.min(endIndex + rowsBelow, count - 1));
+const indexes = (first: number, last: number) => Array.from({ length: last - first + 1 }, (_, index) => first + index);
+
+/** In a flood that is followed: nothing above the view, but at once the last rows, which fill a view of this size. */
+const extractEnd = (rows: readonly Row[], { width, height }: { width: number; height: number }) => {
+  let first = rows.length;
+  for (let left = height + endPx; left > 0 && first > 0; left -= estimateHeight(rows[first] as Row, width)) first -= 1;
+  return ({ startIndex, endIndex, count }: Range): number[] => [
+    ...indexes(startIndex, Math.min(endIndex, first - 1)),
+    ...indexes(first, count - 1),
+  ];
 };
 
 /**
@@ -46,6 +56,7 @@ const extractRange = ({ startIndex, endIndex, count }: Range): number[] => {
 export function History({
   rows,
   snapshot,
+  isFlooded,
   targetId,
   editedId,
   toEnd,
@@ -60,17 +71,19 @@ export function History({
   const scroller = useRef<HTMLDivElement>(null);
   const isAway = useIsAway();
   const [isAtEnd, setAtEnd] = useState(true);
-  const width = useRef(usualWidth);
   /** Whether the reader stands at the end, also while it moves on below them; and where they were. */
   const stands = useRef(true);
   const stoodAt = useRef(0);
+  const view = useRef({ width: usualWidth, height: 0 });
+  const skims = isFlooded && isAtEnd && !hasNewer && !isAway;
+  const rangeExtractor = useMemo(() => (skims ? extractEnd(rows, view.current) : extractRange), [skims, rows]);
   const getItemKey = useCallback((index: number) => (rows[index] as Row).message.id, [rows]);
   const virtualizer = useVirtualizer({
     count: rows.length,
     getScrollElement: () => scroller.current,
-    estimateSize: (index) => estimateHeight(rows[index] as Row, width.current),
+    estimateSize: (index) => estimateHeight(rows[index] as Row, view.current.width),
     getItemKey,
-    rangeExtractor: extractRange,
+    rangeExtractor,
     anchorTo: 'end',
     scrollEndThreshold: endPx,
     paddingStart: 48,
@@ -104,7 +117,7 @@ export function History({
   useEffect(() => {
     if (virtualizer.scrollRect === null) return;
     const { height } = virtualizer.scrollRect;
-    width.current = virtualizer.scrollRect.width;
+    view.current = virtualizer.scrollRect;
     const offset = virtualizer.scrollOffset ?? 0;
     if (!hasNewer && isNearEnd(height)) stands.current = true;
     else if (!isFollowing || offset < stoodAt.current - 1) stands.current = false;

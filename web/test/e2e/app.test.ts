@@ -234,6 +234,24 @@ describeWithBrowser('the chat app', () => {
     await waitFor(async () => (await distanceFromEnd(page)) < 2, { what: 'the new end' });
   });
 
+  it('follows a flood at its end and draws only what is in view of it, and what is above once it is over', async () => {
+    const roomId = await kim.group(5);
+    for (let number = 1; number < 40; number += 1) await lee.send(roomId, `글 ${number}`);
+    await kim.http(markRead, { input: { roomId, messageId: (await lee.send(roomId, '글 40')).message.id } });
+    const { page } = await openRoom(4, roomId);
+    await shows(page, '글 40');
+    const drawn = () => page.locator('[role=log] [data-message]').count();
+    await waitFor(async () => (await drawn()) > 25, { what: 'what is above the view' });
+    const watched = await page.evaluateHandle(watchEnd);
+    for (let number = 41; number <= 640; number += 1) await lee.send(roomId, `글 ${number}`);
+    await shows(page, '글 640');
+    const { fewest, gap, distance } = await watched.evaluate((watch) => watch.stop());
+    expect(fewest).toBeLessThan(25);
+    expect(gap).toBeLessThanOrEqual(0);
+    expect(distance).toBeLessThan(2);
+    await waitFor(async () => (await drawn()) > 25, { what: 'what is above the view' });
+  });
+
   it('keeps an edit that is not finished while another room is open, and folds what is very long', async () => {
     const [roomId, other] = [await kim.group(5), await kim.group(5)];
     await kim.send(roomId, `${'줄\n'.repeat(200)}끝`);
@@ -415,4 +433,24 @@ describeWithBrowser('the chat app', () => {
 
 interface AxeResults {
   readonly violations: readonly { readonly id: string; readonly nodes: readonly { readonly html: string }[] }[];
+}
+
+/** In the page, frame by frame: the fewest rows in the document, how far the first began below the view, and how far the end was. */
+function watchEnd() {
+  const log = document.querySelector('[role=log]') as HTMLElement;
+  const worst = { fewest: Number.POSITIVE_INFINITY, gap: Number.NEGATIVE_INFINITY, distance: 0 };
+  let frame = requestAnimationFrame(function watch() {
+    const rows = [...log.querySelectorAll('[data-message]')];
+    const tops = rows.map((row) => row.getBoundingClientRect().top);
+    worst.fewest = Math.min(worst.fewest, rows.length);
+    worst.gap = Math.max(worst.gap, Math.min(...tops) - log.getBoundingClientRect().top);
+    worst.distance = Math.max(worst.distance, log.scrollHeight - log.scrollTop - log.clientHeight);
+    frame = requestAnimationFrame(watch);
+  });
+  return {
+    stop: () => {
+      cancelAnimationFrame(frame);
+      return worst;
+    },
+  };
 }
