@@ -1,47 +1,27 @@
 import { createRequire } from 'node:module';
 import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config';
 
-/** Files that wait for clocks, leases and lapses most of the time, and measure nothing that a neighbour could spoil. */
-const patient = [
+/** Files that measure times, or what a busy neighbour would slow down. */
+const measuring = [
   ...[
-    'booking-events',
-    'clocks',
-    'database-trouble',
-    'failover',
-    'inbox',
-    'inbox-loss',
-    'instance-loss',
-    'live-state',
-    'locked-rooms',
-    'name-loss',
-    'name-news',
-    'nats-loss',
-    'presence',
-    'presence-loss',
-    'restore',
-    'slow-database',
-    'slow-request',
-    'start',
-    'state-loss',
-    'streams',
-    'typing',
-    'typing-order',
-    'vanished-peer',
-    'workers',
+    'bystander',
+    'fair-turns',
+    'file-reading',
+    'files-s3',
+    'floods',
+    'http-streams',
+    'inbox-mix',
+    'overload',
+    'own-limits',
+    'presence-load',
+    'removal',
+    'slow-subscriber',
+    'subscribe-anytime',
+    'unread-answers',
   ].map((name) => `test/e2e/${name}.test.ts`),
-  ...['consumer', 'nats-pub-sub'].map((name) => `test/integration/${name}.test.ts`),
-  'client/test/e2e/*.test.ts',
-  'web/test/e2e/*.test.ts',
+  // What it counts depends on the open transactions of other databases, which PostgreSQL keeps old versions of rows for.
+  'test/integration/hot-updates.test.ts',
 ];
-/** Files that start no instances: they count, and do not measure times. */
-const quick = [
-  'test/unit/**/*.test.ts',
-  'test/integration/**/*.test.ts',
-  'client/test/*.test.ts',
-  'web/test/*.test.ts',
-];
-/** What they count depends on the open transactions of other databases, which PostgreSQL keeps old versions of rows for. */
-const undisturbed = ['test/integration/hot-updates.test.ts'];
 
 /** Relay's tags become imports of what its compiler made of them; in an app, a plugin for Babel, SWC or Vite does this. */
 const relayTags = {
@@ -78,22 +58,15 @@ export default defineConfig({
     globalSetup: ['test/support/global-setup.ts'],
     teardownTimeout: 30_000,
     projects: [
-      project({ name: 'patient', include: patient, maxWorkers: 3, sequence: { groupOrder: 0 } }),
       project({
-        name: 'quick',
-        include: quick,
-        exclude: [...patient, ...undisturbed],
-        maxWorkers: 2,
-        sequence: { groupOrder: 1 },
+        name: 'together',
+        include: ['test/**/*.test.ts', 'client/test/**/*.test.ts', 'web/test/**/*.test.ts'],
+        exclude: measuring,
+        // Most of them wait most of the time: for clocks, leases, lapses, and answers.
+        maxWorkers: 3,
+        sequence: { groupOrder: 0 },
       }),
-      project({
-        name: 'alone',
-        include: ['test/e2e/**/*.test.ts', ...undisturbed],
-        exclude: patient,
-        // Tests that start servers and measure times share the machine with nobody but themselves.
-        fileParallelism: false,
-        sequence: { groupOrder: 2 },
-      }),
+      project({ name: 'alone', include: measuring, fileParallelism: false, sequence: { groupOrder: 1 } }),
     ],
   },
 });
