@@ -1,5 +1,5 @@
 import { useConnection, useViewer } from '@fairway/client/react';
-import { useState } from 'react';
+import { useEffect, useState } from 'react';
 import { forgetEdits } from '../composer/edits.js';
 import { forgetChosen } from '../files/chosen.js';
 import { isHosted, readDemoUser } from '../session/session.js';
@@ -10,6 +10,7 @@ import { Panes } from './panes.js';
 export function App() {
   const { status } = useConnection();
   const userKey = useUserKey();
+  useEffect(keepPage, []);
   const isSignedOut = status === 'signedOut' || (!isHosted && readDemoUser() === undefined);
   return isSignedOut ? <SignIn /> : <Panes key={userKey} />;
 }
@@ -28,4 +29,19 @@ function useUserKey(): string {
     setLastId(viewer.id);
   }
   return key;
+}
+
+/** A file that is dropped where none is expected would be opened in place of the app. */
+function keepPage(): () => void {
+  const refuse = (event: DragEvent) => {
+    if (event.defaultPrevented || event.dataTransfer?.types.includes('Files') !== true) return;
+    event.preventDefault();
+    event.dataTransfer.dropEffect = 'none';
+  };
+  window.addEventListener('dragover', refuse);
+  window.addEventListener('drop', refuse);
+  return () => {
+    window.removeEventListener('dragover', refuse);
+    window.removeEventListener('drop', refuse);
+  };
 }

@@ -1,6 +1,7 @@
 import { FairwayError, type Room, type RoomDetails, type TimelineMessage } from '@fairway/client';
 import { useFairway } from '@fairway/client/react';
 import { memo, useEffect, useLayoutEffect, useRef, useState } from 'react';
+import { acceptOf } from '../files/accept.js';
 import { type ChosenFiles, filesOf } from '../files/chosen.js';
 import { IconButton } from '../parts/button.js';
 import { Icon } from '../parts/icon.js';
@@ -173,7 +174,7 @@ export const Composer = memo(function Composer(props: ComposerProps) {
               type="file"
               hidden
               multiple
-              accept={fileTypes.join()}
+              accept={acceptOf(fileTypes)}
               aria-label={words.files.attach}
               onChange={({ currentTarget }) => {
                 files.add([...(currentTarget.files ?? [])]);

@@ -1,20 +1,22 @@
 import type { Fairway } from '@fairway/client';
 import { useFairway } from '@fairway/client/react';
-import { useEffect, useSyncExternalStore } from 'react';
+import { useEffect, useState, useSyncExternalStore } from 'react';
 import { FileAccessDocument } from '../operations/generated/documents.js';
 import { pageToken } from '../session/session.js';
 
 /** Both are good for an hour at least. */
 const renewMs = 45 * 60_000;
 const retryMs = 3_000;
-/** A picture that could not be read renews the access, but not more often than this. */
-const renewAgainMs = 30_000;
+/** A picture that could not be read renews the access, but not more often than this, and each time later. */
+const renewAgainMs = 10_000;
 
 interface Snapshot {
   /** Whether the browser has a cookie for the files of this page's own server. */
   readonly hasCookie: boolean;
   /** For all others, to be appended to an address. */
   readonly token: string | undefined;
+  /** Grows with each renewal: a cookie is renewed without another address. */
+  readonly renewals: number;
 }
 
 /**
@@ -25,11 +27,14 @@ const mayUseCookie = window.parent === window && new URL('./', document.baseURI)
 
 /** Lets the elements of a page, which cannot send a header, read files. */
 class FileAccess {
-  #snapshot: Snapshot = { hasCookie: false, token: undefined };
+  #snapshot: Snapshot = { hasCookie: false, token: undefined, renewals: 0 };
   readonly #listeners = new Set<() => void>();
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #renewedAt = 0;
+  #renewedAt = Number.NEGATIVE_INFINITY;
+  #againMs = renewAgainMs;
   #userId: string | undefined;
+  /** Whether a renewal comes because something could not be read. */
+  #isDue = false;
   #needsToken = !mayUseCookie;
 
   constructor(private readonly fairway: Fairway) {}
@@ -45,7 +50,7 @@ class FileAccess {
     const userId = this.fairway.viewer.getSnapshot()?.id;
     if (userId === undefined || userId === this.#userId) return;
     this.#userId = userId;
-    this.#set({ hasCookie: false, token: undefined });
+    this.#set({ hasCookie: false, token: undefined, renewals: 0 });
     this.#renew();
   }
 
@@ -58,18 +63,26 @@ class FileAccess {
 
   /** Something could not be read: the access may have ended while the device slept. */
   failed(): void {
-    if (Date.now() - this.#renewedAt > renewAgainMs) this.#renew();
+    if (this.#userId === undefined || this.#isDue) return;
+    this.#isDue = true;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#renew(), Math.max(0, this.#renewedAt + this.#againMs - Date.now()));
+    this.#againMs = Math.min(2 * this.#againMs, renewMs);
   }
 
   #renew(): void {
     clearTimeout(this.#timer);
+    this.#isDue = false;
     this.#renewedAt = Date.now();
     const userId = this.#userId;
     this.#obtain().then(
       (next) => {
         if (userId !== this.#userId) return;
         this.#set(next);
-        this.#timer = setTimeout(() => this.#renew(), renewMs);
+        this.#timer = setTimeout(() => {
+          this.#againMs = renewAgainMs;
+          this.#renew();
+        }, renewMs);
       },
       () => {
         if (userId === this.#userId) this.#timer = setTimeout(() => this.#renew(), retryMs);
@@ -84,10 +97,10 @@ class FileAccess {
       const headers = { authorization: `Bearer ${token}` };
       const { ok } = await fetch('/files/session', { method: 'POST', headers });
       if (!ok) throw new Error('There is no access now');
-      if (!this.#needsToken) return { hasCookie, token: undefined };
+      if (!this.#needsToken) return { hasCookie, token: undefined, renewals: this.#snapshot.renewals + 1 };
     }
     const { fileAccess } = await this.fairway.request(FileAccessDocument, {});
-    return { hasCookie, token: fileAccess.token };
+    return { hasCookie, token: fileAccess.token, renewals: this.#snapshot.renewals + 1 };
   }
 
   #set(next: Snapshot): void {
@@ -99,18 +112,8 @@ class FileAccess {
 const accesses = new WeakMap<Fairway, FileAccess>();
 
 /** Makes addresses of files that elements of the page can read; undefined while there is no access yet. */
-export function useFileAddress(): {
-  readonly addressOf: (url: string | null) => string | undefined;
-  readonly onFailed: () => void;
-} {
-  const fairway = useFairway();
-  let access = accesses.get(fairway);
-  if (access === undefined) {
-    access = new FileAccess(fairway);
-    accesses.set(fairway, access);
-  }
-  const { subscribe, getSnapshot } = access;
-  const snapshot = useSyncExternalStore(subscribe, getSnapshot);
+export function useFileAddress(): { readonly addressOf: (url: string | null) => string | undefined } {
+  const { access, snapshot } = useAccess();
   // What was asked for while this was drawn.
   let isElsewhere = false;
   const addressOf = (url: string | null) =>
@@ -121,12 +124,39 @@ export function useFileAddress(): {
     if (isElsewhere) access.needToken();
     access.start();
   });
-  return { addressOf, onFailed: () => access.failed() };
+  return { addressOf };
 }
+
+/** For one element that reads a file: whether it has failed with the access that there is now. It is tried again with the next. */
+export function useReading(source: string | undefined): { readonly isBroken: boolean; readonly onError: () => void } {
+  const { access, snapshot } = useAccess();
+  const [broken, setBroken] = useState<{ readonly source: string | undefined; readonly renewals: number }>();
+  return {
+    isBroken: broken !== undefined && broken.source === source && broken.renewals === snapshot.renewals,
+    onError: () => {
+      setBroken({ source, renewals: snapshot.renewals });
+      if (source !== undefined && !isLocal(source)) access.failed();
+    },
+  };
+}
+
+function useAccess(): { readonly access: FileAccess; readonly snapshot: Snapshot } {
+  const fairway = useFairway();
+  let access = accesses.get(fairway);
+  if (access === undefined) {
+    access = new FileAccess(fairway);
+    accesses.set(fairway, access);
+  }
+  const { subscribe, getSnapshot } = access;
+  return { access, snapshot: useSyncExternalStore(subscribe, getSnapshot) };
+}
+
+/** A file of this device. */
+const isLocal = (url: string): boolean => /^(blob|data):/.test(url);
 
 /** A path is one of the server of this page, wherever a proxy has put it. */
 function resolveFile(url: string | null, { hasCookie, token }: Snapshot, onElsewhere: () => void): string | undefined {
-  if (url === null || /^(blob|data):/.test(url)) return url ?? undefined;
+  if (url === null || isLocal(url)) return url ?? undefined;
   const address = new URL(url.startsWith('/') ? `.${url}` : url, document.baseURI);
   const isHere = address.origin === location.origin;
   if (hasCookie && isHere) return address.href;

@@ -1,7 +1,7 @@
 import type { TimelineAttachment, TimelineMessage } from '@fairway/client';
 import { Icon } from '../parts/icon.js';
 import { useWords } from '../words/use-words.js';
-import { useFileAddress } from './access.js';
+import { useFileAddress, useReading } from './access.js';
 import styles from './attachments.module.css';
 import { albumWidth, boxOf, filmBox, isGone, rowsOfAlbum, sortAttachments, wasDrawn } from './layout.js';
 import { Picture, usePreview } from './picture.js';
@@ -67,13 +67,15 @@ function Film({ film }: { readonly film: TimelineAttachment }) {
   const { addressOf } = useFileAddress();
   const preview = usePreview(film);
   const source = preview ?? addressOf(film.url);
+  const { isBroken, onError } = useReading(source);
   if (isGone(film)) return <FileRow file={film} />;
   return (
     <span className={styles.film} style={{ width: filmBox.width }}>
       {/* biome-ignore lint/a11y/useMediaCaption: people's own films have none */}
       <video
         className={styles.video}
-        src={source}
+        src={isBroken ? undefined : source}
+        onError={onError}
         controls={film.progress === undefined}
         preload="metadata"
         playsInline
@@ -106,6 +108,8 @@ export function FileRow({ file, isPlain = false }: { readonly file: TimelineAtta
   const preview = usePreview(file);
   const { name, byteSize, kind, status, failure, progress, url } = file;
   const address = isGone(file) || progress !== undefined ? undefined : addressOf(url);
+  const sound = kind === 'AUDIO' ? (preview ?? address) : undefined;
+  const { isBroken, onError } = useReading(sound);
   const note =
     status === 'EXPIRED'
       ? words.files.expired
@@ -142,7 +146,14 @@ export function FileRow({ file, isPlain = false }: { readonly file: TimelineAtta
       )}
       {kind === 'AUDIO' && !isPlain && !isGone(file) && (
         // biome-ignore lint/a11y/useMediaCaption: people's own recordings have none
-        <audio className={styles.audio} src={preview ?? address} controls preload="metadata" aria-label={name} />
+        <audio
+          className={styles.audio}
+          src={isBroken ? undefined : sound}
+          onError={onError}
+          controls
+          preload="metadata"
+          aria-label={name}
+        />
       )}
     </div>
   );

@@ -17,6 +17,8 @@ export interface Chosen {
 /** What was chosen in each room, also while another one is open. */
 const chosenIn = new Map<string, readonly Chosen[]>();
 let keys = 0;
+/** So many files are told of that cannot be sent; of the others one can see that they are missing. */
+const maxProblems = 3;
 
 export interface ChosenFiles {
   readonly chosen: readonly Chosen[];
@@ -47,7 +49,8 @@ export function useChosen(roomId: string, limits: () => Limits, words: Words): C
       const fit = files.filter((_file, index) => refusals[index] === '');
       const added = fit.slice(0, maxAttachments - before.length);
       const tooMany = added.length < fit.length ? words.files.tooMany(maxAttachments) : '';
-      setProblem(refusals.find((refusal) => refusal !== '') ?? tooMany);
+      const problems = new Set([...refusals, tooMany].filter((problem) => problem !== ''));
+      setProblem([...problems].slice(0, maxProblems).join(' '));
       set([...before, ...added.map(choose)]);
     },
     [roomId, limits, words, set],

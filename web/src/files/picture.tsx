@@ -1,9 +1,9 @@
 import type { TimelineAttachment } from '@fairway/client';
 import { useFairway } from '@fairway/client/react';
-import { type CSSProperties, useContext, useEffect, useState } from 'react';
+import { type CSSProperties, useContext } from 'react';
 import { Icon } from '../parts/icon.js';
 import { useWords } from '../words/use-words.js';
-import { useFileAddress } from './access.js';
+import { useFileAddress, useReading } from './access.js';
 import { blurredOf } from './blurred.js';
 import { OpenPicture } from './open-picture.js';
 import styles from './picture.module.css';
@@ -61,17 +61,15 @@ export function Picture({ attachment, isUnsent, style, className = '' }: Picture
 /** The blurred preview, and over it what there is of the picture. */
 export function Layers({ attachment }: { readonly attachment: TimelineAttachment }) {
   const words = useWords();
-  const { addressOf, onFailed } = useFileAddress();
-  const [broken, setBroken] = useState<string>();
+  const { addressOf } = useFileAddress();
   const preview = usePreview(attachment);
   const blurred = blurredOf(attachment.thumbHash);
   const source = preview ?? addressOf(attachment.thumbnailUrl);
-  // Read again once the access is another one.
-  useEffect(() => setBroken((before) => (before === source ? before : undefined)), [source]);
+  const { isBroken, onError } = useReading(source);
   return (
     <>
       {blurred !== undefined && <img className={styles.blurred} src={blurred} alt="" draggable={false} />}
-      {source !== undefined && source !== broken ? (
+      {source !== undefined && !isBroken ? (
         <img
           className={styles.picture}
           src={source}
@@ -79,10 +77,7 @@ export function Layers({ attachment }: { readonly attachment: TimelineAttachment
           loading="lazy"
           decoding="async"
           draggable={false}
-          onError={() => {
-            setBroken(source);
-            if (preview === undefined) onFailed();
-          }}
+          onError={onError}
         />
       ) : (
         blurred === undefined && (

@@ -8,7 +8,8 @@ export function formatBytes(bytes: number, { language }: Words): string {
   const format = {
     style: 'unit',
     unit: units[power] ?? 'byte',
-    unitDisplay: 'short',
+    // "193 bytes", but "1.2 MB".
+    unitDisplay: power === 0 ? 'long' : 'short',
     maximumFractionDigits: 1,
   } as const;
   return new Intl.NumberFormat(language, format).format(bytes / 1_024 ** power);

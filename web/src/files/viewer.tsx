@@ -4,7 +4,7 @@ import { IconButton } from '../parts/button.js';
 import { Icon } from '../parts/icon.js';
 import { formatFull } from '../words/dates.js';
 import { useWords } from '../words/use-words.js';
-import { useFileAddress } from './access.js';
+import { useFileAddress, useReading } from './access.js';
 import { blurredOf } from './blurred.js';
 import { usePreview } from './picture.js';
 import { formatBytes } from './sizes.js';
@@ -128,17 +128,20 @@ interface StageProps {
 }
 
 function Stage({ attachment, onSwipe, onClose }: StageProps) {
-  const { addressOf, onFailed } = useFileAddress();
+  const { addressOf } = useFileAddress();
   const preview = usePreview(attachment);
   const { stage, handlers } = useZoom({ onSwipe, onClose });
-  const source = addressOf(attachment.largeUrl) ?? preview ?? addressOf(attachment.url);
+  // The thumbnails of a long GIF stand still.
+  const large = attachment.contentType === 'image/gif' ? attachment.url : attachment.largeUrl;
+  const source = addressOf(large) ?? preview ?? addressOf(attachment.url);
+  const { isBroken, onError } = useReading(source);
   const small = preview ?? addressOf(attachment.thumbnailUrl) ?? blurredOf(attachment.thumbHash);
   return (
     <div className={styles.stage} ref={stage} {...handlers}>
       {/* What is known already, until the large one has come. */}
       {small !== undefined && <img className={styles.picture} src={small} alt="" draggable={false} />}
-      {source !== undefined && (
-        <img className={styles.picture} src={source} alt={attachment.name} draggable={false} onError={onFailed} />
+      {source !== undefined && !isBroken && (
+        <img className={styles.picture} src={source} alt={attachment.name} draggable={false} onError={onError} />
       )}
     </div>
   );

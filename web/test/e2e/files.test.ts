@@ -92,6 +92,7 @@ describeWithBrowser('pictures and files in the chat app', () => {
           ),
       { what: `the picture ${name}`, timeoutMs: 20_000 },
     );
+  /** Resolves with whether the browser does nothing of its own. */
   const dispatch = (page: Page, selector: string, type: 'paste' | 'drop' | 'dragenter', files: readonly Payload[]) =>
     page.locator(selector).evaluate(
       (element, { kind, given }) => {
@@ -101,11 +102,12 @@ describeWithBrowser('pictures and files in the chat app', () => {
           data.items.add(new File([bytes], name, { type: mimeType }));
         }
         const init = { bubbles: true, cancelable: true };
-        element.dispatchEvent(
+        const goesOn = element.dispatchEvent(
           kind === 'paste'
             ? new ClipboardEvent(kind, { ...init, clipboardData: data })
             : new DragEvent(kind, { ...init, dataTransfer: data }),
         );
+        return !goesOn;
       },
       { kind: type, given: files.map(({ buffer, ...file }) => ({ ...file, base64: buffer.toString('base64') })) },
     );
@@ -223,6 +225,10 @@ describeWithBrowser('pictures and files in the chat app', () => {
     expect(await tray(page).count()).toBe(0);
     await choose(page, { name: '빈 글.txt', mimeType: 'text/plain', buffer: Buffer.alloc(0) });
     await page.getByText('‘빈 글.txt’는 빈 파일이라 보낼 수 없습니다').waitFor();
+    const many = Array.from({ length: 11 }, (_, index) => text(`${index}.txt`, 'a'));
+    await choose(page, ...many, { name: '빈 글.txt', mimeType: 'text/plain', buffer: Buffer.alloc(0) });
+    await page.getByText(/‘빈 글.txt’는 빈 파일이라 보낼 수 없습니다.*10개/).waitFor();
+    for (let index = 0; index < 10; index += 1) await page.getByRole('button', { name: `${index}.txt 빼기` }).click();
     const program = Buffer.concat([Buffer.from('MZ'), Buffer.alloc(500)]);
     await choose(page, { name: '프로그램.exe', mimeType: 'application/x-msdownload', buffer: program });
     await tray(page).getByText('프로그램.exe').waitFor();
@@ -231,6 +237,29 @@ describeWithBrowser('pictures and files in the chat app', () => {
     await page.getByText('보낼 수 없는 형식의 파일입니다').first().waitFor();
     await page.getByRole('button', { name: '지우기' }).click();
     await waitFor(async () => (await page.getByText('프로그램.exe').count()) === 0, { what: 'it to go' });
+  });
+
+  it('are read again once the access to them is renewed, and open nowhere else when they miss the room', async () => {
+    const lee = await world.client(5, 1);
+    const [seen, other] = [await kim.group(5), await lee.group(4)];
+    const { page: ofKim } = await openReady(4, seen);
+    await choose(ofKim, await photo('첫째.jpg', 800, 600, '#37a'));
+    await fieldOf(ofKim).press('Enter');
+    await showsPicture(ofKim, '첫째.jpg');
+    await ofKim.locator(`nav a[href*="${other}"]`).click();
+    await choose(ofKim, await photo('둘째.jpg', 800, 600, '#a37'));
+    await fieldOf(ofKim).press('Enter');
+    await showsPicture(ofKim, '둘째.jpg');
+
+    const { page, context } = await openReady(5, seen);
+    await showsPicture(page, '첫째.jpg');
+    // As if it had ended while the device slept.
+    await context.clearCookies();
+    const refused = page.waitForResponse((answer) => answer.url().includes('/files/') && answer.status() === 404);
+    await page.locator(`nav a[href*="${other}"]`).click();
+    await refused;
+    await showsPicture(page, '둘째.jpg');
+    expect(await dispatch(page, 'nav', 'drop', [text('옆.txt', 'a')])).toBe(true);
   });
 
   it('are looked at with the keyboard alone, enlarged, saved, and found again among all files of the room', async () => {
