@@ -59,7 +59,9 @@ describeWithNatsAndS3('a file in a bucket', () => {
   const keysOf = async (id: string) => {
     const storage = new S3Storage(env['STORAGE_URL'] ?? '', s3.key, pino({ level: 'silent' }));
     const keys: string[] = [];
-    for await (const { key } of storage.list()) if (key.includes(id)) keys.push(key);
+    for (const prefix of ['files/', 'incoming/']) {
+      for await (const { key } of storage.list(prefix)) if (key.includes(id)) keys.push(key);
+    }
     return keys.sort();
   };
 
