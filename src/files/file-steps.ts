@@ -52,6 +52,8 @@ export async function receiveFile(
   announced: { readonly byteSize: number; readonly sha256: string | null },
   terms: Terms,
 ): Promise<Received | null> {
+  // A storage that hangs shows it here: a copy may take long.
+  if ((await files.storage.sizeOf(incomingKey(id))) === null) return null;
   const reception = randomUUID();
   const key = receivedKey(id, reception);
   try {

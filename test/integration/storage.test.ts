@@ -261,7 +261,7 @@ describe('a folder as storage', () => {
       most = Math.max(most, process.memoryUsage().heapUsed - before);
     }
     expect(seen).toBe(count);
-    // The names of all of them take 1.9 MB.
+    // The names of all of them take 1.6 MB.
     expect(most).toBeLessThan(2 ** 20);
     rmSync(root, { recursive: true });
   });
