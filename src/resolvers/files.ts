@@ -11,6 +11,7 @@ import {
   noteErased,
   pageFiles,
   type StoredFile,
+  takeDueFiles,
 } from '../db/attachments.js';
 import { isDone, type SettledFile, settleAttachment } from '../db/room-log.js';
 import type { Room } from '../db/rooms.js';
@@ -129,6 +130,15 @@ export async function completeUpload(
   // If this fails, the sweep does it.
   void files.storage.remove(incomingKey(id)).catch(() => undefined);
   return { attachment };
+}
+
+/** Work that is not done by then is queued again. */
+const againMs = 120_000;
+
+/** Puts files with work that is due into the queue, a hundred at most. */
+export async function queueDueFiles(deps: Deps): Promise<void> {
+  const { queue } = requireFiles(deps);
+  for (const id of await takeDueFiles(deps.db, againMs)) queue.add(id);
 }
 
 /** Does what is due for a file, whatever that is: thumbnails, expiry, erasing. May be repeated, and interrupted anywhere. */
