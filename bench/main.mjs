@@ -23,6 +23,7 @@ const groups = {
   edges: ['storm', 'overload', 'morning'],
   platform: ['platform'],
   app: ['app'],
+  files: ['files'],
 };
 const benches = Object.values(groups).flat();
 const groupNames = /** @type {(keyof typeof groups)[]} */ (Object.keys(groups));

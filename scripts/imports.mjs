@@ -56,6 +56,10 @@ const rules = {
     does: 'requests of other backends and events of the booking system: payloads, answers',
     imports: ['resolvers', 'db', 'pubsub', 'domain'],
   },
+  upkeep: {
+    does: 'the loops and consumers that bring the work on files to the business logic',
+    imports: ['resolvers', 'db', 'pubsub', 'domain'],
+  },
   server: {
     does: 'metrics, and the three folders below',
     imports: ['schema', 'resolvers', 'db', 'pubsub', 'files', 'auth', 'domain'],

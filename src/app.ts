@@ -41,7 +41,6 @@ import type { PubSub } from './pubsub/nats/pub-sub.js';
 import { StreamComparison } from './pubsub/nats/stream-comparison.js';
 import { createBatches } from './resolvers/batches.js';
 import type { Deps, Files, ScanFile } from './resolvers/deps.js';
-import { FileWork } from './resolvers/file-work.js';
 import { findRoomOfMessage } from './resolvers/messages.js';
 import { NameCache } from './resolvers/name-cache.js';
 import { createAuthenticate } from './server/graphql/context.js';
@@ -68,6 +67,7 @@ import type { Route } from './server/http/router.js';
 import { isWebAppBuilt, webAppRoutes } from './server/http/web-app.js';
 import { createMetrics, type MetricSources } from './server/metrics.js';
 import { GraphqlSockets } from './server/ws/graphql-sockets.js';
+import { FileWork } from './upkeep/file-work.js';
 
 /** A server instance that is ready to serve. It keeps no state that another instance needs. */
 export interface App {

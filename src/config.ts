@@ -144,6 +144,7 @@ export interface LimitsConfig {
   /** Media types. */
   readonly fileTypes: readonly string[];
   readonly filesPerMinute: number;
+  readonly maxPendingFiles: number;
   readonly fileBytesPerDay: number;
   /** Null: without an end. */
   readonly fileRetentionMs: number | null;
@@ -415,6 +416,9 @@ export const environment = z.object({
       default: 'pictures, PDF, office documents, zip, text, audio, video',
     }),
   FILES_PER_MINUTE: count(60, 1_000_000).describe('calls of `createUpload` per minute and user, per instance'),
+  MAX_PENDING_FILES: count(100, 10_000).describe(
+    'files of a user that are announced and not completed, on all instances; those that are never completed count for a day',
+  ),
   FILE_BYTES_PER_DAY: count(1_073_741_824, 2_147_483_647).describe(
     'bytes of files that a user may announce in a day, per instance',
   ),
@@ -627,6 +631,7 @@ function toConfig(values: Environment): Config {
       maxFileBytes: values.MAX_FILE_BYTES,
       fileTypes: values.FILE_TYPES,
       filesPerMinute: values.FILES_PER_MINUTE,
+      maxPendingFiles: values.MAX_PENDING_FILES,
       fileBytesPerDay: values.FILE_BYTES_PER_DAY,
       fileRetentionMs: values.ATTACHMENT_RETENTION_DAYS === 0 ? null : values.ATTACHMENT_RETENTION_DAYS * dayMs,
     },

@@ -34,7 +34,7 @@ async function start(config: Config, log: Logger, lifecycle: Lifecycle): Promise
   if (config.embedded)
     await lifecycle.startStep(() =>
       reportSlowStep('Writing the demo', () =>
-        seedDemo(url, { language: config.language, storage: openDemoStorage(config) }),
+        seedDemo(url, { language: config.language, storage: openDemoStorage(config, log) }),
       ),
     );
 
@@ -89,11 +89,12 @@ async function provideServers(config: Config, log: Logger, lifecycle: Lifecycle)
 }
 
 /** The demo's pictures are written before anything is served, into a folder. */
-function openDemoStorage({ files: { storageUrl } }: Config): Storage | undefined {
+function openDemoStorage({ files: { storageUrl } }: Config, log: Logger): Storage | undefined {
   if (storageUrl?.startsWith('file:') !== true) return undefined;
-  return new FolderStorage(folderOf(storageUrl), () => {
+  const refuse = () => {
     throw new Error('Nobody uploads into the demo');
-  });
+  };
+  return new FolderStorage(folderOf(storageUrl), refuse, log);
 }
 
 const pickAddress = ({ url, user, password }: { url: string; user: string; password: string }) => ({

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import { documents } from '../support/documents.mjs';
 import { HttpConnection } from '../support/http-connection.mjs';
 import { serveCalls } from '../support/worker.mjs';
@@ -44,18 +45,21 @@ async function openSocket(target, token) {
  * @param {number} ms
  * @param {() => string} nextBody
  * @param {(answer: Buffer) => void} check
+ * @param {number} [everyMs] each connection sends no more often; without it, as soon as it is answered
  */
-async function run(ms, nextBody, check) {
+async function run(ms, nextBody, check, everyMs = 0) {
   /** @type {number[]} */
   const times = [];
   const startedAt = performance.now();
   await Promise.all(
-    lines.map(async (line) => {
+    lines.map(async (line, place) => {
+      if (everyMs > 0) await delay((everyMs * place) / lines.length);
       for (let now = performance.now(); now - startedAt < ms; ) {
         check(await line(nextBody()));
         const answeredAt = performance.now();
         times.push(answeredAt - now);
-        now = answeredAt;
+        if (everyMs > 0) await delay(Math.max(0, now + everyMs - answeredAt));
+        now = everyMs > 0 ? performance.now() : answeredAt;
       }
     }),
   );
@@ -79,17 +83,22 @@ serveCalls({
     });
   },
 
-  /** @param {number} ms @param {string[]} roomIds taken in turn */
-  send(ms, roomIds) {
+  /** @param {number} ms @param {string[]} roomIds taken in turn @param {number} [everyMs] as in `run` */
+  send(ms, roomIds, everyMs) {
     awaited = '';
     const nextBody = () => {
       sent += 1;
       const input = { id: randomUUID(), roomId: roomIds[sent % roomIds.length], content: `${sent} ${text}` };
       return JSON.stringify({ query: documents.sendMessage, variables: { input } });
     };
-    return run(ms, nextBody, (answer) => {
-      if (answer.includes('"errors"') || !answer.includes('"createdAt"')) throw new Error(String(answer));
-    });
+    return run(
+      ms,
+      nextBody,
+      (answer) => {
+        if (answer.includes('"errors"') || !answer.includes('"createdAt"')) throw new Error(String(answer));
+      },
+      everyMs,
+    );
   },
 
   /**

@@ -17,3 +17,4 @@ export const { startEmbeddedServers } = /** @type {typeof import('../../src/dev/
 export const { startNatsServer } = /** @type {typeof import('../../src/dev/embedded/nats-server.js')} */ (
   await load('dev/embedded/nats-server.js')
 );
+export const { Decoder } = /** @type {typeof import('../../src/files/decoder.js')} */ (await load('files/decoder.js'));

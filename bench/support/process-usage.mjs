@@ -28,7 +28,7 @@ export function treeCpuSeconds(pid) {
 export const treeResidentBytes = (pid) => treeOf(pid).reduce((sum, process) => sum + residentBytes(process.pid), 0);
 
 /** @param {number} pid */
-const treeOf = (pid) =>
+export const treeOf = (pid) =>
   readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .flatMap((name) => readStat(Number(name)) ?? [])

@@ -58,6 +58,7 @@ export const places = {
   edges: { suffix: '-edges', markers: ['<!-- results of the edges -->', '<!-- /results of the edges -->'] },
   platform: { suffix: '-platform', markers: ['<!-- results of the platform -->', '<!-- /results of the platform -->'] },
   app: { suffix: '-app', markers: ['<!-- results of the app -->', '<!-- /results of the app -->'] },
+  files: { suffix: '-files', markers: ['<!-- results of files -->', '<!-- /results of files -->'] },
 };
 
 /** @typedef {keyof typeof places} Group */

@@ -24,9 +24,10 @@ export const tokenSecret = 'a-secret-for-the-bench-of-32-bytes-or-more';
  * so compiled.
  * @param {Pick<Stack, 'nats'>} stack
  * @param {string} databaseUrl
- * @param {{ nodeArgs?: string[], isInterpreted?: boolean | undefined }} [options] `isInterpreted`: no documents are registered
+ * @param {{ nodeArgs?: string[], isInterpreted?: boolean | undefined, env?: Record<string, string> }} [options] `isInterpreted`: no
+ *   documents are registered
  */
-export const startFairway = ({ nats }, databaseUrl, { nodeArgs = [], isInterpreted = false } = {}) =>
+export const startFairway = ({ nats }, databaseUrl, { nodeArgs = [], isInterpreted = false, env = {} } = {}) =>
   startServer(join(bench, '../dist/main.js'), [...serverArguments, ...nodeArgs], {
     HOST: '127.0.0.1',
     // One process, as its peers are.
@@ -45,6 +46,7 @@ export const startFairway = ({ nats }, databaseUrl, { nodeArgs = [], isInterpret
     SUBSCRIPTIONS_PER_MINUTE: '1000000',
     MAX_SOCKETS_PER_USER: '10000',
     TRUSTED_DOCUMENTS: isInterpreted ? '' : manifestPath(),
+    ...env,
   });
 
 /**

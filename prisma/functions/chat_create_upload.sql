@@ -1,7 +1,9 @@
 -- Announces a file. The same id again, announced alike by the same user, returns the row as it is now. An id that a room,
--- a membership or a message has cannot become a file's id, for clients that cache objects by id alone.
+-- a membership or a message has cannot become a file's id, for clients that cache objects by id alone. A user has p_max_pending
+-- files at most whose bytes are not completed.
 CREATE OR REPLACE FUNCTION chat_create_upload(
-  p_id uuid, p_room uuid, p_uploader integer, p_purpose chat_upload_purpose, p_announced jsonb, p_lifetime interval
+  p_id uuid, p_room uuid, p_uploader integer, p_purpose chat_upload_purpose, p_announced jsonb, p_lifetime interval,
+  p_max_pending integer
 ) RETURNS TABLE (outcome text, attachment json)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -21,6 +23,12 @@ BEGIN
     WHEN EXISTS (SELECT FROM chat_messages m WHERE m.id = p_id) OR EXISTS (SELECT FROM chat_rooms r WHERE r.id = p_id)
       OR EXISTS (SELECT FROM chat_room_members m WHERE m.id = p_id) THEN 'CONFLICT'
     ELSE 'OK' END;
+  IF v_outcome = 'OK' THEN
+    -- In a statement of its own: the count sees what others of the user have announced meanwhile.
+    PERFORM chat_lock_users(ARRAY[p_uploader]);
+    IF (SELECT count(*) FROM chat_attachments a WHERE a.uploader_id = p_uploader AND a.status = 'PENDING') >= p_max_pending
+    THEN v_outcome := 'TOO_MANY_PENDING'; END IF;
+  END IF;
   IF v_outcome = 'OK' THEN
     INSERT INTO chat_attachments AS a (id, room_id, uploader_id, purpose, name, content_type, byte_size, announced, created_at, due_at)
     VALUES (p_id, p_room, p_uploader, p_purpose, p_announced->>'name', p_announced->>'contentType',

@@ -25,16 +25,18 @@ export interface NewUpload {
   readonly announced: Announcement;
   /** It expires after this time, unless it is used. */
   readonly lifetimeMs: number;
+  /** So many files of the user may wait for their completion. */
+  readonly maxPending: number;
 }
 
 /** Announces a file; the same one again returns it as it is now. */
 export async function createUpload(
   { writes }: Database,
-  { id, roomId, uploaderId, purpose, announced, lifetimeMs }: NewUpload,
+  { id, roomId, uploaderId, purpose, announced, lifetimeMs, maxPending }: NewUpload,
 ): Promise<{ outcome: Outcome; attachment: Attachment | null }> {
   const [row] = await writes.query<{ outcome: Outcome; attachment: Attachment | null }>`
     SELECT * FROM chat_create_upload(${id}::uuid, ${roomId}::uuid, ${uploaderId}::int, ${purpose}::chat_upload_purpose,
-      ${JSON.stringify(announced)}::jsonb, ${lifetimeMs}::float8 * interval '1 millisecond')`;
+      ${JSON.stringify(announced)}::jsonb, ${lifetimeMs}::float8 * interval '1 millisecond', ${maxPending}::int)`;
   if (row === undefined) throw new Error('chat_create_upload answered nothing');
   return row;
 }
@@ -48,12 +50,14 @@ export interface StoredFile {
   readonly createdAt: Date;
   /** Whether a message or a room uses it. */
   readonly isUsed: boolean;
+  /** Which copy of what was uploaded counts; null before the completion, and for a file of the server's own. */
+  readonly reception: string | null;
 }
 
 type FileRow = Omit<StoredFile, 'createdAt'> & { readonly createdAt: number };
 
 const fileColumns = Prisma.sql`
-  chat_attachment_json(a) AS attachment, a.room_id AS "roomId", a.uploader_id AS "uploaderId", a.announced,
+  chat_attachment_json(a) AS attachment, a.room_id AS "roomId", a.uploader_id AS "uploaderId", a.announced, a.reception,
   date_part('epoch', a.created_at) AS "createdAt",
   EXISTS (SELECT FROM chat_message_attachments u WHERE u.attachment_id = a.id)
     OR EXISTS (SELECT FROM chat_rooms r WHERE r.id = a.room_id AND r.image_url = '/files/' || a.id || '/medium') AS "isUsed"`;
@@ -96,27 +100,29 @@ export interface LookedAt {
   readonly width: number | null;
   readonly height: number | null;
   readonly durationMs: number | null;
+  /** The copy that was looked at. */
+  readonly reception: string;
 }
 
-/** Notes what the bytes are. The first of several calls decides; resolves with the file as it is after it. */
+/** Notes what the bytes are. The first of several calls decides; resolves with the file as it is after it, and with the copy that counts. */
 export async function completeUpload(
   { writes }: Database,
   id: string,
-  { status, failure, kind, contentType, byteSize, width, height, durationMs }: LookedAt,
+  { status, failure, kind, contentType, byteSize, width, height, durationMs, reception }: LookedAt,
   lifetimeMs: number,
-): Promise<Attachment | null> {
-  const rows = await writes.query<{ attachment: Attachment }>`
+): Promise<{ attachment: Attachment; reception: string | null } | null> {
+  const rows = await writes.query<{ attachment: Attachment; reception: string | null }>`
     UPDATE chat_attachments a SET status = ${status}::chat_attachment_status, failure = ${failure}::chat_attachment_failure,
       kind = ${kind}::chat_attachment_kind, content_type = ${contentType}::text, byte_size = ${byteSize}::int,
-      width = ${width}::int, height = ${height}::int, duration_ms = ${durationMs}::int,
+      width = ${width}::int, height = ${height}::int, duration_ms = ${durationMs}::int, reception = ${reception}::uuid,
       due_at = CASE WHEN ${status}::text = 'READY' THEN a.created_at + ${lifetimeMs}::float8 * interval '1 millisecond'
         ELSE clock_timestamp() + interval '10 seconds' END
     WHERE a.id = ${id}::uuid AND a.status = 'PENDING'
-    RETURNING chat_attachment_json(a) AS attachment`;
-  if (rows[0] !== undefined) return rows[0].attachment;
-  const [before] = await writes.query<{ attachment: Attachment }>`
-    SELECT chat_attachment_json(a) AS attachment FROM chat_attachments a WHERE a.id = ${id}::uuid`;
-  return before?.attachment ?? null;
+    RETURNING chat_attachment_json(a) AS attachment, a.reception`;
+  if (rows[0] !== undefined) return rows[0];
+  const [before] = await writes.query<{ attachment: Attachment; reception: string | null }>`
+    SELECT chat_attachment_json(a) AS attachment, a.reception FROM chat_attachments a WHERE a.id = ${id}::uuid`;
+  return before ?? null;
 }
 
 /** The number of files that one call of `takeDueFiles` returns at most. */

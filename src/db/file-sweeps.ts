@@ -48,11 +48,12 @@ export interface KeptFile {
   readonly kind: AttachmentKind;
   /** Whether it was announced before the given time. */
   readonly isOld: boolean;
+  readonly reception: string | null;
 }
 
 export async function findKept({ upkeep }: Database, ids: readonly string[], before: Date): Promise<KeptFile[]> {
   return upkeep.query<KeptFile>`
-    SELECT a.id, a.status, a.kind, a.created_at < ${before.toISOString()}::timestamptz AS "isOld"
+    SELECT a.id, a.status, a.kind, a.reception, a.created_at < ${before.toISOString()}::timestamptz AS "isOld"
     FROM chat_attachments a WHERE a.id = ANY(${ids}::uuid[]) AND a.status IN ('PENDING', 'PROCESSING', 'READY')`;
 }
 

@@ -35,7 +35,8 @@ export type Outcome =
   | 'UNUSABLE_ATTACHMENT'
   | 'NOT_UPLOADED'
   | 'NOT_READY'
-  | 'ATTACHMENT_USED';
+  | 'ATTACHMENT_USED'
+  | 'TOO_MANY_PENDING';
 
 const done: ReadonlySet<Outcome> = new Set<Outcome>(['OK', 'DUPLICATE', 'UNCHANGED']);
 /** Whether the change is in place now, by this write or an earlier one. */

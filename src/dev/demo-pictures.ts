@@ -38,10 +38,10 @@ export async function storePictures(
 }
 
 async function store({ id, file }: DemoPicture, files: { readonly storage: Storage; readonly decoder: Decoder }) {
-  await files.storage.write(receivedKey(id), fileURLToPath(new URL(file, folder)), contentType);
-  const finished = await finishPicture(files, { id, contentType });
-  if (finished?.status !== 'READY') throw new Error(`The demo's picture ${file} cannot be used`);
-  await files.storage.removeAll(receivedKey(id));
+  await files.storage.write(receivedKey(id, null), fileURLToPath(new URL(file, folder)), contentType);
+  const finished = await finishPicture(files, { id, contentType }, null);
+  if (finished.status !== 'READY') throw new Error(`The demo's picture ${file} cannot be used`);
+  await files.storage.remove(receivedKey(id, null));
   return finished;
 }
 

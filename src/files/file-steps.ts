@@ -1,6 +1,6 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
-import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
+import { mkdtemp, opendir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
@@ -33,31 +33,61 @@ export interface Terms {
   readonly fileTypes: readonly string[];
 }
 
+/** A copy of what a client has written, and what it is. It counts if the file's row gets its reception. */
+export interface Received {
+  /** The part of its key that makes it the only one. */
+  readonly reception: string;
+  readonly look: Look;
+}
+
+type FileTools = { readonly storage: Storage; readonly decoder: Decoder };
+
 /**
- * Takes what a client has written out of its reach and looks at what it is; null if nothing has been written. May be repeated:
- * the first copy counts.
+ * Takes what a client has written out of its reach and looks at what it is; null if nothing has been written. May be repeated,
+ * also at the same time: each call makes a copy of its own, so that no storage can exchange bytes that were looked at.
  */
 export async function receiveFile(
-  { storage, decoder }: { readonly storage: Storage; readonly decoder: Decoder },
+  files: FileTools,
   id: string,
   announced: { readonly byteSize: number; readonly sha256: string | null },
+  terms: Terms,
+): Promise<Received | null> {
+  // A storage that hangs shows it here: a copy may take long.
+  if ((await files.storage.sizeOf(incomingKey(id))) === null) return null;
+  const reception = randomUUID();
+  const key = receivedKey(id, reception);
+  try {
+    if (!(await files.storage.copy(incomingKey(id), key))) return null;
+    return { reception, look: await lookAt(files, key, announced, terms) };
+  } catch (error) {
+    dropReception(files.storage, id, reception);
+    throw error;
+  }
+}
+
+/** Removes a copy that does not count. If this fails, the sweep does it. */
+export const dropReception = (storage: Storage, id: string, reception: string): void =>
+  void storage.remove(receivedKey(id, reception)).catch(() => undefined);
+
+async function lookAt(
+  { storage, decoder }: FileTools,
+  key: string,
+  announced: { readonly byteSize: number; readonly sha256: string | null },
   { maxFileBytes, fileTypes }: Terms,
-): Promise<Look | null> {
-  const received = receivedKey(id);
-  if ((await storage.sizeOf(received)) === null) await storage.copy(incomingKey(id), received);
-  const byteSize = await storage.sizeOf(received);
-  if (byteSize === null) return null;
-  const sample = await readBytes(storage, received, { start: 0, end: Math.min(byteSize, sampleBytes) - 1 });
+): Promise<Look> {
+  const byteSize = await storage.sizeOf(key);
+  if (byteSize === null) throw new Error(`The storage has lost ${key} at once`);
+  const sample = await readBytes(storage, key, { start: 0, end: Math.min(byteSize, sampleBytes) - 1 });
   const answer = await decoder.run({ kind: 'look', bytes: sample });
   const found = 'contentType' in answer ? answer.contentType : undefined;
   const contentType = usualName(found ?? 'application/octet-stream');
   const kind = kindOf(contentType);
-  const film = kind === 'VIDEO' ? await readFilm(byteSize, (range) => readBytes(storage, received, range)) : noFilm;
+  const film = kind === 'VIDEO' ? await readFilm(byteSize, (range) => readBytes(storage, key, range)) : noFilm;
   const look = { kind, contentType, byteSize, ...film };
   if (byteSize > maxFileBytes) return { ...look, failure: 'TOO_LARGE' };
   if (byteSize !== announced.byteSize) return { ...look, failure: 'CHECKSUM' };
   if (!fileTypes.includes(contentType)) return { ...look, failure: 'TYPE_NOT_ALLOWED' };
-  if (announced.sha256 !== null && (await digestOf(storage, received)) !== announced.sha256) {
+  if (announced.sha256 !== null && (await digestOf(storage, key)) !== announced.sha256) {
     return { ...look, failure: 'CHECKSUM' };
   }
   return { ...look, failure: null };
@@ -86,13 +116,14 @@ export type Finished =
  * interrupted anywhere.
  */
 export async function finishPicture(
-  { storage, decoder }: { readonly storage: Storage; readonly decoder: Decoder },
+  { storage, decoder }: FileTools,
   { id, contentType }: Pick<Attachment, 'id' | 'contentType'>,
-): Promise<Finished | null> {
+  reception: string | null,
+): Promise<Finished> {
   const folder = await mkdtemp(join(tmpdir(), folderName));
   try {
     const path = join(folder, 'received');
-    const bytes = await storage.read(receivedKey(id));
+    const bytes = await storage.read(receivedKey(id, reception));
     if (bytes === null) return { status: 'FAILED', failure: 'BROKEN' };
     await pipeline(bytes, createWriteStream(path));
     const answer = await decoder.run({ kind: 'picture', path, contentType, folder, pixels: versions });
@@ -118,7 +149,7 @@ const abandonedMs = 3_600_000;
 
 /** Removes the folders of work that was cut off on this machine: they have pictures as they were uploaded. */
 export async function removeAbandoned(): Promise<void> {
-  for (const name of await readdir(tmpdir())) {
+  for await (const { name } of await opendir(tmpdir())) {
     if (!name.startsWith(folderName)) continue;
     const path = join(tmpdir(), name);
     const found = await stat(path).catch(() => undefined);
@@ -130,5 +161,5 @@ export async function removeAbandoned(): Promise<void> {
 /** Erases every byte of a file. */
 export async function eraseFile(storage: Storage, id: string): Promise<void> {
   await storage.removeAll(filePrefix(id));
-  await storage.removeAll(incomingKey(id));
+  await storage.remove(incomingKey(id));
 }

@@ -1,8 +1,12 @@
 import type { Readable } from 'node:stream';
-import type { ByteRange, ReadTerms, Storage, StoredObject, WriteAddress, WriteTerms } from './storage.js';
+import type { ByteRange, ReadTerms, Receive, Storage, StoredObject, WriteAddress, WriteTerms } from './storage.js';
 
-/** A storage that did not answer when the server started. Each use checks it first, until a check has succeeded. */
+/**
+ * A storage that could not be checked when the server started. Each use checks it first, until a check has succeeded, and
+ * rejects with the error of a check that has failed.
+ */
 export class LateStorage implements Storage {
+  readonly receive: Receive | null;
   readonly #storage: Storage;
   readonly #check: () => Promise<void>;
   #checked: Promise<void> | undefined;
@@ -10,6 +14,8 @@ export class LateStorage implements Storage {
   constructor(storage: Storage, check: () => Promise<void>) {
     this.#storage = storage;
     this.#check = check;
+    const { receive } = storage;
+    this.receive = receive && (async (...args) => this.#ready().then(() => receive(...args)));
   }
 
   async addressForWriting(key: string, terms: WriteTerms): Promise<WriteAddress> {
@@ -36,16 +42,20 @@ export class LateStorage implements Storage {
     return (await this.#ready()).copy(from, to);
   }
 
+  async remove(key: string): Promise<void> {
+    return (await this.#ready()).remove(key);
+  }
+
   async removeAll(prefix: string): Promise<void> {
     return (await this.#ready()).removeAll(prefix);
   }
 
-  async *list(): AsyncIterable<StoredObject> {
-    yield* (await this.#ready()).list();
+  async *list(prefix: string): AsyncIterable<StoredObject> {
+    yield* (await this.#ready()).list(prefix);
   }
 
-  async claim(key: string, text: string): Promise<string> {
-    return (await this.#ready()).claim(key, text);
+  async identify(id: string): Promise<string> {
+    return (await this.#ready()).identify(id);
   }
 
   async #ready(): Promise<Storage> {

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { resolve } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Logger } from 'pino';
 import { ChatError } from '../domain/errors.js';
@@ -38,7 +39,8 @@ export class StorageRefusedError extends Error {
   }
 }
 
-const identityKey = 'storage-id';
+/** A start waits no longer for the database. */
+const databaseMs = 1_000;
 
 interface OpenStorageOptions {
   readonly signer: Signer;
@@ -48,10 +50,11 @@ interface OpenStorageOptions {
 }
 
 /**
- * Opens the storage, and checks that it is the one that the database belongs to. If a bucket cannot be reached, it is checked when
- * it is used: a chat without its files is better than none.
+ * Opens the storage, and checks that it is the one that the database belongs to. If a bucket or the database cannot be reached,
+ * it is checked when it is used: a chat without its files is better than none.
  * @throws {OtherStorageError}
  * @throws {StorageRefusedError}
+ * @throws {ChatError} UNAVAILABLE if a folder cannot be used
  */
 export async function openStorage(
   { url, key }: StorageConfig,
@@ -59,21 +62,29 @@ export async function openStorage(
 ): Promise<Storage> {
   const isFolder = url.startsWith('file:');
   const storage = isFolder
-    ? new FolderStorage(folderOf(url), (name, terms) => signer.signWrite(name, terms))
+    ? new FolderStorage(folderOf(url), (name, terms) => signer.signWrite(name, terms), log)
     : new S3Storage(url, key ?? { id: '', secret: '' }, log);
-  const check = async () => {
-    const id = await storage.claim(identityKey, randomUUID());
+  const assertClaimed = async (id: string) => {
     if ((await claim(id)) !== id) throw new OtherStorageError(url);
   };
-  try {
-    await check();
-    return storage;
-  } catch (error) {
-    const cause = (error as Error).cause;
-    if (cause instanceof S3Refusal && !cause.isOutage) throw new StorageRefusedError(cause);
+  const check = async () => assertClaimed(await storage.identify(randomUUID()));
+  const open = () => new LateStorage(storage, () => check().catch((error) => reject(error, log)));
+  const id = await storage.identify(randomUUID()).catch((error: Error) => {
+    if (error.cause instanceof S3Refusal && !error.cause.isOutage) throw new StorageRefusedError(error.cause);
     if (isFolder || !(error instanceof ChatError)) throw error;
-    return new LateStorage(storage, () => check().catch((later) => reject(later, log)));
-  }
+    return null;
+  });
+  if (id === null) return open();
+  const claimed = assertClaimed(id).then(() => true);
+  const isChecked = await Promise.race([claimed, delay(databaseMs, false, { ref: false })]).catch((error: unknown) => {
+    if (error instanceof ChatError) return false;
+    throw error;
+  });
+  if (isChecked) return storage;
+  // It will be asked again.
+  claimed.catch(() => undefined);
+  log.warn('The storage of files will be checked when the database can be reached');
+  return open();
 }
 
 /** What is a start error at the start is a problem of the storage afterwards. */

@@ -1,7 +1,9 @@
 import { parseXml, type XmlElement } from '@rgrove/parse-xml';
-import { ChatError } from '../domain/errors.js';
+import { unavailable } from './outage.js';
 
 const outages: ReadonlySet<number> = new Set([409, 429, 500, 502, 503, 504]);
+/** Answers to requests that the storage has not begun to work on. */
+const untouched: ReadonlySet<number> = new Set([409, 429, 503]);
 const partMs = 10_000;
 /** A page of a list has at most a thousand keys. */
 const maxTextBytes = 4_194_304;
@@ -20,6 +22,11 @@ export class S3Refusal extends Error {
   /** The storage is overloaded, restarts, or has another request for the same object: it may take the same one later. */
   get isOutage(): boolean {
     return outages.has(this.status);
+  }
+
+  /** The storage has not begun to work on the request. */
+  get isUntouched(): boolean {
+    return untouched.has(this.status);
   }
 }
 
@@ -91,9 +98,4 @@ async function inTime<T>(work: Promise<T>): Promise<T> {
   } finally {
     clearTimeout(timer);
   }
-}
-
-export function unavailable(error: unknown): ChatError {
-  if (error instanceof ChatError) return error;
-  return new ChatError('UNAVAILABLE', 'The storage of files is not available at the moment', { cause: error });
 }

@@ -3,7 +3,8 @@ import type { XmlElement } from '@rgrove/parse-xml';
 import { AwsV4Signer } from 'aws4fetch';
 import type { Logger } from 'pino';
 import { ChatError } from '../domain/errors.js';
-import { codeIn, readText, rootOf, S3Refusal, StorageTimeoutError, unavailable } from './s3-answer.js';
+import { OutageLog, unavailable } from './outage.js';
+import { codeIn, readText, rootOf, S3Refusal, StorageTimeoutError } from './s3-answer.js';
 import type { S3Place } from './s3-url.js';
 
 /** The id of an access key, and its secret. */
@@ -21,6 +22,8 @@ export interface S3Request {
   readonly body?: S3Body;
   /** For an answer, or for the next part of the body. */
   readonly timeoutMs?: number;
+  /** Never sent again unless it was refused: the storage may still be at work on a request that it did not answer. */
+  readonly isOnce?: boolean;
 }
 
 export interface S3Body {
@@ -40,15 +43,14 @@ const firstPauseMs = 100;
 export class S3Client {
   readonly #place: S3Place;
   readonly #key: S3Key;
-  readonly #log: Logger;
+  readonly #outages: OutageLog;
   readonly #signingKeys = new Map<string, ArrayBuffer>();
-  #isAway = false;
   #answeredAt = Number.NEGATIVE_INFINITY;
 
   constructor(place: S3Place, key: S3Key, log: Logger) {
     this.#place = place;
     this.#key = key;
-    this.#log = log;
+    this.#outages = new OutageLog(log);
   }
 
   /** How long ago the storage answered for the last time; Infinity if it never did. */
@@ -62,13 +64,13 @@ export class S3Client {
       try {
         const response = await this.#try(request);
         if (response.ok || allowed.includes(response.status)) {
-          this.#noteAway(false);
+          this.#outages.noteSuccess();
           return response;
         }
         throw new S3Refusal(response.status, response.body === null ? '' : codeIn(rootOf(await readText(response))));
       } catch (error) {
-        if (attempt === tries || !mayPass(error)) {
-          this.#noteAway(true, error);
+        if (attempt === tries || !mayPass(error, request)) {
+          this.#outages.noteFailure(error);
           throw unavailable(error);
         }
         await delay(firstPauseMs * 4 ** (attempt - 1) * (0.5 + Math.random()));
@@ -131,14 +133,6 @@ export class S3Client {
     }
   }
 
-  /** Logs the first failure, and the first success after it. */
-  #noteAway(isAway: boolean, error?: unknown): void {
-    if (isAway === this.#isAway) return;
-    this.#isAway = isAway;
-    if (isAway) this.#log.warn({ err: error }, 'The storage of files is not available');
-    else this.#log.info('The storage of files is available again');
-  }
-
   async #sign(
     { method, key, query = {}, headers = {} }: S3Request,
     options: { signQuery?: boolean; allHeaders?: boolean } = {},
@@ -174,7 +168,7 @@ function toStream({ open }: S3Body, timer: NodeJS.Timeout): AsyncIterable<Uint8A
 }
 
 /** Whether another try may succeed. One that has waited in vain is not repeated: its caller waits as well. */
-function mayPass(error: unknown): boolean {
-  if (error instanceof S3Refusal) return error.isOutage;
-  return !(error instanceof StorageTimeoutError || error instanceof ChatError);
+function mayPass(error: unknown, { isOnce = false }: S3Request): boolean {
+  if (error instanceof S3Refusal) return isOnce ? error.isUntouched : error.isOutage;
+  return !(isOnce || error instanceof StorageTimeoutError || error instanceof ChatError);
 }

@@ -7,7 +7,15 @@ import type { Logger } from 'pino';
 import { childrenOf, partsOf, readText, textIn } from './s3-answer.js';
 import { type S3Body, S3Client, type S3Key } from './s3-client.js';
 import { parseS3Url, type S3Place } from './s3-url.js';
-import type { ByteRange, ReadTerms, Storage, StoredObject, WriteAddress, WriteTerms } from './storage.js';
+import {
+  type ByteRange,
+  identityKey,
+  type ReadTerms,
+  type Storage,
+  type StoredObject,
+  type WriteAddress,
+  type WriteTerms,
+} from './storage.js';
 
 const missing = 404;
 /** The object exists already. */
@@ -20,7 +28,7 @@ const writeMs = 20_000;
 const copyMs = 30_000;
 /** No longer than this is an answer proof that the storage can be reached. */
 const proofMs = 2_000;
-/** Two servers that claim at the same time, without conditions, have both written after this time. */
+/** Two servers that give it an id at the same time, without conditions, have both written after this time. */
 const settleMs = 2_000;
 /** S3 allows no longer ones. */
 const maxSeconds = 604_800;
@@ -28,6 +36,7 @@ const removalsAtOnce = 8;
 
 /** A bucket of S3, or of a service like it. Clients write to it and read from it by signed addresses. */
 export class S3Storage implements Storage {
+  readonly receive = null;
   readonly #place: S3Place;
   readonly #client: S3Client;
 
@@ -79,35 +88,34 @@ export class S3Storage implements Storage {
       'x-amz-metadata-directive': 'REPLACE',
       'content-type': 'application/octet-stream',
     };
-    const copyUnless = async (condition: Readonly<Record<string, string>>, allowed: readonly number[]) => {
-      const request = { method: 'PUT', key: to, headers: { ...headers, ...condition }, timeoutMs: copyMs } as const;
-      return (await this.#client.ask(request, [missing, exists, ...allowed])).status;
-    };
-    let status = await copyUnless(ifAbsent, unknownCondition);
-    // A service may take the condition for one about the source.
-    const isIgnored = unknownCondition.includes(status) || (status === exists && (await this.sizeOf(to)) === null);
-    if (isIgnored) status = await copyUnless({}, []);
+    const request = { method: 'PUT', key: to, headers, timeoutMs: copyMs, isOnce: true } as const;
+    const { status } = await this.#client.ask(request, [missing]);
     return status !== missing;
+  }
+
+  async remove(key: string): Promise<void> {
+    await this.#client.do({ method: 'DELETE', key }, [missing]);
   }
 
   async removeAll(prefix: string): Promise<void> {
     const limit = pLimit(removalsAtOnce);
     for await (const keys of this.#pages(prefix)) {
       // One by one: a request for many needs a checksum that not every service takes, and a file has five objects.
-      await Promise.all(keys.map(({ key }) => limit(() => this.#client.do({ method: 'DELETE', key }, [missing]))));
+      await Promise.all(keys.map(({ key }) => limit(() => this.remove(key))));
     }
   }
 
-  async *list(): AsyncIterable<StoredObject> {
-    for await (const page of this.#pages('')) yield* page;
+  async *list(prefix: string): AsyncIterable<StoredObject> {
+    for await (const page of this.#pages(prefix)) yield* page;
   }
 
-  async claim(key: string, text: string): Promise<string> {
+  async identify(id: string): Promise<string> {
+    const key = identityKey;
     const known = await this.#readText(key);
     if (known !== null) return known;
     const write = (condition: Readonly<Record<string, string>>, allowed: readonly number[]) =>
       this.#client.do(
-        { method: 'PUT', key, headers: { 'content-type': 'text/plain', ...condition }, body: bodyOf(text) },
+        { method: 'PUT', key, headers: { 'content-type': 'text/plain', ...condition }, body: bodyOf(id) },
         allowed,
       );
     const status = await write(ifAbsent, [exists, ...unknownCondition]);
@@ -151,7 +159,9 @@ export class S3Storage implements Storage {
         key: textIn(object, 'Key').slice(own.length),
         modifiedAt: new Date(textIn(object, 'LastModified')),
       }));
-      token = textIn(root, 'IsTruncated') === 'true' ? textIn(root, 'NextContinuationToken') : '';
+      const next = textIn(root, 'IsTruncated') === 'true' ? textIn(root, 'NextContinuationToken') : '';
+      if (next !== '' && next === token) throw new Error('The storage lists the same page for ever');
+      token = next;
     } while (token !== '');
   }
 }

@@ -35,6 +35,9 @@ export interface StoredObject {
   readonly modifiedAt: Date;
 }
 
+/** Receives what a client writes. @throws {ChatError} BAD_USER_INPUT unless it has exactly this length */
+export type Receive = (key: string, bytes: AsyncIterable<Buffer>, byteSize: number) => Promise<void>;
+
 /**
  * Where bytes are kept: a folder, or a bucket. Keys have letters, digits, `-`, `.` and `/`. Each method rejects with a ChatError
  * UNAVAILABLE if the storage cannot be reached.
@@ -44,6 +47,8 @@ export interface Storage {
   addressForWriting(key: string, terms: WriteTerms): Promise<WriteAddress>;
   /** An address from which a client reads the object for a short time; null if this server sends the bytes itself. */
   addressForReading(key: string, terms: ReadTerms): Promise<string | null>;
+  /** What this server does with the bytes of a client; null if clients bring them to the storage itself. */
+  readonly receive: Receive | null;
   /** The length in bytes; null if there is no such object. */
   sizeOf(key: string): Promise<number | null>;
   /** The bytes, or a part of them; null if there is no such object. */
@@ -51,23 +56,34 @@ export interface Storage {
   /** Stores a file of this machine. Replaces an object at once: nobody reads a part of it. */
   write(key: string, path: string, contentType: string): Promise<void>;
   /**
-   * False if there is no such object. Whoever writes to `from` afterwards changes nothing at `to`. An object that is at `to`
-   * already stays as it is, if the storage can promise that: a folder can, and so can Amazon's S3.
+   * Copies to a key to which nothing was copied before. False if there is no such object. Once it resolves, the copy never
+   * changes, whatever is written to `from`. If it rejects, a copy may still appear at `to` at any time: try again with another key.
    */
   copy(from: string, to: string): Promise<boolean>;
-  /** Removes all objects whose key begins so; it is no error if there is none. */
+  /** Removes this object; it is no error if there is none. */
+  remove(key: string): Promise<void>;
+  /** Removes all objects whose key begins so; it is no error if there is none. The prefix ends in `/`. */
   removeAll(prefix: string): Promise<void>;
-  /** All objects, in no order. */
-  list(): AsyncIterable<StoredObject>;
-  /** Stores the text if the object does not exist. Resolves with what is stored now. Used to tell storages apart. */
-  claim(key: string, text: string): Promise<string>;
+  /** All objects whose key begins so, in no order, read bit by bit: there may be millions. The prefix ends in `/`. */
+  list(prefix: string): AsyncIterable<StoredObject>;
+  /**
+   * Gives the storage this id if it has none, and resolves with the one that it has. From then on a storage that could be
+   * another one without an error, as a folder could, is UNAVAILABLE while it does not have this id.
+   */
+  identify(id: string): Promise<string>;
 }
 
+/** The object that has the id of the storage. */
+export const identityKey = 'storage-id';
 /** What clients may still write. Nobody reads it: `completeUpload` makes a copy. */
 export const incomingKey = (id: string): string => `incoming/${id}`;
 /** Everything of one file. */
 export const filePrefix = (id: string): string => `files/${id}/`;
-/** The bytes as they were uploaded. */
-export const receivedKey = (id: string): string => `${filePrefix(id)}received`;
+/**
+ * The bytes as they were uploaded: a copy of `incomingKey`. Each completion makes a copy of its own, and the row has the
+ * reception whose copy counts. It is null for a file that this server has written by itself.
+ */
+export const receivedKey = (id: string, reception: string | null): string =>
+  `${filePrefix(id)}received${reception === null ? '' : `-${reception}`}`;
 /** A version that was made of them. */
 export const versionKey = (id: string, version: string): string => `${filePrefix(id)}${version}`;

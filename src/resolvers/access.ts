@@ -12,13 +12,16 @@ export function assertAuthenticated({ viewer }: { readonly viewer?: unknown }): 
   if (viewer == null) throw new ChatError('UNAUTHENTICATED', 'A token is needed: Authorization: Bearer ...');
 }
 
+/** Another upload takes about so long. */
+const pendingRetryMs = 5_000;
+
 type Refusal = Exclude<Outcome, 'OK' | 'DUPLICATE' | 'UNCHANGED'>;
 
 /**
  * The errors for refusals of the room log's SQL functions (prisma/functions), which check rules that depend on stored rows
  * under the room's lock. A room that does not exist and one without the viewer look the same.
  */
-const refusals: Readonly<Record<Refusal, readonly [ErrorCode, string]>> = {
+const refusals: Readonly<Record<Refusal, readonly [ErrorCode, string, { readonly retryAfterMs: number }?]>> = {
   NOT_FOUND: ['NOT_FOUND', 'There is no such room or message, or you are not a member'],
   CONFLICT: ['CONFLICT', 'This id was used before: with another author, room, type or content, or for something else'],
   NOT_AUTHOR: ['FORBIDDEN', 'Only its author may edit a message; its author or an admin may delete it'],
@@ -38,6 +41,11 @@ const refusals: Readonly<Record<Refusal, readonly [ErrorCode, string]>> = {
   NOT_UPLOADED: ['CONFLICT', 'The bytes of the file are not there yet: upload them and call completeUpload'],
   NOT_READY: ['CONFLICT', 'The picture is still being looked at: try again in a moment'],
   ATTACHMENT_USED: ['CONFLICT', 'The file belongs to another message'],
+  TOO_MANY_PENDING: [
+    'RATE_LIMITED',
+    'Too many files wait for completeUpload (limits.maxPendingFiles): complete some, or wait until they are removed',
+    { retryAfterMs: pendingRetryMs },
+  ],
 };
 
 /** @throws {ChatError} the error for this refusal */
@@ -161,14 +169,19 @@ export async function assertMayWatch({ subscriptionRate }: Deps, viewer: Viewer,
  * For a file of this length. One that is refused for it does not count, so that a shorter one may still be sent.
  * @throws {ChatError} RATE_LIMITED, with how long to wait
  */
-export async function assertMayUpload({ fileRate, fileBytesRate }: Deps, viewer: Viewer, bytes: number): Promise<void> {
+export async function assertMayUpload(deps: Deps, viewer: Viewer, bytes: number): Promise<void> {
+  const { fileRate, fileBytesRate } = deps;
   await consume(fileRate, viewer);
   if (bytes === 0) return;
   await consume(fileBytesRate, viewer, bytes).catch(async (error: unknown) => {
-    await fileBytesRate?.reward(viewer.userId, bytes);
+    await returnUpload(deps, viewer, bytes);
     throw error;
   });
 }
+
+/** Gives the bytes of a file back that was refused after all. */
+export const returnUpload = async ({ fileBytesRate }: Deps, { userId }: Viewer, bytes: number): Promise<void> =>
+  void (await fileBytesRate?.reward(userId, bytes));
 
 /** @throws {ChatError} RATE_LIMITED, with how long to wait */
 export const assertMaySearch = ({ searchRate }: Deps, viewer: Viewer): Promise<void> => consume(searchRate, viewer);

@@ -96,6 +96,8 @@ export interface Limits {
   /** Media types. */
   readonly fileTypes: readonly string[];
   readonly filesPerMinute: number;
+  /** Of a user, on all instances: announced, and not completed. */
+  readonly maxPendingFiles: number;
   readonly fileBytesPerDay: number;
   /** For how long files are kept; null without an end. */
   readonly fileRetentionMs: number | null;

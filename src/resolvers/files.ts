@@ -11,8 +11,9 @@ import {
   noteErased,
   pageFiles,
   type StoredFile,
+  takeDueFiles,
 } from '../db/attachments.js';
-import { type SettledFile, settleAttachment } from '../db/room-log.js';
+import { isDone, type SettledFile, settleAttachment } from '../db/room-log.js';
 import type { Room } from '../db/rooms.js';
 import {
   type Attachment,
@@ -29,10 +30,10 @@ import { isUuid, parseUuid } from '../domain/ids.js';
 import { parsePageArgs } from '../domain/page.js';
 import type { Viewer } from '../domain/viewer.js';
 import { dispositionOf } from '../files/disposition.js';
-import { eraseFile, finishPicture, receiveFile } from '../files/file-steps.js';
+import { dropReception, eraseFile, finishPicture, receiveFile } from '../files/file-steps.js';
 import type { ByteRange, WriteAddress } from '../files/storage.js';
 import { incomingKey, receivedKey, versionKey } from '../files/storage.js';
-import { assertAllowed, assertMayChange, assertMayUpload } from './access.js';
+import { assertAllowed, assertMayChange, assertMayUpload, returnUpload } from './access.js';
 import type { Deps, Files, Limits } from './deps.js';
 
 export interface CreateUploadInput {
@@ -72,7 +73,8 @@ export async function createUpload(deps: Deps, viewer: Viewer, input: CreateUplo
   };
   // An upload that starts again costs its bytes only once.
   const known = input.id == null ? null : await findUpload(db, id, viewer.userId);
-  await assertMayUpload(deps, viewer, known === null ? announced.byteSize : 0);
+  const bytes = known === null ? announced.byteSize : 0;
+  await assertMayUpload(deps, viewer, bytes);
 
   const { outcome, attachment } = await create(db, {
     id,
@@ -81,7 +83,9 @@ export async function createUpload(deps: Deps, viewer: Viewer, input: CreateUplo
     purpose: input.purpose ?? 'MESSAGE',
     announced,
     lifetimeMs: unusedLifetimeMs,
+    maxPending: limits.maxPendingFiles,
   });
+  if (!isDone(outcome)) await returnUpload(deps, viewer, bytes);
   assertAllowed(outcome);
 
   const expiresAt = new Date(Math.floor(db.now() / 1_000) * 1_000 + addressLifetimeMs);
@@ -107,22 +111,34 @@ export async function completeUpload(
   if (upload === null) throw new ChatError('NOT_FOUND', 'There is no such upload of yours');
   if (upload.attachment.status !== 'PENDING') return { attachment: upload.attachment };
 
-  const look = await receiveFile(files, id, upload.announced, limits);
-  if (look === null) {
+  const received = await receiveFile(files, id, upload.announced, limits);
+  if (received === null) {
     // Another call may have completed it meanwhile, and its picture may be finished.
     const now = await findUpload(db, id, viewer.userId);
     if (now !== null && now.attachment.status !== 'PENDING') return { attachment: now.attachment };
     throw new ChatError('CONFLICT', 'The bytes are not there yet: upload them first, or again');
   }
-  const { failure, kind } = look;
-  const isHeldBack = kind === 'IMAGE' || files.scan !== null;
-  const status = failure !== null ? 'FAILED' : isHeldBack ? 'PROCESSING' : 'READY';
-  const attachment = found(await complete(db, id, { ...look, status }, unusedLifetimeMs));
+  const { reception, look } = received;
+  const isHeldBack = look.kind === 'IMAGE' || files.scan !== null;
+  const status = look.failure !== null ? 'FAILED' : isHeldBack ? 'PROCESSING' : 'READY';
+  const completed = await complete(db, id, { ...look, status, reception }, unusedLifetimeMs);
+  // Another call was first: the bytes that it has looked at are the file.
+  if (completed?.reception !== reception) dropReception(files.storage, id, reception);
+  const attachment = found(completed?.attachment ?? null);
 
   if (status !== 'READY') files.queue.add(id);
   // If this fails, the sweep does it.
-  void files.storage.removeAll(incomingKey(id)).catch(() => undefined);
+  void files.storage.remove(incomingKey(id)).catch(() => undefined);
   return { attachment };
+}
+
+/** Work that is not done by then is queued again. */
+const againMs = 120_000;
+
+/** Puts files with work that is due into the queue, a hundred at most. */
+export async function queueDueFiles(deps: Deps): Promise<void> {
+  const { queue } = requireFiles(deps);
+  for (const id of await takeDueFiles(deps.db, againMs)) queue.add(id);
 }
 
 /** Does what is due for a file, whatever that is: thumbnails, expiry, erasing. May be repeated, and interrupted anywhere. */
@@ -149,15 +165,15 @@ export async function workOnFile(deps: Deps, id: string): Promise<void> {
   // It may have ended meanwhile, and this work has written what was erased.
   if (settled.status !== 'READY' || outcome !== 'OK') return files.queue.add(id);
   // What was made of a picture takes its place.
-  const done = attachment.kind === 'IMAGE' ? [receivedKey(id), incomingKey(id)] : [incomingKey(id)];
-  await Promise.all(done.map((key) => files.storage.removeAll(key)));
+  const done = attachment.kind === 'IMAGE' ? [receivedKey(id, file.reception), incomingKey(id)] : [incomingKey(id)];
+  await Promise.all(done.map((key) => files.storage.remove(key)));
 }
 
 const expired = { status: 'EXPIRED' } as const;
 const infected = { status: 'FAILED', failure: 'INFECTED' } as const;
 
-/** What becomes of a file that others cannot read yet; null if its bytes are not there. */
-async function finish(files: Files, { attachment, roomId, uploaderId }: StoredFile): Promise<SettledFile | null> {
+/** What becomes of a file that others cannot read yet. */
+async function finish(files: Files, { attachment, roomId, uploaderId, reception }: StoredFile): Promise<SettledFile> {
   const { id, name, kind, contentType, byteSize } = attachment;
   if (files.scan !== null) {
     // Nobody but the uploader can read it now, so the scanner reads it in the uploader's name.
@@ -165,7 +181,7 @@ async function finish(files: Files, { attachment, roomId, uploaderId }: StoredFi
     const { isClean } = await files.scan({ id, name, contentType, byteSize, roomId, uploaderId, url });
     if (!isClean) return infected;
   }
-  return kind === 'IMAGE' ? finishPicture(files, attachment) : { status: 'READY' };
+  return kind === 'IMAGE' ? finishPicture(files, attachment, reception) : { status: 'READY' };
 }
 
 /** Whether nobody needs the file any more: it was not used in time, or its retention is over. */
@@ -202,7 +218,7 @@ export async function openFile(deps: Deps, userId: number, id: string, version: 
   const { name, kind, status } = file.attachment;
   const isPicture = kind === 'IMAGE' && status === 'READY';
   if (version !== 'original' && !isPicture) return null;
-  const key = isPicture ? versionKey(id, version) : receivedKey(id);
+  const key = isPicture ? versionKey(id, version) : receivedKey(id, file.reception);
   // Without a charset: a text may be in any, and is saved, not shown.
   const contentType = version === 'original' ? file.attachment.contentType : 'image/webp';
   const contentDisposition = dispositionOf(name, kind);

@@ -44,6 +44,10 @@ const Limits = builder.objectRef<LimitsShape>('Limits').implement({
     filesPerMinute: t.exposeInt('filesPerMinute', {
       description: 'How many files a user may announce in a minute; beyond it, createUpload is RATE_LIMITED.',
     }),
+    maxPendingFiles: t.exposeInt('maxPendingFiles', {
+      description:
+        'How many files of a user may be announced and not completed; beyond it, createUpload is RATE_LIMITED. A file that is never completed counts for a day.',
+    }),
     sendsPerMinute: t.exposeInt('sendsPerMinute', {
       description: 'How many messages a user may send in a minute; beyond it, sendMessage is RATE_LIMITED.',
     }),

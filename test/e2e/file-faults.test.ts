@@ -1,13 +1,13 @@
 import { execFileSync } from 'node:child_process';
 import { randomBytes, randomInt, randomUUID } from 'node:crypto';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest';
 import { Signer } from '../../src/files/signer.js';
-import type { TestClient } from '../support/client.js';
+import { TestClient } from '../support/client.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import {
   type Announced,
@@ -25,7 +25,9 @@ import {
 } from '../support/files.js';
 import { decodersOf, file, noise, peakOf } from '../support/hostile-files.js';
 import type { Instance } from '../support/instance.js';
+import { startNats } from '../support/nats.js';
 import { createUpload, deleteMessage, fileMessages, sendFiles } from '../support/operations.js';
+import { startOwnApp } from '../support/own-app.js';
 import { mountSmallDisk, type SmallDisk, whyNoSmallDisk } from '../support/own-postgres.js';
 import { RawHttp } from '../support/raw-http.js';
 import { Reader } from '../support/reader.js';
@@ -416,6 +418,103 @@ describeWithNats('files', () => {
   });
 });
 
+describeWithNats('a folder whose disk is lost', () => {
+  const folder = newFolder();
+  const disk = newFolder();
+  const noMount = whyNoSmallDisk();
+  /** Takes the disk away, as when it is not mounted any more, and puts it back: really, where that is allowed. */
+  const unmount = () => {
+    if (noMount === '') return void execFileSync('umount', ['--lazy', folder]);
+    renameSync(folder, `${folder}-away`);
+    mkdirSync(folder);
+  };
+  const mount = () => {
+    if (noMount === '') return void execFileSync('mount', ['--bind', disk, folder]);
+    rmdirSync(folder);
+    renameSync(`${folder}-away`, folder);
+  };
+  if (noMount === '') mount();
+  const world = useWorld({ env: envOf(folder) });
+  afterAll(() => {
+    if (noMount === '') execFileSync('umount', ['--lazy', folder]);
+    for (const path of [folder, disk]) rmSync(path, { recursive: true, force: true });
+  });
+  const unavailable = { code: 'UNAVAILABLE' };
+
+  it('is UNAVAILABLE and not written to until it is back, everything else goes on, and what waits is done then', async () => {
+    const [a, b] = world.instances as [Instance, Instance];
+    const [alice, bob] = [await world.client(4), await world.client(5, 1)];
+    const roomId = await alice.group(5);
+    const sendFile = async (id: string) =>
+      (await alice.http(sendFiles, { input: { roomId, attachmentIds: [id] } })).sendMessage.message;
+    const { id, url } = await upload(a, alice, roomId, makeText('kept'));
+    await sendFile(id);
+    const waiting = await announce(alice, roomId, makeText('waits'));
+    expect((await put(a, waiting, makeText('waits').bytes)).status).toBe(204);
+    const late = await announce(alice, roomId, makeText('late'));
+    const photo = file('large.jpg', 'image/jpeg', await noise(6_000, 4_000).jpeg().toBuffer());
+    const picture = await upload(a, alice, roomId, photo);
+    const erased = await sendFile((await upload(a, alice, roomId, makeText('erased'))).id);
+
+    unmount();
+    for (const [instance, client] of [
+      [a, alice],
+      [b, bob],
+    ] as const) {
+      expect((await read(instance, client, url)).status).toBe(503);
+      await expect(announce(client, roomId, makeText())).rejects.toMatchObject(unavailable);
+    }
+    expect((await put(a, late, makeText('late').bytes)).status).toBe(503);
+    await expect(complete(alice, waiting.attachment.id)).rejects.toMatchObject(unavailable);
+    expect(await alice.send(roomId, 'goes on')).toMatchObject({ duplicate: false });
+    await alice.http(deleteMessage, { input: { messageId: erased.id } });
+    // Longer than the work on the picture and on what is erased takes.
+    await delay(12_000);
+    expect(readdirSync(folder)).toEqual([]);
+    expect(a.output()).toContain('The storage of files is not available');
+
+    mount();
+    expect(await complete(alice, waiting.attachment.id)).toMatchObject({ status: 'READY' });
+    expect((await put(b, late, makeText('late').bytes)).status).toBe(204);
+    expect(String(await bytesOf(b, bob, url))).toBe('kept');
+    expect(await whenSettled(alice, picture.id)).toMatchObject({ status: 'READY' });
+    await waitFor(() => versionsOf(folder, picture.id).join() === finished.join(), { what: 'the thumbnails' });
+    const [{ attachment_id: gone }] = (await world.database.query(
+      'SELECT attachment_id FROM chat_message_attachments WHERE message_id = $1',
+      [erased.id],
+    )) as [{ attachment_id: string }];
+    await waitFor(() => versionsOf(folder, gone).length === 0, { what: 'the end of what was deleted' });
+  }, 400_000);
+});
+
+describeWithNats('a server that starts while PostgreSQL is away', () => {
+  it('starts, and takes files once PostgreSQL is back', { timeout: 120_000 }, async () => {
+    const folder = newFolder();
+    const [database, nats] = [await createDatabase(), await startNats()];
+    const proxy = await startTcpProxy(database.url);
+    await proxy.cut();
+    const app = await startOwnApp({ database: { ...database, url: proxy.url }, nats }, envOf(folder));
+    onTestFinished(async () => {
+      await app.stop();
+      await nats.stop();
+      await proxy.stop();
+      await database.drop();
+      rmSync(folder, { recursive: true, force: true });
+    });
+    const instance = { url: app.url, port: Number(new URL(app.url).port) } as Instance;
+    expect(
+      (await put(instance, { url: '/files/incoming/x', method: 'PUT', headers: [] } as never, Buffer.from('x'))).status,
+    ).toBe(503);
+    await proxy.restore();
+    const alice = await TestClient.create(instance, 4);
+    const roomId = await waitFor(() => alice.group(5), { what: 'the database' });
+    const announced = await announce(alice, roomId, makeText('at last'));
+    expect((await put(instance, announced, makeText('at last').bytes)).status).toBe(204);
+    expect(listFiles(folder)).toEqual([`incoming/${announced.attachment.id}`]);
+    await alice.close();
+  });
+});
+
 describeWithNats('a user who sends many files', () => {
   const folder = newFolder();
   const limits = { STORAGE_URL: `file:${folder}`, FILES_PER_MINUTE: '6', FILE_BYTES_PER_DAY: '1000' };
@@ -440,5 +539,34 @@ describeWithNats('a user who sends many files', () => {
     await expect(seventh).rejects.toMatchObject({ code: 'RATE_LIMITED' });
     expect(await seventh.catch(({ extensions }) => Number(extensions.retryAfterMs))).toBeLessThanOrEqual(60_000);
     await announce(bob, roomId, large);
+  });
+
+  it('has so many that wait for their bytes, on all instances together, and goes on when one is completed', async () => {
+    const more = { FILES_PER_MINUTE: '1000', FILE_BYTES_PER_DAY: '1000', MAX_PENDING_FILES: '5' };
+    const clients = [];
+    for (const _ of [1, 2]) {
+      await world.start(more);
+      clients.push(await world.client(7, world.instances.length - 1));
+    }
+    const [carol, there] = clients as [TestClient, TestClient];
+    const roomId = await carol.group(8);
+    const text = makeText('x'.repeat(50));
+    const outcomes = await Promise.allSettled(
+      Array.from({ length: 30 }, (_, index) => announce(index % 2 === 0 ? carol : there, roomId, text)),
+    );
+    const announced = outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []));
+    const refused = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason] : []));
+    expect([announced.length, refused.length]).toEqual([5, 25]);
+    for (const reason of refused) {
+      expect(reason).toMatchObject({ code: 'RATE_LIMITED', extensions: { retryAfterMs: 5_000 } });
+    }
+    const [first] = announced as [Announced];
+    // One that starts again is none more, and those that were refused cost no bytes.
+    await announce(there, roomId, text, first.attachment.id);
+    const instance = world.instances.at(-1) as Instance;
+    await put(instance, first, text.bytes);
+    await complete(there, first.attachment.id);
+    await announce(carol, roomId, text);
+    await expect(announce(carol, roomId, text)).rejects.toMatchObject({ code: 'RATE_LIMITED' });
   });
 });

@@ -83,6 +83,8 @@ describeWithNats('the sweep of the storage', () => {
       leave(`files/${id}/small`, 8),
       leave(`files/${photo.id}/received`, 8),
       leave(`incoming/${text.id}`, 8),
+      // Of a completion that was not the first.
+      leave(`files/${text.id}/received-${id}`, 8),
       leave(`incoming/${id}`, 8),
       leave(`scratch/${id}`, 8),
     ];

@@ -7,9 +7,10 @@ import { S3Storage } from '../../src/files/s3-storage.js';
 import type { TestClient } from '../support/client.js';
 import { announce, type Bytes, complete, makePhoto, makeText, put, read, upload } from '../support/files.js';
 import { type Instance, spawnInstance } from '../support/instance.js';
-import { fileEvents, fileMessages, roomFiles, sendFiles } from '../support/operations.js';
+import { createUpload, fileEvents, fileMessages, roomFiles, sendFiles } from '../support/operations.js';
 import { describeWithNatsAndS3 } from '../support/requirements.js';
 import { startS3, type TestS3 } from '../support/s3.js';
+import { type S3Proxy, startS3Proxy } from '../support/s3-proxy.js';
 import { waitFor } from '../support/wait-for.js';
 import { useWorld } from '../support/world.js';
 
@@ -59,7 +60,9 @@ describeWithNatsAndS3('a file in a bucket', () => {
   const keysOf = async (id: string) => {
     const storage = new S3Storage(env['STORAGE_URL'] ?? '', s3.key, pino({ level: 'silent' }));
     const keys: string[] = [];
-    for await (const { key } of storage.list()) if (key.includes(id)) keys.push(key);
+    for (const prefix of ['files/', 'incoming/']) {
+      for await (const { key } of storage.list(prefix)) if (key.includes(id)) keys.push(key);
+    }
     return keys.sort();
   };
 
@@ -222,5 +225,74 @@ describeWithNatsAndS3('a file in a bucket', () => {
     expect(await outputOf({ STORAGE_SECRET_KEY: '' })).toMatch(
       /STORAGE_KEY_ID and STORAGE_SECRET_KEY: both are needed/,
     );
+  });
+});
+
+describeWithNatsAndS3('an upload to a bucket without conditions', () => {
+  let s3: TestS3;
+  let proxy: S3Proxy;
+  const env: Record<string, string> = { FILES_PER_MINUTE: '1000000', MAX_PENDING_FILES: '3' };
+  beforeAll(async () => {
+    s3 = await startS3();
+    proxy = await startS3Proxy(s3.endpoint);
+    const settings = s3.settings(await s3.createBucket());
+    const url = settings['STORAGE_URL']?.replace(s3.endpoint, proxy.endpoint) ?? '';
+    Object.assign(env, settings, { STORAGE_URL: url });
+  });
+  afterAll(async () => {
+    await proxy?.stop();
+    await s3?.stop();
+  });
+  const world = useWorld({ env });
+  let a: Instance;
+  let alice: TestClient;
+  let roomId: string;
+  beforeAll(async () => {
+    [a] = world.instances as [Instance];
+    alice = await world.client(4);
+    roomId = await alice.group(5);
+  });
+  const storage = () => new S3Storage(env['STORAGE_URL'] ?? '', s3.key, pino({ level: 'silent' }));
+  const keysOf = async (id: string) => {
+    const keys: string[] = [];
+    for await (const { key } of storage().list(`files/${id}/`)) keys.push(key);
+    return keys;
+  };
+
+  it('keeps the bytes that were looked at, though a second completion copies others later', async () => {
+    const there = await world.client(4, 1);
+    const [right, wrong] = [Buffer.from('the bytes that were looked at'), Buffer.from('%PDF-1.7 of other bytes here.')];
+    const input = { id: randomUUID(), roomId, name: 'a', contentType: 'text/plain', byteSize: right.length };
+    const announced = (await alice.http(createUpload, { input })).createUpload;
+    const { id } = announced.attachment;
+    await put(a, announced, right);
+    const held = proxy.holdNextCopy();
+    const second = complete(there, id);
+    const release = await held;
+    const first = await complete(alice, id);
+    expect(first).toMatchObject({ status: 'READY', contentType: 'text/plain' });
+    const incoming = async () => (await storage().sizeOf(`incoming/${id}`)) === null;
+    await waitFor(incoming, { what: 'the end of what was received' });
+    expect((await put(a, announced, wrong)).status).toBe(200);
+    release();
+
+    expect(await second).toEqual(first);
+    expect(await (await read(a, alice, first.url)).text()).toBe(String(right));
+    await waitFor(async () => (await keysOf(id)).length === 1, { what: 'the end of the copy that does not count' });
+    expect(await (await read(a, alice, first.url)).text()).toBe(String(right));
+  });
+
+  it('is one of a few of its user that wait for their bytes', async () => {
+    const waiting = [];
+    for (let index = 0; index < 3; index += 1) waiting.push(await announce(alice, roomId, makeText()));
+    await expect(announce(alice, roomId, makeText())).rejects.toMatchObject({
+      code: 'RATE_LIMITED',
+      extensions: { retryAfterMs: 5_000 },
+    });
+    const [one] = waiting;
+    if (one === undefined) throw new Error('nothing is announced');
+    await put(a, one, makeText().bytes);
+    await complete(alice, one.attachment.id);
+    await announce(alice, roomId, makeText());
   });
 });

@@ -258,8 +258,9 @@ describe('seedDemo', () => {
     const { roomId, senderId } = message;
     const id = uuidv5(image, roomId);
     const announced = { name, contentType: 'image/jpeg', byteSize: 1, sha256: null };
-    await createUpload(db, { id, roomId, uploaderId: senderId, purpose: 'MESSAGE', announced, lifetimeMs: 60_000 });
-    const facts = { byteSize: 1, width: null, height: null, durationMs: null };
+    const limits = { lifetimeMs: 60_000, maxPending: 1 };
+    await createUpload(db, { id, roomId, uploaderId: senderId, purpose: 'MESSAGE', announced, ...limits });
+    const facts = { byteSize: 1, width: null, height: null, durationMs: null, reception: randomUUID() };
     const look = { status: 'READY', failure: null, kind: 'IMAGE', contentType: 'image/jpeg', ...facts } as const;
     await completeUpload(db, id, look, 60_000);
     return appendFiles(db, { ...message, content: '', attachmentIds: [id], retentionMs: null });

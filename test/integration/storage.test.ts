@@ -1,10 +1,21 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import { mkdtempSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { buffer, text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import pLimit from 'p-limit';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -45,7 +56,9 @@ const readText = async (storage: Storage, key: string) => {
 };
 async function keysOf(storage: Storage): Promise<string[]> {
   const keys: string[] = [];
-  for await (const { key } of storage.list()) keys.push(key);
+  for (const prefix of ['files/', 'many/', 'more/', 'chat/']) {
+    for await (const { key } of storage.list(prefix)) keys.push(key);
+  }
   return keys.sort();
 }
 
@@ -99,9 +112,12 @@ function behavesAsStorage(subject: () => Subject) {
 
     const listed = await keysOf(storage);
     expect(listed.filter((key) => key.startsWith('many/'))).toEqual(keys.sort());
-    for await (const { modifiedAt } of storage.list()) {
+    for await (const { modifiedAt } of storage.list('many/')) {
       expect(Math.abs(modifiedAt.getTime() - Date.now())).toBeLessThan(600_000);
     }
+    await storage.remove('many/0/received');
+    await storage.remove('many/0/received');
+    expect(await keysOf(storage)).toEqual(listed.filter((key) => key !== 'many/0/received'));
     await storage.removeAll('many/');
     await storage.removeAll('many/');
 
@@ -109,11 +125,19 @@ function behavesAsStorage(subject: () => Subject) {
     expect(await readText(storage, 'more/1/received')).toBe('stays');
   });
 
-  it('is claimed once: all who try get the same text', async () => {
-    const claimed = await Promise.all(['x', 'y', 'z'].map((one) => storage.claim('claimed', one)));
+  it('has one id for ever: all who try get the same one', async () => {
+    const others = await Promise.all([1, 2].map(() => subject().open()));
+    const ids = await Promise.all([storage, ...others].map((one, index) => one.identify(`id-${index}`)));
 
-    expect(new Set(claimed).size).toBe(1);
-    expect(await storage.claim('claimed', 'later')).toBe(claimed[0]);
+    expect(new Set(ids).size).toBe(1);
+    expect(await storage.identify('later')).toBe(ids[0]);
+  });
+
+  it('removes an object, and not those whose keys are longer', async () => {
+    for (const key of ['files/r/received', 'files/r/received-1']) await write(storage, key, key);
+    await storage.remove('files/r/received');
+    expect(await readText(storage, 'files/r/received')).toBeNull();
+    expect(await readText(storage, 'files/r/received-1')).toBe('files/r/received-1');
   });
 
   it('is UNAVAILABLE while it is away, without a long wait, and works again afterwards', async () => {
@@ -128,9 +152,10 @@ function behavesAsStorage(subject: () => Subject) {
       storage.read('files/d/received'),
       storage.copy('files/d/received', 'files/d/copy'),
       storage.write('files/d/other', path, 'text/plain'),
+      storage.remove('files/d/received'),
       storage.removeAll('files/d/'),
       keysOf(storage),
-      storage.claim('claimed', 'x'),
+      storage.identify('x'),
     ]);
     await repair();
 
@@ -143,28 +168,102 @@ function behavesAsStorage(subject: () => Subject) {
 }
 
 describe('a folder as storage', () => {
-  const root = () => join(scratch, 'storage');
-  const open = async () => new FolderStorage(root(), (key, terms) => signer.signWrite(key, terms));
-  behavesAsStorage(() => ({
-    open,
-    breakDown: async () => {
-      renameSync(root(), `${root()}-away`);
-      writeFileSync(root(), 'no folder');
-      return async () => {
-        rmSync(root());
-        renameSync(`${root()}-away`, root());
-      };
-    },
-  }));
+  const openAt = async (root: string) => {
+    const storage = new FolderStorage(root, (key, terms) => signer.signWrite(key, terms), log);
+    await storage.identify('the-first-id');
+    return storage;
+  };
 
-  it('keeps the first of several copies', async () => {
-    const storage = await open();
-    await write(storage, 'incoming/e', 'first');
-    await storage.copy('incoming/e', 'files/e/received');
-    await write(storage, 'incoming/e', 'second');
+  describe('that is no folder any more', () => {
+    const root = () => join(scratch, 'storage');
+    behavesAsStorage(() => ({
+      open: () => openAt(root()),
+      breakDown: async () => {
+        renameSync(root(), `${root()}-away`);
+        writeFileSync(root(), 'no folder');
+        return async () => {
+          rmSync(root());
+          renameSync(`${root()}-away`, root());
+        };
+      },
+    }));
+  });
 
-    expect(await storage.copy('incoming/e', 'files/e/received')).toBe(true);
-    expect(await readText(storage, 'files/e/received')).toBe('first');
+  describe('whose disk is not mounted any more', () => {
+    const root = () => join(scratch, 'mounted');
+    behavesAsStorage(() => ({
+      open: () => openAt(root()),
+      breakDown: async () => {
+        renameSync(root(), `${root()}-away`);
+        mkdirSync(root());
+        return async () => {
+          // Nothing was written where the disk is missing, or it could not be removed.
+          rmdirSync(root());
+          renameSync(`${root()}-away`, root());
+        };
+      },
+    }));
+  });
+
+  const terms = () => ({ contentType: 'text/plain', byteSize: 8, expiresAt: new Date(Date.now() + 60_000), userId: 4 });
+
+  it('that was exchanged for another one is UNAVAILABLE, also for what is being received', async () => {
+    const [root, away] = [join(scratch, 'exchanged'), join(scratch, 'exchanged-away')];
+    const storage = await openAt(root);
+    await write(storage, 'files/e/received', 'mine');
+    let goOn: () => void = () => undefined;
+    const half = new Promise<void>((resolve) => {
+      goOn = resolve;
+    });
+    const receiving = storage.receive('incoming/e', halves(half), 8);
+    await waitFor(() => readdirSync(join(root, 'scratch')).length > 0, { what: 'the first bytes' });
+
+    renameSync(root, away);
+    const other = new FolderStorage(root, (key, one) => signer.signWrite(key, one), log);
+    await other.identify('another-id');
+    goOn();
+    const unavailable = { code: 'UNAVAILABLE', cause: { name: 'LostFolderError' } };
+    await expect(receiving).rejects.toMatchObject(unavailable);
+    await expect(storage.read('files/e/received')).rejects.toMatchObject(unavailable);
+    await expect(storage.addressForWriting('incoming/f', terms())).rejects.toMatchObject(unavailable);
+    expect(readdirSync(root).sort()).toEqual(['scratch', 'storage-id']);
+
+    rmSync(root, { recursive: true });
+    renameSync(away, root);
+    expect(await readText(storage, 'files/e/received')).toBe('mine');
+    await storage.receive('incoming/e', halves(half), 8);
+  });
+
+  async function* halves(pause: Promise<void>): AsyncGenerator<Buffer> {
+    yield Buffer.from('half');
+    await pause;
+    yield Buffer.from('half');
+  }
+
+  it('lists any number of objects in little memory', async () => {
+    const root = join(scratch, 'large');
+    const storage = await openAt(root);
+    const count = 6_000;
+    for (let index = 0; index < count; index += 1) {
+      mkdirSync(join(root, `files/${index}`), { recursive: true });
+      writeFileSync(join(root, `files/${index}/received`), '');
+    }
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
+    collect();
+    const before = process.memoryUsage().heapUsed;
+    let [seen, most] = [0, 0];
+    for await (const { key } of storage.list('files/')) {
+      if (key === '') throw new Error('no key');
+      seen += 1;
+      if (seen % 2_000 !== 1) continue;
+      collect();
+      most = Math.max(most, process.memoryUsage().heapUsed - before);
+    }
+    expect(seen).toBe(count);
+    // The names of all of them take 1.6 MB.
+    expect(most).toBeLessThan(2 ** 20);
+    rmSync(root, { recursive: true });
   });
 });
 
@@ -181,8 +280,12 @@ describeWithS3('a bucket as storage', () => {
   afterAll(() => s3?.stop());
 
   describe('that hangs', () => {
+    let own: Promise<string> | undefined;
     behavesAsStorage(() => ({
-      open: async () => new S3Storage(urlOf(await s3.createBucket()), s3.key, log),
+      open: async () => {
+        own ??= s3.createBucket();
+        return new S3Storage(urlOf(await own), s3.key, log);
+      },
       breakDown: async () => {
         s3.pause();
         return async () => s3.resume();

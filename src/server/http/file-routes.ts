@@ -2,8 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import { type FileVersion, fileVersions } from '../../domain/attachment.js';
 import { ChatError } from '../../domain/errors.js';
-import { FolderStorage } from '../../files/folder-storage.js';
-import { incomingKey } from '../../files/storage.js';
+import { incomingKey, type Receive } from '../../files/storage.js';
 import type { Deps, Files } from '../../resolvers/deps.js';
 import { type OpenFile, openFile } from '../../resolvers/files.js';
 import type { Authenticate } from '../graphql/context.js';
@@ -47,8 +46,8 @@ export function fileRoutes({ deps, files, authenticate }: FileRoutesOptions): Ro
     { methods: getAndHead, path: '/files/:id/:version', handler: send },
     { methods: ['POST'], path: '/files/session', handler: createSession(files, authenticate) },
   ];
-  const { storage } = files;
-  return storage instanceof FolderStorage ? [...routes, receiveRoute(storage, files)] : routes;
+  const { receive } = files.storage;
+  return receive === null ? routes : [...routes, receiveRoute(receive, files)];
 }
 
 const isVersion = (text: string): text is FileVersion => fileVersions.some((version) => version === text);
@@ -158,7 +157,7 @@ function rangeOf(
 }
 
 /** The address that `createUpload` hands out. It is signed, and needs no token. */
-function receiveRoute(storage: FolderStorage, { signer }: Files): Route {
+function receiveRoute(receive: Receive, { signer }: Files): Route {
   const uploads = new Map<number, number>();
   const count = (userId: number, change: 1 | -1) => {
     const now = (uploads.get(userId) ?? 0) + change;
@@ -183,7 +182,7 @@ function receiveRoute(storage: FolderStorage, { signer }: Files): Route {
       count(userId, 1);
       try {
         // Leaving the loop must not destroy the request, because the client still has to get the response.
-        await storage.receive(key, request.iterator({ destroyOnReturn: false }), byteSize);
+        await receive(key, request.iterator({ destroyOnReturn: false }), byteSize);
       } finally {
         count(userId, -1);
         // The rest of a refused file, so that the connection can be used again.

@@ -1,19 +1,16 @@
 import type { Logger } from 'pino';
-import { takeDueFiles } from '../db/attachments.js';
 import type { SweepResult } from '../db/file-sweeps.js';
 import { every, type Loop } from '../domain/every.js';
 import type { Consumer } from '../pubsub/nats/consumer.js';
 import { takeFileWork } from '../pubsub/nats/file-queue.js';
 import type { NatsPubSub } from '../pubsub/nats/nats-pub-sub.js';
-import type { Deps } from './deps.js';
-import { sweepFiles } from './file-sweep.js';
-import { requireFiles, workOnFile } from './files.js';
+import type { Deps } from '../resolvers/deps.js';
+import { sweepFiles } from '../resolvers/file-sweep.js';
+import { queueDueFiles, workOnFile } from '../resolvers/files.js';
 
 const queueMs = 5_000;
 /** How often it looks whether the comparison of the hour is done. */
 const sweepMs = 60_000;
-/** Work that is not done by then is queued again. */
-const againMs = 120_000;
 
 /**
  * The work on files of all instances: what is due is in the table, a sweep of each instance puts it into the queue, and the queue
@@ -27,14 +24,13 @@ export class FileWork {
   swept: SweepResult | null = null;
 
   constructor({ deps, pubsub, log }: { readonly deps: Deps; readonly pubsub: NatsPubSub; readonly log: Logger }) {
-    const { queue } = requireFiles(deps);
     this.#consumer = takeFileWork(pubsub, (id) => workOnFile(deps, id), log);
     this.#queueing = every(
       queueMs,
       async () => {
         // While NATS is away nothing would take it from the queue.
         if (!pubsub.isConnected) return;
-        for (const id of await takeDueFiles(deps.db, againMs)) queue.add(id);
+        await queueDueFiles(deps);
       },
       { atOnce: true, onError: (error) => log.debug({ err: error }, 'The files with work to do could not be read') },
     );
