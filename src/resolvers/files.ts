@@ -28,8 +28,10 @@ import { ChatError } from '../domain/errors.js';
 import { isUuid, parseUuid } from '../domain/ids.js';
 import { parsePageArgs } from '../domain/page.js';
 import type { Viewer } from '../domain/viewer.js';
+import { hasBoxes } from '../files/boxes.js';
 import { dispositionOf } from '../files/disposition.js';
 import { eraseFile, finishPicture, receiveFile } from '../files/file-steps.js';
+import { finishFilm } from '../files/finish-film.js';
 import type { ByteRange, WriteAddress } from '../files/storage.js';
 import { incomingKey, receivedKey, versionKey } from '../files/storage.js';
 import { assertAllowed, assertMayChange, assertMayUpload } from './access.js';
@@ -90,7 +92,8 @@ export async function createUpload(deps: Deps, viewer: Viewer, input: CreateUplo
 }
 
 /**
- * Looks at what has arrived. A picture is PROCESSING until its thumbnails are there; everything else is READY, or FAILED.
+ * Looks at what has arrived. A picture is PROCESSING until its thumbnails are there, and a film until it says nothing about
+ * places; everything else is READY, or FAILED.
  * Completing twice is not an error.
  * @throws {ChatError} CONFLICT if the bytes are not there yet
  */
@@ -114,8 +117,8 @@ export async function completeUpload(
     if (now !== null && now.attachment.status !== 'PENDING') return { attachment: now.attachment };
     throw new ChatError('CONFLICT', 'The bytes are not there yet: upload them first, or again');
   }
-  const { failure, kind } = look;
-  const isHeldBack = kind === 'IMAGE' || files.scan !== null;
+  const { failure, kind, contentType } = look;
+  const isHeldBack = kind === 'IMAGE' || hasBoxes(contentType) || files.scan !== null;
   const status = failure !== null ? 'FAILED' : isHeldBack ? 'PROCESSING' : 'READY';
   const attachment = found(await complete(db, id, { ...look, status }, unusedLifetimeMs));
 
@@ -165,7 +168,8 @@ async function finish(files: Files, { attachment, roomId, uploaderId }: StoredFi
     const { isClean } = await files.scan({ id, name, contentType, byteSize, roomId, uploaderId, url });
     if (!isClean) return infected;
   }
-  return kind === 'IMAGE' ? finishPicture(files, attachment) : { status: 'READY' };
+  if (kind === 'IMAGE') return finishPicture(files, attachment);
+  return hasBoxes(contentType) ? finishFilm(files, attachment) : { status: 'READY' };
 }
 
 /** Whether nobody needs the file any more: it was not used in time, or its retention is over. */

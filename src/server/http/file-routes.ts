@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
-import { type FileVersion, fileVersions } from '../../domain/attachment.js';
+import { type FileVersion, fileVersions, maxUploadsAtOnce } from '../../domain/attachment.js';
 import { ChatError } from '../../domain/errors.js';
 import { FolderStorage } from '../../files/folder-storage.js';
 import { incomingKey } from '../../files/storage.js';
@@ -24,8 +24,6 @@ const keptSeconds = 86_400;
 const noFile = { code: 'NOT_FOUND', message: 'There is no such file' } as const;
 /** For sending a file, however slowly. */
 const maxSendMs = 3_600_000;
-/** Of one user, on this instance: each holds a connection and a file for as long as it takes. */
-const maxUploadsAtOnce = 8;
 const uploadRetryMs = 1_000;
 
 /** The bytes of files: for members of their rooms. With a folder as storage, clients also write them here. */
