@@ -44,6 +44,7 @@ export function fileRoutes({ deps, files, authenticate }: FileRoutesOptions): Ro
   const routes: Route[] = [
     { methods: getAndHead, path: '/files/:id/:version', handler: send },
     { methods: ['POST'], path: '/files/session', handler: createSession(files, authenticate) },
+    { methods: ['DELETE'], path: '/files/session', handler: endSession },
   ];
   const { storage } = files;
   return storage instanceof FolderStorage ? [...routes, receiveRoute(storage, files)] : routes;
@@ -79,17 +80,18 @@ function createSession({ signer }: Files, authenticate: Authenticate): Handler {
     const viewer = await authenticate(request.headers.authorization);
     if (viewer === null) throw new ChatError('UNAUTHENTICATED', 'A token is needed: Authorization: Bearer ...');
     const { token, expiresAt } = signer.signAccess(viewer.userId);
-    const isSecure = request.headers['x-forwarded-proto'] === 'https';
-    const cookie = [
-      `${cookieName}=${token}`,
-      'Path=/files',
-      'HttpOnly',
-      'SameSite=Strict',
-      `Expires=${expiresAt.toUTCString()}`,
-      ...(isSecure ? ['Secure'] : []),
-    ];
-    response.writeHead(204, { 'set-cookie': cookie.join('; '), 'cache-control': 'no-store' }).end();
+    sendCookie(request, response, token, `Expires=${expiresAt.toUTCString()}`);
   };
+}
+
+/** Ends the cookie, whoever asks: a browser sends and keeps it for pages of the same origin only. */
+const endSession: Handler = async (request, response) => sendCookie(request, response, '', 'Max-Age=0');
+
+function sendCookie(request: IncomingMessage, response: ServerResponse, value: string, until: string): void {
+  const isSecure = request.headers['x-forwarded-proto'] === 'https';
+  const always = [`${cookieName}=${value}`, 'Path=/files', 'HttpOnly', 'SameSite=Strict', until];
+  const cookie = [...always, ...(isSecure ? ['Secure'] : [])].join('; ');
+  response.writeHead(204, { 'set-cookie': cookie, 'cache-control': 'no-store' }).end();
 }
 
 function redirect(response: ServerResponse, address: string): void {

@@ -3,6 +3,7 @@ import { useFairway } from '@fairway/client/react';
 import { useEffect, useSyncExternalStore } from 'react';
 import { FileAccessDocument } from '../operations/generated/documents.js';
 import { pageToken } from '../session/session.js';
+import { beginCookie, mayUseCookie } from './cookie.js';
 
 /** Both are good for an hour at least. */
 const renewMs = 45 * 60_000;
@@ -17,12 +18,6 @@ interface Snapshot {
   readonly token: string | undefined;
 }
 
-/**
- * A frame of another site sends no cookie, and one with a path in front of it has another one; they read with a token in the
- * address, which the browser caches for an hour only.
- */
-const mayUseCookie = window.parent === window && new URL('./', document.baseURI).pathname === '/';
-
 /** Lets the elements of a page, which cannot send a header, read files. */
 class FileAccess {
   #snapshot: Snapshot = { hasCookie: false, token: undefined };
@@ -32,7 +27,11 @@ class FileAccess {
   #userId: string | undefined;
   #needsToken = !mayUseCookie;
 
-  constructor(private readonly fairway: Fairway) {}
+  constructor(private readonly fairway: Fairway) {
+    fairway.viewer.subscribe(() => {
+      if (fairway.viewer.getSnapshot() === null) this.#end();
+    });
+  }
 
   readonly subscribe = (listener: () => void): (() => void) => {
     this.#listeners.add(listener);
@@ -61,6 +60,13 @@ class FileAccess {
     if (Date.now() - this.#renewedAt > renewAgainMs) this.#renew();
   }
 
+  /** Nobody is signed in: the same user begins anew as well. */
+  #end(): void {
+    clearTimeout(this.#timer);
+    this.#userId = undefined;
+    this.#set({ hasCookie: false, token: undefined });
+  }
+
   #renew(): void {
     clearTimeout(this.#timer);
     this.#renewedAt = Date.now();
@@ -81,9 +87,7 @@ class FileAccess {
     const token = pageToken();
     const hasCookie = mayUseCookie && token !== undefined;
     if (hasCookie) {
-      const headers = { authorization: `Bearer ${token}` };
-      const { ok } = await fetch('/files/session', { method: 'POST', headers });
-      if (!ok) throw new Error('There is no access now');
+      await beginCookie(token);
       if (!this.#needsToken) return { hasCookie, token: undefined };
     }
     const { fileAccess } = await this.fairway.request(FileAccessDocument, {});
