@@ -424,7 +424,9 @@ export const environment = z.object({
   ),
   ATTACHMENT_RETENTION_DAYS: wholeNumber(0, 36_500)
     .default(0)
-    .describe('days after which the files of a message are erased; 0 keeps them without an end'),
+    .describe(
+      'days after which the files of a message are erased, unless the platform has set others for its room; 0 keeps them without an end',
+    ),
   EPOCH_GRACE_DAYS: wholeNumber(0, 3_650)
     .default(30)
     .describe(

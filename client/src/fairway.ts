@@ -49,6 +49,11 @@ export interface FairwayOptions {
 export interface OutboxStore extends Store<readonly QueuedOperation[]> {
   /** Delivers an operation that was given up; for a send, its id is the message's. */
   retry(id: string): void;
+  /**
+   * Sends a message that was given up for a file, without these of its files. Without any file left, its caption is sent as a
+   * text; a message without either is discarded.
+   */
+  retryWithout(id: string, fileIds: readonly string[]): void;
   /** Removes an operation. It may have reached the server already. */
   discard(id: string): void;
 }
@@ -311,6 +316,7 @@ export function createFairway({ url, getToken, environment = createEnvironment()
     outbox: {
       ...connected(outbox.operations),
       retry: (id) => outbox.retry(id),
+      retryWithout: (id, fileIds) => outbox.retryWithout(id, fileIds),
       discard: (id) => outbox.discard(id),
     },
     room: (id) => rooms.get(id.toLowerCase()) ?? createRoomStore(id.toLowerCase()),

@@ -141,6 +141,39 @@ it('ends with the reason where the server refuses a file, and holds back what is
   expect(stored()).toEqual([['behind']]);
 });
 
+it('says which file was refused, and sends the rest without it if that is wanted', async () => {
+  const { clock, server, room, shown, stored, fairway } = await openRoom();
+  const type = 'application/x-forbidden';
+  const id = room.sendFiles([file('a.png'), file('b.exe', 1_000, type), file('c.png')], 'look');
+  await clock.until(() => shown()[0]?.status === 'failed', 20_000);
+  const refused = () => shown()[0]?.attachments.filter(({ status }) => status === 'FAILED') ?? [];
+  expect(refused().map(({ name, failure }) => [name, failure])).toEqual([['b.exe', 'TYPE_NOT_ALLOWED']]);
+  fairway.outbox.retryWithout(id, []);
+  fairway.outbox.retryWithout('nobody', ['x']);
+  expect(shown()[0]?.status).toBe('failed');
+  fairway.outbox.retryWithout(
+    id,
+    refused().map(({ id }) => id),
+  );
+  fairway.outbox.retryWithout(id, shown()[0]?.attachments.map(({ id }) => id) ?? []);
+  expect(shown()[0]?.attachments.map(({ name }) => name)).toEqual(['a.png', 'c.png']);
+  await clock.until(() => shown()[0]?.status === 'sent', 20_000);
+  expect(stored()).toEqual([['look', 'a.png', 'c.png']]);
+
+  const alone = room.sendFiles([file('d.exe', 1_000, type)], 'only words');
+  await clock.until(() => shown()[1]?.status === 'failed', 20_000);
+  fairway.outbox.retryWithout(alone, shown()[1]?.attachments.map(({ id }) => id) ?? []);
+  await clock.until(() => shown()[1]?.status === 'sent', 20_000);
+  expect(stored()?.[1]).toEqual(['only words']);
+
+  const silent = room.sendFiles([file('e.exe', 1_000, type)]);
+  await clock.until(() => shown()[2]?.status === 'failed', 20_000);
+  fairway.outbox.retryWithout(silent, shown()[2]?.attachments.map(({ id }) => id) ?? []);
+  await clock.advance(1_000);
+  expect([shown().length, fairway.outbox.getSnapshot().length]).toEqual([2, 0]);
+  expect(server.rooms.get(room.id)?.messages).toHaveLength(2);
+});
+
 it('sends nothing of what was discarded on its way, and keeps none of its bytes', async () => {
   const { simulation, clock, server, room, shown, stored, tab, fairway } = await openRoom();
   tab.network.bytesPerMs = 10;

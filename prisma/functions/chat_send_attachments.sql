@@ -1,5 +1,6 @@
 -- Writes a message with attachments. It is a picture message if all of them are pictures. The digest of what was sent
--- covers the ids as well, so that a retry is recognized and a message with other attachments is not.
+-- covers the ids as well, so that a retry is recognized and a message with other attachments is not. p_retention is the
+-- server's; the room may have another one.
 CREATE OR REPLACE FUNCTION chat_send_attachments(
   p_id uuid, p_room uuid, p_sender integer, p_content text, p_attachments uuid[], p_retention interval
 ) RETURNS TABLE (outcome text, direct_key text, entry chat_messages)
@@ -12,6 +13,7 @@ DECLARE
   v_digest bytea := sha256(convert_to(p_content || E'\n' || array_to_string(p_attachments, ','), 'UTF8'));
   v_now timestamptz;
   v_is_pictures boolean;
+  v_expires_at timestamptz;
   v_outcome text;
 BEGIN
   SELECT r.* INTO v_room FROM chat_rooms r WHERE r.id = p_room FOR NO KEY UPDATE;
@@ -48,8 +50,9 @@ BEGIN
     INSERT INTO chat_message_attachments (message_id, position, attachment_id, room_id, seq, kind)
     SELECT p_id, f.position, a.id, p_room, v_entry.seq, a.kind
     FROM unnest(p_attachments) WITH ORDINALITY AS f(id, position) JOIN chat_attachments a ON a.id = f.id;
-    UPDATE chat_attachments a SET expires_at = v_now + p_retention,
-      due_at = CASE WHEN a.status = 'PROCESSING' THEN a.due_at ELSE v_now + p_retention END
+    v_expires_at := v_now + chat_file_retention(v_room.attachment_retention_days, p_retention);
+    UPDATE chat_attachments a SET expires_at = v_expires_at,
+      due_at = CASE WHEN a.status = 'PROCESSING' THEN a.due_at ELSE v_expires_at END
     WHERE a.id = ANY (p_attachments);
     UPDATE chat_rooms r SET seq = v_entry.seq, updated_at = v_now, is_settled = false WHERE r.id = p_room;
     PERFORM chat_confirm_member(p_room, p_sender);

@@ -6,6 +6,7 @@ import { ChatError } from '../domain/errors.js';
 import { platform, viewerOf } from '../domain/viewer.js';
 import { syncBooking } from '../resolvers/bookings.js';
 import type { Deps } from '../resolvers/deps.js';
+import { maxRetentionDays, setRoomRetention } from '../resolvers/file-retention.js';
 import { loadRoom } from '../resolvers/loaders.js';
 import { createRoom, listRooms, toSelection } from '../resolvers/rooms.js';
 import { introduceUsers } from '../resolvers/users.js';
@@ -27,6 +28,13 @@ import { service } from './service.js';
 import { shownToUser, showRoom, showRooms } from './views.js';
 
 const roomType = z.enum(['DIRECT', 'GROUP', 'BOOKING'], { error: 'must be DIRECT, GROUP or BOOKING' });
+
+const daysError = `must be a whole number from 0 to ${maxRetentionDays}, or null`;
+const attachmentRetentionDays = z
+  .int({ error: daysError })
+  .min(0, { error: daysError })
+  .max(maxRetentionDays, { error: daysError })
+  .nullable();
 
 const createPayload = payload({
   type: roomType,
@@ -115,6 +123,15 @@ export const roomServices = [
     'the room and `created`; a DIRECT or booking room that exists is returned as it is. `creatorId` is by default the first of `memberIds`',
     createPayload,
     create,
+  ),
+  service(
+    'chat.rooms.keepFiles',
+    'the room and `attachmentRetentionDays`; the files of earlier messages have their new date, too',
+    payload({ roomId: uuid, attachmentRetentionDays }),
+    async (deps, { roomId, attachmentRetentionDays }) => {
+      const room = await setRoomRetention(deps, roomId, attachmentRetentionDays);
+      return { data: { ...(await showRoom(deps, platform, room)), attachmentRetentionDays } };
+    },
   ),
   service(
     'chat.rooms.syncMembers',

@@ -5,7 +5,7 @@ import type { Database } from './database.js';
 import { Prisma } from './generated/prisma/client.js';
 import { membershipOf } from './membership.js';
 import { type MessageJson, messageRow } from './message-row.js';
-import type { Outcome } from './room-log.js';
+import type { Outcome, Writer } from './room-log.js';
 import { toTime } from './row.js';
 
 /** What an uploader says of a file before its bytes are there. A retry must say the same. */
@@ -88,6 +88,33 @@ export async function findVisibleFile({ reads }: Database, id: string, userId: n
       WHERE a.id = ${id}::uuid`,
   );
   return file !== null && (file.isUsed || file.uploaderId === userId) ? file : null;
+}
+
+/** Stores for how many days the files of the room's messages are kept; false if there is no such room. */
+export async function setRetention({ writes }: Writer, roomId: string, days: number | null): Promise<boolean> {
+  const rows = await writes.query`
+    UPDATE chat_rooms r SET attachment_retention_days = ${days}::int WHERE r.id = ${roomId}::uuid RETURNING 1 AS found`;
+  return rows.length > 0;
+}
+
+/** The number of files that one call of `dateFiles` dates at most; the room is locked meanwhile. */
+const datedAtOnce = 500;
+
+/**
+ * Dates a part of the files in the room's messages as its retention says now, from this position of its log on backwards.
+ * Resolves with the position to go on from; null once all are dated.
+ * @param retentionMs - for how long the server keeps files where the room does not say; null without an end
+ */
+export async function dateFiles(
+  { writes }: Writer,
+  roomId: string,
+  from: number,
+  retentionMs: number | null,
+): Promise<number | null> {
+  const [row] = await writes.query<{ next: number | null }>`
+    SELECT chat_date_files(${roomId}::uuid, ${from}::bigint, ${datedAtOnce}::int,
+      ${retentionMs}::float8 * interval '1 millisecond') AS next`;
+  return row?.next ?? null;
 }
 
 /** What the bytes of a completed upload are. */

@@ -23,6 +23,16 @@ export type UploadPurpose = (typeof uploadPurposes)[number];
 /** The maximum number of attachments of a message. */
 export const maxAttachments = 10;
 
+/** The largest picture that fits into the memory and time of its decoder: 24 megapixels of a phone need 150 MB and 2 s. */
+export const maxPicturePixels = 25_000_000;
+
+/** Longer animations, and those with more pixels in all frames together, have still thumbnails. */
+export const maxFrames = 100;
+export const maxAnimatedPixels = 13_000_000;
+
+/** Of one user, on one instance, where clients send the bytes to the server: each holds a connection and a file for long. */
+export const maxUploadsAtOnce = 8;
+
 /** An attachment as everybody sees it, in the same form in messages, events and published bodies. */
 export const attachment = objectOf({
   id: uuid,

@@ -3,8 +3,10 @@ import { join } from 'node:path';
 import { fileTypeFromBuffer } from 'file-type';
 import sharp, { type SharpOptions } from 'sharp';
 import { rgbaToThumbHash } from 'thumbhash';
-import type { AttachmentFailure } from '../domain/attachment.js';
+import { type AttachmentFailure, maxAnimatedPixels, maxFrames, maxPicturePixels } from '../domain/attachment.js';
 import type { DecoderAnswer, DecoderTask, MadePicture } from './decoder.js';
+import { kindOf, usualName } from './file-types.js';
+import { readPictureSize } from './picture-size.js';
 import { withoutMetadata } from './without-metadata.js';
 
 /*
@@ -15,11 +17,6 @@ import { withoutMetadata } from './without-metadata.js';
 sharp.concurrency(1);
 sharp.cache(false);
 
-/** The largest picture that fits into the memory and time of this process: 24 megapixels of a phone need 150 MB and 2 s. */
-const maxPixels = 25_000_000;
-/** Longer animations, and those with more pixels in all frames together, have still thumbnails. */
-const maxFrames = 100;
-const maxAnimatedPixels = 13_000_000;
 const thumbHashPixels = 100;
 const quality = 90;
 const thumbnailQuality = 80;
@@ -42,12 +39,22 @@ for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal
 
 async function answer(task: DecoderTask): Promise<DecoderAnswer> {
   try {
-    if (task.kind === 'look') return { contentType: await findType(task.bytes) };
+    if (task.kind === 'look') return await look(task.bytes);
     return { picture: await makeVersions(task) };
   } catch (error) {
     if (error instanceof RefusedPicture) return { failure: error.failure };
     return { failure: /pixel limit/.test(String(error)) ? 'TOO_MANY_PIXELS' : 'BROKEN' };
   }
+}
+
+/** The type of a file that begins so and, of a picture that may be decoded, the size as its header says. */
+async function look(bytes: Uint8Array): Promise<DecoderAnswer> {
+  const contentType = await findType(bytes);
+  if (contentType === undefined || kindOf(usualName(contentType)) !== 'IMAGE') return { contentType };
+  const size = await readPictureSize(bytes, contentType);
+  const isUsable =
+    size !== undefined && size.width > 0 && size.height > 0 && size.width * size.height <= maxPicturePixels;
+  return isUsable ? { contentType, size } : { contentType };
 }
 
 /** The type of a file that begins with these bytes; undefined if it is not known. */
@@ -83,7 +90,7 @@ function isTextIn(encoding: string, bytes: Uint8Array): boolean {
 /** Writes the picture, upright and without metadata, and its thumbnails. */
 async function makeVersions({ path, folder, contentType, pixels }: PictureTask): Promise<MadePicture> {
   const input = (options: SharpOptions = {}) =>
-    sharp(path, { limitInputPixels: maxPixels, failOn: 'error', sequentialRead: true, ...options });
+    sharp(path, { limitInputPixels: maxPicturePixels, failOn: 'error', sequentialRead: true, ...options });
   const {
     format,
     pages = 1,
@@ -95,7 +102,7 @@ async function makeVersions({ path, folder, contentType, pixels }: PictureTask):
   if (contentType !== `image/${format}` || !isKnown(format)) throw new RefusedPicture('BROKEN');
   const width = autoOrient?.width ?? rawWidth;
   const height = autoOrient?.height ?? rawHeight;
-  if (width * height > maxPixels) throw new RefusedPicture('TOO_MANY_PIXELS');
+  if (width * height > maxPicturePixels) throw new RefusedPicture('TOO_MANY_PIXELS');
 
   const versions: string[] = [];
   const animated = pages > 1 && pages <= maxFrames && width * height * pages <= maxAnimatedPixels;
@@ -115,17 +122,15 @@ async function makeVersions({ path, folder, contentType, pixels }: PictureTask):
     last = target;
     versions.push(version);
   }
-  // The thumbnails have decoded it: what is copied now is a picture. A GIF has neither a place nor an orientation, and is kept.
-  if (format !== 'gif') {
-    const original = join(folder, 'original');
-    const upright = () => input({ animated: pages > 1 }).autoOrient();
-    // Optimal coding would hold the whole picture in memory once more.
-    if (format === 'jpeg') await upright().jpeg({ quality, optimizeCoding: false }).toFile(original);
-    else if (format === 'png' && orientation > 1) await upright().png().toFile(original);
-    else if (orientation > 1) await upright().webp({ quality, effort: 0 }).toFile(original);
-    else await writeFile(original, withoutMetadata(await readFile(path), format));
-    versions.push('original');
-  }
+  // The thumbnails have decoded it: what is copied now is a picture. A GIF has no orientation.
+  const original = join(folder, 'original');
+  const upright = () => input({ animated: pages > 1 }).autoOrient();
+  // Optimal coding would hold the whole picture in memory once more.
+  if (format === 'jpeg') await upright().jpeg({ quality, optimizeCoding: false }).toFile(original);
+  else if (format === 'png' && orientation > 1) await upright().png().toFile(original);
+  else if (format === 'webp' && orientation > 1) await upright().webp({ quality, effort: 0 }).toFile(original);
+  else await writeFile(original, withoutMetadata(await readFile(path), format));
+  versions.push('original');
   return { width, height, thumbHash: await hash(last ?? path), versions };
 }
 

@@ -5,8 +5,9 @@ import pLimit from 'p-limit';
 import type { AttachmentFailure } from '../domain/attachment.js';
 import { ChatError } from '../domain/errors.js';
 import { every } from '../domain/every.js';
+import type { PictureSize } from './picture-size.js';
 
-/** What the process is asked: the type of a file that begins so, or the versions of a picture. */
+/** What the process is asked: the type of a file that begins so, with the size of a picture, or the versions of a picture. */
 export type DecoderTask =
   | { readonly kind: 'look'; readonly bytes: Uint8Array }
   | {
@@ -29,7 +30,7 @@ export interface MadePicture {
 }
 
 export type DecoderAnswer =
-  | { readonly contentType: string | undefined }
+  | { readonly contentType: string | undefined; readonly size?: PictureSize | undefined }
   | { readonly picture: MadePicture }
   | { readonly failure: AttachmentFailure };
 

@@ -7,7 +7,8 @@ import { pipeline } from 'node:stream/promises';
 import { type Attachment, type AttachmentFailure, type AttachmentKind, thumbnailPixels } from '../domain/attachment.js';
 import type { Decoder } from './decoder.js';
 import { kindOf, usualName } from './file-types.js';
-import { noFilm, readFilm } from './film.js';
+import { readFilm } from './film.js';
+import { type ReadBytes, readSoundMs } from './sound.js';
 import { type ByteRange, filePrefix, incomingKey, receivedKey, type Storage, versionKey } from './storage.js';
 
 /** The type is decided by this many bytes at the beginning. */
@@ -82,8 +83,9 @@ async function lookAt(
   const found = 'contentType' in answer ? answer.contentType : undefined;
   const contentType = usualName(found ?? 'application/octet-stream');
   const kind = kindOf(contentType);
-  const film = kind === 'VIDEO' ? await readFilm(byteSize, (range) => readBytes(storage, key, range)) : noFilm;
-  const look = { kind, contentType, byteSize, ...film };
+  const facts = await readFacts(contentType, byteSize, (range) => readBytes(storage, key, range));
+  const size = 'size' in answer ? answer.size : undefined;
+  const look = { kind, contentType, byteSize, ...facts, ...size };
   if (byteSize > maxFileBytes) return { ...look, failure: 'TOO_LARGE' };
   if (byteSize !== announced.byteSize) return { ...look, failure: 'CHECKSUM' };
   if (!fileTypes.includes(contentType)) return { ...look, failure: 'TYPE_NOT_ALLOWED' };
@@ -91,6 +93,14 @@ async function lookAt(
     return { ...look, failure: 'CHECKSUM' };
   }
   return { ...look, failure: null };
+}
+
+/** The length of a film or sound and the size of a film, where its headers say them. */
+async function readFacts(contentType: string, byteSize: number, read: ReadBytes) {
+  const unknown = { width: null, height: null, durationMs: null };
+  if (kindOf(contentType) === 'VIDEO') return readFilm(byteSize, read);
+  if (contentType === 'audio/mp4') return { ...unknown, durationMs: (await readFilm(byteSize, read)).durationMs };
+  return { ...unknown, durationMs: await readSoundMs(contentType, byteSize, read) };
 }
 
 async function readBytes(storage: Storage, key: string, range: ByteRange): Promise<Buffer> {
@@ -120,7 +130,7 @@ export async function finishPicture(
   { id, contentType }: Pick<Attachment, 'id' | 'contentType'>,
   reception: string | null,
 ): Promise<Finished> {
-  const folder = await mkdtemp(join(tmpdir(), folderName));
+  const folder = await mkdtemp(join(tmpdir(), workFolderName));
   try {
     const path = join(folder, 'received');
     const bytes = await storage.read(receivedKey(id, reception));
@@ -143,14 +153,15 @@ export async function finishPicture(
   }
 }
 
-const folderName = 'fairway-picture-';
+/** Of the folders in which files are worked on; what follows is random. */
+export const workFolderName = 'fairway-picture-';
 /** Far longer than the work on a picture takes. */
 const abandonedMs = 3_600_000;
 
 /** Removes the folders of work that was cut off on this machine: they have pictures as they were uploaded. */
 export async function removeAbandoned(): Promise<void> {
   for await (const { name } of await opendir(tmpdir())) {
-    if (!name.startsWith(folderName)) continue;
+    if (!name.startsWith(workFolderName)) continue;
     const path = join(tmpdir(), name);
     const found = await stat(path).catch(() => undefined);
     if (found !== undefined && Date.now() - found.mtimeMs > abandonedMs)

@@ -1,4 +1,5 @@
-import type { ByteRange } from './storage.js';
+import { boxHeadBytes, readBox } from './boxes.js';
+import type { ReadBytes } from './sound.js';
 
 /** What a film says about itself; null where it does not, or not in a place that is looked at. */
 export interface Film {
@@ -7,11 +8,10 @@ export interface Film {
   readonly durationMs: number | null;
 }
 
-export const noFilm: Film = { width: null, height: null, durationMs: null };
+const noFilm: Film = { width: null, height: null, durationMs: null };
 
 /** Films of phones have about ten boxes up to the last one of interest, which may be at the end of the file. */
 const maxReads = 64;
-const headBytes = 16;
 /** `mvhd` and `tkhd` are shorter. */
 const bodyBytes = 128;
 const maxPixels = 65_535;
@@ -20,10 +20,10 @@ const maxDurationMs = 2 ** 31 - 1;
 const matrixBytes = 36;
 
 /**
- * Reads length and size of an MP4 or QuickTime film from its boxes (ISO 14496-12), with few and small reads, wherever they are.
+ * Reads length and size of an MP4 or QuickTime film, or the length of an M4A, from its boxes (ISO 14496-12), with few and small reads, wherever they are.
  * Never fails for what the bytes are.
  */
-export async function readFilm(byteSize: number, read: (range: ByteRange) => Promise<Buffer>): Promise<Film> {
+export async function readFilm(byteSize: number, read: ReadBytes): Promise<Film> {
   let film = noFilm;
   let reads = 0;
   const at = async (place: number, length: number) => {
@@ -32,10 +32,10 @@ export async function readFilm(byteSize: number, read: (range: ByteRange) => Pro
   };
   const walk = async (from: number, to: number): Promise<void> => {
     for (let place = from; place + 8 <= to && reads < maxReads; ) {
-      const head = await at(place, headBytes);
+      const head = await at(place, boxHeadBytes);
       const box = readBox(head, place, to);
       if (box === undefined) return;
-      if (box.name === 'moov' || box.name === 'trak') await walk(box.body, box.end);
+      if (box.name === 'moov' || box.name === 'trak') await walk(box.body, Math.min(box.end, to));
       if (box.name === 'mvhd') film = { ...film, durationMs: readDuration(await at(box.body, bodyBytes)) };
       if (box.name === 'tkhd') film = { ...film, ...readSize(await at(box.body, bodyBytes)) };
       if (box.name === 'moov') return;
@@ -44,17 +44,6 @@ export async function readFilm(byteSize: number, read: (range: ByteRange) => Pro
   };
   await walk(0, byteSize);
   return film;
-}
-
-/** Undefined if it is none. A length of 0 means up to the end; 1 means that a longer one follows. */
-function readBox(head: Buffer, place: number, to: number) {
-  if (head.length < 8) return undefined;
-  const name = head.toString('latin1', 4, 8);
-  const short = head.readUInt32BE(0);
-  const isLong = short === 1 && head.length >= headBytes;
-  const length = isLong ? Number(head.readBigUInt64BE(8)) : short === 0 ? to - place : short;
-  const body = place + (isLong ? headBytes : 8);
-  return place + length < body ? undefined : { name, body, end: Math.min(place + length, to) };
 }
 
 function readDuration(body: Buffer): number | null {

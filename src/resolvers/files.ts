@@ -29,8 +29,10 @@ import { ChatError } from '../domain/errors.js';
 import { isUuid, parseUuid } from '../domain/ids.js';
 import { parsePageArgs } from '../domain/page.js';
 import type { Viewer } from '../domain/viewer.js';
+import { hasBoxes } from '../files/boxes.js';
 import { dispositionOf } from '../files/disposition.js';
 import { dropReception, eraseFile, finishPicture, receiveFile } from '../files/file-steps.js';
+import { finishFilm } from '../files/finish-film.js';
 import type { ByteRange, WriteAddress } from '../files/storage.js';
 import { incomingKey, receivedKey, versionKey } from '../files/storage.js';
 import { assertAllowed, assertMayChange, assertMayUpload, returnUpload } from './access.js';
@@ -94,7 +96,8 @@ export async function createUpload(deps: Deps, viewer: Viewer, input: CreateUplo
 }
 
 /**
- * Looks at what has arrived. A picture is PROCESSING until its thumbnails are there; everything else is READY, or FAILED.
+ * Looks at what has arrived. A picture is PROCESSING until its thumbnails are there, and a film until it says nothing about
+ * places; everything else is READY, or FAILED.
  * Completing twice is not an error.
  * @throws {ChatError} CONFLICT if the bytes are not there yet
  */
@@ -119,7 +122,7 @@ export async function completeUpload(
     throw new ChatError('CONFLICT', 'The bytes are not there yet: upload them first, or again');
   }
   const { reception, look } = received;
-  const isHeldBack = look.kind === 'IMAGE' || files.scan !== null;
+  const isHeldBack = look.kind === 'IMAGE' || hasBoxes(look.contentType) || files.scan !== null;
   const status = look.failure !== null ? 'FAILED' : isHeldBack ? 'PROCESSING' : 'READY';
   const completed = await complete(db, id, { ...look, status, reception }, unusedLifetimeMs);
   // Another call was first: the bytes that it has looked at are the file.
@@ -181,7 +184,8 @@ async function finish(files: Files, { attachment, roomId, uploaderId, reception 
     const { isClean } = await files.scan({ id, name, contentType, byteSize, roomId, uploaderId, url });
     if (!isClean) return infected;
   }
-  return kind === 'IMAGE' ? finishPicture(files, attachment, reception) : { status: 'READY' };
+  if (kind === 'IMAGE') return finishPicture(files, attachment, reception);
+  return hasBoxes(contentType) ? finishFilm(files, attachment, reception) : { status: 'READY' };
 }
 
 /** Whether nobody needs the file any more: it was not used in time, or its retention is over. */

@@ -23,7 +23,10 @@ const AttachmentStatus = builder.enumType('AttachmentStatus', {
   description: 'How far a file has come. It only moves forward.',
   values: {
     PENDING: { description: 'Its bytes are missing.' },
-    PROCESSING: { description: 'It is being looked at, and shown without thumbnails. Only its uploader can read it.' },
+    PROCESSING: {
+      description:
+        'It is being looked at, or freed of the place where it was taken, and shown without thumbnails. Only its uploader can read it.',
+    },
     READY: { description: 'The members of the room can read it.' },
     FAILED: { description: 'It cannot be used; see failure.' },
     EXPIRED: {
@@ -41,9 +44,11 @@ const AttachmentFailure = builder.enumType('AttachmentFailure', {
     TOO_LARGE: { description: 'It has more bytes than limits.maxFileBytes.' },
     TOO_MANY_PIXELS: {
       description:
-        'It is a picture of more than 25 megapixels, or one that needs more than 200 MB or 3 s of a core: then the client may send a smaller one.',
+        'It is a picture of more than limits.maxPicturePixels, or one that needs more than 200 MB or 3 s of a core: then the client may send a smaller one.',
     },
-    BROKEN: { description: 'It is damaged, or not what it seems to be.' },
+    BROKEN: {
+      description: 'It is damaged, or not what it seems to be; or a film whose parts cannot be followed.',
+    },
     CHECKSUM: { description: 'The bytes are not those that createUpload announced.' },
     INFECTED: { description: "The platform's virus scanner has refused it." },
   } satisfies Record<Failure, object>,
@@ -73,12 +78,12 @@ export const Attachment = builder.objectRef<AttachmentShape>('Attachment').imple
     width: t.exposeInt('width', {
       nullable: true,
       description:
-        'In pixels, with the orientation applied; null if it is neither a picture nor a film, not READY yet, or not known.',
+        'In pixels, with the orientation applied; null if it is neither a picture nor a film, still PENDING, or not known. Of a picture that is PROCESSING, it is what the header says, so that its space can be kept free; of one that is READY, it is as it was decoded.',
     }),
     height: t.exposeInt('height', { nullable: true, description: 'In pixels, like width.' }),
     durationMs: t.exposeInt('durationMs', {
       nullable: true,
-      description: 'Of video and audio, where it is known; in milliseconds.',
+      description: 'Of video and audio, where their headers say it; in milliseconds. Null while PENDING.',
     }),
     thumbHash: t.exposeString('thumbHash', {
       nullable: true,
@@ -99,7 +104,8 @@ export const Attachment = builder.objectRef<AttachmentShape>('Attachment').imple
     }),
     thumbnailUrl: t.string({
       nullable: true,
-      description: 'Where a smaller picture (WebP) is; null if it is no picture, or not READY. Like url otherwise.',
+      description:
+        'Where a smaller picture (WebP) is; null if it is no picture, or not READY. An animation of up to 100 frames moves. Like url otherwise.',
       args: {
         size: t.arg({ type: ThumbnailSizeType, defaultValue: 'MEDIUM', description: 'The widest side.' }),
       },

@@ -1,4 +1,4 @@
-import { maxAttachments } from '../domain/attachment.js';
+import { maxAttachments, maxPicturePixels, maxUploadsAtOnce } from '../domain/attachment.js';
 import { typingExpiresInMs } from '../domain/typing.js';
 import type { Limits as LimitsShape } from '../resolvers/deps.js';
 import { builder } from './builder.js';
@@ -32,6 +32,15 @@ const Limits = builder.objectRef<LimitsShape>('Limits').implement({
     maxAttachments: t.int({
       description: 'The maximum number of files of one message.',
       resolve: () => maxAttachments,
+    }),
+    maxPicturePixels: t.int({
+      description: 'The maximum number of pixels of a picture, width times height; a larger one FAILS.',
+      resolve: () => maxPicturePixels,
+    }),
+    maxUploadsAtOnce: t.int({
+      description:
+        'How many files a user may be sending to one server instance at once; the next one is answered with 429. Not limited where their addresses are those of a storage.',
+      resolve: () => maxUploadsAtOnce,
     }),
     fileTypes: t.stringList({
       complexity: () => 1,

@@ -3,6 +3,8 @@ import {
   type GraphQLNamedType,
   getArgumentValues,
   getNamedType,
+  isAbstractType,
+  isObjectType,
   Kind,
   OperationTypeNode,
   type SelectionNode,
@@ -55,7 +57,10 @@ export interface Pricing extends Operation {
   readonly entries: number;
 }
 
-/** How many fields a selection touches, counted like the complexity plugin does, with `entries` in each list that is not paged. */
+/**
+ * How many fields a selection touches at most, counted like the complexity plugin does, with `entries` in each list that is not
+ * paged. An object has one type only: of the selections on the types of an interface or union, the most expensive one counts.
+ */
 export function priceOf(type: GraphQLNamedType, selections: readonly SelectionSetNode[], pricing: Pricing): number {
   const given: Given = { variables: pricing.variableValues, entries: pricing.entries, known: new Map() };
   return selections.reduce((sum, set) => sum + evaluate(findPrice(type, set, pricing), given), 0);
@@ -75,7 +80,7 @@ type Price = number | ((given: Given) => number);
 interface Given {
   readonly variables: Record<string, unknown>;
   readonly entries: number;
-  /** The prices of fragments: fragments that spread each other twice would double the work at each level. */
+  /** The prices of fragments for one type: fragments that spread each other twice would double the work at each level. */
   readonly known: Map<Price, number>;
 }
 
@@ -83,16 +88,28 @@ const nothing: Given = { variables: {}, entries: 0, known: new Map() };
 
 const evaluate = (price: Price, given: Given): number => (typeof price === 'number' ? price : price(given));
 
-/** Keyed by selection set; the parser's cache returns the same objects for the same text. */
-const prices = new WeakMap<SelectionSetNode, Price>();
+/** Keyed by selection set and type; the parser's cache returns the same objects for the same text. */
+const prices = new WeakMap<SelectionSetNode, Map<GraphQLNamedType, Price>>();
 
 function findPrice(type: GraphQLNamedType, set: SelectionSetNode, operation: Operation): Price {
-  let price = prices.get(set);
+  const known = prices.get(set) ?? new Map<GraphQLNamedType, Price>();
+  prices.set(set, known);
+  let price = known.get(type);
   if (price === undefined) {
-    price = sumOf(set.selections.map((selection) => priceOfSelection(type, selection, operation)));
-    prices.set(set, price);
+    price = isAbstractType(type)
+      ? mostOf(operation.schema.getPossibleTypes(type).map((one) => findPrice(one, set, operation)))
+      : sumOf(set.selections.map((selection) => priceOfSelection(type, selection, operation)));
+    known.set(type, price);
   }
   return price;
+}
+
+function mostOf(prices: readonly Price[]): Price {
+  const fixed = prices.reduce<number>((most, price) => (typeof price === 'number' ? Math.max(most, price) : most), 0);
+  const others = prices.filter((price) => typeof price !== 'number');
+  return others.length === 0
+    ? fixed
+    : (given) => others.reduce((most, price) => Math.max(most, evaluateOnce(price, given)), fixed);
 }
 
 function sumOf(summands: readonly Price[]): Price {
@@ -104,12 +121,16 @@ function sumOf(summands: readonly Price[]): Price {
 function priceOfSelection(parent: GraphQLNamedType, selection: SelectionNode, operation: Operation): Price {
   if (selection.kind === Kind.FIELD) return priceOfField(parent, selection, operation);
   const fragment = findFragment(parent, selection, operation);
-  if (fragment?.type === undefined) return 0;
-  const price = findPrice(fragment.type, fragment.selectionSet, operation);
+  if (fragment?.type === undefined || !isOf(parent, fragment.type, operation)) return 0;
+  const price = findPrice(parent, fragment.selectionSet, operation);
   return typeof price === 'number' ? price : (given) => evaluateOnce(price, given);
 }
 
-function evaluateOnce(price: Price, given: Given): number {
+/** Whether an object of this type also has the other type. */
+const isOf = (type: GraphQLNamedType, other: GraphQLNamedType, { schema }: Operation): boolean =>
+  type === other || (isObjectType(type) && isAbstractType(other) && schema.isSubType(other, type));
+
+function evaluateOnce(price: Exclude<Price, number>, given: Given): number {
   let value = given.known.get(price);
   if (value === undefined) {
     value = evaluate(price, given);

@@ -159,6 +159,15 @@ describeWithNats('reading a file', () => {
     expect((await noTokens(url, { cookie: `other=1; ${pair}` })).status).toBe(200);
     expect((await noTokens(url, { cookie: `${pair}x` })).status).toBe(404);
     expect((await fetch(`${b.url}/files/session`, { method: 'POST' })).status).toBe(401);
+    for (const proxied of [{}, { 'x-forwarded-proto': 'https' }]) {
+      const ended = await fetch(`${b.url}/files/session`, { method: 'DELETE', headers: { cookie: pair, ...proxied } });
+      const secure = 'x-forwarded-proto' in proxied ? '; Secure' : '';
+      expect([ended.status, ended.headers.get('set-cookie')]).toEqual([
+        204,
+        `fairway_files=; Path=/files; HttpOnly; SameSite=Strict; Max-Age=0${secure}`,
+      ]);
+    }
+    expect((await noTokens(url, { cookie: 'fairway_files=' })).status).toBe(404);
     for (const path of ['original/..', 'huge', 'received', '%2e%2e']) {
       expect((await read(b, bob, `${url?.replace('original', path)}`)).status, path).toBe(404);
     }

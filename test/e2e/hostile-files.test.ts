@@ -9,19 +9,27 @@ import { announce, type Bytes, makePhoto, makeText, read, upload, whenSettled } 
 import {
   animation,
   apng,
+  box,
   decodersOf,
   file,
   film,
+  filmMediaAt,
+  media,
   noise,
   officeDocument,
   peakOf,
+  place,
+  placeBoxes,
+  placeTrack,
   png,
+  songTitles,
   watchDecoders,
   zip,
 } from '../support/hostile-files.js';
 import type { Instance } from '../support/instance.js';
-import { createUpload, fileLimits } from '../support/operations.js';
+import { createUpload, fileLimits, sendFiles } from '../support/operations.js';
 import { describeWithNats } from '../support/requirements.js';
+import { flac, mp3, ogg, wav } from '../support/sounds.js';
 import { waitFor } from '../support/wait-for.js';
 import { useWorld } from '../support/world.js';
 
@@ -219,11 +227,129 @@ describeWithNats('a hostile file', () => {
         expect(made.byteSize).toBe(kept.length);
       }
     }
-    const place = Buffer.from('Comment\u0000here');
-    const commented = png({ width: 10, height: 10, rows: Buffer.alloc(310), chunks: [['tEXt', place]] });
+    const here = Buffer.from('Comment\u0000here');
+    const commented = png({ width: 10, height: 10, rows: Buffer.alloc(310), chunks: [['tEXt', here]] });
     expect((await bytesOf((await settle(file('c.png', 'image/png', commented))).url)).bytes.includes('here')).toBe(
       false,
     );
+  });
+
+  it('says its size before its pixels are decoded, as its header has it, and then as it is', async () => {
+    const turned = await noise(64, 32).withMetadata({ orientation: 6 }).png().toBuffer();
+    const large = noise(900, 600);
+    const pictures: Record<string, readonly [Buffer, number | null, number | null]> = {
+      'turned.jpg': [Buffer.from((await makePhoto()).bytes), 480, 640],
+      'large.jpg': [await noise(1_500, 1_000).jpeg({ quality: 95 }).toBuffer(), 1_500, 1_000],
+      'large.png': [await large.png().toBuffer(), 900, 600],
+      'turned.png': [turned, 32, 64],
+      'large.webp': [await large.webp({ quality: 100 }).toBuffer(), 900, 600],
+      'lossless.webp': [await noise(300, 200).webp({ lossless: true }).toBuffer(), 300, 200],
+      'turned.webp': [
+        await large.clone().withMetadata({ orientation: 6 }).webp({ quality: 100 }).toBuffer(),
+        null,
+        null,
+      ],
+      'moving.gif': [await animation('gif', 30), 40, 40],
+      'large.gif': [await noise(300, 200).gif().toBuffer(), 300, 200],
+      'moving.webp': [await animation('webp', 30), 40, 40],
+    };
+    for (const [name, [bytes, width, height]] of Object.entries(pictures)) {
+      const early = await upload(instance, alice, roomId, file(name, 'image/png', bytes));
+      expect(early, name).toMatchObject({ status: 'PROCESSING', width, height, thumbHash: null });
+      const { autoOrient } = await sharp(bytes).metadata();
+      expect(await whenSettled(alice, early.id), name).toMatchObject({ status: 'READY', ...autoOrient });
+    }
+    expect(pictures['large.webp']?.[0].length).toBeGreaterThan(262_144);
+    const early = await upload(instance, alice, roomId, file('a.mov', 'video/quicktime', film('qt  ')));
+    expect(early).toMatchObject({ status: 'PROCESSING', width: 360, height: 640 });
+    for (const [side, said] of [
+      [4_000, 4_000],
+      [6_000, null],
+      [2 ** 31 - 1, null],
+    ]) {
+      const lie = png({ width: side as number, height: side as number, rows: Buffer.alloc(310) });
+      const { id, ...liar } = await upload(instance, alice, roomId, file('lie.png', 'image/png', lie));
+      expect([liar.status, liar.width, liar.height]).toEqual(['PROCESSING', said, said]);
+      expect((await whenSettled(alice, id)).status).toBe('FAILED');
+    }
+    // The orientation stands behind the pixels: what is right is known once it was read.
+    const at = turned.indexOf('eXIf') - 4;
+    const exif = turned.subarray(at, at + 12 + turned.readUInt32BE(at));
+    const end = turned.length - 12;
+    const late = Buffer.concat([
+      turned.subarray(0, at),
+      turned.subarray(at + exif.length, end),
+      exif,
+      turned.subarray(end),
+    ]);
+    const { id, ...first } = await upload(instance, alice, roomId, file('late.png', 'image/png', late));
+    const settled = await whenSettled(alice, id);
+    const { autoOrient } = await sharp((await bytesOf(settled.url)).bytes).metadata();
+    expect([first.status, settled.status]).toEqual(['PROCESSING', 'READY']);
+    expect({ width: settled.width, height: settled.height }).toEqual(autoOrient);
+  });
+
+  it('that is a GIF loses its comments and what programs add, and moves as often as before', async () => {
+    const gif = await animation('gif', 3);
+    const block = (label: number, ...parts: string[]) =>
+      Buffer.concat([
+        Buffer.from([0x21, label]),
+        ...parts.map((part) => Buffer.concat([Buffer.from([part.length]), Buffer.from(part, 'latin1')])),
+        Buffer.alloc(1),
+      ]);
+    const start = gif.indexOf(Buffer.from('!\u00ff\u000bNETSCAPE2.0', 'latin1'));
+    expect(start).toBeGreaterThan(0);
+    const xmp = Buffer.concat([
+      Buffer.from('!\u00ff\u000bXMP DataXMP', 'latin1'),
+      Buffer.from(`<x:xmpmeta>${place}</x:xmpmeta>\u0001`),
+      // XMP is not in parts: whatever it is, a reader of parts comes to an end here.
+      Buffer.from(Array.from({ length: 256 }, (_, at) => 255 - at)),
+      Buffer.alloc(1),
+    ]);
+    const full = Buffer.concat([
+      gif.subarray(0, start),
+      block(0xfe, place),
+      xmp,
+      block(0xff, 'CAMERA 1.00', place),
+      gif.subarray(start, -1),
+      block(0xf9, '\0\0\0\0'),
+      block(0x01, '\0'.repeat(12), place),
+      block(0xfe, place),
+      Buffer.from(';'),
+      Buffer.from(place),
+    ]);
+    const made = await settle(file('a.gif', 'image/gif', full));
+    expect(made).toMatchObject({ status: 'READY', contentType: 'image/gif', byteSize: gif.length });
+    const kept = (await bytesOf(made.url)).bytes;
+    expect(kept.equals(gif)).toBe(true);
+    expect(await sharp(kept).metadata()).toMatchObject({ pages: 3, loop: 0 });
+  });
+
+  it('that is a film or a song loses the place where it was taken, and none of its bytes move', async () => {
+    const bob = await world.client(5);
+    const sounds = [placeBoxes.user, placeBoxes.uuid, songTitles(box('©xyz', Buffer.from(place)))];
+    for (const [name, bytes] of [
+      ['a.mov', film('qt  ', { inside: Object.values(placeBoxes), behind: [placeBoxes.uuid, placeBoxes.meta] })],
+      ['a.mp4', film('isom', { inside: [placeTrack(filmMediaAt, [100, 200])], behind: [Buffer.from(place)] })],
+      ['a.m4a', film('M4A ', { inside: sounds })],
+    ] as const) {
+      const early = await upload(instance, alice, roomId, file(name, 'video/mp4', bytes));
+      expect(early, name).toMatchObject({ status: 'PROCESSING' });
+      const input = { id: randomUUID(), roomId, attachmentIds: [early.id] };
+      await alice.http(sendFiles, { input });
+      const first = await read(instance, bob, early.url);
+      if (first.status === 200) expect(Buffer.from(await first.arrayBuffer()).includes(place)).toBe(false);
+      else expect(first.status).toBe(404);
+      const made = await whenSettled(alice, early.id);
+      expect(made, name).toMatchObject({ status: 'READY', byteSize: bytes.length, durationMs: 12_345 });
+      const response = await read(instance, bob, made.url);
+      const kept = Buffer.from(await response.arrayBuffer());
+      expect([response.status, kept.length, kept.includes(place)], name).toEqual([200, bytes.length, false]);
+      const from = name === 'a.mp4' ? filmMediaAt + 300 : filmMediaAt;
+      const end = filmMediaAt + media.length;
+      expect(kept.subarray(from, end).equals(bytes.subarray(from, end)), name).toBe(true);
+      expect(kept.includes('아리랑')).toBe(name === 'a.m4a');
+    }
   });
 
   it('that is a page or a drawing with scripts is text, and is never executed', async () => {
@@ -256,8 +382,13 @@ describeWithNats('a hostile file', () => {
     const office = 'application/vnd.openxmlformats-officedocument';
     const korean = Buffer.from([0xc7, 0xd1, 0xb1, 0xdb, 0x0a, ...Buffer.from('a,b\r\n')]);
     const cfb = Buffer.concat([Buffer.from('d0cf11e0a1b11ae1', 'hex'), Buffer.alloc(1_000)]);
-    const sound = Buffer.alloc(417 * 4);
-    for (let at = 0; at < sound.length; at += 417) sound.set([0xff, 0xfb, 0x90, 0x64], at);
+    const durations: Record<string, number> = {
+      'a.mp3': 2_606,
+      'a.wav': 3_000,
+      'a.opus': 7_000,
+      'a.flac': 9_000,
+      'a.m4a': 12_345,
+    };
     const usual: readonly (readonly [string, Buffer, string, string])[] = [
       ['utf-16.txt', Buffer.from('\ufeff안녕하세요', 'utf16le'), 'FILE', 'text/plain'],
       ['utf-16be.txt', Buffer.from('\ufeff안녕하세요', 'utf16le').swap16(), 'FILE', 'text/plain'],
@@ -268,38 +399,36 @@ describeWithNats('a hostile file', () => {
       ['a.hwp', cfb, 'FILE', 'application/x-cfb'],
       ['a.hwpx', zip({ mimetype: 'application/hwp+zip', 'version.xml': '<x/>' }), 'FILE', 'application/zip'],
       ['a.zip', zip({ '../../etc/passwd': 'x' }), 'FILE', 'application/zip'],
-      ['a.mp3', sound, 'AUDIO', 'audio/mpeg'],
+      ['a.mp3', mp3({ frames: 100 }), 'AUDIO', 'audio/mpeg'],
+      ['a.wav', wav({ seconds: 3 }), 'AUDIO', 'audio/wav'],
+      ['a.opus', ogg('opus', 48_000 * 7 + 312), 'AUDIO', 'audio/ogg'],
+      ['a.flac', flac(44_100 * 9), 'AUDIO', 'audio/flac'],
+      ['a.m4a', film('M4A '), 'AUDIO', 'audio/mp4'],
       ['a.mp4', film('isom'), 'VIDEO', 'video/mp4'],
       ['a.mov', film('qt  '), 'VIDEO', 'video/quicktime'],
     ];
     for (const [name, bytes, kind, contentType] of usual) {
       const made = await settle(file(name, 'application/octet-stream', bytes));
       expect(made, name).toMatchObject({ name, status: 'READY', kind, contentType });
-      const length = kind === 'VIDEO' ? [360, 640, 12_345] : [null, null, null];
-      expect([made.width, made.height, made.durationMs], name).toEqual(length);
+      const facts = kind === 'VIDEO' ? [360, 640, 12_345] : [null, null, durations[name] ?? null];
+      expect([made.width, made.height, made.durationMs], name).toEqual(facts);
     }
   });
 
-  it('with boxes that lie is a film of unknown length', async () => {
+  it('with boxes that lie is a film of unknown length, or none', async () => {
     const whole = film('isom', { ms: 0xffffffff, width: 0, height: 0 });
-    const place = whole.indexOf('moov') - 4;
+    const start = whole.subarray(0, whole.indexOf('moov') - 4);
     const lies: Record<string, Buffer> = {
       'no length': whole,
-      'cut off': whole.subarray(0, place + 60),
-      'an endless box': Buffer.concat([
-        whole.subarray(0, place),
-        Buffer.from('\u0000\u0000\u0000\u0001moov'),
-        Buffer.alloc(8, 255),
-      ]),
-      'boxes of nothing': Buffer.concat([whole.subarray(0, place), Buffer.alloc(100_000)]),
-      'thousands of boxes': Buffer.concat([
-        whole.subarray(0, place),
-        Buffer.from('\u0000\u0000\u0000\u0008free'.repeat(50_000)),
-      ]),
+      'cut off': whole.subarray(0, start.length + 60),
+      'an endless box': Buffer.concat([start, Buffer.from('\u0000\u0000\u0000\u0001moov'), Buffer.alloc(8, 255)]),
+      'boxes of nothing': Buffer.concat([start, Buffer.alloc(100_000)]),
+      'thousands of boxes': Buffer.concat([start, Buffer.from('\u0000\u0000\u0000\u0008free'.repeat(50_000))]),
     };
     for (const [what, bytes] of Object.entries(lies)) {
       const made = await settle(file('a.mp4', 'video/mp4', bytes));
-      expect(made, what).toMatchObject({ status: 'READY', width: null, height: null, durationMs: null });
+      const end = bytes === whole ? { status: 'READY' } : { status: 'FAILED', failure: 'BROKEN', url: null };
+      expect(made, what).toMatchObject({ ...end, width: null, height: null, durationMs: null });
     }
   });
 
@@ -318,6 +447,7 @@ describeWithNats('a hostile file', () => {
 
   it('of no bytes, or of too many, is refused before it is sent', async () => {
     const { limits: found } = await alice.http(fileLimits, {});
+    expect(found).toMatchObject({ maxAttachments: 10, maxPicturePixels: 25_000_000, maxUploadsAtOnce: 8 });
     expect(found).toMatchObject({ maxFileBytes: 100 * megabyte, fileTypes: expect.arrayContaining(['image/webp']) });
     expect(found.fileTypes).not.toContain('image/svg+xml');
     await expect(announce(alice, roomId, makeText(''), randomUUID())).rejects.toMatchObject({ code: 'BAD_USER_INPUT' });

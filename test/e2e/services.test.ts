@@ -118,6 +118,12 @@ const table: Record<string, Row> = {
     member: 'userId',
     room: true,
   },
+  'chat.rooms.keepFiles': {
+    good: ({ roomId }) => ({ roomId, attachmentRetentionDays: 90 }),
+    answers: ({ roomId }) => expect.objectContaining({ id: roomId, memberCount: 3, attachmentRetentionDays: 90 }),
+    wrong: { roomId: noUuid, attachmentRetentionDays: [undefined, -1, 1.5, '7', 36_501, 'ever', [7]] },
+    room: true,
+  },
   'chat.rooms.syncMembers': {
     good: ({ bookingId }) => ({ bookingId, version: 2, members: [{ userId: kim, userName: names[0] }, { userId: 8 }] }),
     answers: ({ bookingId }) =>

@@ -16,7 +16,7 @@ const chunk = (name: string, body: Buffer): Buffer => {
   return Buffer.concat([head, body, sum]);
 };
 
-const ints = (...numbers: readonly number[]): Buffer => {
+export const ints = (...numbers: readonly number[]): Buffer => {
   const bytes = Buffer.alloc(4 * numbers.length);
   numbers.forEach((number, place) => void bytes.writeUInt32BE(number, 4 * place));
   return bytes;
@@ -100,13 +100,28 @@ export const officeDocument = (folder: 'word' | 'xl' | 'ppt', type: string): Buf
     [`${folder}/main.xml`]: '<x/>',
   });
 
-const box = (name: string, ...parts: readonly Uint8Array[]): Buffer => {
+export const box = (name: string, ...parts: readonly Uint8Array[]): Buffer => {
   const body = Buffer.concat(parts);
   return Buffer.concat([ints(8 + body.length), Buffer.from(name, 'latin1'), body]);
 };
 
+/** Where somebody was, as films say it. */
+export const place = '+37.5665+126.9780/';
+
+export interface FilmOptions {
+  readonly width?: number;
+  readonly height?: number;
+  readonly ms?: number;
+  /** Boxes behind those of `moov`, and of the file. */
+  readonly inside?: readonly Buffer[];
+  readonly behind?: readonly Buffer[];
+}
+
 /** A film as a phone writes it: the bytes first, then what they are; turned by a quarter. */
-export function film(brand: 'isom' | 'qt  ', { width = 640, height = 360, ms = 12_345 } = {}): Buffer {
+export function film(
+  brand: 'isom' | 'qt  ' | 'M4A ',
+  { width = 640, height = 360, ms = 12_345, inside = [], behind = [] }: FilmOptions = {},
+): Buffer {
   const matrix = ints(0, 0x10000, 0, 0xffff0000, 0, 0, 0, 0, 0x40000000);
   const head = box('mvhd', ints(0, 0, 0, 1_000, ms), Buffer.alloc(80));
   const sound = box('trak', box('tkhd', ints(7, 0, 0, 1, 0, ms, 0, 0, 0, 0), matrix, ints(0, 0)));
@@ -116,10 +131,64 @@ export function film(brand: 'isom' | 'qt  ', { width = 640, height = 360, ms = 1
   );
   return Buffer.concat([
     box('ftyp', Buffer.from(brand), ints(0), Buffer.from(brand)),
-    box('mdat', randomBytes(300_000)),
-    box('moov', head, sound, picture),
+    box('mdat', media),
+    box('moov', head, sound, picture, ...inside),
+    ...behind,
   ]);
 }
+
+/** The pictures and sounds of `film`, which begin at `filmMediaAt`. */
+export const media = randomBytes(300_000);
+export const filmMediaAt = 28;
+
+/** Of QuickTime and of phones: the place in boxes of the older and of the newer form, of XMP and of Android. */
+export const placeBoxes = {
+  user: box('udta', box('©xyz', Buffer.from([0, place.length, 0x15, 0xc7]), Buffer.from(place)), ints(0)),
+  loci: box('udta', box('loci', ints(0), Buffer.from(place))),
+  meta: box(
+    'meta',
+    box('hdlr', ints(0, 0), Buffer.from('mdta'), Buffer.alloc(13)),
+    box('keys', ints(0, 1), box('mdta', Buffer.from('com.apple.quicktime.location.ISO6709'))),
+    box('ilst', box('\u0000\u0000\u0000\u0001', box('data', ints(1, 0), Buffer.from(place)))),
+  ),
+  uuid: box('uuid', Buffer.from('be7acfcb97a942e89c71999491e3afac', 'hex'), Buffer.from(`<x:xmpmeta>${place}`)),
+  unknown: box('gps ', Buffer.from(place)),
+  /** What was left when a program has removed boxes. */
+  free: box('free', Buffer.from(place)),
+} as const;
+
+/** A track of places over time, as action cameras write it: the samples are in `mdat` at this place of the file. */
+export const placeTrack = (at: number, lengths: readonly number[]): Buffer =>
+  box(
+    'trak',
+    box('tkhd', Buffer.alloc(84)),
+    box(
+      'mdia',
+      box('mdhd', Buffer.alloc(24)),
+      box('hdlr', ints(0, 0), Buffer.from('meta'), Buffer.alloc(13)),
+      box(
+        'minf',
+        box(
+          'stbl',
+          box('stsz', ints(0, 0, lengths.length, ...lengths)),
+          box('stsc', ints(0, 1, 1, lengths.length, 1)),
+          box('stco', ints(0, 1, at)),
+        ),
+      ),
+    ),
+  );
+
+/** What a song says about itself in iTunes's form. */
+export const songTitles = (...more: readonly Buffer[]): Buffer =>
+  box(
+    'udta',
+    box(
+      'meta',
+      ints(0),
+      box('hdlr', ints(0, 0), Buffer.from('mdir'), Buffer.alloc(13)),
+      box('ilst', box('©nam', box('data', ints(1, 0), Buffer.from('아리랑'))), ...more),
+    ),
+  );
 
 /** A picture of noise, which compresses badly. */
 export const noise = (width: number, height: number) =>
@@ -144,7 +213,7 @@ export const animation = async (format: 'gif' | 'webp', frames: number, side = 4
     ),
   );
   return sharp(pages, { join: { animated: true } })
-    [format]()
+    [format]({ loop: 0 })
     .toBuffer();
 };
 

@@ -98,7 +98,7 @@ export const uploadStatus = graphql(`
 
 export const fileLimits = graphql(`
   query FileLimits {
-    limits { maxFileBytes fileTypes filesPerMinute fileBytesPerDay }
+    limits { maxFileBytes maxAttachments maxPicturePixels maxUploadsAtOnce fileTypes filesPerMinute fileBytesPerDay }
   }
 `);
 

@@ -1,17 +1,25 @@
 import { MapperKind, mapSchema } from '@graphql-tools/utils';
 import { complexityFromQuery } from '@pothos/plugin-complexity';
 import {
+  type DocumentNode,
   type ExecutionArgs,
   type GraphQLField,
+  type GraphQLInterfaceType,
   GraphQLList,
+  type GraphQLObjectType,
   getNamedType,
   getNullableType,
   isCompositeType,
   isInterfaceType,
   isObjectType,
+  isRequiredArgument,
+  Kind,
   OperationTypeNode,
   parse,
+  TypeInfo,
   validate,
+  visit,
+  visitWithTypeInfo,
 } from 'graphql';
 import { describe, expect, it } from 'vitest';
 import type { Limits } from '../../src/resolvers/deps.js';
@@ -85,9 +93,9 @@ describe('a price', () => {
     ],
     ['skipped fields', '{ viewer @skip(if: true) { id name } }', {}],
     [
-      'events of every kind',
+      'events of one kind',
       `subscription { roomEvents(roomId: "x") { seq __typename ... on MessageAdded { message { content system { users { id } } } }
-       ... on MemberRead { member { user { name } } } ... on MembersRead { members { user { name } } } } }`,
+       ... on RoomEvent { epoch } ...A } } fragment A on MessageAdded { edge { cursor } }`,
       {},
     ],
   ])('is known before anything is executed, and equals the count of the plugin: %s', (_what, text, variables) => {
@@ -120,6 +128,81 @@ describe('a price', () => {
     }
   });
 
+  it('of an object that may have several types is that of the most expensive type, for random documents', () => {
+    const random = useRandom();
+    const types = schema.getPossibleTypes(schema.getType('Node') as GraphQLInterfaceType);
+    for (let round = 0; round < 100; round += 1) {
+      const text = randomDocument(random, { root: 'Node' });
+      const document = parse(text);
+      expect(validate(schema, document), text).toEqual([]);
+      const variables = { n: random.between(0, 100) };
+      const countFor = ({ name }: GraphQLObjectType) =>
+        complexityFromQuery(withoutOthers(document, name), { schema, ctx: {}, variables }).complexity;
+      const args = { ...argsOf('{ __typename }', variables), document };
+      expect(complexityOf(args), text).toBe(Math.max(...types.map(countFor)));
+    }
+  });
+
+  describe('of an event of one kind or another', () => {
+    const priceOfEvent = (selection: string, fragments = '') =>
+      complexityOf(argsOf(`subscription { roomEvents(roomId: "x") { ${selection} } } ${fragments}`));
+    const own = priceOfEvent('seq');
+
+    it('is that of the largest kind, and of what all have', () => {
+      const [added, updated] = ['... on MessageAdded { message { id seq } }', '... on MessageUpdated { change }'];
+      expect([priceOfEvent(added), priceOfEvent(updated)]).toEqual([own + 2, own]);
+      expect(priceOfEvent(`${added} ${updated}`)).toBe(own + 2);
+      expect(priceOfEvent(`seq ${added} epoch ${updated} ... on RoomEvent { __typename s: seq }`)).toBe(own + 2 + 4);
+      expect(
+        priceOfEvent(
+          '... { seq ... on RoomEvent { ...A } } ...U',
+          `${inFragment('A', added)} ${inFragment('U', updated)}`,
+        ),
+      ).toBe(own + 3);
+    });
+
+    it('adds up what is selected on the same kind, however it is written', () => {
+      const message = (alias: string) => `${alias}: message { id seq }`;
+      const times = (count: number, write: (alias: string) => string) =>
+        Array.from({ length: count }, (_, at) => write(`a${at}`)).join(' ');
+      const attacks = [
+        [`... on MessageAdded { ${times(200, message)} }`, ''],
+        [times(200, (alias) => `... on MessageAdded { ${message(alias)} }`), ''],
+        [times(200, (alias) => `... on RoomEvent { ... on MessageAdded { ${message(alias)} } }`), ''],
+        [
+          times(200, (alias) => `...F${alias}`),
+          times(200, (alias) => `fragment F${alias} on MessageAdded { ${message(alias)} }`),
+        ],
+        [
+          '...F',
+          `fragment F on RoomEvent { ${times(100, (alias) => `... on MessageAdded { ${message(alias)} }`)} ...G ... on MessageUpdated { change } }
+           fragment G on MessageAdded { ${times(100, (alias) => message(`b${alias}`))} }`,
+        ],
+      ] as const;
+      for (const [selection, fragments] of attacks) {
+        expect(priceOfEvent(selection, fragments), selection).toBe(600 + 1);
+        const args = argsOf(`subscription { roomEvents(roomId: "x") { ${selection} } } ${fragments}`);
+        expect(validate(schema, args.document)).toEqual([]);
+        expect(() => assertSmallEvents(args)).toThrow('may touch 601 fields; at most 500 are allowed');
+      }
+    });
+
+    it('allows all of a message and its files in each kind of event', () => {
+      const message = `{ ${everyField('Message', ['Message.room', 'Message.readBy'])} }`;
+      const kinds = ['MessageAdded', 'MessageUpdated', 'MessageDeleted'];
+      const text = `subscription { roomEvents(roomId: "x") { seq epoch ${kinds.map((kind) => `... on ${kind} { message ${message} }`).join(' ')} } }`;
+      const args = argsOf(text);
+      expect(validate(schema, args.document)).toEqual([]);
+      expect(text.match(/thumbHash/g)).toHaveLength(3);
+      const one = complexityOf(
+        argsOf(`subscription { roomEvents(roomId: "x") { ... on MessageAdded { message ${message} } } }`),
+      );
+      expect(complexityOf(args)).toBe(one + 2);
+      expect(3 * one).toBeGreaterThan(500);
+      expect(() => assertSmallEvents(args)).not.toThrow();
+    });
+  });
+
   it('is found at once, however often fragments spread each other', () => {
     const steps = Array.from({ length: 60 }, (_, at) => `fragment F${at} on Room { ...F${at + 1} ...F${at + 1} }`);
     const text = `query ($n: Int) { room(id: "x") { ...F0 } } ${steps.join(' ')}
@@ -143,7 +226,7 @@ describe('a price', () => {
   });
 
   it('of an event allows four fields of each member of the largest room who has read, whatever else is selected', () => {
-    const others = Array.from({ length: 8 }, (_, n) => `... on MessageAdded { m${n}: message { ...M } }`).join(' ');
+    const others = Array.from({ length: 9 }, (_, n) => `... on MessageAdded { m${n}: message { ...M } }`).join(' ');
     const fragment =
       'fragment M on Message { id seq type content senderName sender { id name } createdAt editedAt deletedAt system { code users { name } } }';
     const members = 'members { user { id name } lastReadSeq }';
@@ -185,6 +268,47 @@ describe('a mutation', () => {
   });
 });
 
+const inFragment = (name: string, selection: string) => `fragment ${name} on RoomEvent { ${selection} }`;
+
+/** All fields without arguments that must be given, with those of what they return, once each; without `left`. */
+function everyField(typeName: string, left: readonly string[]): string {
+  const type = schema.getType(typeName) as GraphQLObjectType;
+  return Object.values(type.getFields())
+    .filter(({ name, args }) => !left.includes(`${typeName}.${name}`) && args.every((arg) => !isRequiredArgument(arg)))
+    .map(({ name, type: of }) => {
+      const named = getNamedType(of);
+      if (!isCompositeType(named)) return name;
+      const inner = everyField(named.name, [...left, `${typeName}.${name}`]);
+      return `${name} { ${inner} }`;
+    })
+    .join(' ');
+}
+
+/** The document as it is executed for an object of this type where several are possible. */
+function withoutOthers(document: DocumentNode, typeName: string): DocumentNode {
+  const types = new TypeInfo(schema);
+  const conditions = new Map(
+    document.definitions.flatMap((node) =>
+      node.kind === Kind.FRAGMENT_DEFINITION ? [[node.name.value, node.typeCondition.name.value] as const] : [],
+    ),
+  );
+  const isForOthers = (condition: string | undefined) =>
+    isInterfaceType(types.getParentType()) && isObjectType(schema.getType(condition ?? '')) && condition !== typeName;
+  return visit(
+    document,
+    visitWithTypeInfo(types, {
+      FragmentSpread: ({ name }) => (isForOthers(conditions.get(name.value)) ? null : undefined),
+      SelectionSet: (set) => {
+        if (!isInterfaceType(types.getParentType())) return undefined;
+        const selections = set.selections.filter(
+          (one) => one.kind !== Kind.INLINE_FRAGMENT || !isForOthers(one.typeCondition?.name.value),
+        );
+        return { ...set, selections };
+      },
+    }),
+  );
+}
+
 /** The schema for the plugin to count in, with this many entries in each unpaged list. */
 const withEntries = (entries: number) =>
   mapSchema(schema, {
@@ -208,7 +332,7 @@ const fieldPrice = ({ extensions }: { extensions?: unknown }) =>
   (extensions as { complexity: { field: number } }).complexity.field;
 
 /** Pages and lists within each other, with arguments and variables, in fragments that are spread in several places. */
-function randomDocument(random: Random): string {
+function randomDocument(random: Random, { root = 'Query' }: { readonly root?: 'Query' | 'Node' } = {}): string {
   const fragments: { readonly name: string; readonly on: string; readonly text: string }[] = [];
   const size = () => random.pick(['$n', '0', '3', '40']);
   const page = (name: string) => random.pick(['', `(${name}: ${size()})`]);
@@ -219,7 +343,6 @@ function randomDocument(random: Random): string {
     'Query.message': () => '(id: "x")',
     'Room.messages': () => page(random.pick(['first', 'last'])),
     'Room.messagesAround': () => `(messageId: "x", count: ${size()})`,
-    'Query.node': () => '(id: "x")',
     'Query.room': () => '(id: "x")',
     'Query.rooms': () => page('first'),
     'Query.searchUsers': () => `(text: "x", first: ${size()})`,
@@ -228,7 +351,8 @@ function randomDocument(random: Random): string {
   let count = 0;
   const selectField = (parent: string, depth: number): string => {
     const type = schema.getType(parent);
-    const fields = isObjectType(type) || isInterfaceType(type) ? Object.values(type.getFields()) : [];
+    const all = isObjectType(type) || isInterfaceType(type) ? Object.values(type.getFields()) : [];
+    const fields = all.filter(({ type }) => !isInterfaceType(getNamedType(type)));
     const isLeaf = (field: (typeof fields)[number]) => !isCompositeType(getNamedType(field.type));
     const leaves = fields.filter(isLeaf);
     const isInner = leaves.length === 0 || (depth > 0 && random.next() < 0.7);
@@ -261,7 +385,8 @@ function randomDocument(random: Random): string {
     const more = isInterfaceType(type) ? schema.getPossibleTypes(type).map(({ name }) => name) : [];
     return [parent, ...more];
   };
-  const selection = select('Query', 8);
+  const selected = select(root, 8);
+  const selection = root === 'Node' ? `node(id: "x") { ${selected} }` : selected;
   const definitions = fragments.map(({ name, on, text }) => `fragment ${name} on ${on} { ${text} }`);
   return `query ($n: Int = 7) { used: rooms(first: $n) { edges { cursor } } ${selection} } ${definitions.join(' ')}`;
 }

@@ -36,6 +36,8 @@ class Uploads implements Files {
   readonly #told = new Set<string>();
   readonly #progress = new Map<string, number>();
   readonly #failures = new Map<string, NonNullable<State['failure']>>();
+  /** Those that did not come so far that the server could have refused them. */
+  readonly #lost = new Set<string>();
   readonly #targets = new Map<string, PutTarget & { readonly madeAt: number }>();
   readonly #previews = new Previews();
   /** The files whose bytes are being looked for to be shown. */
@@ -106,7 +108,12 @@ class Uploads implements Files {
     const waiting = [...operation.files];
     const work = async () => {
       for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
-        await this.#uploadOne(file, operation, ask, abort.signal);
+        const { id } = file;
+        this.#lost.delete(id);
+        await this.#uploadOne(file, operation, ask, abort.signal).catch((error: unknown) => {
+          if (/^FILE_(LOST|TOO_LARGE)$/.test(asFairwayError(error).code)) this.#lost.add(id);
+          throw error;
+        });
       }
     };
     try {
@@ -125,7 +132,7 @@ class Uploads implements Files {
     this.#shown.delete(operation.id);
     for (const id of ids) {
       for (const part of [this.#bytes, this.#kept, this.#progress, this.#failures, this.#targets]) part.delete(id);
-      for (const part of [this.#sought, this.#told]) part.delete(id);
+      for (const part of [this.#sought, this.#told, this.#lost]) part.delete(id);
     }
     this.#host
       .storage()
@@ -156,7 +163,7 @@ class Uploads implements Files {
     return {
       ...{ id, kind, name, contentType, byteSize, width, height, failure },
       ...{ thumbHash: null, url: null, thumbnailUrl: null, largeUrl: null },
-      status: failure === null ? 'PENDING' : 'FAILED',
+      status: failure === null && !this.#lost.has(id) ? 'PENDING' : 'FAILED',
       progress: this.#progress.get(id) ?? 0,
       ...(previewUrl !== undefined && { previewUrl }),
     };
@@ -305,7 +312,7 @@ class Uploads implements Files {
     this.#cancelTouch?.();
     this.#cancelTouch = undefined;
     for (const part of [this.#bytes, this.#kept, this.#progress, this.#failures, this.#targets]) part.clear();
-    for (const part of [this.#shown, this.#sought, this.#told]) part.clear();
+    for (const part of [this.#shown, this.#sought, this.#told, this.#lost]) part.clear();
   }
 }
 

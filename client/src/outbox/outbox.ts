@@ -122,6 +122,23 @@ export class Outbox {
     this.#start(queueOf(operation));
   }
 
+  /** Delivers a send that was given up for a file, without these files. */
+  retryWithout(id: string, fileIds: readonly string[]): void {
+    const operation = this.#find(id);
+    // Given up for anything else, it may be there with all of its files.
+    if (operation === undefined || !hasFiles(operation) || operation.error?.startsWith('FILE_') !== true) return;
+    const files = operation.files.filter((file) => !fileIds.includes(file.id));
+    if (files.length === operation.files.length) return;
+    if (files.length === 0 && operation.content === '') {
+      this.discard(id);
+      return;
+    }
+    this.options.files?.drop({ ...operation, files: operation.files.filter((file) => !files.includes(file)) });
+    const { files: _files, ...text } = operation;
+    this.replace(files.length > 0 ? { ...operation, files } : { ...text, type: 'TEXT' });
+    this.retry(id);
+  }
+
   /** Removes an operation, with the changes of its message; also by the id of its message. It may have reached the server. */
   discard(id: string): void {
     const operation = this.#findAny(id);

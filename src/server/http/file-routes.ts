@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
-import { type FileVersion, fileVersions } from '../../domain/attachment.js';
+import { type FileVersion, fileVersions, maxUploadsAtOnce } from '../../domain/attachment.js';
 import { ChatError } from '../../domain/errors.js';
 import { incomingKey, type Receive } from '../../files/storage.js';
 import type { Deps, Files } from '../../resolvers/deps.js';
@@ -23,8 +23,6 @@ const keptSeconds = 86_400;
 const noFile = { code: 'NOT_FOUND', message: 'There is no such file' } as const;
 /** For sending a file, however slowly. */
 const maxSendMs = 3_600_000;
-/** Of one user, on this instance: each holds a connection and a file for as long as it takes. */
-const maxUploadsAtOnce = 8;
 const uploadRetryMs = 1_000;
 
 /** The bytes of files: for members of their rooms. With a folder as storage, clients also write them here. */
@@ -45,6 +43,7 @@ export function fileRoutes({ deps, files, authenticate }: FileRoutesOptions): Ro
   const routes: Route[] = [
     { methods: getAndHead, path: '/files/:id/:version', handler: send },
     { methods: ['POST'], path: '/files/session', handler: createSession(files, authenticate) },
+    { methods: ['DELETE'], path: '/files/session', handler: endSession },
   ];
   const { receive } = files.storage;
   return receive === null ? routes : [...routes, receiveRoute(receive, files)];
@@ -80,17 +79,18 @@ function createSession({ signer }: Files, authenticate: Authenticate): Handler {
     const viewer = await authenticate(request.headers.authorization);
     if (viewer === null) throw new ChatError('UNAUTHENTICATED', 'A token is needed: Authorization: Bearer ...');
     const { token, expiresAt } = signer.signAccess(viewer.userId);
-    const isSecure = request.headers['x-forwarded-proto'] === 'https';
-    const cookie = [
-      `${cookieName}=${token}`,
-      'Path=/files',
-      'HttpOnly',
-      'SameSite=Strict',
-      `Expires=${expiresAt.toUTCString()}`,
-      ...(isSecure ? ['Secure'] : []),
-    ];
-    response.writeHead(204, { 'set-cookie': cookie.join('; '), 'cache-control': 'no-store' }).end();
+    sendCookie(request, response, token, `Expires=${expiresAt.toUTCString()}`);
   };
+}
+
+/** Ends the cookie, whoever asks: a browser sends and keeps it for pages of the same origin only. */
+const endSession: Handler = async (request, response) => sendCookie(request, response, '', 'Max-Age=0');
+
+function sendCookie(request: IncomingMessage, response: ServerResponse, value: string, until: string): void {
+  const isSecure = request.headers['x-forwarded-proto'] === 'https';
+  const always = [`${cookieName}=${value}`, 'Path=/files', 'HttpOnly', 'SameSite=Strict', until];
+  const cookie = [...always, ...(isSecure ? ['Secure'] : [])].join('; ');
+  response.writeHead(204, { 'set-cookie': cookie, 'cache-control': 'no-store' }).end();
 }
 
 function redirect(response: ServerResponse, address: string): void {

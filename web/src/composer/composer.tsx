@@ -65,7 +65,7 @@ export const Composer = memo(function Composer(props: ComposerProps) {
       }
     } catch (error) {
       if (!(error instanceof FairwayError)) throw error;
-      setProblem(error.code === 'OUTBOX_FULL' ? words.composer.full : words.message.why(error.code));
+      setProblem(error.code === 'OUTBOX_FULL' ? words.composer.full : words.message.why(error.code, []));
     }
   };
   const togglePicker = async () => {

@@ -3,6 +3,7 @@ import { useFairway } from '@fairway/client/react';
 import { useEffect, useState, useSyncExternalStore } from 'react';
 import { FileAccessDocument } from '../operations/generated/documents.js';
 import { pageToken } from '../session/session.js';
+import { beginCookie, mayUseCookie } from './cookie.js';
 
 /** Both are good for an hour at least. */
 const renewMs = 45 * 60_000;
@@ -19,12 +20,6 @@ interface Snapshot {
   readonly renewals: number;
 }
 
-/**
- * A frame of another site sends no cookie, and one with a path in front of it has another one; they read with a token in the
- * address, which the browser caches for an hour only.
- */
-const mayUseCookie = window.parent === window && new URL('./', document.baseURI).pathname === '/';
-
 /** Lets the elements of a page, which cannot send a header, read files. */
 class FileAccess {
   #snapshot: Snapshot = { hasCookie: false, token: undefined, renewals: 0 };
@@ -37,7 +32,11 @@ class FileAccess {
   #isDue = false;
   #needsToken = !mayUseCookie;
 
-  constructor(private readonly fairway: Fairway) {}
+  constructor(private readonly fairway: Fairway) {
+    fairway.viewer.subscribe(() => {
+      if (fairway.viewer.getSnapshot() === null) this.#end();
+    });
+  }
 
   readonly subscribe = (listener: () => void): (() => void) => {
     this.#listeners.add(listener);
@@ -70,6 +69,13 @@ class FileAccess {
     this.#againMs = Math.min(2 * this.#againMs, renewMs);
   }
 
+  /** Nobody is signed in: the same user begins anew as well. */
+  #end(): void {
+    clearTimeout(this.#timer);
+    this.#userId = undefined;
+    this.#set({ hasCookie: false, token: undefined, renewals: 0 });
+  }
+
   #renew(): void {
     clearTimeout(this.#timer);
     this.#isDue = false;
@@ -94,9 +100,7 @@ class FileAccess {
     const token = pageToken();
     const hasCookie = mayUseCookie && token !== undefined;
     if (hasCookie) {
-      const headers = { authorization: `Bearer ${token}` };
-      const { ok } = await fetch('/files/session', { method: 'POST', headers });
-      if (!ok) throw new Error('There is no access now');
+      await beginCookie(token);
       if (!this.#needsToken) return { hasCookie, token: undefined, renewals: this.#snapshot.renewals + 1 };
     }
     const { fileAccess } = await this.fairway.request(FileAccessDocument, {});

@@ -70,7 +70,7 @@ export function createFakeFairway({
     }),
     viewer: storeOf(viewer),
     rooms: { ...storeOf(list), loadMore: no } as unknown as Fairway['rooms'],
-    outbox: { ...storeOf([]), retry: nothing, discard: nothing },
+    outbox: { ...storeOf([]), retry: nothing, retryWithout: nothing, discard: nothing },
     room: () => roomStore as unknown as Room,
     presence: () => presences,
     limits: () => ({

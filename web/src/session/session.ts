@@ -1,6 +1,7 @@
 import { createFairway, type Fairway, type GetToken } from '@fairway/client';
 import { createFiles } from '@fairway/client/files';
 import { settings } from '../app/settings.js';
+import { endCookie } from '../files/cookie.js';
 import { askHost, onSignedOut } from './host.js';
 
 const storedKey = 'fairway.demoUser';
@@ -65,16 +66,28 @@ async function getToken(): Promise<string | null> {
 
 /** The client of the whole page. A platform that says that nobody is signed in leaves nothing of the last user here. */
 export function createPageClient(): Fairway {
+  let isKnown = false;
+  /** Also where this page does not know whose cookie it is. */
+  const leave = () => {
+    endCookie();
+    void fairway.signOut().catch(() => undefined);
+  };
   const fairway = createFairway({
     files: createFiles(),
     url: new URL('graphql', document.baseURI).href,
     getToken: async () => {
       const token = await getToken();
       lastToken = token ?? undefined;
-      if (token === null && isHosted) setTimeout(() => void fairway.signOut().catch(() => undefined));
+      if (token === null && isHosted) setTimeout(leave);
       return token;
     },
   });
-  if (isInFrame) onSignedOut(settings.frameAncestors ?? [], () => void fairway.signOut().catch(() => undefined));
+  fairway.viewer.subscribe(() => {
+    const hasLeft = isKnown && fairway.viewer.getSnapshot() === null;
+    isKnown = fairway.viewer.getSnapshot() !== null;
+    // Whoever uses this browser next reads no files of the user before.
+    if (hasLeft) endCookie();
+  });
+  if (isInFrame) onSignedOut(settings.frameAncestors ?? [], leave);
   return fairway;
 }

@@ -112,7 +112,11 @@ export const en: Words = {
     deleted: 'This message was deleted',
     edited: 'edited',
     status: { pending: 'Sending', waiting: 'Waiting for the one before', failed: 'Not sent' },
-    why: (code) => reasons[code] ?? failures[code.replace('FILE_', '')] ?? 'The server cannot be reached',
+    why: (code, files) => {
+      const reason = reasons[code] ?? failures[code.replace('FILE_', '')] ?? 'The server cannot be reached';
+      return files.length === 0 ? reason : `${files.map((name) => `“${name}”`).join(', ')}: ${reason}`;
+    },
+    withoutFile: 'Send without it',
     discard: 'Discard',
     actions: (text) => `Actions for: ${text}`,
     copy: 'Copy',

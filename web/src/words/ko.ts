@@ -111,7 +111,11 @@ export const ko: Words = {
     deleted: '삭제된 메시지입니다',
     edited: '수정됨',
     status: { pending: '보내는 중', waiting: '앞 메시지를 기다리는 중', failed: '보내지 못함' },
-    why: (code) => reasons[code] ?? failures[code.replace('FILE_', '')] ?? '서버에 닿지 않습니다',
+    why: (code, files) => {
+      const reason = reasons[code] ?? failures[code.replace('FILE_', '')] ?? '서버에 닿지 않습니다';
+      return files.length === 0 ? reason : `${files.map((name) => `‘${name}’`).join(', ')}: ${reason}`;
+    },
+    withoutFile: '빼고 보내기',
     discard: '지우기',
     actions: (text) => `메시지 메뉴: ${text}`,
     copy: '복사',

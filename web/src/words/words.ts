@@ -68,7 +68,8 @@ export interface Words {
     readonly deleted: string;
     readonly edited: string;
     readonly status: Readonly<Record<Exclude<MessageStatus, 'sent'>, string>>;
-    readonly why: (code: string) => string;
+    readonly why: (code: string, files: readonly string[]) => string;
+    readonly withoutFile: string;
     readonly discard: string;
     readonly actions: (text: string) => string;
     readonly copy: string;

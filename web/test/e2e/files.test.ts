@@ -237,6 +237,34 @@ describeWithBrowser('pictures and files in the chat app', () => {
     await page.getByText('보낼 수 없는 형식의 파일입니다').first().waitFor();
     await page.getByRole('button', { name: '지우기' }).click();
     await waitFor(async () => (await page.getByText('프로그램.exe').count()) === 0, { what: 'it to go' });
+
+    await choose(
+      page,
+      { name: '프로그램.exe', mimeType: 'application/x-msdownload', buffer: program },
+      text('계약.txt', '계약'),
+    );
+    await tray(page).getByText('계약.txt').waitFor();
+    await write(page, '둘 중 하나');
+    await page.getByText('‘프로그램.exe’: 보낼 수 없는 형식의 파일입니다').waitFor();
+    await page.getByRole('button', { name: '빼고 보내기' }).click();
+    await waitFor(async () => (await stored(roomId)).length === 1, { what: 'the rest to be sent' });
+    expect(await stored(roomId)).toEqual(['둘 중 하나: 계약.txt']);
+  });
+
+  it('are not read any more in this browser once their reader has signed out', async () => {
+    const roomId = await kim.group(5);
+    const { page, context } = await openReady(4, roomId);
+    await choose(page, await photo('가을.jpg', 600, 400, '#a63'));
+    await tray(page).getByText('가을.jpg').waitFor();
+    await write(page, '가을');
+    await waitFor(async () => (await stored(roomId)).length === 1, { what: 'it to be sent' });
+    const cookies = async () => (await context.cookies()).filter(({ name }) => name === 'fairway_files').length;
+    await waitFor(async () => (await cookies()) === 1, { what: 'the cookie for files' });
+    await context.addInitScript(() => {
+      Object.assign(window, { fairwayHost: { getToken: async () => null } });
+    });
+    await page.reload();
+    await waitFor(async () => (await cookies()) === 0, { what: 'the end of the cookie' });
   });
 
   it('are read again once the access to them is renewed, and open nowhere else when they miss the room', async () => {
