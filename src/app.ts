@@ -18,6 +18,7 @@ import type { Room } from './db/rooms.js';
 import { createTypingStore } from './db/typing.js';
 import { readDemoUsers } from './dev/demo-users.js';
 import { authorizeDemoUser, devLoginRoutes, type SignForUser } from './dev/dev-login.js';
+import { FairTurns } from './domain/fair-turns.js';
 import { SendGate } from './domain/send-gate.js';
 import { Slices } from './domain/slices.js';
 import { Decoder } from './files/decoder.js';
@@ -41,6 +42,7 @@ import type { PubSub } from './pubsub/nats/pub-sub.js';
 import { StreamComparison } from './pubsub/nats/stream-comparison.js';
 import { createBatches } from './resolvers/batches.js';
 import type { Deps, Files, ScanFile } from './resolvers/deps.js';
+import { fileTurns } from './resolvers/files.js';
 import { findRoomOfMessage } from './resolvers/messages.js';
 import { NameCache } from './resolvers/name-cache.js';
 import { createAuthenticate } from './server/graphql/context.js';
@@ -306,7 +308,7 @@ async function openFiles(
   const storage = await openStorage({ url: storageUrl, key: storageKey }, { signer, claim, log });
   const queue = { add: (id: string) => addFileWork(pubsub, id) };
   const scan: ScanFile | null = isScanned ? (request) => requestScan(pubsub, request) : null;
-  return { storage, signer, decoder: new Decoder(), queue, origin, scan };
+  return { storage, signer, decoder: new Decoder(), turns: new FairTurns(fileTurns), queue, origin, scan };
 }
 
 /** Where readers take files from, and bring them to, beside the server of the API. */

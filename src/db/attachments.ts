@@ -46,6 +46,7 @@ export interface StoredFile {
   readonly attachment: Attachment;
   readonly roomId: string;
   readonly uploaderId: number;
+  readonly purpose: UploadPurpose;
   readonly announced: Announcement;
   readonly createdAt: Date;
   /** Whether a message or a room uses it. */
@@ -57,7 +58,8 @@ export interface StoredFile {
 type FileRow = Omit<StoredFile, 'createdAt'> & { readonly createdAt: number };
 
 const fileColumns = Prisma.sql`
-  chat_attachment_json(a) AS attachment, a.room_id AS "roomId", a.uploader_id AS "uploaderId", a.announced, a.reception,
+  chat_attachment_json(a) AS attachment, a.room_id AS "roomId", a.uploader_id AS "uploaderId", a.purpose,
+  a.announced, a.reception,
   date_part('epoch', a.created_at) AS "createdAt",
   EXISTS (SELECT FROM chat_message_attachments u WHERE u.attachment_id = a.id)
     OR EXISTS (SELECT FROM chat_rooms r WHERE r.id = a.room_id AND r.image_url = '/files/' || a.id || '/medium') AS "isUsed"`;
@@ -165,6 +167,13 @@ export async function takeDueFiles({ upkeep }: Database, againMs: number): Promi
     ) due
     WHERE a.id = due.id RETURNING a.id`;
   return rows.map(({ id }) => id);
+}
+
+/** Puts the work on a file off. */
+export async function postponeFile({ upkeep }: Database, id: string, byMs: number): Promise<void> {
+  await upkeep.query`
+    UPDATE chat_attachments a SET due_at = clock_timestamp() + ${byMs}::float8 * interval '1 millisecond'
+    WHERE a.id = ${id}::uuid AND a.status = 'PROCESSING'`;
 }
 
 /** Notes that nothing more has to be done for an ended file. */

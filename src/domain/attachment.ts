@@ -30,6 +30,9 @@ export const maxPicturePixels = 25_000_000;
 export const maxFrames = 100;
 export const maxAnimatedPixels = 13_000_000;
 
+/** Pictures and films that an instance works on at a time. Users take turns. */
+export const maxFilesAtOnce = 2;
+
 /** Of one user, on one instance, where clients send the bytes to the server: each holds a connection and a file for long. */
 export const maxUploadsAtOnce = 8;
 

@@ -6,7 +6,8 @@ import { rgbaToThumbHash } from 'thumbhash';
 import { type AttachmentFailure, maxAnimatedPixels, maxFrames, maxPicturePixels } from '../domain/attachment.js';
 import type { DecoderAnswer, DecoderTask, MadePicture } from './decoder.js';
 import { kindOf, usualName } from './file-types.js';
-import { readPictureSize } from './picture-size.js';
+import { type GifCanvas, readGifCanvas } from './gif.js';
+import { type PictureSize, readPictureSize } from './picture-size.js';
 import { withoutMetadata } from './without-metadata.js';
 
 /*
@@ -104,6 +105,8 @@ async function makeVersions({ path, folder, contentType, pixels }: PictureTask):
   const height = autoOrient?.height ?? rawHeight;
   if (width * height > maxPicturePixels) throw new RefusedPicture('TOO_MANY_PIXELS');
 
+  if (format === 'gif') assertShowable(readGifCanvas(await readFile(path)), { width, height });
+
   const versions: string[] = [];
   const animated = pages > 1 && pages <= maxFrames && width * height * pages <= maxAnimatedPixels;
   const encoding = { quality: thumbnailQuality, ...(animated ? { effort: 0 } : {}) };
@@ -132,6 +135,12 @@ async function makeVersions({ path, folder, contentType, pixels }: PictureTask):
   else await writeFile(original, withoutMetadata(await readFile(path), format));
   versions.push('original');
   return { width, height, thumbHash: await hash(last ?? path), versions };
+}
+
+/** A reader may make more of a GIF than the decoder does. */
+function assertShowable({ width, height, reach }: GifCanvas, decoded: PictureSize): void {
+  if (reach.width * reach.height > maxPicturePixels) throw new RefusedPicture('TOO_MANY_PIXELS');
+  if (decoded.width < width || decoded.height < height) throw new RefusedPicture('BROKEN');
 }
 
 const isKnown = (format: string): format is 'jpeg' | 'png' | 'webp' | 'gif' =>

@@ -2,7 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import pLimit from 'p-limit';
-import type { AttachmentFailure } from '../domain/attachment.js';
+import { type AttachmentFailure, maxFilesAtOnce } from '../domain/attachment.js';
 import { ChatError } from '../domain/errors.js';
 import { every } from '../domain/every.js';
 import type { PictureSize } from './picture-size.js';
@@ -35,7 +35,6 @@ export type DecoderAnswer =
   | { readonly failure: AttachmentFailure };
 
 const program = fileURLToPath(new URL('./decoder-process.js', import.meta.url));
-const atOnce = 2;
 const maxResidentBytes = 200 * 2 ** 20;
 const maxCpuMs = 3_000;
 /** For systems that do not show the CPU time of a process, and for a process that waits for ever. A busy machine needs long. */
@@ -54,14 +53,17 @@ const tickMs = 10;
  * killed, and its task has failed; the server never notices.
  */
 export class Decoder {
-  readonly #limit = pLimit(atOnce);
+  readonly #pictures = pLimit(maxFilesAtOnce);
+  /** Looking at a header is quick, and never waits for somebody's pictures. */
+  readonly #looks = pLimit(1);
   readonly #idle: { readonly child: ChildProcess; readonly timer: NodeJS.Timeout }[] = [];
   readonly #all = new Set<ChildProcess>();
   #isClosed = false;
 
   /** How many tasks run or wait. */
   get size(): number {
-    return this.#limit.activeCount + this.#limit.pendingCount;
+    const limits = [this.#pictures, this.#looks];
+    return limits.reduce((sum, { activeCount, pendingCount }) => sum + activeCount + pendingCount, 0);
   }
 
   /**
@@ -69,7 +71,8 @@ export class Decoder {
    * @throws {ChatError} UNAVAILABLE if the server stops meanwhile
    */
   run(task: DecoderTask): Promise<DecoderAnswer> {
-    return this.#limit(async () => {
+    const limit = task.kind === 'look' ? this.#looks : this.#pictures;
+    return limit(async () => {
       if (this.#isClosed) throw closed();
       const child = this.#take();
       const answer = await ask(child, task);

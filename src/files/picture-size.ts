@@ -1,4 +1,5 @@
 import sharp from 'sharp';
+import { readGifCanvas } from './gif.js';
 
 export interface PictureSize {
   /** In pixels, with the orientation applied. */
@@ -21,12 +22,19 @@ export async function readPictureSize(bytes: Uint8Array, contentType: string): P
     // libvips reads a WebP only if it has all of it, and its orientation.
     if (size !== 'unknown') return size;
   }
+  if (contentType === 'image/gif') return bytes.length < 10 ? undefined : gifSize(bytes);
   try {
     const { width, height, autoOrient } = await sharp(bytes, { limitInputPixels: false, failOn: 'none' }).metadata();
     return { width: autoOrient?.width ?? width, height: autoOrient?.height ?? height };
   } catch {
     return undefined;
   }
+}
+
+/** libvips reads the size of the first image where the screen is large. */
+function gifSize(bytes: Uint8Array): PictureSize {
+  const { width, height } = readGifCanvas(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+  return { width, height };
 }
 
 /** The size of a WebP without Exif; `unknown` if it has some, or is none. */

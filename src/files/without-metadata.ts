@@ -1,3 +1,6 @@
+import { inflateSync } from 'node:zlib';
+import { gifBlocks, gifHead } from './gif.js';
+
 /** The chunks of a picture that decide how it looks. All others are dropped: places, times, cameras, comments, what nobody knows. */
 const kept = {
   png: new Set([
@@ -7,17 +10,14 @@ const kept = {
   webp: new Set(['VP8X', 'VP8 ', 'VP8L', 'ALPH', 'ANIM', 'ANMF', 'ICCP']),
 } as const;
 
+/** The largest profiles of printers have 4 MB. */
+const maxProfileBytes = 8 * 2 ** 20;
 const pngStart = 8;
 /** The length, the name and the checksum. */
 const pngFrame = 12;
 const webpStart = 12;
 /** The name and the length. */
 const webpFrame = 8;
-/** The header and the size of a GIF; tables of colours follow. */
-const gifStart = 13;
-/** Of an image of a GIF. */
-const gifFrame = 10;
-const gifBlocks = { extension: 0x21, image: 0x2c } as const;
 const gifExtensions = { control: 0xf9, application: 0xff, text: 0x01 } as const;
 /** The applications that say how often an animation runs, and the colour profile. */
 const gifApplications: ReadonlySet<string> = new Set(['NETSCAPE2.0', 'ANIMEXTS1.0', 'ICCRGBG1012']);
@@ -40,11 +40,22 @@ function pngWithout(bytes: Buffer): Buffer[] {
   for (let place = pngStart; place + pngFrame <= bytes.length; ) {
     const name = bytes.toString('latin1', place + 4, place + 8);
     const end = place + pngFrame + bytes.readUInt32BE(place);
-    if (kept.png.has(name)) parts.push(bytes.subarray(place, end));
+    const isKept = name === 'iCCP' ? isSmallProfile(bytes.subarray(place + 8, end - 4)) : kept.png.has(name);
+    if (isKept) parts.push(bytes.subarray(place, end));
     if (name === 'IEND') break;
     place = end;
   }
   return parts;
+}
+
+/** A profile is compressed behind its name: a small one could become gigabytes where it is read. */
+function isSmallProfile(chunk: Buffer): boolean {
+  try {
+    const data = chunk.subarray(chunk.indexOf(0) + 2);
+    return inflateSync(data, { maxOutputLength: maxProfileBytes }).length > 0;
+  } catch {
+    return false;
+  }
 }
 
 function webpWithout(bytes: Buffer): Buffer[] {
@@ -66,21 +77,11 @@ function webpWithout(bytes: Buffer): Buffer[] {
 
 /** A part that is cut off is dropped, with all behind it. @throws if no image is left */
 function gifWithout(bytes: Buffer): Buffer[] {
-  let place = gifStart + coloursAt(bytes, gifStart - 3);
-  const parts = [bytes.subarray(0, place)];
+  const parts = [gifHead(bytes)];
   let control: Buffer | undefined;
   let images = 0;
-  while (place < bytes.length) {
-    const [kind, label] = [bytes[place], bytes[place + 1]];
-    const isImage = kind === gifBlocks.image;
-    if (!isImage && kind !== gifBlocks.extension) break;
-    // The size of the code of an image is a byte in front of its parts.
-    const body = isImage ? place + gifFrame + coloursAt(bytes, place + gifFrame - 1) + 1 : place + 2;
-    const end = endOfParts(bytes, body);
-    if (end === undefined) break;
-    const block = bytes.subarray(place, end);
-    place = end;
-    if (isImage) {
+  for (const { kind, label, bytes: block } of gifBlocks(bytes)) {
+    if (kind === 'image') {
       parts.push(...(control === undefined ? [] : [control]), block);
       control = undefined;
       images += 1;
@@ -92,20 +93,4 @@ function gifWithout(bytes: Buffer): Buffer[] {
   }
   if (images === 0) throw new Error('The GIF has no whole image');
   return [...parts, gifEnd];
-}
-
-/** The length of the table of colours that this byte announces. */
-function coloursAt(bytes: Buffer, place: number): number {
-  const flags = bytes[place] ?? 0;
-  return flags & 0x80 ? 3 * 2 ** ((flags & 7) + 1) : 0;
-}
-
-/** Where the parts that begin here end: each has its length in front, the last one has none. */
-function endOfParts(bytes: Buffer, from: number): number | undefined {
-  for (let place = from; place < bytes.length; ) {
-    const length = bytes[place] ?? 0;
-    place += 1 + length;
-    if (length === 0) return place;
-  }
-  return undefined;
 }

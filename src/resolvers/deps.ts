@@ -3,6 +3,7 @@ import type { RateLimiterMemory } from 'rate-limiter-flexible';
 import type { Database } from '../db/database.js';
 import type { Room } from '../db/rooms.js';
 import type { Attachment } from '../domain/attachment.js';
+import type { FairTurns } from '../domain/fair-turns.js';
 import type { Language } from '../domain/notice.js';
 import type { SendGate } from '../domain/send-gate.js';
 import type { Slices } from '../domain/slices.js';
@@ -66,6 +67,8 @@ export interface Deps {
 export interface Files {
   readonly storage: Storage;
   readonly decoder: Decoder;
+  /** In front of the work on a file. */
+  readonly turns: FairTurns;
   readonly signer: Signer;
   readonly queue: FileQueue;
   /** In front of the path of a file; empty if readers take them from where they reach GraphQL. */

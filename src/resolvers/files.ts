@@ -10,6 +10,7 @@ import {
   findVisibleFile,
   noteErased,
   pageFiles,
+  postponeFile,
   type StoredFile,
   takeDueFiles,
 } from '../db/attachments.js';
@@ -20,6 +21,7 @@ import {
   type AttachmentKind,
   type FileVersion,
   isReadable,
+  maxFilesAtOnce,
   pathOfFile,
   type ThumbnailSize,
   type UploadPurpose,
@@ -31,7 +33,7 @@ import { parsePageArgs } from '../domain/page.js';
 import type { Viewer } from '../domain/viewer.js';
 import { hasBoxes } from '../files/boxes.js';
 import { dispositionOf } from '../files/disposition.js';
-import { dropReception, eraseFile, finishPicture, receiveFile } from '../files/file-steps.js';
+import { dropReception, eraseFile, finishPicture, type Look, receiveFile } from '../files/file-steps.js';
 import { finishFilm } from '../files/finish-film.js';
 import type { ByteRange, WriteAddress } from '../files/storage.js';
 import { incomingKey, receivedKey, versionKey } from '../files/storage.js';
@@ -121,7 +123,8 @@ export async function completeUpload(
     if (now !== null && now.attachment.status !== 'PENDING') return { attachment: now.attachment };
     throw new ChatError('CONFLICT', 'The bytes are not there yet: upload them first, or again');
   }
-  const { reception, look } = received;
+  const { reception } = received;
+  const look = fitPurpose(received.look, upload.purpose);
   const isHeldBack = look.kind === 'IMAGE' || hasBoxes(look.contentType) || files.scan !== null;
   const status = look.failure !== null ? 'FAILED' : isHeldBack ? 'PROCESSING' : 'READY';
   const completed = await complete(db, id, { ...look, status, reception }, unusedLifetimeMs);
@@ -133,6 +136,20 @@ export async function completeUpload(
   // If this fails, the sweep does it.
   void files.storage.remove(incomingKey(id)).catch(() => undefined);
   return { attachment };
+}
+
+/** Only a picture becomes the picture of a room. */
+const fitPurpose = (look: Look, purpose: UploadPurpose): Look =>
+  purpose === 'MESSAGE' || look.kind === 'IMAGE' ? look : { ...look, failure: look.failure ?? 'TYPE_NOT_ALLOWED' };
+
+/**
+ * For who brings the bytes to this server, with an address that may be older than what became of the file.
+ * @throws {ChatError} NOT_FOUND if they may not bring it any more, CONFLICT if its bytes are there
+ */
+export async function assertAwaitsBytes({ db }: Deps, id: string, userId: number): Promise<void> {
+  const upload = await findUpload(db, id, userId);
+  if (upload === null) throw new ChatError('NOT_FOUND', 'There is no such upload of yours');
+  if (upload.attachment.status !== 'PENDING') throw new ChatError('CONFLICT', 'The upload is completed');
 }
 
 /** Work that is not done by then is queued again. */
@@ -158,9 +175,10 @@ export async function workOnFile(deps: Deps, id: string): Promise<void> {
   const settled = isOver(file, db.now())
     ? expired
     : attachment.status === 'PROCESSING'
-      ? await finish(files, file)
+      ? await finish(files, file).catch(orPostponed)
       : null;
   if (settled === null) return;
+  if (settled === postponed) return postponeFile(db, id, postponedMs);
   const { outcome, entries } = await db.changes.change(`room ${file.roomId}`, (writes) =>
     settleAttachment({ writes }, id, settled, unusedLifetimeMs),
   );
@@ -172,10 +190,22 @@ export async function workOnFile(deps: Deps, id: string): Promise<void> {
   await Promise.all(done.map((key) => files.storage.remove(key)));
 }
 
+/** How the work of users is ordered on an instance. What waits beyond this is brought again by a sweep. */
+export const fileTurns = { atOnce: maxFilesAtOnce, atOncePerUser: maxFilesAtOnce, maxWaitingPerUser: 16 };
+/** A user's files that found no place are tried again after this time. */
+const postponedMs = 5_000;
+
 const expired = { status: 'EXPIRED' } as const;
 const infected = { status: 'FAILED', failure: 'INFECTED' } as const;
 
-/** What becomes of a file that others cannot read yet. */
+const postponed = Symbol('postponed');
+
+function orPostponed(error: unknown): typeof postponed {
+  if (error instanceof ChatError && error.code === 'RATE_LIMITED') return postponed;
+  throw error;
+}
+
+/** What becomes of a file that others cannot read yet. @throws {ChatError} RATE_LIMITED if too many of its uploader's wait */
 async function finish(files: Files, { attachment, roomId, uploaderId, reception }: StoredFile): Promise<SettledFile> {
   const { id, name, kind, contentType, byteSize } = attachment;
   if (files.scan !== null) {
@@ -184,8 +214,9 @@ async function finish(files: Files, { attachment, roomId, uploaderId, reception 
     const { isClean } = await files.scan({ id, name, contentType, byteSize, roomId, uploaderId, url });
     if (!isClean) return infected;
   }
-  if (kind === 'IMAGE') return finishPicture(files, attachment, reception);
-  return hasBoxes(contentType) ? finishFilm(files, attachment, reception) : { status: 'READY' };
+  if (kind === 'IMAGE') return files.turns.take(uploaderId, () => finishPicture(files, attachment, reception));
+  if (!hasBoxes(contentType)) return { status: 'READY' };
+  return files.turns.take(uploaderId, () => finishFilm(files, attachment, reception));
 }
 
 /** Whether nobody needs the file any more: it was not used in time, or its retention is over. */

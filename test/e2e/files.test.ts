@@ -163,7 +163,7 @@ describeWithNats('a file', () => {
     const announced = await announce(alice, roomId, file);
     await put(a, announced, file.bytes);
     const { id, url } = await complete(alice, announced.attachment.id);
-    expect((await put(a, announced, Buffer.from('wrong'))).status).toBe(204);
+    expect((await put(a, announced, Buffer.from('wrong'))).status).toBe(409);
     await complete(alice, id);
     await send(alice, [id]);
     expect(await (await read(b, bob, url)).text()).toBe('right');

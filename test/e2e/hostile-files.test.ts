@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { deflateSync } from 'node:zlib';
 import sharp from 'sharp';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { TestClient } from '../support/client.js';
@@ -128,6 +129,56 @@ describeWithNats('a hostile file', () => {
       if (bytes.length > 1_000) expect(failure).toBe('TOO_MANY_PIXELS');
     }
     await isAlive();
+  });
+
+  it('that is a GIF is as large as readers make it, whatever the decoder makes of it', async () => {
+    const pixels = [0x2c, 0, 0, 0, 0, 1, 0, 1, 0, 0, 2, 2, 0x44, 1, 0];
+    const gif = (screen: readonly [number, number], ...frames: readonly (readonly [number, number])[]) => {
+      const head = Buffer.from([...Buffer.from('GIF89a'), 0, 0, 0, 0, 0x80, 0, 0, 0, 0, 0, 255, 255, 255]);
+      head.writeUInt16LE(screen[0], 6);
+      head.writeUInt16LE(screen[1], 8);
+      const images = frames.map(([width, height]) => {
+        const image = Buffer.from(pixels);
+        image.writeUInt16LE(width, 5);
+        image.writeUInt16LE(height, 7);
+        return image;
+      });
+      return file('a.gif', 'image/gif', Buffer.concat([head, ...images, Buffer.from(';')]));
+    };
+    expect(await settle(gif([1, 1], [1, 1]))).toMatchObject({ status: 'READY', width: 1, height: 1 });
+    const large = { status: 'FAILED', failure: 'TOO_MANY_PIXELS' };
+    expect(await settle(gif([65_535, 65_535], [1, 1]))).toMatchObject(large);
+    expect(await settle(gif([1, 1], [1, 1], [20_000, 20_000]))).toMatchObject(large);
+    expect(await settle(gif([3_000, 3_000], [10, 10]))).toMatchObject({ status: 'FAILED', failure: 'BROKEN' });
+  });
+
+  it('with a colour profile of 200 MB loses the profile, and keeps one that is real', async () => {
+    const profiled = (profile: Buffer) => {
+      const body = Buffer.concat([Buffer.from('p\0\0'), deflateSync(profile)]);
+      return png({ width: 10, height: 10, rows: Buffer.alloc(310), chunks: [['iCCP', body]] });
+    };
+    const bomb = await settle(file('bomb.png', 'image/png', profiled(Buffer.alloc(200 * megabyte))));
+    expect((await bytesOf(bomb.url)).bytes.includes('iCCP')).toBe(false);
+    const real = await settle(file('p3.png', 'image/png', await noise(20, 20).withIccProfile('p3').png().toBuffer()));
+    expect((await bytesOf(real.url)).bytes.includes('iCCP')).toBe(true);
+  });
+
+  it('of somebody who has many is not in front of those of others', async () => {
+    const bob = await world.client(6);
+    const room = await bob.group(7);
+    const slow = png({ width: 5_000, height: 4_990, color: 6, rows: Buffer.alloc((1 + 4 * 5_000) * 4_990) });
+    const many: string[] = [];
+    for (let count = 0; count < 24; count += 1) {
+      many.push((await upload(instance, alice, roomId, file(`${count}.png`, 'image/png', slow))).id);
+    }
+    const photo = await upload(instance, bob, room, await makePhoto());
+    expect(await whenSettled(bob, photo.id)).toMatchObject({ status: 'READY' });
+    const left = await world.database.query(
+      `SELECT id FROM chat_attachments WHERE id = ANY($1::uuid[]) AND status = 'PROCESSING'`,
+      [many],
+    );
+    expect(left.length).toBeGreaterThan(12);
+    for (const id of many) expect(await whenSettled(alice, id)).toMatchObject({ status: 'READY' });
   });
 
   it('is a picture like any other with 24 megapixels of a phone, or 100 MB of zeros', async () => {

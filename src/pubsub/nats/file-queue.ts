@@ -6,8 +6,8 @@ import type { NatsPubSub } from './nats-pub-sub.js';
 import { fileWorkStream } from './streams.js';
 import { deadLetterSubject, fileWorkSubject } from './subjects.js';
 
-/** As many as are decoded at the same time. */
-const atOnce = 2;
+/** Far more than are worked on at the same time: users take turns, and one who has many must not keep others in the stream. */
+const atOnce = 64;
 /** Longer than the slowest picture takes, and so many in front of it. */
 const ackWaitMs = 120_000;
 const encoder = new TextEncoder();
@@ -18,7 +18,7 @@ export const addFileWork = (pubsub: NatsPubSub, id: string): void => {
   pubsub.publish(fileWorkSubject, body, `${id}:${randomUUID()}`).catch(() => undefined);
 };
 
-/** Takes files from the queue, two at a time. `work` may be called twice for the same file. */
+/** Takes files from the queue, many at a time: `work` lets them wait. It may be called twice for the same file. */
 export const takeFileWork = (pubsub: NatsPubSub, work: (id: string) => Promise<void>, log: Logger): Consumer =>
   createConsumer(
     pubsub,

@@ -4,11 +4,12 @@ import { type FileVersion, fileVersions, maxUploadsAtOnce } from '../../domain/a
 import { ChatError } from '../../domain/errors.js';
 import { incomingKey, type Receive } from '../../files/storage.js';
 import type { Deps, Files } from '../../resolvers/deps.js';
-import { type OpenFile, openFile } from '../../resolvers/files.js';
+import { assertAwaitsBytes, type OpenFile, openFile } from '../../resolvers/files.js';
 import type { Authenticate } from '../graphql/context.js';
 import { refuse } from './answers.js';
 import { getAndHead, type Handler, type Route } from './router.js';
 import { queryOf } from './target.js';
+import { UserLimit } from './user-limit.js';
 
 export interface FileRoutesOptions {
   readonly deps: Deps;
@@ -23,22 +24,28 @@ const keptSeconds = 86_400;
 const noFile = { code: 'NOT_FOUND', message: 'There is no such file' } as const;
 /** For sending a file, however slowly. */
 const maxSendMs = 3_600_000;
-const uploadRetryMs = 1_000;
+/** Of one user. A page of pictures asks for many at once, and each is short. */
+const maxReadsAtOnce = 100;
 
 /** The bytes of files: for members of their rooms. With a folder as storage, clients also write them here. */
 export function fileRoutes({ deps, files, authenticate }: FileRoutesOptions): Route[] {
   const findReader = createFindReader(files, authenticate);
+  const reads = new UserLimit(maxReadsAtOnce, 'files are sent');
   const send: Handler = async (request, response, { id = '', version = '' }) => {
+    // Also without an Origin: what an element of a page has cached must not be taken for an answer to its script.
+    response.appendHeader('vary', 'authorization, cookie, origin');
     const userId = await findReader(request);
-    const file =
-      userId === null || !isVersion(version) ? null : await openFile(deps, userId, id.toLowerCase(), version);
     // The same answer for everybody who may not read it: that a file exists is nobody else's business.
-    if (file === null) return refuse(response, noFile);
-    // The address is signed for GET.
-    if (file.address !== null && request.method === 'GET') return redirect(response, file.address);
-    // Until then the bytes are others: nobody may put parts of both together.
-    const etag = `"${id.toLowerCase()}-${file.isFinal ? version : 'received'}"`;
-    await sendBytes(request, response, file, etag);
+    if (userId === null || !isVersion(version)) return refuse(response, noFile);
+    await reads.run(userId, async () => {
+      const file = await openFile(deps, userId, id.toLowerCase(), version);
+      if (file === null) return refuse(response, noFile);
+      // The address is signed for GET.
+      if (file.address !== null && request.method === 'GET') return redirect(response, file.address);
+      // Until then the bytes are others: nobody may put parts of both together.
+      const etag = `"${id.toLowerCase()}-${file.isFinal ? version : 'received'}"`;
+      await sendBytes(request, response, file, etag);
+    });
   };
   const routes: Route[] = [
     { methods: getAndHead, path: '/files/:id/:version', handler: send },
@@ -46,7 +53,7 @@ export function fileRoutes({ deps, files, authenticate }: FileRoutesOptions): Ro
     { methods: ['DELETE'], path: '/files/session', handler: endSession },
   ];
   const { receive } = files.storage;
-  return receive === null ? routes : [...routes, receiveRoute(receive, files)];
+  return receive === null ? routes : [...routes, receiveRoute(receive, { deps, files })];
 }
 
 const isVersion = (text: string): text is FileVersion => fileVersions.some((version) => version === text);
@@ -98,6 +105,11 @@ function redirect(response: ServerResponse, address: string): void {
   response.writeHead(302, { location: address, 'cache-control': 'private, max-age=30' }).end();
 }
 
+const isSame = ({ headers }: IncomingMessage, etag: string): boolean => {
+  const known = headers['if-none-match'];
+  return known === '*' || known?.includes(etag) === true;
+};
+
 async function sendBytes(request: IncomingMessage, response: ServerResponse, file: OpenFile, etag: string) {
   const byteSize = await file.findByteSize();
   if (byteSize === null) return refuse(response, noFile);
@@ -112,8 +124,7 @@ async function sendBytes(request: IncomingMessage, response: ServerResponse, fil
     'cache-control': file.isFinal ? `private, max-age=${keptSeconds}, immutable` : 'no-store',
     etag,
   };
-  response.appendHeader('vary', 'authorization, cookie');
-  if (file.isFinal && request.headers['if-none-match']?.includes(etag)) {
+  if (file.isFinal && isSame(request, etag)) {
     response.writeHead(304, headers).end();
     return;
   }
@@ -157,13 +168,11 @@ function rangeOf(
 }
 
 /** The address that `createUpload` hands out. It is signed, and needs no token. */
-function receiveRoute(receive: Receive, { signer }: Files): Route {
-  const uploads = new Map<number, number>();
-  const count = (userId: number, change: 1 | -1) => {
-    const now = (uploads.get(userId) ?? 0) + change;
-    if (now === 0) uploads.delete(userId);
-    else uploads.set(userId, now);
-  };
+function receiveRoute(
+  receive: Receive,
+  { deps, files: { signer } }: { readonly deps: Deps; readonly files: Files },
+): Route {
+  const limit = new UserLimit(maxUploadsAtOnce, 'uploads');
   return {
     methods: ['PUT'],
     path: '/files/incoming/:id',
@@ -175,19 +184,16 @@ function receiveRoute(receive: Receive, { signer }: Files): Route {
       if (length !== undefined && Number(length) !== byteSize) {
         throw new ChatError('BAD_USER_INPUT', `Content-Length must be ${byteSize}, as createUpload was told`);
       }
-      if ((uploads.get(userId) ?? 0) >= maxUploadsAtOnce) {
-        const message = `Only ${maxUploadsAtOnce} uploads at once; wait for one of them`;
-        throw new ChatError('RATE_LIMITED', message, { retryAfterMs: uploadRetryMs });
-      }
-      count(userId, 1);
-      try {
-        // Leaving the loop must not destroy the request, because the client still has to get the response.
-        await receive(key, request.iterator({ destroyOnReturn: false }), byteSize);
-      } finally {
-        count(userId, -1);
-        // The rest of a refused file, so that the connection can be used again.
-        request.resume();
-      }
+      await limit.run(userId, async () => {
+        try {
+          await assertAwaitsBytes(deps, id, userId);
+          // Leaving the loop must not destroy the request, because the client still has to get the response.
+          await receive(key, request.iterator({ destroyOnReturn: false }), byteSize);
+        } finally {
+          // The rest of a refused file, so that the connection can be used again.
+          request.resume();
+        }
+      });
       response.writeHead(204).end();
     },
   };
