@@ -248,7 +248,8 @@ class Uploads implements Files {
       onProgress: (sent) => this.#setProgress(id, Math.min(sent / byteSize, 1)),
     });
     if (status === 413) throw new FairwayError('FILE_TOO_LARGE', 'The file is too large for the way to the server');
-    const state = status < 300 ? await complete(ask, id) : undefined;
+    // 409: another tab was first.
+    const state = status < 300 || status === 409 ? await complete(ask, id) : undefined;
     if (state !== undefined) return state;
     // Its address may have expired: the next attempt asks for another one.
     this.#targets.delete(id);
