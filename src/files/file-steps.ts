@@ -88,6 +88,7 @@ async function lookAt(
   const look = { kind, contentType, byteSize, ...facts, ...size };
   if (byteSize > maxFileBytes) return { ...look, failure: 'TOO_LARGE' };
   if (byteSize !== announced.byteSize) return { ...look, failure: 'CHECKSUM' };
+  if ('failure' in answer) return { ...look, failure: answer.failure };
   if (!fileTypes.includes(contentType)) return { ...look, failure: 'TYPE_NOT_ALLOWED' };
   if (announced.sha256 !== null && (await digestOf(storage, key)) !== announced.sha256) {
     return { ...look, failure: 'CHECKSUM' };

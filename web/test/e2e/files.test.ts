@@ -248,7 +248,7 @@ describeWithBrowser('pictures and files in the chat app', () => {
     await page.getByText('‘프로그램.exe’: 보낼 수 없는 형식의 파일입니다').waitFor();
     await page.getByRole('button', { name: '빼고 보내기' }).click();
     await waitFor(async () => (await stored(roomId)).length === 1, { what: 'the rest to be sent' });
-    expect(await stored(roomId)).toEqual(['둘 중 하나: 계약.txt']);
+    expect(await stored(roomId)).toEqual([['둘 중 하나', '계약.txt']]);
   });
 
   it('are not read any more in this browser once their reader has signed out', async () => {
