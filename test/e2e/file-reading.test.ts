@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
+import { get, type IncomingMessage } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest';
 import { Signer } from '../../src/files/signer.js';
 import type { TestClient } from '../support/client.js';
 import {
@@ -95,6 +97,29 @@ describeWithNats('reading a file', () => {
     expect([head.status, head.headers.get('content-length'), await head.text()]).toEqual([200, '10', '']);
     const posted = await fetch(new URL(url ?? '', b.url), { method: 'POST', headers });
     expect([posted.status, posted.headers.get('allow')]).toEqual([405, expect.stringContaining('GET')]);
+  });
+
+  it('goes to a hundred readers of one user at once, whose others wait, and to everybody else', async () => {
+    const { url } = await share(makeText(text.repeat(1_500_000)));
+    const open: IncomingMessage[] = [];
+    onTestFinished(() => {
+      for (const response of open) response.destroy();
+    });
+    const begin = async () => {
+      const asked = get(new URL(url ?? '', b.url), {
+        agent: false,
+        headers: { authorization: `Bearer ${bob.token}` },
+      });
+      const [response] = (await once(asked, 'response')) as [IncomingMessage];
+      open.push(response);
+      return response.statusCode;
+    };
+    // Nobody reads what comes.
+    expect(new Set(await Promise.all(Array.from({ length: 100 }, begin)))).toEqual(new Set([200]));
+    expect([await begin(), open.at(-1)?.headers['retry-after']]).toEqual([429, '1']);
+    expect((await read(b, alice, url, { range: 'bytes=0-0' })).status).toBe(206);
+    for (const response of open.splice(0)) response.destroy();
+    await waitFor(async () => (await begin()) === 200, { what: 'a free place' });
   });
 
   it('saves it under its name', async () => {
