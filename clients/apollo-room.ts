@@ -23,19 +23,22 @@ interface RoomEvent {
 /** The newest messages of an open room. */
 export const pageSize = 50;
 /** Asking again may succeed. */
-const temporary: ReadonlySet<string> = new Set(['NETWORK', 'UNAVAILABLE', 'RATE_LIMITED', 'INTERNAL']);
+export const temporary: ReadonlySet<string> = new Set(['NETWORK', 'UNAVAILABLE', 'RATE_LIMITED', 'INTERNAL']);
 
 /**
  * Keeps a room in the store current: reads its newest page, and applies what happens from there. Show it with
  * `client.watchQuery({ query: RoomPage, variables: { roomId, last: pageSize } })`, and read older pages with `fetchMore`.
  * @param onEnd - called if the viewer is no member any more, or a bug must be corrected; with the code of the refusal
+ * @param onReady - called each time that all events which were missed are in the store: at the beginning and after a break. Read
+ * marks are not among them: read the members again
  * @returns how to stop
  */
 export function watchRoom(
   client: ApolloClient,
-  { RoomPage, RoomEvents }: Documents,
+  { RoomPage, RoomEvents }: Pick<Documents, 'RoomPage' | 'RoomEvents'>,
   roomId: string,
   onEnd: (code: string) => void,
+  onReady: () => void = () => undefined,
 ): () => void {
   const { cache } = client;
   const room = cache.identify({ __typename: 'Room', id: roomId }) ?? '';
@@ -70,6 +73,7 @@ export function watchRoom(
     if (__typename === 'MemberRead' || __typename === 'MembersRead') return;
     cache.modify({ id: room, fields: { seq: () => seq, epoch: () => epoch } });
     if (__typename === 'MessageAdded' && message !== undefined) addMessage(cache, roomId, message);
+    if (__typename === 'RoomReady') onReady();
   };
   /** What the store has may not be part of the log any more. */
   const restart = () => {
@@ -105,7 +109,7 @@ export function watchRoom(
  */
 export async function sendMessage(
   client: ApolloClient,
-  { SendMessage }: Documents,
+  { SendMessage }: Pick<Documents, 'SendMessage'>,
   message: {
     readonly id: string;
     readonly roomId: string;
@@ -158,10 +162,12 @@ export const retryAfterMsOf = (error: unknown): number | undefined => {
 };
 
 function extensionsOf(error: unknown): Readonly<Record<string, unknown>> {
-  const { errors = [] } = (error ?? {}) as {
-    readonly errors?: readonly { readonly extensions?: Readonly<Record<string, unknown>> }[];
-  };
-  return errors[0]?.extensions ?? {};
+  interface Refusal {
+    readonly extensions?: Readonly<Record<string, unknown>>;
+  }
+  // The answer has a list of them, and `SignedOut` is one.
+  const { errors: [refusal] = [error] } = (error ?? {}) as { readonly errors?: readonly unknown[] };
+  return (refusal as Refusal | undefined)?.extensions ?? {};
 }
 
 function addMessage(cache: ApolloCache, roomId: string, message: { readonly id: string }): void {

@@ -9,7 +9,7 @@ import type { Cache, CacheExchangeOpts, Data, ResolveInfo } from '@urql/exchange
  * The history of a room is kept as one link from the room to each message: `entry` for what pages and events have brought, `sent`
  * for what the viewer has sent and neither has brought yet. A link is added or taken away without the others, so a message that
  * is shown before its answer never becomes part of what was read. `Room.messages` with `last` returns all of them, in the order
- * of `seq`.
+ * of `seq`. The list of rooms is kept in the same way, as links `listed` from the query.
  */
 export const cacheOptions: CacheExchangeOpts = {
   keys: {
@@ -27,12 +27,14 @@ export const cacheOptions: CacheExchangeOpts = {
       ...['RoomReady', 'RoomResync'],
     ],
   },
-  resolvers: { Room: { messages: readHistory } },
+  resolvers: { Room: { messages: readHistory }, Query: { rooms: readRooms } },
   updates: {
     Room: { messages: addPage },
+    Query: { rooms: addRooms },
     Mutation: { sendMessage: addSent },
     Subscription: {
       roomEvents: addEvent,
+      inboxEvents: changeRooms,
       presence: ({ presence }: { presence: Data }, _args, cache) =>
         cache.link(presence['user'] as Data, 'presence', presence),
     },
@@ -210,3 +212,76 @@ function expectSent({ input: { id, roomId, content } }: Send, cache: Cache, { va
 }
 
 const roomKey = (cache: Cache, id: string): string => cache.keyOfEntity({ __typename: 'Room', id }) ?? '';
+
+interface Rooms {
+  readonly edges: readonly { readonly node: Data & { readonly id: string } }[];
+  readonly pageInfo: { readonly endCursor: string | null; readonly hasNextPage: boolean };
+}
+
+const end = gql`
+  fragment End on Query {
+    __typename
+    roomsEnd
+    hasMoreRooms
+  }
+`;
+
+/** The rooms that are listed, the newest activity first. */
+function roomsOf(cache: Cache) {
+  const rooms: { readonly fieldKey: string; readonly key: string; readonly updatedAt: string }[] = [];
+  for (const { fieldName, fieldKey } of cache.inspectFields('Query')) {
+    const key = fieldName === 'listed' ? cache.resolve('Query', fieldKey) : undefined;
+    if (typeof key === 'string') rooms.push({ fieldKey, key, updatedAt: String(cache.resolve(key, 'updatedAt')) });
+  }
+  return rooms.sort((a, b) => b.updatedAt.localeCompare(a.updatedAt));
+}
+
+/** All pages that were read, as one list. `rooms(type:)` is another list, which events do not change. */
+function readRooms(_query: unknown, args: Data, cache: Cache) {
+  const hasNextPage = cache.resolve('Query', 'hasMoreRooms');
+  if (args['type'] != null) return cache.resolve('Query', 'rooms', args);
+  if (typeof hasNextPage !== 'boolean') return undefined;
+  return {
+    __typename: 'RoomConnection',
+    edges: roomsOf(cache).map(({ key }) => ({ __typename: 'RoomEdge', node: key })),
+    pageInfo: { __typename: 'PageInfo', endCursor: cache.resolve('Query', 'roomsEnd') ?? null, hasNextPage },
+  };
+}
+
+/** A first page takes the place of everything if `isAnew` is among the variables. A next page continues the list. */
+function addRooms(
+  { rooms: page }: { readonly rooms?: Rooms | null },
+  { after, type }: { readonly after?: string | null; readonly type?: string | null },
+  cache: Cache,
+  { variables }: ResolveInfo,
+): void {
+  if (page == null || type != null) return;
+  const nodes = page.edges.map(({ node }) => node);
+  const keys = new Set(nodes.map((node) => cache.keyOfEntity(node)));
+  const known = roomsOf(cache);
+  const isAnew = variables['isAnew'] === true;
+  if (after != null && after !== cache.resolve('Query', 'roomsEnd')) return;
+  if (isAnew) for (const { key, fieldKey } of known) if (!keys.has(key)) cache.invalidate('Query', fieldKey);
+  for (const node of nodes) cache.link('Query', 'listed', { id: node.id }, node);
+  if (after == null && !isAnew && known.length > 0) return;
+  const { endCursor, hasNextPage } = page.pageInfo;
+  cache.writeFragment(end, { __typename: 'Query', roomsEnd: endCursor, hasMoreRooms: hasNextPage });
+}
+
+/** A room is listed unless its place is on a page that was not read. */
+function changeRooms(
+  {
+    inboxEvents: { roomId, room },
+  }: { readonly inboxEvents: { readonly roomId: string | null; readonly room: Data | null } },
+  _args: unknown,
+  cache: Cache,
+): void {
+  if (roomId === null) return;
+  if (room === null) {
+    cache.invalidate('Query', 'listed', { id: roomId });
+    return;
+  }
+  const oldest = roomsOf(cache).at(-1)?.updatedAt ?? '';
+  if (cache.resolve('Query', 'hasMoreRooms') === true && String(room['updatedAt']) < oldest) return;
+  cache.link('Query', 'listed', { id: roomId }, room);
+}

@@ -16,13 +16,15 @@ interface RoomPage {
 /** The newest messages of an open room. */
 export const pageSize = 50;
 /** Asking again may succeed. */
-const temporary: ReadonlySet<string> = new Set(['NETWORK', 'UNAVAILABLE', 'RATE_LIMITED', 'INTERNAL']);
+export const temporary: ReadonlySet<string> = new Set(['NETWORK', 'UNAVAILABLE', 'RATE_LIMITED', 'INTERNAL']);
 
 /**
  * Keeps a room in the store current: reads its newest page, and applies what happens from there. Show it with
  * `client.query(RoomPage, { roomId, last: pageSize }, { requestPolicy: 'cache-only' })`; the page before is read by the same
  * query with `before` and 'network-only'.
  * @param onEnd - called if the viewer is no member any more, or a bug must be corrected; with the code of the refusal
+ * @param onReady - called each time that all events which were missed are in the store: at the beginning and after a break. Read
+ * marks are not among them: read the members again
  * @returns how to stop
  */
 export function watchRoom(
@@ -30,6 +32,7 @@ export function watchRoom(
   { RoomPage, RoomEvents }: Pick<Documents, 'RoomPage' | 'RoomEvents'>,
   roomId: string,
   onEnd: (code: string) => void,
+  onReady: () => void = () => undefined,
 ): () => void {
   let unsubscribe = () => {};
   let isStopped = false;
@@ -55,7 +58,7 @@ export function watchRoom(
       if (event?.roomEvents.__typename === 'RoomResync') {
         unsubscribe();
         void begin(true);
-      }
+      } else if (event?.roomEvents.__typename === 'RoomReady') onReady();
     }));
   };
   const fail = (error: CombinedError, isAnew: boolean) => {
@@ -130,12 +133,14 @@ export const isPending = ({ seq }: { readonly seq: number }): boolean => seq >= 
 /** The code of a refusal, or NETWORK if there was no answer. */
 export const codeOf = (error: unknown): string => String(extensionsOf(error)['code'] ?? 'NETWORK');
 
-const retryAfterMsOf = (error: unknown): number | undefined => {
+/** How long the server asks to wait before the next attempt. */
+export const retryAfterMsOf = (error: unknown): number | undefined => {
   const { retryAfterMs } = extensionsOf(error);
   return typeof retryAfterMs === 'number' ? retryAfterMs : undefined;
 };
 
 function extensionsOf(error: unknown): Readonly<Record<string, unknown>> {
-  const [refusal] = error instanceof CombinedError ? error.graphQLErrors : [];
-  return refusal?.extensions ?? {};
+  // The answer has a list of them, and `SignedOut` is one.
+  const refusal = error instanceof CombinedError ? (error.graphQLErrors[0] ?? error.networkError) : error;
+  return (refusal as { readonly extensions?: Readonly<Record<string, unknown>> } | undefined)?.extensions ?? {};
 }

@@ -22,17 +22,33 @@ export const refused =
       headers: { 'content-type': 'application/graphql-response+json' },
     });
 
+/** An answer that waits in the proxy. */
+export interface HeldAnswer {
+  /** Resolves once the server has answered. */
+  readonly answered: Promise<void>;
+  release(): void;
+}
+
 /** Answers to `SendMessage` over HTTP that do not come as they should. */
 export interface AnswerProxy {
   /** The address of `/graphql` through it. */
   readonly url: string;
   /** The ids of the messages so far, in the order in which they were sent. */
   readonly sent: readonly string[];
+  /** Keeps the next answer to the operation of that name until it is released. */
+  hold(operation: string): HeldAnswer;
 }
 
 /** Starts a proxy that ends with the test; the faults are those of the first sends. */
 export async function startAnswerProxy(serverUrl: string, ...faults: readonly Fault[]): Promise<AnswerProxy> {
   const sent: string[] = [];
+  const holds = new Map<string, () => Promise<void>>();
+  const holdAnswer = (body: string): Promise<void> | undefined => {
+    const name = /\b(?:query|mutation) (\w+)/.exec(body)?.[1] ?? '';
+    const wait = holds.get(name);
+    holds.delete(name);
+    return wait?.();
+  };
   const server = createServer((request, response) => {
     const answer = async () => {
       const body = await text(request);
@@ -43,6 +59,7 @@ export async function startAnswerProxy(serverUrl: string, ...faults: readonly Fa
       const fault = isSend ? faults[sent.length] : undefined;
       if (isSend) sent.push((JSON.parse(body) as { variables: { input: { id: string } } }).variables.input.id);
       const result = await (fault === undefined ? pass() : fault(pass));
+      await holdAnswer(body);
       if (result === undefined) return request.socket.destroy();
       response.writeHead(result.status, { 'content-type': result.headers.get('content-type') ?? '' });
       return response.end(await result.text());
@@ -55,5 +72,18 @@ export async function startAnswerProxy(serverUrl: string, ...faults: readonly Fa
     server.closeAllConnections();
     server.close();
   });
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/graphql`, sent };
+  const hold = (operation: string): HeldAnswer => {
+    let release = () => {};
+    const released = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const answered = new Promise<void>((resolve) => {
+      holds.set(operation, () => {
+        resolve();
+        return released;
+      });
+    });
+    return { answered, release: () => release() };
+  };
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/graphql`, sent, hold };
 }
