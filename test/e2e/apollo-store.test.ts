@@ -7,7 +7,7 @@ import { watchLive } from '../../clients/apollo-live.js';
 import { codeOf, isPending, pageSize, sendMessage, watchRoom } from '../../clients/apollo-room.js';
 import { watchRooms } from '../../clients/apollo-rooms.js';
 import { SignedOut } from '../../clients/authorized-fetch.js';
-import { type Fault, lost, refused, startAnswerProxy } from '../support/answer-proxy.js';
+import { type Fault, lost, refused, startAnswerProxy } from '../support/http-proxy.js';
 import { names, type TestClient } from '../support/client.js';
 import { deleteMessage, editMessage, markRead, removeMember, setTyping } from '../support/operations.js';
 import { useRandom } from '../support/random.js';

@@ -8,7 +8,7 @@ import { cacheOptions } from '../../clients/urql-cache.js';
 import { watchLive } from '../../clients/urql-live.js';
 import { codeOf, isPending, pageSize, sendMessage, watchRoom } from '../../clients/urql-room.js';
 import { watchRooms } from '../../clients/urql-rooms.js';
-import { type Fault, lost, refused, startAnswerProxy } from '../support/answer-proxy.js';
+import { type Fault, lost, refused, startAnswerProxy } from '../support/http-proxy.js';
 import { names, type TestClient } from '../support/client.js';
 import { deleteMessage, editMessage, markRead, removeMember, setTyping } from '../support/operations.js';
 import { useRandom } from '../support/random.js';
