@@ -1,12 +1,10 @@
 import type { ApolloClient, DocumentNode } from '@apollo/client';
-import { codeOf, retryAfterMsOf, temporary } from './apollo-room.js';
-
-const retryMs = 1_000;
+import { codeOf, pauseMsOf } from './apollo-room.js';
 
 /**
  * Keeps a subscription to a state (`Typing`, `Presence`, `InboxEvents`) going: what it brings goes into the store. It begins again
- * after a refusal that passes, and by itself after each break.
- * @param onEnd - called if it is refused otherwise; with the code
+ * by itself after each break, and after a failure that is temporary: as late as the server asks for it.
+ * @param onEnd - called once if it has ended for good, with the code of the refusal
  * @returns how to stop
  */
 export function watchLive<Data>(
@@ -16,26 +14,40 @@ export function watchLive<Data>(
   onEnd: (code: string) => void,
   onNext: (data: Data) => void = () => undefined,
 ): () => void {
+  let isStopped = false;
   let timer: ReturnType<typeof setTimeout> | undefined;
-  let stop = () => {};
+  let unsubscribe = () => {};
+  let failures = 0;
   const begin = () => {
+    let isOver = false;
+    const fail = (error: unknown) => {
+      if (isStopped || isOver) return;
+      isOver = true;
+      unsubscribe();
+      const pauseMs = pauseMsOf(error, failures);
+      failures += 1;
+      if (pauseMs !== undefined) timer = setTimeout(begin, pauseMs);
+      else {
+        stop();
+        onEnd(codeOf(error));
+      }
+    };
     const subscription = client.subscribe<Data>({ query, variables }).subscribe({
       next: ({ data, error }) => {
-        if (error !== undefined) end(error);
-        else if (data != null) onNext(data as Data);
+        if (error !== undefined) return fail(error);
+        failures = 0;
+        if (data != null && !isStopped) onNext(data as Data);
       },
-      error: end,
+      error: fail,
     });
-    stop = () => subscription.unsubscribe();
+    unsubscribe = () => subscription.unsubscribe();
+    if (isOver) unsubscribe();
   };
-  const end = (error: unknown) => {
+  const stop = () => {
+    isStopped = true;
     clearTimeout(timer);
-    if (temporary.has(codeOf(error))) timer = setTimeout(begin, retryAfterMsOf(error) ?? retryMs);
-    else onEnd(codeOf(error));
+    unsubscribe();
   };
   begin();
-  return () => {
-    clearTimeout(timer);
-    stop();
-  };
+  return stop;
 }

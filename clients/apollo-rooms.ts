@@ -1,7 +1,7 @@
 import type { ApolloClient, DocumentNode } from '@apollo/client';
 import { type Rooms, withRoom } from './apollo-cache.js';
 import { watchLive } from './apollo-live.js';
-import { codeOf, retryAfterMsOf, temporary } from './apollo-room.js';
+import { codeOf, pauseMsOf } from './apollo-room.js';
 
 /** The operations of `clients/operations`, as your code generation or loader gives them. */
 export interface RoomsDocuments {
@@ -28,14 +28,13 @@ interface InboxEvents {
 
 /** The rooms of a page. */
 export const roomsPageSize = 50;
-const retryMs = 1_000;
 
 /**
  * Keeps the list of rooms in the store current, newest activity first. It is read when all changes from then on are delivered, and
  * again after a break: as many pages as were shown. Show it with
  * `client.watchQuery({ query: RoomList, variables: { first: roomsPageSize }, fetchPolicy: 'cache-only' })`, and read the next page
  * with `fetchMore({ variables: { after: pageInfo.endCursor } })`.
- * @param onEnd - called if the list is refused; with the code
+ * @param onEnd - called once if it has ended for good, with the code of the refusal
  * @returns how to stop
  */
 export function watchRooms(
@@ -48,6 +47,7 @@ export function watchRooms(
   /** The changes since the reading began, null for a removal. */
   let changes = new Map<string, ListedRoom | null>();
   let reading = 0;
+  let failures = 0;
   let timer: ReturnType<typeof setTimeout> | undefined;
 
   const readPages = async (): Promise<RoomList> => {
@@ -70,17 +70,25 @@ export function watchRooms(
     const own = reading;
     changes = new Map();
     const data = await readPages().catch((error: unknown) => {
-      if (own !== reading) return undefined;
-      if (temporary.has(codeOf(error))) timer = setTimeout(begin, retryAfterMsOf(error) ?? retryMs);
-      else onEnd(codeOf(error));
+      if (own === reading) fail(error);
       return undefined;
     });
     if (data === undefined || own !== reading) return;
+    failures = 0;
     // An event is newer than the pages, which were on their way.
     const edges = data.rooms.edges.filter(({ node }) => changes.get(node.id) !== null);
     const current = edges.map((edge) => ({ ...edge, node: changes.get(edge.node.id) ?? edge.node }));
     cache.writeQuery({ query: RoomList, variables, data: { ...data, rooms: { ...data.rooms, edges: current } } });
     for (const [id, room] of changes) if (room !== null) add(id);
+  };
+  const fail = (error: unknown) => {
+    const pauseMs = pauseMsOf(error, failures);
+    failures += 1;
+    if (pauseMs !== undefined) timer = setTimeout(begin, pauseMs);
+    else {
+      stop();
+      onEnd(codeOf(error));
+    }
   };
   const add = (id: string) => {
     cache.modify<{ rooms: Rooms }>({
@@ -104,10 +112,11 @@ export function watchRooms(
     if (room !== null) add(roomId);
     else remove(roomId);
   };
-  const stop = watchLive(client, InboxEvents, {}, onEnd, apply);
-  return () => {
+  const stopEvents = watchLive(client, InboxEvents, {}, onEnd, apply);
+  const stop = () => {
     reading += 1;
     clearTimeout(timer);
-    stop();
+    stopEvents();
   };
+  return stop;
 }

@@ -1,5 +1,6 @@
 import { gql } from '@urql/core';
 import type { Cache, CacheExchangeOpts, Data, ResolveInfo } from '@urql/exchange-graphcache';
+import { type Attachment, typeOf } from './attachments.js';
 
 /**
  * The options of graphcache for the operations in `clients/operations`. Everything with an `id` is in the store once, so what an
@@ -19,6 +20,7 @@ export const cacheOptions: CacheExchangeOpts = {
     Limits: () => null,
     MessageRead: () => null,
     SystemNotice: () => null,
+    UploadHeader: () => null,
   },
   possibleTypes: {
     Node: ['Room', 'Message', 'RoomMember', 'User'],
@@ -189,6 +191,7 @@ function addSent(
 /** The answer to expect if there is a `sender` among the variables: behind all others until the server gives it its place. */
 function expectSent({ input: { id, roomId, content } }: Send, cache: Cache, { variables }: ResolveInfo) {
   const sender = variables['sender'] as { readonly id: string; readonly name: string } | undefined;
+  const attachments = (variables['attachments'] ?? []) as readonly Attachment[];
   if (sender === undefined) return null;
   const message = cache.keyOfEntity({ __typename: 'Message', id });
   const sent = entriesOf(cache, roomKey(cache, roomId), 'sent');
@@ -200,13 +203,14 @@ function expectSent({ input: { id, roomId, content } }: Send, cache: Cache, { va
       id,
       seq: cache.resolve(message, 'seq') ?? Math.max(firstPendingSeq, (sent.at(-1)?.seq ?? 0) + 1),
       cursor: '',
-      type: 'TEXT',
+      type: typeOf(attachments),
       content,
       senderName: sender.name,
       sender: { __typename: 'User', ...sender },
       createdAt: new Date().toISOString(),
       editedAt: null,
       deletedAt: null,
+      attachments: [...attachments],
     },
   };
 }

@@ -1,12 +1,10 @@
 import type { Client, DocumentInput } from '@urql/core';
-import { codeOf, retryAfterMsOf, temporary } from './urql-room.js';
-
-const retryMs = 1_000;
+import { codeOf, pauseMsOf } from './urql-room.js';
 
 /**
  * Keeps a subscription to a state (`Typing`, `Presence`, `InboxEvents`) going: what it brings goes into the store. It begins again
- * after a refusal that passes, and by itself after each break.
- * @param onEnd - called if it is refused otherwise; with the code
+ * by itself after each break, and after a failure that is temporary: as late as the server asks for it.
+ * @param onEnd - called once if it has ended for good, with the code of the refusal
  * @returns how to stop
  */
 export function watchLive<Data>(
@@ -16,25 +14,38 @@ export function watchLive<Data>(
   onEnd: (code: string) => void,
   onNext: (data: Data) => void = () => undefined,
 ): () => void {
+  let isStopped = false;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let unsubscribe = () => {};
+  let failures = 0;
   const begin = () => {
+    let isOver = false;
+    const fail = (error: unknown) => {
+      isOver = true;
+      unsubscribe();
+      const pauseMs = pauseMsOf(error, failures);
+      failures += 1;
+      if (pauseMs !== undefined) timer = setTimeout(begin, pauseMs);
+      else {
+        stop();
+        onEnd(codeOf(error));
+      }
+    };
     const events = client.subscription<Data>(query, { ...variables });
     ({ unsubscribe } = events.subscribe(({ data, error }) => {
+      if (isStopped || isOver) return;
       // A refusal comes with the data before it.
-      if (error !== undefined) end(error);
-      else if (data !== undefined) onNext(data);
+      if (error !== undefined) return fail(error);
+      failures = 0;
+      if (data !== undefined) onNext(data);
     }));
+    if (isOver || isStopped) unsubscribe();
   };
-  const end = (error: unknown) => {
+  const stop = () => {
+    isStopped = true;
     clearTimeout(timer);
     unsubscribe();
-    if (temporary.has(codeOf(error))) timer = setTimeout(begin, retryAfterMsOf(error) ?? retryMs);
-    else onEnd(codeOf(error));
   };
   begin();
-  return () => {
-    clearTimeout(timer);
-    unsubscribe();
-  };
+  return stop;
 }
