@@ -40,6 +40,7 @@ export const createCache = (): InMemoryCache =>
         keyFields: ({ roomId }) => keyOf('TypingState', roomId),
         fields: { users: { merge: false } },
       },
+      Message: { fields: { attachments: { merge: false } } },
       // What the viewer has sent to a room, by the room's id; only in the store.
       Sent: { fields: { messages: { merge: false } } },
       Subscription: { fields: { roomEvents: { merge: false } } },

@@ -1,6 +1,6 @@
 import { type ApolloCache, type ApolloClient, type DocumentNode, gql, type Reference } from '@apollo/client';
 import { type History, pendingSeq } from './apollo-cache.js';
-import { type Attachment, partsOf, typeOf } from './attachments.js';
+import { type Attachment, entitiesOf, partsOf, typeOf } from './attachments.js';
 import { growingPauseMs } from './retry.js';
 
 /** The operations of `clients/operations`, as your code generation or loader gives them. */
@@ -161,7 +161,7 @@ export async function sendMessage(
             createdAt: new Date().toISOString(),
             editedAt: null,
             deletedAt: null,
-            attachments,
+            attachments: entitiesOf(attachments),
           },
         },
       },

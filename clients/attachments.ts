@@ -1,6 +1,5 @@
 /** A file with the fields that the operations select. */
 export interface Attachment {
-  readonly __typename?: 'Attachment';
   readonly id: string;
   readonly status: string;
   readonly kind: string;
@@ -20,6 +19,10 @@ export const typeOf = (attachments: readonly Sent[]): 'TEXT' | 'IMAGE' | 'FILE' 
   if (attachments.length === 0) return 'TEXT';
   return attachments.every(({ kind }) => kind === 'IMAGE') ? 'IMAGE' : 'FILE';
 };
+
+/** As a store keeps them; not every library leaves the name of the type in its answers. */
+export const entitiesOf = (attachments: readonly Attachment[]) =>
+  attachments.map((attachment) => ({ ...attachment, __typename: 'Attachment' as const }));
 
 /** What to send of a text, or of files with a caption that may be empty. */
 export const partsOf = (content: string, attachments: readonly Sent[]) =>

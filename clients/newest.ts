@@ -88,7 +88,8 @@ const stageOf = ({ status }: Fields): number => stages.indexOf(String(status));
 
 /** What both have, as the later one has it; an object only if it has all that is selected here. */
 function withLater(object: Fields, later: Fields): Fields {
-  const isIn = (name: string) => name in later && namesOf(object[name]).every((it) => namesOf(later[name]).includes(it));
+  const isIn = (name: string) =>
+    name in later && namesOf(object[name]).every((it) => namesOf(later[name]).includes(it));
   const names = Object.keys(object).filter((name) => later[name] === null || isIn(name));
   return { ...object, ...Object.fromEntries(names.map((name) => [name, later[name]])) };
 }

@@ -1,6 +1,6 @@
 import { gql } from '@urql/core';
 import type { Cache, CacheExchangeOpts, Data, ResolveInfo } from '@urql/exchange-graphcache';
-import { type Attachment, typeOf } from './attachments.js';
+import { type Attachment, entitiesOf, typeOf } from './attachments.js';
 
 /**
  * The options of graphcache for the operations in `clients/operations`. Everything with an `id` is in the store once, so what an
@@ -173,7 +173,7 @@ function addEvent(
 }
 
 // A type, as graphcache asks for an index signature.
-type Send = { readonly input: { readonly id: string; readonly roomId: string; readonly content: string } };
+type Send = { readonly input: { readonly id: string; readonly roomId: string; readonly content?: string } };
 
 /** Before the answer and again with it. */
 function addSent(
@@ -189,7 +189,7 @@ function addSent(
 }
 
 /** The answer to expect if there is a `sender` among the variables: behind all others until the server gives it its place. */
-function expectSent({ input: { id, roomId, content } }: Send, cache: Cache, { variables }: ResolveInfo) {
+function expectSent({ input: { id, roomId, content = '' } }: Send, cache: Cache, { variables }: ResolveInfo) {
   const sender = variables['sender'] as { readonly id: string; readonly name: string } | undefined;
   const attachments = (variables['attachments'] ?? []) as readonly Attachment[];
   if (sender === undefined) return null;
@@ -210,7 +210,7 @@ function expectSent({ input: { id, roomId, content } }: Send, cache: Cache, { va
       createdAt: new Date().toISOString(),
       editedAt: null,
       deletedAt: null,
-      attachments: [...attachments],
+      attachments: entitiesOf(attachments),
     },
   };
 }
