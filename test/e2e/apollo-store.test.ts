@@ -1,14 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import { type ApolloClient, ApolloLink, type DocumentNode, gql } from '@apollo/client';
-import { of } from 'rxjs';
+import { type ApolloClient, type DocumentNode, gql } from '@apollo/client';
 import { beforeAll, expect, it, onTestFinished } from 'vitest';
 import { createApolloClient } from '../../clients/apollo-client.js';
-import { watchLive } from '../../clients/apollo-live.js';
 import { codeOf, isPending, pageSize, sendMessage, watchRoom } from '../../clients/apollo-room.js';
 import { watchRooms } from '../../clients/apollo-rooms.js';
 import { SignedOut } from '../../clients/authorized-fetch.js';
-import { type Fault, lost, refused, startAnswerProxy } from '../support/http-proxy.js';
 import { names, type TestClient } from '../support/client.js';
+import { type Fault, lost, refused, startAnswerProxy } from '../support/http-proxy.js';
 import { deleteMessage, editMessage, markRead, removeMember, setTyping } from '../support/operations.js';
 import { useRandom } from '../support/random.js';
 import { describeWithNats } from '../support/requirements.js';
@@ -254,21 +252,6 @@ describeWithNats('the store of Apollo Client, as in the recipe', () => {
     await waitFor(() => ready === 2, { what: 'it again' });
   });
 
-  it('has the presence of users where queries have it, with or without the user', async () => {
-    const { client } = await open();
-    const roomId = await kim.group(6);
-    const query = gql('query People { users(ids: ["6", "4"]) { id presence { status lastSeenAt } } }');
-    type People = { users: { id: string; presence: { status: string } }[] };
-    await client.query<People>({ query });
-    const status = () => client.readQuery<People>({ query })?.users.map(({ presence }) => presence.status);
-    expect(status()?.[0]).toBe('OFFLINE');
-    const subscription = client.subscribe({ query: read('Presence'), variables: { userIds: ['6'] } }).subscribe({});
-    onTestFinished(() => subscription.unsubscribe());
-    const park = await world.client(6);
-    await park.ws(setTyping, { input: { roomId, isTyping: true } });
-    await waitFor(() => status()?.[0] === 'ONLINE', { what: 'the presence' });
-  });
-
   it('keeps the list of rooms: new ones, the newest first, what came during a break, and no left ones', async () => {
     const rooms = [await kim.group(5), await kim.group(5)];
     const { client, proxy } = await open();
@@ -319,21 +302,6 @@ describeWithNats('the store of Apollo Client, as in the recipe', () => {
     await waitFor(() => list()?.edges.length === 2, { what: 'the first page' });
     await query.fetchMore({ variables: { after: list()?.pageInfo.endCursor } });
     await waitFor(() => (list()?.edges.length ?? 0) > 2, { what: 'the next page' });
-  });
-
-  it('subscribes to a state again after a refusal that passes, and says why it ends otherwise', async () => {
-    const { client } = await open();
-    const answers = ['RATE_LIMITED', 'UNAVAILABLE', 'FORBIDDEN'];
-    client.setLink(
-      new ApolloLink(() => {
-        const code = answers.shift() ?? 'INTERNAL';
-        return of({ data: null, errors: [{ message: code, extensions: { code, retryAfterMs: 10 } }] });
-      }),
-    );
-    const ended: string[] = [];
-    onTestFinished(watchLive(client, read('Typing'), { roomId: randomUUID() }, (code) => ended.push(code)));
-    await waitFor(() => ended.length > 0, { what: 'the end' });
-    expect([ended, answers]).toEqual([['FORBIDDEN'], []]);
   });
 
   it('has no hole when a room is opened again after more than a page, even if the viewer has sent meanwhile', async () => {

@@ -1,15 +1,14 @@
 import { randomUUID } from 'node:crypto';
-import { Client, subscriptionExchange } from '@urql/core';
+import type { Client } from '@urql/core';
 import { cacheExchange, type Store } from '@urql/exchange-graphcache';
 import { afterAll, beforeAll, expect, it, onTestFinished, vi } from 'vitest';
 import { SignedOut } from '../../clients/authorized-fetch.js';
 import { createUrqlClient } from '../../clients/urql.js';
 import { cacheOptions } from '../../clients/urql-cache.js';
-import { watchLive } from '../../clients/urql-live.js';
 import { codeOf, isPending, pageSize, sendMessage, watchRoom } from '../../clients/urql-room.js';
 import { watchRooms } from '../../clients/urql-rooms.js';
-import { type Fault, lost, refused, startAnswerProxy } from '../support/http-proxy.js';
 import { names, type TestClient } from '../support/client.js';
+import { type Fault, lost, refused, startAnswerProxy } from '../support/http-proxy.js';
 import { deleteMessage, editMessage, markRead, removeMember, setTyping } from '../support/operations.js';
 import { useRandom } from '../support/random.js';
 import { describeWithNats } from '../support/requirements.js';
@@ -493,30 +492,6 @@ describeWithNats("the store of urql's graphcache, as in the recipe", () => {
     const next = { first: 2, after: list()?.pageInfo.endCursor };
     await client.query(RoomList, next, { requestPolicy: 'network-only' });
     expect(list()?.edges.length).toBeGreaterThan(2);
-  });
-
-  it('subscribes to a state again after a refusal that passes, and says why it ends otherwise', async () => {
-    const answers = ['RATE_LIMITED', 'UNAVAILABLE', 'FORBIDDEN'];
-    const client = new Client({
-      url: serverUrl(),
-      preferGetMethod: false,
-      exchanges: [
-        subscriptionExchange({
-          forwardSubscription: () => ({
-            subscribe: (sink) => {
-              const code = answers.shift() ?? 'INTERNAL';
-              sink.next({ data: null, errors: [{ message: code, extensions: { code, retryAfterMs: 10 } }] });
-              sink.complete();
-              return { unsubscribe: () => undefined };
-            },
-          }),
-        }),
-      ],
-    });
-    const ended: string[] = [];
-    onTestFinished(watchLive(client, readOperation('Typing'), { roomId: '1' }, (code) => ended.push(code)));
-    await waitFor(() => ended.length > 0, { what: 'the end' });
-    expect([ended, answers]).toEqual([['FORBIDDEN'], []]);
   });
 
   it('has no hole when a room is opened again after more than a page, even if the viewer has sent meanwhile', async () => {
