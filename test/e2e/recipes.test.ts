@@ -359,6 +359,7 @@ describeWithNats('a recipe', () => {
       const codes: unknown[] = [];
       socket.on('closed', (event) => codes.push((event as { readonly code?: number }).code));
       socket.on('connecting', () => requests.push('a connection'));
+      proxy.fail('RoomPage', pass, refused('RATE_LIMITED', 300));
       const stops = [
         recipe.watchRoom(roomId, onEnd),
         recipe.watchRooms(onEnd),
@@ -366,12 +367,20 @@ describeWithNats('a recipe', () => {
       ];
       await isOpen(recipe, roomId);
       await catchUp(recipe, roomId);
+      // One that waits for its next attempt.
+      const held = proxy.hold('RoomPage');
+      stops.push(recipe.watchRoom(await kim.group(5), onEnd));
+      await held.answered;
+      held.release();
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      proxy.fail('RoomPage', async () => void requests.push('a page'));
+      requests.length = 0;
       for (const stop of stops) stop();
+      // The socket closes when the last subscription is gone.
+      await waitFor(() => codes.length > 0, { what: 'the close' });
       recipe.stop();
       await socket.dispose();
-      await waitFor(() => codes.length > 0, { what: 'the close' });
-      requests.length = 0;
-      proxy.fail('RoomPage', async () => void requests.push('a page'));
+      await new Promise((resolve) => setTimeout(resolve, 400));
 
       // Another socket and another client, and so another store.
       const { recipe: next } = await open({ client: lee });
