@@ -1,5 +1,6 @@
 import { type ApolloCache, type ApolloClient, type DocumentNode, gql, type Reference } from '@apollo/client';
 import { type History, pendingSeq } from './apollo-cache.js';
+import { type Attachment, entitiesOf, partsOf, typeOf } from './attachments.js';
 import { growingPauseMs } from './retry.js';
 
 /** The operations of `clients/operations`, as your code generation or loader gives them. */
@@ -29,17 +30,22 @@ const temporary: ReadonlySet<string> = new Set(['NETWORK', 'UNAVAILABLE', 'RATE_
  * Keeps a room in the store current: reads its newest page, and applies what happens from there. Show it with
  * `client.watchQuery({ query: RoomPage, variables: { roomId, last: pageSize } })`, and read older pages with `fetchMore`.
  * @param onEnd - called if the viewer is no member any more, or a bug must be corrected; with the code of the refusal
+ * @param onReady - called each time that all events which were missed are in the store: at the beginning and after a break. Read
+ * marks are not among them: read the members again
  * @returns how to stop
  */
 export function watchRoom(
   client: ApolloClient,
-  { RoomPage, RoomEvents }: Documents,
-  roomId: string,
+  { RoomPage, RoomEvents }: Pick<Documents, 'RoomPage' | 'RoomEvents'>,
+  givenRoomId: string,
   onEnd: (code: string) => void,
+  onReady: () => void = () => undefined,
 ): () => void {
   const { cache } = client;
+  // As the server returns it.
+  const roomId = givenRoomId.toLowerCase();
   const room = cache.identify({ __typename: 'Room', id: roomId }) ?? '';
-  let stop = () => {};
+  let unsubscribe = () => {};
   let isStopped = false;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let failures = 0;
@@ -48,20 +54,27 @@ export function watchRoom(
     const variables = { roomId, last: pageSize };
     const { data } = await client.query<RoomPage>({ query: RoomPage, variables, fetchPolicy: 'network-only' });
     if (isStopped) return;
-    if (data?.room == null) return onEnd('NOT_FOUND');
+    if (data?.room == null) return end('NOT_FOUND');
     const { seq: afterSeq, epoch } = data.room;
     const events = client.subscribe<{ roomEvents: RoomEvent }>({
       query: RoomEvents,
       variables: { roomId, afterSeq, epoch, reads: 'BATCHED' },
     });
+    // A refusal may come twice.
+    let isOver = false;
+    const failOnce = (error: unknown) => {
+      if (!isOver) fail(error);
+      isOver = true;
+    };
     const subscription = events.subscribe({
       next: ({ data: event, error }) => {
-        if (event != null) apply(event.roomEvents);
-        else if (error !== undefined) fail(error);
+        if (error !== undefined) failOnce(error);
+        else if (event != null && !isOver) apply(event.roomEvents);
       },
-      error: fail,
+      error: failOnce,
     });
-    stop = () => subscription.unsubscribe();
+    unsubscribe = () => subscription.unsubscribe();
+    if (isOver) unsubscribe();
   };
   /** What an event brings of messages and members is in the store already; the list of messages is not. */
   const apply = ({ __typename, seq, epoch, message }: RoomEvent) => {
@@ -70,10 +83,11 @@ export function watchRoom(
     if (__typename === 'MemberRead' || __typename === 'MembersRead') return;
     cache.modify({ id: room, fields: { seq: () => seq, epoch: () => epoch } });
     if (__typename === 'MessageAdded' && message !== undefined) addMessage(cache, roomId, message);
+    if (__typename === 'RoomReady') onReady();
   };
   /** What the store has may not be part of the log any more. */
   const restart = () => {
-    stop();
+    unsubscribe();
     cache.evict({ id: room, fieldName: 'messages' });
     cache.gc();
     retry();
@@ -83,18 +97,25 @@ export function watchRoom(
   };
   const fail = (error: unknown) => {
     if (isStopped) return;
-    stop();
-    if (!temporary.has(codeOf(error))) return onEnd(codeOf(error));
-    clearTimeout(timer);
-    timer = setTimeout(retry, retryAfterMsOf(error) ?? growingPauseMs(failures));
+    unsubscribe();
+    const pauseMs = pauseMsOf(error, failures);
     failures += 1;
+    clearTimeout(timer);
+    if (pauseMs === undefined) end(codeOf(error));
+    else timer = setTimeout(retry, pauseMs);
   };
-  retry();
-  return () => {
+  const stop = () => {
     isStopped = true;
     clearTimeout(timer);
-    stop();
+    unsubscribe();
   };
+  const end = (code: string) => {
+    if (isStopped) return;
+    stop();
+    onEnd(code);
+  };
+  retry();
+  return stop;
 }
 
 /**
@@ -105,19 +126,24 @@ export function watchRoom(
  */
 export async function sendMessage(
   client: ApolloClient,
-  { SendMessage }: Documents,
+  { SendMessage }: Pick<Documents, 'SendMessage'>,
   message: {
     readonly id: string;
     readonly roomId: string;
+    /** With attachments, a caption or ''. */
     readonly content: string;
     readonly sender: { readonly id: string; readonly name: string };
+    /** Files, as `CompleteUpload` has returned them. */
+    readonly attachments?: readonly Attachment[];
   },
 ): Promise<void> {
-  const { id, roomId, content, sender } = message;
+  const { content, sender, attachments = [] } = message;
+  // As the server returns them: otherwise the answer and the event would be of another message.
+  const [id, roomId] = [message.id.toLowerCase(), message.roomId.toLowerCase()];
   await client.mutate<{ sendMessage: Record<string, unknown> & { message: Record<string, unknown> & { id: string } } }>(
     {
       mutation: SendMessage,
-      variables: { input: { id, roomId, content } },
+      variables: { input: { id, roomId, ...partsOf(content, attachments) } },
       context: { inOrderOf: roomId },
       optimisticResponse: {
         sendMessage: {
@@ -128,13 +154,14 @@ export async function sendMessage(
             id,
             seq: pendingSeq,
             cursor: '',
-            type: 'TEXT',
+            type: typeOf(attachments),
             content,
             senderName: sender.name,
             sender: { __typename: 'User', ...sender },
             createdAt: new Date().toISOString(),
             editedAt: null,
             deletedAt: null,
+            attachments: entitiesOf(attachments),
           },
         },
       },
@@ -157,11 +184,20 @@ export const retryAfterMsOf = (error: unknown): number | undefined => {
   return typeof retryAfterMs === 'number' ? retryAfterMs : undefined;
 };
 
+/**
+ * How long to wait before a query or subscription begins again, or undefined if that would change nothing.
+ * @param failures - how many there were in a row before this one
+ */
+export const pauseMsOf = (error: unknown, failures: number): number | undefined =>
+  temporary.has(codeOf(error)) ? (retryAfterMsOf(error) ?? growingPauseMs(failures)) : undefined;
+
 function extensionsOf(error: unknown): Readonly<Record<string, unknown>> {
-  const { errors = [] } = (error ?? {}) as {
-    readonly errors?: readonly { readonly extensions?: Readonly<Record<string, unknown>> }[];
-  };
-  return errors[0]?.extensions ?? {};
+  interface Refusal {
+    readonly extensions?: Readonly<Record<string, unknown>>;
+  }
+  // The answer has a list of them, and `SignedOut` is one.
+  const { errors: [refusal] = [error] } = (error ?? {}) as { readonly errors?: readonly unknown[] };
+  return (refusal as Refusal | undefined)?.extensions ?? {};
 }
 
 function addMessage(cache: ApolloCache, roomId: string, message: { readonly id: string }): void {

@@ -14,10 +14,20 @@ export function createResumingSocket(
 ): Client {
   let token: string | undefined;
   let isRefused = false;
+  let attempts = 0;
   const client = createClient({
     url: url.replace(/^http/, 'ws'),
     connectionParams: async () => {
-      token = await freshToken(isRefused ? token : undefined);
+      attempts += 1;
+      const own = attempts;
+      try {
+        token = await freshToken(isRefused ? token : undefined);
+      } catch {
+        // If this threw, graphql-ws would close with 4005, and its close event would end every subscription if it came after the
+        // next connection has begun. A terminated socket has no such event, and the next attempt follows after the usual pause.
+        if (own === attempts) client.terminate();
+        return undefined;
+      }
       isRefused = false;
       return { authorization: `Bearer ${token}` };
     },
@@ -88,6 +98,8 @@ function retryWait(retries: number): Promise<void> {
 export function resuming(client: Client): Client {
   return {
     ...client,
+    // That of graphql-ws rejects while there is no connection.
+    dispose: () => Promise.resolve(client.dispose()).catch(() => undefined),
     subscribe(payload, sink) {
       const isResumable = /\$afterSeq\b/.test(payload.query) || 'afterSeq' in (payload.variables ?? {});
       if (!isResumable) return client.subscribe(payload, sink);

@@ -1,5 +1,6 @@
 import { gql } from '@urql/core';
 import type { Cache, CacheExchangeOpts, Data, ResolveInfo } from '@urql/exchange-graphcache';
+import { type Attachment, entitiesOf, typeOf } from './attachments.js';
 
 /**
  * The options of graphcache for the operations in `clients/operations`. Everything with an `id` is in the store once, so what an
@@ -9,7 +10,7 @@ import type { Cache, CacheExchangeOpts, Data, ResolveInfo } from '@urql/exchange
  * The history of a room is kept as one link from the room to each message: `entry` for what pages and events have brought, `sent`
  * for what the viewer has sent and neither has brought yet. A link is added or taken away without the others, so a message that
  * is shown before its answer never becomes part of what was read. `Room.messages` with `last` returns all of them, in the order
- * of `seq`.
+ * of `seq`. The list of rooms is kept in the same way, as links `listed` from the query.
  */
 export const cacheOptions: CacheExchangeOpts = {
   keys: {
@@ -19,6 +20,7 @@ export const cacheOptions: CacheExchangeOpts = {
     Limits: () => null,
     MessageRead: () => null,
     SystemNotice: () => null,
+    UploadHeader: () => null,
   },
   possibleTypes: {
     Node: ['Room', 'Message', 'RoomMember', 'User'],
@@ -27,12 +29,14 @@ export const cacheOptions: CacheExchangeOpts = {
       ...['RoomReady', 'RoomResync'],
     ],
   },
-  resolvers: { Room: { messages: readHistory } },
+  resolvers: { Room: { messages: readHistory }, Query: { rooms: readRooms } },
   updates: {
     Room: { messages: addPage },
+    Query: { rooms: addRooms },
     Mutation: { sendMessage: addSent },
     Subscription: {
       roomEvents: addEvent,
+      inboxEvents: changeRooms,
       presence: ({ presence }: { presence: Data }, _args, cache) =>
         cache.link(presence['user'] as Data, 'presence', presence),
     },
@@ -169,7 +173,7 @@ function addEvent(
 }
 
 // A type, as graphcache asks for an index signature.
-type Send = { readonly input: { readonly id: string; readonly roomId: string; readonly content: string } };
+type Send = { readonly input: { readonly id: string; readonly roomId: string; readonly content?: string } };
 
 /** Before the answer and again with it. */
 function addSent(
@@ -185,8 +189,9 @@ function addSent(
 }
 
 /** The answer to expect if there is a `sender` among the variables: behind all others until the server gives it its place. */
-function expectSent({ input: { id, roomId, content } }: Send, cache: Cache, { variables }: ResolveInfo) {
+function expectSent({ input: { id, roomId, content = '' } }: Send, cache: Cache, { variables }: ResolveInfo) {
   const sender = variables['sender'] as { readonly id: string; readonly name: string } | undefined;
+  const attachments = (variables['attachments'] ?? []) as readonly Attachment[];
   if (sender === undefined) return null;
   const message = cache.keyOfEntity({ __typename: 'Message', id });
   const sent = entriesOf(cache, roomKey(cache, roomId), 'sent');
@@ -198,15 +203,89 @@ function expectSent({ input: { id, roomId, content } }: Send, cache: Cache, { va
       id,
       seq: cache.resolve(message, 'seq') ?? Math.max(firstPendingSeq, (sent.at(-1)?.seq ?? 0) + 1),
       cursor: '',
-      type: 'TEXT',
+      type: typeOf(attachments),
       content,
       senderName: sender.name,
       sender: { __typename: 'User', ...sender },
       createdAt: new Date().toISOString(),
       editedAt: null,
       deletedAt: null,
+      attachments: entitiesOf(attachments),
     },
   };
 }
 
 const roomKey = (cache: Cache, id: string): string => cache.keyOfEntity({ __typename: 'Room', id }) ?? '';
+
+interface Rooms {
+  readonly edges: readonly { readonly node: Data & { readonly id: string } }[];
+  readonly pageInfo: { readonly endCursor: string | null; readonly hasNextPage: boolean };
+}
+
+const end = gql`
+  fragment End on Query {
+    __typename
+    roomsEnd
+    hasMoreRooms
+  }
+`;
+
+/** The rooms that are listed, the newest activity first. */
+function roomsOf(cache: Cache) {
+  const rooms: { readonly fieldKey: string; readonly key: string; readonly updatedAt: string }[] = [];
+  for (const { fieldName, fieldKey } of cache.inspectFields('Query')) {
+    const key = fieldName === 'listed' ? cache.resolve('Query', fieldKey) : undefined;
+    if (typeof key === 'string') rooms.push({ fieldKey, key, updatedAt: String(cache.resolve(key, 'updatedAt')) });
+  }
+  return rooms.sort((a, b) => b.updatedAt.localeCompare(a.updatedAt));
+}
+
+/** All pages that were read, as one list. `rooms(type:)` is another list, which events do not change. */
+function readRooms(_query: unknown, args: Data, cache: Cache) {
+  const hasNextPage = cache.resolve('Query', 'hasMoreRooms');
+  if (args['type'] != null) return cache.resolve('Query', 'rooms', args);
+  if (typeof hasNextPage !== 'boolean') return undefined;
+  return {
+    __typename: 'RoomConnection',
+    edges: roomsOf(cache).map(({ key }) => ({ __typename: 'RoomEdge', node: key })),
+    pageInfo: { __typename: 'PageInfo', endCursor: cache.resolve('Query', 'roomsEnd') ?? null, hasNextPage },
+  };
+}
+
+/** A first page takes the place of everything if `isAnew` is among the variables. A next page continues the list. */
+function addRooms(
+  { rooms: page }: { readonly rooms?: Rooms | null },
+  { after, type }: { readonly after?: string | null; readonly type?: string | null },
+  cache: Cache,
+  { variables }: ResolveInfo,
+): void {
+  if (page == null || type != null) return;
+  const nodes = page.edges.map(({ node }) => node);
+  const keys = new Set(nodes.map((node) => cache.keyOfEntity(node)));
+  const known = roomsOf(cache);
+  const isAnew = variables['isAnew'] === true;
+  if (after != null && after !== cache.resolve('Query', 'roomsEnd')) return;
+  if (isAnew) for (const { key, fieldKey } of known) if (!keys.has(key)) cache.invalidate('Query', fieldKey);
+  for (const node of nodes) cache.link('Query', 'listed', { id: node.id }, node);
+  if (after == null && !isAnew && known.length > 0) return;
+  const { endCursor, hasNextPage } = page.pageInfo;
+  cache.writeFragment(end, { __typename: 'Query', roomsEnd: endCursor, hasMoreRooms: hasNextPage });
+}
+
+/** A room is listed unless its place is on a page that was not read. */
+function changeRooms(
+  {
+    inboxEvents: { roomId, room },
+  }: { readonly inboxEvents: { readonly roomId: string | null; readonly room: Data | null } },
+  _args: unknown,
+  cache: Cache,
+): void {
+  if (roomId === null) return;
+  if (room === null) {
+    cache.invalidate('Query', 'listed', { id: roomId });
+    return;
+  }
+  const oldest = roomsOf(cache).at(-1)?.updatedAt ?? '';
+  if (cache.resolve('Query', 'hasMoreRooms') === true && String(room['updatedAt']) < oldest) return;
+  cache.link('Query', 'listed', { id: roomId }, room);
+}

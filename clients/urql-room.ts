@@ -1,4 +1,5 @@
 import { type Client, CombinedError, createRequest, type DocumentInput, type ErrorLike } from '@urql/core';
+import { type Attachment, partsOf } from './attachments.js';
 import { growingPauseMs, sendInOrder } from './retry.js';
 import { firstPendingSeq } from './urql-cache.js';
 
@@ -23,14 +24,19 @@ const temporary: ReadonlySet<string> = new Set(['NETWORK', 'UNAVAILABLE', 'RATE_
  * `client.query(RoomPage, { roomId, last: pageSize }, { requestPolicy: 'cache-only' })`; the page before is read by the same
  * query with `before` and 'network-only'.
  * @param onEnd - called if the viewer is no member any more, or a bug must be corrected; with the code of the refusal
+ * @param onReady - called each time that all events which were missed are in the store: at the beginning and after a break. Read
+ * marks are not among them: read the members again
  * @returns how to stop
  */
 export function watchRoom(
   client: Client,
   { RoomPage, RoomEvents }: Pick<Documents, 'RoomPage' | 'RoomEvents'>,
-  roomId: string,
+  givenRoomId: string,
   onEnd: (code: string) => void,
+  onReady: () => void = () => undefined,
 ): () => void {
+  // As the server returns it.
+  const roomId = givenRoomId.toLowerCase();
   let unsubscribe = () => {};
   let isStopped = false;
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -48,23 +54,28 @@ export function watchRoom(
     const events = client.subscription<{ roomEvents: { readonly __typename: string } }>(RoomEvents, {
       ...{ roomId, afterSeq, epoch, reads: 'BATCHED' },
     });
+    let isOver = false;
     ({ unsubscribe } = events.subscribe(({ data: event, error: refusal }) => {
+      if (isOver || isStopped) return;
       // A refusal comes with the event before it.
+      isOver = refusal !== undefined || event?.roomEvents.__typename === 'RoomResync';
       if (refusal !== undefined) return fail(refusal, false);
       failures = 0;
-      if (event?.roomEvents.__typename === 'RoomResync') {
+      if (isOver) {
         unsubscribe();
         void begin(true);
-      }
+      } else if (event?.roomEvents.__typename === 'RoomReady') onReady();
     }));
+    if (isOver || isStopped) unsubscribe();
   };
   const fail = (error: CombinedError, isAnew: boolean) => {
     if (isStopped) return;
     unsubscribe();
-    if (!temporary.has(codeOf(error))) return end(codeOf(error));
-    clearTimeout(timer);
-    timer = setTimeout(begin, retryAfterMsOf(error) ?? growingPauseMs(failures), isAnew);
+    const pauseMs = pauseMsOf(error, failures);
     failures += 1;
+    clearTimeout(timer);
+    if (pauseMs === undefined) end(codeOf(error));
+    else timer = setTimeout(begin, pauseMs, isAnew);
   };
   const stop = () => {
     isStopped = true;
@@ -92,13 +103,19 @@ export async function sendMessage(
   message: {
     readonly id: string;
     readonly roomId: string;
+    /** With attachments, a caption or ''. */
     readonly content: string;
     readonly sender: { readonly id: string; readonly name: string };
+    /** Files, as `CompleteUpload` has returned them. */
+    readonly attachments?: readonly Attachment[];
   },
 ): Promise<void> {
-  const { id, roomId, content, sender } = message;
-  // No field takes `sender`, so it is not sent: it is for `expectSent`.
-  const request = createRequest(SendMessage, { input: { id, roomId, content }, sender });
+  const { content, sender, attachments = [] } = message;
+  // As the server returns them: otherwise the answer and the event would be of another message.
+  const [id, roomId] = [message.id.toLowerCase(), message.roomId.toLowerCase()];
+  const input = { id, roomId, ...partsOf(content, attachments) };
+  // No field takes `sender` and `attachments`, so they are not sent: they are for `expectSent`.
+  const request = createRequest(SendMessage, { input, sender, attachments });
   const { context } = client.createRequestOperation('mutation', request);
   // `toPromise` sends it now, and `await` alone would do so only later.
   const send = repeated(client, roomId, context.fetch ?? fetch);
@@ -130,12 +147,21 @@ export const isPending = ({ seq }: { readonly seq: number }): boolean => seq >= 
 /** The code of a refusal, or NETWORK if there was no answer. */
 export const codeOf = (error: unknown): string => String(extensionsOf(error)['code'] ?? 'NETWORK');
 
-const retryAfterMsOf = (error: unknown): number | undefined => {
+/** How long the server asks to wait before the next attempt. */
+export const retryAfterMsOf = (error: unknown): number | undefined => {
   const { retryAfterMs } = extensionsOf(error);
   return typeof retryAfterMs === 'number' ? retryAfterMs : undefined;
 };
 
+/**
+ * How long to wait before a query or subscription begins again, or undefined if that would change nothing.
+ * @param failures - how many there were in a row before this one
+ */
+export const pauseMsOf = (error: unknown, failures: number): number | undefined =>
+  temporary.has(codeOf(error)) ? (retryAfterMsOf(error) ?? growingPauseMs(failures)) : undefined;
+
 function extensionsOf(error: unknown): Readonly<Record<string, unknown>> {
-  const [refusal] = error instanceof CombinedError ? error.graphQLErrors : [];
-  return refusal?.extensions ?? {};
+  // The answer has a list of them, and `SignedOut` is one.
+  const refusal = error instanceof CombinedError ? (error.graphQLErrors[0] ?? error.networkError) : error;
+  return (refusal as { readonly extensions?: Readonly<Record<string, unknown>> } | undefined)?.extensions ?? {};
 }

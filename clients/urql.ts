@@ -1,7 +1,15 @@
-import { Client, type Exchange, type ExecutionResult, fetchExchange, subscriptionExchange } from '@urql/core';
+import {
+  Client,
+  type Exchange,
+  type ExecutionResult,
+  fetchExchange,
+  mapExchange,
+  subscriptionExchange,
+} from '@urql/core';
 import { cacheExchange } from '@urql/exchange-graphcache';
 import type { Client as SocketClient } from 'graphql-ws';
 import { createAuthorizedFetch } from './authorized-fetch.js';
+import { createNewest } from './newest.js';
 import type { FreshToken } from './resume.js';
 import { cacheOptions } from './urql-cache.js';
 
@@ -15,12 +23,14 @@ export function createUrqlClient(
   freshToken: FreshToken,
   cache: Exchange = cacheExchange(cacheOptions),
 ): Client {
+  const newest = createNewest();
   return new Client({
     url,
     fetch: createAuthorizedFetch(freshToken),
     preferGetMethod: false,
     exchanges: [
       cache,
+      mapExchange({ onResult: (result) => ({ ...result, data: newest<unknown>(result.data) }) }),
       fetchExchange,
       subscriptionExchange({
         forwardSubscription: ({ query = '', variables = {} }) => ({

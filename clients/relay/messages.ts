@@ -10,6 +10,7 @@ import {
   type RecordSourceProxy,
   type RecordSourceSelectorProxy,
 } from 'relay-runtime';
+import { partsOf, typeOf } from '../attachments.js';
 import { sendInOrder } from '../retry.js';
 import type { messagesDeleteMutation } from './__generated__/messagesDeleteMutation.graphql.js';
 import type { messagesEditMutation } from './__generated__/messagesEditMutation.graphql.js';
@@ -26,6 +27,8 @@ const sendDocument = graphql`
     }
   }
 `;
+
+type SentFiles = messagesSendMutation['rawResponse']['sendMessage']['message']['attachments'];
 
 /** The place of a message that the server has not given one yet: behind all others. */
 const pendingSeq = 2 ** 31 - 1;
@@ -45,14 +48,21 @@ export async function sendMessage(
   message: {
     readonly id: string;
     readonly roomId: string;
+    /** With attachments, a caption or ''. */
     readonly content: string;
-    /** TEXT by default; IMAGE with an https URL as content. */
+    /** TEXT by default; IMAGE with an https URL as content. With attachments, they decide. */
     readonly type?: 'TEXT' | 'IMAGE';
     readonly sender: { readonly id: string; readonly name: string };
+    /** Files, as `completeUpload` has returned them. */
+    readonly attachments?: SentFiles;
   },
 ): Promise<void> {
-  const { id, roomId, content, type = 'TEXT', sender } = message;
-  const variables: messagesSendMutation['variables'] = { input: { id, roomId, content, type } };
+  const { content, sender, attachments = [] } = message;
+  // As the server returns them: otherwise the answer and the event would be of another message.
+  const [id, roomId] = [message.id.toLowerCase(), message.roomId.toLowerCase()];
+  const type = attachments.length === 0 ? (message.type ?? 'TEXT') : typeOf(attachments);
+  const input = { id, roomId, ...partsOf(content, attachments), ...(attachments.length === 0 ? { type } : {}) };
+  const variables: messagesSendMutation['variables'] = { input };
   const updater = (store: RecordSourceSelectorProxy) =>
     addMessage(store, roomId, store.getRootField('sendMessage')?.getLinkedRecord('message'));
   const optimisticResponse: messagesSendMutation['rawResponse'] = {
@@ -69,6 +79,7 @@ export async function sendMessage(
         createdAt: new Date().toISOString(),
         editedAt: null,
         deletedAt: null,
+        attachments,
         viewerCanEdit: false,
         viewerCanDelete: false,
       },
@@ -134,7 +145,7 @@ function change<T extends MutationParameters>(
     new Promise<void>((resolve, reject) => {
       commitMutation<T>(environment, { ...config, onCompleted: () => resolve(), onError: reject });
     });
-  return sendInOrder(environment, roomId, attempt, codeOf, retryAfterMsOf);
+  return sendInOrder(environment, roomId.toLowerCase(), attempt, codeOf, retryAfterMsOf);
 }
 
 /** Puts a message into the list in the order of `seq`, once. */

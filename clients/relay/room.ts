@@ -80,6 +80,18 @@ export const messageFragment = graphql`
     createdAt
     editedAt
     deletedAt
+    attachments {
+      id
+      status
+      kind
+      name
+      byteSize
+      url
+      thumbnailUrl
+      width
+      height
+      thumbHash
+    }
     viewerCanEdit
     viewerCanDelete
   }
@@ -147,7 +159,9 @@ const stateDocument = graphql`
  * @param onEnd - called if the viewer is no member any more, or a bug must be corrected; with the code of the refusal
  * @returns how to stop
  */
-export function watchRoom(environment: IEnvironment, roomId: string, onEnd: (code: string) => void): () => void {
+export function watchRoom(environment: IEnvironment, givenRoomId: string, onEnd: (code: string) => void): () => void {
+  // As the server returns it.
+  const roomId = givenRoomId.toLowerCase();
   const operation = createOperationDescriptor(getRequest(roomDocument), { roomId });
   const retained = environment.retain(operation);
   /** That of the newest event, or of the page before the first; undefined while the room is read. */

@@ -3,9 +3,11 @@ import { type ApolloClient, type DocumentNode, gql } from '@apollo/client';
 import { beforeAll, expect, it, onTestFinished } from 'vitest';
 import { createApolloClient } from '../../clients/apollo-client.js';
 import { codeOf, isPending, pageSize, sendMessage, watchRoom } from '../../clients/apollo-room.js';
-import { type Fault, lost, refused, startAnswerProxy } from '../support/answer-proxy.js';
+import { watchRooms } from '../../clients/apollo-rooms.js';
+import { SignedOut } from '../../clients/authorized-fetch.js';
 import { names, type TestClient } from '../support/client.js';
-import { setTyping } from '../support/operations.js';
+import { type Fault, lost, refused, startAnswerProxy } from '../support/http-proxy.js';
+import { deleteMessage, editMessage, markRead, removeMember, setTyping } from '../support/operations.js';
 import { useRandom } from '../support/random.js';
 import { describeWithNats } from '../support/requirements.js';
 import { createTokens, loseNewest, openLine, readOperation, type Shown } from '../support/store-line.js';
@@ -43,9 +45,9 @@ describeWithNats('the store of Apollo Client, as in the recipe', () => {
     return { ...line, client };
   }
 
-  function watch(client: ApolloClient, roomId: string): { ended: string[] } {
+  function watch(client: ApolloClient, roomId: string, onReady?: () => void): { ended: string[] } {
     const ended: string[] = [];
-    onTestFinished(watchRoom(client, documents, roomId, (code) => ended.push(code)));
+    onTestFinished(watchRoom(client, documents, roomId, (code) => ended.push(code), onReady));
     return { ended };
   }
 
@@ -104,7 +106,9 @@ describeWithNats('the store of Apollo Client, as in the recipe', () => {
     const message = draft(roomId);
     const sending = sendMessage(client, documents, message);
     expect(texts(client, roomId)).toContain('여기요');
+    expect(shown(client, roomId).map(isPending)).toEqual([false, true]);
     await sending;
+    expect(shown(client, roomId).some(isPending)).toBe(false);
     // A retry of the same message.
     await sendMessage(client, documents, message);
     await lee.send(roomId, '네');
@@ -160,13 +164,144 @@ describeWithNats('the store of Apollo Client, as in the recipe', () => {
       client
         .readFragment<{ typing: { id: string }[] }>({ fragment: room, id: `Room:${roomId}` })
         ?.typing.map(({ id }) => id);
-    const status = () =>
-      client.readFragment<{ status: string }>({ fragment: user, id: 'Presence:{"user":{"id":"5"}}' })?.status;
+    const status = () => client.readFragment<{ status: string }>({ fragment: user, id: 'Presence:5' })?.status;
     await waitFor(() => typing()?.length === 0, { what: 'nobody to type' });
     await lee.ws(setTyping, { input: { roomId, isTyping: true } });
     await waitFor(() => typing()?.[0] === '5' && status() === 'ONLINE', { what: 'both' });
     await lee.ws(setTyping, { input: { roomId, isTyping: false } });
     await waitFor(() => typing()?.length === 0, { what: 'the end' });
+  });
+
+  it('keeps what is newer when an answer comes late: deletions, edits, new messages and read marks', async () => {
+    const roomId = await kim.group(5);
+    const proxy = await startAnswerProxy(world.instances[0]?.url ?? '');
+    const { client } = await open({ url: proxy.url });
+    const own = [];
+    for (const text of ['지울 글', '고칠 글']) own.push((await lee.send(roomId, text)).message.id);
+    const [deleted = '', edited = ''] = own;
+    watch(client, roomId);
+    await waitFor(() => shown(client, roomId).length === 3, { what: 'the room' });
+    const members = {
+      query: read('RoomMembers'),
+      variables: { roomId, first: 10 },
+      fetchPolicy: 'network-only',
+    } as const;
+    await client.query(members);
+    const query = client.watchQuery<Page>({ query: documents.RoomPage, variables: variablesOf(roomId) });
+    const subscription = query.subscribe(() => undefined);
+    onTestFinished(() => subscription.unsubscribe());
+    const markOf = () =>
+      Object.values(client.cache.extract() as Record<string, { user?: { __ref: string }; lastReadSeq?: number }>).find(
+        ({ user }) => user?.__ref === 'User:5',
+      )?.lastReadSeq;
+    const held = [proxy.hold('RoomPage'), proxy.hold('RoomMembers')];
+    const late = [query.refetch(), client.query(members)];
+    await Promise.all(held.map(({ answered }) => answered));
+
+    await lee.http(deleteMessage, { input: { messageId: deleted } });
+    await lee.http(editMessage, { input: { messageId: edited, content: '고친 글' } });
+    const { message } = await lee.send(roomId, '새 글');
+    await lee.http(markRead, { input: { roomId, messageId: message.id } });
+    await waitFor(() => texts(client, roomId).at(-1) === '새 글' && markOf() === message.seq, { what: 'the events' });
+    for (const { release } of held) release();
+    await Promise.all(late);
+    expect(texts(client, roomId).slice(1)).toEqual([null, '고친 글', '새 글']);
+    expect(markOf()).toBe(message.seq);
+  });
+
+  it('does not undo a deletion by the late answer to an edit', async () => {
+    const roomId = await kim.group(5);
+    const proxy = await startAnswerProxy(world.instances[0]?.url ?? '');
+    const { client } = await open({ url: proxy.url });
+    const { id: messageId } = (await kim.send(roomId, '글')).message;
+    watch(client, roomId);
+    await waitFor(() => shown(client, roomId).length === 2, { what: 'the room' });
+    const held = proxy.hold('EditMessage');
+    const editing = client.mutate({
+      mutation: read('EditMessage'),
+      variables: { input: { messageId, content: '고침' } },
+    });
+    await held.answered;
+    await kim.http(deleteMessage, { input: { messageId } });
+    await waitFor(() => texts(client, roomId).at(-1) === null, { what: 'the deletion' });
+    held.release();
+    await editing;
+    expect(texts(client, roomId).at(-1)).toBeNull();
+  });
+
+  it('takes the text of a deleted message away with the answer', async () => {
+    const roomId = await kim.group(5);
+    const { client } = await open();
+    const { id: messageId } = (await kim.send(roomId, '글')).message;
+    // Without a subscription, so that no event comes.
+    await client.query({ query: documents.RoomPage, variables: variablesOf(roomId) });
+    await client.mutate({ mutation: read('DeleteMessage'), variables: { input: { messageId } } });
+    expect(texts(client, roomId).at(-1)).toBeNull();
+  });
+
+  it('says when it is current, again after each break', async () => {
+    const roomId = await kim.group(5);
+    const { client, proxy } = await open();
+    let ready = 0;
+    watch(client, roomId, () => {
+      ready += 1;
+    });
+    await waitFor(() => ready === 1, { what: 'the room' });
+    await proxy.cut();
+    await proxy.restore();
+    await waitFor(() => ready === 2, { what: 'it again' });
+  });
+
+  it('keeps the list of rooms: new ones, the newest first, what came during a break, and no left ones', async () => {
+    const rooms = [await kim.group(5), await kim.group(5)];
+    const { client, proxy } = await open();
+    const lists = { RoomList: read('RoomList'), InboxEvents: read('InboxEvents') };
+    const ended: string[] = [];
+    onTestFinished(watchRooms(client, lists, (code) => ended.push(code)));
+    interface List {
+      readonly rooms: {
+        readonly edges: readonly { readonly node: { readonly id: string } }[];
+        readonly pageInfo: { readonly endCursor: string; readonly hasNextPage: boolean };
+      };
+    }
+    const query = client.watchQuery<List>({
+      query: lists.RoomList,
+      variables: { first: 50 },
+      fetchPolicy: 'cache-only',
+    });
+    const subscription = query.subscribe(() => undefined);
+    onTestFinished(() => subscription.unsubscribe());
+    const ids = () =>
+      (query.getCurrentResult().data as Partial<List> | undefined)?.rooms?.edges.map(({ node }) => node.id) ?? [];
+    await waitFor(() => ids()[0] === rooms[1] && ids()[1] === rooms[0], { what: 'the list' });
+    await lee.send(rooms[0] ?? '', '네');
+    await waitFor(() => ids()[0] === rooms[0], { what: 'the newest first' });
+    const added = await lee.group(4);
+    await waitFor(() => ids()[0] === added, { what: 'the new room' });
+    await lee.http(removeMember, { input: { roomId: added, userId: '4' } });
+    await waitFor(() => !ids().includes(added), { what: 'it to be gone' });
+    await proxy.cut();
+    await lee.send(rooms[1] ?? '', '네');
+    const meanwhile = await lee.group(4);
+    await proxy.restore();
+    await waitFor(() => ids()[0] === meanwhile && ids()[1] === rooms[1], { what: 'what came during the break' });
+    expect(new Set(ids()).size).toBe(ids().length);
+    expect(ended).toEqual([]);
+  });
+
+  it('shows more rooms with fetchMore', async () => {
+    for (let count = 0; count < 3; count += 1) await kim.group(5);
+    const { client } = await open();
+    interface List {
+      readonly rooms: { readonly edges: readonly unknown[]; readonly pageInfo: { readonly endCursor: string } };
+    }
+    const query = client.watchQuery<List>({ query: read('RoomList'), variables: { first: 2 } });
+    const subscription = query.subscribe(() => undefined);
+    onTestFinished(() => subscription.unsubscribe());
+    const list = () => (query.getCurrentResult().data as Partial<List> | undefined)?.rooms;
+    await waitFor(() => list()?.edges.length === 2, { what: 'the first page' });
+    await query.fetchMore({ variables: { after: list()?.pageInfo.endCursor } });
+    await waitFor(() => (list()?.edges.length ?? 0) > 2, { what: 'the next page' });
   });
 
   it('has no hole when a room is opened again after more than a page, even if the viewer has sent meanwhile', async () => {
@@ -318,6 +453,16 @@ describeWithNats('the store of Apollo Client, as in the recipe', () => {
     expect(tokens.refused).toEqual([expiring]);
     expect(shown(client, roomId).map(({ seq }) => seq)).toEqual([1, 2]);
     expect(ended).toEqual([]);
+  });
+
+  it('ends when the viewer is signed out', async () => {
+    const freshToken = () => Promise.reject(new SignedOut());
+    const { client } = await open({ freshToken });
+    const roomId = await kim.group(5);
+    const { ended } = watch(client, roomId);
+    await waitFor(() => ended.length > 0, { what: 'the end' });
+    expect(ended).toEqual(['UNAUTHENTICATED']);
+    expect(await sendMessage(client, documents, draft(roomId)).catch(codeOf)).toBe('UNAUTHENTICATED');
   });
 
   it('says why a room ends', async () => {

@@ -151,6 +151,66 @@ describeWithNats('a stock client', () => {
     await waitFor(() => events.some(({ __typename }) => __typename === 'MessageAdded'), { what: 'the message' });
   });
 
+  it('goes on when no token could be had, however slowly the socket closes', async () => {
+    const roomId = await kim.group(5);
+    const proxy = await startTcpProxy(first.url);
+    let failures = 2;
+    const freshToken = async () => {
+      failures -= 1;
+      if (failures >= 0) throw new Error('The login server is away');
+      return kim.token;
+    };
+    const socket = createResumingSocket(new URL('/graphql', proxy.url).href, freshToken, {
+      webSocketImpl: SlowToClose,
+      retryWait: () => new Promise((resolve) => setTimeout(resolve, 20)),
+    });
+    const results: unknown[] = [];
+    const end = (error?: unknown) => results.push(error ?? 'the end');
+    const stop = socket.subscribe(
+      { query: text, variables: { roomId } },
+      { next: ({ data }) => results.push(data?.['roomEvents']), error: end, complete: end },
+    );
+    onTestFinished(async () => {
+      stop();
+      await socket.dispose();
+      await proxy.stop();
+    });
+    await waitFor(() => results.length > 0, { what: 'the subscription' });
+    // Again while it is subscribed, and past the late close events.
+    failures = 2;
+    await proxy.cut();
+    await kim.send(roomId, '1');
+    await proxy.restore();
+    await waitFor(() => results.length > 2, { what: 'what came meanwhile' });
+    await new Promise((resolve) => setTimeout(resolve, 2 * closeMs));
+    await kim.send(roomId, '2');
+    await waitFor(() => results.length > 3, { what: 'the next message' });
+    expect(results).toMatchObject([
+      { __typename: 'RoomReady', seq: 1 },
+      { __typename: 'MessageAdded', seq: 2 },
+      { __typename: 'RoomReady', seq: 2 },
+      { __typename: 'MessageAdded', seq: 3 },
+    ]);
+  });
+
+  it('can be disposed of while there is no connection', async () => {
+    const proxy = await startTcpProxy(first.url);
+    const socket = createResumingSocket(new URL('/graphql', proxy.url).href, async () => kim.token, {
+      webSocketImpl: WebSocket,
+      retryWait: () => new Promise((resolve) => setTimeout(resolve, 20)),
+    });
+    const stop = socket.subscribe({ query: text, variables: { roomId: await kim.group(5) } }, silent);
+    let closed = 0;
+    socket.on('closed', () => {
+      closed += 1;
+    });
+    await proxy.cut();
+    await waitFor(() => closed > 0, { what: 'the cut' });
+    stop();
+    await socket.dispose();
+    await proxy.stop();
+  });
+
   async function whileCut(proxy: TcpProxy, act: () => Promise<unknown>): Promise<void> {
     await proxy.cut();
     await act();
@@ -195,6 +255,19 @@ describeWithNats('a stock client', () => {
     });
   });
 });
+
+const silent = { next: () => undefined, error: () => undefined, complete: () => undefined };
+
+const closeMs = 100;
+
+/** A socket whose close takes its time, as over a slow network. */
+class SlowToClose extends WebSocket {
+  override emit(event: string, ...values: unknown[]): boolean {
+    if (event !== 'close') return super.emit(event, ...values);
+    setTimeout(() => super.emit(event, ...values), closeMs);
+    return true;
+  }
+}
 
 /** The output of Relay's compiler for the subscription. */
 const selections = [

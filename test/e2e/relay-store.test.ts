@@ -1,6 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
 import type { Client } from 'graphql-ws';
 import {
   commitLocalUpdate,
@@ -11,7 +12,7 @@ import {
   getRequest,
   getSingularSelector,
 } from 'relay-runtime';
-import { beforeAll, expect, it, onTestFinished } from 'vitest';
+import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest';
 import { WebSocket } from 'ws';
 import type { peopleMembersQuery$data } from '../../clients/relay/__generated__/peopleMembersQuery.graphql.js';
 import type { room_message$data } from '../../clients/relay/__generated__/room_message.graphql.js';
@@ -33,6 +34,7 @@ import { loadOlder, messageFragment, messagesFragment, roomDocument, watchRoom }
 import { listedRoomFragment, roomsDocument, roomsFragment, watchRooms } from '../../clients/relay/rooms.js';
 import { createResumingSocket, type FreshToken } from '../../clients/resume.js';
 import { names, type TestClient } from '../support/client.js';
+import { makePhoto, upload } from '../support/files.js';
 import { startHttpProxy } from '../support/http-proxy.js';
 import { editMessage as edit, moveMark, removeMember, roomPosition, setTyping } from '../support/operations.js';
 import { useRandom } from '../support/random.js';
@@ -48,7 +50,9 @@ import { useWorld } from '../support/world.js';
 const manifest = resolve(import.meta.dirname, '../../clients/relay/__generated__/documents.json');
 
 describeWithNats('the store of Relay, as in the recipe', () => {
-  const world = useWorld({ instances: 2 });
+  const folder = mkdtempSync(join(tmpdir(), 'fairway-relay-'));
+  const world = useWorld({ instances: 2, env: { STORAGE_URL: `file:${folder}` } });
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
   let kim: TestClient;
   let lee: TestClient;
 
@@ -519,6 +523,42 @@ describeWithNats('the store of Relay, as in the recipe', () => {
     onTestFinished(watchTyping(environment, await lee.group(6), onEnd));
     await waitFor(() => refused.length > 0, { what: 'the refusal' });
     expect(refused).toEqual(['NOT_FOUND']);
+  });
+
+  it('takes ids in upper case', async () => {
+    const roomId = await kim.group(5);
+    const { environment } = await open();
+    watch(environment, roomId.toUpperCase());
+    await isOpen(environment, roomId);
+    await lee.send(roomId, '안녕하세요');
+    await isOpen(environment, roomId, 2);
+    const message = own(roomId.toUpperCase());
+    await sendMessage(environment, { ...message, id: message.id.toUpperCase() });
+    await lee.send(roomId, '네');
+    await waitFor(() => texts(environment, roomId).at(-1) === '네', { what: 'the next message' });
+    expect(texts(environment, roomId).slice(1)).toEqual(['안녕하세요', '여기요', '네']);
+  });
+
+  it('shows a picture at once, and its thumbnail when it is ready', async () => {
+    const roomId = await kim.group(5);
+    const { environment } = await open();
+    watch(environment, roomId);
+    await isOpen(environment, roomId);
+    const [instance] = world.instances;
+    if (instance === undefined) throw new Error('No instance');
+    const { id, name, ...file } = await upload(instance, kim, roomId, await makePhoto());
+    const { status, kind, byteSize, url, thumbnailUrl, width, height, thumbHash } = file;
+    const attachment = { id, name, status, kind, byteSize, url, thumbnailUrl, width, height, thumbHash };
+    const sending = sendMessage(environment, { ...own(roomId, ''), attachments: [attachment] });
+    expect(shown(environment, roomId).at(-1)).toMatchObject({
+      type: 'IMAGE',
+      content: '',
+      attachments: [{ id, name }],
+    });
+    await sending;
+    const picture = () => shown(environment, roomId).at(-1)?.attachments[0];
+    await waitFor(() => picture()?.status === 'READY', { what: 'the thumbnails' });
+    expect(picture()).toMatchObject({ width: 480, height: 640, thumbnailUrl: expect.any(String) });
   });
 
   it('has no hole when a room is opened again after more than a page', async () => {

@@ -2,12 +2,14 @@ import { randomUUID } from 'node:crypto';
 import type { Client } from '@urql/core';
 import { cacheExchange, type Store } from '@urql/exchange-graphcache';
 import { afterAll, beforeAll, expect, it, onTestFinished, vi } from 'vitest';
+import { SignedOut } from '../../clients/authorized-fetch.js';
 import { createUrqlClient } from '../../clients/urql.js';
 import { cacheOptions } from '../../clients/urql-cache.js';
 import { codeOf, isPending, pageSize, sendMessage, watchRoom } from '../../clients/urql-room.js';
-import { type Fault, lost, refused, startAnswerProxy } from '../support/answer-proxy.js';
+import { watchRooms } from '../../clients/urql-rooms.js';
 import { names, type TestClient } from '../support/client.js';
-import { removeMember, setTyping } from '../support/operations.js';
+import { type Fault, lost, refused, startAnswerProxy } from '../support/http-proxy.js';
+import { deleteMessage, editMessage, markRead, removeMember, setTyping } from '../support/operations.js';
 import { useRandom } from '../support/random.js';
 import { describeWithNats } from '../support/requirements.js';
 import { createTokens, loseNewest, openLine, readOperation, type Shown } from '../support/store-line.js';
@@ -69,7 +71,7 @@ describeWithNats("the store of urql's graphcache, as in the recipe", () => {
     const line = await openLine(serverUrl(), freshToken);
     const cache = cacheExchange({
       ...cacheOptions,
-      resolvers: { ...cacheOptions.resolvers, Query: { typesInStore } },
+      resolvers: { ...cacheOptions.resolvers, Query: { ...cacheOptions.resolvers?.['Query'], typesInStore } },
     });
     return { ...line, client: createUrqlClient(url ?? line.url, line.socket, freshToken, cache) };
   }
@@ -79,9 +81,9 @@ describeWithNats("the store of urql's graphcache, as in the recipe", () => {
   const types = (client: Client): string[] =>
     client.readQuery<{ typesInStore: string[] }>('{ typesInStore }', {}, fromStore)?.data?.typesInStore ?? [];
 
-  function watch(client: Client, roomId: string): { ended: string[]; stop: () => void } {
+  function watch(client: Client, roomId: string, onReady?: () => void): { ended: string[]; stop: () => void } {
     const ended: string[] = [];
-    const stop = watchRoom(client, documents, roomId, (code) => ended.push(code));
+    const stop = watchRoom(client, documents, roomId, (code) => ended.push(code), onReady);
     onTestFinished(stop);
     return { ended, stop };
   }
@@ -148,7 +150,9 @@ describeWithNats("the store of urql's graphcache, as in the recipe", () => {
     const message = draft(roomId, '여기요');
     const sending = sendMessage(client, documents, message);
     expect(texts(client, roomId)).toContain('여기요');
+    expect(shown(client, roomId).map(isPending)).toEqual([false, true]);
     await sending;
+    expect(shown(client, roomId).some(isPending)).toBe(false);
     // The same once more.
     await sendMessage(client, documents, message);
     expect(shown(client, roomId)[1]).toMatchObject({ id: message.id, seq: 2, content: '여기요' });
@@ -366,6 +370,130 @@ describeWithNats("the store of urql's graphcache, as in the recipe", () => {
     await waitFor(() => typing()?.length === 0, { what: 'the end' });
   });
 
+  it('keeps what is newer when an answer comes late: deletions, edits, new messages and read marks', async () => {
+    const roomId = await kim.group(5);
+    const proxy = await startAnswerProxy(serverUrl());
+    const { client } = await open({ url: proxy.url });
+    const own = [];
+    for (const text of ['지울 글', '고칠 글']) own.push((await lee.send(roomId, text)).message.id);
+    const [deleted = '', edited = ''] = own;
+    watch(client, roomId);
+    await waitFor(() => shown(client, roomId).length === 3, { what: 'the room' });
+    follow(client, roomId);
+    const network = { requestPolicy: 'network-only' } as const;
+    const members = [readOperation('RoomMembers'), { roomId, first: 10 }] as const;
+    await client.query(...members, network);
+    interface Members {
+      readonly room: {
+        readonly memberPage: {
+          readonly edges: readonly {
+            readonly node: { readonly user: { readonly id: string }; readonly lastReadSeq: number };
+          }[];
+        };
+      };
+    }
+    const markOf = () =>
+      client
+        .readQuery<Members>(...members, fromStore)
+        ?.data?.room.memberPage.edges.find(({ node }) => node.user.id === '5')?.node.lastReadSeq;
+    const held = [proxy.hold('RoomPage'), proxy.hold('RoomMembers')];
+    const late = [
+      client.query(documents.RoomPage, variablesOf(roomId), network).toPromise(),
+      client.query(...members, network).toPromise(),
+    ];
+    await Promise.all(held.map(({ answered }) => answered));
+
+    await lee.http(deleteMessage, { input: { messageId: deleted } });
+    await lee.http(editMessage, { input: { messageId: edited, content: '고친 글' } });
+    const { message } = await lee.send(roomId, '새 글');
+    await lee.http(markRead, { input: { roomId, messageId: message.id } });
+    await waitFor(() => texts(client, roomId).at(-1) === '새 글' && markOf() === message.seq, { what: 'the events' });
+    for (const { release } of held) release();
+    await Promise.all(late);
+    expect(texts(client, roomId).slice(1)).toEqual([null, '고친 글', '새 글']);
+    expect(markOf()).toBe(message.seq);
+  });
+
+  it('does not undo a deletion by the late answer to an edit', async () => {
+    const roomId = await kim.group(5);
+    const proxy = await startAnswerProxy(serverUrl());
+    const { client } = await open({ url: proxy.url });
+    const { id: messageId } = (await kim.send(roomId, '글')).message;
+    watch(client, roomId);
+    await waitFor(() => shown(client, roomId).length === 2, { what: 'the room' });
+    const held = proxy.hold('EditMessage');
+    const edit = { input: { messageId, content: '고침' } };
+    const editing = client.mutation(readOperation('EditMessage'), edit).toPromise();
+    await held.answered;
+    await kim.http(deleteMessage, { input: { messageId } });
+    await waitFor(() => texts(client, roomId).at(-1) === null, { what: 'the deletion' });
+    held.release();
+    await editing;
+    expect(texts(client, roomId).at(-1)).toBeNull();
+  });
+
+  it('takes the text of a deleted message away with the answer', async () => {
+    const roomId = await kim.group(5);
+    const { client } = await open();
+    const { id: messageId } = (await kim.send(roomId, '글')).message;
+    // Without a subscription, so that no event comes.
+    await client.query(documents.RoomPage, variablesOf(roomId));
+    await client.mutation(readOperation('DeleteMessage'), { input: { messageId } });
+    expect(texts(client, roomId).at(-1)).toBeNull();
+  });
+
+  it('says when it is current, again after each break', async () => {
+    const roomId = await kim.group(5);
+    const { client, proxy } = await open();
+    let ready = 0;
+    watch(client, roomId, () => {
+      ready += 1;
+    });
+    await waitFor(() => ready === 1, { what: 'the room' });
+    await proxy.cut();
+    await proxy.restore();
+    await waitFor(() => ready === 2, { what: 'it again' });
+  });
+
+  it('keeps the list of rooms: new ones, the newest first, what came during a break, and no left ones', async () => {
+    const rooms = [await kim.group(5), await kim.group(5)];
+    const { client, proxy } = await open();
+    const ended: string[] = [];
+    const lists = { RoomList: readOperation('RoomList'), InboxEvents: readOperation('InboxEvents') };
+    onTestFinished(watchRooms(client, lists, (code) => ended.push(code)));
+    const ids = () =>
+      client.readQuery<List>(lists.RoomList, { first: 50 }, fromStore)?.data?.rooms.edges.map(({ node }) => node.id) ??
+      [];
+    await waitFor(() => ids()[0] === rooms[1] && ids()[1] === rooms[0], { what: 'the list' });
+    await lee.send(rooms[0] ?? '', '네');
+    await waitFor(() => ids()[0] === rooms[0], { what: 'the newest first' });
+    const added = await lee.group(4);
+    await waitFor(() => ids()[0] === added, { what: 'the new room' });
+    await lee.http(removeMember, { input: { roomId: added, userId: '4' } });
+    await waitFor(() => !ids().includes(added), { what: 'it to be gone' });
+    await proxy.cut();
+    await lee.send(rooms[1] ?? '', '네');
+    const meanwhile = await lee.group(4);
+    await proxy.restore();
+    await waitFor(() => ids()[0] === meanwhile && ids()[1] === rooms[1], { what: 'what came during the break' });
+    expect(new Set(ids()).size).toBe(ids().length);
+    expect(ended).toEqual([]);
+  });
+
+  it('shows more rooms with the next page', async () => {
+    for (let count = 0; count < 3; count += 1) await kim.group(5);
+    const { client } = await open();
+    const RoomList = readOperation('RoomList');
+    const list = () =>
+      client.readQuery<List & { rooms: { pageInfo: { endCursor: string } } }>(RoomList, { first: 2 }, fromStore)?.data
+        ?.rooms;
+    await client.query(RoomList, { first: 2 });
+    expect(list()?.edges).toHaveLength(2);
+    const next = { first: 2, after: list()?.pageInfo.endCursor };
+    await client.query(RoomList, next, { requestPolicy: 'network-only' });
+    expect(list()?.edges.length).toBeGreaterThan(2);
+  });
+
   it('has no hole when a room is opened again after more than a page, even if the viewer has sent meanwhile', async () => {
     const roomId = await kim.group(5);
     const { client } = await open();
@@ -447,6 +575,16 @@ describeWithNats("the store of urql's graphcache, as in the recipe", () => {
     expect(tokens.refused).toEqual([expiring]);
     expect(seqs(client, roomId)).toEqual([1, 2]);
     expect(ended).toEqual([]);
+  });
+
+  it('ends when the viewer is signed out', async () => {
+    const freshToken = () => Promise.reject(new SignedOut());
+    const { client } = await open({ freshToken });
+    const roomId = await kim.group(5);
+    const { ended } = watch(client, roomId);
+    await waitFor(() => ended.length > 0, { what: 'the end' });
+    expect(ended).toEqual(['UNAUTHENTICATED']);
+    expect(await sendMessage(client, documents, draft(roomId, '여기요')).catch(codeOf)).toBe('UNAUTHENTICATED');
   });
 
   it('says why a room ends, once', async () => {

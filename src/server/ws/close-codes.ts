@@ -53,7 +53,7 @@ export const closeMeanings: readonly CloseMeaning[] = [
   {
     codes: [4005],
     meaning: 'sent by graphql-ws itself: the function that gives `connectionParams` (the token) has thrown',
-    action: 'subscribe again after a while, as the recipes do; graphql-ws does not retry this',
+    action: 'catch it and terminate the socket, as `resume.ts` does; graphql-ws does not retry this',
   },
   {
     codes: [closeCodes.badRequest, 4401, 4406, 4409],
