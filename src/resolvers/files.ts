@@ -143,11 +143,16 @@ const fitPurpose = (look: Look, purpose: UploadPurpose): Look =>
   purpose === 'MESSAGE' || look.kind === 'IMAGE' ? look : { ...look, failure: look.failure ?? 'TYPE_NOT_ALLOWED' };
 
 /**
- * For who brings the bytes to this server, with an address that may be older than what became of the file.
+ * For who brings the bytes to this server, with an address that may be older than what became of the file. While the database is
+ * away they are taken: they change nothing by themselves.
  * @throws {ChatError} NOT_FOUND if they may not bring it any more, CONFLICT if its bytes are there
  */
 export async function assertAwaitsBytes({ db }: Deps, id: string, userId: number): Promise<void> {
-  const upload = await findUpload(db, id, userId);
+  const upload = await findUpload(db, id, userId).catch((error: unknown) => {
+    if (error instanceof ChatError && error.code === 'UNAVAILABLE') return undefined;
+    throw error;
+  });
+  if (upload === undefined) return;
   if (upload === null) throw new ChatError('NOT_FOUND', 'There is no such upload of yours');
   if (upload.attachment.status !== 'PENDING') throw new ChatError('CONFLICT', 'The upload is completed');
 }
@@ -183,8 +188,9 @@ export async function workOnFile(deps: Deps, id: string): Promise<void> {
     settleAttachment({ writes }, id, settled, unusedLifetimeMs),
   );
   feeds.publish(entries);
-  // It may have ended meanwhile, and this work has written what was erased.
-  if (settled.status !== 'READY' || outcome !== 'OK') return files.queue.add(id);
+  // It has ended meanwhile, and this work may have written what was erased.
+  if (outcome !== 'OK') return workOnFile(deps, id);
+  if (settled.status !== 'READY') return files.queue.add(id);
   // What was made of a picture takes its place.
   const done = attachment.kind === 'IMAGE' ? [receivedKey(id, file.reception), incomingKey(id)] : [incomingKey(id)];
   await Promise.all(done.map((key) => files.storage.remove(key)));
