@@ -149,7 +149,7 @@ describeWithNats('the bytes of an upload', () => {
     }
   });
 
-  it('are eight uploads at once of one user at most, however many are tried', { timeout: 120_000 }, async () => {
+  it('are eight uploads at once of one user at most, however many are tried', async () => {
     const text = makeText('x'.repeat(1_000));
     const announced = await announce(alice, roomId, text);
     const before = peakOf(a.pid);
@@ -170,7 +170,7 @@ describeWithNats('the bytes of an upload', () => {
     await waitFor(async () => (await put(a, announced, text.bytes)).status === 204, { what: 'a free place' });
   });
 
-  it('may take long as long as some come, and are cut after 30 s without one', { timeout: 120_000 }, async () => {
+  it('may take long as long as some come, and are cut after 30 s without one', async () => {
     const text = makeText('x'.repeat(1_000));
     const [going, still, refused] = await Promise.all(
       [1, 2, 3].map(async () => ({ announced: await announce(alice, roomId, text), line: await RawHttp.connect(b) })),
@@ -488,7 +488,7 @@ describeWithNats('a folder whose disk is lost', () => {
 });
 
 describeWithNats('a server that starts while PostgreSQL is away', () => {
-  it('starts, and takes files once PostgreSQL is back', { timeout: 120_000 }, async () => {
+  it('starts, and takes files once PostgreSQL is back', async () => {
     const folder = newFolder();
     const [database, nats] = [await createDatabase(), await startNats()];
     const proxy = await startTcpProxy(database.url);
