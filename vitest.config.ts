@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config';
 
-/** Files that measure times, or what a busy neighbour would slow down. */
+/** Files that measure times, or what a busy neighbour would slow down; and the one that builds everything anew. */
 const measuring = [
   ...[
     'bystander',
@@ -11,10 +11,12 @@ const measuring = [
     'floods',
     'http-streams',
     'inbox-mix',
+    'launch',
     'overload',
     'own-limits',
     'presence-load',
     'removal',
+    'slow-database',
     'slow-subscriber',
     'subscribe-anytime',
     'unread-answers',

@@ -22,7 +22,7 @@ import { describeWithNats } from '../support/requirements.js';
 import { waitFor } from '../support/wait-for.js';
 
 const project = resolve(import.meta.dirname, '../..');
-const startTimeoutMs = 120_000;
+const startTimeoutMs = 240_000;
 const isRoot = process.getuid?.() === 0;
 const nobody = 65_534;
 
