@@ -60,7 +60,7 @@ describeWithNats('the bytes of an upload', () => {
     alice = await world.client(4);
     roomId = await alice.group(5);
   });
-  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  afterAll(() => rmSync(folder, { recursive: true, force: true, maxRetries: 20 }));
 
   it('are whole after 20 connections that broke somewhere, and nothing else is left of them', async () => {
     const bytes = randomBytes(3 * megabyte).toString('hex');
@@ -208,7 +208,7 @@ describeWithNats('the bytes of an upload', () => {
 describeWithNats('an instance that is killed', () => {
   const folder = newFolder();
   const world = useWorld({ instances: 1, env: envOf(folder) });
-  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  afterAll(() => rmSync(folder, { recursive: true, force: true, maxRetries: 20 }));
 
   it('between any two steps leaves a picture that the next one finishes, once', { timeout: 400_000 }, async () => {
     const large = file('large.jpg', 'image/jpeg', await noise(6_000, 4_000).jpeg().toBuffer());
@@ -315,7 +315,7 @@ describeWithNats('files', () => {
   });
   afterAll(() => {
     disk?.remove();
-    rmSync(folder, { recursive: true, force: true });
+    rmSync(folder, { recursive: true, force: true, maxRetries: 20 });
   });
   const unavailable = { code: 'UNAVAILABLE' };
 
@@ -499,7 +499,7 @@ describeWithNats('a server that starts while PostgreSQL is away', () => {
       await nats.stop();
       await proxy.stop();
       await database.drop();
-      rmSync(folder, { recursive: true, force: true });
+      rmSync(folder, { recursive: true, force: true, maxRetries: 20 });
     });
     const instance = { url: app.url, port: Number(new URL(app.url).port) } as Instance;
     expect(
@@ -519,7 +519,7 @@ describeWithNats('a user who sends many files', () => {
   const folder = newFolder();
   const limits = { STORAGE_URL: `file:${folder}`, FILES_PER_MINUTE: '6', FILE_BYTES_PER_DAY: '1000' };
   const world = useWorld({ instances: 1, env: limits });
-  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  afterAll(() => rmSync(folder, { recursive: true, force: true, maxRetries: 20 }));
 
   it('is RATE_LIMITED by their bytes in a day and by their number in a minute, and no one else is', async () => {
     const [alice, bob] = [await world.client(4), await world.client(5)];

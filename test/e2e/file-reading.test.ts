@@ -42,7 +42,7 @@ describeWithNats('reading a file', () => {
     [alice, bob, mallory] = [await world.client(4, 0), await world.client(5, 1), await world.client(6, 1)];
     roomId = await alice.group(5);
   });
-  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  afterAll(() => rmSync(folder, { recursive: true, force: true, maxRetries: 20 }));
 
   /** Sends it, and resolves with it and its message. */
   async function share(file: Bytes, room = roomId): Promise<Attachment & { readonly messageId: string }> {

@@ -27,7 +27,7 @@ describeWithNats('the retention of files', () => {
   });
   afterAll(async () => {
     await backend?.close();
-    rmSync(folder, { recursive: true, force: true });
+    rmSync(folder, { recursive: true, force: true, maxRetries: 20 });
   });
 
   async function share(roomId: string, file = makeText()) {

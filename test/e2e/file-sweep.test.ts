@@ -28,7 +28,7 @@ describeWithNats('the sweep of the storage', () => {
     alice = await world.client(4);
     roomId = await alice.group(5);
   });
-  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  afterAll(() => rmSync(folder, { recursive: true, force: true, maxRetries: 20 }));
 
   const age = (path: string, days: number) => {
     const at = new Date(Date.now() - days * dayMs);

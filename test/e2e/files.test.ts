@@ -38,7 +38,7 @@ describeWithNats('a file', () => {
     mallory = await world.client(6, 1);
     roomId = await alice.group(5);
   });
-  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  afterAll(() => rmSync(folder, { recursive: true, force: true, maxRetries: 20 }));
 
   const send = async (client: TestClient, attachmentIds: readonly string[], id = randomUUID(), content?: string) =>
     (
@@ -264,7 +264,7 @@ describeWithNats('a file', () => {
 describeWithNats('a file that the platform scans', () => {
   const folder = mkdtempSync(join(tmpdir(), 'fairway-scanned-'));
   const world = useWorld({ env: { STORAGE_URL: `file:${folder}`, FILES_SCAN: 'true' }, instances: 1 });
-  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  afterAll(() => rmSync(folder, { recursive: true, force: true, maxRetries: 20 }));
 
   it('is held back until the scanner has answered, and never shown if it is infected', async () => {
     const [instance] = world.instances as [Instance];

@@ -60,7 +60,7 @@ describeWithNats('a hostile file', () => {
   });
   afterAll(() => {
     decoders.stop();
-    rmSync(folder, { recursive: true, force: true });
+    rmSync(folder, { recursive: true, force: true, maxRetries: 20 });
   });
 
   /** The file once the server has done everything with it. */

@@ -26,7 +26,7 @@ describeWithNats('a recipe', () => {
   beforeAll(async () => {
     [kim, lee] = [await world.client(4), await world.client(5, 1)];
   });
-  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  afterAll(() => rmSync(folder, { recursive: true, force: true, maxRetries: 20 }));
 
   const warnings = [vi.spyOn(console, 'warn'), vi.spyOn(console, 'error')];
   afterAll(() => {

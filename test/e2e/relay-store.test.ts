@@ -52,7 +52,7 @@ const manifest = resolve(import.meta.dirname, '../../clients/relay/__generated__
 describeWithNats('the store of Relay, as in the recipe', () => {
   const folder = mkdtempSync(join(tmpdir(), 'fairway-relay-'));
   const world = useWorld({ instances: 2, env: { STORAGE_URL: `file:${folder}` } });
-  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  afterAll(() => rmSync(folder, { recursive: true, force: true, maxRetries: 20 }));
   let kim: TestClient;
   let lee: TestClient;
 

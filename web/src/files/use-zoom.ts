@@ -23,6 +23,8 @@ export function useZoom({ onSwipe, onClose }: ZoomOptions) {
   const pointers = useRef(new Map<number, Point>());
   const start = useRef<Point>({ x: 0, y: 0 });
   const lastTap = useRef({ at: 0, x: 0, y: 0 });
+  /** A finger of a pinch that stays behind neither taps nor swipes. */
+  const wasPinched = useRef(false);
 
   const draw = () => {
     const { scale, x, y } = state.current;
@@ -54,7 +56,8 @@ export function useZoom({ onSwipe, onClose }: ZoomOptions) {
         if (event.button !== 0) return;
         event.currentTarget.setPointerCapture(event.pointerId);
         pointers.current.set(event.pointerId, { x: event.clientX, y: event.clientY });
-        if (pointers.current.size === 1) start.current = { x: event.clientX, y: event.clientY };
+        wasPinched.current = pointers.current.size > 1;
+        if (!wasPinched.current) start.current = { x: event.clientX, y: event.clientY };
       },
       onPointerMove: (event: PointerEvent) => {
         const before = pointers.current.get(event.pointerId);
@@ -72,7 +75,7 @@ export function useZoom({ onSwipe, onClose }: ZoomOptions) {
       },
       onPointerUp: (event: PointerEvent) => {
         const wasAlone = pointers.current.size === 1;
-        if (!pointers.current.delete(event.pointerId) || !wasAlone) return;
+        if (!pointers.current.delete(event.pointerId) || !wasAlone || wasPinched.current) return;
         const [right, down] = [event.clientX - start.current.x, event.clientY - start.current.y];
         if (Math.hypot(right, down) < 10) {
           const { at, x, y } = lastTap.current;

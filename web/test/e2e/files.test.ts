@@ -58,7 +58,7 @@ describeWithBrowser('pictures and files in the chat app', () => {
   beforeAll(async () => {
     kim = await world.client(4, 1);
   });
-  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  afterAll(() => rmSync(folder, { recursive: true, force: true, maxRetries: 20 }));
 
   const choose = (page: Page, ...files: Payload[]) => page.locator('input[type=file]').setInputFiles([...files]);
   const tray = (page: Page) => page.getByRole('list', { name: '보낼 파일' });
@@ -337,6 +337,53 @@ describeWithBrowser('pictures and files in the chat app', () => {
     await files.getByRole('button', { name: '모든 파일' }).click();
     await files.getByRole('link', { name: /목록\.txt/ }).waitFor();
     expect(await findViolations(page)).toEqual([]);
+  });
+
+  it('are enlarged by two fingers, moved by one, and swiped away', async () => {
+    const roomId = await kim.group(5);
+    const { page, context } = await openRoom(4, roomId, { hasTouch: true, viewport: { width: 390, height: 760 } });
+    await page.getByText('대화의 시작입니다').waitFor();
+    const pictures = [1, 2].map((number) => photo(`${number}.jpg`, 900, 600, `hsl(${number * 90} 50% 50%)`));
+    await choose(page, ...(await Promise.all(pictures)));
+    await tray(page).getByText('2.jpg').waitFor();
+    await page.getByRole('button', { name: '보내기' }).click();
+    await showsPicture(page, '1.jpg');
+    await page.getByRole('button', { name: '크게 보기: 1.jpg' }).tap();
+    await page.getByRole('dialog', { name: '1.jpg' }).waitFor();
+
+    const session = await context.newCDPSession(page);
+    const touch = (type: 'touchStart' | 'touchMove' | 'touchEnd', ...points: readonly (readonly [number, number])[]) =>
+      session.send('Input.dispatchTouchEvent', { type, touchPoints: points.map(([x, y], id) => ({ x, y, id })) });
+    const boxOf = async () => (await page.locator('dialog img').last().boundingBox()) ?? { x: 0, width: 0 };
+    const before = await boxOf();
+    await touch('touchStart', [180, 380], [210, 380]);
+    for (let step = 1; step <= 8; step += 1) await touch('touchMove', [180 - 8 * step, 380], [210 + 8 * step, 380]);
+    await touch('touchEnd', [116, 380]);
+    await touch('touchEnd');
+    const large = await boxOf();
+    expect(large.width).toBeGreaterThan(2 * before.width);
+    await touch('touchStart', [200, 380]);
+    await touch('touchMove', [160, 380]);
+    await touch('touchMove', [120, 380]);
+    await touch('touchEnd');
+    expect((await boxOf()).x).toBeLessThan(large.x - 50);
+    await page.getByRole('dialog', { name: '1.jpg' }).waitFor();
+
+    await touch('touchStart', [100, 380], [290, 380]);
+    for (let step = 1; step <= 8; step += 1) await touch('touchMove', [100 + 11 * step, 380], [290 - 11 * step, 380]);
+    // One finger stays, and leaves far from where it began.
+    await touch('touchEnd', [188, 380]);
+    await touch('touchEnd');
+    await page.getByRole('dialog', { name: '1.jpg' }).waitFor();
+    expect((await boxOf()).width).toBeCloseTo(before.width, 0);
+    await touch('touchStart', [300, 380]);
+    await touch('touchMove', [180, 380]);
+    await touch('touchEnd');
+    await page.getByRole('dialog', { name: '2.jpg' }).waitFor();
+    await touch('touchStart', [200, 300]);
+    await touch('touchMove', [200, 460]);
+    await touch('touchEnd');
+    await waitFor(async () => (await page.getByRole('dialog').count()) === 0, { what: 'the viewer to close' });
   });
 
   it.each(['in a frame', 'from an origin of its own'])('are read with a token in the address %s', async (place) => {
