@@ -8,7 +8,7 @@ import { waitFor } from '../support/wait-for.js';
 import { useWorld } from '../support/world.js';
 
 const [kim, lee] = [4, 5];
-const subjects = 14;
+const subjects = 15;
 
 interface Described {
   readonly type: string;
