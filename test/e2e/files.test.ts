@@ -216,6 +216,11 @@ describeWithNats('a file', () => {
       const { updateRoom: changed } = await alice.http(updateRoom, { input: { roomId: other, imageId: id } });
       return changed.room.imageUrl;
     };
+    const note = makeText('no picture');
+    const announced = await announce(alice, other, note, randomUUID(), 'ROOM_IMAGE');
+    await put(a, announced, note.bytes);
+    const refused = { status: 'FAILED', failure: 'TYPE_NOT_ALLOWED' };
+    expect(await complete(alice, announced.attachment.id)).toMatchObject(refused);
     const first = await setPicture();
     expect(first).toMatch(/^\/files\/[0-9a-f-]{36}\/medium$/);
     expect((await read(b, bob, first)).headers.get('content-type')).toBe('image/webp');
