@@ -112,8 +112,7 @@ export async function completeUpload(
   const files = requireFiles(deps);
   const id = parseUuid(input.id, 'id');
   await assertMayChange(deps, viewer);
-  const upload = await findUpload(db, id, viewer.userId);
-  if (upload === null) throw new ChatError('NOT_FOUND', 'There is no such upload of yours');
+  const upload = await requireUpload(db, id, viewer.userId);
   if (upload.attachment.status !== 'PENDING') return { attachment: upload.attachment };
 
   const received = await receiveFile(files, id, upload.announced, limits);
@@ -138,6 +137,12 @@ export async function completeUpload(
   return { attachment };
 }
 
+async function requireUpload(db: Deps['db'], id: string, userId: number): Promise<StoredFile> {
+  const upload = await findUpload(db, id, userId);
+  if (upload === null) throw new ChatError('NOT_FOUND', 'There is no such upload of yours');
+  return upload;
+}
+
 /** Only a picture becomes the picture of a room. */
 const fitPurpose = (look: Look, purpose: UploadPurpose): Look =>
   purpose === 'MESSAGE' || look.kind === 'IMAGE' ? look : { ...look, failure: look.failure ?? 'TYPE_NOT_ALLOWED' };
@@ -148,13 +153,12 @@ const fitPurpose = (look: Look, purpose: UploadPurpose): Look =>
  * @throws {ChatError} NOT_FOUND if they may not bring it any more, CONFLICT if its bytes are there
  */
 export async function assertAwaitsBytes({ db }: Deps, id: string, userId: number): Promise<void> {
-  const upload = await findUpload(db, id, userId).catch((error: unknown) => {
-    if (error instanceof ChatError && error.code === 'UNAVAILABLE') return undefined;
+  const upload = await requireUpload(db, id, userId).catch((error: unknown) => {
+    if (error instanceof ChatError && error.code === 'UNAVAILABLE') return null;
     throw error;
   });
-  if (upload === undefined) return;
-  if (upload === null) throw new ChatError('NOT_FOUND', 'There is no such upload of yours');
-  if (upload.attachment.status !== 'PENDING') throw new ChatError('CONFLICT', 'The upload is completed');
+  if (upload !== null && upload.attachment.status !== 'PENDING')
+    throw new ChatError('CONFLICT', 'The upload is completed');
 }
 
 /** Work that is not done by then is queued again. */
